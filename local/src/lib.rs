@@ -1,0 +1,16 @@
+//! The whole system on one machine: what `template.yaml` wires on AWS, on loopback, with the very binaries that deploy.
+
+pub mod sqs;
+pub mod template;
+
+/// An error as an AWS service words it on the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwsError {
+    /// HTTP status.
+    pub status: u16,
+    /// The error's name, as in `__type`.
+    pub code: String,
+    pub message: String,
+    /// The name that older SQS clients look for, in `x-amzn-query-error`.
+    pub query_code: Option<&'static str>,
+}
