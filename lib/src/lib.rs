@@ -1,1 +1,27 @@
+//! The receiver of coupon webhooks: verifies, records once, answers at once, and hands the slow work to queues.
+//!
+//! The modules stand in the order in which an event meets them:
+//!
+//! - [`request`]: what API Gateway hands to a function.
+//! - [`verify`]: who sent these bytes, and when.
+//! - [`provider`]: each provider's signature scheme and wire types, and how they become an event.
+//! - [`event`]: the domain: what happened to which coupon.
+//! - [`task`]: which tasks an event causes.
+//! - [`ledger`]: the events table: one conditional write for an event, a lease for a task's effect.
+//! - [`dispatch`]: tasks to queues.
+//! - [`webhook`]: the pipeline of a webhook function, and its answers.
+//! - [`worker`]: the loop of a task function over a batch of messages.
+//! - [`config`], [`secrets`], [`telemetry`]: what a function reads at start, and what it tells.
 
+pub mod config;
+pub mod dispatch;
+pub mod event;
+pub mod ledger;
+pub mod provider;
+pub mod request;
+pub mod secrets;
+pub mod task;
+pub mod telemetry;
+pub mod verify;
+pub mod webhook;
+pub mod worker;

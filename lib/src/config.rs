@@ -1,0 +1,150 @@
+//! What a function reads from its environment at start. Everything that is wrong is said at once.
+
+use std::time::Duration;
+
+use anyhow::bail;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_http_client::tls;
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
+use aws_types::sdk_config::{RetryConfig, TimeoutConfig};
+
+/// Reads variables, and remembers what was wrong with them.
+#[derive(Debug, Default)]
+pub struct Environment {
+    problems: Vec<String>,
+}
+
+impl Environment {
+    /// Text that must be there; what is returned where it is not never gets past [`Environment::check`].
+    pub fn text(&mut self, name: &str) -> String {
+        self.optional(name).unwrap_or_else(|| {
+            self.problems.push(format!("{name} is not set"));
+            String::new()
+        })
+    }
+
+    /// Empty counts as not set, as CloudFormation cannot leave a variable out.
+    pub fn optional(&mut self, name: &str) -> Option<String> {
+        match std::env::var(name) {
+            Ok(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
+            Ok(_) | Err(std::env::VarError::NotPresent) => None,
+            Err(std::env::VarError::NotUnicode(_)) => {
+                self.problems.push(format!("{name} is not UTF-8"));
+                None
+            }
+        }
+    }
+
+    /// A whole number that is at least `min`.
+    pub fn number(&mut self, name: &str, min: i64) -> i64 {
+        let text = self.text(name);
+        match text.parse() {
+            Ok(number) if number >= min => number,
+            _ if text.is_empty() => min,
+            _ => {
+                self.problems.push(format!(
+                    "{name} is {text:?}, it must be a whole number of at least {min}"
+                ));
+                min
+            }
+        }
+    }
+
+    /// Remembers a problem with the value of a variable.
+    pub fn problem(&mut self, problem: String) {
+        self.problems.push(problem);
+    }
+
+    /// Fails with everything that was wrong.
+    pub fn check(self) -> anyhow::Result<()> {
+        if !self.problems.is_empty() {
+            bail!("the function's environment: {}", self.problems.join("; "));
+        }
+        Ok(())
+    }
+}
+
+/// How long a call to AWS may take. A function's calls, one after another, stay inside its own timeout.
+#[derive(Debug, Clone, Copy)]
+pub struct CallLimits {
+    pub attempt: Duration,
+    /// All attempts of one call, with the waits between them.
+    pub call: Duration,
+    pub attempts: u32,
+}
+
+impl CallLimits {
+    /// A webhook makes at most three calls one after another, and answers within the provider's 10 s.
+    pub const WEBHOOK: Self = Self {
+        attempt: Duration::from_millis(1200),
+        call: Duration::from_millis(2800),
+        attempts: 3,
+    };
+    /// A task has 30 s for a batch whose messages are worked on side by side.
+    pub const TASK: Self = Self {
+        attempt: Duration::from_millis(3000),
+        call: Duration::from_millis(7000),
+        attempts: 3,
+    };
+    /// An effect outside must not be repeated behind our back: the lease decides about a second attempt.
+    pub const ONCE: Self = Self {
+        attempts: 1,
+        ..Self::TASK
+    };
+}
+
+/// The account that the function runs in, as Lambda tells it: straight from the environment, without the
+/// default chain's detours.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    region: String,
+    credentials: Credentials,
+    endpoint: Option<String>,
+    http: aws_smithy_runtime_api::client::http::SharedHttpClient,
+}
+
+impl Aws {
+    pub fn read(environment: &mut Environment) -> Self {
+        let http = aws_smithy_http_client::Builder::new()
+            .tls_provider(tls::Provider::Rustls(
+                tls::rustls_provider::CryptoMode::Ring,
+            ))
+            .build_https();
+        Self {
+            region: environment.text("AWS_REGION"),
+            credentials: Credentials::new(
+                environment.text("AWS_ACCESS_KEY_ID"),
+                environment.text("AWS_SECRET_ACCESS_KEY"),
+                environment.optional("AWS_SESSION_TOKEN"),
+                None,
+                "environment",
+            ),
+            endpoint: environment.optional("AWS_ENDPOINT_URL"),
+            http,
+        }
+    }
+
+    /// What a service's client is made from.
+    pub fn sdk_config(&self, limits: CallLimits) -> SdkConfig {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_millis(1000))
+            .operation_attempt_timeout(limits.attempt)
+            .operation_timeout(limits.call)
+            .build();
+        let retries = RetryConfig::standard()
+            .with_max_attempts(limits.attempts)
+            .with_initial_backoff(Duration::from_millis(100));
+        let mut config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(self.region.clone()))
+            .credentials_provider(SharedCredentialsProvider::new(self.credentials.clone()))
+            .http_client(self.http.clone())
+            .timeout_config(timeouts)
+            .retry_config(retries);
+        config.set_endpoint_url(self.endpoint.clone());
+        config.build()
+    }
+}

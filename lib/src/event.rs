@@ -1,0 +1,369 @@
+//! The domain: what happened to which coupon, whoever told us.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+/// One fact about one coupon, as every task gets it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    pub key: EventKey,
+    /// The provider's name: `aghanim`, `zupy`.
+    pub provider: String,
+    /// The company or the game.
+    pub tenant: String,
+    /// When it happened, by the provider's clock.
+    pub occurred_at: Timestamp,
+    /// From a sandbox or a test button: runs through everything, reaches no customer, counts in no report.
+    #[serde(default)]
+    pub sandbox: bool,
+    pub member: Member,
+    pub fact: Fact,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fact {
+    Redeemed(Redemption),
+    Used(Usage),
+}
+
+impl Fact {
+    pub fn coupon_code(&self) -> &str {
+        match self {
+            Fact::Redeemed(redemption) => &redemption.coupon_code,
+            Fact::Used(usage) => &usage.coupon_code,
+        }
+    }
+}
+
+/// The customer or the player. Personal data: never in a log.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    pub id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// As the provider has it; Zupy names the field `whatsapp`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<String>,
+}
+
+impl fmt::Debug for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Member")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A coupon came to be: points were turned into it, or a player redeemed a code.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Redemption {
+    pub coupon_code: String,
+    pub reward: Reward,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub points_spent: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_balance: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// How it was redeemed: `automatic`, `manual`, `app`, `website`, or what the provider adds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discount: Option<Discount>,
+}
+
+/// What the coupon is good for.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reward {
+    /// Zupy's reward id, Aghanim's SKU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<String>,
+    /// In-game items; empty for a discount.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<Item>,
+}
+
+/// An in-game item, or a bundle of items that may be bundles again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Item {
+    pub id: String,
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    pub sku: String,
+    pub quantity: i64,
+    /// `item`, `bundle`, or what the provider adds.
+    pub kind: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Money>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nested: Vec<Item>,
+    /// What the player gets where the item cannot be given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Box<Item>>,
+}
+
+/// What the coupon takes off an order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Discount {
+    pub kind: DiscountKind,
+    /// Percent for a percentage, else an amount of the order's currency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Decimal>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maximum: Option<Money>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minimum_purchase: Option<Money>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum DiscountKind {
+    Percentage,
+    FixedAmount,
+    ProductFree,
+    BuyOneGetOne,
+    /// One that the provider has added since.
+    Other(String),
+}
+
+impl From<String> for DiscountKind {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            "percentage" => Self::Percentage,
+            "fixed_amount" => Self::FixedAmount,
+            "product_free" => Self::ProductFree,
+            "buy_one_get_one" => Self::BuyOneGetOne,
+            _ => Self::Other(text),
+        }
+    }
+}
+
+impl From<DiscountKind> for String {
+    fn from(kind: DiscountKind) -> Self {
+        match kind {
+            DiscountKind::Percentage => "percentage".into(),
+            DiscountKind::FixedAmount => "fixed_amount".into(),
+            DiscountKind::ProductFree => "product_free".into(),
+            DiscountKind::BuyOneGetOne => "buy_one_get_one".into(),
+            DiscountKind::Other(text) => text,
+        }
+    }
+}
+
+/// A coupon was handed in for an order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Usage {
+    pub coupon_code: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reward_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discount_kind: Option<DiscountKind>,
+    pub discount_applied: Money,
+    pub order_value: Money,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub final_value: Option<Money>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staff_member: Option<String>,
+    /// `pos`, `manual`, `goomer`, `ifood`, `repediu`, or what the provider adds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<AffectedItem>,
+}
+
+/// A line of the order that the discount touched.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AffectedItem {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantity: Option<Decimal>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit_price: Option<Money>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discount_applied: Option<Money>,
+}
+
+/// An amount in the main unit of its currency, exact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Money {
+    /// Normalised: 35.00 and 35 are one amount.
+    pub amount: Decimal,
+    /// ISO 4217, upper case.
+    pub currency: String,
+}
+
+impl Money {
+    pub fn new(amount: Decimal, currency: impl Into<String>) -> Self {
+        Self {
+            amount: amount.normalize(),
+            currency: currency.into(),
+        }
+    }
+}
+
+/// Names an event for good: the key of its row in the ledger.
+///
+/// `coupon` holds all entries of one coupon, `entry` is one of them. Parts are escaped, so that a `#` or a `/`
+/// inside a code cannot make two events share a key, nor an event pass for a task's record.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct EventKey {
+    coupon: String,
+    entry: String,
+}
+
+/// Longest key part, in bytes once escaped: four of them stay below DynamoDB's 2,048 for a partition key and
+/// 1,024 for a sort key.
+pub const KEY_PART_MAX_BYTES: usize = 500;
+
+impl EventKey {
+    /// A coupon's redemption. `coupon` is the code where a code is one customer's own, else what names the redemption.
+    pub fn redeemed(provider: &str, tenant: &str, coupon: &str) -> Self {
+        Self::new(provider, tenant, coupon, "redeemed".into())
+    }
+
+    /// A use of the coupon for an order.
+    pub fn used(provider: &str, tenant: &str, coupon: &str, order_id: &str) -> Self {
+        let entry = format!("used#{}", escape(order_id));
+        Self::new(provider, tenant, coupon, entry)
+    }
+
+    /// A use that names no order, told apart by its time.
+    pub fn used_at(provider: &str, tenant: &str, coupon: &str, at: Timestamp) -> Self {
+        Self::new(provider, tenant, coupon, format!("used@{at}"))
+    }
+
+    fn new(provider: &str, tenant: &str, coupon: &str, entry: String) -> Self {
+        Self {
+            coupon: format!("{}#{}#{}", provider, escape(tenant), escape(coupon)),
+            entry,
+        }
+    }
+
+    pub fn coupon(&self) -> &str {
+        &self.coupon
+    }
+
+    pub fn entry(&self) -> &str {
+        &self.entry
+    }
+
+    /// The key of a record beneath this event: `redeemed/delivery/email`.
+    pub fn beneath(&self, name: &str) -> String {
+        format!("{}/{name}", self.entry)
+    }
+}
+
+impl fmt::Display for EventKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.coupon, self.entry)
+    }
+}
+
+/// The partition key of a member's own rows.
+pub fn member_key(provider: &str, tenant: &str, member_id: &str) -> String {
+    format!("{provider}#{}#{}", escape(tenant), escape(member_id))
+}
+
+/// Percent-encodes what separates key parts, and control characters.
+pub fn escape(part: &str) -> String {
+    let mut escaped = String::with_capacity(part.len());
+    for character in part.chars() {
+        match character {
+            '%' | '#' | '/' => escaped.push_str(&format!("%{:02X}", character as u32)),
+            _ if character.is_ascii_control() => {
+                escaped.push_str(&format!("%{:02X}", character as u32));
+            }
+            _ => escaped.push(character),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn keys_read_like_the_ledger_in_the_documents() {
+        let key = EventKey::redeemed("zupy", "comp_bella_vista", "CP-A1B2C3D4");
+        assert_eq!(
+            key.to_string(),
+            "zupy#comp_bella_vista#CP-A1B2C3D4/redeemed"
+        );
+        let key = EventKey::used("zupy", "comp", "CP-1", "ord_POS_789");
+        assert_eq!(key.to_string(), "zupy#comp#CP-1/used#ord_POS_789");
+        assert_eq!(key.beneath("fraud"), "used#ord_POS_789/fraud");
+    }
+
+    #[test]
+    fn separators_inside_a_part_are_escaped() {
+        let key = EventKey::used("zupy", "a#b", "50%/off", "1/delivery\n");
+        assert_eq!(key.coupon(), "zupy#a%23b#50%25%2Foff");
+        assert_eq!(key.entry(), "used#1%2Fdelivery%0A");
+    }
+
+    #[test]
+    fn an_unknown_kind_of_discount_keeps_its_text() {
+        let kind: DiscountKind = serde_json::from_str(r#""mystery""#).unwrap();
+        assert_eq!(kind, DiscountKind::Other("mystery".into()));
+        assert_eq!(serde_json::to_string(&kind).unwrap(), r#""mystery""#);
+    }
+
+    #[test]
+    fn a_member_prints_no_personal_data() {
+        let member = Member {
+            id: "ZP-1".into(),
+            name: Some("Maria Silva".into()),
+            email: Some("maria@example.com".into()),
+            phone: Some("+5511965958122".into()),
+            tier: None,
+        };
+        assert_eq!(format!("{member:?}"), r#"Member { id: "ZP-1", .. }"#);
+    }
+
+    proptest! {
+        #[test]
+        fn different_parts_never_make_one_key(
+            a in (".{0,8}", ".{0,8}", ".{0,8}"),
+            b in (".{0,8}", ".{0,8}", ".{0,8}"),
+        ) {
+            let key = |(tenant, coupon, order): &(String, String, String)| {
+                EventKey::used("zupy", tenant, coupon, order).to_string()
+            };
+            prop_assert_eq!(a == b, key(&a) == key(&b));
+        }
+
+        #[test]
+        fn few_separators_in_many_orders_never_make_one_key(
+            a in ("[#/%@a]{0,4}", "[#/%@a]{0,4}", "[#/%@a]{0,4}"),
+            b in ("[#/%@a]{0,4}", "[#/%@a]{0,4}", "[#/%@a]{0,4}"),
+        ) {
+            let key = |(tenant, coupon, order): &(String, String, String)| {
+                EventKey::used("zupy", tenant, coupon, order).to_string()
+            };
+            prop_assert_eq!(a == b, key(&a) == key(&b));
+        }
+    }
+}

@@ -1,0 +1,491 @@
+//! The events table: one conditional write records an event, a lease guards each effect outside, and a
+//! transaction binds each effect inside DynamoDB to the record of its task.
+//!
+//! Invariant: every write here is conditional on what it believes, and may be repeated by the SDK after an answer
+//! was lost. So each carries an id of its own, by which a refusal is recognised as our own earlier success.
+
+use std::collections::HashMap;
+
+use anyhow::{Context, anyhow};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::config::{Aws, CallLimits, Environment};
+use crate::event::{Event, EventKey, Fact};
+use crate::task::Task;
+
+pub type Item = HashMap<String, AttributeValue>;
+
+/// The events table.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    client: Client,
+    table: String,
+    retention: SignedDuration,
+}
+
+/// What the ledger knew of an event.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Recorded {
+    New,
+    /// Recorded before, with the same contents.
+    Duplicate,
+    /// Something else is recorded under the key, or the same as an older version of this code hashed it:
+    /// the body that was recorded decides.
+    Differs {
+        recorded_body: String,
+    },
+}
+
+/// What came of claiming an effect.
+#[derive(Debug)]
+pub enum Claim {
+    /// It is ours to make, until the lease ends.
+    Granted(Lease),
+    /// It was made, or given up for good.
+    Settled,
+    /// Another worker has the lease.
+    Taken { until: Timestamp },
+}
+
+/// The right to make one effect. Only its owner can settle it.
+#[derive(Debug)]
+pub struct Lease {
+    ledger: Ledger,
+    coupon: String,
+    entry: String,
+    owner: String,
+}
+
+/// How an effect ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    Done,
+    /// There was nothing to do.
+    Skipped,
+    /// It can never be done; the reason is recorded.
+    Failed,
+}
+
+impl Status {
+    fn name(self) -> &'static str {
+        match self {
+            Status::Done => "done",
+            Status::Skipped => "skipped",
+            Status::Failed => "failed",
+        }
+    }
+}
+
+/// Status of a record whose effect is being made.
+const RUNNING: &str = "running";
+/// Status of a record whose effect failed for now and may be claimed again.
+const RELEASED: &str = "released";
+
+impl Ledger {
+    pub fn read(environment: &mut Environment, aws: &Aws, limits: CallLimits) -> Self {
+        Self {
+            client: Client::new(&aws.sdk_config(limits)),
+            table: environment.text("EVENTS_TABLE"),
+            retention: SignedDuration::from_hours(24 * environment.number("RETENTION_DAYS", 1)),
+        }
+    }
+
+    /// Records an event unless it is there: one conditional write.
+    pub async fn record(
+        &self,
+        event: &Event,
+        body: &str,
+        now: Timestamp,
+    ) -> anyhow::Result<Recorded> {
+        let attempt = unique_id();
+        let hash = content_hash(event);
+        let refused = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(self.row(event, body, &hash, &attempt, now)))
+            .condition_expression("attribute_not_exists(entry) OR #ttl <= :now")
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_values(":now", number(now.as_second()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let recorded = match refused {
+            Ok(_) => return Ok(Recorded::New),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(refusal)) => {
+                    refusal.item().cloned().unwrap_or_default()
+                }
+                _ => return Err(anyhow!(error).context("recording the event")),
+            },
+        };
+        let text = |name: &str| recorded.get(name).and_then(|value| value.as_s().ok());
+        if text("attempt") == Some(&attempt) {
+            return Ok(Recorded::New);
+        }
+        if text("hash") == Some(&hash) {
+            return Ok(Recorded::Duplicate);
+        }
+        Ok(Recorded::Differs {
+            recorded_body: text("body").cloned().unwrap_or_default(),
+        })
+    }
+
+    /// Those of an event's tasks that have left no record: their messages may have been lost.
+    pub async fn without_record(
+        &self,
+        key: &EventKey,
+        tasks: &[Task],
+    ) -> anyhow::Result<Vec<Task>> {
+        if tasks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let records = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("coupon = :coupon AND begins_with(entry, :beneath)")
+            .expression_attribute_values(":coupon", text(key.coupon()))
+            .expression_attribute_values(":beneath", text(key.beneath("")))
+            .projection_expression("entry")
+            .into_paginator()
+            .items()
+            .send()
+            .try_collect()
+            .await
+            .context("looking for the tasks' records")?;
+        let seen = |task: &Task| {
+            let record = key.beneath(task.name());
+            records
+                .iter()
+                .filter_map(|row| row.get("entry")?.as_s().ok())
+                .any(|entry| {
+                    entry
+                        .strip_prefix(&record)
+                        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                })
+        };
+        Ok(tasks.iter().copied().filter(|task| !seen(task)).collect())
+    }
+
+    /// Keeps a body that contradicts the recorded one, for support. The first of its kind stays.
+    pub async fn keep_conflict(
+        &self,
+        event: &Event,
+        body: &str,
+        now: Timestamp,
+    ) -> anyhow::Result<()> {
+        let hash = content_hash(event);
+        let entry = event.key.beneath(&format!("conflict/{}", &hash[..16]));
+        let kept = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .item("coupon", text(event.key.coupon()))
+            .item("entry", text(entry))
+            .item("hash", text(hash))
+            .item("body", text(body))
+            .item("received_at", text(now.to_string()))
+            .item("ttl", self.forget_at(event, now))
+            .condition_expression("attribute_not_exists(entry)")
+            .send()
+            .await;
+        match kept {
+            Err(error) if !is_refused_put(&error) => {
+                Err(anyhow!(error).context("keeping the conflicting payload"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Claims an effect outside DynamoDB before it is made.
+    pub async fn claim(
+        &self,
+        event: &Event,
+        name: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> anyhow::Result<Claim> {
+        let owner = unique_id();
+        let entry = event.key.beneath(name);
+        let claimed = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("coupon", text(event.key.coupon()))
+            .key("entry", text(&entry))
+            .update_expression(
+                "SET #status = :running, #owner = :owner, lease_until_ms = :until, #ttl = :ttl, \
+                 attempts = if_not_exists(attempts, :zero) + :one, \
+                 started_at = if_not_exists(started_at, :started_at)",
+            )
+            .condition_expression(
+                "attribute_not_exists(entry) OR #status = :released OR #ttl <= :now_s OR \
+                 (#status = :running AND (lease_until_ms <= :now_ms OR #owner = :owner))",
+            )
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_values(":running", text(RUNNING))
+            .expression_attribute_values(":released", text(RELEASED))
+            .expression_attribute_values(":owner", text(&owner))
+            .expression_attribute_values(":until", number(until.as_millisecond()))
+            .expression_attribute_values(":now_ms", number(now.as_millisecond()))
+            .expression_attribute_values(":now_s", number(now.as_second()))
+            .expression_attribute_values(":ttl", self.forget_at(event, now))
+            .expression_attribute_values(":zero", number(0))
+            .expression_attribute_values(":one", number(1))
+            .expression_attribute_values(":started_at", text(now.to_string()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let found = match claimed {
+            Ok(_) => {
+                return Ok(Claim::Granted(Lease {
+                    ledger: self.clone(),
+                    coupon: event.key.coupon().to_owned(),
+                    entry,
+                    owner,
+                }));
+            }
+            Err(error) => {
+                refused_item(error).with_context(|| format!("claiming {}/{name}", event.key))?
+            }
+        };
+        if is(&found, "status", RUNNING) {
+            let until = found.get("lease_until_ms").and_then(|ms| ms.as_n().ok());
+            let until = until
+                .and_then(|ms| ms.parse().ok())
+                .and_then(|ms| Timestamp::from_millisecond(ms).ok())
+                .unwrap_or(until_unknown(now));
+            return Ok(Claim::Taken { until });
+        }
+        Ok(Claim::Settled)
+    }
+
+    /// Makes effects inside DynamoDB, together with the record that says so: both or neither, once.
+    /// Returns whether it was now; not where the record was there before.
+    pub async fn commit(
+        &self,
+        event: &Event,
+        name: &str,
+        effects: Vec<TransactWriteItem>,
+        now: Timestamp,
+    ) -> anyhow::Result<bool> {
+        let record = Put::builder()
+            .table_name(&self.table)
+            .item("coupon", text(event.key.coupon()))
+            .item("entry", text(event.key.beneath(name)))
+            .item("status", text(Status::Done.name()))
+            .item("finished_at", text(now.to_string()))
+            .item("ttl", self.forget_at(event, now))
+            .condition_expression("attribute_not_exists(entry) OR #ttl <= :now")
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_values(":now", number(now.as_second()))
+            .build()?;
+        let committed = self
+            .client
+            .transact_write_items()
+            .set_transact_items(Some(
+                std::iter::once(TransactWriteItem::builder().put(record).build())
+                    .chain(effects)
+                    .collect(),
+            ))
+            .send()
+            .await;
+        let error = match committed {
+            Ok(_) => return Ok(true),
+            Err(error) => error,
+        };
+        if let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) =
+            error.as_service_error()
+        {
+            let reason = cancelled.cancellation_reasons().first();
+            if reason.and_then(|reason| reason.code()) == Some("ConditionalCheckFailed") {
+                return Ok(false);
+            }
+        }
+        Err(anyhow!(error).context(format!("committing {}/{name}", event.key)))
+    }
+
+    /// When an event and its records are forgotten: after the retention, counted for a redemption from the day
+    /// its coupon expires, because uses come late and need it.
+    fn forget_at(&self, event: &Event, now: Timestamp) -> AttributeValue {
+        let last_needed = match &event.fact {
+            Fact::Redeemed(redemption) => redemption.expires_at.map_or(now, |at| at.max(now)),
+            Fact::Used(_) => now,
+        };
+        let at = last_needed.checked_add(self.retention);
+        number(at.unwrap_or(Timestamp::MAX).as_second())
+    }
+
+    /// The event's row: what later events and support look up, and the body for a replay.
+    fn row(&self, event: &Event, body: &str, hash: &str, attempt: &str, now: Timestamp) -> Item {
+        let mut row = Row::default();
+        row.set("coupon", Some(event.key.coupon()));
+        row.set("entry", Some(event.key.entry()));
+        row.set("provider", Some(&event.provider));
+        row.set("tenant", Some(&event.tenant));
+        row.set("member", Some(&event.member.id));
+        row.set("occurred_at", Some(event.occurred_at));
+        row.set("received_at", Some(now));
+        row.set("code", Some(event.fact.coupon_code()));
+        match &event.fact {
+            Fact::Redeemed(redemption) => {
+                row.set("reward_id", redemption.reward.id.as_ref());
+                row.set("reward_name", redemption.reward.name.as_ref());
+                row.set("expires_at", redemption.expires_at);
+                row.json("discount", redemption.discount.as_ref());
+            }
+            Fact::Used(usage) => {
+                row.set("order_id", usage.order_id.as_ref());
+                row.set("location", usage.location.as_ref());
+            }
+        }
+        if event.sandbox {
+            row.0.insert("sandbox".into(), AttributeValue::Bool(true));
+        }
+        row.set("hash", Some(hash));
+        row.set("attempt", Some(attempt));
+        row.set("body", Some(body));
+        row.0.insert("ttl".into(), self.forget_at(event, now));
+        row.0
+    }
+}
+
+impl Lease {
+    /// Records how the effect ended, with a word on it: a message id, a reason. Nothing happens where the lease
+    /// has passed to another owner meanwhile.
+    pub async fn settle(self, status: Status, result: &str) -> anyhow::Result<()> {
+        self.update(status.name(), result).await
+    }
+
+    /// Lets go of the effect after a failure that may pass, so that the next attempt need not wait for the
+    /// lease's end.
+    pub async fn release(self, reason: &str) -> anyhow::Result<()> {
+        self.update(RELEASED, reason).await
+    }
+
+    async fn update(self, status: &str, result: &str) -> anyhow::Result<()> {
+        let updated = self
+            .ledger
+            .client
+            .update_item()
+            .table_name(&self.ledger.table)
+            .key("coupon", text(&self.coupon))
+            .key("entry", text(&self.entry))
+            .update_expression(
+                "SET #status = :status, #result = :result, finished_at = :now REMOVE lease_until_ms",
+            )
+            .condition_expression("#owner = :owner AND #status = :running")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_names("#result", "result")
+            .expression_attribute_values(":status", text(status))
+            .expression_attribute_values(":running", text(RUNNING))
+            .expression_attribute_values(":owner", text(&self.owner))
+            .expression_attribute_values(":result", text(result))
+            .expression_attribute_values(":now", text(Timestamp::now().to_string()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let Err(error) = updated else { return Ok(()) };
+        let found = refused_item(error)
+            .with_context(|| format!("settling {}/{}", self.coupon, self.entry))?;
+        if !is(&found, "owner", &self.owner) {
+            tracing::warn!(
+                record.coupon = self.coupon,
+                record.entry = self.entry,
+                "The lease had passed to another worker; its word counts"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// What an event says, without what may differ between two deliveries of it: times of sending and ids of requests.
+pub fn content_hash(event: &Event) -> String {
+    #[derive(Serialize)]
+    struct Content<'a> {
+        sandbox: bool,
+        member: &'a crate::event::Member,
+        fact: &'a Fact,
+    }
+    let content = Content {
+        sandbox: event.sandbox,
+        member: &event.member,
+        fact: &event.fact,
+    };
+    let content = serde_json::to_vec(&content).expect("an event holds nothing that JSON cannot");
+    hex::encode(Sha256::digest(content))
+}
+
+/// An id that no other attempt has.
+fn unique_id() -> String {
+    format!("{:032x}", fastrand::u128(..))
+}
+
+/// A lease without a legible end is one of another version of this code; it is looked at again soon.
+fn until_unknown(now: Timestamp) -> Timestamp {
+    now + SignedDuration::from_secs(30)
+}
+
+fn refused_item(error: SdkError<UpdateItemError>) -> anyhow::Result<Item> {
+    match error.as_service_error() {
+        Some(UpdateItemError::ConditionalCheckFailedException(refusal)) => {
+            Ok(refusal.item().cloned().unwrap_or_default())
+        }
+        _ => Err(anyhow!(error)),
+    }
+}
+
+fn is_refused_put(error: &SdkError<PutItemError>) -> bool {
+    matches!(
+        error.as_service_error(),
+        Some(PutItemError::ConditionalCheckFailedException(_))
+    )
+}
+
+fn is(item: &Item, name: &str, value: &str) -> bool {
+    item.get(name)
+        .and_then(|found| found.as_s().ok())
+        .is_some_and(|found| found == value)
+}
+
+fn text(text: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(text.into())
+}
+
+fn number(number: i64) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
+
+/// A row in the making: what is missing is left out.
+#[derive(Debug, Default)]
+pub struct Row(pub Item);
+
+impl Row {
+    pub fn set(&mut self, name: &str, value: Option<impl ToString>) {
+        if let Some(value) = value {
+            self.0.insert(name.into(), text(value.to_string()));
+        }
+    }
+
+    pub fn json(&mut self, name: &str, value: Option<impl Serialize>) {
+        self.set(
+            name,
+            value.and_then(|value| serde_json::to_string(&value).ok()),
+        );
+    }
+}

@@ -1,0 +1,256 @@
+//! Aghanim: a player of a game redeems a code for a free item.
+//!
+//! Source: Aghanim's page on the coupon redeemed webhook, <https://docs.aghanim.com>.
+
+use rust_decimal::Decimal;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::event::{Event, EventKey, Fact, Item, Member, Money, Redemption, Reward};
+use crate::provider::wire::{Field, Object, Problem, Problems, UnixSeconds, parse};
+use crate::provider::{Content, Parsed, Provider};
+use crate::verify::{Scheme, Verified};
+
+pub const NAME: &str = "aghanim";
+
+/// The signature is over `{timestamp}.{raw body}`, in lower-case hexadecimal digits.
+pub const SCHEME: Scheme = Scheme {
+    signature_header: "X-Aghanim-Signature",
+    prefix: "",
+    timestamp_header: Some("X-Aghanim-Signature-Timestamp"),
+};
+
+/// Aghanim's webhooks of type `coupon.redeemed`.
+///
+/// The items are told, not granted: Aghanim's own `item.add` webhook credits them.
+#[derive(Debug, Clone, Copy)]
+pub struct Aghanim;
+
+impl Aghanim {
+    pub const COUPON_REDEEMED: &'static str = "coupon.redeemed";
+}
+
+impl Provider for Aghanim {
+    fn scheme(&self) -> Scheme {
+        SCHEME
+    }
+
+    fn parse(&self, verified: &Verified<'_>) -> Parsed {
+        let content = match parse::<Body>(verified.body()) {
+            Err(problem) => Content::Invalid(vec![problem]),
+            Ok(Body {
+                event_type: Field::Value(kind),
+                ..
+            }) if kind != Self::COUPON_REDEEMED => Content::Ignored(kind),
+            Ok(body) => Content::settle(redeemed(body)),
+        };
+        Parsed {
+            sent_at: None,
+            content,
+        }
+    }
+}
+
+/// A body as Aghanim sends it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Body {
+    pub event_type: Field<String>,
+    pub event_data: Field<EventData>,
+    pub event_time: Field<UnixSeconds>,
+    pub event_id: Field<String>,
+    /// Null for some types: then `event_id` names the event.
+    pub idempotency_key: Field<String>,
+    pub request_id: Field<String>,
+    pub sandbox: Field<bool>,
+    /// `hub.redeem`, or `test` from the dashboard's button.
+    pub trigger: Field<String>,
+    /// May be shared by several events: never a key.
+    pub transaction_id: Field<String>,
+    pub context: Field<Context>,
+    pub game_id: Field<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct EventData {
+    pub player_id: Field<String>,
+    pub coupon: Field<Coupon>,
+    pub item: Field<WireItem>,
+    pub items: Field<Vec<Field<WireItem>>>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Coupon {
+    /// Shared by many players.
+    pub code: Field<String>,
+    pub sku: Field<String>,
+    pub redeemed_at: Field<UnixSeconds>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct WireItem {
+    pub id: Field<String>,
+    pub name: Field<String>,
+    pub description: Field<String>,
+    pub sku: Field<String>,
+    pub quantity: Field<i64>,
+    /// In the currency's smallest unit.
+    pub price: Field<i64>,
+    /// The same in the main unit.
+    pub price_decimal: Field<Decimal>,
+    pub currency: Field<String>,
+    #[serde(rename = "type")]
+    pub kind: Field<String>,
+    pub nested_items: Field<Vec<Field<WireItem>>>,
+    pub fallback_item: Field<Box<WireItem>>,
+}
+
+/// The schemas of what is within are not published.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Context {
+    pub order: Field<Box<RawValue>>,
+    pub player: Field<Box<RawValue>>,
+}
+
+impl Object for Body {}
+impl Object for EventData {}
+impl Object for Coupon {}
+impl Object for WireItem {}
+impl Object for Box<WireItem> {}
+impl Object for Context {}
+
+fn redeemed(body: Body) -> Result<Event, Vec<Problem>> {
+    let mut problems = Problems::default();
+    problems.required("event_type", body.event_type);
+    let tenant = problems.name("game_id", body.game_id);
+    let event_id = problems.name("event_id", body.event_id);
+    let idempotency_key = problems.text("idempotency_key", body.idempotency_key);
+    let idempotency_key = idempotency_key.and_then(|key| problems.key_part("idempotency_key", key));
+    let event_time = problems.required("event_time", body.event_time);
+    let sandbox = problems.optional("sandbox", body.sandbox) == Some(true);
+    let trigger = problems.optional("trigger", body.trigger);
+    let data = problems.section("event_data", body.event_data);
+    let data = data.map(|data| read_data(&mut problems, data));
+    let event = (|| {
+        let (tenant, data) = (tenant?, data?);
+        let named_by = idempotency_key.or(event_id)?;
+        let occurred_at = data.redeemed_at.or(event_time)?.0;
+        Some(Event {
+            key: EventKey::redeemed(NAME, &tenant, &named_by),
+            provider: NAME.into(),
+            tenant,
+            occurred_at,
+            sandbox: sandbox || trigger.as_deref() == Some("test"),
+            member: data.player?,
+            fact: Fact::Redeemed(data.redemption?),
+        })
+    })();
+    problems.settle(event)
+}
+
+struct Data {
+    player: Option<Member>,
+    redeemed_at: Option<UnixSeconds>,
+    redemption: Option<Redemption>,
+}
+
+fn read_data(problems: &mut Problems, data: EventData) -> Data {
+    let player_id = problems.name("event_data.player_id", data.player_id);
+    let none = matches!(data.item, Field::Absent | Field::Null)
+        && matches!(data.items, Field::Absent | Field::Null);
+    if none {
+        problems.add("event_data.item", "is missing");
+    }
+    let item = problems.optional("event_data.item", data.item);
+    let item = item.and_then(|item| read_item(problems, "event_data.item", item));
+    let items = read_items(problems, "event_data.items", data.items);
+    // Where both are sent, `items` is the longer form of `item`.
+    let items = match item {
+        Some(item) if items.is_empty() => vec![item],
+        _ => items,
+    };
+    let coupon = problems.section("event_data.coupon", data.coupon);
+    let (code, sku, redeemed_at) = match coupon {
+        None => (None, None, None),
+        Some(coupon) => (
+            problems.name("event_data.coupon.code", coupon.code),
+            problems.text("event_data.coupon.sku", coupon.sku),
+            problems.optional("event_data.coupon.redeemed_at", coupon.redeemed_at),
+        ),
+    };
+    Data {
+        player: player_id.map(|id| Member {
+            id,
+            name: None,
+            email: None,
+            phone: None,
+            tier: None,
+        }),
+        redeemed_at,
+        redemption: code.map(|coupon_code| Redemption {
+            coupon_code,
+            reward: Reward {
+                id: sku,
+                name: items.first().map(|item| item.name.clone()),
+                description: items.first().and_then(|item| item.description.clone()),
+                terms: None,
+                items,
+            },
+            points_spent: None,
+            new_balance: None,
+            expires_at: None,
+            method: None,
+            discount: None,
+        }),
+    }
+}
+
+fn read_items(
+    problems: &mut Problems,
+    path: &str,
+    items: Field<Vec<Field<WireItem>>>,
+) -> Vec<Item> {
+    let items = problems.optional(path, items).unwrap_or_default();
+    let items = items.into_iter().enumerate();
+    items
+        .filter_map(|(index, item)| {
+            let path = format!("{path}[{index}]");
+            let item = problems.required(&path, item)?;
+            read_item(problems, &path, item)
+        })
+        .collect()
+}
+
+fn read_item(problems: &mut Problems, path: &str, item: WireItem) -> Option<Item> {
+    let at = |name: &str| format!("{path}.{name}");
+    let id = problems.required(&at("id"), item.id);
+    let name = problems.required(&at("name"), item.name);
+    let description = problems.text(&at("description"), item.description);
+    let sku = problems.required(&at("sku"), item.sku);
+    let quantity = problems.required(&at("quantity"), item.quantity);
+    let kind = problems.required(&at("type"), item.kind);
+    problems.optional(&at("price"), item.price);
+    let price = problems.optional(&at("price_decimal"), item.price_decimal);
+    let currency = problems.text(&at("currency"), item.currency);
+    let nested = read_items(problems, &at("nested_items"), item.nested_items);
+    let fallback = problems.optional(&at("fallback_item"), item.fallback_item);
+    let fallback =
+        fallback.and_then(|fallback| read_item(problems, &at("fallback_item"), *fallback));
+    Some(Item {
+        id: id?,
+        name: name?,
+        description,
+        sku: sku?,
+        quantity: quantity?,
+        kind: kind?,
+        price: price
+            .zip(currency)
+            .map(|(price, currency)| Money::new(price, currency)),
+        nested,
+        fallback: fallback.map(Box::new),
+    })
+}

@@ -1,0 +1,297 @@
+//! Fields as they come over the wire: absent, null, of the right type or not, so that one look finds every problem.
+
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
+
+use crate::event::KEY_PART_MAX_BYTES;
+use crate::event::escape;
+
+/// One thing that is wrong with a payload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// A path such as `usage.items_affected[0].quantity`.
+    pub field: String,
+    pub problem: String,
+}
+
+/// A field of a JSON object.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Field<T> {
+    #[default]
+    Absent,
+    Null,
+    Value(T),
+    /// Of another type; what it should have been.
+    Wrong(&'static str),
+}
+
+/// A type that a [`Field`] can hold.
+pub trait Wire: Sized {
+    fn field<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Field<Self>, D::Error>;
+}
+
+impl<'de, T: Wire> Deserialize<'de> for Field<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        T::field(deserializer)
+    }
+}
+
+impl Wire for String {
+    fn field<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Field<Self>, D::Error> {
+        leaf(deserializer, "must be a string", |text| {
+            serde_json::from_str(text).ok()
+        })
+    }
+}
+
+impl Wire for bool {
+    fn field<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Field<Self>, D::Error> {
+        leaf(deserializer, "must be true or false", |text| {
+            text.parse().ok()
+        })
+    }
+}
+
+impl Wire for i64 {
+    /// A whole number, however it is written: 1000, 1000.0, 1e3.
+    fn field<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Field<Self>, D::Error> {
+        leaf(
+            deserializer,
+            "must be a whole number of at most 64 bits",
+            |text| {
+                let number = decimal(text)?;
+                number
+                    .is_integer()
+                    .then(|| number.normalize().mantissa().try_into().ok())?
+            },
+        )
+    }
+}
+
+impl Wire for Decimal {
+    /// Read from the digits themselves: a float in between would round.
+    fn field<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Field<Self>, D::Error> {
+        leaf(
+            deserializer,
+            "must be a number of at most 28 digits",
+            decimal,
+        )
+    }
+}
+
+impl Wire for Timestamp {
+    fn field<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Field<Self>, D::Error> {
+        leaf(
+            deserializer,
+            "must be an RFC 3339 time such as 2025-09-26T14:20:00Z",
+            |text| serde_json::from_str::<String>(text).ok()?.parse().ok(),
+        )
+    }
+}
+
+/// Seconds since 1970 as a JSON number.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct UnixSeconds(pub Timestamp);
+
+impl Wire for UnixSeconds {
+    fn field<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Field<Self>, D::Error> {
+        leaf(
+            deserializer,
+            "must be a time in seconds since 1970",
+            |text| {
+                let seconds = decimal(text)?.trunc().try_into().ok()?;
+                Timestamp::from_second(seconds).ok().map(Self)
+            },
+        )
+    }
+}
+
+/// A part of the payload that the provider does not describe: kept as it is.
+impl Wire for Box<RawValue> {
+    fn field<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Field<Self>, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        Ok(match raw.get() {
+            "null" => Field::Null,
+            _ => Field::Value(raw),
+        })
+    }
+}
+
+/// An object whose fields are [`Field`]s.
+pub trait Object: DeserializeOwned {}
+
+impl<T: Object> Wire for T {
+    fn field<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Field<Self>, D::Error> {
+        leaf(
+            deserializer,
+            "must be an object that has no field twice",
+            |text| serde_json::from_str(text.starts_with('{').then_some(text)?).ok(),
+        )
+    }
+}
+
+impl<T: Wire> Wire for Vec<Field<T>> {
+    fn field<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Field<Self>, D::Error> {
+        leaf(deserializer, "must be an array", |text| {
+            serde_json::from_str(text).ok()
+        })
+    }
+}
+
+/// Reads a field from its own text, so that a wrong type is this field's problem and does not end the parse.
+/// Nested fields are read again within it: [`parse`] bounds how deep.
+fn leaf<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    expected: &'static str,
+    read: impl FnOnce(&str) -> Option<T>,
+) -> Result<Field<T>, D::Error> {
+    let raw = <&RawValue>::deserialize(deserializer)?;
+    Ok(match raw.get() {
+        "null" => Field::Null,
+        text => read(text).map_or(Field::Wrong(expected), Field::Value),
+    })
+}
+
+fn decimal(text: &str) -> Option<Decimal> {
+    if text.contains(['e', 'E']) {
+        return Decimal::from_scientific(text).ok();
+    }
+    Decimal::from_str_exact(text).ok()
+}
+
+/// Deepest nesting of objects and arrays that is read. The deepest documented payload, a bundle in a bundle, has 8.
+const MAX_DEPTH: usize = 64;
+
+/// Reads a whole body. The problem, where there is one, names a place and never quotes the body.
+pub fn parse<T: Object>(body: &[u8]) -> Result<T, Problem> {
+    let problem = |problem: String| Problem {
+        field: "body".into(),
+        problem,
+    };
+    let text = std::str::from_utf8(body)
+        .map_err(|error| problem(format!("is not UTF-8 from byte {} on", error.valid_up_to())))?;
+    if depth(text) > MAX_DEPTH {
+        return Err(problem(format!("is nested deeper than {MAX_DEPTH} levels")));
+    }
+    if !text.trim_start().starts_with('{') {
+        return Err(problem("is not a JSON object".into()));
+    }
+    serde_json::from_str(text).map_err(|error| {
+        let what = match error.classify() {
+            serde_json::error::Category::Data => "has a field twice",
+            _ => "is not JSON",
+        };
+        problem(format!(
+            "{what}: line {}, column {}",
+            error.line(),
+            error.column()
+        ))
+    })
+}
+
+fn depth(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let (mut in_string, mut escaped) = (false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'{' | b'[' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// Collects what is wrong with a payload while its fields are read.
+#[derive(Debug, Default)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    pub fn add(&mut self, field: impl Into<String>, problem: impl Into<String>) {
+        self.0.push(Problem {
+            field: field.into(),
+            problem: problem.into(),
+        });
+    }
+
+    /// A field that may be missing, or null.
+    pub fn optional<T>(&mut self, path: &str, field: Field<T>) -> Option<T> {
+        match field {
+            Field::Value(value) => Some(value),
+            Field::Absent | Field::Null => None,
+            Field::Wrong(expected) => {
+                self.add(path, expected);
+                None
+            }
+        }
+    }
+
+    pub fn required<T>(&mut self, path: &str, field: Field<T>) -> Option<T> {
+        if matches!(field, Field::Absent | Field::Null) {
+            self.add(path, "is missing");
+        }
+        self.optional(path, field)
+    }
+
+    /// An object whose required fields are reported one by one where it is missing.
+    pub fn section<T: Default>(&mut self, path: &str, field: Field<T>) -> Option<T> {
+        match field {
+            Field::Absent | Field::Null => Some(T::default()),
+            other => self.optional(path, other),
+        }
+    }
+
+    /// Text that may be missing; blank counts as missing.
+    pub fn text(&mut self, path: &str, field: Field<String>) -> Option<String> {
+        self.optional(path, field)
+            .filter(|text| !text.trim().is_empty())
+    }
+
+    /// Text that names something, and becomes part of a key.
+    pub fn name(&mut self, path: &str, field: Field<String>) -> Option<String> {
+        let name = self.required(path, field)?;
+        if name.trim().is_empty() {
+            self.add(path, "must not be blank");
+            return None;
+        }
+        self.key_part(path, name)
+    }
+
+    /// Refuses what is too long for a key.
+    pub fn key_part(&mut self, path: &str, name: String) -> Option<String> {
+        if escape(&name).len() > KEY_PART_MAX_BYTES {
+            let problem = format!("must not be longer than {KEY_PART_MAX_BYTES} bytes");
+            self.add(path, problem);
+            return None;
+        }
+        Some(name)
+    }
+
+    /// A number that must be greater than zero.
+    pub fn positive<T: Default + PartialOrd>(&mut self, path: &str, field: Field<T>) -> Option<T> {
+        let number = self.required(path, field)?;
+        if number <= T::default() {
+            self.add(path, "must be greater than 0");
+            return None;
+        }
+        Some(number)
+    }
+
+    /// The value that was read, if nothing was wrong with any field.
+    pub fn settle<T>(self, value: Option<T>) -> Result<T, Vec<Problem>> {
+        match value {
+            Some(value) if self.0.is_empty() => Ok(value),
+            _ => Err(self.0),
+        }
+    }
+}

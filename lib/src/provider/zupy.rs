@@ -1,0 +1,354 @@
+//! Zupy, format v1: a restaurant's customer turns points into a coupon, and later uses it at a store.
+//!
+//! Source: Zupy's page on coupon webhooks (2025), <https://docs.zupy.com>.
+
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+use serde::Deserialize;
+
+use crate::event::{
+    AffectedItem, Discount, Event, EventKey, Fact, Member, Money, Redemption, Reward, Usage,
+};
+use crate::provider::wire::{Field, Object, Problems, parse};
+use crate::provider::{Content, Parsed, Provider};
+use crate::verify::{Scheme, Verified};
+
+pub const NAME: &str = "zupy";
+
+/// The signature is over the raw body alone.
+pub const SCHEME: Scheme = Scheme {
+    signature_header: "X-Zupy-Signature",
+    prefix: "sha256=",
+    timestamp_header: None,
+};
+
+/// All amounts are in Brazilian reais.
+const CURRENCY: &str = "BRL";
+
+/// Zupy's webhooks, of the types that a function handles.
+#[derive(Debug, Clone, Copy)]
+pub struct Zupy {
+    types: &'static [&'static str],
+}
+
+impl Zupy {
+    pub const COUPON_REDEEMED: &'static str = "coupon.redeemed";
+    pub const COUPON_USED: &'static str = "coupon.used";
+
+    /// Every type that there is a reading for.
+    pub const fn every_event() -> Self {
+        Self::only(&[Self::COUPON_REDEEMED, Self::COUPON_USED])
+    }
+
+    pub const fn only(types: &'static [&'static str]) -> Self {
+        Self { types }
+    }
+}
+
+impl Provider for Zupy {
+    fn scheme(&self) -> Scheme {
+        SCHEME
+    }
+
+    fn parse(&self, verified: &Verified<'_>) -> Parsed {
+        let body: Body = match parse(verified.body()) {
+            Ok(body) => body,
+            Err(problem) => {
+                return Parsed {
+                    sent_at: None,
+                    content: Content::Invalid(vec![problem]),
+                };
+            }
+        };
+        let sent_at = match body.timestamp {
+            Field::Value(at) => Some(at),
+            _ => None,
+        };
+        let content = match &body.event {
+            Field::Value(kind) if !self.types.contains(&kind.as_str()) => {
+                Content::Ignored(kind.clone())
+            }
+            Field::Value(kind) if kind == Self::COUPON_USED => Content::settle(used(body)),
+            _ => Content::settle(redeemed(body)),
+        };
+        Parsed { sent_at, content }
+    }
+}
+
+/// A body as Zupy sends it.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Body {
+    pub event: Field<String>,
+    pub timestamp: Field<Timestamp>,
+    pub company_id: Field<String>,
+    pub customer: Field<Customer>,
+    pub coupon: Field<Coupon>,
+    pub usage: Field<CouponUsage>,
+    /// Beside `coupon`, not within it.
+    pub discount_details: Field<DiscountDetails>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Customer {
+    pub member_id: Field<String>,
+    pub whatsapp: Field<String>,
+    pub email: Field<String>,
+    pub name: Field<String>,
+    pub tier: Field<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct Coupon {
+    pub coupon_code: Field<String>,
+    pub reward_id: Field<String>,
+    pub reward_name: Field<String>,
+    pub reward_description: Field<String>,
+    pub points_spent: Field<i64>,
+    pub new_balance: Field<i64>,
+    pub expires_at: Field<Timestamp>,
+    pub terms: Field<String>,
+    pub redemption_method: Field<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct DiscountDetails {
+    pub discount_type: Field<String>,
+    pub discount_value: Field<Decimal>,
+    pub maximum_discount: Field<Decimal>,
+    pub minimum_purchase: Field<Decimal>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct CouponUsage {
+    pub coupon_code: Field<String>,
+    pub reward_name: Field<String>,
+    pub discount_type: Field<String>,
+    pub discount_applied: Field<Decimal>,
+    pub order_value: Field<Decimal>,
+    pub final_value: Field<Decimal>,
+    pub location: Field<String>,
+    pub staff_member: Field<String>,
+    pub platform: Field<String>,
+    pub order_id: Field<String>,
+    pub items_affected: Field<Vec<Field<UsedItem>>>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct UsedItem {
+    pub name: Field<String>,
+    pub quantity: Field<Decimal>,
+    pub unit_price: Field<Decimal>,
+    pub discount_applied: Field<Decimal>,
+}
+
+impl Object for Body {}
+impl Object for Customer {}
+impl Object for Coupon {}
+impl Object for DiscountDetails {}
+impl Object for CouponUsage {}
+impl Object for UsedItem {}
+
+/// What every event has.
+struct Envelope {
+    tenant: Option<String>,
+    occurred_at: Option<Timestamp>,
+    member: Option<Member>,
+}
+
+fn redeemed(body: Body) -> Result<Event, Vec<crate::provider::wire::Problem>> {
+    let mut problems = Problems::default();
+    let envelope = envelope(
+        &mut problems,
+        body.event,
+        body.timestamp,
+        body.company_id,
+        body.customer,
+    );
+    let discount = problems.optional("discount_details", body.discount_details);
+    let discount = discount.and_then(|details| read_discount(&mut problems, details));
+    let coupon = problems.section("coupon", body.coupon);
+    let redemption = coupon.and_then(|coupon| read_coupon(&mut problems, coupon, discount));
+    let event = (|| {
+        let (tenant, redemption) = (envelope.tenant?, redemption?);
+        Some(Event {
+            key: EventKey::redeemed(NAME, &tenant, &redemption.coupon_code),
+            provider: NAME.into(),
+            tenant,
+            occurred_at: envelope.occurred_at?,
+            sandbox: false,
+            member: envelope.member?,
+            fact: Fact::Redeemed(redemption),
+        })
+    })();
+    problems.settle(event)
+}
+
+fn used(body: Body) -> Result<Event, Vec<crate::provider::wire::Problem>> {
+    let mut problems = Problems::default();
+    let envelope = envelope(
+        &mut problems,
+        body.event,
+        body.timestamp,
+        body.company_id,
+        body.customer,
+    );
+    let usage = problems.section("usage", body.usage);
+    let usage = usage.and_then(|usage| read_usage(&mut problems, usage));
+    let event = (|| {
+        let (tenant, usage, at) = (envelope.tenant?, usage?, envelope.occurred_at?);
+        let key = match &usage.order_id {
+            Some(order_id) => EventKey::used(NAME, &tenant, &usage.coupon_code, order_id),
+            None => EventKey::used_at(NAME, &tenant, &usage.coupon_code, at),
+        };
+        Some(Event {
+            key,
+            provider: NAME.into(),
+            tenant,
+            occurred_at: at,
+            sandbox: false,
+            member: envelope.member?,
+            fact: Fact::Used(usage),
+        })
+    })();
+    problems.settle(event)
+}
+
+fn envelope(
+    problems: &mut Problems,
+    event: Field<String>,
+    timestamp: Field<Timestamp>,
+    company_id: Field<String>,
+    customer: Field<Customer>,
+) -> Envelope {
+    problems.required("event", event);
+    let occurred_at = problems.required("timestamp", timestamp);
+    let tenant = problems.name("company_id", company_id);
+    let customer = problems.section("customer", customer);
+    let member = customer.and_then(|customer| {
+        let id = problems.name("customer.member_id", customer.member_id);
+        let name = problems.text("customer.name", customer.name);
+        let email = problems.text("customer.email", customer.email);
+        let phone = problems.text("customer.whatsapp", customer.whatsapp);
+        let tier = problems.text("customer.tier", customer.tier);
+        Some(Member {
+            id: id?,
+            name,
+            email,
+            phone,
+            tier,
+        })
+    });
+    Envelope {
+        tenant,
+        occurred_at,
+        member,
+    }
+}
+
+fn read_coupon(
+    problems: &mut Problems,
+    coupon: Coupon,
+    discount: Option<Discount>,
+) -> Option<Redemption> {
+    let coupon_code = problems.name("coupon.coupon_code", coupon.coupon_code);
+    let points_spent = problems.positive("coupon.points_spent", coupon.points_spent);
+    let expires_at = problems.required("coupon.expires_at", coupon.expires_at);
+    let reward = Reward {
+        id: problems.text("coupon.reward_id", coupon.reward_id),
+        name: problems.text("coupon.reward_name", coupon.reward_name),
+        description: problems.text("coupon.reward_description", coupon.reward_description),
+        terms: problems.text("coupon.terms", coupon.terms),
+        items: Vec::new(),
+    };
+    let new_balance = problems.optional("coupon.new_balance", coupon.new_balance);
+    let method = problems.text("coupon.redemption_method", coupon.redemption_method);
+    Some(Redemption {
+        coupon_code: coupon_code?,
+        reward,
+        points_spent: Some(points_spent?),
+        new_balance,
+        expires_at: Some(expires_at?),
+        method,
+        discount,
+    })
+}
+
+fn read_discount(problems: &mut Problems, details: DiscountDetails) -> Option<Discount> {
+    let kind = problems.text("discount_details.discount_type", details.discount_type);
+    let value = problems.optional("discount_details.discount_value", details.discount_value);
+    let maximum = problems.optional(
+        "discount_details.maximum_discount",
+        details.maximum_discount,
+    );
+    let minimum_purchase = problems.optional(
+        "discount_details.minimum_purchase",
+        details.minimum_purchase,
+    );
+    Some(Discount {
+        kind: kind?.into(),
+        value: value.map(|value| value.normalize()),
+        maximum: maximum.map(reais),
+        minimum_purchase: minimum_purchase.map(reais),
+    })
+}
+
+fn read_usage(problems: &mut Problems, usage: CouponUsage) -> Option<Usage> {
+    let coupon_code = problems.name("usage.coupon_code", usage.coupon_code);
+    let discount_applied = problems.positive("usage.discount_applied", usage.discount_applied);
+    let order_value = problems.positive("usage.order_value", usage.order_value);
+    let reward_name = problems.text("usage.reward_name", usage.reward_name);
+    let discount_kind = problems.text("usage.discount_type", usage.discount_type);
+    let final_value = problems.optional("usage.final_value", usage.final_value);
+    let location = problems.text("usage.location", usage.location);
+    let staff_member = problems.text("usage.staff_member", usage.staff_member);
+    let platform = problems.text("usage.platform", usage.platform);
+    let order_id = problems.text("usage.order_id", usage.order_id);
+    let order_id = match order_id {
+        Some(order_id) => Some(problems.key_part("usage.order_id", order_id)?),
+        None => None,
+    };
+    let items = problems.optional("usage.items_affected", usage.items_affected);
+    let items = items.unwrap_or_default().into_iter().enumerate();
+    let items = items
+        .filter_map(|(index, item)| {
+            let path = format!("usage.items_affected[{index}]");
+            let item = problems.optional(&path, item)?;
+            Some(read_item(problems, &path, item))
+        })
+        .collect();
+    Some(Usage {
+        coupon_code: coupon_code?,
+        reward_name,
+        discount_kind: discount_kind.map(Into::into),
+        discount_applied: reais(discount_applied?),
+        order_value: reais(order_value?),
+        final_value: final_value.map(reais),
+        location,
+        staff_member,
+        platform,
+        order_id,
+        items,
+    })
+}
+
+fn read_item(problems: &mut Problems, path: &str, item: UsedItem) -> AffectedItem {
+    let unit_price = problems.optional(&format!("{path}.unit_price"), item.unit_price);
+    let discount = problems.optional(&format!("{path}.discount_applied"), item.discount_applied);
+    let quantity = problems.optional(&format!("{path}.quantity"), item.quantity);
+    AffectedItem {
+        name: problems.text(&format!("{path}.name"), item.name),
+        quantity: quantity.map(|quantity| quantity.normalize()),
+        unit_price: unit_price.map(reais),
+        discount_applied: discount.map(reais),
+    }
+}
+
+fn reais(amount: Decimal) -> Money {
+    Money::new(amount, CURRENCY)
+}

@@ -1,0 +1,109 @@
+//! What API Gateway, or a function URL, hands to a function: headers and the bytes of a body.
+//!
+//! Read with as few demands as possible, because whatever cannot be read here is answered with a 500 by the
+//! gateway. `lambda_http` refuses an event over one header that is not ASCII; see `docs/adr/0002`.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// Headers by name, in any case, each with all its values.
+#[derive(Debug, Default)]
+pub struct Headers<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl<'a> Headers<'a> {
+    /// Every value of a header. The gateway joins a repeated header with commas: they are taken apart again,
+    /// so this is for headers whose values hold none.
+    pub fn values<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h str> {
+        self.0
+            .iter()
+            .filter(move |(other, _)| other.eq_ignore_ascii_case(name))
+            .flat_map(|(_, value)| value.split(','))
+            .map(str::trim)
+            .filter(|value| !value.is_empty())
+    }
+}
+
+impl<'a, N: Into<Cow<'a, str>>, V: Into<Cow<'a, str>>> FromIterator<(N, V)> for Headers<'a> {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(headers: I) -> Self {
+        Self(
+            headers
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+        )
+    }
+}
+
+/// A request as it reached the gateway.
+#[derive(Debug)]
+pub struct Request<'a> {
+    pub headers: Headers<'a>,
+    pub body: Body<'a>,
+}
+
+/// The body's bytes, as they were sent.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Body<'a> {
+    Bytes(Cow<'a, [u8]>),
+    /// Said to be base64, and is not.
+    Undecodable,
+}
+
+impl<'a> Request<'a> {
+    /// Reads an event of payload format 2.0 (HTTP API, function URL) or 1.0 (REST API).
+    /// An event that is neither has no headers and no body, and so is refused as unsigned.
+    pub fn read(event: &'a RawValue) -> Self {
+        let event: GatewayEvent<'a> = serde_json::from_str(event.get()).unwrap_or_default();
+        let body = event.body.map_or(Cow::Borrowed(""), |Text(body)| body);
+        let body = if event.is_base64_encoded == Some(true) {
+            match STANDARD.decode(body.as_bytes()) {
+                Ok(bytes) => Body::Bytes(Cow::Owned(bytes)),
+                Err(_) => Body::Undecodable,
+            }
+        } else {
+            Body::Bytes(match body {
+                Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+                Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+            })
+        };
+        let headers = match event.multi_value_headers {
+            Some(headers) if !headers.is_empty() => headers
+                .into_iter()
+                .flat_map(|(Text(name), values)| {
+                    values
+                        .into_iter()
+                        .map(move |Text(value)| (name.clone(), value))
+                })
+                .collect(),
+            _ => event
+                .headers
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(Text(name), Text(value))| (name, value))
+                .collect(),
+        };
+        Self { headers, body }
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct GatewayEvent<'a> {
+    #[serde(borrow)]
+    headers: Option<HashMap<Text<'a>, Text<'a>>>,
+    #[serde(borrow)]
+    multi_value_headers: Option<HashMap<Text<'a>, Vec<Text<'a>>>>,
+    #[serde(borrow)]
+    body: Option<Text<'a>>,
+    is_base64_encoded: Option<bool>,
+}
+
+/// Text that is borrowed from the event where it holds no escape: inside an `Option` or a map, serde borrows only when told so.
+#[derive(Deserialize, PartialEq, Eq, Hash)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);

@@ -1,0 +1,305 @@
+//! The pipeline of a webhook function, and its answers.
+//!
+//! A 2xx means that the event is durable, never before. Whatever goes wrong is one of the answers below: a
+//! function error would become a 500 that tells the provider nothing.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use anyhow::Context;
+use futures_util::FutureExt;
+use jiff::Timestamp;
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde::Serialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use crate::config::{Aws, CallLimits, Environment};
+use crate::dispatch::Dispatcher;
+use crate::event::Event;
+use crate::ledger::{Ledger, Recorded, content_hash};
+use crate::provider::wire::Problem;
+use crate::provider::{Content, Provider};
+use crate::request::{Body, Request};
+use crate::secrets;
+use crate::task::{Message, tasks};
+use crate::telemetry::{self, Count, count};
+use crate::verify::{Freshness, Secrets, Unverified, Verified};
+
+/// Longest body that is taken, in bytes. A body is kept whole in the ledger, whose rows hold 400 KB.
+pub const BODY_MAX_BYTES: usize = 256 * 1024;
+
+/// Longest time until an answer. Zupy gives up after 10 s.
+const ANSWER_WITHIN: Duration = Duration::from_secs(9);
+
+/// When a provider should try again after a 503, in seconds.
+const RETRY_AFTER_S: u32 = 30;
+
+/// Serves a provider's webhooks until Lambda ends the function.
+pub async fn run(provider: impl Provider + Send + Sync) -> anyhow::Result<()> {
+    telemetry::start();
+    let webhook = Webhook::from_environment(provider).await?;
+    let webhook = &webhook;
+    lambda_runtime::run(service_fn(
+        |invocation: LambdaEvent<Box<RawValue>>| async move {
+            let trace = invocation.context.xray_trace_id.as_deref();
+            Ok::<_, lambda_runtime::Error>(webhook.answer(&invocation.payload, trace).await)
+        },
+    ))
+    .await
+    .map_err(|error| anyhow::anyhow!("the Lambda runtime ended: {error}"))
+}
+
+struct Webhook<P> {
+    provider: P,
+    secrets: Secrets,
+    freshness: Freshness,
+    ledger: Ledger,
+    dispatcher: Dispatcher,
+}
+
+/// What the provider is told when its event is taken, or need not be.
+#[derive(Debug)]
+enum Accepted {
+    New(String),
+    Duplicate(String),
+    Ignored(String),
+}
+
+/// What the provider is told when its request is not taken.
+#[derive(Debug, thiserror::Error)]
+enum Rejection {
+    #[error("unverified: {0}")]
+    Unverified(#[from] Unverified),
+    #[error("{} problems in the payload", .0.len())]
+    Invalid(Vec<Problem>),
+    #[error("{0} is recorded with other contents")]
+    Conflict(String),
+    #[error("a body of {0} bytes")]
+    TooLarge(usize),
+    #[error("{0:#}")]
+    Unavailable(#[from] anyhow::Error),
+}
+
+impl<P: Provider> Webhook<P> {
+    async fn from_environment(provider: P) -> anyhow::Result<Self> {
+        let mut environment = Environment::default();
+        let aws = Aws::read(&mut environment);
+        let secret_id = environment.text("WEBHOOK_SECRET_ID");
+        let freshness = Freshness {
+            max_age_s: environment.number("MAX_AGE_S", 1),
+            max_future_s: environment.number("MAX_FUTURE_S", 0),
+        };
+        let ledger = Ledger::read(&mut environment, &aws, CallLimits::WEBHOOK);
+        let sqs = aws_sdk_sqs::Client::new(&aws.sdk_config(CallLimits::WEBHOOK));
+        let dispatcher = Dispatcher::read(&mut environment, sqs);
+        environment.check()?;
+        let secrets = secrets::fetch(&aws.sdk_config(CallLimits::WEBHOOK), &secret_id).await?;
+        Ok(Self {
+            provider,
+            secrets,
+            freshness,
+            ledger,
+            dispatcher,
+        })
+    }
+
+    /// One of the documented answers, whatever comes in and whatever happens.
+    async fn answer(&self, event: &RawValue, trace: Option<&str>) -> Answer {
+        let now = Timestamp::now();
+        let receive = AssertUnwindSafe(self.receive(event, trace, now)).catch_unwind();
+        let outcome = match tokio::time::timeout(ANSWER_WITHIN, receive).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(Rejection::Unavailable(anyhow::anyhow!(
+                "panicked; the line above tells where"
+            ))),
+            Err(_) => Err(Rejection::Unavailable(anyhow::anyhow!(
+                "no answer within {} s",
+                ANSWER_WITHIN.as_secs()
+            ))),
+        };
+        tell(&outcome);
+        Answer::from(outcome)
+    }
+
+    async fn receive(
+        &self,
+        event: &RawValue,
+        trace: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Accepted, Rejection> {
+        let request = Request::read(event);
+        let Body::Bytes(bytes) = &request.body else {
+            return Err(Unverified::Undecodable.into());
+        };
+        if bytes.len() > BODY_MAX_BYTES {
+            return Err(Rejection::TooLarge(bytes.len()));
+        }
+        let scheme = self.provider.scheme();
+        let (body, signed_at) = scheme.verify(&request.headers, bytes, &self.secrets)?;
+        let parsed = self.provider.parse(&body);
+        if let Some(at) = signed_at.or(parsed.sent_at) {
+            self.freshness.check(at, now)?;
+        }
+        let event = match parsed.content {
+            Content::Event(event) => event,
+            Content::Ignored(kind) => return Ok(Accepted::Ignored(kind)),
+            Content::Invalid(problems) => return Err(Rejection::Invalid(problems)),
+        };
+        self.take(&event, &body, trace, now).await
+    }
+
+    /// Records the event and sends its tasks. A crash in between is healed by the provider's next attempt, which
+    /// finds a duplicate without the tasks' records.
+    async fn take(
+        &self,
+        event: &Event,
+        body: &Verified<'_>,
+        trace: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Accepted, Rejection> {
+        let text = std::str::from_utf8(body.body()).context("a body that was parsed is UTF-8")?;
+        let message = Message::new(event, now, trace);
+        let key = event.key.to_string();
+        match self.ledger.record(event, text, now).await? {
+            Recorded::New => {
+                self.dispatch(&message, tasks(event)).await?;
+                return Ok(Accepted::New(key));
+            }
+            Recorded::Duplicate => {}
+            Recorded::Differs { recorded_body } if self.says_the_same(&recorded_body, event) => {}
+            Recorded::Differs { .. } => {
+                self.ledger.keep_conflict(event, text, now).await?;
+                return Err(Rejection::Conflict(key));
+            }
+        }
+        let missing = self.ledger.without_record(&event.key, tasks(event)).await?;
+        self.dispatch(&message, &missing).await?;
+        Ok(Accepted::Duplicate(key))
+    }
+
+    async fn dispatch(
+        &self,
+        message: &Message<'_>,
+        tasks: &[crate::task::Task],
+    ) -> Result<(), Rejection> {
+        let sent = self.dispatcher.send(message, tasks).await;
+        sent.map_err(|undispatched| Rejection::Unavailable(undispatched.into()))
+    }
+
+    /// Reads the recorded body as this version of the code does, so that a new field in the hash is no conflict.
+    fn says_the_same(&self, recorded_body: &str, event: &Event) -> bool {
+        let recorded = Verified::recorded(recorded_body.as_bytes());
+        match self.provider.parse(&recorded).content {
+            Content::Event(recorded) => content_hash(&recorded) == content_hash(event),
+            Content::Ignored(_) | Content::Invalid(_) => false,
+        }
+    }
+}
+
+/// Logs and counts what came of a request: keys and reasons, never contents.
+fn tell(outcome: &Result<Accepted, Rejection>) {
+    let what = match outcome {
+        Ok(Accepted::New(key)) => {
+            tracing::info!(event.key = key, "Accepted");
+            Count::Accepted
+        }
+        Ok(Accepted::Duplicate(key)) => {
+            tracing::info!(event.key = key, "Seen before");
+            Count::Duplicate
+        }
+        Ok(Accepted::Ignored(kind)) => {
+            let kind: String = kind.chars().take(64).collect();
+            tracing::info!(event.kind = kind, "Not a type that this URL handles");
+            Count::Ignored
+        }
+        Err(rejection) => {
+            let what = match rejection {
+                Rejection::Unverified(Unverified::Stale { .. } | Unverified::Future { .. }) => {
+                    Count::StaleSignature
+                }
+                Rejection::Unverified(_) => Count::InvalidSignature,
+                Rejection::Invalid(_) => Count::InvalidPayload,
+                Rejection::Conflict(_) => Count::ConflictingPayload,
+                Rejection::TooLarge(_) => Count::PayloadTooLarge,
+                Rejection::Unavailable(_) => Count::Unavailable,
+            };
+            match rejection {
+                Rejection::Unavailable(_) => tracing::error!("Not taken: {rejection}"),
+                Rejection::Invalid(problems) => {
+                    let fields: Vec<_> = problems.iter().map(|p| p.field.as_str()).collect();
+                    tracing::warn!(payload.fields = fields.join(" "), "Refused: {rejection}");
+                }
+                _ => tracing::warn!("Refused: {rejection}"),
+            }
+            what
+        }
+    };
+    count(what);
+}
+
+/// An answer as API Gateway and function URLs take it, in both payload formats.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    status_code: u16,
+    headers: serde_json::Value,
+    body: String,
+}
+
+impl From<Result<Accepted, Rejection>> for Answer {
+    fn from(outcome: Result<Accepted, Rejection>) -> Self {
+        let (status_code, body) = match &outcome {
+            Ok(Accepted::New(key)) => (200, json!({"status": "accepted", "event": key})),
+            Ok(Accepted::Duplicate(key)) => (200, json!({"status": "duplicate", "event": key})),
+            Ok(Accepted::Ignored(kind)) => (202, json!({"status": "ignored", "type": kind})),
+            Err(rejection) => {
+                let (status_code, mut error) = describe(rejection);
+                if let Rejection::Invalid(problems) = rejection {
+                    error["problems"] = json!(problems);
+                }
+                (status_code, json!({"error": error}))
+            }
+        };
+        let mut headers = json!({"content-type": "application/json"});
+        if status_code == 503 {
+            headers["retry-after"] = json!(RETRY_AFTER_S.to_string());
+        }
+        Self {
+            status_code,
+            headers,
+            body: body.to_string(),
+        }
+    }
+}
+
+fn describe(rejection: &Rejection) -> (u16, serde_json::Value) {
+    let (status_code, code, message) = match rejection {
+        Rejection::Invalid(_) => (
+            400,
+            "invalid_payload",
+            "The payload is not valid; see problems.".to_owned(),
+        ),
+        Rejection::Unverified(_) => (
+            401,
+            "invalid_signature",
+            "The signature is missing, malformed, wrong or too old.".to_owned(),
+        ),
+        Rejection::Conflict(key) => (
+            409,
+            "conflicting_payload",
+            format!("{key} was received before with other contents; those stand."),
+        ),
+        Rejection::TooLarge(_) => (
+            413,
+            "payload_too_large",
+            format!("The body is longer than {BODY_MAX_BYTES} bytes."),
+        ),
+        Rejection::Unavailable(_) => (
+            503,
+            "unavailable",
+            format!("The event could not be stored; send it again in {RETRY_AFTER_S} s."),
+        ),
+    };
+    (status_code, json!({"code": code, "message": message}))
+}
