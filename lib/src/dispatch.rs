@@ -98,3 +98,18 @@ fn group_id(tenant: &str) -> String {
     }
     hex::encode(Sha256::digest(tenant))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_is_its_own_message_group_where_sqs_takes_its_name() {
+        assert_eq!(group_id("comp_bella_vista"), "comp_bella_vista");
+        for odd in ["", "com espaço", "ção", &"x".repeat(129)] {
+            let group = group_id(odd);
+            assert_eq!(group.len(), 64);
+            assert_ne!(group, group_id("another"));
+        }
+    }
+}

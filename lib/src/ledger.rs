@@ -321,7 +321,7 @@ impl Ledger {
 
     /// When an event and its records are forgotten: after the retention, counted for a redemption from the day
     /// its coupon expires, because uses come late and need it.
-    fn forget_at(&self, event: &Event, now: Timestamp) -> AttributeValue {
+    pub fn forget_at(&self, event: &Event, now: Timestamp) -> AttributeValue {
         let last_needed = match &event.fact {
             Fact::Redeemed(redemption) => redemption.expires_at.map_or(now, |at| at.max(now)),
             Fact::Used(_) => now,

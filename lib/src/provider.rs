@@ -1,6 +1,8 @@
 //! The providers: for each its signature scheme, its wire types, and how they become an event.
 
 pub mod aghanim;
+#[cfg(test)]
+mod tests;
 pub mod wire;
 pub mod zupy;
 

@@ -107,3 +107,69 @@ struct GatewayEvent<'a> {
 #[derive(Deserialize, PartialEq, Eq, Hash)]
 #[serde(transparent)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use serde_json::value::to_raw_value;
+
+    use super::*;
+
+    fn check(event: serde_json::Value, headers: &[(&str, &[&str])], body: &Body<'_>) {
+        let raw = to_raw_value(&event).unwrap();
+        let request = Request::read(&raw);
+        assert_eq!(&request.body, body);
+        for (name, values) in headers {
+            let found: Vec<_> = request.headers.values(name).collect();
+            assert_eq!(&found, values, "{name}");
+        }
+    }
+
+    fn bytes(bytes: &[u8]) -> Body<'_> {
+        Body::Bytes(Cow::Borrowed(bytes))
+    }
+
+    #[test]
+    fn reads_payload_2_0_with_joined_headers() {
+        check(
+            json!({"version": "2.0", "headers": {"x-a": "1,2", "x-b": "é\n"}, "body": "{\"a\": \"é\"}", "isBase64Encoded": false}),
+            &[("X-A", &["1", "2"]), ("x-b", &["é"]), ("x-c", &[])],
+            &bytes("{\"a\": \"é\"}".as_bytes()),
+        );
+    }
+
+    #[test]
+    fn reads_payload_1_0_with_all_values() {
+        check(
+            json!({"headers": {"X-A": "2"}, "multiValueHeaders": {"X-A": ["1", "2"]}, "body": "x", "isBase64Encoded": false}),
+            &[("x-a", &["1", "2"])],
+            &bytes(b"x"),
+        );
+        check(
+            json!({"headers": {"X-A": "2"}, "multiValueHeaders": null, "body": null}),
+            &[("x-a", &["2"])],
+            &bytes(b""),
+        );
+    }
+
+    #[test]
+    fn decodes_base64_to_any_bytes() {
+        check(
+            json!({"headers": null, "body": "/wB7", "isBase64Encoded": true}),
+            &[],
+            &bytes(b"\xff\0{"),
+        );
+        check(
+            json!({"body": "not base64!", "isBase64Encoded": true}),
+            &[],
+            &Body::Undecodable,
+        );
+    }
+
+    #[test]
+    fn an_event_of_another_kind_is_an_unsigned_empty_request() {
+        for event in [json!(null), json!([1]), json!({"headers": 5}), json!("x")] {
+            check(event, &[("x-a", &[])], &bytes(b""));
+        }
+    }
+}

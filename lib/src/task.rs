@@ -103,3 +103,75 @@ impl Message<'static> {
         serde_json::from_str(body).map_err(malformed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::provider::aghanim::Aghanim;
+    use crate::provider::zupy::Zupy;
+    use crate::provider::{Content, Provider};
+    use crate::verify::Verified;
+
+    fn event(provider: impl Provider, body: &str) -> Event {
+        match provider.parse(&Verified::recorded(body.as_bytes())).content {
+            Content::Event(event) => *event,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    const REDEEMED: &str = include_str!("../../events/samples/zupy-coupon-redeemed.json");
+    const USED: &str = include_str!("../../events/samples/zupy-coupon-used.json");
+    const ITEMS: &str = include_str!("../../events/samples/aghanim-coupon-redeemed-bundle.json");
+
+    #[test]
+    fn a_coupon_is_delivered_and_items_are_not() {
+        let zupy = Zupy::every_event();
+        assert_eq!(tasks(&event(zupy, REDEEMED)), [Task::Delivery]);
+        assert_eq!(tasks(&event(zupy, USED)), []);
+        assert_eq!(tasks(&event(Aghanim, ITEMS)), []);
+    }
+
+    #[test]
+    fn a_message_reads_back_as_it_was_written() {
+        let events = [
+            event(Zupy::every_event(), REDEEMED),
+            event(Zupy::every_event(), USED),
+            event(Aghanim, ITEMS),
+        ];
+        for event in &events {
+            let message = Message::new(event, Timestamp::UNIX_EPOCH, Some("Root=1-2-3"));
+            assert_eq!(Message::read(&message.to_body()), Ok(message));
+        }
+    }
+
+    #[test]
+    fn a_message_of_a_newer_version_is_left_to_newer_code() {
+        assert_eq!(
+            Message::read(r#"{"version":2,"shape":"unknown"}"#),
+            Err(Unreadable::Newer(2))
+        );
+        assert_eq!(
+            Message::read("[]"),
+            Err(Unreadable::Malformed { line: 1, column: 1 })
+        );
+    }
+
+    proptest! {
+        /// SQS takes only some characters; whatever stands in an event gets through.
+        #[test]
+        fn a_message_holds_only_what_sqs_takes(name in any::<String>(), odd in "[\u{FFFE}\u{FFFF}\u{1}\u{7F}a]{0,6}") {
+            let mut event = event(Zupy::every_event(), REDEEMED);
+            event.member.name = Some(name + &odd);
+            let message = Message::new(&event, Timestamp::UNIX_EPOCH, None);
+            let body = message.to_body();
+            let taken = |character: char| {
+                matches!(character, '\t' | '\n' | '\r' | '\u{20}'..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}')
+                    || character >= '\u{10000}'
+            };
+            prop_assert_eq!(body.chars().find(|&character| !taken(character)), None);
+            prop_assert_eq!(Message::read(&body), Ok(message));
+        }
+    }
+}

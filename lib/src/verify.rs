@@ -211,3 +211,206 @@ fn seconds((name, text): (&'static str, &str)) -> Result<Timestamp, Unverified> 
         .and_then(|seconds| Timestamp::from_second(seconds).ok())
         .ok_or(Unverified::Malformed(name))
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use proptest::prelude::*;
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::provider::{aghanim, zupy};
+
+    const GITHUB: Scheme = Scheme {
+        signature_header: "X-Hub-Signature-256",
+        prefix: "sha256=",
+        timestamp_header: None,
+    };
+
+    fn check(
+        scheme: Scheme,
+        secrets: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+        expected: Result<(), Unverified>,
+    ) {
+        let headers = headers.iter().copied().collect();
+        let secrets = Secrets::parse(secrets).unwrap();
+        let verified = scheme.verify(&headers, body, &secrets);
+        assert_eq!(verified.map(|_| ()), expected);
+    }
+
+    /// Signatures over exact bytes, computed elsewhere; the published ones are GitHub's and RFC 4231's.
+    #[test]
+    fn known_answers() {
+        #[derive(Deserialize)]
+        struct Vector {
+            name: String,
+            scheme: String,
+            secret: String,
+            body_base64: String,
+            headers: std::collections::BTreeMap<String, String>,
+            expect_valid: bool,
+        }
+        let vectors: Vec<Vector> =
+            serde_json::from_str(include_str!("../testdata/vectors.json")).unwrap();
+        let mut checked = 0;
+        for vector in vectors {
+            let scheme = match vector.scheme.as_str() {
+                "aghanim" => aghanim::SCHEME,
+                "zupy-v1" => zupy::SCHEME,
+                "github-sha256" => GITHUB,
+                _ => continue,
+            };
+            let body = STANDARD.decode(vector.body_base64).unwrap();
+            let headers = vector.headers.into_iter().collect();
+            let secrets = Secrets::parse(&vector.secret).unwrap();
+            let verified = scheme.verify(&headers, &body, &secrets);
+            assert_eq!(verified.is_ok(), vector.expect_valid, "{}", vector.name);
+            checked += 1;
+        }
+        assert_eq!(checked, 13);
+    }
+
+    #[test]
+    fn hmac_gives_what_rfc_4231_says() {
+        let secret = Secret::new("Jefe").unwrap();
+        let mac = secret.mac(&[b"what do ya want ", b"for nothing?"]);
+        assert_eq!(
+            hex::encode(mac.finalize().into_bytes()),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
+    }
+
+    const BODY: &[u8] = b"Hello, World!";
+    const DIGEST: &str = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+    const SECRET: &str = "It's a Secret to Everybody";
+
+    fn check_github(secrets: &str, signatures: &[&str], expected: Result<(), Unverified>) {
+        let headers: Vec<_> = signatures
+            .iter()
+            .map(|&signature| ("x-hub-signature-256", signature))
+            .collect();
+        check(GITHUB, secrets, &headers, BODY, expected);
+    }
+
+    #[test]
+    fn accepts_the_old_secret_while_rotating() {
+        let signature = format!("sha256={DIGEST}");
+        check_github(&format!("new one, {SECRET}\n"), &[&signature], Ok(()));
+        check_github("new one", &[&signature], Err(Unverified::Mismatch));
+    }
+
+    #[test]
+    fn accepts_digits_in_either_case() {
+        let signature = format!("sha256={}", DIGEST.to_uppercase());
+        check_github(SECRET, &[&signature], Ok(()));
+    }
+
+    #[test]
+    fn accepts_a_signature_among_repeated_headers() {
+        let signature = format!("sha256={DIGEST}");
+        let wrong = format!("sha256={}", DIGEST.replace('7', "8"));
+        check_github(SECRET, &[&wrong, &signature], Ok(()));
+        check_github(SECRET, &[&format!("{signature},{signature}")], Ok(()));
+        check_github(SECRET, &[&wrong, "sha256=zz"], Err(Unverified::Mismatch));
+    }
+
+    #[test]
+    fn refuses_what_is_no_signature() {
+        let malformed = Err(Unverified::Malformed("X-Hub-Signature-256"));
+        for signature in [
+            "sha256=",
+            "sha256=test_signature",
+            DIGEST,
+            &format!("sha512={DIGEST}"),
+            &format!("sha256={}", &DIGEST[1..]),
+            &format!("sha256={DIGEST}00"),
+            "sha256=ção",
+        ] {
+            check_github(SECRET, &[signature], malformed.clone());
+        }
+        check_github(SECRET, &[], Err(Unverified::Missing("X-Hub-Signature-256")));
+    }
+
+    #[test]
+    fn refuses_timestamps_that_contradict_or_are_no_number() {
+        let secret = Secret::new("s").unwrap();
+        let headers = aghanim::SCHEME.sign(BODY, &secret, Timestamp::from_second(7).unwrap());
+        let (time, signature) = (headers[0].1.as_str(), headers[1].1.as_str());
+        let names = [headers[0].0, headers[1].0];
+        let check = |time: &str, expected| {
+            let headers = [(names[0], time), (names[1], signature)];
+            check(aghanim::SCHEME, "s", &headers, BODY, expected);
+        };
+        check(time, Ok(()));
+        check("7,7", Ok(()));
+        check("7,8", Err(Unverified::Malformed(names[0])));
+        check("8", Err(Unverified::Mismatch));
+        check("", Err(Unverified::Missing(names[0])));
+    }
+
+    #[test]
+    fn freshness_has_both_ends() {
+        let freshness = Freshness {
+            max_age_s: 300,
+            max_future_s: 60,
+        };
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let check = |offset_s: i64, fresh: bool| {
+            let signed_at = now + SignedDuration::from_secs(offset_s);
+            assert_eq!(freshness.check(signed_at, now).is_ok(), fresh, "{offset_s}");
+        };
+        check(0, true);
+        check(-300, true);
+        check(-301, false);
+        check(60, true);
+        check(61, false);
+        assert!(freshness.check(Timestamp::MIN, now).is_err());
+        assert!(freshness.check(Timestamp::MAX, now).is_err());
+    }
+
+    #[test]
+    fn blank_secrets_are_none() {
+        assert!(Secrets::parse(" , \n,").is_none());
+        assert_eq!(
+            format!("{:?}", Secret::new("x").unwrap()),
+            "Secret([redacted])"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_signed_verifies_and_what_is_changed_does_not(
+            body in prop::collection::vec(any::<u8>(), 1..200),
+            secret in "[!-+--~]{1,40}",
+            seconds in 0_i64..4_000_000_000,
+            position in any::<prop::sample::Index>(),
+        ) {
+            let at = Timestamp::from_second(seconds).unwrap();
+            let secrets = Secrets::parse(&secret).unwrap();
+            for scheme in [aghanim::SCHEME, zupy::SCHEME] {
+                let headers = scheme.sign(&body, secrets.first(), at).into_iter().collect();
+                prop_assert!(scheme.verify(&headers, &body, &secrets).is_ok());
+                let mut changed = body.clone();
+                changed[position.index(body.len())] ^= 1;
+                prop_assert!(scheme.verify(&headers, &changed, &secrets).is_err());
+            }
+        }
+
+        #[test]
+        fn no_header_panics(signature in "\\PC{0,80}", time in "\\PC{0,30}") {
+            let headers = [
+                ("X-Aghanim-Signature", signature.as_str()),
+                ("X-Aghanim-Signature-Timestamp", time.as_str()),
+                ("X-Zupy-Signature", signature.as_str()),
+            ];
+            let headers = headers.into_iter().collect();
+            let secrets = Secrets::parse("s").unwrap();
+            for scheme in [aghanim::SCHEME, zupy::SCHEME] {
+                prop_assert_eq!(scheme.verify(&headers, b"", &secrets).is_ok(), false);
+            }
+        }
+    }
+}

@@ -112,3 +112,89 @@ fn report(failed: Vec<String>) -> SqsBatchResponse {
         .collect();
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Event, EventKey, Fact, Member, Redemption, Reward};
+
+    fn body(code: &str) -> String {
+        let event = Event {
+            key: EventKey::redeemed("zupy", "comp", code),
+            provider: "zupy".into(),
+            tenant: "comp".into(),
+            occurred_at: Timestamp::UNIX_EPOCH,
+            sandbox: false,
+            member: Member {
+                id: "ZP-1".into(),
+                name: None,
+                email: None,
+                phone: None,
+                tier: None,
+            },
+            fact: Fact::Redeemed(Redemption {
+                coupon_code: code.into(),
+                reward: Reward::default(),
+                points_spent: None,
+                new_balance: None,
+                expires_at: None,
+                method: None,
+                discount: None,
+            }),
+        };
+        Message::new(&event, Timestamp::UNIX_EPOCH, None).to_body()
+    }
+
+    /// Works on messages whose ids are their coupons' codes; which are given back, within 2 s?
+    async fn check(codes: &[&str], expected: &[&str]) {
+        async fn handle(message: Message<'static>, _: Timestamp) -> anyhow::Result<()> {
+            match message.event.fact.coupon_code() {
+                "fails" => anyhow::bail!("no"),
+                "panics" => panic!("on purpose"),
+                "hangs" => std::future::pending().await,
+                _ => Ok(()),
+            }
+        }
+        let messages = codes.iter().map(|&code| {
+            let mut message = SqsMessage::default();
+            message.message_id = Some(code.into());
+            message.body = Some(match code {
+                "unreadable" => "{\"version\": 1, \"event\": 5}".into(),
+                "newer" => body("x").replace("\"version\":1", "\"version\":2"),
+                _ => body(code),
+            });
+            message
+        });
+        let deadline = SystemTime::now() + MARGIN + Duration::from_millis(300);
+        let mut failed = work(Arc::new(handle), messages.collect(), deadline).await;
+        failed.sort();
+        assert_eq!(failed, expected);
+    }
+
+    #[tokio::test]
+    async fn each_message_fails_by_itself() {
+        check(&["a", "fails", "b", "panics", "c"], &["fails", "panics"]).await;
+    }
+
+    #[tokio::test]
+    async fn a_message_that_cannot_be_read_is_given_back() {
+        check(&["unreadable", "a", "newer"], &["newer", "unreadable"]).await;
+    }
+
+    #[tokio::test]
+    async fn what_is_unfinished_near_the_deadline_is_given_back() {
+        check(&["a", "hangs", "b"], &["hangs"]).await;
+    }
+
+    #[test]
+    fn failures_are_reported_as_sqs_expects_them() {
+        assert_eq!(
+            serde_json::to_string(&report(vec!["a".into()])).unwrap(),
+            r#"{"batchItemFailures":[{"itemIdentifier":"a"}]}"#
+        );
+        assert_eq!(
+            serde_json::to_string(&report(Vec::new())).unwrap(),
+            r#"{"batchItemFailures":[]}"#
+        );
+    }
+}

@@ -1,1 +1,9 @@
-fn main() {}
+//! Aghanim tells that a player redeemed a code.
+
+use webhooks::provider::aghanim::Aghanim;
+use webhooks::webhook;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    webhook::run(Aghanim).await
+}

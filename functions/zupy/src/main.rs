@@ -1,1 +1,9 @@
-fn main() {}
+//! Zupy tells of anything: the one URL that it lets a company register.
+
+use webhooks::provider::zupy::Zupy;
+use webhooks::webhook;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    webhook::run(Zupy::every_event()).await
+}

@@ -1,0 +1,597 @@
+//! The providers' samples and what may be wrong with them, read as the pipeline reads them.
+
+use proptest::prelude::*;
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+
+use super::aghanim::Aghanim;
+use super::wire::Problem;
+use super::zupy::Zupy;
+use super::{Content, Parsed, Provider};
+use crate::event::{DiscountKind, Event, Fact, Item, Money, Redemption, Usage};
+use crate::ledger::content_hash;
+use crate::verify::Verified;
+
+const ZUPY_REDEEMED: &str = include_str!("../../../events/samples/zupy-coupon-redeemed.json");
+const ZUPY_PERCENTAGE: &str =
+    include_str!("../../../events/samples/zupy-coupon-redeemed-percentage.json");
+const ZUPY_USED: &str = include_str!("../../../events/samples/zupy-coupon-used.json");
+const ZUPY_USED_PERCENTAGE: &str =
+    include_str!("../../../events/samples/zupy-coupon-used-percentage.json");
+const AGHANIM: &str = include_str!("../../../events/samples/aghanim-coupon-redeemed.json");
+const AGHANIM_BUNDLE: &str =
+    include_str!("../../../events/samples/aghanim-coupon-redeemed-bundle.json");
+
+fn parse(provider: impl Provider, body: &str) -> Parsed {
+    provider.parse(&Verified::recorded(body.as_bytes()))
+}
+
+fn event(provider: impl Provider, body: &str) -> Event {
+    match parse(provider, body).content {
+        Content::Event(event) => *event,
+        other => panic!("no event: {other:?}"),
+    }
+}
+
+fn redemption(event: Event) -> Redemption {
+    match event.fact {
+        Fact::Redeemed(redemption) => redemption,
+        Fact::Used(_) => panic!("a usage"),
+    }
+}
+
+fn usage(event: Event) -> Usage {
+    match event.fact {
+        Fact::Used(usage) => usage,
+        Fact::Redeemed(_) => panic!("a redemption"),
+    }
+}
+
+/// The sample with some values replaced, named by JSON pointer; `Value::Null` with `remove` takes a field out.
+fn edited(sample: &str, edits: &[(&str, Option<Value>)]) -> String {
+    let mut body: Value = serde_json::from_str(sample).unwrap();
+    for (pointer, value) in edits {
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        let parent = body.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+        match value {
+            Some(value) => parent.insert((*name).to_owned(), value.clone()),
+            None => parent.remove(name),
+        };
+    }
+    body.to_string()
+}
+
+fn problems(provider: impl Provider, body: &str) -> Vec<String> {
+    match parse(provider, body).content {
+        Content::Invalid(problems) => problems
+            .into_iter()
+            .map(|Problem { field, problem }| format!("{field} {problem}"))
+            .collect(),
+        other => panic!("no problem: {other:?}"),
+    }
+}
+
+/// A Zupy sample with one value replaced, or taken out, has exactly these problems.
+fn check_zupy(sample: &str, pointer: &str, value: Option<Value>, expected: &[&str]) {
+    let body = edited(sample, &[(pointer, value)]);
+    assert_eq!(problems(Zupy::every_event(), &body), expected);
+}
+
+fn check_aghanim(pointer: &str, value: Option<Value>, expected: &[&str]) {
+    let body = edited(AGHANIM, &[(pointer, value)]);
+    assert_eq!(problems(Aghanim, &body), expected);
+}
+
+fn decimal(text: &str) -> Decimal {
+    text.parse().unwrap()
+}
+
+fn reais(text: &str) -> Option<Money> {
+    Some(Money::new(decimal(text), "BRL"))
+}
+
+#[test]
+fn reads_all_that_a_zupy_redemption_says() {
+    let event = event(Zupy::every_event(), ZUPY_REDEEMED);
+    assert_eq!(
+        event.key.to_string(),
+        "zupy#comp_bella_vista#CP-A1B2C3D4/redeemed"
+    );
+    assert_eq!(event.tenant, "comp_bella_vista");
+    assert_eq!(event.occurred_at.to_string(), "2025-08-26T14:20:00Z");
+    assert_eq!(event.member.id, "ZP-4F95FB0A");
+    assert_eq!(event.member.email.as_deref(), Some("customer@example.com"));
+    assert_eq!(event.member.phone.as_deref(), Some("+5511965958122"));
+    assert_eq!(event.member.tier.as_deref(), Some("silver"));
+    assert!(!event.sandbox);
+    let redemption = redemption(event);
+    assert_eq!(redemption.points_spent, Some(1000));
+    assert_eq!(redemption.new_balance, Some(350));
+    assert_eq!(redemption.method.as_deref(), Some("app"));
+    assert_eq!(redemption.reward.id.as_deref(), Some("rw_pizza_margherita"));
+    assert!(redemption.reward.terms.unwrap().starts_with("Válido"));
+    let discount = redemption.discount.unwrap();
+    assert_eq!(discount.kind, DiscountKind::ProductFree);
+    assert_eq!(discount.value, Some(decimal("35")));
+    assert_eq!(discount.maximum, None);
+    assert_eq!(discount.minimum_purchase, reais("0"));
+}
+
+#[test]
+fn reads_a_discount_that_stands_beside_the_coupon() {
+    let discount = redemption(event(Zupy::every_event(), ZUPY_PERCENTAGE)).discount;
+    let discount = discount.unwrap();
+    assert_eq!(discount.kind, DiscountKind::Percentage);
+    assert_eq!(discount.maximum, reais("75"));
+    let body = edited(ZUPY_PERCENTAGE, &[("/discount_details", None)]);
+    assert_eq!(redemption(event(Zupy::every_event(), &body)).discount, None);
+}
+
+#[test]
+fn reads_all_that_a_zupy_use_says() {
+    let event = event(Zupy::every_event(), ZUPY_USED_PERCENTAGE);
+    assert_eq!(
+        event.key.to_string(),
+        "zupy#comp_bella_vista#CP-X9Y8Z7W6/used#ord_GOOMER_456"
+    );
+    let usage = usage(event);
+    assert_eq!(Some(usage.discount_applied), reais("12.75"));
+    assert_eq!(Some(usage.order_value), reais("85"));
+    assert_eq!(usage.final_value, reais("72.25"));
+    assert_eq!(usage.platform.as_deref(), Some("goomer"));
+    assert_eq!(usage.location.as_deref(), Some("Delivery"));
+    assert_eq!(usage.items.len(), 2);
+    assert_eq!(usage.items[1].name.as_deref(), Some("Pizza Portuguesa"));
+    assert_eq!(usage.items[1].quantity, Some(decimal("1")));
+    assert_eq!(usage.items[1].discount_applied, reais("6.45"));
+}
+
+#[test]
+fn a_use_without_an_order_goes_by_its_time() {
+    for order_id in [None, Some(Value::Null), Some(json!(" "))] {
+        let body = edited(ZUPY_USED, &[("/usage/order_id", order_id)]);
+        let event = event(Zupy::every_event(), &body);
+        assert_eq!(event.key.entry(), "used@2025-08-26T18:45:00Z");
+    }
+}
+
+#[test]
+fn reads_all_that_aghanim_says() {
+    let event = event(Aghanim, AGHANIM);
+    assert_eq!(
+        event.key.to_string(),
+        "aghanim#gm_exTAyxPsVwh#idmpt_aXRlb...JkX2VFS/redeemed"
+    );
+    assert_eq!(event.member.id, "2D2R-OP3C");
+    assert_eq!(event.occurred_at.as_second(), 1_725_548_450);
+    assert!(!event.sandbox);
+    let redemption = redemption(event);
+    assert_eq!(redemption.coupon_code, "WELCOME");
+    let item = &redemption.reward.items[0];
+    assert_eq!(item.quantity, 480_000);
+    assert_eq!(item.price, Some(Money::new(decimal("94.99"), "USD")));
+}
+
+#[test]
+fn reads_bundles_within_bundles_and_the_fallback() {
+    let event = event(Aghanim, AGHANIM_BUNDLE);
+    assert!(event.sandbox);
+    let reward = redemption(event).reward;
+    let names =
+        |items: &[Item]| -> Vec<String> { items.iter().map(|item| item.sku.clone()).collect() };
+    let bundle = &reward.items[0];
+    assert_eq!(names(&bundle.nested), ["gems", "chest.bundle"]);
+    assert_eq!(names(&bundle.nested[1].nested), ["sword", "coins"]);
+    assert_eq!(bundle.nested[1].nested[1].quantity, 250);
+    assert_eq!(bundle.fallback.as_ref().unwrap().quantity, 1500);
+}
+
+#[test]
+fn aghanim_may_send_items_beside_or_instead_of_item() {
+    let item = json!({"id": "i", "name": "Gem", "sku": "gem", "quantity": 1, "type": "item"});
+    let items = |edits: &[(&str, Option<Value>)]| {
+        let reward = redemption(event(Aghanim, &edited(AGHANIM, edits))).reward;
+        reward
+            .items
+            .into_iter()
+            .map(|item| item.sku)
+            .collect::<Vec<_>>()
+    };
+    let two = Some(json!([item, item]));
+    assert_eq!(items(&[("/event_data/items", two.clone())]), ["gem", "gem"]);
+    assert_eq!(
+        items(&[("/event_data/items", two), ("/event_data/item", None)]),
+        ["gem", "gem"]
+    );
+    assert_eq!(
+        items(&[("/event_data/items", Some(json!([])))]),
+        ["crystals"]
+    );
+}
+
+#[test]
+fn aghanim_without_an_idempotency_key_goes_by_the_event_id() {
+    for key in [None, Some(Value::Null)] {
+        let body = edited(AGHANIM, &[("/idempotency_key", key)]);
+        let event = event(Aghanim, &body);
+        assert!(
+            event
+                .key
+                .coupon()
+                .ends_with("#whevt_eCacGbJVbvToOgzjXUgOCitkQE")
+        );
+    }
+}
+
+#[test]
+fn the_dashboards_test_button_makes_a_sandbox_event() {
+    let body = edited(AGHANIM, &[("/trigger", Some(json!("test")))]);
+    assert!(event(Aghanim, &body).sandbox);
+}
+
+#[test]
+fn what_a_function_does_not_handle_is_ignored_whatever_it_holds() {
+    let ignored = |provider: Zupy, body: &str| match parse(provider, body).content {
+        Content::Ignored(kind) => kind,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        ignored(
+            Zupy::every_event(),
+            r#"{"event":"points.earned","customer":7}"#
+        ),
+        "points.earned"
+    );
+    assert_eq!(
+        ignored(Zupy::only(&[Zupy::COUPON_USED]), ZUPY_REDEEMED),
+        "coupon.redeemed"
+    );
+    assert!(matches!(
+        parse(Aghanim, r#"{"event_type":"item.add"}"#).content,
+        Content::Ignored(kind) if kind == "item.add"
+    ));
+}
+
+#[test]
+fn zupy_rules_for_a_redemption() {
+    let check = |pointer, value, expected: &[&str]| {
+        check_zupy(ZUPY_REDEEMED, pointer, value, expected);
+    };
+    check("/event", None, &["event is missing"]);
+    check("/event", Some(json!(5)), &["event must be a string"]);
+    check("/timestamp", None, &["timestamp is missing"]);
+    check(
+        "/company_id",
+        Some(json!("")),
+        &["company_id must not be blank"],
+    );
+    check("/customer", None, &["customer.member_id is missing"]);
+    check(
+        "/customer",
+        Some(json!([])),
+        &["customer must be an object that has no field twice"],
+    );
+    check(
+        "/customer/member_id",
+        Some(Value::Null),
+        &["customer.member_id is missing"],
+    );
+    check(
+        "/customer/email",
+        Some(json!(5)),
+        &["customer.email must be a string"],
+    );
+    check(
+        "/coupon/coupon_code",
+        None,
+        &["coupon.coupon_code is missing"],
+    );
+    check(
+        "/coupon/coupon_code",
+        Some(json!("  ")),
+        &["coupon.coupon_code must not be blank"],
+    );
+    check(
+        "/coupon/coupon_code",
+        Some(json!("#".repeat(200))),
+        &["coupon.coupon_code must not be longer than 500 bytes"],
+    );
+    check(
+        "/coupon/points_spent",
+        None,
+        &["coupon.points_spent is missing"],
+    );
+    check(
+        "/coupon/points_spent",
+        Some(json!(0)),
+        &["coupon.points_spent must be greater than 0"],
+    );
+    check(
+        "/coupon/points_spent",
+        Some(json!(-5)),
+        &["coupon.points_spent must be greater than 0"],
+    );
+    let whole = "coupon.points_spent must be a whole number of at most 64 bits";
+    check("/coupon/points_spent", Some(json!("1000")), &[whole]);
+    check("/coupon/points_spent", Some(json!(10.5)), &[whole]);
+    check("/coupon/points_spent", Some(json!(1e300)), &[whole]);
+    check(
+        "/coupon/expires_at",
+        None,
+        &["coupon.expires_at is missing"],
+    );
+    let time = "coupon.expires_at must be an RFC 3339 time such as 2025-09-26T14:20:00Z";
+    check("/coupon/expires_at", Some(json!("tomorrow")), &[time]);
+    check("/coupon/expires_at", Some(json!(1_758_896_400)), &[time]);
+    let number = "discount_details.discount_value must be a number of at most 28 digits";
+    check(
+        "/discount_details/discount_value",
+        Some(json!("35")),
+        &[number],
+    );
+}
+
+#[test]
+fn zupy_rules_for_a_use() {
+    let check = |pointer, value, expected: &[&str]| {
+        check_zupy(ZUPY_USED, pointer, value, expected);
+    };
+    check(
+        "/usage",
+        None,
+        &[
+            "usage.coupon_code is missing",
+            "usage.discount_applied is missing",
+            "usage.order_value is missing",
+        ],
+    );
+    check(
+        "/usage/coupon_code",
+        None,
+        &["usage.coupon_code is missing"],
+    );
+    for zero in [json!(0), json!(0.0), json!(-1)] {
+        check(
+            "/usage/discount_applied",
+            Some(zero.clone()),
+            &["usage.discount_applied must be greater than 0"],
+        );
+        check(
+            "/usage/order_value",
+            Some(zero),
+            &["usage.order_value must be greater than 0"],
+        );
+    }
+    check(
+        "/usage/items_affected",
+        Some(json!([{"name": "Pizza", "quantity": "one"}, 5])),
+        &[
+            "usage.items_affected[0].quantity must be a number of at most 28 digits",
+            "usage.items_affected[1] must be an object that has no field twice",
+        ],
+    );
+    check(
+        "/usage/items_affected",
+        Some(json!({})),
+        &["usage.items_affected must be an array"],
+    );
+}
+
+#[test]
+fn aghanim_rules() {
+    check_aghanim("/event_type", None, &["event_type is missing"]);
+    check_aghanim("/game_id", None, &["game_id is missing"]);
+    check_aghanim("/event_id", Some(Value::Null), &["event_id is missing"]);
+    check_aghanim(
+        "/event_time",
+        Some(json!("now")),
+        &["event_time must be a time in seconds since 1970"],
+    );
+    check_aghanim(
+        "/event_data/player_id",
+        None,
+        &["event_data.player_id is missing"],
+    );
+    check_aghanim(
+        "/event_data/coupon/code",
+        None,
+        &["event_data.coupon.code is missing"],
+    );
+    check_aghanim(
+        "/event_data/coupon",
+        None,
+        &["event_data.coupon.code is missing"],
+    );
+    check_aghanim("/event_data/item", None, &["event_data.item is missing"]);
+    check_aghanim(
+        "/event_data/item/sku",
+        None,
+        &["event_data.item.sku is missing"],
+    );
+    check_aghanim(
+        "/event_data/item/nested_items",
+        Some(json!([{"id": "a", "name": "A", "sku": "a", "quantity": 1.5, "type": "item"}, null])),
+        &[
+            "event_data.item.nested_items[0].quantity must be a whole number of at most 64 bits",
+            "event_data.item.nested_items[1] is missing",
+        ],
+    );
+}
+
+#[test]
+fn every_problem_is_named_at_once() {
+    let body = r#"{"event": "coupon.used", "timestamp": "2025-08-26T18:45:00Z", "customer": {"member_id": 7}, "usage": {"order_value": "x"}}"#;
+    assert_eq!(
+        problems(Zupy::every_event(), body),
+        [
+            "company_id is missing",
+            "customer.member_id must be a string",
+            "usage.coupon_code is missing",
+            "usage.discount_applied is missing",
+            "usage.order_value must be a number of at most 28 digits",
+        ]
+    );
+}
+
+#[test]
+fn what_is_not_json_says_where() {
+    let check = |body: &[u8], expected: &str| {
+        let parsed = Zupy::every_event().parse(&Verified::recorded(body));
+        let Content::Invalid(problems) = parsed.content else {
+            panic!("{parsed:?}")
+        };
+        assert_eq!(problems.len(), 1);
+        assert_eq!(problems[0].field, "body");
+        assert_eq!(problems[0].problem, expected);
+    };
+    check(b"", "is not a JSON object");
+    check(b"null", "is not a JSON object");
+    check(b"[]", "is not a JSON object");
+    check(b"{\n \"event\": }", "is not JSON: line 2, column 11");
+    check(b"{} {}", "is not JSON: line 1, column 4");
+    check(b"{\"event\":\"\xff\"}", "is not UTF-8 from byte 10 on");
+    check(
+        br#"{"event":"a","event":"b"}"#,
+        "has a field twice: line 1, column 20",
+    );
+    let deep = format!(r#"{{"x":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    check(deep.as_bytes(), "is nested deeper than 64 levels");
+}
+
+#[test]
+fn unknown_fields_and_values_break_nothing() {
+    let body = edited(
+        ZUPY_REDEEMED,
+        &[
+            ("/new_field", Some(json!({"deep": [1, 2]}))),
+            ("/coupon/redemption_method", Some(json!("carrier_pigeon"))),
+            ("/discount_details/discount_type", Some(json!("mystery"))),
+            ("/customer/tier", Some(json!("diamond"))),
+        ],
+    );
+    let event = event(Zupy::every_event(), &body);
+    assert_eq!(event.member.tier.as_deref(), Some("diamond"));
+    let redemption = redemption(event);
+    assert_eq!(redemption.method.as_deref(), Some("carrier_pigeon"));
+    assert_eq!(
+        redemption.discount.unwrap().kind,
+        DiscountKind::Other("mystery".into())
+    );
+}
+
+#[test]
+fn money_is_exact() {
+    let body = ZUPY_USED.replace("67.50", "12345678901234567890.123456");
+    let usage = usage(event(Zupy::every_event(), &body));
+    assert_eq!(
+        Some(usage.order_value),
+        reais("12345678901234567890.123456")
+    );
+    let body = ZUPY_USED.replace("67.50", "6.75e1");
+    let usage = self::usage(event(Zupy::every_event(), &body));
+    assert_eq!(Some(usage.order_value), reais("67.5"));
+}
+
+/// Two bodies say the same, or not.
+fn check_same(provider: impl Provider + Copy, a: &str, b: &str, same: bool) {
+    let (a, b) = (event(provider, a), event(provider, b));
+    assert_eq!(content_hash(&a) == content_hash(&b), same);
+}
+
+#[test]
+fn what_differs_between_retries_is_no_other_content() {
+    let zupy = Zupy::every_event();
+    let respelled = serde_json::from_str::<Value>(ZUPY_REDEEMED)
+        .unwrap()
+        .to_string();
+    check_same(zupy, ZUPY_REDEEMED, &respelled, true);
+    check_same(
+        zupy,
+        ZUPY_REDEEMED,
+        &ZUPY_REDEEMED.replace("35.00", "35"),
+        true,
+    );
+    let later = edited(
+        ZUPY_REDEEMED,
+        &[("/timestamp", Some(json!("2025-08-26T15:41:00Z")))],
+    );
+    check_same(zupy, ZUPY_REDEEMED, &later, true);
+    let without_null = edited(
+        ZUPY_REDEEMED,
+        &[("/discount_details/maximum_discount", None)],
+    );
+    check_same(zupy, ZUPY_REDEEMED, &without_null, true);
+    let retried = edited(
+        AGHANIM,
+        &[
+            ("/event_time", Some(json!(1_725_549_999))),
+            ("/request_id", Some(Value::Null)),
+        ],
+    );
+    check_same(Aghanim, AGHANIM, &retried, true);
+}
+
+#[test]
+fn what_an_event_says_is_its_content() {
+    let zupy = Zupy::every_event();
+    for (pointer, value) in [
+        ("/coupon/points_spent", json!(999)),
+        ("/coupon/reward_name", json!("Another")),
+        ("/coupon/expires_at", json!("2025-09-27T14:20:00Z")),
+        ("/customer/member_id", json!("ZP-OTHER")),
+        ("/discount_details/discount_value", json!(35.01)),
+    ] {
+        let other = edited(ZUPY_REDEEMED, &[(pointer, Some(value))]);
+        check_same(zupy, ZUPY_REDEEMED, &other, false);
+    }
+    let other = edited(AGHANIM, &[("/event_data/player_id", Some(json!("X")))]);
+    check_same(Aghanim, AGHANIM, &other, false);
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(body in prop::collection::vec(any::<u8>(), 0..300)) {
+        Aghanim.parse(&Verified::recorded(&body));
+        Zupy::every_event().parse(&Verified::recorded(&body));
+    }
+
+    /// Cutting a sample short, or changing one byte, gives an answer and no panic.
+    #[test]
+    fn no_damage_panics(position in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
+        for sample in [ZUPY_REDEEMED, ZUPY_USED, AGHANIM, AGHANIM_BUNDLE] {
+            let mut body = sample.as_bytes().to_vec();
+            let position = position.index(body.len());
+            if cut {
+                body.truncate(position);
+            } else {
+                body[position] = byte;
+            }
+            Aghanim.parse(&Verified::recorded(&body));
+            Zupy::every_event().parse(&Verified::recorded(&body));
+        }
+    }
+
+    /// Any value in place of any field is an event or a list of problems, and each names a field.
+    #[test]
+    fn any_value_in_any_place_is_answered(
+        place in prop::sample::select(vec![
+            "/customer", "/customer/member_id", "/coupon", "/coupon/points_spent", "/coupon/expires_at",
+            "/discount_details", "/discount_details/discount_value", "/timestamp", "/company_id",
+        ]),
+        value in prop_oneof![
+            Just(Value::Null), any::<bool>().prop_map(Value::from), any::<f64>().prop_map(|n| json!(n)),
+            any::<i64>().prop_map(Value::from), any::<String>().prop_map(Value::from),
+            Just(json!([])), Just(json!({})), Just(json!([[{}]])),
+        ],
+    ) {
+        let body = edited(ZUPY_REDEEMED, &[(place, Some(value))]);
+        match parse(Zupy::every_event(), &body).content {
+            Content::Event(_) => {}
+            Content::Invalid(problems) => {
+                prop_assert!(!problems.is_empty());
+                prop_assert!(problems.iter().all(|problem| !problem.field.is_empty()));
+            }
+            Content::Ignored(_) => prop_assert!(false),
+        }
+    }
+}
