@@ -154,7 +154,7 @@ mod tests {
         );
         assert_eq!(
             Message::read("[]"),
-            Err(Unreadable::Malformed { line: 1, column: 1 })
+            Err(Unreadable::Malformed { line: 1, column: 2 })
         );
     }
 
