@@ -5,6 +5,7 @@
 //! was lost. So each carries an id of its own, by which a refusal is recognised as our own earlier success.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use aws_sdk_dynamodb::Client;
@@ -18,6 +19,7 @@ use aws_sdk_dynamodb::types::{
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
 use crate::config::{Aws, CallLimits, Environment};
 use crate::event::{Event, EventKey, Fact};
@@ -85,6 +87,9 @@ impl Status {
         }
     }
 }
+
+/// How long a worker waits for another's lease.
+const CLAIM_WAIT: Duration = Duration::from_secs(3);
 
 /// Status of a record whose effect is being made.
 const RUNNING: &str = "running";
@@ -209,8 +214,27 @@ impl Ledger {
         }
     }
 
-    /// Claims an effect outside DynamoDB before it is made.
+    /// Claims an effect outside DynamoDB before it is made. Where another worker has the lease, waits a little:
+    /// most effects take less than a second, and giving the message back costs its visibility timeout.
     pub async fn claim(
+        &self,
+        event: &Event,
+        name: &str,
+        until: Timestamp,
+    ) -> anyhow::Result<Claim> {
+        let give_up_at = Instant::now() + CLAIM_WAIT;
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let claim = self.try_claim(event, name, Timestamp::now(), until).await?;
+            if !matches!(claim, Claim::Taken { .. }) || Instant::now() + pause > give_up_at {
+                return Ok(claim);
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+    }
+
+    async fn try_claim(
         &self,
         event: &Event,
         name: &str,

@@ -12,6 +12,9 @@ use crate::event::Event;
 use crate::provider::wire::Problem;
 use crate::verify::{Scheme, Verified};
 
+/// Every provider's signature scheme, for senders of samples: a signature's header tells whose it is.
+pub const SCHEMES: [Scheme; 2] = [aghanim::SCHEME, zupy::SCHEME];
+
 /// A provider's webhooks, as one function receives them.
 pub trait Provider {
     fn scheme(&self) -> Scheme;

@@ -1,6 +1,17 @@
 //! The whole system on one machine: what `template.yaml` wires on AWS, on loopback, with the very binaries that deploy.
 
+pub mod aws;
+pub mod binaries;
+pub mod dynamodb;
+pub mod event_source;
+pub mod gateway;
+pub mod lambda;
+pub mod page;
+pub mod secrets_manager;
+pub mod sent;
+pub mod ses;
 pub mod sqs;
+pub mod system;
 pub mod template;
 
 /// An error as an AWS service words it on the wire.

@@ -1,11 +1,27 @@
 //! `template.yaml`, read as CloudFormation and SAM would deploy it.
+//!
+//! What cannot be read as AWS would is refused, with the line and the path of it: a template that means one thing here and
+//! another there is worse than none.
 
-use std::collections::BTreeMap;
+mod functions;
+mod node;
+mod parameters;
+mod resources;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use anyhow::{Context, anyhow};
 use serde_json::Value;
 
 use crate::sqs::Queue;
+use functions::Scope;
+use node::Result;
+use resources::Resource;
+
+/// Where everything is, on this machine.
+pub const REGION: &str = "us-east-1";
+pub const ACCOUNT: &str = "000000000000";
 
 #[derive(Debug, Clone)]
 pub struct Template {
@@ -13,6 +29,7 @@ pub struct Template {
     pub queues: Vec<Queue>,
     pub tables: Vec<Table>,
     pub secrets: Vec<Secret>,
+    pub topics: Vec<Topic>,
 }
 
 #[derive(Debug, Clone)]
@@ -25,6 +42,7 @@ pub struct Function {
     pub environment: BTreeMap<String, String>,
     pub routes: Vec<Route>,
     pub sources: Vec<QueueSource>,
+    pub schedules: Vec<Schedule>,
     pub statements: Vec<Statement>,
 }
 
@@ -43,11 +61,42 @@ pub struct QueueSource {
     pub batching_window_s: u32,
 }
 
+/// `rate(...)`: the function is invoked every so often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    pub name: String,
+    pub every_s: u32,
+}
+
 /// What a function's role allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     pub actions: Vec<String>,
     pub resources: Vec<String>,
+}
+
+impl Statement {
+    /// Whether this allows `action` (`sqs:SendMessage`) on `resource` (an ARN), with IAM's wildcards `*` and `?`.
+    pub fn allows(&self, action: &str, resource: &str) -> bool {
+        let action = action.to_ascii_lowercase();
+        self.actions
+            .iter()
+            .any(|pattern| matches(pattern.to_ascii_lowercase().as_bytes(), action.as_bytes()))
+            && self
+                .resources
+                .iter()
+                .any(|pattern| matches(pattern.as_bytes(), resource.as_bytes()))
+    }
+}
+
+fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    match pattern.split_first() {
+        None => text.is_empty(),
+        Some((b'*', rest)) => (0..=text.len()).any(|skipped| matches(rest, &text[skipped..])),
+        Some((expected, rest)) => text.split_first().is_some_and(|(actual, text)| {
+            (*expected == b'?' || expected == actual) && matches(rest, text)
+        }),
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -65,12 +114,107 @@ pub struct Secret {
     pub value: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    pub name: String,
+    pub arn: String,
+}
+
 impl Template {
+    /// Reads the template with these values for its parameters. Queue URLs are those of an AWS endpoint on `aws_port`.
     pub fn read(
-        _path: &Path,
-        _parameters: &BTreeMap<String, String>,
-        _aws_port: u16,
+        path: &Path,
+        parameters: &BTreeMap<String, String>,
+        aws_port: u16,
     ) -> anyhow::Result<Template> {
-        todo!()
+        let source = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the template {}", path.display()))?;
+        parse(&source, parameters, aws_port).map_err(|problem| {
+            anyhow!(
+                "{}:{}: {}: {}",
+                path.display(),
+                problem.line,
+                problem.path,
+                problem.message
+            )
+        })
     }
 }
+
+fn parse(source: &str, given: &BTreeMap<String, String>, aws_port: u16) -> Result<Template> {
+    let document = node::parse(source)?;
+    document.only(
+        &[
+            "Parameters",
+            "Conditions",
+            "Globals",
+            "Resources",
+            "Transform",
+        ],
+        &[
+            "AWSTemplateFormatVersion",
+            "Description",
+            "Metadata",
+            "Outputs",
+        ],
+    )?;
+    if let Some(transform) = document.get("Transform") {
+        for name in transform.one_or_more() {
+            if name.text()? != "AWS::Serverless-2016-10-31" {
+                return Err(name.problem(format!(
+                    "the transform {} is not supported by the local system, which reads AWS::Serverless-2016-10-31",
+                    name.text()?
+                )));
+            }
+        }
+    }
+    let mut scope = Scope {
+        parameters: parameters::values(document.get("Parameters"), given)?,
+        ..Scope::default()
+    };
+    if let Some(conditions) = document.get("Conditions") {
+        scope.conditions = conditions
+            .entries()?
+            .iter()
+            .map(|(name, node)| (name.as_str(), node))
+            .collect();
+    }
+    let mut declared = Vec::new();
+    for (logical_id, node) in document.need("Resources")?.entries()? {
+        declared.extend(Resource::read(logical_id, node, &scope)?);
+    }
+    refuse_shared_names(&declared)?;
+    // Names come first, and cannot refer to other resources; all the rest can.
+    for resource in &declared {
+        scope
+            .resources
+            .insert(resource.logical_id, resource.attributes(aws_port));
+    }
+    let globals = document.get("Globals");
+    if let Some(globals) = globals {
+        globals.only(&["Function"], &["HttpApi"])?;
+    }
+    let globals = globals.and_then(|globals| globals.get("Function"));
+    resources::assemble(&declared, &scope, globals)
+}
+
+fn refuse_shared_names(declared: &[Resource<'_>]) -> Result<()> {
+    let mut names = BTreeSet::new();
+    for resource in declared {
+        if !names.insert((resource.kind, &resource.name)) {
+            return Err(resource.node.problem(format!(
+                "another resource of type {} is named {} on this machine too: give one of them a name",
+                resource.kind, resource.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The ARN of a resource of this account.
+pub(crate) fn arn(service: &str, resource: &str) -> String {
+    format!("arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,293 @@
+//! The AWS endpoint: every service that the system calls, on one port.
+
+mod permissions;
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::AwsError;
+use crate::dynamodb::DynamoDb;
+use crate::secrets_manager::SecretsManager;
+use crate::ses::Ses;
+use crate::sqs::Sqs;
+use crate::template::{Function, Statement};
+
+/// DynamoDB's, the largest of the services' limits.
+const MAXIMUM_BODY: usize = 16 * 1024 * 1024;
+
+const SERVED: &str = "This endpoint serves DynamoDB, SQS and Secrets Manager (JSON protocol, X-Amz-Target) and SES v2 \
+                      (POST /v2/email/outbound-emails).";
+
+const OUTBOUND_EMAILS: &str = "/v2/email/outbound-emails";
+
+pub struct Aws {
+    pub dynamodb: DynamoDb,
+    pub sqs: Sqs,
+    pub secrets: SecretsManager,
+    pub ses: Ses,
+    /// What each function's role allows.
+    permissions: BTreeMap<String, Vec<Statement>>,
+}
+
+impl Aws {
+    pub fn new(
+        dynamodb: DynamoDb,
+        sqs: Sqs,
+        secrets: SecretsManager,
+        ses: Ses,
+        functions: &[Function],
+    ) -> Aws {
+        let permissions = functions
+            .iter()
+            .map(|function| (function.name.clone(), function.statements.clone()))
+            .collect();
+        Aws {
+            dynamodb,
+            sqs,
+            secrets,
+            ses,
+            permissions,
+        }
+    }
+}
+
+pub fn router(aws: Arc<Aws>) -> Router {
+    Router::new().fallback(handle).with_state(aws)
+}
+
+/// The access key that a function's process is started with, by which the endpoint knows it again.
+pub fn access_key_id(function: &str) -> String {
+    format!("LOCAL_{}", function.to_ascii_uppercase().replace('-', "_"))
+}
+
+/// The inverse of [`access_key_id`]; `None` for anybody else's key.
+pub fn function_of(access_key_id: &str) -> Option<String> {
+    let name = access_key_id.strip_prefix("LOCAL_")?;
+    Some(name.to_ascii_lowercase().replace('_', "-"))
+}
+
+/// Thirty-two hexadecimal digits in the form of a UUID.
+pub(crate) fn random_id() -> String {
+    // A hasher's keys are random, and random enough for names that only have to differ.
+    let digits: String = (0..2)
+        .map(|_| format!("{:016x}", RandomState::new().build_hasher().finish()))
+        .collect();
+    format!(
+        "{}-{}-{}-{}-{}",
+        &digits[..8],
+        &digits[8..12],
+        &digits[12..16],
+        &digits[16..20],
+        &digits[20..]
+    )
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Service {
+    DynamoDb,
+    Sqs,
+    SecretsManager,
+    Ses,
+}
+
+impl Service {
+    fn content_type(self) -> &'static str {
+        match self {
+            Service::DynamoDb | Service::Sqs => "application/x-amz-json-1.0",
+            Service::SecretsManager => "application/x-amz-json-1.1",
+            Service::Ses => "application/json",
+        }
+    }
+}
+
+/// One request to one operation of one service.
+struct Call {
+    service: Service,
+    operation: String,
+    /// The function that asks; anybody else may do everything.
+    function: Option<String>,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+async fn handle(State(aws): State<Arc<Aws>>, request: Request) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let Some((service, operation)) = addressee(&head.method, head.uri.path(), &head.headers) else {
+        return refuse(None, &unknown(&head.method, head.uri.path(), &head.headers));
+    };
+    let Ok(body) = to_bytes(body, MAXIMUM_BODY).await else {
+        let message = format!("The request's body is over {MAXIMUM_BODY} bytes or broke off.");
+        return refuse(
+            Some(service),
+            &error(413, "RequestEntityTooLarge", &message),
+        );
+    };
+    let call = Call {
+        service,
+        operation,
+        function: caller(&head.headers).and_then(function_of),
+        headers: head.headers,
+        body,
+    };
+    match serve(&aws, call, Timestamp::now()).await {
+        Ok(answer) => answer,
+        Err(error) => refuse(Some(service), &error),
+    }
+}
+
+/// Every call of every service comes through here: checked, done, answered.
+async fn serve(aws: &Aws, call: Call, now: Timestamp) -> Result<Response<Body>, AwsError> {
+    permit(aws, &call)?;
+    let answer = perform(aws, &call, now).await?;
+    Ok(answer)
+}
+
+async fn perform(aws: &Aws, call: &Call, now: Timestamp) -> Result<Response<Body>, AwsError> {
+    let answer = match call.service {
+        Service::DynamoDb => {
+            return aws.dynamodb.forward(&call.headers, call.body.clone()).await;
+        }
+        Service::Sqs => aws.sqs.handle(&call.operation, &json_body(call)?).await?,
+        Service::SecretsManager => aws
+            .secrets
+            .handle(&call.operation, &json_body(call)?, now)?,
+        Service::Ses => aws.ses.send_email(&json_body(call)?, now)?,
+    };
+    Ok(respond(
+        StatusCode::OK,
+        call.service.content_type(),
+        &answer,
+    ))
+}
+
+/// A function does what the template allows it, here as on AWS.
+fn permit(aws: &Aws, call: &Call) -> Result<(), AwsError> {
+    let Some(function) = &call.function else {
+        return Ok(());
+    };
+    let Some(statements) = aws.permissions.get(function) else {
+        return Err(error(
+            403,
+            "UnrecognizedClientException",
+            &format!(
+                "The security token included in the request is invalid: there is no function {function}."
+            ),
+        ));
+    };
+    let needs = permissions::needed(call.service, &call.operation, &json_body(call)?);
+    match permissions::first_refused(statements, &needs) {
+        Some(refused) => Err(permissions::access_denied(call.service, function, refused)),
+        None => Ok(()),
+    }
+}
+
+/// An absent body is an empty object: `aws sqs list-queues` sends none.
+fn json_body(call: &Call) -> Result<Value, AwsError> {
+    if call.body.is_empty() {
+        return Ok(json!({}));
+    }
+    serde_json::from_slice(&call.body).map_err(|problem| {
+        let place = format!("line {}, column {}", problem.line(), problem.column());
+        error(
+            400,
+            "SerializationException",
+            &format!("The body is not JSON: {place}."),
+        )
+    })
+}
+
+/// JSON services are addressed by a header, on whatever path; SES by its path.
+fn addressee(method: &Method, path: &str, headers: &HeaderMap) -> Option<(Service, String)> {
+    if let Some(target) = target(headers) {
+        let (service, operation) = target.split_once('.')?;
+        let service = match service {
+            "DynamoDB_20120810" => Service::DynamoDb,
+            "AmazonSQS" => Service::Sqs,
+            "secretsmanager" => Service::SecretsManager,
+            _ => return None,
+        };
+        return Some((service, operation.to_owned()));
+    }
+    (method == Method::POST && path == OUTBOUND_EMAILS)
+        .then(|| (Service::Ses, "SendEmail".to_owned()))
+}
+
+fn target(headers: &HeaderMap) -> Option<&str> {
+    headers.get("x-amz-target")?.to_str().ok()
+}
+
+fn unknown(method: &Method, path: &str, headers: &HeaderMap) -> AwsError {
+    let asked = match target(headers) {
+        Some(target) => format!("X-Amz-Target: {target}"),
+        None => format!("{method} {path}"),
+    };
+    error(
+        404,
+        "UnknownOperationException",
+        &format!("{asked} is not served here. {SERVED}"),
+    )
+}
+
+/// The access key of `Authorization: AWS4-HMAC-SHA256 Credential=<access key>/<date>/...`.
+fn caller(headers: &HeaderMap) -> Option<&str> {
+    let authorization = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (_, credential) = authorization.split_once("Credential=")?;
+    credential.split('/').next()
+}
+
+fn error(status: u16, code: &str, message: &str) -> AwsError {
+    AwsError {
+        status,
+        code: code.into(),
+        message: message.into(),
+        query_code: None,
+    }
+}
+
+fn refuse(service: Option<Service>, error: &AwsError) -> Response<Body> {
+    let kind = match service {
+        Some(Service::Sqs) => format!("com.amazonaws.sqs#{}", error.code),
+        Some(Service::DynamoDb) => format!("com.amazon.coral.service#{}", error.code),
+        _ => error.code.clone(),
+    };
+    let body = json!({"__type": kind, "message": error.message});
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let content_type = service.map_or("application/x-amz-json-1.0", Service::content_type);
+    let mut answer = respond(status, content_type, &body);
+    if let Ok(code) = HeaderValue::from_str(&error.code) {
+        answer.headers_mut().insert("x-amzn-errortype", code);
+    }
+    // Older clients know SQS's errors by the names of its former protocol.
+    let fault = if error.status < 500 {
+        "Sender"
+    } else {
+        "Receiver"
+    };
+    let query_error = error.query_code.map(|code| format!("{code};{fault}"));
+    if let Some(Ok(value)) = query_error.as_deref().map(HeaderValue::from_str) {
+        answer.headers_mut().insert("x-amzn-query-error", value);
+    }
+    answer
+}
+
+fn respond(status: StatusCode, content_type: &'static str, body: &Value) -> Response<Body> {
+    let mut answer = Response::new(Body::from(body.to_string()));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if let Ok(id) = HeaderValue::from_str(&random_id()) {
+        headers.insert("x-amzn-requestid", id);
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests;

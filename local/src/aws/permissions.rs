@@ -1,0 +1,160 @@
+//! Which permissions a call needs, and how a service says that one is missing.
+
+use serde_json::Value;
+
+use super::Service;
+use crate::AwsError;
+use crate::ses::bare_address;
+use crate::template::{ACCOUNT, Statement, arn};
+
+/// An action on any one of these resources.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Needed {
+    action: String,
+    resources: Vec<String>,
+}
+
+/// What the call needs, by the services' authorization references.
+pub(super) fn needed(service: Service, operation: &str, body: &Value) -> Vec<Needed> {
+    match service {
+        Service::DynamoDb => dynamodb(operation, body),
+        Service::Sqs => {
+            // A batch is allowed by the action that it is a batch of.
+            let action = operation.strip_suffix("Batch").unwrap_or(operation);
+            let queue = ["QueueUrl", "QueueName", "SourceArn"]
+                .iter()
+                .find_map(|key| body.get(key)?.as_str());
+            let resource = queue.map_or("*".into(), |queue| {
+                let name = queue.rsplit(['/', ':']).next().unwrap_or(queue);
+                arn("sqs", name)
+            });
+            vec![one("sqs", action, resource)]
+        }
+        Service::SecretsManager => {
+            let id = ["SecretId", "Name"]
+                .iter()
+                .find_map(|key| body.get(key)?.as_str());
+            let resource = id.map_or("*".into(), |id| {
+                if id.starts_with("arn:") {
+                    id.to_owned()
+                } else {
+                    arn("secretsmanager", &format!("secret:{id}"))
+                }
+            });
+            vec![one("secretsmanager", operation, resource)]
+        }
+        Service::Ses => ses(operation, body),
+    }
+}
+
+fn dynamodb(operation: &str, body: &Value) -> Vec<Needed> {
+    let items = body.get("TransactItems").and_then(Value::as_array);
+    match operation {
+        "TransactWriteItems" | "TransactGetItems" => items
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_object)
+            .flatten()
+            .map(|(kind, item)| {
+                let action = match kind.as_str() {
+                    "ConditionCheck" => "ConditionCheckItem".to_owned(),
+                    kind => format!("{kind}Item"),
+                };
+                one("dynamodb", &action, table(item))
+            })
+            .collect(),
+        "BatchGetItem" | "BatchWriteItem" => body
+            .get("RequestItems")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| one("dynamodb", operation, table_arn(name)))
+            .collect(),
+        _ => {
+            let index = body.get("IndexName").and_then(Value::as_str);
+            let resource = match index {
+                Some(index) => format!("{}/index/{index}", table(body)),
+                None => table(body),
+            };
+            vec![one("dynamodb", operation, resource)]
+        }
+    }
+}
+
+fn table(request: &Value) -> String {
+    let name = request.get("TableName").and_then(Value::as_str);
+    name.map_or("*".into(), table_arn)
+}
+
+/// A table may be named by its ARN too.
+fn table_arn(name: &str) -> String {
+    if name.starts_with("arn:") {
+        name.to_owned()
+    } else {
+        arn("dynamodb", &format!("table/{name}"))
+    }
+}
+
+/// The sender's address or its domain, whichever is verified; and the configuration set, if one is used.
+fn ses(operation: &str, body: &Value) -> Vec<Needed> {
+    let from = body.get("FromEmailAddress").and_then(Value::as_str);
+    let address = from.map_or("", bare_address);
+    let domain = address.rsplit('@').next().unwrap_or(address);
+    let identity = |name: &str| arn("ses", &format!("identity/{name}"));
+    let mut needs = vec![Needed {
+        action: format!("ses:{operation}"),
+        resources: vec![identity(address), identity(domain)],
+    }];
+    if let Some(set) = body.get("ConfigurationSetName").and_then(Value::as_str) {
+        let resource = arn("ses", &format!("configuration-set/{set}"));
+        needs.push(one("ses", operation, resource));
+    }
+    needs
+}
+
+fn one(service: &str, action: &str, resource: String) -> Needed {
+    Needed {
+        action: format!("{service}:{action}"),
+        resources: vec![resource],
+    }
+}
+
+pub(super) fn first_refused<'a>(
+    statements: &[Statement],
+    needs: &'a [Needed],
+) -> Option<&'a Needed> {
+    needs.iter().find(|need| {
+        !need.resources.iter().any(|resource| {
+            statements
+                .iter()
+                .any(|statement| statement.allows(&need.action, resource))
+        })
+    })
+}
+
+pub(super) fn access_denied(service: Service, function: &str, refused: &Needed) -> AwsError {
+    let user = format!("arn:aws:sts::{ACCOUNT}:assumed-role/{function}");
+    let Needed { action, resources } = refused;
+    let resource = resources.first().map_or("*", String::as_str);
+    let (status, message) = match service {
+        Service::Ses => (
+            403,
+            format!(
+                "User `{user}' is not authorized to perform `{action}' on resource `{resource}'"
+            ),
+        ),
+        service => (
+            if service == Service::Sqs { 403 } else { 400 },
+            format!(
+                "User: {user} is not authorized to perform: {action} on resource: {resource} because no identity-based \
+                 policy allows the {action} action"
+            ),
+        ),
+    };
+    AwsError {
+        status,
+        code: "AccessDeniedException".into(),
+        message,
+        query_code: (service == Service::Sqs).then_some("AccessDenied"),
+    }
+}

@@ -1,0 +1,210 @@
+//! Builds the functions' binaries with cargo.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, bail};
+use serde::Deserialize;
+use tokio::process::Command;
+
+/// Builds what `selection` (cargo's own arguments) selects in a workspace, and returns where the binary of each
+/// function is. Cargo shows its own progress on stderr; with `quiet`, only if it fails. Dropping the future ends
+/// cargo.
+///
+/// # Errors
+/// Cargo is not installed or fails, or a function has no binary of its own name.
+pub async fn build(
+    workspace: &Path,
+    functions: &[String],
+    selection: &[String],
+    quiet: bool,
+) -> anyhow::Result<BTreeMap<String, PathBuf>> {
+    // Cargo names itself to what it runs, so that the same toolchain builds.
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    build_with(&cargo, workspace, functions, selection, quiet).await
+}
+
+async fn build_with(
+    cargo: &OsStr,
+    workspace: &Path,
+    functions: &[String],
+    selection: &[String],
+    quiet: bool,
+) -> anyhow::Result<BTreeMap<String, PathBuf>> {
+    let mut command = Command::new(cargo);
+    command
+        .current_dir(workspace)
+        .args(["build", "--message-format=json-render-diagnostics"])
+        .args(selection)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(if quiet {
+            Stdio::piped()
+        } else {
+            Stdio::inherit()
+        })
+        .kill_on_drop(true);
+    let output = command.output().await.map_err(|error| match error.kind() {
+        ErrorKind::NotFound => anyhow::anyhow!(
+            "cannot run {} in {}: install Rust from https://rustup.rs, or check that the folder exists",
+            cargo.display(),
+            workspace.display()
+        ),
+        _ => anyhow::Error::new(error).context(format!("running {}", cargo.display())),
+    })?;
+    if !output.status.success() {
+        // Nothing is lost if stderr is closed: the error below says the same in short.
+        let _ = std::io::stderr().write_all(&output.stderr);
+        bail!(
+            "cargo could not build the functions ({}); its messages are above",
+            output.status
+        );
+    }
+    let built = executables(&String::from_utf8_lossy(&output.stdout));
+    functions
+        .iter()
+        .map(|function| {
+            let binary = built.get(function).with_context(|| {
+                format!("no package has a binary named `{function}`; a function's package and binary are named alike")
+            })?;
+            Ok((function.clone(), binary.clone()))
+        })
+        .collect()
+}
+
+#[derive(Deserialize)]
+struct Message {
+    reason: String,
+    target: Option<Target>,
+    profile: Option<Profile>,
+    executable: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Profile {
+    /// Built as its own unit tests.
+    test: bool,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+    kind: Vec<String>,
+}
+
+/// The binaries that cargo's messages tell of, by name.
+fn executables(messages: &str) -> BTreeMap<String, PathBuf> {
+    let artifacts = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Message>(line).ok())
+        .filter(|message| message.reason == "compiler-artifact")
+        .filter(|message| !message.profile.as_ref().is_some_and(|profile| profile.test));
+    let binaries = artifacts.filter_map(|artifact| {
+        let target = artifact
+            .target
+            .filter(|target| target.kind.iter().any(|kind| kind == "bin"))?;
+        Some((target.name, artifact.executable?))
+    });
+    binaries.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cargo() -> std::ffi::OsString {
+        std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+    }
+
+    fn package(main: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = "[package]\nname = \"delivery\"\nedition = \"2024\"\n[workspace]\n";
+        std::fs::write(folder.path().join("Cargo.toml"), manifest).unwrap();
+        std::fs::create_dir(folder.path().join("src")).unwrap();
+        std::fs::write(folder.path().join("src/main.rs"), main).unwrap();
+        folder
+    }
+
+    fn packages(names: &[&str]) -> (Vec<String>, Vec<String>) {
+        let functions = names.iter().map(|&name| name.to_owned()).collect();
+        let selection = names.iter().map(|name| format!("--package={name}"));
+        (functions, selection.collect())
+    }
+
+    async fn check_error(cargo: &OsStr, folder: &Path, package: &str, expected: &str) {
+        let (functions, selection) = packages(&[package]);
+        let error = build_with(cargo, folder, &functions, &selection, true)
+            .await
+            .unwrap_err();
+        assert!(format!("{error:#}").contains(expected), "{error:#}");
+    }
+
+    #[tokio::test]
+    async fn builds_a_package_and_tells_where_its_binary_is() {
+        let folder = package("fn main() {}");
+        let (functions, selection) = packages(&["delivery"]);
+        let built = build_with(&cargo(), folder.path(), &functions, &selection, true)
+            .await
+            .unwrap();
+        let run = Command::new(&built["delivery"]).status().await.unwrap();
+        assert!(run.success());
+    }
+
+    #[tokio::test]
+    async fn a_build_that_fails_is_an_error() {
+        let folder = package("fn main() {");
+        let expected = "cargo could not build the functions";
+        check_error(&cargo(), folder.path(), "delivery", expected).await;
+    }
+
+    #[tokio::test]
+    async fn a_package_that_is_not_there_is_an_error() {
+        let folder = package("fn main() {}");
+        let expected = "cargo could not build the functions";
+        check_error(&cargo(), folder.path(), "surveys", expected).await;
+    }
+
+    #[tokio::test]
+    async fn a_function_without_a_binary_is_an_error() {
+        let folder = package("fn main() {}");
+        let functions = ["surveys".to_owned()];
+        let error = build_with(&cargo(), folder.path(), &functions, &[], true).await;
+        let error = format!("{:#}", error.unwrap_err());
+        assert!(
+            error.contains("no package has a binary named `surveys`"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_missing_cargo_is_named() {
+        let cargo = OsStr::new("/nowhere/cargo");
+        check_error(
+            cargo,
+            Path::new("/"),
+            "delivery",
+            "cannot run /nowhere/cargo",
+        )
+        .await;
+    }
+
+    #[test]
+    fn reads_binaries_from_cargos_messages() {
+        let messages = concat!(
+            r#"{"reason":"compiler-artifact","target":{"kind":["lib"],"name":"webhooks"},"executable":null}"#,
+            "\nnot JSON\n",
+            r#"{"reason":"compiler-artifact","target":{"kind":["example"],"name":"zupy"},"executable":"/t/examples/zupy"}"#,
+            "\n",
+            r#"{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"zupy"},"profile":{"test":false},"executable":"/t/zupy"}"#,
+            "\n",
+            r#"{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"zupy"},"profile":{"test":true},"executable":"/t/deps/zupy-1"}"#,
+            "\n",
+            r#"{"reason":"build-finished","success":true}"#,
+        );
+        let expected = BTreeMap::from([("zupy".to_owned(), PathBuf::from("/t/zupy"))]);
+        assert_eq!(executables(messages), expected);
+    }
+}

@@ -1,0 +1,462 @@
+//! Lambda's event source mapping for SQS: takes batches, invokes a function, deletes what succeeded.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::lambda::{ACCOUNT, Event, Invoked, Lambda, MAXIMUM_PAYLOAD_BYTES, REGION, Running};
+use crate::sqs::{Received, Sqs};
+use crate::template::QueueSource;
+
+/// The longest long poll that SQS allows.
+const LONG_POLL: Duration = Duration::from_secs(20);
+
+/// The most that one ReceiveMessage answers.
+const MAXIMUM_RECEIVED: usize = 10;
+
+/// Polls until `stop` becomes true (or its sender is gone), and returns when the batches that were
+/// taken are settled.
+pub async fn run(
+    source: QueueSource,
+    function: String,
+    sqs: Sqs,
+    lambda: Lambda,
+    mut stop: watch::Receiver<bool>,
+) {
+    // What waits for a process would only use up its visibility timeout.
+    let at_once = source
+        .maximum_concurrency
+        .clamp(1, lambda.maximum_processes().max(1));
+    let free = Arc::new(Semaphore::new(at_once));
+    let mapping = Arc::new(Mapping {
+        source,
+        function,
+        sqs,
+        lambda,
+    });
+    let mut batches = JoinSet::new();
+    loop {
+        let next = async {
+            let permit = free.clone().acquire_owned().await;
+            let batch = mapping.next_batch().await;
+            (permit, batch)
+        };
+        let (permit, (batch, running)) = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => break,
+            next = next => next,
+        };
+        let mapping = mapping.clone();
+        batches.spawn(async move {
+            mapping.settle(batch, running).await;
+            drop(permit);
+        });
+        // What has ended is forgotten, or the set would grow for ever.
+        while batches.try_join_next().is_some() {}
+    }
+    batches.join_all().await;
+}
+
+struct Mapping {
+    source: QueueSource,
+    function: String,
+    sqs: Sqs,
+    lambda: Lambda,
+}
+
+impl Mapping {
+    /// Waits for messages, then for more of them while the batching window lasts. The batch counts as
+    /// running from its first message on.
+    async fn next_batch(&self) -> (Vec<Received>, Running) {
+        let (mut batch, running) = loop {
+            if let (batch, Some(running)) = self.receive(self.source.batch_size, LONG_POLL).await {
+                break (batch, running);
+            }
+        };
+        let window_ends =
+            Instant::now() + Duration::from_secs(self.source.batching_window_s.into());
+        loop {
+            let wanted = self.source.batch_size.saturating_sub(batch.len());
+            let left = window_ends.saturating_duration_since(Instant::now());
+            if wanted == 0 || left.is_zero() {
+                return (batch, running);
+            }
+            let (more, _) = self.receive(wanted, left.min(LONG_POLL)).await;
+            batch.extend(more);
+        }
+    }
+
+    async fn receive(&self, wanted: usize, wait: Duration) -> (Vec<Received>, Option<Running>) {
+        let wanted = wanted.clamp(1, MAXIMUM_RECEIVED);
+        let hold = || self.lambda.hold();
+        let queue = &self.source.queue;
+        self.sqs.receive_holding(queue, wanted, wait, hold).await
+    }
+
+    async fn settle(&self, batch: Vec<Received>, running: Running) {
+        for (payload, messages) in events(&self.source.queue, batch) {
+            let event = Event {
+                payload: payload.into(),
+                trigger: self.source.queue.clone(),
+                trace: None,
+            };
+            let invoked = self
+                .lambda
+                .invoke_held(&self.function, event, running.clone())
+                .await;
+            let ids: BTreeSet<_> = messages
+                .iter()
+                .map(|message| message.message_id.as_str())
+                .collect();
+            match failed(&invoked, self.source.reports_batch_item_failures, &ids) {
+                // They stay until their visibility timeout ends.
+                Err(reason) => tracing::warn!(
+                    "function `{}` failed {} message(s) of queue `{}`: {reason}",
+                    self.function,
+                    messages.len(),
+                    self.source.queue
+                ),
+                Ok(failed) => {
+                    let succeeded = messages
+                        .iter()
+                        .filter(|message| !failed.contains(&message.message_id));
+                    for message in succeeded {
+                        self.sqs.delete(&self.source.queue, &message.receipt_handle);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Record<'a> {
+    #[serde(flatten)]
+    message: &'a Received,
+    event_source: &'static str,
+    #[serde(rename = "eventSourceARN")]
+    event_source_arn: &'a str,
+    aws_region: &'static str,
+}
+
+/// The batch as a function's events: one, or several where its messages exceed what one invocation takes.
+fn events(queue: &str, batch: Vec<Received>) -> Vec<(String, Vec<Received>)> {
+    const FRAME: &str = "{\"Records\":[]}";
+    let event_source_arn = format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}");
+    let mut events: Vec<(String, Vec<Received>)> = Vec::new();
+    for message in batch {
+        let record = serde_json::to_string(&Record {
+            message: &message,
+            event_source: "aws:sqs",
+            event_source_arn: &event_source_arn,
+            aws_region: REGION,
+        })
+        .expect("strings and JSON values always serialise");
+        match events.last_mut() {
+            Some((records, messages))
+                if records.len() + record.len() + FRAME.len() < MAXIMUM_PAYLOAD_BYTES =>
+            {
+                records.push(',');
+                records.push_str(&record);
+                messages.push(message);
+            }
+            _ => events.push((record, vec![message])),
+        }
+    }
+    for (records, _) in &mut events {
+        *records = format!("{{\"Records\":[{records}]}}");
+    }
+    events
+}
+
+/// Which messages failed, or why all of them did.
+fn failed(
+    invoked: &Invoked,
+    reports_batch_item_failures: bool,
+    ids: &BTreeSet<&str>,
+) -> Result<BTreeSet<String>, String> {
+    let payload = invoked.as_ref().map_err(ToString::to_string)?;
+    if !reports_batch_item_failures || payload.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let answer: Value =
+        serde_json::from_slice(payload).map_err(|_| "its answer is not JSON".to_owned())?;
+    if !answer.is_null() && !answer.is_object() {
+        return Err("its answer is not a batch response".to_owned());
+    }
+    let failures = match &answer["batchItemFailures"] {
+        Value::Null => return Ok(BTreeSet::new()),
+        Value::Array(failures) => failures,
+        _ => return Err("`batchItemFailures` in its answer is not an array".to_owned()),
+    };
+    let identifier = |failure: &Value| match failure["itemIdentifier"].as_str() {
+        Some(id) if ids.contains(id) => Ok(id.to_owned()),
+        Some(id) => Err(format!(
+            "its answer names a message that is not in the batch: {id:?}"
+        )),
+        None => {
+            Err("an entry of `batchItemFailures` in its answer has no `itemIdentifier`".to_owned())
+        }
+    };
+    failures.iter().map(identifier).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::lambda::{Failure, Options, Status, tests as lambda_tests};
+    use crate::sqs::{Queue, Redrive};
+
+    fn message(id: &str, body: &str) -> Received {
+        Received {
+            message_id: id.to_owned(),
+            receipt_handle: format!("handle of {id}"),
+            body: body.to_owned(),
+            md5_of_body: "5d41402abc4b2a76b9719d911017c592".to_owned(),
+            attributes: BTreeMap::from([("ApproximateReceiveCount".to_owned(), "1".to_owned())]),
+            message_attributes: json!({"kind": {"stringValue": "sale", "dataType": "String"}}),
+        }
+    }
+
+    #[test]
+    fn builds_the_event_that_lambda_builds_of_a_batch() {
+        let events = events("delivery", vec![message("m1", "hello")]);
+        let event: Value = serde_json::from_str(&events[0].0).unwrap();
+        let expected = json!({"Records": [{
+            "messageId": "m1",
+            "receiptHandle": "handle of m1",
+            "body": "hello",
+            "attributes": {"ApproximateReceiveCount": "1"},
+            "messageAttributes": {"kind": {"stringValue": "sale", "dataType": "String"}},
+            "md5OfBody": "5d41402abc4b2a76b9719d911017c592",
+            "eventSource": "aws:sqs",
+            "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:delivery",
+            "awsRegion": "us-east-1",
+        }]});
+        assert_eq!(event, expected);
+    }
+
+    #[test]
+    fn a_batch_that_exceeds_an_invocation_becomes_several_events() {
+        let body = "x".repeat(1024 * 1024);
+        let batch = (0..10)
+            .map(|number| message(&number.to_string(), &body))
+            .collect();
+        let events = events("delivery", batch);
+        let sizes: Vec<_> = events.iter().map(|(_, messages)| messages.len()).collect();
+        assert_eq!(sizes, [5, 5]);
+        for (payload, messages) in events {
+            assert!(payload.len() <= MAXIMUM_PAYLOAD_BYTES);
+            let event: Value = serde_json::from_str(&payload).unwrap();
+            assert_eq!(event["Records"].as_array().unwrap().len(), messages.len());
+        }
+    }
+
+    /// Of a batch with messages `a` and `b`: which stay in the queue.
+    fn check(invoked: &Invoked, reports: bool, expected: &[&str]) {
+        let ids = BTreeSet::from(["a", "b"]);
+        let all = || ids.iter().map(ToString::to_string).collect();
+        let failed = failed(invoked, reports, &ids).unwrap_or_else(|_| all());
+        assert_eq!(
+            failed.iter().map(String::as_str).collect::<Vec<_>>(),
+            expected,
+            "{invoked:?}"
+        );
+    }
+
+    fn check_answer(answer: &str, expected: &[&str]) {
+        check(&Ok(answer.to_owned().into()), true, expected);
+    }
+
+    #[test]
+    fn only_what_is_reported_stays() {
+        check_answer(r#"{"batchItemFailures":[{"itemIdentifier":"b"}]}"#, &["b"]);
+        check_answer(
+            r#"{"batchItemFailures":[{"itemIdentifier":"b"},{"itemIdentifier":"a"}]}"#,
+            &["a", "b"],
+        );
+    }
+
+    #[test]
+    fn an_empty_report_is_success() {
+        for answer in [
+            r#"{"batchItemFailures":[]}"#,
+            r#"{"batchItemFailures":null}"#,
+            "{}",
+            "null",
+            "",
+        ] {
+            check_answer(answer, &[]);
+        }
+    }
+
+    #[test]
+    fn a_malformed_report_fails_the_whole_batch() {
+        for answer in [
+            r#"{"batchItemFailures":[{"itemIdentifier":""}]}"#,
+            r#"{"batchItemFailures":[{"itemIdentifier":null}]}"#,
+            r#"{"batchItemFailures":[{"itemIdentifier":"a"},{"itemIdentifier":"unknown"}]}"#,
+            r#"{"batchItemFailures":[{"identifier":"a"}]}"#,
+            r#"{"batchItemFailures":["a"]}"#,
+            r#"{"batchItemFailures":{}}"#,
+            "[]",
+            "{",
+        ] {
+            check_answer(answer, &["a", "b"]);
+        }
+    }
+
+    #[test]
+    fn without_reports_the_answer_does_not_matter() {
+        check(
+            &Ok(r#"{"batchItemFailures":[{"itemIdentifier":"b"}]}"#.into()),
+            false,
+            &[],
+        );
+        check(&Ok("{".into()), false, &[]);
+    }
+
+    #[test]
+    fn a_failed_invocation_fails_the_whole_batch() {
+        let failure = Failure {
+            status: Status::Crashed,
+            error_type: "Runtime.ExitError".to_owned(),
+            message: String::new(),
+        };
+        check(&Err(failure.clone()), true, &["a", "b"]);
+        check(&Err(failure), false, &["a", "b"]);
+    }
+
+    /// A queue `delivery` with the messages, and the function that does what they say.
+    struct Wired {
+        sqs: Sqs,
+        lambda: Lambda,
+        stop: watch::Sender<bool>,
+        polling: tokio::task::JoinHandle<()>,
+    }
+
+    impl Wired {
+        async fn new(bodies: &[Value]) -> Wired {
+            let sqs = Sqs::open(None).unwrap();
+            let queue = |name: &str, redrive| Queue {
+                name: name.to_owned(),
+                visibility_timeout_s: 1,
+                retention_s: 3_600,
+                delay_s: 0,
+                redrive,
+            };
+            sqs.declare(queue("delivery-dead-letter", None)).unwrap();
+            let redrive = Redrive {
+                dead_letter_queue: "delivery-dead-letter".to_owned(),
+                max_receive_count: 1,
+            };
+            sqs.declare(queue("delivery", Some(redrive))).unwrap();
+            for body in bodies {
+                let message = json!({"QueueUrl": "delivery", "MessageBody": body.to_string()});
+                sqs.handle("SendMessage", &message).await.unwrap();
+            }
+            let lambda = Lambda::open(Options::default()).await.unwrap();
+            lambda.start(lambda_tests::echo()).await.unwrap();
+            let source = QueueSource {
+                queue: "delivery".to_owned(),
+                batch_size: 10,
+                maximum_concurrency: 2,
+                reports_batch_item_failures: true,
+                batching_window_s: 0,
+            };
+            let stop = watch::Sender::new(false);
+            let mapping = run(
+                source,
+                "echo".to_owned(),
+                sqs.clone(),
+                lambda.clone(),
+                stop.subscribe(),
+            );
+            Wired {
+                sqs,
+                lambda,
+                stop,
+                polling: tokio::spawn(mapping),
+            }
+        }
+
+        fn held(&self, queue: &str) -> usize {
+            let counts = self.sqs.counts()[queue];
+            counts.visible + counts.in_flight + counts.delayed
+        }
+
+        /// Waits until the queue is empty, and returns how many messages could not be processed.
+        async fn settled(mut self) -> usize {
+            let settled = async {
+                while self.held("delivery") > 0 {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                self.lambda.idle().await;
+            };
+            tokio::time::timeout(Duration::from_secs(20), settled)
+                .await
+                .expect("the queue empties");
+            self.stop.send_replace(true);
+            (&mut self.polling).await.unwrap();
+            self.lambda.stop().await;
+            self.held("delivery-dead-letter")
+        }
+    }
+
+    #[tokio::test]
+    async fn deletes_what_succeeded() {
+        let wired = Wired::new(&[json!({"do": "report"}), json!({"do": "report"})]).await;
+        let lambda = wired.lambda.clone();
+        assert_eq!(wired.settled().await, 0);
+        assert!(
+            lambda
+                .recent()
+                .iter()
+                .all(|invocation| invocation.trigger == "delivery")
+        );
+    }
+
+    #[tokio::test]
+    async fn leaves_what_a_batch_reports_as_failed() {
+        let bodies = [
+            json!({"do": "report"}),
+            json!({"do": "report", "bad": true}),
+            json!({"do": "report"}),
+        ];
+        assert_eq!(Wired::new(&bodies).await.settled().await, 1);
+    }
+
+    #[tokio::test]
+    async fn leaves_a_batch_whose_function_crashed() {
+        assert_eq!(
+            Wired::new(&[json!({"do": "exit"})]).await.settled().await,
+            1
+        );
+    }
+
+    #[tokio::test]
+    async fn settles_the_batches_that_it_took_before_it_stops() {
+        let wired = Wired::new(&[json!({"do": "hang"})]).await;
+        while wired.lambda.running() == 0 {
+            tokio::task::yield_now().await;
+        }
+        wired.stop.send_replace(true);
+        while wired.lambda.kill("echo") == 0 {
+            tokio::task::yield_now().await;
+        }
+        wired.polling.await.unwrap();
+        assert_eq!(wired.lambda.recent().len(), 1);
+        wired.lambda.stop().await;
+    }
+}

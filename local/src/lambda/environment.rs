@@ -1,0 +1,359 @@
+//! Lambda's execution environment: one process and what it is asked to do, from its start to its end.
+
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::pool::{Function, Pending};
+use super::process::Process;
+use super::{Failure, Invocation, Invoked, Shared, Status, function_arn, trace_root};
+
+/// How many of its last lines a process that did not start is quoted with.
+const LAST_LINES: usize = 20;
+
+/// A request of the process to the Runtime API.
+pub(super) enum Call {
+    Next(oneshot::Sender<Handed>),
+    Answer {
+        request_id: String,
+        outcome: Invoked,
+        accepted: oneshot::Sender<bool>,
+    },
+    InitError(Failure),
+}
+
+/// An event on its way to the process.
+pub(super) struct Handed {
+    pub(super) request_id: String,
+    pub(super) deadline_ms: i64,
+    pub(super) function_arn: String,
+    pub(super) trace: String,
+    pub(super) payload: Bytes,
+}
+
+pub(super) struct Environment {
+    pub(super) shared: Arc<Shared>,
+    pub(super) function: Arc<Function>,
+    pub(super) instance: u64,
+    pub(super) calls: mpsc::Receiver<Call>,
+    pub(super) stopping: watch::Receiver<bool>,
+}
+
+/// How an invocation ended, seen from outside of the process.
+enum End {
+    Answered(Invoked),
+    Died,
+    TimedOut,
+    Stopped,
+}
+
+impl Environment {
+    /// Serves invocations until the process ends. `ready` is told of the start; without it, the
+    /// process was started because an invocation waits.
+    pub(super) async fn run(
+        mut self,
+        ready: Option<oneshot::Sender<Result<(), String>>>,
+        now: Timestamp,
+    ) {
+        let started = Instant::now();
+        match self.start(now).await {
+            Err(failure) => self.report_start_failure(ready, failure),
+            Ok((mut process, asks)) => {
+                let init = ready.is_none().then(|| started.elapsed());
+                if let Some(ready) = ready {
+                    // `Lambda::start` may have been given up; the process serves all the same.
+                    let _ = ready.send(Ok(()));
+                }
+                self.serve(&mut process, asks, init).await;
+                process.end().await;
+            }
+        }
+        self.function.remove(self.instance);
+        self.shared.add_capacity(&self.function);
+    }
+
+    async fn start(
+        &mut self,
+        now: Timestamp,
+    ) -> Result<(Process, oneshot::Sender<Handed>), Failure> {
+        // A scheme is needed for the path to be read as one.
+        let runtime_api = format!(
+            "http://127.0.0.1:{}/{}/{}",
+            self.shared.port,
+            self.name(),
+            self.instance
+        );
+        let output = self.shared.options.log_output.as_ref();
+        let mut process = Process::start(&self.function, self.instance, &runtime_api, output, now)
+            .map_err(|reason| Failure::new(Status::Crashed, "Runtime.InvalidEntrypoint", reason))?;
+        let failure = match self.first_call(&mut process).await {
+            Ok(asks) => return Ok((process, asks)),
+            Err(failure) => failure,
+        };
+        process.end().await;
+        let last_words = self.function.last_words(self.instance, LAST_LINES);
+        Err(Failure {
+            message: with_last_words(failure.message, &last_words),
+            ..failure
+        })
+    }
+
+    /// Waits until the process asks for its first event.
+    async fn first_call(
+        &mut self,
+        process: &mut Process,
+    ) -> Result<oneshot::Sender<Handed>, Failure> {
+        let init_timeout = self.shared.options.init_timeout;
+        tokio::select! {
+            biased;
+            call = self.calls.recv() => match call {
+                Some(Call::Next(asks)) => Ok(asks),
+                Some(Call::InitError(failure)) => Err(failure),
+                Some(Call::Answer { .. }) | None => {
+                    Err(Failure::new(Status::Crashed, "Runtime.Unknown", "it answered before it asked for an event"))
+                }
+            },
+            status = process.child.wait() => {
+                let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+                let reason = format!("its process ended before it asked for its first event ({status})");
+                Err(Failure::new(Status::Crashed, "Runtime.ExitError", reason))
+            }
+            () = tokio::time::sleep(init_timeout) => {
+                let reason = format!("it did not ask for its first event within {} s", init_timeout.as_secs_f64());
+                Err(Failure::new(Status::Timeout, "Sandbox.Timedout", reason))
+            }
+            () = raised(&mut self.stopping) => Err(Failure::stopped()),
+        }
+    }
+
+    fn report_start_failure(
+        &self,
+        ready: Option<oneshot::Sender<Result<(), String>>>,
+        failure: Failure,
+    ) {
+        match ready {
+            // Nobody to tell if `Lambda::start` was given up.
+            Some(ready) => drop(ready.send(Err(failure.message))),
+            None => {
+                tracing::warn!(
+                    "function `{}` did not start: {}",
+                    self.name(),
+                    failure.message
+                );
+                self.function.fail_first(failure);
+            }
+        }
+    }
+
+    async fn serve(
+        &mut self,
+        process: &mut Process,
+        first: oneshot::Sender<Handed>,
+        mut init: Option<Duration>,
+    ) {
+        let mut asks = Some(first);
+        while let Some((asks, pending, killed)) = self.next_invocation(process, asks.take()).await {
+            if !self
+                .invoke(process, asks, pending, killed, init.take())
+                .await
+            {
+                return;
+            }
+        }
+    }
+
+    /// Waits for the process to ask, if it has not, and then for an invocation; `None` when the process ends.
+    async fn next_invocation(
+        &mut self,
+        process: &mut Process,
+        mut asks: Option<oneshot::Sender<Handed>>,
+    ) -> Option<(oneshot::Sender<Handed>, Pending, oneshot::Receiver<()>)> {
+        loop {
+            tokio::select! {
+                biased;
+                () = raised(&mut self.stopping) => return None,
+                Some(call) = self.calls.recv() => match call {
+                    Call::Next(next) => asks = Some(next),
+                    Call::Answer { accepted, .. } => refuse(accepted),
+                    Call::InitError(failure) => tracing::warn!("function `{}`: {failure}", self.name()),
+                },
+                status = process.child.wait() => {
+                    let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+                    tracing::warn!("an idle process of function `{}` ended ({status})", self.name());
+                    return None;
+                }
+                (pending, killed) = self.function.take(self.instance), if asks.is_some() => {
+                    return asks.map(|asks| (asks, pending, killed));
+                }
+            }
+        }
+    }
+
+    /// Runs one invocation; false if the process has ended with it.
+    async fn invoke(
+        &mut self,
+        process: &mut Process,
+        asks: oneshot::Sender<Handed>,
+        pending: Pending,
+        killed: oneshot::Receiver<()>,
+        init: Option<Duration>,
+    ) -> bool {
+        let now = Timestamp::now();
+        let started = Instant::now();
+        process.is_given(&pending.request_id);
+        // A process that is gone does not take it; that it has ended is noticed next.
+        let _ = asks.send(self.hand(&pending, now));
+        let end = self.end_of(process, &pending.request_id, killed).await;
+        let duration = started.elapsed();
+        let (outcome, alive) = match end {
+            End::Answered(outcome) => (outcome, true),
+            end => {
+                let status = process.end().await;
+                (Err(self.failure(&end, status, &pending.request_id)), false)
+            }
+        };
+        self.record(&pending, &outcome, now, duration, init);
+        // Before the answer: who has it may invoke again at once, and this process is the one to serve it.
+        if alive {
+            self.function.release(self.instance);
+        } else {
+            self.function.remove(self.instance);
+        }
+        pending.settle(outcome);
+        alive
+    }
+
+    async fn end_of(
+        &mut self,
+        process: &mut Process,
+        given: &str,
+        mut killed: oneshot::Receiver<()>,
+    ) -> End {
+        let timeout = tokio::time::sleep(self.function.process.timeout);
+        tokio::pin!(timeout);
+        loop {
+            tokio::select! {
+                biased;
+                Some(call) = self.calls.recv() => match call {
+                    Call::Answer { request_id, outcome, accepted } if request_id == given => {
+                        // The process may have ended after its answer.
+                        let _ = accepted.send(true);
+                        return End::Answered(outcome);
+                    }
+                    Call::Answer { accepted, .. } => refuse(accepted),
+                    // Dropping it refuses it: the process has not answered yet.
+                    Call::Next(_) => {}
+                    Call::InitError(failure) => tracing::warn!("function `{}`: {failure}", self.name()),
+                },
+                _ = process.child.wait() => return End::Died,
+                Ok(()) = &mut killed => return End::Died,
+                () = &mut timeout => return End::TimedOut,
+                () = raised(&mut self.stopping) => return End::Stopped,
+            }
+        }
+    }
+
+    fn hand(&self, pending: &Pending, now: Timestamp) -> Handed {
+        let timeout_ms =
+            i64::try_from(self.function.process.timeout.as_millis()).unwrap_or(i64::MAX);
+        Handed {
+            request_id: pending.request_id.clone(),
+            deadline_ms: now.as_millisecond().saturating_add(timeout_ms),
+            function_arn: function_arn(self.name()),
+            trace: trace_header(pending.event.trace.as_deref(), now),
+            payload: pending.event.payload.clone(),
+        }
+    }
+
+    fn failure(&self, end: &End, status: Option<ExitStatus>, request_id: &str) -> Failure {
+        match end {
+            End::TimedOut => {
+                let seconds = self.function.process.timeout.as_secs_f64();
+                let message = format!(
+                    "RequestId: {request_id} Error: Task timed out after {seconds:.2} seconds"
+                );
+                Failure::new(Status::Timeout, "Sandbox.Timedout", message)
+            }
+            End::Stopped => Failure::stopped(),
+            End::Died | End::Answered(_) => {
+                let reason = match status {
+                    Some(status) if !status.success() => {
+                        format!("Runtime exited with error: {status}")
+                    }
+                    _ => "Runtime exited without providing a reason".to_owned(),
+                };
+                Failure::new(
+                    Status::Crashed,
+                    "Runtime.ExitError",
+                    format!("RequestId: {request_id} Error: {reason}"),
+                )
+            }
+        }
+    }
+
+    fn record(
+        &self,
+        pending: &Pending,
+        outcome: &Invoked,
+        now: Timestamp,
+        duration: Duration,
+        init: Option<Duration>,
+    ) {
+        self.shared.remember(Invocation {
+            request_id: pending.request_id.clone(),
+            function: self.name().to_owned(),
+            started_at: format!("{now:.3}"),
+            duration_ms: milliseconds(duration),
+            init_duration_ms: init.map(milliseconds),
+            status: outcome
+                .as_ref()
+                .map_or_else(|failure| failure.status, |_| Status::Success),
+            trigger: pending.event.trigger.clone(),
+            error: outcome.as_ref().err().map(Failure::to_string),
+        });
+    }
+
+    fn name(&self) -> &str {
+        &self.function.process.name
+    }
+}
+
+async fn raised(stopping: &mut watch::Receiver<bool>) {
+    // The sender lives as long as the environment's `shared`.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+fn refuse(accepted: oneshot::Sender<bool>) {
+    // Who asked may be gone.
+    let _ = accepted.send(false);
+}
+
+fn with_last_words(reason: String, lines: &[String]) -> String {
+    if lines.is_empty() {
+        return format!("{reason}; it printed nothing");
+    }
+    format!("{reason}; it printed last:\n  {}", lines.join("\n  "))
+}
+
+/// Lambda's trace header: the caller's trace continued, or one of its own.
+fn trace_header(given: Option<&str>, now: Timestamp) -> String {
+    let given =
+        given.filter(|header| header.contains("Root=") && !header.contains(char::is_control));
+    let mut header = given.map_or_else(|| trace_root(now), str::to_owned);
+    if !header.contains("Parent=") {
+        header.push_str(&format!(";Parent={:016x}", fastrand::u64(..)));
+    }
+    if !header.contains("Sampled=") {
+        header.push_str(";Sampled=0");
+    }
+    header
+}
+
+/// With two decimals, as Lambda reports them.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 100_000.0).round() / 100.0
+}

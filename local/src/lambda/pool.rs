@@ -1,0 +1,239 @@
+//! A function's processes, and the invocations that wait for one.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::environment::{Call, Environment};
+use super::{
+    Counted, Event, Failure, FunctionProcess, Invoked, LogLine, Running, Shared, lock,
+    push_bounded, request_id,
+};
+
+/// An invocation that has not ended.
+pub(super) struct Pending {
+    pub(super) request_id: String,
+    pub(super) event: Event,
+    reply: oneshot::Sender<Invoked>,
+    running: Running,
+}
+
+impl Pending {
+    pub(super) fn new(event: Event, reply: oneshot::Sender<Invoked>, running: Running) -> Pending {
+        Pending {
+            request_id: request_id(),
+            event,
+            reply,
+            running,
+        }
+    }
+
+    pub(super) fn settle(self, outcome: Invoked) {
+        // Before the answer: who has it may ask at once whether anything runs.
+        drop(self.running);
+        // Nobody waits any more after API Gateway's timeout, for one.
+        let _ = self.reply.send(outcome);
+    }
+}
+
+pub(super) struct Function {
+    pub(super) process: FunctionProcess,
+    pool: Mutex<Pool>,
+    queued: Notify,
+    logs: Mutex<VecDeque<LogLine>>,
+}
+
+#[derive(Default)]
+struct Pool {
+    queue: VecDeque<Pending>,
+    processes: BTreeMap<u64, Handle>,
+    last_instance: u64,
+}
+
+/// The pool's end of an [`Environment`].
+struct Handle {
+    calls: mpsc::Sender<Call>,
+    /// From the event that it is given until its answer.
+    busy: bool,
+    kill: Option<oneshot::Sender<()>>,
+}
+
+impl Pool {
+    fn available(&self) -> usize {
+        self.processes
+            .values()
+            .filter(|handle| !handle.busy)
+            .count()
+    }
+}
+
+impl Function {
+    pub(super) fn new(process: FunctionProcess) -> Function {
+        Function {
+            process,
+            pool: Mutex::default(),
+            queued: Notify::new(),
+            logs: Mutex::default(),
+        }
+    }
+
+    /// Waits for the next invocation and marks the process as busy. Safe to cancel.
+    pub(super) async fn take(&self, instance: u64) -> (Pending, oneshot::Receiver<()>) {
+        loop {
+            let queued = self.queued.notified();
+            if let Some(taken) = self.try_take(instance) {
+                return taken;
+            }
+            queued.await;
+        }
+    }
+
+    fn try_take(&self, instance: u64) -> Option<(Pending, oneshot::Receiver<()>)> {
+        let mut pool = lock(&self.pool);
+        let pending = loop {
+            let pending = pool.queue.pop_front()?;
+            if !pending.reply.is_closed() {
+                break pending;
+            }
+        };
+        let (kill, killed) = oneshot::channel();
+        if let Some(handle) = pool.processes.get_mut(&instance) {
+            handle.busy = true;
+            handle.kill = Some(kill);
+        }
+        Some((pending, killed))
+    }
+
+    /// Marks a process as free for the next invocation.
+    pub(super) fn release(&self, instance: u64) {
+        if let Some(handle) = lock(&self.pool).processes.get_mut(&instance) {
+            handle.busy = false;
+            handle.kill = None;
+        }
+    }
+
+    /// Forgets a process that has ended.
+    pub(super) fn remove(&self, instance: u64) {
+        lock(&self.pool).processes.remove(&instance);
+    }
+
+    /// Fails the first invocation that waits, because the process that was started for it could not serve it.
+    pub(super) fn fail_first(&self, failure: Failure) {
+        let first = lock(&self.pool).queue.pop_front();
+        if let Some(pending) = first {
+            pending.settle(Err(failure));
+        }
+    }
+
+    pub(super) fn refuse_all(&self) {
+        let queue = std::mem::take(&mut lock(&self.pool).queue);
+        for pending in queue {
+            pending.settle(Err(Failure::stopped()));
+        }
+    }
+
+    pub(super) fn calls(&self, instance: u64) -> Option<mpsc::Sender<Call>> {
+        lock(&self.pool)
+            .processes
+            .get(&instance)
+            .map(|handle| handle.calls.clone())
+    }
+
+    pub(super) fn kill_busy(&self) -> usize {
+        let mut pool = lock(&self.pool);
+        let kills = pool
+            .processes
+            .values_mut()
+            .filter_map(|handle| handle.kill.take());
+        kills.filter_map(|kill| kill.send(()).ok()).count()
+    }
+
+    pub(super) fn log(&self, line: LogLine) {
+        push_bounded(&mut lock(&self.logs), line);
+    }
+
+    pub(super) fn logs(&self) -> Vec<LogLine> {
+        lock(&self.logs).iter().cloned().collect()
+    }
+
+    /// What one process said last, oldest line first.
+    pub(super) fn last_words(&self, instance: u64, lines: usize) -> Vec<String> {
+        let logs = lock(&self.logs);
+        let own = logs.iter().rev().filter(|line| line.instance == instance);
+        let mut last: Vec<_> = own.take(lines).map(|line| line.line.clone()).collect();
+        last.reverse();
+        last
+    }
+}
+
+impl Shared {
+    pub(super) fn enqueue(self: &Arc<Self>, function: &Arc<Function>, pending: Pending) {
+        {
+            let mut pool = lock(&function.pool);
+            // Under the lock: `stop` raises the flag first and empties the queues then.
+            if self.is_stopping() {
+                return pending.settle(Err(Failure::stopped()));
+            }
+            pool.queue.push_back(pending);
+        }
+        function.queued.notify_one();
+        self.add_capacity(function);
+    }
+
+    /// Starts as many processes as invocations wait for, up to the limit.
+    pub(super) fn add_capacity(self: &Arc<Self>, function: &Arc<Function>) {
+        let mut pool = lock(&function.pool);
+        pool.queue.retain(|pending| !pending.reply.is_closed());
+        while pool.queue.len() > pool.available()
+            && pool.processes.len() < self.options.maximum_processes
+            && !self.is_stopping()
+        {
+            self.spawn(function, &mut pool, None);
+        }
+    }
+
+    /// Starts one process and tells when it has asked for its first event, or why it has not.
+    pub(super) fn add_process(
+        self: &Arc<Self>,
+        function: &Arc<Function>,
+        ready: oneshot::Sender<Result<(), String>>,
+    ) {
+        let mut pool = lock(&function.pool);
+        if !self.is_stopping() {
+            self.spawn(function, &mut pool, Some(ready));
+        }
+    }
+
+    fn spawn(
+        self: &Arc<Self>,
+        function: &Arc<Function>,
+        pool: &mut Pool,
+        ready: Option<oneshot::Sender<Result<(), String>>>,
+    ) {
+        pool.last_instance += 1;
+        let instance = pool.last_instance;
+        let (calls, receiver) = mpsc::channel(1);
+        pool.processes.insert(
+            instance,
+            Handle {
+                calls,
+                busy: false,
+                kill: None,
+            },
+        );
+        let environment = Environment {
+            shared: self.clone(),
+            function: function.clone(),
+            instance,
+            calls: receiver,
+            stopping: self.stopping.subscribe(),
+        };
+        let counted = Counted::new(&self.processes);
+        tokio::spawn(async move {
+            environment.run(ready, Timestamp::now()).await;
+            drop(counted);
+        });
+    }
+}

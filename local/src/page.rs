@@ -1,0 +1,198 @@
+//! What the gateway serves besides the template's routes: the page at `/`, and `/_local` for scripts and tests.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path as UrlPath, Query, State};
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use webhooks::provider::SCHEMES;
+use webhooks::verify::Secrets;
+
+use crate::system::Inner;
+use crate::template::Template;
+
+const IDLE_TIMEOUT_S: u64 = 30;
+const IDLE_TIMEOUT_MAX_S: u64 = 600;
+
+/// How many invocations the page shows.
+const SHOWN_INVOCATIONS: usize = 100;
+
+/// A route of the template, with a request that it takes.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Example {
+    method: String,
+    path: String,
+    function: String,
+    example: Option<SignedRequest>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct SignedRequest {
+    curl: String,
+    headers: Map<String, Value>,
+    body: String,
+}
+
+pub(crate) fn router(inner: Arc<Inner>) -> Router {
+    Router::new()
+        .route("/", get(|| async { Html(include_str!("page.html")) }))
+        .route("/_local/state", get(state))
+        .route("/_local/messages", get(messages))
+        .route("/_local/queues", get(queues))
+        .route("/_local/idle", get(idle))
+        .route("/_local/tables/{name}", get(table))
+        .with_state(inner)
+}
+
+async fn state(State(inner): State<Arc<Inner>>) -> Response {
+    let tables = match inner.dynamodb.tables().await {
+        Ok(tables) => tables,
+        Err(error) => return failed(&error),
+    };
+    let tables: Vec<_> = tables
+        .into_iter()
+        .map(|table| json!({"name": table.name, "items": table.items}))
+        .collect();
+    let mut invocations = inner.lambda.recent();
+    invocations.reverse();
+    invocations.truncate(SHOWN_INVOCATIONS);
+    Json(json!({
+        "gateway": inner.gateway_url,
+        "aws": inner.aws_url,
+        "routes": inner.examples,
+        "messages": inner.outside.all(),
+        "queues": inner.sqs.counts(),
+        "invocations": invocations,
+        "tables": tables,
+    }))
+    .into_response()
+}
+
+/// Everything that was sent to the outside, oldest first.
+async fn messages(State(inner): State<Arc<Inner>>) -> Response {
+    Json(inner.outside.all()).into_response()
+}
+
+async fn queues(State(inner): State<Arc<Inner>>) -> Response {
+    Json(inner.sqs.counts()).into_response()
+}
+
+#[derive(Deserialize)]
+struct Idle {
+    timeout_s: Option<f64>,
+}
+
+/// Answers once nothing is left to do.
+async fn idle(State(inner): State<Arc<Inner>>, Query(query): Query<Idle>) -> Response {
+    let timeout_s = query.timeout_s.unwrap_or(IDLE_TIMEOUT_S as f64);
+    let Ok(timeout) = Duration::try_from_secs_f64(timeout_s.min(IDLE_TIMEOUT_MAX_S as f64)) else {
+        let message = "timeout_s must be a number of seconds, 0 or more";
+        return (StatusCode::BAD_REQUEST, Json(json!({"error": message}))).into_response();
+    };
+    let idle = inner.settle(timeout).await;
+    let status = if idle {
+        StatusCode::OK
+    } else {
+        StatusCode::GATEWAY_TIMEOUT
+    };
+    let body = json!({
+        "idle": idle,
+        "running": inner.lambda.running(),
+        "queues": inner.sqs.counts(),
+    });
+    (status, Json(body)).into_response()
+}
+
+async fn table(State(inner): State<Arc<Inner>>, UrlPath(name): UrlPath<String>) -> Response {
+    if !inner.template.tables.iter().any(|table| table.name == name) {
+        let names: Vec<_> = inner.template.tables.iter().map(|t| &t.name).collect();
+        let message = format!("there is no table {name}; there are {names:?}");
+        return (StatusCode::NOT_FOUND, Json(json!({"error": message}))).into_response();
+    }
+    match inner.dynamodb.scan(&name).await {
+        Ok(items) => Json(items).into_response(),
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &anyhow::Error) -> Response {
+    let message = json!({"error": format!("{error:#}")});
+    (StatusCode::INTERNAL_SERVER_ERROR, Json(message)).into_response()
+}
+
+/// The template's routes, each with its function's sample in `events/`, signed with this system's secret.
+pub(crate) fn examples(events: &Path, template: &Template, gateway_url: &str) -> Vec<Example> {
+    let routes = template
+        .functions
+        .iter()
+        .flat_map(|function| function.routes.iter().map(move |route| (function, route)));
+    routes
+        .map(|(function, route)| {
+            let secret = function.environment.get("WEBHOOK_SECRET_ID");
+            let secret = template
+                .secrets
+                .iter()
+                .find(|secret_| Some(&secret_.arn) == secret)
+                .map(|secret| secret.value.as_str());
+            let url = format!("{gateway_url}{}", route.path);
+            let sample = events.join(format!("{}.json", function.name));
+            Example {
+                method: route.method.clone(),
+                path: route.path.clone(),
+                function: function.name.clone(),
+                example: secret.and_then(|secret| signed(&sample, secret, &url)),
+            }
+        })
+        .collect()
+}
+
+/// Signs the body of a sample anew: the file's signature is for the local secrets, which may have been replaced.
+fn signed(sample: &Path, secret: &str, url: &str) -> Option<SignedRequest> {
+    let event: Value = serde_json::from_slice(&std::fs::read(sample).ok()?).ok()?;
+    let body = event["body"].as_str()?;
+    let header = |name: &str| event["headers"][name.to_ascii_lowercase()].as_str();
+    let scheme = SCHEMES
+        .iter()
+        .find(|scheme| header(scheme.signature_header).is_some())?;
+    let signed_at = scheme
+        .timestamp_header
+        .and_then(|name| header(name)?.parse().ok())
+        .and_then(|seconds| Timestamp::from_second(seconds).ok())
+        .unwrap_or_else(Timestamp::now);
+    let secrets = Secrets::parse(secret)?;
+    let mut headers: Map<String, Value> = scheme
+        .sign(body.as_bytes(), secrets.first(), signed_at)
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.into()))
+        .collect();
+    headers.insert("Content-Type".into(), "application/json".into());
+    let header_arguments: String = headers
+        .iter()
+        .map(|(name, value)| {
+            let value = value.as_str().unwrap_or_default();
+            format!(" \\\n  -H {}", quote(&format!("{name}: {value}")))
+        })
+        .collect();
+    let curl = format!(
+        "curl -i {}{header_arguments} \\\n  --data-binary {}",
+        quote(url),
+        quote(body)
+    );
+    Some(SignedRequest {
+        curl,
+        headers,
+        body: body.to_owned(),
+    })
+}
+
+/// Text as one word of a shell.
+pub fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}

@@ -1,0 +1,185 @@
+//! What was sent to the outside, kept to be looked at instead.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+/// One message to one recipient.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// `email`.
+    pub channel: String,
+    pub from: String,
+    pub to: String,
+    pub subject: Option<String>,
+    pub text: Option<String>,
+    pub html: Option<String>,
+    /// The event that it was sent for, if the sender named it.
+    pub event: Option<String>,
+    /// What the service answered; shared by the recipients of one message.
+    pub message_id: String,
+    /// RFC 3339, milliseconds.
+    pub at: String,
+}
+
+/// The outside world: everything that was sent there, oldest first.
+#[derive(Debug, Clone)]
+pub struct Outside {
+    kept: Arc<Mutex<Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    sent: Vec<Sent>,
+    /// `sent.jsonl`, one line a message.
+    file: Option<File>,
+}
+
+impl Outside {
+    /// Keeps what is sent in memory, and with a directory in its `sent.jsonl` too, which is read back here.
+    pub fn open(data_dir: Option<&Path>) -> anyhow::Result<Outside> {
+        let kept = match data_dir {
+            Some(directory) => read_back(&directory.join("sent.jsonl"))?,
+            None => Kept {
+                sent: vec![],
+                file: None,
+            },
+        };
+        Ok(Outside {
+            kept: Arc::new(Mutex::new(kept)),
+        })
+    }
+
+    /// Fails if the file cannot be written; the message is then not sent.
+    pub fn push(&self, sent: Sent) -> anyhow::Result<()> {
+        let mut line = serde_json::to_vec(&sent).context("writing down what was sent")?;
+        line.push(b'\n');
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = &mut kept.file {
+            file.write_all(&line)
+                .context("appending what was sent to sent.jsonl")?;
+        }
+        kept.sent.push(sent);
+        Ok(())
+    }
+
+    /// Everything, oldest first.
+    pub fn all(&self) -> Vec<Sent> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.sent.clone()
+    }
+}
+
+/// A last line without its end was being written when the process died, and is cut off.
+fn read_back(path: &Path) -> anyhow::Result<Kept> {
+    let place = || format!("opening {}", path.display());
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .with_context(place)?;
+    let content = std::fs::read(path).with_context(place)?;
+    let whole = content
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |end| end + 1);
+    if whole < content.len() {
+        file.set_len(whole as u64).with_context(place)?;
+    }
+    let mut sent = Vec::new();
+    for (index, line) in content[..whole].split(|byte| *byte == b'\n').enumerate() {
+        if line.is_empty() {
+            continue;
+        }
+        let read = serde_json::from_slice(line).with_context(|| {
+            format!(
+                "{}:{}: not a message that was sent; delete the line or the file",
+                path.display(),
+                index + 1
+            )
+        })?;
+        sent.push(read);
+    }
+    Ok(Kept {
+        sent,
+        file: Some(file),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn email(to: &str) -> Sent {
+        Sent {
+            channel: "email".into(),
+            from: "shop@example.com".into(),
+            to: to.into(),
+            subject: Some("Your coupon".into()),
+            text: Some("CP-1\nbis".into()),
+            html: None,
+            event: Some("zupy-1".into()),
+            message_id: "1".into(),
+            at: "2026-01-02T03:04:05.678Z".into(),
+        }
+    }
+
+    #[test]
+    fn remembers_in_order() {
+        let outside = Outside::open(None).unwrap();
+        outside.push(email("a@example.com")).unwrap();
+        outside.clone().push(email("b@example.com")).unwrap();
+        assert_eq!(
+            outside.all(),
+            [email("a@example.com"), email("b@example.com")]
+        );
+    }
+
+    #[test]
+    fn a_file_is_read_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let outside = Outside::open(Some(directory.path())).unwrap();
+        outside.push(email("a@example.com")).unwrap();
+        drop(outside);
+        let outside = Outside::open(Some(directory.path())).unwrap();
+        outside.push(email("b@example.com")).unwrap();
+        drop(outside);
+        let outside = Outside::open(Some(directory.path())).unwrap();
+        assert_eq!(
+            outside.all(),
+            [email("a@example.com"), email("b@example.com")]
+        );
+    }
+
+    #[test]
+    fn a_torn_last_line_is_cut_off_and_later_ones_are_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sent.jsonl");
+        let outside = Outside::open(Some(directory.path())).unwrap();
+        outside.push(email("a@example.com")).unwrap();
+        drop(outside);
+        let mut content = std::fs::read(&path).unwrap();
+        content.extend_from_slice(br#"{"channel":"email","fr"#);
+        std::fs::write(&path, content).unwrap();
+        let outside = Outside::open(Some(directory.path())).unwrap();
+        outside.push(email("b@example.com")).unwrap();
+        drop(outside);
+        let outside = Outside::open(Some(directory.path())).unwrap();
+        assert_eq!(
+            outside.all(),
+            [email("a@example.com"), email("b@example.com")]
+        );
+    }
+
+    #[test]
+    fn a_whole_line_that_cannot_be_read_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("sent.jsonl"), "{}\n").unwrap();
+        let error = Outside::open(Some(directory.path())).unwrap_err();
+        assert!(error.to_string().contains("sent.jsonl:1"), "{error}");
+    }
+}

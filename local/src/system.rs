@@ -1,0 +1,397 @@
+//! The whole system: reads the template, starts what it wires, and stops it again.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::aws::{self, Aws, access_key_id};
+use crate::dynamodb::DynamoDb;
+use crate::lambda::{Credentials, FunctionProcess, Invocation, Lambda, LogLine, LogOutput};
+use crate::secrets_manager::SecretsManager;
+use crate::sent::{Outside, Sent};
+use crate::ses::Ses;
+use crate::sqs::{Counts, Sqs};
+use crate::template::Template;
+use crate::{event_source, gateway, lambda, page};
+
+/// Where Docker's default bridge puts the host: containers that `sam local invoke` starts find the AWS endpoint there.
+const DOCKER_BRIDGE: &str = "172.17.0.1";
+
+/// How often a wait for idleness looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// How long a stopping system waits for requests under way.
+const LINGER: Duration = Duration::from_secs(2);
+
+pub struct Options {
+    /// `template.yaml`; `events/` beside it holds the examples.
+    pub template: PathBuf,
+    /// Values for the template's parameters, on top of the local ones.
+    pub parameters: BTreeMap<String, String>,
+    /// Where queues, tables and sent messages are kept; in memory where there is none.
+    pub data_dir: Option<PathBuf>,
+    /// The gateway's port; 0 takes any that is free.
+    pub port: u16,
+    /// The AWS endpoint's port; 0 takes any that is free.
+    pub aws_port: u16,
+    /// Called with each line that a function prints.
+    pub log_output: Option<LogOutput>,
+}
+
+/// A system that can be started: its ports are taken and its template is read.
+pub struct Prepared {
+    gateway: TcpListener,
+    aws: TcpListener,
+    bridge: Option<TcpListener>,
+    template: Template,
+    events: PathBuf,
+    data_dir: Option<PathBuf>,
+    log_output: Option<LogOutput>,
+}
+
+/// A running system. [`System::stop`] ends its processes.
+pub struct System {
+    pub(crate) inner: Arc<Inner>,
+    servers: JoinSet<()>,
+    stop: watch::Sender<bool>,
+}
+
+/// What the page and the harness look at.
+pub(crate) struct Inner {
+    pub(crate) gateway_url: String,
+    pub(crate) aws_url: String,
+    pub(crate) also_listens_on: Option<String>,
+    pub(crate) template: Template,
+    pub(crate) examples: Vec<page::Example>,
+    pub(crate) lambda: Lambda,
+    pub(crate) sqs: Sqs,
+    pub(crate) outside: Outside,
+    pub(crate) dynamodb: DynamoDb,
+}
+
+impl System {
+    /// Takes the ports and reads the template: whatever would prevent a start is found before anything is built.
+    pub async fn prepare(options: Options) -> anyhow::Result<Prepared> {
+        let gateway = bind(options.port, "--port").await?;
+        let aws = bind(options.aws_port, "--aws-port").await?;
+        let aws_url = format!("http://{}", aws.local_addr()?);
+        // A system on any free port is a test's, and needs no containers.
+        let bridge = match options.aws_port {
+            0 => None,
+            port => TcpListener::bind((DOCKER_BRIDGE, port)).await.ok(),
+        };
+        let mut parameters = local_parameters(&aws_url);
+        parameters.extend(options.parameters);
+        let template = Template::read(&options.template, &parameters, aws.local_addr()?.port())?;
+        if let Some(directory) = &options.data_dir {
+            std::fs::create_dir_all(directory)
+                .with_context(|| format!("creating the data directory {}", directory.display()))?;
+        }
+        Ok(Prepared {
+            gateway,
+            aws,
+            bridge,
+            template,
+            events: options.template.with_file_name("events"),
+            data_dir: options.data_dir,
+            log_output: options.log_output,
+        })
+    }
+
+    /// Starts one process of each function at once; the rest of the system is up already, since they call it.
+    async fn start_functions(
+        &mut self,
+        binaries: &BTreeMap<String, PathBuf>,
+    ) -> anyhow::Result<()> {
+        let mut starting = JoinSet::new();
+        for function in &self.inner.template.functions {
+            let name = &function.name;
+            let binary = binaries
+                .get(name)
+                .with_context(|| format!("no binary was built for the function {name}"))?;
+            let process = FunctionProcess {
+                name: name.clone(),
+                binary: binary.clone(),
+                timeout: Duration::from_secs(function.timeout_s.into()),
+                memory_mb: function.memory_mb,
+                environment: function.environment.clone(),
+                credentials: Credentials {
+                    access_key_id: access_key_id(name),
+                    secret_access_key: "local".into(),
+                    session_token: "local".into(),
+                },
+            };
+            let lambda = self.inner.lambda.clone();
+            starting.spawn(async move { lambda.start(process).await });
+        }
+        while let Some(started) = starting.join_next().await {
+            started.context("starting a function")??;
+        }
+        for function in &self.inner.template.functions {
+            for source in &function.sources {
+                self.servers.spawn(event_source::run(
+                    source.clone(),
+                    function.name.clone(),
+                    self.inner.sqs.clone(),
+                    self.inner.lambda.clone(),
+                    self.stop.subscribe(),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn open_gateway(&mut self, listener: TcpListener) {
+        let routes = self.inner.template.functions.iter().flat_map(|function| {
+            let name = &function.name;
+            function
+                .routes
+                .iter()
+                .map(move |route| (route.clone(), name.clone()))
+        });
+        let gateway = gateway::router(routes.collect(), self.inner.lambda.clone());
+        let router = page::router(Arc::clone(&self.inner)).fallback_service(gateway);
+        serve(&mut self.servers, listener, router, &self.stop);
+    }
+
+    /// Where providers' webhooks are posted to.
+    pub fn gateway_url(&self) -> &str {
+        &self.inner.gateway_url
+    }
+
+    /// Where AWS clients go.
+    pub fn aws_url(&self) -> &str {
+        &self.inner.aws_url
+    }
+
+    /// The AWS endpoint's other address, for containers.
+    pub fn aws_url_for_containers(&self) -> Option<&str> {
+        self.inner.also_listens_on.as_deref()
+    }
+
+    pub fn template(&self) -> &Template {
+        &self.inner.template
+    }
+
+    pub fn sqs(&self) -> &Sqs {
+        &self.inner.sqs
+    }
+
+    pub fn lambda(&self) -> &Lambda {
+        &self.inner.lambda
+    }
+
+    /// Everything that was sent to the outside, oldest first.
+    pub fn sent(&self) -> Vec<Sent> {
+        self.inner.outside.all()
+    }
+
+    pub fn queues(&self) -> BTreeMap<String, Counts> {
+        self.inner.sqs.counts()
+    }
+
+    pub fn invocations(&self) -> Vec<Invocation> {
+        self.inner.lambda.recent()
+    }
+
+    pub fn logs(&self, function: &str) -> Vec<LogLine> {
+        self.inner.lambda.logs(function)
+    }
+
+    /// All items of a table, as plain JSON.
+    pub async fn items(&self, table: &str) -> anyhow::Result<Vec<Value>> {
+        self.inner.dynamodb.scan(table).await
+    }
+
+    /// Waits until no queue holds a message that a function would get now, and no function runs.
+    /// Returns false where that did not come about in time.
+    pub async fn settle(&self, timeout: Duration) -> bool {
+        self.inner.settle(timeout).await
+    }
+
+    /// Ends the functions' processes and the servers.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        self.inner.lambda.stop().await;
+        let ended = async { while self.servers.join_next().await.is_some() {} };
+        if tokio::time::timeout(LINGER, ended).await.is_err() {
+            self.servers.shutdown().await;
+        }
+    }
+}
+
+impl Prepared {
+    /// The functions that the template declares: each a package of the workspace with a binary of that name.
+    pub fn function_names(&self) -> Vec<String> {
+        let functions = self.template.functions.iter();
+        functions.map(|function| function.name.clone()).collect()
+    }
+
+    /// Starts everything, with each function's binary.
+    pub async fn start(self, binaries: BTreeMap<String, PathBuf>) -> anyhow::Result<System> {
+        let gateway_url = format!("http://{}", self.gateway.local_addr()?);
+        let aws_url = format!("http://{}", self.aws.local_addr()?);
+        let data_dir = self.data_dir.as_deref();
+        let sqs = Sqs::open(data_dir)?;
+        sqs.set_base_url(&aws_url);
+        for queue in &self.template.queues {
+            sqs.declare(queue.clone())?;
+        }
+        let dynamodb = DynamoDb::start(data_dir, &self.template.tables).await?;
+        let outside = Outside::open(data_dir)?;
+        let aws = Arc::new(Aws::new(
+            dynamodb.clone(),
+            sqs.clone(),
+            SecretsManager::new(&self.template.secrets, Timestamp::now()),
+            Ses::new(outside.clone()),
+            &self.template.functions,
+        ));
+
+        let (stop, _) = watch::channel(false);
+        let mut servers = JoinSet::new();
+        let also_listens_on = match &self.bridge {
+            Some(listener) => Some(format!("http://{}", listener.local_addr()?)),
+            None => None,
+        };
+        for listener in self.bridge.into_iter().chain([self.aws]) {
+            serve(&mut servers, listener, aws::router(Arc::clone(&aws)), &stop);
+        }
+        let lambda = Lambda::open(lambda::Options {
+            log_output: self.log_output,
+            ..lambda::Options::default()
+        })
+        .await?;
+        let inner = Arc::new(Inner {
+            examples: page::examples(&self.events, &self.template, &gateway_url),
+            gateway_url,
+            aws_url,
+            also_listens_on,
+            template: self.template,
+            lambda,
+            sqs,
+            outside,
+            dynamodb,
+        });
+        let mut system = System {
+            inner,
+            servers,
+            stop,
+        };
+        if let Err(error) = system.start_functions(&binaries).await {
+            system.stop().await;
+            return Err(error);
+        }
+        system.open_gateway(self.gateway);
+        Ok(system)
+    }
+}
+
+impl Inner {
+    pub(crate) async fn settle(&self, timeout: Duration) -> bool {
+        let settled = async {
+            while !self.is_idle() {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        tokio::time::timeout(timeout, settled).await.is_ok()
+    }
+
+    /// Looks at what runs both before and after what waits: a message on its way from a queue to a function is
+    /// seen in one of the places.
+    fn is_idle(&self) -> bool {
+        let at_rest = || self.lambda.running() == 0;
+        at_rest() && !self.holds_deliverable() && at_rest()
+    }
+
+    /// A queue that no function reads, a dead-letter queue say, delivers nothing.
+    fn holds_deliverable(&self) -> bool {
+        let counts = self.sqs.counts();
+        let functions = self.template.functions.iter();
+        functions
+            .flat_map(|function| &function.sources)
+            .any(|source| counts.get(&source.queue).is_some_and(|c| c.visible > 0))
+    }
+}
+
+/// What the template's parameters are on this machine.
+fn local_parameters(aws_url: &str) -> BTreeMap<String, String> {
+    /// Samples carry the dates of their day: ten years.
+    const MAX_AGE_S: &str = "315360000";
+    let secrets = |variable: &str, otherwise: &str| {
+        std::env::var(variable)
+            .ok()
+            .filter(|value| !value.trim().is_empty())
+            .unwrap_or_else(|| otherwise.to_owned())
+    };
+    let parameters = [
+        (
+            "AghanimWebhookSecrets",
+            secrets("AGHANIM_WEBHOOK_SECRETS", "local-aghanim-secret"),
+        ),
+        (
+            "ZupyWebhookSecrets",
+            secrets("ZUPY_WEBHOOK_SECRETS", "local-zupy-secret"),
+        ),
+        ("MailFrom", "Cupons <cupons@example.com>".into()),
+        ("MailIdentity", "example.com".into()),
+        ("MaxAgeS", MAX_AGE_S.into()),
+        ("AwsEndpointUrl", aws_url.into()),
+    ];
+    parameters
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+async fn bind(port: u16, option: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(("127.0.0.1", port))
+        .await
+        .with_context(|| {
+            format!("cannot listen on 127.0.0.1:{port}: choose another port with {option}")
+        })
+}
+
+fn serve(
+    servers: &mut JoinSet<()>,
+    listener: TcpListener,
+    router: axum::Router,
+    stop: &watch::Sender<bool>,
+) {
+    let mut stop = stop.subscribe();
+    servers.spawn(async move {
+        let stopped = async move {
+            // The sender is dropped only after it said stop.
+            let _ = stop.wait_for(|stopped| *stopped).await;
+        };
+        let served = axum::serve(
+            listener,
+            router.into_make_service_with_connect_info::<SocketAddr>(),
+        )
+        .with_graceful_shutdown(stopped);
+        if let Err(error) = served.await {
+            tracing::error!("a server ended: {error}");
+        }
+    });
+}
+
+/// Finds `template.yaml` in a directory or the nearest one above it.
+pub fn find_template(from: &Path) -> anyhow::Result<PathBuf> {
+    from.ancestors()
+        .map(|directory| directory.join("template.yaml"))
+        .find(|path| path.is_file())
+        .with_context(|| {
+            format!(
+                "there is no template.yaml in {} or above: run this within the repository, or name it with --template",
+                from.display()
+            )
+        })
+}
