@@ -92,8 +92,7 @@ impl Delivery {
         redemption: &Redemption,
         until: Timestamp,
     ) -> anyhow::Result<()> {
-        let claim = self.ledger.claim(event, EMAIL, Timestamp::now(), until);
-        let lease = match claim.await? {
+        let lease = match self.ledger.claim(event, EMAIL, until).await? {
             Claim::Granted(lease) => lease,
             Claim::Settled => return Ok(()),
             Claim::Taken { until } => {
