@@ -1,0 +1,221 @@
+//! POST requests over HTTP and HTTPS, and their answers.
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::io;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::{StatusCode, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+/// Longest time until the whole answer is there.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Longest answer that is read, in bytes: Lambda's own limit is 6 MB.
+const ANSWER_MAX_BYTES: usize = 8 * 1024 * 1024;
+
+pub(crate) const AGENT: &str = concat!("coupons/", env!("CARGO_PKG_VERSION"));
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Request {
+    pub(crate) url: Uri,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+    /// From the first byte sent, a connection included, to the last one received.
+    pub(crate) duration: Duration,
+}
+
+type Body = Full<VecDeque<u8>>;
+
+/// Keeps its connections open between requests.
+#[derive(Debug)]
+pub(crate) enum Client {
+    Plain(legacy::Client<HttpConnector, Body>),
+    Secure(legacy::Client<HttpsConnector<HttpConnector>, Body>),
+}
+
+impl Client {
+    /// Reads this machine's root certificates only for a URL that needs them.
+    pub(crate) fn of(url: &Uri) -> anyhow::Result<Self> {
+        let builder = legacy::Client::builder(TokioExecutor::new());
+        if url.scheme_str() != Some("https") {
+            let mut connector = HttpConnector::new();
+            connector.set_nodelay(true);
+            return Ok(Self::Plain(builder.build(connector)));
+        }
+        let connector = HttpsConnectorBuilder::new()
+            .with_native_roots()
+            .context("reading this machine's root certificates")?
+            .https_only()
+            .enable_http1()
+            .build();
+        Ok(Self::Secure(builder.build(connector)))
+    }
+
+    pub(crate) async fn post(&self, request: &Request) -> anyhow::Result<Answer> {
+        let message = message(request)?;
+        let start = Instant::now();
+        let answer = async {
+            let response = match self {
+                Self::Plain(client) => client.request(message).await,
+                Self::Secure(client) => client.request(message).await,
+            };
+            let (head, body) = response
+                .map_err(|error| explain(error, &request.url))?
+                .into_parts();
+            let body = Limited::new(body, ANSWER_MAX_BYTES).collect().await;
+            let body = body.map_err(|error| {
+                anyhow!(error).context(format!("reading the answer of {}", origin(&request.url)))
+            })?;
+            Ok(Answer {
+                status: head.status,
+                headers: head.headers,
+                body: body.to_bytes().into(),
+                duration: start.elapsed(),
+            })
+        };
+        tokio::time::timeout(TIMEOUT, answer).await.map_err(|_| {
+            let limit_s = TIMEOUT.as_secs();
+            anyhow!("no answer from {} within {limit_s} s", origin(&request.url))
+        })?
+    }
+}
+
+fn message(request: &Request) -> anyhow::Result<http::Request<Body>> {
+    let body = Full::new(VecDeque::from(request.body.clone()));
+    let mut message = http::Request::post(&request.url)
+        .header(USER_AGENT, AGENT)
+        .body(body)?;
+    for (name, value) in &request.headers {
+        let name = HeaderName::from_bytes(name.as_bytes())?;
+        message
+            .headers_mut()
+            .insert(name, HeaderValue::from_str(value)?);
+    }
+    Ok(message)
+}
+
+fn explain(error: legacy::Error, url: &Uri) -> anyhow::Error {
+    let origin = origin(url);
+    if !refused(&error) {
+        return anyhow!(error).context(format!("no answer from {origin}"));
+    }
+    if is_loopback(url) {
+        anyhow!(
+            "nothing listens on {origin}: start the system with `cargo run` in another terminal"
+        )
+    } else {
+        anyhow!("nothing listens on {origin}")
+    }
+}
+
+fn refused(error: &legacy::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>()
+            && error.kind() == io::ErrorKind::ConnectionRefused
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// A URL without its path: `http://127.0.0.1:3000`.
+fn origin(url: &Uri) -> String {
+    let scheme = url.scheme_str().unwrap_or_default();
+    let authority = url.authority().map_or("", |authority| authority.as_str());
+    format!("{scheme}://{authority}")
+}
+
+/// Whether a URL leads to this machine itself.
+pub(crate) fn is_loopback(url: &Uri) -> bool {
+    let host = url.host().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    match address.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => host.eq_ignore_ascii_case("localhost") || host.ends_with(".localhost"),
+    }
+}
+
+/// Reads an absolute HTTP or HTTPS URL.
+pub(crate) fn parse_url(text: &str) -> anyhow::Result<Uri> {
+    let url: Uri = text
+        .parse()
+        .with_context(|| format!("{text:?} is not a URL"))?;
+    let absolute = matches!(url.scheme_str(), Some("http" | "https"));
+    if !absolute || url.host().is_none_or(str::is_empty) {
+        anyhow::bail!("write the whole URL, from http:// or https:// on");
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_loopback() {
+        for (url, expected) in [
+            ("http://127.0.0.1:3000/x", true),
+            ("http://127.8.0.1/", true),
+            ("http://localhost:3000", true),
+            ("http://api.localhost", true),
+            ("http://[::1]:3000/x", true),
+            ("http://10.0.0.1:3000", false),
+            ("https://abc.execute-api.us-east-1.amazonaws.com", false),
+            ("http://localhost.example.com", false),
+        ] {
+            assert_eq!(is_loopback(&parse_url(url).unwrap()), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_url_must_be_whole() {
+        for text in [
+            "127.0.0.1:3000",
+            "/webhooks/zupy",
+            "ftp://x/",
+            "",
+            "http://",
+        ] {
+            assert!(parse_url(text).is_err(), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn tells_what_to_do_when_nothing_listens() {
+        // A port that was free a moment ago.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let request = Request {
+            url: parse_url(&format!("http://{address}/x")).unwrap(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        };
+        let client = Client::of(&request.url).unwrap();
+        let error = client.post(&request).await.unwrap_err();
+        assert_eq!(
+            format!("{error:#}"),
+            format!(
+                "nothing listens on http://{address}: start the system with `cargo run` in another terminal"
+            )
+        );
+    }
+}

@@ -1,0 +1,178 @@
+//! `coupons serve`: builds the functions and starts the whole system on this machine.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context;
+use local::binaries;
+use local::lambda::LogLine;
+use local::system::{Options, System, find_template};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Build the functions and start the whole system on this machine (the default).
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Port of the gateway, where webhooks are posted to and the page is shown.
+    #[arg(long, default_value_t = 3000)]
+    port: u16,
+    /// Port of the AWS endpoint: DynamoDB, SQS, SES, Secrets Manager.
+    #[arg(long, default_value_t = 4566)]
+    aws_port: u16,
+    /// Keep tables, queues and sent messages in this directory; without it they are gone at the end.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The template to start; the nearest template.yaml if not given.
+    #[arg(long, value_name = "FILE")]
+    template: Option<PathBuf>,
+    /// Another value for one of the template's parameters, for instance MaxAgeS=300; may be repeated.
+    #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parameter)]
+    parameters: Vec<(String, String)>,
+    /// Build the functions as they are deployed: slower to build, faster to run.
+    #[arg(long)]
+    release: bool,
+    /// Do not print what the functions log.
+    #[arg(long)]
+    quiet: bool,
+}
+
+fn parameter(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or("it must be NAME=VALUE, for instance MaxAgeS=300")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let mut terminated = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupted = signal(SignalKind::interrupt()).context("listening for Ctrl-C")?;
+    let stopped = async move {
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+        }
+    };
+    tokio::pin!(stopped);
+
+    let quiet = arguments.quiet;
+    tell_of_the_emulators();
+    // Dropping the start kills what it runs: cargo, or functions that are starting.
+    let system = tokio::select! {
+        system = start(arguments) => system?,
+        () = &mut stopped => {
+            eprintln!("Stopped before it was ready.");
+            return Ok(ExitCode::from(130));
+        }
+    };
+    if !quiet {
+        eprintln!("\nThe functions' logs follow; Ctrl-C stops everything.\n");
+    }
+    stopped.await;
+    eprintln!("Stopping ...");
+    system.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn start(arguments: Arguments) -> anyhow::Result<System> {
+    let template = match arguments.template {
+        Some(template) => template,
+        None => find_template(&std::env::current_dir().context("finding the current directory")?)?,
+    };
+    let workspace = template
+        .canonicalize()
+        .with_context(|| format!("reading the template {}", template.display()))?
+        .with_file_name("");
+    let parameters: BTreeMap<_, _> = arguments.parameters.into_iter().collect();
+    let prepared = System::prepare(Options {
+        template,
+        parameters,
+        data_dir: arguments.data.clone(),
+        port: arguments.port,
+        aws_port: arguments.aws_port,
+        log_output: (!arguments.quiet).then(|| Arc::new(show as fn(&LogLine)) as _),
+    })
+    .await?;
+
+    let functions = prepared.function_names();
+    eprintln!("Building {} functions ...", functions.len());
+    let began = Instant::now();
+    let selection = selection(&functions, arguments.release);
+    let binaries = binaries::build(&workspace, &functions, &selection, false).await?;
+    eprintln!("Built in {:.1} s.", began.elapsed().as_secs_f64());
+    let system = prepared.start(binaries).await?;
+    announce(&system, arguments.data.is_some(), arguments.port);
+    Ok(system)
+}
+
+/// What goes wrong in the emulators themselves. dynoxide warns of every condition that fails, which is no fault.
+fn tell_of_the_emulators() {
+    tracing_subscriber::fmt()
+        .with_env_filter("warn,dynoxide=off")
+        .with_writer(std::io::stderr)
+        .without_time()
+        .init();
+}
+
+/// This program is built along, so that dependencies keep the features that they were built with for it; they
+/// would be built once more otherwise.
+fn selection(functions: &[String], release: bool) -> Vec<String> {
+    let packages = functions.iter().map(String::as_str).chain(["cli"]);
+    let mut selection: Vec<_> = packages
+        .flat_map(|package| ["--package".to_owned(), package.to_owned()])
+        .collect();
+    if release {
+        selection.push("--release".into());
+    }
+    selection
+}
+
+/// A function's log line, without the metrics that CloudWatch would take out of it.
+fn show(line: &LogLine) {
+    if !line.line.starts_with(r#"{"_aws""#) {
+        eprintln!("{line}");
+    }
+}
+
+fn announce(system: &System, kept: bool, port: u16) {
+    let template = system.template();
+    println!("Started, as template.yaml wires it:");
+    for function in &template.functions {
+        let routes = function
+            .routes
+            .iter()
+            .map(|route| format!("{} {}", route.method, route.path));
+        let queues = function
+            .sources
+            .iter()
+            .map(|source| format!("queue {}", source.queue));
+        let triggers: Vec<_> = routes.chain(queues).collect();
+        println!("  {:<26} {}", function.name, triggers.join(", "));
+    }
+    let tables: Vec<_> = template.tables.iter().map(|t| t.name.as_str()).collect();
+    let queues: Vec<_> = template.queues.iter().map(|q| q.name.as_str()).collect();
+    println!("  {:<26} {}", "tables", tables.join(", "));
+    println!("  {:<26} {}", "queues", queues.join(", "));
+    let place = if kept {
+        "kept in the data directory"
+    } else {
+        "in memory; --data DIR keeps it"
+    };
+    println!("  {:<26} {place}", "data");
+    print!("  {:<26} {}", "AWS endpoint", system.aws_url());
+    match system.aws_url_for_containers() {
+        Some(url) => println!(" (containers: {url})"),
+        None => println!(),
+    }
+    println!("ready: {}", system.gateway_url());
+    let url = match port {
+        3000 => String::new(),
+        _ => format!(" --url {}", system.gateway_url()),
+    };
+    println!(
+        "\nOpen {} in a browser, and try in another terminal:",
+        system.gateway_url()
+    );
+    println!("  cargo run -- send zupy-coupon-redeemed{url}");
+}
