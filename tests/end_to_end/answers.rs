@@ -1,0 +1,551 @@
+//! What a webhook gets: every row of the table in `docs/api.md`.
+
+use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use local::lambda::Event;
+use serde_json::{Value, json};
+
+use crate::shop::{
+    AGHANIM, Answer, Shop, Webhook, ZUPY, ZUPY_REDEEMED, ZUPY_USED, code_redeemed, in_a_shop,
+    in_a_shop_with, redeemed, used,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn takes_an_event_once_on_every_url() {
+    in_a_shop(async |shop| {
+        let webhooks = [
+            redeemed("CP-1"),
+            used("CP-1", "ord-1"),
+            code_redeemed("key-1"),
+            redeemed("CP-2").to(ZUPY),
+            used("CP-2", "ord-2").to(ZUPY),
+        ];
+        for webhook in webhooks {
+            let first = shop.send(webhook.clone()).await;
+            assert_eq!(first.word(), "200 accepted", "{first:?}");
+            assert_eq!(first.headers["content-type"], "application/json");
+            let second = shop.send(webhook).await;
+            assert_eq!(second.word(), "200 duplicate");
+            assert_eq!(first.body["event"], second.body["event"]);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_the_event_by_its_key() {
+    in_a_shop(async |shop| {
+        let event = async |webhook: Webhook| shop.send(webhook).await.body["event"].clone();
+        assert_eq!(
+            event(redeemed("CP#1/2")).await,
+            "zupy#comp_bella_vista#CP%231%2F2/redeemed"
+        );
+        assert_eq!(
+            event(used("CP-1", "ord 1")).await,
+            "zupy#comp_bella_vista#CP-1/used#ord 1"
+        );
+        assert_eq!(
+            event(code_redeemed("k")).await,
+            "aghanim#gm_exTAyxPsVwh#k/redeemed"
+        );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_the_same_event_at_the_same_time_one_is_new() {
+    in_a_shop(async |shop| {
+        let answers = join_all((0..20).map(|_| shop.send(redeemed("CP-1")))).await;
+        let mut words: Vec<_> = answers.iter().map(Answer::word).collect();
+        words.sort();
+        assert_eq!(words[0], "200 accepted");
+        assert!(
+            words[1..].iter().all(|word| word == "200 duplicate"),
+            "{words:?}"
+        );
+        shop.settle().await;
+        assert_eq!(shop.mails().len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_coupon_used_for_two_orders_is_two_events() {
+    in_a_shop(async |shop| {
+        assert_eq!(
+            shop.send(used("CP-1", "ord-1")).await.word(),
+            "200 accepted"
+        );
+        assert_eq!(
+            shop.send(used("CP-1", "ord-2")).await.word(),
+            "200 accepted"
+        );
+        let entries: Vec<_> = shop.ledger("CP-1").await.into_keys().collect();
+        assert_eq!(entries, ["used#ord-1", "used#ord-2"]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_event_in_other_words_is_a_duplicate() {
+    in_a_shop(async |shop| {
+        shop.send(redeemed("CP-1")).await;
+        let later = redeemed("CP-1").set("/timestamp", "2025-08-26T15:41:00Z");
+        assert_eq!(shop.send(later).await.word(), "200 duplicate");
+        let pretty: Value = serde_json::from_slice(&redeemed("CP-1").body).unwrap();
+        let pretty = redeemed("CP-1").body(serde_json::to_vec_pretty(&pretty).unwrap());
+        assert_eq!(shop.send(pretty).await.word(), "200 duplicate");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_contents_under_the_same_key_are_refused_and_kept() {
+    in_a_shop(async |shop| {
+        shop.send(redeemed("CP-1")).await;
+        let changed = redeemed("CP-1").set("/coupon/points_spent", 10);
+        for _ in 0..2 {
+            assert_eq!(
+                shop.send(changed.clone()).await.word(),
+                "409 conflicting_payload"
+            );
+        }
+        assert_eq!(shop.send(redeemed("CP-1")).await.word(), "200 duplicate");
+        shop.settle().await;
+        let ledger = shop.ledger("CP-1").await;
+        let conflicts: Vec<_> = ledger
+            .iter()
+            .filter(|(entry, _)| entry.starts_with("redeemed/conflict/"))
+            .collect();
+        assert_eq!(conflicts.len(), 1);
+        let kept = conflicts[0].1["body"].as_str().unwrap();
+        assert!(kept.contains(r#""points_spent":10"#));
+        let recorded = ledger["redeemed"]["body"].as_str().unwrap();
+        assert!(recorded.contains(r#""points_spent":1000"#));
+        assert_eq!(shop.mails().len(), 1);
+    })
+    .await;
+}
+
+const REFUSED: &str = "401 invalid_signature";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signature_that_is_wrong_in_any_way_is_refused_in_the_same_words() {
+    in_a_shop(async |shop| {
+        let signed = |webhook: &Webhook| webhook.signature().pop().unwrap().1;
+        let genuine = signed(&redeemed("CP-1"));
+        let mut bodies = Vec::new();
+        for signature in [
+            "",
+            "sha256=",
+            "sha256=test_signature",
+            "sha256=abc",
+            &genuine["sha256=".len()..],
+            &genuine.replace("sha256", "sha1"),
+            &format!("{genuine}00"),
+            &genuine[..genuine.len() - 1],
+            "sha256=ção",
+            &signed(&redeemed("CP-1").secret("another")),
+            &signed(&redeemed("CP-2")),
+        ] {
+            let webhook = redeemed("CP-1").header("X-Zupy-Signature", signature);
+            let answer = shop.post(webhook).await;
+            assert_eq!(answer.word(), REFUSED, "{signature}");
+            bodies.push(answer.body);
+        }
+        bodies.push(shop.post(redeemed("CP-1")).await.body);
+        bodies.dedup();
+        assert_eq!(bodies.len(), 1, "{bodies:?}");
+        assert_eq!(shop.ledger("CP-1").await.len(), 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_signature_is_over_the_bytes_that_were_sent() {
+    in_a_shop(async |shop| {
+        let webhook = used("CP-1", "ord-1")
+            .body(include_str!("../../events/samples/zupy-coupon-used.json").to_owned() + "\n  ");
+        let (name, signature) = webhook.signature().pop().unwrap();
+        let respelled: Value = serde_json::from_slice(&webhook.body).unwrap();
+        let respelled = webhook.clone().body(respelled.to_string());
+        assert_eq!(
+            shop.post(respelled.header(name, &signature)).await.word(),
+            REFUSED
+        );
+        assert_eq!(
+            shop.post(webhook.header(name, &signature)).await.word(),
+            "200 accepted"
+        );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_may_come_in_any_case_and_twice() {
+    in_a_shop(async |shop| {
+        let webhook = redeemed("CP-1");
+        let (name, signature) = webhook.signature().pop().unwrap();
+        let upper = webhook.clone().header(&name.to_uppercase(), &signature);
+        assert_eq!(shop.post(upper).await.word(), "200 accepted");
+        let mut twice = webhook.clone().header(name, &signature);
+        twice.headers.push((name.into(), signature.clone()));
+        assert_eq!(shop.post(twice).await.word(), "200 duplicate");
+        let hex = signature.strip_prefix("sha256=").unwrap().to_uppercase();
+        let shouting = webhook.header(name, &format!("sha256={hex}"));
+        assert_eq!(shop.post(shouting).await.word(), "200 duplicate");
+        let odd = redeemed("CP-1").header("X-Odd", "não é \u{80}");
+        assert_eq!(shop.send(odd).await.word(), "200 duplicate");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn aghanims_timestamp_is_part_of_what_is_signed() {
+    in_a_shop(async |shop| {
+        let webhook = code_redeemed("key");
+        let mut headers = webhook.signature();
+        assert_eq!(headers[0].0, "X-Aghanim-Signature-Timestamp");
+        for time in ["1725548451", "", "x", "99999999999999999999", "1e3"] {
+            headers[0].1 = time.into();
+            let mut webhook = webhook.clone();
+            webhook.headers.extend(
+                headers
+                    .iter()
+                    .map(|(name, value)| ((*name).into(), value.clone())),
+            );
+            assert_eq!(shop.post(webhook).await.word(), REFUSED, "{time}");
+        }
+        assert_eq!(shop.send(webhook).await.word(), "200 accepted");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_secrets_are_valid_while_one_replaces_another() {
+    let parameters = [("ZupyWebhookSecrets", " new-secret ,local-zupy-secret\n")];
+    in_a_shop_with(&parameters, async |shop| {
+        assert_eq!(shop.send(redeemed("CP-1")).await.word(), "200 accepted");
+        let with_new = redeemed("CP-2").secret("new-secret");
+        assert_eq!(shop.send(with_new).await.word(), "200 accepted");
+        assert_eq!(
+            shop.send(redeemed("CP-3").secret("old")).await.word(),
+            REFUSED
+        );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_signed_too_long_ago_or_in_the_future_is_refused() {
+    let parameters = [("MaxAgeS", "300"), ("MaxFutureS", "60")];
+    in_a_shop_with(&parameters, async |shop| {
+        let at = |offset_s: i64| Timestamp::now() + SignedDuration::from_secs(offset_s);
+        let zupy = |offset_s| redeemed("CP-1").set("/timestamp", at(offset_s).to_string());
+        for (offset_s, word) in [
+            (-310, REFUSED),
+            (90, REFUSED),
+            (-250, "200 accepted"),
+            (30, "200 duplicate"),
+        ] {
+            assert_eq!(shop.send(zupy(offset_s)).await.word(), word, "{offset_s}");
+        }
+        let aghanim = |offset_s| code_redeemed("key").signed_at(at(offset_s));
+        for (offset_s, word) in [
+            (-310, REFUSED),
+            (90, REFUSED),
+            (-250, "200 accepted"),
+            (30, "200 duplicate"),
+        ] {
+            assert_eq!(
+                shop.send(aghanim(offset_s)).await.word(),
+                word,
+                "{offset_s}"
+            );
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_reaches_the_function_as_base64_is_the_same_body() {
+    in_a_shop(async |shop| {
+        let binary = redeemed("CP-1").header("content-type", "application/octet-stream");
+        assert_eq!(shop.send(binary).await.word(), "200 accepted");
+        assert_eq!(shop.send(redeemed("CP-1")).await.word(), "200 duplicate");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn takes_the_events_of_a_rest_api_and_refuses_what_it_cannot_decode() {
+    in_a_shop(async |shop| {
+        let webhook = redeemed("CP-1");
+        let (name, signature) = webhook.signature().pop().unwrap();
+        let body = String::from_utf8(webhook.body).unwrap();
+        let rest = json!({
+            "httpMethod": "POST",
+            "headers": {name: signature},
+            "multiValueHeaders": {name: [signature]},
+            "body": body,
+            "isBase64Encoded": false,
+        });
+        assert_eq!(invoke(shop, &rest).await, (200, "accepted".into()));
+        let undecodable =
+            json!({"headers": {name: signature}, "body": "?", "isBase64Encoded": true});
+        assert_eq!(
+            invoke(shop, &undecodable).await,
+            (401, "invalid_signature".into())
+        );
+        for odd in [
+            json!({}),
+            json!(null),
+            json!([]),
+            json!({"headers": 7, "body": []}),
+        ] {
+            assert_eq!(
+                invoke(shop, &odd).await,
+                (401, "invalid_signature".into()),
+                "{odd}"
+            );
+        }
+    })
+    .await;
+}
+
+/// Invokes `zupy-coupon-redeemed` without the gateway: the status, and the word that says why.
+async fn invoke(shop: &Shop, event: &Value) -> (u16, String) {
+    let event = Event {
+        payload: event.to_string().into(),
+        ..Event::default()
+    };
+    let lambda = shop.system.lambda();
+    let answer = lambda.invoke("zupy-coupon-redeemed", event).await.unwrap();
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    let word = body["status"].as_str().or(body["error"]["code"].as_str());
+    let status = answer["statusCode"].as_u64().unwrap();
+    (status.try_into().unwrap(), word.unwrap().into())
+}
+
+const INVALID: &str = "400 invalid_payload";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_json_is_refused_and_says_where() {
+    in_a_shop(async |shop| {
+        let cases: [(&[u8], &str); 7] = [
+            (b"", "body is not a JSON object"),
+            (b"null", "body is not a JSON object"),
+            (b"[1]", "body is not a JSON object"),
+            (b"{\"event\": }", "body is not JSON: line 1, column 11"),
+            (
+                b"{\"event\":\"coupon.redeemed\"",
+                "body is not JSON: line 1, column 26",
+            ),
+            (
+                b"{\"event\":\"\xff\xfe\"}",
+                "body is not UTF-8 from byte 10 on",
+            ),
+            (
+                b"{\"event\":\"a\",\"event\":\"b\"}",
+                "body has a field twice: line 1, column 20",
+            ),
+        ];
+        for (body, problem) in cases {
+            let answer = shop.send(redeemed("CP-1").body(body)).await;
+            assert_eq!(answer.word(), INVALID);
+            assert_eq!(answer.problems(), [problem]);
+        }
+        let deep = format!("{{\"x\":{}", "[".repeat(100_000));
+        let answer = shop.send(redeemed("CP-1").body(deep)).await;
+        assert_eq!(answer.problems(), ["body is nested deeper than 64 levels"]);
+    })
+    .await;
+}
+
+/// A webhook has exactly these problems, and leaves no trace.
+async fn check_problems(shop: &Shop, webhook: Webhook, expected: &[&str]) {
+    let answer = shop.send(webhook).await;
+    assert_eq!(answer.word(), INVALID, "{expected:?}");
+    assert_eq!(answer.problems(), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_rule_for_a_redemption() {
+    in_a_shop(async |shop| {
+        for (field, pointer) in [
+            ("customer.member_id", "/customer/member_id"),
+            ("coupon.coupon_code", "/coupon/coupon_code"),
+            ("coupon.points_spent", "/coupon/points_spent"),
+            ("coupon.expires_at", "/coupon/expires_at"),
+            ("company_id", "/company_id"),
+            ("timestamp", "/timestamp"),
+        ] {
+            let missing = format!("{field} is missing");
+            for url in [ZUPY_REDEEMED, ZUPY] {
+                let absent = redeemed("CP-1").unset(pointer).to(url);
+                check_problems(shop, absent, &[&missing]).await;
+                let null = redeemed("CP-1").set(pointer, Value::Null).to(url);
+                check_problems(shop, null, &[&missing]).await;
+            }
+        }
+        for points in [json!(0), json!(-1), json!(-0.0)] {
+            let webhook = redeemed("CP-1").set("/coupon/points_spent", points);
+            check_problems(
+                shop,
+                webhook,
+                &["coupon.points_spent must be greater than 0"],
+            )
+            .await;
+        }
+        let soon = redeemed("CP-1").set("/coupon/expires_at", "soon");
+        let time = "coupon.expires_at must be an RFC 3339 time such as 2025-09-26T14:20:00Z";
+        check_problems(shop, soon, &[time]).await;
+        assert_eq!(shop.ledger("CP-1").await.len(), 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_rule_for_a_use() {
+    in_a_shop(async |shop| {
+        for (field, pointer) in [
+            ("customer.member_id", "/customer/member_id"),
+            ("usage.coupon_code", "/usage/coupon_code"),
+            ("usage.discount_applied", "/usage/discount_applied"),
+            ("usage.order_value", "/usage/order_value"),
+        ] {
+            let missing = format!("{field} is missing");
+            let absent = used("CP-1", "ord-1").unset(pointer).to(ZUPY_USED);
+            check_problems(shop, absent, &[&missing]).await;
+        }
+        for (field, pointer) in [
+            ("usage.discount_applied", "/usage/discount_applied"),
+            ("usage.order_value", "/usage/order_value"),
+        ] {
+            let problem = format!("{field} must be greater than 0");
+            for value in [json!(0), json!(-0.01)] {
+                check_problems(shop, used("CP-1", "ord-1").set(pointer, value), &[&problem]).await;
+            }
+        }
+        let tiny = used("CP-1", "ord-1").set("/usage/discount_applied", 0.01);
+        assert_eq!(shop.send(tiny).await.word(), "200 accepted");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_rule_for_a_redeemed_code() {
+    in_a_shop(async |shop| {
+        for (field, pointer) in [
+            ("game_id", "/game_id"),
+            ("event_id", "/event_id"),
+            ("event_time", "/event_time"),
+            ("event_data.player_id", "/event_data/player_id"),
+            ("event_data.coupon.code", "/event_data/coupon/code"),
+            ("event_data.item", "/event_data/item"),
+            ("event_data.item.sku", "/event_data/item/sku"),
+            ("event_data.item.quantity", "/event_data/item/quantity"),
+        ] {
+            let missing = format!("{field} is missing");
+            check_problems(
+                shop,
+                code_redeemed("k").unset(pointer).to(AGHANIM),
+                &[&missing],
+            )
+            .await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_problems_are_told_at_once() {
+    in_a_shop(async |shop| {
+        let webhook = redeemed("CP-1")
+            .set("/coupon", json!({"points_spent": "many"}))
+            .set("/customer/email", 7);
+        let expected = [
+            "customer.email must be a string",
+            "coupon.coupon_code is missing",
+            "coupon.points_spent must be a whole number of at most 64 bits",
+            "coupon.expires_at is missing",
+        ];
+        check_problems(shop, webhook, &expected).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_url_does_not_handle_is_acknowledged_and_ignored() {
+    in_a_shop(async |shop| {
+        let check = async |webhook: Webhook, kind: &str| {
+            let answer = shop.send(webhook).await;
+            assert_eq!(answer.status, 202);
+            assert_eq!(answer.body, json!({"status": "ignored", "type": kind}));
+        };
+        check(
+            redeemed("CP-1").set("/event", "points.earned").to(ZUPY),
+            "points.earned",
+        )
+        .await;
+        check(redeemed("CP-1").to(ZUPY_USED), "coupon.redeemed").await;
+        check(used("CP-1", "ord-1").to(ZUPY_REDEEMED), "coupon.used").await;
+        check(redeemed("CP-1").body(r#"{"event":"ping"}"#), "ping").await;
+        check(
+            code_redeemed("k").set("/event_type", "item.add"),
+            "item.add",
+        )
+        .await;
+        let unsigned = redeemed("CP-1").set("/event", "ping");
+        assert_eq!(shop.post(unsigned).await.word(), REFUSED);
+        assert_eq!(shop.ledger("CP-1").await.len(), 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_over_256_kib_is_refused_and_one_of_256_kib_is_not() {
+    in_a_shop(async |shop| {
+        let padded = |bytes: usize| {
+            let webhook = redeemed("CP-1").set("/padding", "");
+            let padding = "x".repeat(bytes - webhook.body.len());
+            webhook.set("/padding", padding)
+        };
+        let over = shop.send(padded(256 * 1024 + 1)).await;
+        assert_eq!(over.word(), "413 payload_too_large");
+        assert_eq!(shop.ledger("CP-1").await.len(), 0);
+        assert_eq!(shop.send(padded(256 * 1024)).await.word(), "200 accepted");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_that_queues_and_tables_are_choosy_about_gets_through() {
+    in_a_shop(async |shop| {
+        let odd = "\u{FFFE}\u{FFFF}\u{1}é🍕\u{7F}\\\"";
+        let webhook = redeemed(&format!("CP-{odd}"))
+            .set("/coupon/reward_name", odd)
+            .set("/company_id", odd);
+        assert_eq!(shop.send(webhook.clone()).await.word(), "200 accepted");
+        shop.settle().await;
+        assert_eq!(shop.mails().len(), 1);
+        assert_eq!(shop.send(webhook).await.word(), "200 duplicate");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_dynamodb_could_not_hold_is_a_problem_of_the_payload() {
+    in_a_shop(async |shop| {
+        let long = "é".repeat(251);
+        let problem = "coupon.coupon_code must not be longer than 500 bytes";
+        check_problems(shop, redeemed(&long), &[problem]).await;
+        let longest = "é".repeat(250);
+        let webhook = redeemed(&longest).set("/company_id", longest.as_str());
+        assert_eq!(shop.send(webhook).await.word(), "200 accepted");
+        let webhook = used(&longest, &longest).set("/company_id", longest.as_str());
+        assert_eq!(shop.send(webhook).await.word(), "200 accepted");
+    })
+    .await;
+}

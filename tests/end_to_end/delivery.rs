@@ -1,0 +1,250 @@
+//! A redeemed coupon reaches its customer: in the account and by mail, each once.
+
+use serde_json::{Value, json};
+
+use crate::shop::{COMPANY, MEMBER, Shop, code_redeemed, in_a_shop, redeemed, used};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_coupon_is_stored_in_the_members_account() {
+    in_a_shop(async |shop| {
+        shop.send(redeemed("CP-1")).await;
+        shop.send(redeemed("CP-2")).await;
+        shop.send(redeemed("CP-3").set("/customer/member_id", "another"))
+            .await;
+        shop.settle().await;
+        let account = shop.account(MEMBER).await;
+        let codes: Vec<_> = account.iter().map(|coupon| &coupon["code"]).collect();
+        assert_eq!(codes, ["CP-1", "CP-2"]);
+        let coupon = &account[0];
+        assert_eq!(coupon["state"], "active");
+        assert_eq!(coupon["reward"], "Pizza Margherita Grátis");
+        assert_eq!(coupon["expires_at"], "2025-09-26T14:20:00Z");
+        assert!(coupon["description"].as_str().unwrap().starts_with("Pizza"));
+        assert!(coupon["terms"].as_str().unwrap().starts_with("Válido"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_coupon_is_mailed_in_portuguese() {
+    in_a_shop(async |shop| {
+        shop.send(redeemed("CP-1")).await;
+        shop.settle().await;
+        let mails = shop.mails();
+        assert_eq!(mails.len(), 1);
+        let mail = &mails[0];
+        assert_eq!(mail.to, "customer@example.com");
+        assert!(
+            mail.subject
+                .as_deref()
+                .unwrap()
+                .contains("Pizza Margherita Grátis")
+        );
+        let event = format!("zupy#{COMPANY}#CP-1/redeemed");
+        assert_eq!(mail.event.as_deref(), Some(event.as_str()));
+        for part in [&mail.text, &mail.html] {
+            let part = part.as_deref().unwrap();
+            for piece in [
+                "Maria",
+                "CP-1",
+                "Pizza Margherita Grátis",
+                "manjericão",
+                "consumo no local",
+            ] {
+                assert!(part.contains(piece), "{piece} is missing in {part}");
+            }
+        }
+        // 14:20 UTC is 11:20 in São Paulo.
+        assert!(mail.text.as_deref().unwrap().contains("26/09/2025"));
+        assert!(
+            mail.html
+                .as_deref()
+                .unwrap()
+                .contains("26 de setembro de 2025")
+        );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_are_escaped_in_the_mail() {
+    in_a_shop(async |shop| {
+        let name = "<script>alert(1)</script> & Cia";
+        shop.send(redeemed("CP-1").set("/coupon/reward_name", name))
+            .await;
+        shop.settle().await;
+        let mail = shop.mails().remove(0);
+        assert!(!mail.html.as_deref().unwrap().contains("<script"));
+        assert!(mail.text.as_deref().unwrap().contains(name));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_mail_is_sent_once_when_sqs_delivers_twice() {
+    in_a_shop(async |shop| {
+        shop.system.sqs().deliver_twice("delivery", 10);
+        for n in 0..5 {
+            shop.send(redeemed(&format!("CP-{n}"))).await;
+        }
+        shop.settle().await;
+        assert_eq!(shop.mails().len(), 5);
+        assert_eq!(shop.account(MEMBER).await.len(), 5);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_mail_is_sent_once_when_the_message_comes_again_later() {
+    in_a_shop(async |shop| {
+        shop.send(redeemed("CP-1")).await;
+        shop.settle().await;
+        let body = message_of(shop, "CP-1").await;
+        let queue = "http://127.0.0.1/000000000000/delivery";
+        for _ in 0..3 {
+            let send = json!({"QueueUrl": queue, "MessageBody": body});
+            shop.system
+                .sqs()
+                .handle("SendMessage", &send)
+                .await
+                .unwrap();
+        }
+        shop.settle().await;
+        assert_eq!(shop.mails().len(), 1);
+        assert_eq!(shop.account(MEMBER).await.len(), 1);
+    })
+    .await;
+}
+
+/// The message that the webhook function put on the queue, made anew from what was recorded.
+async fn message_of(shop: &Shop, code: &str) -> String {
+    use webhooks::provider::zupy::Zupy;
+    use webhooks::provider::{Content, Provider, SCHEMES};
+    use webhooks::task::Message;
+    use webhooks::verify::Secrets;
+
+    let body = shop.ledger(code).await["redeemed"]["body"].clone();
+    let body = body.as_str().unwrap().as_bytes();
+    let secrets = Secrets::parse("s").unwrap();
+    let [_, scheme] = SCHEMES;
+    let headers = scheme.sign(body, secrets.first(), jiff::Timestamp::UNIX_EPOCH);
+    let headers = headers.into_iter().collect();
+    let (verified, _) = scheme.verify(&headers, body, &secrets).unwrap();
+    match Zupy::every_event().parse(&verified).content {
+        Content::Event(event) => Message::new(&event, jiff::Timestamp::UNIX_EPOCH, None).to_body(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_duplicate_sends_tasks_again_that_left_no_record() {
+    in_a_shop(async |shop| {
+        shop.send(redeemed("CP-1")).await;
+        shop.settle().await;
+        // As if the first attempt had died between recording and dispatching.
+        forget_tasks(shop, "CP-1").await;
+        assert_eq!(shop.send(redeemed("CP-1")).await.word(), "200 duplicate");
+        shop.settle().await;
+        assert_eq!(shop.mails().len(), 2);
+        assert_eq!(shop.send(redeemed("CP-1")).await.word(), "200 duplicate");
+        shop.settle().await;
+        assert_eq!(shop.mails().len(), 2);
+    })
+    .await;
+}
+
+/// Deletes the records of an event's tasks, over the AWS endpoint as any client would.
+async fn forget_tasks(shop: &Shop, code: &str) {
+    for entry in shop.ledger(code).await.into_keys() {
+        if entry.contains('/') {
+            let key = json!({
+                "coupon": {"S": format!("zupy#{COMPANY}#{code}")},
+                "entry": {"S": entry},
+            });
+            let delete = json!({"TableName": "events", "Key": key});
+            shop.aws("DynamoDB_20120810.DeleteItem", &delete).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_without_an_address_gets_the_account_entry_alone() {
+    in_a_shop(async |shop| {
+        shop.send(redeemed("CP-1").unset("/customer/email")).await;
+        shop.send(redeemed("CP-2").set("/customer/email", Value::Null))
+            .await;
+        shop.send(redeemed("CP-3").set("/customer/email", " "))
+            .await;
+        shop.settle().await;
+        assert_eq!(shop.mails().len(), 0);
+        assert_eq!(shop.account(MEMBER).await.len(), 3);
+        let record = &shop.ledger("CP-1").await["redeemed/delivery/email"];
+        assert_eq!(record["status"], "skipped");
+        assert_eq!(record["result"], "no e-mail address");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_ses_refuses_is_recorded_as_failed_and_stops_nothing() {
+    in_a_shop(async |shop| {
+        shop.expect_error("SES will not take the mail");
+        shop.send(redeemed("CP-1").set("/customer/email", "nobody"))
+            .await;
+        shop.settle().await;
+        assert_eq!(shop.account(MEMBER).await.len(), 1);
+        let record = &shop.ledger("CP-1").await["redeemed/delivery/email"];
+        assert_eq!(record["status"], "failed");
+        assert_eq!(record["result"], "BadRequestException");
+        // Not once more, whatever is redelivered.
+        shop.send(redeemed("CP-1").set("/customer/email", "nobody"))
+            .await;
+        shop.settle().await;
+        assert_eq!(
+            shop.ledger("CP-1").await["redeemed/delivery/email"]["attempts"],
+            1
+        );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_told_of_a_use_or_of_game_items() {
+    in_a_shop(async |shop| {
+        shop.send(used("CP-1", "ord-1")).await;
+        shop.send(code_redeemed("key")).await;
+        shop.settle().await;
+        assert_eq!(shop.system.sent().len(), 0);
+        let delivered = shop.system.invocations().into_iter();
+        assert_eq!(
+            delivered.filter(|run| run.function == "delivery").count(),
+            0
+        );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_personal_data_is_logged() {
+    in_a_shop(async |shop| {
+        shop.expect_error("SES will not take the mail");
+        shop.send(redeemed("CP-1")).await;
+        shop.send(redeemed("CP-1").set("/customer/name", "Other"))
+            .await;
+        shop.send(redeemed("CP-2").set("/customer/email", "customer@"))
+            .await;
+        shop.send(redeemed("CP-3").set("/customer/whatsapp", 5_511_965_958_122_i64))
+            .await;
+        shop.settle().await;
+        for function in ["zupy-coupon-redeemed", "delivery"] {
+            let lines = shop.system.logs(function);
+            assert!(!lines.is_empty());
+            for line in lines {
+                for personal in ["customer@", "Maria", "965958122"] {
+                    assert!(!line.line.contains(personal), "{line}");
+                }
+            }
+        }
+    })
+    .await;
+}

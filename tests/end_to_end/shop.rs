@@ -1,0 +1,345 @@
+//! The harness, in the domain's words: a shop that providers tell of coupons.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use jiff::Timestamp;
+use local::binaries;
+use local::sent::Sent;
+use local::system::{Options, System};
+use serde_json::Value;
+use tokio::sync::OnceCell;
+use webhooks::provider::{aghanim, zupy};
+use webhooks::verify::{Scheme, Secrets};
+
+pub(crate) const AGHANIM: &str = "/webhooks/aghanim/coupon-redeemed";
+pub(crate) const ZUPY_REDEEMED: &str = "/webhooks/zupy/coupon-redeemed";
+pub(crate) const ZUPY_USED: &str = "/webhooks/zupy/coupon-used";
+pub(crate) const ZUPY: &str = "/webhooks/zupy";
+
+const SETTLES_WITHIN: Duration = Duration::from_secs(60);
+
+/// The repository's root.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
+}
+
+/// A running system.
+pub(crate) struct Shop {
+    pub(crate) system: System,
+    client: Client<HttpConnector, Full<Bytes>>,
+    /// Pieces of `ERROR` lines that the test has brought about on purpose.
+    expected_errors: Vec<&'static str>,
+    /// Messages that the test expects to stay behind, by queue.
+    expected_left: BTreeMap<&'static str, usize>,
+}
+
+/// Opens a shop, tells the story, and closes it: then no queue may hold a message, and no function may have logged
+/// an error, that the story does not account for.
+pub(crate) async fn in_a_shop(story: impl AsyncFnOnce(&mut Shop)) {
+    in_a_shop_with(&[], story).await;
+}
+
+/// The same, with other values for some of the template's parameters.
+pub(crate) async fn in_a_shop_with(
+    parameters: &[(&str, &str)],
+    story: impl AsyncFnOnce(&mut Shop),
+) {
+    let parameters = parameters
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let prepared = System::prepare(Options {
+        template: root().join("template.yaml"),
+        parameters: parameters.collect(),
+        data_dir: None,
+        port: 0,
+        aws_port: 0,
+        log_output: None,
+    })
+    .await
+    .unwrap();
+    let binaries = built(&prepared.function_names()).await;
+    let system = prepared.start(binaries).await.unwrap();
+    let mut shop = Shop {
+        system,
+        client: Client::builder(TokioExecutor::new()).build_http(),
+        expected_errors: Vec::new(),
+        expected_left: BTreeMap::new(),
+    };
+    story(&mut shop).await;
+    shop.close().await;
+}
+
+/// The functions' binaries, built once for all tests of a process. The selection is that of the test run itself, so
+/// that dependencies are not built once more with other features.
+async fn built(functions: &[String]) -> BTreeMap<String, PathBuf> {
+    static BUILT: OnceCell<BTreeMap<String, PathBuf>> = OnceCell::const_new();
+    let selection = ["--workspace".to_owned(), "--all-targets".to_owned()];
+    let build = async || {
+        binaries::build(&root(), functions, &selection, true)
+            .await
+            .unwrap()
+    };
+    BUILT.get_or_init(build).await.clone()
+}
+
+/// What a provider is told.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    /// `200 accepted`, `409 conflicting_payload`: the status, and the word that says why.
+    pub(crate) fn word(&self) -> String {
+        let word = self.body["status"]
+            .as_str()
+            .or(self.body["error"]["code"].as_str());
+        format!("{} {}", self.status, word.unwrap_or("?"))
+    }
+
+    /// `coupon.points_spent is missing`, one for each problem.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let problems = self.body["error"]["problems"].as_array();
+        let problems = problems.into_iter().flatten().map(|problem| {
+            let text = |name: &str| problem[name].as_str().unwrap_or("?");
+            format!("{} {}", text("field"), text("problem"))
+        });
+        problems.collect()
+    }
+}
+
+/// A webhook that a provider is about to send.
+#[derive(Debug, Clone)]
+pub(crate) struct Webhook {
+    pub(crate) path: &'static str,
+    pub(crate) body: Vec<u8>,
+    pub(crate) headers: Vec<(String, String)>,
+    scheme: Scheme,
+    secret: &'static str,
+    signed_at: Timestamp,
+}
+
+impl Webhook {
+    fn sample(path: &'static str, scheme: Scheme, secret: &'static str, body: &str) -> Self {
+        Self {
+            path,
+            body: body.into(),
+            headers: vec![("content-type".into(), "application/json".into())],
+            scheme,
+            secret,
+            signed_at: Timestamp::from_second(1_725_548_450).unwrap(),
+        }
+    }
+
+    /// Sets a field of the body, by JSON pointer.
+    pub(crate) fn set(mut self, pointer: &str, value: impl Into<Value>) -> Self {
+        let mut body: Value = serde_json::from_slice(&self.body).unwrap();
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        body.pointer_mut(parent).unwrap()[name] = value.into();
+        self.body = body.to_string().into_bytes();
+        self
+    }
+
+    /// Takes a field out of the body.
+    pub(crate) fn unset(mut self, pointer: &str) -> Self {
+        let mut body: Value = serde_json::from_slice(&self.body).unwrap();
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        let parent = body.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+        parent.remove(name).expect("the sample has the field");
+        self.body = body.to_string().into_bytes();
+        self
+    }
+
+    pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    pub(crate) fn to(mut self, path: &'static str) -> Self {
+        self.path = path;
+        self
+    }
+
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers
+            .retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    pub(crate) fn secret(mut self, secret: &'static str) -> Self {
+        self.secret = secret;
+        self
+    }
+
+    pub(crate) fn signed_at(mut self, at: Timestamp) -> Self {
+        self.signed_at = at;
+        self
+    }
+
+    pub(crate) fn signature(&self) -> Vec<(&'static str, String)> {
+        let secrets = Secrets::parse(self.secret).unwrap();
+        self.scheme
+            .sign(&self.body, secrets.first(), self.signed_at)
+    }
+}
+
+/// Zupy tells that a customer turned points into a coupon.
+pub(crate) fn redeemed(code: &str) -> Webhook {
+    let body = include_str!("../../events/samples/zupy-coupon-redeemed.json");
+    Webhook::sample(ZUPY_REDEEMED, zupy::SCHEME, "local-zupy-secret", body)
+        .set("/coupon/coupon_code", code)
+}
+
+/// Zupy tells that a coupon was used for an order.
+pub(crate) fn used(code: &str, order: &str) -> Webhook {
+    let body = include_str!("../../events/samples/zupy-coupon-used.json");
+    Webhook::sample(ZUPY_USED, zupy::SCHEME, "local-zupy-secret", body)
+        .set("/usage/coupon_code", code)
+        .set("/usage/order_id", order)
+}
+
+/// Aghanim tells that a player redeemed a code.
+pub(crate) fn code_redeemed(idempotency_key: &str) -> Webhook {
+    let body = include_str!("../../events/samples/aghanim-coupon-redeemed.json");
+    Webhook::sample(AGHANIM, aghanim::SCHEME, "local-aghanim-secret", body)
+        .set("/idempotency_key", idempotency_key)
+}
+
+/// The Zupy sample's sender, in the ledger's and the accounts' keys.
+pub(crate) const COMPANY: &str = "comp_bella_vista";
+pub(crate) const MEMBER: &str = "ZP-4F95FB0A";
+
+impl Shop {
+    /// Signs a webhook as its provider does, and posts it.
+    pub(crate) async fn send(&self, webhook: Webhook) -> Answer {
+        let signature = webhook.signature();
+        let signature = signature
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value));
+        let mut signed = webhook.clone();
+        signed.headers.extend(signature);
+        self.post(signed).await
+    }
+
+    /// Posts a webhook with just the headers that it has.
+    pub(crate) async fn post(&self, webhook: Webhook) -> Answer {
+        let url = format!("{}{}", self.system.gateway_url(), webhook.path);
+        let mut request = Request::post(url);
+        for (name, value) in &webhook.headers {
+            request = request.header(name, value.as_bytes());
+        }
+        let request = request.body(Full::from(webhook.body)).unwrap();
+        let (head, body) = self.client.request(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+        }
+    }
+
+    /// Calls the AWS endpoint as any client may.
+    pub(crate) async fn aws(&self, target: &str, body: &Value) -> Value {
+        let request = Request::post(self.system.aws_url())
+            .header("x-amz-target", target)
+            .header("content-type", "application/x-amz-json-1.0")
+            .body(Full::from(body.to_string()))
+            .unwrap();
+        let (head, body) = self.client.request(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        assert!(head.status.is_success(), "{target}: {body:?}");
+        serde_json::from_slice(&body).unwrap()
+    }
+
+    /// What a page of `/_local` answers.
+    pub(crate) async fn get(&self, path: &str) -> (u16, String) {
+        let url = format!("{}{path}", self.system.gateway_url());
+        let request = Request::get(url).body(Full::default()).unwrap();
+        let (head, body) = self.client.request(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (
+            head.status.as_u16(),
+            String::from_utf8(body.into()).unwrap(),
+        )
+    }
+
+    /// Waits until all that was started is done.
+    pub(crate) async fn settle(&self) {
+        let settled = self.system.settle(SETTLES_WITHIN).await;
+        assert!(settled, "still busy: {:?}", self.system.queues());
+    }
+
+    pub(crate) fn mails(&self) -> Vec<Sent> {
+        let sent = self.system.sent().into_iter();
+        sent.filter(|sent| sent.channel == "email").collect()
+    }
+
+    /// A coupon's whole life: its rows in the ledger, by entry.
+    pub(crate) async fn ledger(&self, code: &str) -> BTreeMap<String, Value> {
+        let coupon = format!("zupy#{COMPANY}#{code}");
+        let rows = self.system.items("events").await.unwrap().into_iter();
+        rows.filter(|row| row["coupon"] == coupon.as_str())
+            .map(|row| (row["entry"].as_str().unwrap().to_owned(), row))
+            .collect()
+    }
+
+    /// A member's account: their coupons, as one Query gives them.
+    pub(crate) async fn account(&self, member: &str) -> Vec<Value> {
+        let key = format!("zupy#{COMPANY}#{member}");
+        let rows = self.system.items("members").await.unwrap().into_iter();
+        rows.filter(|row| row["member"] == key.as_str()).collect()
+    }
+
+    /// A function is expected to log an `ERROR` line that holds this.
+    pub(crate) fn expect_error(&mut self, piece: &'static str) {
+        self.expected_errors.push(piece);
+    }
+
+    /// A queue is expected to hold messages at the end.
+    pub(crate) fn expect_left(&mut self, queue: &'static str, messages: usize) {
+        self.expected_left.insert(queue, messages);
+    }
+
+    async fn close(self) {
+        self.settle().await;
+        let left: BTreeMap<_, _> = self
+            .system
+            .queues()
+            .into_iter()
+            .map(|(name, counts)| (name, counts.visible + counts.in_flight + counts.delayed))
+            .collect();
+        let functions = &self.system.template().functions;
+        let errors: Vec<String> = functions
+            .iter()
+            .flat_map(|function| self.system.logs(&function.name))
+            .map(|line| line.line)
+            .filter(|line| line.contains("ERROR") || line.contains("panicked"))
+            .filter(|line| {
+                !self
+                    .expected_errors
+                    .iter()
+                    .any(|piece| line.contains(piece))
+            })
+            .collect();
+        self.system.stop().await;
+        for (queue, messages) in left {
+            let expected = self.expected_left.get(queue.as_str()).copied();
+            assert_eq!(messages, expected.unwrap_or(0), "left in the queue {queue}");
+        }
+        assert_eq!(errors, Vec::<String>::new(), "unexpected errors");
+    }
+}
