@@ -33,6 +33,9 @@ pub(crate) struct Arguments {
     /// Build the functions as they are deployed: slower to build, faster to run.
     #[arg(long)]
     release: bool,
+    /// Start the functions' binaries of this directory instead of building them.
+    #[arg(long, value_name = "DIR", conflicts_with = "release")]
+    bin_dir: Option<PathBuf>,
     /// Do not print what the functions log.
     #[arg(long)]
     quiet: bool,
@@ -96,11 +99,17 @@ async fn start(arguments: Arguments) -> anyhow::Result<System> {
     .await?;
 
     let functions = prepared.function_names();
-    eprintln!("Building {} functions ...", functions.len());
-    let began = Instant::now();
-    let selection = selection(&functions, arguments.release);
-    let binaries = binaries::build(&workspace, &functions, &selection, false).await?;
-    eprintln!("Built in {:.1} s.", began.elapsed().as_secs_f64());
+    let binaries = match &arguments.bin_dir {
+        Some(directory) => binaries::in_directory(directory, &functions)?,
+        None => {
+            eprintln!("Building {} functions ...", functions.len());
+            let began = Instant::now();
+            let selection = selection(&functions, arguments.release);
+            let binaries = binaries::build(&workspace, &functions, &selection, false).await?;
+            eprintln!("Built in {:.1} s.", began.elapsed().as_secs_f64());
+            binaries
+        }
+    };
     let system = prepared.start(binaries).await?;
     announce(&system, arguments.data.is_some(), arguments.port);
     Ok(system)

@@ -1,7 +1,7 @@
 //! What API Gateway, or a function URL, hands to a function: headers and the bytes of a body.
 //!
 //! Read with as few demands as possible, because whatever cannot be read here is answered with a 500 by the
-//! gateway. `lambda_http` refuses an event over one header that is not ASCII; see `docs/adr/0002`.
+//! gateway. `lambda_http` panics over some of it; see `docs/adr/0002-reading-gateway-events.md`.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -75,6 +75,23 @@ async fn build_with(
         .collect()
 }
 
+/// Finds binaries that were built before, each named for its function.
+pub fn in_directory(
+    directory: &Path,
+    functions: &[String],
+) -> anyhow::Result<BTreeMap<String, PathBuf>> {
+    functions
+        .iter()
+        .map(|function| {
+            let binary = directory
+                .join(function)
+                .canonicalize()
+                .with_context(|| format!("{} holds no binary {function}", directory.display()))?;
+            Ok((function.clone(), binary))
+        })
+        .collect()
+}
+
 #[derive(Deserialize)]
 struct Message {
     reason: String,

@@ -18,8 +18,8 @@ use webhooks::verify::Secrets;
 use crate::system::Inner;
 use crate::template::Template;
 
-const IDLE_TIMEOUT_S: u64 = 30;
-const IDLE_TIMEOUT_MAX_S: u64 = 600;
+const IDLE_TIMEOUT_S: f64 = 30.0;
+const IDLE_TIMEOUT_MAX_S: f64 = 600.0;
 
 /// How many invocations the page shows.
 const SHOWN_INVOCATIONS: usize = 100;
@@ -91,8 +91,10 @@ struct Idle {
 
 /// Answers once nothing is left to do.
 async fn idle(State(inner): State<Arc<Inner>>, Query(query): Query<Idle>) -> Response {
-    let timeout_s = query.timeout_s.unwrap_or(IDLE_TIMEOUT_S as f64);
-    let Ok(timeout) = Duration::try_from_secs_f64(timeout_s.min(IDLE_TIMEOUT_MAX_S as f64)) else {
+    let timeout_s = query.timeout_s.unwrap_or(IDLE_TIMEOUT_S);
+    // `clamp` keeps NaN, which is refused like a negative number.
+    let timeout_s = timeout_s.clamp(-1.0, IDLE_TIMEOUT_MAX_S);
+    let Ok(timeout) = Duration::try_from_secs_f64(timeout_s) else {
         let message = "timeout_s must be a number of seconds, 0 or more";
         return (StatusCode::BAD_REQUEST, Json(json!({"error": message}))).into_response();
     };

@@ -1,0 +1,342 @@
+//! The command line as a developer uses it: one command starts everything, another sends a webhook.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::shop::{built, root};
+
+/// `coupons serve`, running.
+struct Served {
+    process: Child,
+    port: u16,
+    aws_port: u16,
+    /// What it printed until it was ready.
+    said: Vec<String>,
+}
+
+async fn coupons() -> PathBuf {
+    built(&["coupons".to_owned()]).await["coupons"].clone()
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// The command that serves with the binaries that the test run has built.
+fn serve_command(coupons: &Path, port: u16, aws_port: u16) -> Command {
+    let mut command = Command::new(coupons);
+    command
+        .arg("serve")
+        .arg(format!("--port={port}"))
+        .arg(format!("--aws-port={aws_port}"))
+        .arg("--bin-dir")
+        .arg(coupons.parent().unwrap())
+        .current_dir(root())
+        .env_remove("AGHANIM_WEBHOOK_SECRETS")
+        .env_remove("ZUPY_WEBHOOK_SECRETS")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+async fn serve(arguments: &[&str]) -> Served {
+    let (port, aws_port) = (free_port(), free_port());
+    let mut process = serve_command(&coupons().await, port, aws_port)
+        .args(arguments)
+        .arg("--quiet")
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let mut said = Vec::new();
+    for line in lines.by_ref() {
+        said.push(line.unwrap());
+        if said.last().unwrap().starts_with("ready: ") {
+            break;
+        }
+    }
+    // The rest follows at once, and is read so that the pipe never fills.
+    std::thread::spawn(move || lines.for_each(drop));
+    Served {
+        process,
+        port,
+        aws_port,
+        said,
+    }
+}
+
+impl Served {
+    async fn send(&self, arguments: &[&str]) -> Output {
+        Command::new(coupons().await)
+            .args(["send", "--port", &self.port.to_string()])
+            .args(arguments)
+            .output()
+            .unwrap()
+    }
+
+    /// What a page of the system answers.
+    fn get(&self, path: &str) -> String {
+        use std::io::Write;
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\nhost: localhost\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(" 200 "), "{head}");
+        body.to_owned()
+    }
+
+    fn messages(&self) -> Vec<Value> {
+        self.get("/_local/idle?timeout_s=20");
+        serde_json::from_str(&self.get("/_local/messages")).unwrap()
+    }
+
+    /// The functions' processes: those that were told of this system's AWS endpoint.
+    fn function_processes(&self) -> usize {
+        let endpoint = format!("AWS_ENDPOINT_URL=http://127.0.0.1:{}\0", self.aws_port);
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        processes
+            .filter_map(|process| std::fs::read(process.path().join("environ")).ok())
+            .filter(|environment| String::from_utf8_lossy(environment).contains(&endpoint))
+            .count()
+    }
+
+    /// Sends a signal and waits for the end: the exit code.
+    fn stop(mut self, signal: &str) -> Option<i32> {
+        let pid = self.process.id().to_string();
+        let killed = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(killed.success());
+        let code = self.process.wait().unwrap().code();
+        assert_eq!(
+            self.function_processes(),
+            0,
+            "a function outlived the system"
+        );
+        code
+    }
+}
+
+#[tokio::test]
+async fn serve_starts_everything_and_send_brings_a_coupon_to_its_customer() {
+    let served = serve(&[]).await;
+    let ready = format!("ready: http://127.0.0.1:{}", served.port);
+    assert_eq!(served.said.last(), Some(&ready), "{:?}", served.said);
+    assert_eq!(served.function_processes(), 5);
+
+    let sent = served.send(&["zupy-coupon-redeemed"]).await;
+    assert!(sent.status.success(), "{sent:?}");
+    let told = String::from_utf8(sent.stdout).unwrap();
+    assert!(
+        told.contains("x-zupy-signature") || told.contains("X-Zupy-Signature"),
+        "{told}"
+    );
+    assert!(told.contains(r#""status": "accepted""#), "{told}");
+
+    let messages = served.messages();
+    assert_eq!(messages.len(), 1);
+    assert_eq!(messages[0]["channel"], "email");
+    assert_eq!(messages[0]["to"], "customer@example.com");
+    assert!(
+        messages[0]["html"]
+            .as_str()
+            .unwrap()
+            .contains("CP-A1B2C3D4")
+    );
+    assert!(served.get("/").contains("<title>"));
+    let state: Value = serde_json::from_str(&served.get("/_local/state")).unwrap();
+    for route in state["routes"].as_array().unwrap() {
+        assert!(route["example"]["curl"].is_string(), "no example: {route}");
+    }
+    assert_eq!(served.stop("-TERM"), Some(0));
+}
+
+#[tokio::test]
+async fn every_sample_is_accepted_and_refused_with_another_secret() {
+    let served = serve(&[]).await;
+    for sample in [
+        "aghanim-coupon-redeemed",
+        "aghanim-coupon-redeemed-bundle",
+        "zupy-coupon-redeemed",
+        "zupy-coupon-redeemed-percentage",
+        "zupy-coupon-used",
+        "zupy-coupon-used-percentage",
+    ] {
+        let refused = served
+            .send(&[sample, "--secret", "another", "--json"])
+            .await;
+        assert_eq!(refused.status.code(), Some(1), "{sample}");
+        let sent = served.send(&[sample, "--json"]).await;
+        assert!(sent.status.success(), "{sample}: {sent:?}");
+    }
+    let many = served
+        .send(&[
+            "zupy-coupon-redeemed",
+            "--count",
+            "50",
+            "--repeat",
+            "--json",
+        ])
+        .await;
+    assert!(many.status.success(), "{many:?}");
+    assert_eq!(served.messages().len(), 52);
+    assert_eq!(served.stop("-INT"), Some(0));
+}
+
+#[tokio::test]
+async fn the_printed_curl_command_is_accepted() {
+    let served = serve(&[]).await;
+    let printed = served
+        .send(&[
+            "zupy-coupon-redeemed",
+            "--set",
+            "customer.name=D'Ávila \"$HOME\"",
+            "--print",
+        ])
+        .await;
+    let command = String::from_utf8(printed.stdout).unwrap();
+    assert!(command.starts_with("curl "), "{command}");
+    // No shell or curl is needed to see that it is one: the page's own example is posted by the browser test.
+    assert!(command.contains("X-Zupy-Signature: sha256="), "{command}");
+    assert_eq!(served.stop("-TERM"), Some(0));
+}
+
+#[tokio::test]
+async fn what_is_kept_in_a_directory_is_there_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = ["--data", directory.path().to_str().unwrap()];
+    let served = serve(&data).await;
+    served.send(&["zupy-coupon-redeemed"]).await;
+    assert_eq!(served.messages().len(), 1);
+    served.stop("-TERM");
+
+    let served = serve(&data).await;
+    let again = served.send(&["zupy-coupon-redeemed"]).await;
+    let told = String::from_utf8(again.stdout).unwrap();
+    assert!(told.contains(r#""status": "duplicate""#), "{told}");
+    assert_eq!(served.messages().len(), 1);
+    served.stop("-TERM");
+}
+
+#[tokio::test]
+async fn other_secrets_come_from_the_environment() {
+    let (port, aws_port) = (free_port(), free_port());
+    let mut process = serve_command(&coupons().await, port, aws_port)
+        .env("ZUPY_WEBHOOK_SECRETS", "first, second")
+        .arg("--quiet")
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(process.stdout.take().unwrap()).lines();
+    assert!(said.any(|line| line.unwrap().starts_with("ready: ")));
+    std::thread::spawn(move || said.for_each(drop));
+    let served = Served {
+        process,
+        port,
+        aws_port,
+        said: Vec::new(),
+    };
+    for (secret, status) in [("second", 200), ("first", 200), ("local-zupy-secret", 401)] {
+        let sent = served
+            .send(&["zupy-coupon-redeemed", "--secret", secret, "--json"])
+            .await;
+        let sent: Value = serde_json::from_slice(&sent.stdout).unwrap();
+        assert_eq!(sent["answer"]["status"], status, "{secret}");
+    }
+    served.stop("-TERM");
+}
+
+/// `coupons serve` with something wrong ends by itself, with a non-zero code, and says these pieces.
+async fn check_fails(change: impl FnOnce(&mut Command), pieces: &[&str]) {
+    check_fails_on((free_port(), free_port()), change, pieces).await;
+}
+
+async fn check_fails_on(
+    (port, aws_port): (u16, u16),
+    change: impl FnOnce(&mut Command),
+    pieces: &[&str],
+) {
+    let mut command = serve_command(&coupons().await, port, aws_port);
+    change(&mut command);
+    let mut process = command.spawn().unwrap();
+    let began = Instant::now();
+    let status = loop {
+        if let Some(status) = process.try_wait().unwrap() {
+            break status;
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "it does not end");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let mut told = String::new();
+    let mut stderr = process.stderr.take().unwrap();
+    stderr.read_to_string(&mut told).unwrap();
+    assert_eq!(status.code(), Some(1), "{told}");
+    for piece in pieces {
+        assert!(told.contains(piece), "{piece:?} is not said: {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named_with_the_option_that_changes_it() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let named = port.to_string();
+    let nothing = |_: &mut Command| {};
+    check_fails_on((port, free_port()), nothing, &[&named, "--port"]).await;
+    check_fails_on((free_port(), port), nothing, &[&named, "--aws-port"]).await;
+}
+
+#[tokio::test]
+async fn a_template_that_cannot_be_read_is_named_with_what_is_wrong() {
+    let directory = tempfile::tempdir().unwrap();
+    let template = directory.path().join("template.yaml");
+    let path = template.to_str().unwrap();
+    check_fails(|serve| _ = serve.args(["--template", path]), &[path]).await;
+
+    std::fs::write(&template, "Resources: [").unwrap();
+    check_fails(
+        |serve| _ = serve.args(["--template", path]),
+        &["template.yaml"],
+    )
+    .await;
+
+    let good = std::fs::read_to_string(root().join("template.yaml")).unwrap();
+    let unknown = good.replace(
+        "Type: AWS::DynamoDB::Table",
+        "Type: AWS::DynamoDB::GlobalTable",
+    );
+    std::fs::write(&template, unknown).unwrap();
+    let pieces = ["EventsTable", "AWS::DynamoDB::GlobalTable"];
+    check_fails(|serve| _ = serve.args(["--template", path]), &pieces).await;
+}
+
+#[tokio::test]
+async fn a_function_that_dies_at_start_is_named_with_its_last_words() {
+    let zone = ["--parameter", "TimeZone=Nowhere/Land"];
+    let pieces = ["`delivery` did not start", "TIME_ZONE", "America/Sao_Paulo"];
+    check_fails(|serve| _ = serve.args(zone), &pieces).await;
+
+    let pieces = ["did not start", "zupy-secrets", "empty"];
+    check_fails(
+        |serve| _ = serve.env("ZUPY_WEBHOOK_SECRETS", " , "),
+        &pieces,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn nothing_listening_is_said_with_what_to_do() {
+    let port = free_port().to_string();
+    let sent = Command::new(coupons().await)
+        .args(["send", "zupy-coupon-redeemed", "--port", &port])
+        .output()
+        .unwrap();
+    assert_eq!(sent.status.code(), Some(1));
+    let told = String::from_utf8(sent.stderr).unwrap();
+    assert!(told.contains("nothing listens"), "{told}");
+    assert!(told.contains("cargo run"), "{told}");
+}

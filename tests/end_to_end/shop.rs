@@ -40,8 +40,6 @@ pub(crate) struct Shop {
     client: Client<HttpConnector, Full<Bytes>>,
     /// Pieces of `ERROR` lines that the test has brought about on purpose.
     expected_errors: Vec<&'static str>,
-    /// Messages that the test expects to stay behind, by queue.
-    expected_left: BTreeMap<&'static str, usize>,
 }
 
 /// Opens a shop, tells the story, and closes it: then no queue may hold a message, and no function may have logged
@@ -74,23 +72,23 @@ pub(crate) async fn in_a_shop_with(
         system,
         client: Client::builder(TokioExecutor::new()).build_http(),
         expected_errors: Vec::new(),
-        expected_left: BTreeMap::new(),
     };
     story(&mut shop).await;
     shop.close().await;
 }
 
-/// The functions' binaries, built once for all tests of a process. The selection is that of the test run itself, so
+/// Binaries of the workspace, built once for all tests of a process. The selection is that of the test run itself, so
 /// that dependencies are not built once more with other features.
-async fn built(functions: &[String]) -> BTreeMap<String, PathBuf> {
-    static BUILT: OnceCell<BTreeMap<String, PathBuf>> = OnceCell::const_new();
+pub(crate) async fn built(names: &[String]) -> BTreeMap<String, PathBuf> {
+    static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
     let selection = ["--workspace".to_owned(), "--all-targets".to_owned()];
     let build = async || {
-        binaries::build(&root(), functions, &selection, true)
-            .await
-            .unwrap()
+        let coupons = ["coupons".to_owned()];
+        let built = binaries::build(&root(), &coupons, &selection, true).await;
+        built.unwrap()["coupons"].with_file_name("")
     };
-    BUILT.get_or_init(build).await.clone()
+    let directory = BUILT.get_or_init(build).await;
+    binaries::in_directory(directory, names).unwrap()
 }
 
 /// What a provider is told.
@@ -309,11 +307,6 @@ impl Shop {
         self.expected_errors.push(piece);
     }
 
-    /// A queue is expected to hold messages at the end.
-    pub(crate) fn expect_left(&mut self, queue: &'static str, messages: usize) {
-        self.expected_left.insert(queue, messages);
-    }
-
     async fn close(self) {
         self.settle().await;
         let left: BTreeMap<_, _> = self
@@ -337,8 +330,7 @@ impl Shop {
             .collect();
         self.system.stop().await;
         for (queue, messages) in left {
-            let expected = self.expected_left.get(queue.as_str()).copied();
-            assert_eq!(messages, expected.unwrap_or(0), "left in the queue {queue}");
+            assert_eq!(messages, 0, "left in the queue {queue}");
         }
         assert_eq!(errors, Vec::<String>::new(), "unexpected errors");
     }

@@ -1,0 +1,253 @@
+//! Holds the repository together: what is named in one place is there in the others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use local::template::{Function, Template};
+use serde_json::Value;
+use webhooks::provider::aghanim::{self, Aghanim};
+use webhooks::provider::zupy::{self, Zupy};
+use webhooks::provider::{Content, Provider};
+use webhooks::task::Message;
+use webhooks::verify::Secrets;
+
+use crate::shop::root;
+
+fn template() -> Template {
+    let parameters = [
+        ("AghanimWebhookSecrets", "local-aghanim-secret"),
+        ("ZupyWebhookSecrets", "local-zupy-secret"),
+        ("MailFrom", "cupons@example.com"),
+        ("MailIdentity", "example.com"),
+    ];
+    let parameters = parameters
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    Template::read(&root().join("template.yaml"), &parameters, 4566).unwrap()
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn names_in(folder: &str) -> BTreeSet<String> {
+    let entries = fs::read_dir(root().join(folder)).unwrap();
+    entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+fn functions() -> BTreeMap<String, Function> {
+    let functions = template().functions.into_iter();
+    functions
+        .map(|function| (function.name.clone(), function))
+        .collect()
+}
+
+fn event(function: &str) -> Value {
+    serde_json::from_str(&read(format!("events/{function}.json"))).unwrap()
+}
+
+#[test]
+fn every_function_is_a_folder_a_package_a_resource_and_a_sample() {
+    let folders = names_in("functions");
+    let declared: BTreeSet<_> = functions().into_keys().collect();
+    assert_eq!(folders, declared, "functions/ and template.yaml");
+    let samples: BTreeSet<_> = names_in("events")
+        .into_iter()
+        .filter_map(|file| Some(file.strip_suffix(".json")?.to_owned()))
+        .filter(|name| name != "env")
+        .collect();
+    assert_eq!(folders, samples, "functions/ and events/");
+    let architecture = read("ARCHITECTURE.md");
+    for name in &folders {
+        let manifest = read(format!("functions/{name}/Cargo.toml"));
+        assert!(
+            manifest.contains(&format!("name = \"{name}\"")),
+            "{name}: package"
+        );
+        assert!(
+            architecture.contains(&format!("`{name}`")),
+            "{name}: ARCHITECTURE.md"
+        );
+    }
+}
+
+#[test]
+fn a_functions_main_names_the_thing_and_starts_it() {
+    for name in names_in("functions") {
+        let main = read(format!("functions/{name}/src/main.rs"));
+        let lines = main
+            .lines()
+            .filter(|line| !line.trim().is_empty() && !line.starts_with("//"))
+            .count();
+        assert!(
+            lines <= 12,
+            "functions/{name}/src/main.rs has {lines} lines"
+        );
+        assert!(
+            main.starts_with("//! "),
+            "functions/{name} does not say what it is for"
+        );
+    }
+}
+
+#[test]
+fn names_are_one_name_respelled() {
+    let pascal = |name: &str| -> String {
+        name.split('-')
+            .map(|word| word[..1].to_uppercase() + &word[1..])
+            .collect()
+    };
+    for (name, function) in functions() {
+        assert_eq!(function.logical_id, format!("{}Function", pascal(&name)));
+        for source in &function.sources {
+            assert_eq!(source.queue, name, "the queue of {name}");
+        }
+        for variable in function.environment.keys() {
+            let Some(queue) = variable.strip_suffix("_QUEUE_URL") else {
+                continue;
+            };
+            let queue = queue.to_lowercase().replace('_', "-");
+            let url = &function.environment[variable];
+            assert!(
+                url.ends_with(&format!("/{queue}")),
+                "{name}: {variable} is {url}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_queue_that_is_worked_on_can_give_up_and_give_back() {
+    let template = template();
+    for function in &template.functions {
+        for source in &function.sources {
+            let queue = template.queues.iter().find(|q| q.name == source.queue);
+            let queue = queue.unwrap();
+            let redrive = queue.redrive.as_ref().expect("a dead-letter queue");
+            assert_eq!(
+                redrive.dead_letter_queue,
+                format!("{}-dead-letter", queue.name)
+            );
+            assert!(source.reports_batch_item_failures, "{}", queue.name);
+            assert!(
+                queue.visibility_timeout_s >= 6 * function.timeout_s,
+                "{}: AWS asks for six times the function's timeout",
+                queue.name
+            );
+        }
+    }
+}
+
+#[test]
+fn a_function_may_do_nothing_to_everything() {
+    for (name, function) in functions() {
+        assert!(!function.statements.is_empty(), "{name} has no role");
+        for statement in &function.statements {
+            for word in statement.actions.iter().chain(&statement.resources) {
+                let open =
+                    word == "*" || word.ends_with(":*") && !word.starts_with("arn:aws:logs:");
+                assert!(!open, "{name}: {word}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_webhooks_sample_is_truly_signed_for_the_local_secrets() {
+    for (name, function) in functions() {
+        if function.routes.is_empty() {
+            continue;
+        }
+        let event = event(&name);
+        assert_eq!(event["version"], "2.0");
+        assert_eq!(event["rawPath"], function.routes[0].path.as_str());
+        let headers = event["headers"].as_object().unwrap();
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str().unwrap()))
+            .collect();
+        let body = event["body"].as_str().unwrap().as_bytes();
+        let (scheme, secret) = match name.split('-').next() {
+            Some("aghanim") => (aghanim::SCHEME, "local-aghanim-secret"),
+            _ => (zupy::SCHEME, "local-zupy-secret"),
+        };
+        let secrets = Secrets::parse(secret).unwrap();
+        let (verified, _) = scheme.verify(&headers, body, &secrets).unwrap();
+        let content = match name.split('-').next() {
+            Some("aghanim") => Aghanim.parse(&verified).content,
+            _ => Zupy::every_event().parse(&verified).content,
+        };
+        assert!(matches!(content, Content::Event(_)), "{name}: {content:?}");
+    }
+}
+
+#[test]
+fn samples_are_the_same_wherever_they_stand() {
+    let samples = names_in("events/samples");
+    for name in functions().into_keys() {
+        if !samples.contains(&format!("{name}.json")) {
+            continue;
+        }
+        let sample = read(format!("events/samples/{name}.json"));
+        assert_eq!(event(&name)["body"], sample.as_str(), "{name}");
+    }
+}
+
+#[test]
+fn the_tasks_sample_is_what_the_webhooks_sample_causes() {
+    let sample = event("delivery");
+    let record = &sample["Records"][0];
+    let body = record["body"].as_str().unwrap();
+    let message = Message::read(body).unwrap();
+    assert_eq!(message.to_body(), body, "not as it is written today");
+    let redeemed = read("events/samples/zupy-coupon-redeemed.json");
+    let secrets = Secrets::parse("local-zupy-secret").unwrap();
+    let at = message.received_at;
+    let headers = zupy::SCHEME.sign(redeemed.as_bytes(), secrets.first(), at);
+    let headers = headers.into_iter().collect();
+    let (verified, _) = zupy::SCHEME
+        .verify(&headers, redeemed.as_bytes(), &secrets)
+        .unwrap();
+    let Content::Event(event) = Zupy::every_event().parse(&verified).content else {
+        panic!("the sample is no event");
+    };
+    assert_eq!(*message.event, *event);
+}
+
+#[test]
+fn the_samples_environment_sets_what_the_template_declares() {
+    let environment: BTreeMap<String, BTreeMap<String, String>> =
+        serde_json::from_str(&read("events/env.json")).unwrap();
+    for (name, function) in functions() {
+        let set = &environment[&function.logical_id];
+        let set: BTreeSet<_> = set.keys().collect();
+        let declared: BTreeSet<_> = function.environment.keys().collect();
+        assert_eq!(set, declared, "{name}");
+    }
+    assert_eq!(environment.len(), functions().len());
+}
+
+#[test]
+fn versions_stand_only_in_the_workspace_table() {
+    let crates = names_in("functions")
+        .into_iter()
+        .map(|name| format!("functions/{name}"));
+    for package in crates.chain(["lib", "local", "cli", "tests"].map(str::to_owned)) {
+        let manifest = read(format!("{package}/Cargo.toml"));
+        let (_, dependencies) = manifest.split_once("dependencies]").unwrap();
+        for line in dependencies.lines() {
+            assert!(!line.contains("version ="), "{package}: {line}");
+        }
+    }
+}
+
+#[test]
+fn the_architecture_is_short_enough_to_be_read() {
+    let words = read("ARCHITECTURE.md").split_whitespace().count();
+    assert!(words < 1500, "{words} words");
+}

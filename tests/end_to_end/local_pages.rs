@@ -1,0 +1,57 @@
+//! What the local system tells of itself over HTTP.
+
+use serde_json::{Value, json};
+
+use crate::shop::{Shop, in_a_shop, redeemed};
+
+async fn json_of(shop: &Shop, path: &str, expected_status: u16) -> Value {
+    let (status, body) = shop.get(path).await;
+    assert_eq!(status, expected_status, "{path}: {body}");
+    serde_json::from_str(&body).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tells_what_was_sent_queued_and_stored() {
+    in_a_shop(async |shop| {
+        assert_eq!(json_of(shop, "/_local/messages", 200).await, json!([]));
+        for code in ["CP-1", "CP-2"] {
+            shop.send(redeemed(code)).await;
+            let idle = json_of(shop, "/_local/idle?timeout_s=30", 200).await;
+            assert_eq!(idle["idle"], true);
+        }
+        let messages = json_of(shop, "/_local/messages", 200).await;
+        let messages = messages.as_array().unwrap();
+        assert_eq!(messages.len(), 2);
+        for (message, code) in messages.iter().zip(["CP-1", "CP-2"]) {
+            for field in ["channel", "to", "subject", "text", "html", "event", "at"] {
+                assert!(message[field].is_string(), "{field}");
+            }
+            assert!(message["event"].as_str().unwrap().contains(code));
+        }
+        let empty = json!({"visible": 0, "in_flight": 0, "delayed": 0});
+        let queues = json_of(shop, "/_local/queues", 200).await;
+        assert_eq!(
+            queues,
+            json!({"delivery": empty, "delivery-dead-letter": empty})
+        );
+        let members = json_of(shop, "/_local/tables/members", 200).await;
+        assert_eq!(members.as_array().unwrap().len(), 2);
+        let state = json_of(shop, "/_local/state", 200).await;
+        assert_eq!(state["invocations"].as_array().unwrap().len(), 4);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn says_what_it_does_not_have() {
+    in_a_shop(async |shop| {
+        let unknown = json_of(shop, "/_local/tables/nothing", 404).await;
+        assert!(unknown["error"].as_str().unwrap().contains("members"));
+        for timeout in ["-1", "NaN", "soon"] {
+            let path = format!("/_local/idle?timeout_s={timeout}");
+            assert_eq!(shop.get(&path).await.0, 400, "{timeout}");
+        }
+        assert_eq!(shop.get("/webhooks/nobody").await.0, 404);
+    })
+    .await;
+}
