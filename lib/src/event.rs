@@ -153,15 +153,22 @@ impl From<String> for DiscountKind {
     }
 }
 
+impl DiscountKind {
+    /// As the provider spells it.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Percentage => "percentage",
+            Self::FixedAmount => "fixed_amount",
+            Self::ProductFree => "product_free",
+            Self::BuyOneGetOne => "buy_one_get_one",
+            Self::Other(text) => text,
+        }
+    }
+}
+
 impl From<DiscountKind> for String {
     fn from(kind: DiscountKind) -> Self {
-        match kind {
-            DiscountKind::Percentage => "percentage".into(),
-            DiscountKind::FixedAmount => "fixed_amount".into(),
-            DiscountKind::ProductFree => "product_free".into(),
-            DiscountKind::BuyOneGetOne => "buy_one_get_one".into(),
-            DiscountKind::Other(text) => text,
-        }
+        kind.text().to_owned()
     }
 }
 

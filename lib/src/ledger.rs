@@ -105,6 +105,11 @@ impl Ledger {
         }
     }
 
+    /// How long an event is remembered.
+    pub fn retention(&self) -> SignedDuration {
+        self.retention
+    }
+
     /// Records an event unless it is there: one conditional write.
     pub async fn record(
         &self,
@@ -367,14 +372,18 @@ impl Ledger {
         row.set("code", Some(event.fact.coupon_code()));
         match &event.fact {
             Fact::Redeemed(redemption) => {
-                row.set("reward_id", redemption.reward.id.as_ref());
-                row.set("reward_name", redemption.reward.name.as_ref());
+                row.copy("reward_id", redemption.reward.id.as_ref());
+                row.copy("reward_name", redemption.reward.name.as_ref());
                 row.set("expires_at", redemption.expires_at);
-                row.json("discount", redemption.discount.as_ref());
+                let discount = redemption.discount.as_ref();
+                row.json(
+                    "discount",
+                    discount.filter(|it| it.kind.text().len() <= COPY_MAX_BYTES),
+                );
             }
             Fact::Used(usage) => {
                 row.set("order_id", usage.order_id.as_ref());
-                row.set("location", usage.location.as_ref());
+                row.copy("location", usage.location.as_ref());
             }
         }
         if event.sandbox {
@@ -499,7 +508,19 @@ fn number(number: i64) -> AttributeValue {
 #[derive(Debug, Default)]
 pub struct Row(pub Item);
 
+/// Longest copy of a field beside the body it was read from. Together they stay below DynamoDB's 400 KB.
+const COPY_MAX_BYTES: usize = 4096;
+
 impl Row {
+    /// Sets a field for looking up what the body says too; one that is too long to be of use is cut.
+    pub fn copy(&mut self, name: &str, value: Option<&String>) {
+        let cut = |value: &String| {
+            let end = value.floor_char_boundary(COPY_MAX_BYTES);
+            value[..end].to_owned()
+        };
+        self.set(name, value.map(cut));
+    }
+
     pub fn set(&mut self, name: &str, value: Option<impl ToString>) {
         if let Some(value) = value {
             self.0.insert(name.into(), text(value.to_string()));

@@ -91,6 +91,13 @@ impl<P: Provider> Webhook<P> {
             max_future_s: environment.number("MAX_FUTURE_S", 0),
         };
         let ledger = Ledger::read(&mut environment, &aws, CallLimits::WEBHOOK);
+        if ledger.retention().as_secs() <= freshness.max_age_s {
+            environment.problem(
+                "RETENTION_DAYS is not longer than MAX_AGE_S: an old signature could be played again after its \
+                 event is forgotten"
+                    .into(),
+            );
+        }
         let sqs = aws_sdk_sqs::Client::new(&aws.sdk_config(CallLimits::WEBHOOK));
         let dispatcher = Dispatcher::read(&mut environment, sqs);
         environment.check()?;

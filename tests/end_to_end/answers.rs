@@ -549,3 +549,32 @@ async fn a_key_that_dynamodb_could_not_hold_is_a_problem_of_the_payload() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_field_may_fill_a_body_of_256_kib() {
+    in_a_shop(async |shop| {
+        let long = "N".repeat(250_000);
+        for (n, pointer) in [
+            "/coupon/reward_id",
+            "/coupon/reward_name",
+            "/coupon/terms",
+            "/discount_details/discount_type",
+            "/customer/name",
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let webhook = redeemed(&format!("CP-{n}")).set(pointer, long.as_str());
+            assert_eq!(shop.send(webhook).await.word(), "200 accepted", "{pointer}");
+        }
+        for pointer in ["/usage/location", "/usage/reward_name"] {
+            let webhook = used("CP-1", pointer).set(pointer, long.as_str());
+            assert_eq!(shop.send(webhook).await.word(), "200 accepted", "{pointer}");
+        }
+        let webhook = code_redeemed("k").set("/event_data/item/name", long.as_str());
+        assert_eq!(shop.send(webhook).await.word(), "200 accepted");
+        shop.settle().await;
+        assert_eq!(shop.mails().len(), 5);
+    })
+    .await;
+}

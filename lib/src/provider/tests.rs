@@ -480,6 +480,39 @@ fn unknown_fields_and_values_break_nothing() {
 }
 
 #[test]
+fn times_may_be_finer_or_later_than_we_can_hold() {
+    let check = |text: &str, expected: &str| {
+        let body = edited(ZUPY_REDEEMED, &[("/coupon/expires_at", Some(json!(text)))]);
+        let expires_at = redemption(event(Zupy::every_event(), &body)).expires_at;
+        assert_eq!(expires_at.unwrap().to_string(), expected, "{text}");
+    };
+    check("2025-09-26T11:20:00-03:00", "2025-09-26T14:20:00Z");
+    check("2025-09-26t14:20:00z", "2025-09-26T14:20:00Z");
+    check(
+        "2025-09-26T14:20:00.123456789123Z",
+        "2025-09-26T14:20:00.123456789Z",
+    );
+    check("9999-12-31T23:59:59Z", "9999-12-30T22:00:00.999999999Z");
+    check(
+        "9999-12-31T23:59:59.999999999999-03:00",
+        "9999-12-30T22:00:00.999999999Z",
+    );
+}
+
+#[test]
+fn half_an_emoji_in_a_name_loses_no_coupon() {
+    let check = |name: &str, expected: &str| {
+        let body = ZUPY_REDEEMED.replace("Maria Silva", name);
+        let name = event(Zupy::every_event(), &body).member.name;
+        assert_eq!(name.as_deref(), Some(expected));
+    };
+    check(r"Ana \ud83c", "Ana \u{FFFD}");
+    check(r"\udf55 Ana \ud83c\udf55", "\u{FFFD} Ana \u{1F355}");
+    check(r"\\ud83c \ud83c\n", "\\ud83c \u{FFFD}");
+    check(" Ana\\n", "Ana");
+}
+
+#[test]
 fn money_is_exact() {
     let body = ZUPY_USED.replace("67.50", "12345678901234567890.123456");
     let usage = usage(event(Zupy::every_event(), &body));

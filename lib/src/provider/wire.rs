@@ -1,6 +1,7 @@
 //! Fields as they come over the wire: absent, null, of the right type or not, so that one look finds every problem.
 
 use jiff::Timestamp;
+use jiff::fmt::temporal::Pieces;
 use rust_decimal::Decimal;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -42,7 +43,9 @@ impl<'de, T: Wire> Deserialize<'de> for Field<T> {
 impl Wire for String {
     fn field<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Field<Self>, D::Error> {
         leaf(deserializer, "must be a string", |text| {
-            serde_json::from_str(text).ok()
+            serde_json::from_str(text)
+                .ok()
+                .or_else(|| serde_json::from_str(&without_lone_surrogates(text)?).ok())
         })
     }
 }
@@ -87,9 +90,59 @@ impl Wire for Timestamp {
         leaf(
             deserializer,
             "must be an RFC 3339 time such as 2025-09-26T14:20:00Z",
-            |text| serde_json::from_str::<String>(text).ok()?.parse().ok(),
+            |text| timestamp(&serde_json::from_str::<String>(text).ok()?),
         )
     }
+}
+
+/// Reads also what RFC 3339 allows and a `Timestamp` cannot hold: more than nine digits of a fraction are cut off, and
+/// the end of the year 9999, which stands for never, becomes the last moment that there is.
+fn timestamp(text: &str) -> Option<Timestamp> {
+    if let Ok(timestamp) = text.parse() {
+        return Some(timestamp);
+    }
+    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    let mut text = text.to_owned();
+    if let Some(fraction) = text.find('.').map(|dot| dot + 1) {
+        let end = fraction + digits(&text[fraction..]);
+        if end - fraction > 9 {
+            text.replace_range(fraction + 9..end, "");
+        }
+    }
+    let pieces = Pieces::parse(&text).ok()?;
+    let civil = pieces.date().to_datetime(pieces.time()?);
+    let moment = pieces.to_numeric_offset()?.to_timestamp(civil).ok();
+    moment.or_else(|| (civil.year() == 9999).then_some(Timestamp::MAX))
+}
+
+/// JavaScript and Python write half of a character as an escape, where text was cut in the middle of an emoji. It is
+/// replaced by U+FFFD, as everybody replaces what is no character. `None` where there is none.
+fn without_lone_surrogates(text: &str) -> Option<String> {
+    let unit = |at: usize| -> Option<u16> {
+        let escape = text.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(escape, 16).ok()
+    };
+    let mut mended = String::with_capacity(text.len());
+    let mut at = 0;
+    while at < text.len() {
+        let step = match (unit(at), unit(at + 6)) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
+            (Some(0xD800..=0xDFFF), _) => {
+                mended.push_str("\\ufffd");
+                at += 6;
+                continue;
+            }
+            (Some(_), _) => 6,
+            // Another escape, such as an escaped backslash, which must not be taken for half of one.
+            (None, _) if text[at..].starts_with('\\') => {
+                text[at..].chars().take(2).map(char::len_utf8).sum()
+            }
+            (None, _) => text[at..].chars().next().map_or(1, char::len_utf8),
+        };
+        mended.push_str(&text[at..at + step]);
+        at += step;
+    }
+    (mended != text).then_some(mended)
 }
 
 /// Seconds since 1970 as a JSON number.
@@ -251,10 +304,11 @@ impl Problems {
         }
     }
 
-    /// Text that may be missing; blank counts as missing.
+    /// Text that may be missing, without white space around it; blank counts as missing.
     pub fn text(&mut self, path: &str, field: Field<String>) -> Option<String> {
-        self.optional(path, field)
-            .filter(|text| !text.trim().is_empty())
+        let text = self.optional(path, field)?;
+        let trimmed = text.trim();
+        (!trimmed.is_empty()).then(|| trimmed.to_owned())
     }
 
     /// Text that names something, and becomes part of a key.
