@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal};
 use serde::Deserialize;
 use tokio::process::Command;
 
@@ -46,8 +47,10 @@ async fn build_with(
         } else {
             Stdio::inherit()
         })
+        // A group of its own, so that the compilers it starts can be ended with it.
+        .process_group(0)
         .kill_on_drop(true);
-    let output = command.output().await.map_err(|error| match error.kind() {
+    let output = output(&mut command).await.map_err(|error| match error.kind() {
         ErrorKind::NotFound => anyhow::anyhow!(
             "cannot run {} in {}: install Rust from https://rustup.rs, or check that the folder exists",
             cargo.display(),
@@ -73,6 +76,27 @@ async fn build_with(
             Ok((function.clone(), binary.clone()))
         })
         .collect()
+}
+
+async fn output(command: &mut Command) -> std::io::Result<Output> {
+    let process = command.spawn()?;
+    let mut group = Group(process.id().and_then(|id| Pid::from_raw(id.cast_signed())));
+    let output = process.wait_with_output().await;
+    // It has ended by itself, and its number may be another's by now.
+    group.0 = None;
+    output
+}
+
+/// A process with all that it has started, killed when this is dropped.
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(pid) = self.0 {
+            // It can only fail where nothing is left to kill.
+            let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+        }
+    }
 }
 
 /// Finds binaries that were built before, each named for its function.

@@ -1,6 +1,7 @@
 //! The whole system: reads the template, starts what it wires, and stops it again.
 
 use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,6 +56,7 @@ pub struct Prepared {
     template: Template,
     events: PathBuf,
     data_dir: Option<PathBuf>,
+    data_lock: Option<File>,
     log_output: Option<LogOutput>,
 }
 
@@ -62,7 +64,10 @@ pub struct Prepared {
 pub struct System {
     pub(crate) inner: Arc<Inner>,
     servers: JoinSet<()>,
+    /// Ends what brings work in: the gateway and the event sources.
     stop: watch::Sender<bool>,
+    /// Ends the AWS endpoint, which functions call until they have ended.
+    stop_aws: watch::Sender<bool>,
 }
 
 /// What the page and the harness look at.
@@ -76,6 +81,8 @@ pub(crate) struct Inner {
     pub(crate) sqs: Sqs,
     pub(crate) outside: Outside,
     pub(crate) dynamodb: DynamoDb,
+    /// Locked while the system runs.
+    _data_lock: Option<File>,
 }
 
 impl System {
@@ -96,6 +103,7 @@ impl System {
             std::fs::create_dir_all(directory)
                 .with_context(|| format!("creating the data directory {}", directory.display()))?;
         }
+        let data_lock = options.data_dir.as_deref().map(lock).transpose()?;
         Ok(Prepared {
             gateway,
             aws,
@@ -103,6 +111,7 @@ impl System {
             template,
             events: options.template.with_file_name("events"),
             data_dir: options.data_dir,
+            data_lock,
             log_output: options.log_output,
         })
     }
@@ -221,7 +230,10 @@ impl System {
     /// Ends the functions' processes and the servers.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
+        // What was accepted is answered; what does not end in time fails.
+        let _ = tokio::time::timeout(LINGER, self.inner.lambda.idle()).await;
         self.inner.lambda.stop().await;
+        self.stop_aws.send_replace(true);
         let ended = async { while self.servers.join_next().await.is_some() {} };
         if tokio::time::timeout(LINGER, ended).await.is_err() {
             self.servers.shutdown().await;
@@ -257,13 +269,15 @@ impl Prepared {
         ));
 
         let (stop, _) = watch::channel(false);
+        let (stop_aws, _) = watch::channel(false);
         let mut servers = JoinSet::new();
         let also_listens_on = match &self.bridge {
             Some(listener) => Some(format!("http://{}", listener.local_addr()?)),
             None => None,
         };
         for listener in self.bridge.into_iter().chain([self.aws]) {
-            serve(&mut servers, listener, aws::router(Arc::clone(&aws)), &stop);
+            let router = aws::router(Arc::clone(&aws));
+            serve(&mut servers, listener, router, &stop_aws);
         }
         let lambda = Lambda::open(lambda::Options {
             log_output: self.log_output,
@@ -280,11 +294,13 @@ impl Prepared {
             sqs,
             outside,
             dynamodb,
+            _data_lock: self.data_lock,
         });
         let mut system = System {
             inner,
             servers,
             stop,
+            stop_aws,
         };
         if let Err(error) = system.start_functions(&binaries).await {
             system.stop().await;
@@ -324,8 +340,9 @@ impl Inner {
 
 /// What the template's parameters are on this machine.
 fn local_parameters(aws_url: &str) -> BTreeMap<String, String> {
-    /// Samples carry the dates of their day: ten years.
+    /// Samples carry the dates of their day: ten years, and the ledger remembers a little longer.
     const MAX_AGE_S: &str = "315360000";
+    const RETENTION_DAYS: &str = "3660";
     let secrets = |variable: &str, otherwise: &str| {
         std::env::var(variable)
             .ok()
@@ -344,12 +361,29 @@ fn local_parameters(aws_url: &str) -> BTreeMap<String, String> {
         ("MailFrom", "Cupons <cupons@example.com>".into()),
         ("MailIdentity", "example.com".into()),
         ("MaxAgeS", MAX_AGE_S.into()),
+        ("RetentionDays", RETENTION_DAYS.into()),
         ("AwsEndpointUrl", aws_url.into()),
     ];
     parameters
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect()
+}
+
+/// Two systems on one directory would each see half of what happens.
+fn lock(directory: &Path) -> anyhow::Result<File> {
+    let path = directory.join("lock");
+    let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => anyhow::bail!(
+            "another system keeps its data in {}: choose another directory with --data",
+            directory.display()
+        ),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("locking {}", path.display()))
+        }
+    }
 }
 
 async fn bind(port: u16, option: &str) -> anyhow::Result<TcpListener> {

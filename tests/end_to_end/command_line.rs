@@ -224,6 +224,37 @@ async fn what_is_kept_in_a_directory_is_there_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_directory_is_one_systems_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().to_str().unwrap();
+    let served = serve(&["--data", data]).await;
+    check_fails(|serve| _ = serve.args(["--data", data]), &[data, "--data"]).await;
+    served.stop("-TERM");
+}
+
+#[tokio::test]
+async fn what_is_under_way_at_the_end_is_answered() {
+    let served = serve(&[]).await;
+    let port = served.port.to_string();
+    let many = Command::new(coupons().await)
+        .args(["send", "zupy-coupon-redeemed", "--port", &port])
+        .args(["--count", "300", "--concurrency", "16", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while served.get("/_local/messages").len() < 10 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    served.stop("-TERM");
+    let told = many.wait_with_output().unwrap().stdout;
+    let told: Value = serde_json::from_slice(&told).unwrap();
+    let statuses = told["statuses"].as_object().expect("counts by status");
+    let statuses: Vec<_> = statuses.keys().map(String::as_str).collect();
+    assert_eq!(statuses, ["200"], "{told}");
+}
+
+#[tokio::test]
 async fn other_secrets_come_from_the_environment() {
     let (port, aws_port) = (free_port(), free_port());
     let mut process = serve_command(&coupons().await, port, aws_port)

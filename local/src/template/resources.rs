@@ -210,7 +210,17 @@ pub(super) fn assemble(
             declared,
             queues: &template.queues,
         };
-        template.functions.push(surroundings.function(resource)?);
+        let function = surroundings.function(resource)?;
+        for route in &function.routes {
+            let routes = |other: &&Function| other.routes.contains(route);
+            if let Some(other) = template.functions.iter().find(routes) {
+                return Err(resource.node.problem(format!(
+                    "{} {} is a route of {} already",
+                    route.method, route.path, other.logical_id
+                )));
+            }
+        }
+        template.functions.push(function);
     }
     Ok(template)
 }

@@ -22,16 +22,18 @@ fn check_refused(source: &str, expected: &str) {
     assert!(message.contains(expected), "{message}");
 }
 
+const OURS: &str = include_str!("../../../template.yaml");
+
+const PARAMETERS: [(&str, &str); 5] = [
+    ("AghanimWebhookSecrets", "aghanim-secret"),
+    ("ZupyWebhookSecrets", "zupy-secret"),
+    ("MailFrom", "shop@example.com"),
+    ("MailIdentity", "example.com"),
+    ("MaxAgeS", "3153600000"),
+];
+
 fn ours() -> Template {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
-    let parameters = given(&[
-        ("AghanimWebhookSecrets", "aghanim-secret"),
-        ("ZupyWebhookSecrets", "zupy-secret"),
-        ("MailFrom", "shop@example.com"),
-        ("MailIdentity", "example.com"),
-        ("MaxAgeS", "3153600000"),
-    ]);
-    Template::read(&path, &parameters, PORT).unwrap()
+    parse(OURS, &given(&PARAMETERS), PORT).unwrap()
 }
 
 fn function<'a>(template: &'a Template, name: &str) -> &'a Function {
@@ -376,6 +378,14 @@ fn a_function_that_aws_would_not_deploy_is_refused() {
     ] {
         check_refused(&with_properties(properties), expected);
     }
+}
+
+#[test]
+fn two_functions_on_one_route_are_refused() {
+    let twice = OURS.replace("Path: /webhooks/zupy/coupon-used", "Path: /webhooks/zupy");
+    let refused = read(&twice, &PARAMETERS).unwrap_err();
+    let expected = "POST /webhooks/zupy is a route of ZupyCouponUsedFunction already";
+    assert!(refused.contains(expected), "{refused}");
 }
 
 #[test]
