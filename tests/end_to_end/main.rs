@@ -1,5 +1,7 @@
 //! End to end: the functions' own binaries, in the system that `template.yaml` wires, over HTTP.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod answers;
 mod command_line;
 
