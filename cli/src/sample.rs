@@ -30,7 +30,7 @@ macro_rules! sample {
     };
 }
 
-pub(crate) const SAMPLES: [Sample; 6] = [
+pub(crate) const SAMPLES: [Sample; 11] = [
     sample!(
         "aghanim-coupon-redeemed",
         Sender::Aghanim,
@@ -61,6 +61,11 @@ pub(crate) const SAMPLES: [Sample; 6] = [
         Sender::Zupy,
         "/webhooks/zupy/coupon-used"
     ),
+    sample!("zupy-v2-reward-redeemed", Sender::ZupyV2, "/webhooks/zupy"),
+    sample!("zupy-v2-coupon-used", Sender::ZupyV2, "/webhooks/zupy"),
+    sample!("zupy-v2-coupon-cancelled", Sender::ZupyV2, "/webhooks/zupy"),
+    sample!("zupy-v2-coupon-expiring", Sender::ZupyV2, "/webhooks/zupy"),
+    sample!("zupy-v2-coupon-expired", Sender::ZupyV2, "/webhooks/zupy"),
 ];
 
 /// Whose webhook it is: how it is signed, and where its body keeps times and names.
@@ -68,13 +73,16 @@ pub(crate) const SAMPLES: [Sample; 6] = [
 pub(crate) enum Sender {
     Aghanim,
     Zupy,
+    /// Zupy's format v2.
+    ZupyV2,
 }
 
 impl Sender {
     pub(crate) fn scheme(self) -> Scheme {
         match self {
             Self::Aghanim => aghanim::SCHEME,
-            Self::Zupy => zupy::SCHEME,
+            Self::Zupy => zupy::V1,
+            Self::ZupyV2 => zupy::V2,
         }
     }
 
@@ -82,7 +90,7 @@ impl Sender {
     pub(crate) fn secrets_variable(self) -> &'static str {
         match self {
             Self::Aghanim => "AGHANIM_WEBHOOK_SECRETS",
-            Self::Zupy => "ZUPY_WEBHOOK_SECRETS",
+            Self::Zupy | Self::ZupyV2 => "ZUPY_WEBHOOK_SECRETS",
         }
     }
 
@@ -90,7 +98,7 @@ impl Sender {
     pub(crate) fn local_secret(self) -> &'static str {
         match self {
             Self::Aghanim => "local-aghanim-secret",
-            Self::Zupy => "local-zupy-secret",
+            Self::Zupy | Self::ZupyV2 => "local-zupy-secret",
         }
     }
 
@@ -102,7 +110,7 @@ impl Sender {
     pub(crate) fn sent_at_path(self) -> &'static [&'static str] {
         match self {
             Self::Aghanim => &["event_time"],
-            Self::Zupy => &["timestamp"],
+            Self::Zupy | Self::ZupyV2 => &["timestamp"],
         }
     }
 
@@ -111,14 +119,17 @@ impl Sender {
     pub(crate) fn move_to(self, body: &mut Value, now: Timestamp) -> Option<Timestamp> {
         let sent_at = self.sent_at(body)?;
         let by = SignedDuration::from_secs(now.as_second() - sent_at.as_second());
-        let moved: [&[&str]; 2] = match self {
-            Self::Aghanim => [
-                self.sent_at_path(),
-                &["event_data", "coupon", "redeemed_at"],
+        let others: &[&[&str]] = match self {
+            Self::Aghanim => &[&["event_data", "coupon", "redeemed_at"]],
+            Self::Zupy => &[&["coupon", "expires_at"]],
+            Self::ZupyV2 => &[
+                &["data", "valid_until"],
+                &["data", "used_at"],
+                &["data", "cancelled_at"],
+                &["data", "expired_at"],
             ],
-            Self::Zupy => [self.sent_at_path(), &["coupon", "expires_at"]],
         };
-        for path in moved {
+        for path in others.iter().copied().chain([self.sent_at_path()]) {
             let Some(field) = field_mut(body, path) else {
                 continue;
             };
@@ -137,6 +148,7 @@ impl Sender {
     pub(crate) fn rename(self, body: &mut Value, suffix: &str) -> anyhow::Result<()> {
         let names: &[&[&str]] = match self {
             Self::Aghanim => &[&["idempotency_key"], &["event_id"]],
+            Self::ZupyV2 => &[&["data", "coupon_code"], &["webhook_id"]],
             Self::Zupy => &[
                 &["coupon", "coupon_code"],
                 &["usage", "coupon_code"],
@@ -406,7 +418,7 @@ mod tests {
             let (verified, _) = scheme.verify(&headers, body, &secrets).unwrap();
             let parsed = match sample.sender {
                 Sender::Aghanim => Aghanim.parse(&verified),
-                Sender::Zupy => Zupy::every_event().parse(&verified),
+                Sender::Zupy | Sender::ZupyV2 => Zupy::every_event().parse(&verified),
             };
             let Content::Event(event) = parsed.content else {
                 panic!("{}: {:?}", sample.name, parsed.content);

@@ -24,6 +24,12 @@ pub struct Dispatcher {
 #[error("not dispatched: {}", .0.iter().map(|(task, error)| format!("{} ({error:#})", task.name())).collect::<Vec<_>>().join(", "))]
 pub struct Undispatched(pub Vec<(Task, anyhow::Error)>);
 
+impl Undispatched {
+    pub fn tasks(&self) -> Vec<Task> {
+        self.0.iter().map(|(task, _)| *task).collect()
+    }
+}
+
 impl Dispatcher {
     /// Takes the queues that the function's environment names.
     pub fn read(environment: &mut Environment, client: Client) -> Self {

@@ -28,6 +28,11 @@ pub struct Event {
 pub enum Fact {
     Redeemed(Redemption),
     Used(Usage),
+    /// Taken back before it was used.
+    Cancelled(Notice),
+    /// It will expire in a few days.
+    Expiring(Notice),
+    Expired(Notice),
 }
 
 impl Fact {
@@ -35,6 +40,9 @@ impl Fact {
         match self {
             Fact::Redeemed(redemption) => &redemption.coupon_code,
             Fact::Used(usage) => &usage.coupon_code,
+            Fact::Cancelled(notice) | Fact::Expiring(notice) | Fact::Expired(notice) => {
+                &notice.coupon_code
+            }
         }
     }
 }
@@ -180,8 +188,11 @@ pub struct Usage {
     pub reward_name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discount_kind: Option<DiscountKind>,
-    pub discount_applied: Money,
-    pub order_value: Money,
+    /// Zupy's v2 tells no amounts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discount_applied: Option<Money>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_value: Option<Money>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub final_value: Option<Money>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -195,6 +206,16 @@ pub struct Usage {
     pub order_id: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<AffectedItem>,
+}
+
+/// What became of a coupon without anybody using it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Notice {
+    pub coupon_code: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reward_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
 }
 
 /// A line of the order that the discount touched.
@@ -254,9 +275,22 @@ impl EventKey {
         Self::new(provider, tenant, coupon, entry)
     }
 
-    /// A use that names no order, told apart by its time.
-    pub fn used_at(provider: &str, tenant: &str, coupon: &str, at: Timestamp) -> Self {
-        Self::new(provider, tenant, coupon, format!("used@{at}"))
+    /// Something that is told of a coupon once for each `by`, a time or a webhook's id: a use that names no order.
+    pub fn told(provider: &str, tenant: &str, coupon: &str, what: &str, by: &str) -> Self {
+        Self::new(provider, tenant, coupon, format!("{what}@{}", escape(by)))
+    }
+
+    /// Something that happens to a coupon at most once: `cancelled`, `expired`.
+    pub fn once(provider: &str, tenant: &str, coupon: &str, what: &'static str) -> Self {
+        Self::new(provider, tenant, coupon, what.into())
+    }
+
+    /// A key as a row of the ledger has it.
+    pub fn recorded(coupon: &str, entry: &str) -> Self {
+        Self {
+            coupon: coupon.into(),
+            entry: entry.into(),
+        }
     }
 
     fn new(provider: &str, tenant: &str, coupon: &str, entry: String) -> Self {

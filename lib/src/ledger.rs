@@ -23,7 +23,9 @@ use tokio::time::Instant;
 
 use crate::config::{Aws, CallLimits, Environment};
 use crate::event::{Event, EventKey, Fact};
+use crate::provider::RecordedBody;
 use crate::task::Task;
+use crate::verify::Verified;
 
 pub type Item = HashMap<String, AttributeValue>;
 
@@ -43,9 +45,58 @@ pub enum Recorded {
     Duplicate,
     /// Something else is recorded under the key, or the same as an older version of this code hashed it:
     /// the body that was recorded decides.
-    Differs {
-        recorded_body: String,
-    },
+    Differs(OwnedBody),
+}
+
+/// A body as a row holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedBody {
+    provider: String,
+    scheme: String,
+    tenant: String,
+    body: String,
+}
+
+impl OwnedBody {
+    fn of(row: &Item) -> Self {
+        let field = |name: &str| read_text(row, name).cloned().unwrap_or_default();
+        Self {
+            provider: field("provider"),
+            scheme: field("scheme"),
+            tenant: field("tenant"),
+            body: field("body"),
+        }
+    }
+
+    pub fn as_ref(&self) -> RecordedBody<'_> {
+        RecordedBody {
+            provider: &self.provider,
+            scheme: &self.scheme,
+            tenant: &self.tenant,
+            body: &self.body,
+        }
+    }
+}
+
+/// An event with tasks that SQS did not take.
+#[derive(Debug, Clone)]
+pub struct Undispatched {
+    pub key: EventKey,
+    pub tasks: Vec<Task>,
+    pub body: OwnedBody,
+    pub received_at: Timestamp,
+    /// The tasks as the row names them.
+    named: String,
+}
+
+/// What came of committing effects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Committed {
+    Now,
+    /// The record was there already, and so are the effects.
+    Before,
+    /// An effect's own condition does not hold: nothing was made.
+    Overtaken,
 }
 
 /// What came of claiming an effect.
@@ -88,6 +139,12 @@ impl Status {
     }
 }
 
+/// The sparse index of rows whose tasks wait to be dispatched, and the one value of its partition key: rows are there
+/// only during an outage, so one partition holds them.
+const OUTBOX_INDEX: &str = "outbox";
+const OUTBOX: &str = "waiting";
+const OUTBOX_AT_A_TIME: i32 = 500;
+
 /// How long a worker waits for another's lease.
 const CLAIM_WAIT: Duration = Duration::from_secs(3);
 
@@ -114,7 +171,7 @@ impl Ledger {
     pub async fn record(
         &self,
         event: &Event,
-        body: &str,
+        body: &Verified<'_>,
         now: Timestamp,
     ) -> anyhow::Result<Recorded> {
         let attempt = unique_id();
@@ -123,7 +180,7 @@ impl Ledger {
             .client
             .put_item()
             .table_name(&self.table)
-            .set_item(Some(self.row(event, body, &hash, &attempt, now)))
+            .set_item(Some(self.row(event, body, &hash, &attempt, now)?))
             .condition_expression("attribute_not_exists(entry) OR #ttl <= :now")
             .expression_attribute_names("#ttl", "ttl")
             .expression_attribute_values(":now", number(now.as_second()))
@@ -139,16 +196,68 @@ impl Ledger {
                 _ => return Err(anyhow!(error).context("recording the event")),
             },
         };
-        let text = |name: &str| recorded.get(name).and_then(|value| value.as_s().ok());
-        if text("attempt") == Some(&attempt) {
+        if read_text(&recorded, "attempt") == Some(&attempt) {
             return Ok(Recorded::New);
         }
-        if text("hash") == Some(&hash) {
+        if read_text(&recorded, "hash") == Some(&hash) {
             return Ok(Recorded::Duplicate);
         }
-        Ok(Recorded::Differs {
-            recorded_body: text("body").cloned().unwrap_or_default(),
-        })
+        Ok(Recorded::Differs(OwnedBody::of(&recorded)))
+    }
+
+    /// Writes on an event's row which tasks SQS did not take. The mark puts the row into the index that the outbox reads.
+    pub async fn mark_undispatched(&self, key: &EventKey, tasks: &[Task]) -> anyhow::Result<()> {
+        let names: Vec<_> = tasks.iter().map(|task| task.name()).collect();
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .key("coupon", text(key.coupon()))
+            .key("entry", text(key.entry()))
+            .update_expression("SET outbox = :outbox, undispatched = :tasks")
+            .condition_expression("attribute_exists(entry)")
+            .expression_attribute_values(":outbox", text(OUTBOX))
+            .expression_attribute_values(":tasks", text(names.join(" ")))
+            .send()
+            .await
+            .context("marking the tasks as undispatched")?;
+        Ok(())
+    }
+
+    /// The oldest events whose tasks wait in the outbox.
+    pub async fn undispatched(&self) -> anyhow::Result<Vec<Undispatched>> {
+        let rows = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(OUTBOX_INDEX)
+            .key_condition_expression("outbox = :outbox")
+            .expression_attribute_values(":outbox", text(OUTBOX))
+            .limit(OUTBOX_AT_A_TIME)
+            .send()
+            .await
+            .context("reading the outbox")?;
+        Ok(rows.items().iter().filter_map(read_undispatched).collect())
+    }
+
+    /// Takes an event out of the outbox, unless other tasks were written on it meanwhile.
+    pub async fn clear_undispatched(&self, sent: &Undispatched) -> anyhow::Result<()> {
+        let cleared = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("coupon", text(sent.key.coupon()))
+            .key("entry", text(sent.key.entry()))
+            .update_expression("REMOVE outbox, undispatched")
+            .condition_expression("undispatched = :tasks")
+            .expression_attribute_values(":tasks", text(&sent.named))
+            .send()
+            .await;
+        match cleared {
+            Err(error) => refused_item(error)
+                .map(|_| ())
+                .context("clearing the outbox's mark"),
+            Ok(_) => Ok(()),
+        }
     }
 
     /// Those of an event's tasks that have left no record: their messages may have been lost.
@@ -193,7 +302,7 @@ impl Ledger {
     pub async fn keep_conflict(
         &self,
         event: &Event,
-        body: &str,
+        body: &Verified<'_>,
         now: Timestamp,
     ) -> anyhow::Result<()> {
         let hash = content_hash(event);
@@ -205,7 +314,8 @@ impl Ledger {
             .item("coupon", text(event.key.coupon()))
             .item("entry", text(entry))
             .item("hash", text(hash))
-            .item("body", text(body))
+            .item("scheme", text(body.scheme()))
+            .item("body", text(utf8(body)?))
             .item("received_at", text(now.to_string()))
             .item("ttl", self.forget_at(event, now))
             .condition_expression("attribute_not_exists(entry)")
@@ -304,14 +414,13 @@ impl Ledger {
     }
 
     /// Makes effects inside DynamoDB, together with the record that says so: both or neither, once.
-    /// Returns whether it was now; not where the record was there before.
     pub async fn commit(
         &self,
         event: &Event,
         name: &str,
         effects: Vec<TransactWriteItem>,
         now: Timestamp,
-    ) -> anyhow::Result<bool> {
+    ) -> anyhow::Result<Committed> {
         let record = Put::builder()
             .table_name(&self.table)
             .item("coupon", text(event.key.coupon()))
@@ -334,15 +443,20 @@ impl Ledger {
             .send()
             .await;
         let error = match committed {
-            Ok(_) => return Ok(true),
+            Ok(_) => return Ok(Committed::Now),
             Err(error) => error,
         };
         if let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) =
             error.as_service_error()
         {
-            let reason = cancelled.cancellation_reasons().first();
-            if reason.and_then(|reason| reason.code()) == Some("ConditionalCheckFailed") {
-                return Ok(false);
+            let reasons = cancelled.cancellation_reasons().iter();
+            let refused: Vec<_> = reasons
+                .map(|reason| reason.code() == Some("ConditionalCheckFailed"))
+                .collect();
+            match refused.iter().position(|refused| *refused) {
+                Some(0) => return Ok(Committed::Before),
+                Some(_) => return Ok(Committed::Overtaken),
+                None => {}
             }
         }
         Err(anyhow!(error).context(format!("committing {}/{name}", event.key)))
@@ -353,14 +467,21 @@ impl Ledger {
     pub fn forget_at(&self, event: &Event, now: Timestamp) -> AttributeValue {
         let last_needed = match &event.fact {
             Fact::Redeemed(redemption) => redemption.expires_at.map_or(now, |at| at.max(now)),
-            Fact::Used(_) => now,
+            _ => now,
         };
         let at = last_needed.checked_add(self.retention);
         number(at.unwrap_or(Timestamp::MAX).as_second())
     }
 
     /// The event's row: what later events and support look up, and the body for a replay.
-    fn row(&self, event: &Event, body: &str, hash: &str, attempt: &str, now: Timestamp) -> Item {
+    fn row(
+        &self,
+        event: &Event,
+        body: &Verified<'_>,
+        hash: &str,
+        attempt: &str,
+        now: Timestamp,
+    ) -> anyhow::Result<Item> {
         let mut row = Row::default();
         row.set("coupon", Some(event.key.coupon()));
         row.set("entry", Some(event.key.entry()));
@@ -385,15 +506,20 @@ impl Ledger {
                 row.set("order_id", usage.order_id.as_ref());
                 row.copy("location", usage.location.as_ref());
             }
+            Fact::Cancelled(notice) | Fact::Expiring(notice) | Fact::Expired(notice) => {
+                row.copy("reward_name", notice.reward_name.as_ref());
+                row.set("expires_at", notice.expires_at);
+            }
         }
         if event.sandbox {
             row.0.insert("sandbox".into(), AttributeValue::Bool(true));
         }
         row.set("hash", Some(hash));
         row.set("attempt", Some(attempt));
-        row.set("body", Some(body));
+        row.set("scheme", Some(body.scheme()));
+        row.set("body", Some(utf8(body)?));
         row.0.insert("ttl".into(), self.forget_at(event, now));
-        row.0
+        Ok(row.0)
     }
 }
 
@@ -490,10 +616,29 @@ fn is_refused_put(error: &SdkError<PutItemError>) -> bool {
     )
 }
 
+fn read_undispatched(row: &Item) -> Option<Undispatched> {
+    let named = read_text(row, "undispatched")?;
+    // A task that only newer code knows stays for newer code.
+    let tasks = named.split(' ').map(Task::named).collect::<Option<_>>()?;
+    Some(Undispatched {
+        key: EventKey::recorded(read_text(row, "coupon")?, read_text(row, "entry")?),
+        tasks,
+        body: OwnedBody::of(row),
+        received_at: read_text(row, "received_at")?.parse().ok()?,
+        named: named.to_owned(),
+    })
+}
+
+fn utf8<'a>(body: &Verified<'a>) -> anyhow::Result<&'a str> {
+    std::str::from_utf8(body.body()).context("a body that was parsed is UTF-8")
+}
+
 fn is(item: &Item, name: &str, value: &str) -> bool {
-    item.get(name)
-        .and_then(|found| found.as_s().ok())
-        .is_some_and(|found| found == value)
+    read_text(item, name).is_some_and(|found| found == value)
+}
+
+fn read_text<'a>(item: &'a Item, name: &str) -> Option<&'a String> {
+    item.get(name)?.as_s().ok()
 }
 
 fn text(text: impl Into<String>) -> AttributeValue {

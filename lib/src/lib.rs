@@ -9,16 +9,21 @@
 //! - [`task`]: which tasks an event causes.
 //! - [`ledger`]: the events table: one conditional write for an event, a lease for a task's effect.
 //! - [`dispatch`]: tasks to queues.
+//! - [`receiver`]: both, as one step that is safe to repeat.
 //! - [`webhook`]: the pipeline of a webhook function, and its answers.
 //! - [`worker`]: the loop of a task function over a batch of messages.
+//! - [`retry`], [`outbox`]: the safety nets for an outage of DynamoDB, and of SQS.
 //! - [`config`], [`secrets`], [`telemetry`]: what a function reads at start, and what it tells.
 
 pub mod config;
 pub mod dispatch;
 pub mod event;
 pub mod ledger;
+pub mod outbox;
 pub mod provider;
+pub mod receiver;
 pub mod request;
+pub mod retry;
 pub mod secrets;
 pub mod task;
 pub mod telemetry;

@@ -13,14 +13,39 @@ use crate::provider::wire::Problem;
 use crate::verify::{Scheme, Verified};
 
 /// Every provider's signature scheme, for senders of samples: a signature's header tells whose it is.
-pub const SCHEMES: [Scheme; 2] = [aghanim::SCHEME, zupy::SCHEME];
+pub const SCHEMES: [Scheme; 3] = [aghanim::SCHEME, zupy::V1, zupy::V2];
 
 /// A provider's webhooks, as one function receives them.
 pub trait Provider {
-    fn scheme(&self) -> Scheme;
+    fn name(&self) -> &'static str;
+
+    /// The schemes that it signs by, told apart by their signature headers.
+    fn schemes(&self) -> &'static [Scheme];
 
     /// Reads a verified body.
     fn parse(&self, body: &Verified<'_>) -> Parsed;
+}
+
+/// A body that was verified when it was taken, with what verifying it told.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordedBody<'a> {
+    pub provider: &'a str,
+    pub scheme: &'a str,
+    /// The tenant that the body or its secret names.
+    pub tenant: &'a str,
+    pub body: &'a str,
+}
+
+/// Reads a recorded body again, whichever function took it. `None` for a provider that there is no module for.
+pub fn read_recorded(recorded: &RecordedBody<'_>) -> Option<Content> {
+    let body = recorded.body.as_bytes();
+    let verified = Verified::recorded(body, recorded.scheme, Some(recorded.tenant));
+    let parsed = match recorded.provider {
+        aghanim::NAME => aghanim::Aghanim.parse(&verified),
+        zupy::NAME => zupy::Zupy::every_event().parse(&verified),
+        _ => return None,
+    };
+    Some(parsed.content)
 }
 
 /// A verified body, read.
@@ -29,6 +54,15 @@ pub struct Parsed {
     /// When the body says it was sent, for a provider that signs no time beside it.
     pub sent_at: Option<Timestamp>,
     pub content: Content,
+}
+
+impl Parsed {
+    fn unreadable(problem: Problem) -> Self {
+        Self {
+            sent_at: None,
+            content: Content::Invalid(vec![problem]),
+        }
+    }
 }
 
 #[derive(Debug)]

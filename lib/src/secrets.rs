@@ -1,23 +1,153 @@
-//! The webhook secrets, from Secrets Manager.
+//! The webhook secrets, from Secrets Manager: fetched at start, kept, and fetched again on a schedule and when a
+//! signature fails, so that a rotation needs no restart.
 
-use anyhow::Context;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 use aws_types::SdkConfig;
+use tokio::time::Instant;
 
 use crate::verify::Secrets;
 
-/// Fetches a secret whose value is a comma-separated list: several are valid while one replaces another.
-pub async fn fetch(sdk_config: &SdkConfig, id: &str) -> anyhow::Result<Secrets> {
-    let client = aws_sdk_secretsmanager::Client::new(sdk_config);
-    let value = client
+/// How old the kept secrets may get.
+const REFRESH_AFTER: Duration = Duration::from_secs(300);
+
+/// Shortest time between two fetches because of a signature: anybody can send a wrong one.
+const AT_MOST_EVERY: Duration = Duration::from_secs(10);
+
+/// A secret whose value is a comma-separated list of `secret` or `tenant=secret`.
+#[derive(Debug)]
+pub struct SecretStore {
+    client: Client,
+    id: String,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    secrets: Arc<Secrets>,
+    /// When they were fetched, or when that was last tried.
+    tried_at: Instant,
+    /// When that was because of a signature.
+    asked_at: Option<Instant>,
+}
+
+impl SecretStore {
+    /// Fetches the secrets for the first time.
+    ///
+    /// # Errors
+    /// There is no such secret, or it is empty: the error names it.
+    pub async fn open(sdk_config: &SdkConfig, id: String) -> anyhow::Result<Self> {
+        let client = Client::new(sdk_config);
+        let secrets = fetch(&client, &id).await?;
+        Ok(Self {
+            client,
+            id,
+            kept: Mutex::new(Kept {
+                secrets: Arc::new(secrets),
+                tried_at: Instant::now(),
+                asked_at: None,
+            }),
+        })
+    }
+
+    /// The secrets that are valid now; fetched anew where they are old. Those that are kept stay where that fails.
+    pub async fn current(&self) -> Arc<Secrets> {
+        let due = {
+            let mut kept = self.lock();
+            let due = kept.tried_at.elapsed() >= REFRESH_AFTER;
+            if due {
+                kept.tried_at = Instant::now();
+            }
+            due
+        };
+        match due {
+            true => self.refresh().await,
+            false => self.kept(),
+        }
+    }
+
+    /// Other secrets than those, after a signature matched none of them; not too often.
+    pub async fn newer_than(&self, known: &Secrets) -> Option<Arc<Secrets>> {
+        {
+            let mut kept = self.lock();
+            // Another request may have fetched them meanwhile.
+            if *kept.secrets != *known {
+                return Some(Arc::clone(&kept.secrets));
+            }
+            let recently = |at: Instant| at.elapsed() < AT_MOST_EVERY;
+            if kept.asked_at.is_some_and(recently) {
+                return None;
+            }
+            kept.asked_at = Some(Instant::now());
+        }
+        let fetched = self.refresh().await;
+        (*fetched != *known).then_some(fetched)
+    }
+
+    async fn refresh(&self) -> Arc<Secrets> {
+        match fetch(&self.client, &self.id).await {
+            Ok(secrets) => {
+                let mut kept = self.lock();
+                kept.secrets = Arc::new(secrets);
+                kept.tried_at = Instant::now();
+            }
+            Err(error) => tracing::error!("The secrets that are kept stay in use: {error:#}"),
+        }
+        self.kept()
+    }
+
+    fn kept(&self) -> Arc<Secrets> {
+        Arc::clone(&self.lock().secrets)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Both the current version and the previous one, which stays valid until the next rotation.
+async fn fetch(client: &Client, id: &str) -> anyhow::Result<Secrets> {
+    let (current, previous) = tokio::join!(
+        fetch_version(client, id, "AWSCURRENT"),
+        fetch_version(client, id, "AWSPREVIOUS")
+    );
+    let current =
+        current?.with_context(|| format!("there is no secret {id} in Secrets Manager"))?;
+    let current = Secrets::parse(&current).with_context(|| {
+        format!(
+            "the secret {id} is empty: put the provider's webhook secret there, several separated by commas"
+        )
+    })?;
+    let previous = previous?.and_then(|previous| Secrets::parse(&previous));
+    Ok(match previous {
+        Some(previous) => current.and(previous),
+        None => current,
+    })
+}
+
+async fn fetch_version(client: &Client, id: &str, stage: &str) -> anyhow::Result<Option<String>> {
+    let fetched = client
         .get_secret_value()
         .secret_id(id)
+        .version_stage(stage)
         .send()
-        .await
-        .with_context(|| format!("reading the secret {id} from Secrets Manager"))?;
-    let text = value
-        .secret_string()
-        .with_context(|| format!("the secret {id} is binary, it must be text"))?;
-    Secrets::parse(text).with_context(|| {
-        format!("the secret {id} is empty: put the provider's webhook secret there, several separated by commas")
-    })
+        .await;
+    match fetched {
+        Ok(value) => {
+            let text = value
+                .secret_string()
+                .with_context(|| format!("the secret {id} is binary, it must be text"))?;
+            Ok(Some(text.to_owned()))
+        }
+        Err(error) => match error.as_service_error() {
+            Some(GetSecretValueError::ResourceNotFoundException(_)) => Ok(None),
+            _ => {
+                Err(anyhow!(error).context(format!("reading the secret {id} from Secrets Manager")))
+            }
+        },
+    }
 }

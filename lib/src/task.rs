@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, Fact};
+use crate::worker::QueueMessage;
 
 /// Slow work behind a queue, done by the function of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,6 +25,10 @@ impl Task {
         }
     }
 
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|task| task.name() == name)
+    }
+
     /// The environment variable that holds its queue's URL.
     pub fn queue_variable(self) -> &'static str {
         match self {
@@ -36,7 +42,10 @@ pub fn tasks(event: &Event) -> &'static [Task] {
     match &event.fact {
         // In-game items are credited by the game itself: there is nothing to bring to a person.
         Fact::Redeemed(redemption) if redemption.reward.items.is_empty() => &[Task::Delivery],
-        Fact::Redeemed(_) | Fact::Used(_) => &[],
+        Fact::Redeemed(_) => &[],
+        // The account shows what became of the coupon.
+        Fact::Used(_) | Fact::Cancelled(_) | Fact::Expired(_) => &[Task::Delivery],
+        Fact::Expiring(_) => &[],
     }
 }
 
@@ -64,16 +73,21 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// The message as a queue takes it. SQS refuses U+FFFE and U+FFFF, which JSON lets through unescaped.
+    /// The message as a queue takes it.
     pub fn to_body(&self) -> String {
-        let body = serde_json::to_string(self).expect("a message holds nothing that JSON cannot");
-        if body.contains(['\u{FFFE}', '\u{FFFF}']) {
-            return body
-                .replace('\u{FFFE}', "\\ufffe")
-                .replace('\u{FFFF}', "\\uffff");
-        }
-        body
+        queue_body(self)
     }
+}
+
+/// JSON that SQS takes: it refuses U+FFFE and U+FFFF, which JSON lets through unescaped.
+pub(crate) fn queue_body(message: &impl Serialize) -> String {
+    let body = serde_json::to_string(message).expect("a message holds nothing that JSON cannot");
+    if body.contains(['\u{FFFE}', '\u{FFFF}']) {
+        return body
+            .replace('\u{FFFE}', "\\ufffe")
+            .replace('\u{FFFF}', "\\uffff");
+    }
+    body
 }
 
 /// Why a message cannot be worked on, now or ever.
@@ -86,22 +100,34 @@ pub enum Unreadable {
     Newer(u32),
 }
 
-impl Message<'static> {
-    pub fn read(body: &str) -> Result<Self, Unreadable> {
-        #[derive(Deserialize)]
-        struct Versioned {
-            version: u32,
-        }
-        let malformed = |error: serde_json::Error| Unreadable::Malformed {
-            line: error.line(),
-            column: error.column(),
-        };
-        let Versioned { version } = serde_json::from_str(body).map_err(malformed)?;
-        if version > MESSAGE_VERSION {
-            return Err(Unreadable::Newer(version));
-        }
-        serde_json::from_str(body).map_err(malformed)
+impl QueueMessage for Message<'static> {
+    fn read(body: &str) -> Result<Self, Unreadable> {
+        read_versioned(body, MESSAGE_VERSION)
     }
+
+    fn key(&self) -> String {
+        self.event.key.to_string()
+    }
+}
+
+/// Reads a message that says which version of its shape it has.
+pub(crate) fn read_versioned<T: DeserializeOwned>(
+    body: &str,
+    newest: u32,
+) -> Result<T, Unreadable> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let malformed = |error: serde_json::Error| Unreadable::Malformed {
+        line: error.line(),
+        column: error.column(),
+    };
+    let Versioned { version } = serde_json::from_str(body).map_err(malformed)?;
+    if version > newest {
+        return Err(Unreadable::Newer(version));
+    }
+    serde_json::from_str(body).map_err(malformed)
 }
 
 #[cfg(test)]
@@ -115,7 +141,10 @@ mod tests {
     use crate::verify::Verified;
 
     fn event(provider: impl Provider, body: &str) -> Event {
-        match provider.parse(&Verified::recorded(body.as_bytes())).content {
+        match provider
+            .parse(&Verified::recorded(body.as_bytes(), "", None))
+            .content
+        {
             Content::Event(event) => *event,
             other => panic!("{other:?}"),
         }
@@ -129,7 +158,7 @@ mod tests {
     fn a_coupon_is_delivered_and_items_are_not() {
         let zupy = Zupy::every_event();
         assert_eq!(tasks(&event(zupy, REDEEMED)), [Task::Delivery]);
-        assert_eq!(tasks(&event(zupy, USED)), []);
+        assert_eq!(tasks(&event(zupy, USED)), [Task::Delivery]);
         assert_eq!(tasks(&event(Aghanim, ITEMS)), []);
     }
 

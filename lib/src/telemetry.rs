@@ -15,6 +15,8 @@ pub fn start() {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Count {
     Accepted,
+    /// Taken while DynamoDB refused; waits on the retry queue.
+    SetAside,
     Duplicate,
     Ignored,
     InvalidPayload,
@@ -24,7 +26,10 @@ pub enum Count {
     PayloadTooLarge,
     Unavailable,
     TaskDone,
+    /// To be tried again.
     TaskFailed,
+    /// Went to the dead-letter queue.
+    TaskGivenUp,
 }
 
 /// Counts one, in CloudWatch's embedded metric format: no call, no permission, one line of the log.

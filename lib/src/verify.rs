@@ -4,26 +4,44 @@
 
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::{SignedDuration, Timestamp};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 use crate::request::Headers;
 
-/// A body whose sender knew the secret.
+/// A body whose sender knew a secret.
 #[derive(Debug, Clone, Copy)]
 pub struct Verified<'a> {
     body: &'a [u8],
+    scheme: &'a str,
+    tenant: Option<&'a str>,
 }
 
 impl<'a> Verified<'a> {
-    /// A body that was verified when it was recorded, read back from the ledger.
-    pub(crate) fn recorded(body: &'a [u8]) -> Self {
-        Self { body }
+    /// A body that was verified when it was taken, read back from where we kept it.
+    pub(crate) fn recorded(body: &'a [u8], scheme: &'a str, tenant: Option<&'a str>) -> Self {
+        Self {
+            body,
+            scheme,
+            tenant,
+        }
     }
 
     pub fn body(&self) -> &'a [u8] {
         self.body
+    }
+
+    /// The name of the scheme that it was signed by.
+    pub fn scheme(&self) -> &'a str {
+        self.scheme
+    }
+
+    /// The tenant that the secret names, whose word this is.
+    pub fn tenant(&self) -> Option<&'a str> {
+        self.tenant
     }
 }
 
@@ -38,6 +56,8 @@ pub enum Unverified {
     Undecodable,
     #[error("no configured secret gives this signature")]
     Mismatch,
+    #[error("the secret is of another tenant than the body names")]
+    OtherTenant,
     #[error("signed {age_s} s ago, at most {max_age_s} s are accepted")]
     Stale { age_s: i64, max_age_s: i64 },
     #[error("signed {ahead_s} s in the future, at most {max_future_s} s are accepted")]
@@ -56,13 +76,8 @@ impl Secret {
         (!text.is_empty()).then(|| Self(text.as_bytes().into()))
     }
 
-    fn mac(&self, parts: &[&[u8]]) -> Hmac<Sha256> {
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
-        for part in parts {
-            mac.update(part);
-        }
-        mac
+    fn bytes(&self) -> &[u8] {
+        &self.0
     }
 }
 
@@ -73,19 +88,43 @@ impl fmt::Debug for Secret {
 }
 
 /// All secrets that are valid now: several while one replaces another. Never empty.
-#[derive(Debug, Clone)]
-pub struct Secrets(Vec<Secret>);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secrets(Vec<(Option<String>, Secret)>);
 
 impl Secrets {
-    /// Reads a comma-separated list. `None` where it names no secret.
+    /// Reads a comma-separated list of `secret` or `tenant=secret`. `None` where it names no secret.
     pub fn parse(text: &str) -> Option<Self> {
-        let secrets: Vec<_> = text.split(',').filter_map(Secret::new).collect();
+        let secrets: Vec<_> = text.split(',').filter_map(named).collect();
         (!secrets.is_empty()).then_some(Self(secrets))
     }
 
     pub fn first(&self) -> &Secret {
-        &self.0[0]
+        &self.0[0].1
     }
+
+    /// These and others, for instance those that were valid before.
+    pub fn and(mut self, others: Self) -> Self {
+        for other in others.0 {
+            if !self.0.contains(&other) {
+                self.0.push(other);
+            }
+        }
+        self
+    }
+}
+
+/// A tenant's name holds letters, digits, `_`, `-` and `.`; what follows is a secret only if it is more than the padding
+/// that ends a secret in base64.
+fn named(text: &str) -> Option<(Option<String>, Secret)> {
+    if let Some((tenant, secret)) = text.trim().split_once('=') {
+        let tenant = tenant.trim();
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+        let names = !tenant.is_empty() && tenant.bytes().all(is_name);
+        if names && !secret.trim_matches('=').trim().is_empty() {
+            return Some((Some(tenant.to_owned()), Secret::new(secret)?));
+        }
+    }
+    Some((None, Secret::new(text)?))
 }
 
 /// How old, and how far in the future, a signature may be.
@@ -118,11 +157,50 @@ impl Freshness {
 /// How a provider signs: which header carries the signature, and over what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scheme {
+    /// What it is called in the ledger.
+    pub name: &'static str,
     pub signature_header: &'static str,
-    /// Stands before the hexadecimal digits in the header.
-    pub prefix: &'static str,
-    /// Unix seconds as text; signed as `{timestamp}.{body}`. `None`: the body alone is signed.
+    pub encoding: Encoding,
+    /// Headers whose values are signed before the body, each followed by a dot.
+    pub signed_headers: &'static [&'static str],
+    /// The one of them that holds Unix seconds, if any.
     pub timestamp_header: Option<&'static str>,
+}
+
+/// How a signature is written, and how the key is made from the secret's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// Hexadecimal digits after a prefix; the key is the secret's UTF-8 bytes.
+    Hex { prefix: &'static str },
+    /// `v1,` and base64, several separated by spaces; the key is base64 after `whsec_`.
+    StandardWebhooks,
+}
+
+/// The Standard Webhooks specification, <https://www.standardwebhooks.com>, with symmetric signatures.
+pub const STANDARD_WEBHOOKS: Scheme = Scheme {
+    name: "standard-webhooks",
+    signature_header: "webhook-signature",
+    encoding: Encoding::StandardWebhooks,
+    signed_headers: &["webhook-id", "webhook-timestamp"],
+    timestamp_header: Some("webhook-timestamp"),
+};
+
+/// Checks the signature by whichever of the schemes has its header in the request.
+pub fn verify<'a>(
+    schemes: &'static [Scheme],
+    headers: &Headers<'_>,
+    body: &'a [u8],
+    secrets: &'a Secrets,
+) -> Result<(Verified<'a>, Option<Timestamp>), Unverified> {
+    let mut refusal = None;
+    for scheme in schemes {
+        match scheme.verify(headers, body, secrets) {
+            Ok(verified) => return Ok(verified),
+            Err(Unverified::Missing(_)) if refusal.is_some() => {}
+            Err(other) => refusal = Some(other),
+        }
+    }
+    Err(refusal.expect("a provider has a scheme"))
 }
 
 impl Scheme {
@@ -132,28 +210,33 @@ impl Scheme {
         &self,
         headers: &Headers<'_>,
         body: &'a [u8],
-        secrets: &Secrets,
+        secrets: &'a Secrets,
     ) -> Result<(Verified<'a>, Option<Timestamp>), Unverified> {
-        let timestamp = match self.timestamp_header {
-            Some(name) => Some((name, single(headers, name)?)),
-            None => None,
-        };
-        let prefix = timestamp.map_or(String::new(), |(_, text)| format!("{text}."));
-        let parts: [&[u8]; 2] = [prefix.as_bytes(), body];
-
-        let mut refusal = Unverified::Missing(self.signature_header);
-        for signature in headers.values(self.signature_header) {
-            match self.digest(signature) {
-                None if refusal != Unverified::Mismatch => {
-                    refusal = Unverified::Malformed(self.signature_header);
-                }
-                None => {}
-                Some(digest) if genuine(secrets, &parts, &digest) => {
-                    let signed_at = timestamp.map(seconds).transpose()?;
-                    return Ok((Verified { body }, signed_at));
-                }
-                Some(_) => refusal = Unverified::Mismatch,
+        if headers.values(self.signature_header).next().is_none() {
+            return Err(Unverified::Missing(self.signature_header));
+        }
+        let mut prefix = String::new();
+        let mut timestamp = None;
+        for &name in self.signed_headers {
+            let value = single(headers, name)?;
+            prefix.push_str(value);
+            prefix.push('.');
+            if self.timestamp_header == Some(name) {
+                timestamp = Some((name, value));
             }
+        }
+        let parts: [&[u8]; 2] = [prefix.as_bytes(), body];
+        let mut refusal = Unverified::Malformed(self.signature_header);
+        for digest in self.digests(headers) {
+            if let Some(tenant) = self.signer(secrets, &parts, &digest) {
+                let verified = Verified {
+                    body,
+                    scheme: self.name,
+                    tenant,
+                };
+                return Ok((verified, timestamp.map(seconds).transpose()?));
+            }
+            refusal = Unverified::Mismatch;
         }
         Err(refusal)
     }
@@ -165,34 +248,86 @@ impl Scheme {
         secret: &Secret,
         signed_at: Timestamp,
     ) -> Vec<(&'static str, String)> {
-        let mut headers = Vec::with_capacity(2);
+        let mut headers = Vec::with_capacity(3);
         let mut prefix = String::new();
-        if let Some(name) = self.timestamp_header {
-            let text = signed_at.as_second().to_string();
-            prefix = format!("{text}.");
-            headers.push((name, text));
+        for &name in self.signed_headers {
+            let value = if self.timestamp_header == Some(name) {
+                signed_at.as_second().to_string()
+            } else {
+                // An id that stays the same when the same body is sent again.
+                format!("msg_{}", &hex::encode(Sha256::digest(body))[..24])
+            };
+            prefix = format!("{prefix}{value}.");
+            headers.push((name, value));
         }
-        let digest = secret
-            .mac(&[prefix.as_bytes(), body])
-            .finalize()
-            .into_bytes();
-        let signature = format!("{}{}", self.prefix, hex::encode(digest));
+        let mac = self.mac(secret, &[prefix.as_bytes(), body]);
+        let digest = mac.map(|mac| mac.finalize().into_bytes());
+        let signature = match (self.encoding, digest) {
+            (Encoding::Hex { prefix }, Some(digest)) => format!("{prefix}{}", hex::encode(digest)),
+            (Encoding::StandardWebhooks, Some(digest)) => format!("v1,{}", STANDARD.encode(digest)),
+            // A secret that is no key of this scheme signs nothing that would be accepted.
+            (_, None) => String::new(),
+        };
         headers.push((self.signature_header, signature));
         headers
     }
 
-    fn digest(&self, signature: &str) -> Option<[u8; 32]> {
-        let mut digest = [0; 32];
-        hex::decode_to_slice(signature.strip_prefix(self.prefix)?, &mut digest).ok()?;
-        Some(digest)
+    /// Every digest that the signature header holds in a legible form.
+    fn digests(&self, headers: &Headers<'_>) -> Vec<[u8; 32]> {
+        let pieces = headers.values(self.signature_header);
+        match self.encoding {
+            Encoding::Hex { prefix } => pieces
+                .filter_map(|piece| {
+                    let mut digest = [0; 32];
+                    let digits = piece.strip_prefix(prefix)?;
+                    hex::decode_to_slice(digits, &mut digest).ok()?;
+                    Some(digest)
+                })
+                .collect(),
+            Encoding::StandardWebhooks => {
+                let words: Vec<_> = pieces.flat_map(str::split_whitespace).collect();
+                let signatures = words.windows(2).filter(|pair| pair[0] == "v1");
+                signatures
+                    .filter_map(|pair| STANDARD.decode(pair[1]).ok()?.try_into().ok())
+                    .collect()
+            }
+        }
     }
-}
 
-/// Tries every secret even after one has matched, so that time tells nothing about which.
-fn genuine(secrets: &Secrets, parts: &[&[u8]], digest: &[u8; 32]) -> bool {
-    secrets.0.iter().fold(false, |found, secret| {
-        secret.mac(parts).verify_slice(digest).is_ok() | found
-    })
+    /// The tenant of the secret that gives this digest. Tries every secret even after one has matched, so that time tells
+    /// nothing about which.
+    fn signer<'a>(
+        &self,
+        secrets: &'a Secrets,
+        parts: &[&[u8]],
+        digest: &[u8; 32],
+    ) -> Option<Option<&'a str>> {
+        secrets.0.iter().fold(None, |found, (tenant, secret)| {
+            let mac = self.mac(secret, parts);
+            let genuine = mac.is_some_and(|mac| mac.verify_slice(digest).is_ok());
+            found.or(genuine.then_some(tenant.as_deref()))
+        })
+    }
+
+    /// `None` where the secret is no key of this scheme.
+    fn mac(&self, secret: &Secret, parts: &[&[u8]]) -> Option<Hmac<Sha256>> {
+        let decoded;
+        let key = match self.encoding {
+            Encoding::Hex { .. } => secret.bytes(),
+            Encoding::StandardWebhooks => {
+                let text = secret.bytes();
+                decoded = STANDARD
+                    .decode(text.strip_prefix(b"whsec_").unwrap_or(text))
+                    .ok()?;
+                &decoded
+            }
+        };
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+        for part in parts {
+            mac.update(part);
+        }
+        Some(mac)
+    }
 }
 
 /// A header that may be repeated by a proxy, but only with one value.
@@ -214,8 +349,6 @@ fn seconds((name, text): (&'static str, &str)) -> Result<Timestamp, Unverified> 
 
 #[cfg(test)]
 mod tests {
-    use base64::Engine;
-    use base64::engine::general_purpose::STANDARD;
     use proptest::prelude::*;
     use serde::Deserialize;
 
@@ -224,7 +357,9 @@ mod tests {
 
     const GITHUB: Scheme = Scheme {
         signature_header: "X-Hub-Signature-256",
-        prefix: "sha256=",
+        name: "github",
+        encoding: Encoding::Hex { prefix: "sha256=" },
+        signed_headers: &[],
         timestamp_header: None,
     };
 
@@ -259,7 +394,9 @@ mod tests {
         for vector in vectors {
             let scheme = match vector.scheme.as_str() {
                 "aghanim" => aghanim::SCHEME,
-                "zupy-v1" => zupy::SCHEME,
+                "zupy-v1" => zupy::V1,
+                "zupy-v2" => zupy::V2,
+                "standard-webhooks" => STANDARD_WEBHOOKS,
                 "github-sha256" => GITHUB,
                 _ => continue,
             };
@@ -270,15 +407,15 @@ mod tests {
             assert_eq!(verified.is_ok(), vector.expect_valid, "{}", vector.name);
             checked += 1;
         }
-        assert_eq!(checked, 13);
+        assert_eq!(checked, 16);
     }
 
     #[test]
     fn hmac_gives_what_rfc_4231_says() {
         let secret = Secret::new("Jefe").unwrap();
-        let mac = secret.mac(&[b"what do ya want ", b"for nothing?"]);
+        let mac = GITHUB.mac(&secret, &[b"what do ya want ", b"for nothing?"]);
         assert_eq!(
-            hex::encode(mac.finalize().into_bytes()),
+            hex::encode(mac.unwrap().finalize().into_bytes()),
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
         );
     }
@@ -352,6 +489,72 @@ mod tests {
     }
 
     #[test]
+    fn standard_webhooks_takes_any_of_several_signatures() {
+        let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        let genuine = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+        let check = |secrets: &str, signature: &str, expected| {
+            let headers = [
+                ("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek"),
+                ("webhook-timestamp", "1614265330"),
+                ("webhook-signature", signature),
+            ];
+            let body = br#"{"test": 2432232314}"#;
+            check(STANDARD_WEBHOOKS, secrets, &headers, body, expected);
+        };
+        check(secret, genuine, Ok(()));
+        check(
+            secret,
+            &format!("v1,{} v1a,xyz {genuine}", "A".repeat(43) + "="),
+            Ok(()),
+        );
+        let malformed = Err(Unverified::Malformed("webhook-signature"));
+        check(secret, &genuine.replace("v1", "v2"), malformed.clone());
+        check(secret, "v1,!!!", malformed);
+        check("whsec_bm90IHRoaXM=", genuine, Err(Unverified::Mismatch));
+        check("no base64", genuine, Err(Unverified::Mismatch));
+    }
+
+    #[test]
+    fn a_secret_may_name_its_tenant() {
+        let check = |text: &str, expected: &[(Option<&str>, &str)]| {
+            let secrets = Secrets::parse(text).unwrap().0;
+            let secrets: Vec<_> = secrets
+                .iter()
+                .map(|(tenant, secret)| {
+                    let secret = std::str::from_utf8(secret.bytes()).unwrap();
+                    (tenant.as_deref(), secret)
+                })
+                .collect();
+            assert_eq!(secrets, expected);
+        };
+        check("a, b\n", &[(None, "a"), (None, "b")]);
+        check(
+            " comp_1 = s=1= ,b",
+            &[(Some("comp_1"), "s=1="), (None, "b")],
+        );
+        check("YWJj=", &[(None, "YWJj=")]);
+        check("whsec_YQ==", &[(None, "whsec_YQ==")]);
+        check("a/b=c", &[(None, "a/b=c")]);
+        check("=x", &[(None, "=x")]);
+    }
+
+    #[test]
+    fn the_secret_that_matched_tells_the_tenant() {
+        let secrets = Secrets::parse("one=first,two=second,third").unwrap();
+        for (secret, tenant) in [
+            ("first", Some("one")),
+            ("second", Some("two")),
+            ("third", None),
+        ] {
+            let secret = Secret::new(secret).unwrap();
+            let headers = zupy::V1.sign(BODY, &secret, Timestamp::UNIX_EPOCH);
+            let headers = headers.into_iter().collect();
+            let (verified, _) = zupy::V1.verify(&headers, BODY, &secrets).unwrap();
+            assert_eq!(verified.tenant(), tenant);
+        }
+    }
+
+    #[test]
     fn freshness_has_both_ends() {
         let freshness = Freshness {
             max_age_s: 300,
@@ -390,7 +593,7 @@ mod tests {
         ) {
             let at = Timestamp::from_second(seconds).unwrap();
             let secrets = Secrets::parse(&secret).unwrap();
-            for scheme in [aghanim::SCHEME, zupy::SCHEME] {
+            for scheme in [aghanim::SCHEME, zupy::V1, zupy::V2] {
                 let headers = scheme.sign(&body, secrets.first(), at).into_iter().collect();
                 prop_assert!(scheme.verify(&headers, &body, &secrets).is_ok());
                 let mut changed = body.clone();
@@ -405,10 +608,14 @@ mod tests {
                 ("X-Aghanim-Signature", signature.as_str()),
                 ("X-Aghanim-Signature-Timestamp", time.as_str()),
                 ("X-Zupy-Signature", signature.as_str()),
+                ("X-Webhook-Signature", signature.as_str()),
+                ("webhook-signature", signature.as_str()),
+                ("webhook-timestamp", time.as_str()),
+                ("webhook-id", "msg_1"),
             ];
             let headers = headers.into_iter().collect();
             let secrets = Secrets::parse("s").unwrap();
-            for scheme in [aghanim::SCHEME, zupy::SCHEME] {
+            for scheme in [aghanim::SCHEME, zupy::V1, zupy::V2, STANDARD_WEBHOOKS] {
                 prop_assert_eq!(scheme.verify(&headers, b"", &secrets).is_ok(), false);
             }
         }

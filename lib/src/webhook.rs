@@ -15,16 +15,15 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::config::{Aws, CallLimits, Environment};
-use crate::dispatch::Dispatcher;
 use crate::event::Event;
-use crate::ledger::{Ledger, Recorded, content_hash};
 use crate::provider::wire::Problem;
 use crate::provider::{Content, Provider};
+use crate::receiver::{Receiver, Taken};
 use crate::request::{Body, Request};
-use crate::secrets;
-use crate::task::{Message, tasks};
+use crate::retry::Waiting;
+use crate::secrets::SecretStore;
 use crate::telemetry::{self, Count, count};
-use crate::verify::{Freshness, Secrets, Unverified, Verified};
+use crate::verify::{Freshness, Unverified, Verified, verify};
 
 /// Longest body that is taken, in bytes. A body is kept whole in the ledger, whose rows hold 400 KB.
 pub const BODY_MAX_BYTES: usize = 256 * 1024;
@@ -52,16 +51,20 @@ pub async fn run(provider: impl Provider + Send + Sync) -> anyhow::Result<()> {
 
 struct Webhook<P> {
     provider: P,
-    secrets: Secrets,
+    secrets: SecretStore,
     freshness: Freshness,
-    ledger: Ledger,
-    dispatcher: Dispatcher,
+    receiver: Receiver,
+    /// Where an event waits while DynamoDB refuses it.
+    retry_queue: String,
+    sqs: aws_sdk_sqs::Client,
 }
 
 /// What the provider is told when its event is taken, or need not be.
 #[derive(Debug)]
 enum Accepted {
     New(String),
+    /// Durable, and to be recorded once DynamoDB takes it.
+    Waiting(String),
     Duplicate(String),
     Ignored(String),
 }
@@ -90,24 +93,24 @@ impl<P: Provider> Webhook<P> {
             max_age_s: environment.number("MAX_AGE_S", 1),
             max_future_s: environment.number("MAX_FUTURE_S", 0),
         };
-        let ledger = Ledger::read(&mut environment, &aws, CallLimits::WEBHOOK);
-        if ledger.retention().as_secs() <= freshness.max_age_s {
+        let receiver = Receiver::read(&mut environment, &aws, CallLimits::WEBHOOK);
+        let retry_queue = environment.text("RETRY_QUEUE_URL");
+        if receiver.ledger.retention().as_secs() <= freshness.max_age_s {
             environment.problem(
                 "RETENTION_DAYS is not longer than MAX_AGE_S: an old signature could be played again after its \
                  event is forgotten"
                     .into(),
             );
         }
-        let sqs = aws_sdk_sqs::Client::new(&aws.sdk_config(CallLimits::WEBHOOK));
-        let dispatcher = Dispatcher::read(&mut environment, sqs);
         environment.check()?;
-        let secrets = secrets::fetch(&aws.sdk_config(CallLimits::WEBHOOK), &secret_id).await?;
+        let sdk_config = aws.sdk_config(CallLimits::WEBHOOK);
         Ok(Self {
             provider,
-            secrets,
+            secrets: SecretStore::open(&sdk_config, secret_id).await?,
             freshness,
-            ledger,
-            dispatcher,
+            receiver,
+            retry_queue,
+            sqs: aws_sdk_sqs::Client::new(&sdk_config),
         })
     }
 
@@ -142,8 +145,21 @@ impl<P: Provider> Webhook<P> {
         if bytes.len() > BODY_MAX_BYTES {
             return Err(Rejection::TooLarge(bytes.len()));
         }
-        let scheme = self.provider.scheme();
-        let (body, signed_at) = scheme.verify(&request.headers, bytes, &self.secrets)?;
+        let known = self.secrets.current().await;
+        let schemes = self.provider.schemes();
+        let newer;
+        let verified = match verify(schemes, &request.headers, bytes, &known) {
+            // The secret may have been rotated since it was fetched.
+            Err(Unverified::Mismatch) => match self.secrets.newer_than(&known).await {
+                Some(secrets) => {
+                    newer = secrets;
+                    verify(schemes, &request.headers, bytes, &newer)
+                }
+                None => Err(Unverified::Mismatch),
+            },
+            verified => verified,
+        };
+        let (body, signed_at) = verified?;
         let parsed = self.provider.parse(&body);
         if let Some(at) = signed_at.or(parsed.sent_at) {
             self.freshness.check(at, now)?;
@@ -153,54 +169,39 @@ impl<P: Provider> Webhook<P> {
             Content::Ignored(kind) => return Ok(Accepted::Ignored(kind)),
             Content::Invalid(problems) => return Err(Rejection::Invalid(problems)),
         };
-        self.take(&event, &body, trace, now).await
+        if body.tenant().is_some_and(|tenant| tenant != event.tenant) {
+            return Err(Unverified::OtherTenant.into());
+        }
+        let key = event.key.to_string();
+        match self.receiver.take(&event, &body, now, trace).await {
+            Ok(Taken::New) => Ok(Accepted::New(key)),
+            Ok(Taken::Duplicate) => Ok(Accepted::Duplicate(key)),
+            Ok(Taken::Conflict) => Err(Rejection::Conflict(key)),
+            Err(refused) => {
+                tracing::error!(event.key = key, "Left to the retry queue: {refused:#}");
+                self.let_wait(&event, &body, trace, now).await?;
+                Ok(Accepted::Waiting(key))
+            }
+        }
     }
 
-    /// Records the event and sends its tasks. A crash in between is healed by the provider's next attempt, which
-    /// finds a duplicate without the tasks' records.
-    async fn take(
+    /// DynamoDB refuses: the event waits on the retry queue, which is durable too.
+    async fn let_wait(
         &self,
         event: &Event,
         body: &Verified<'_>,
         trace: Option<&str>,
         now: Timestamp,
-    ) -> Result<Accepted, Rejection> {
-        let text = std::str::from_utf8(body.body()).context("a body that was parsed is UTF-8")?;
-        let message = Message::new(event, now, trace);
-        let key = event.key.to_string();
-        match self.ledger.record(event, text, now).await? {
-            Recorded::New => {
-                self.dispatch(&message, tasks(event)).await?;
-                return Ok(Accepted::New(key));
-            }
-            Recorded::Duplicate => {}
-            Recorded::Differs { recorded_body } if self.says_the_same(&recorded_body, event) => {}
-            Recorded::Differs { .. } => {
-                self.ledger.keep_conflict(event, text, now).await?;
-                return Err(Rejection::Conflict(key));
-            }
-        }
-        let missing = self.ledger.without_record(&event.key, tasks(event)).await?;
-        self.dispatch(&message, &missing).await?;
-        Ok(Accepted::Duplicate(key))
-    }
-
-    async fn dispatch(
-        &self,
-        message: &Message<'_>,
-        tasks: &[crate::task::Task],
-    ) -> Result<(), Rejection> {
-        let sent = self.dispatcher.send(message, tasks).await;
-        sent.map_err(|undispatched| Rejection::Unavailable(undispatched.into()))
-    }
-
-    /// Reads the recorded body as this version of the code does, so that a new field in the hash is no conflict.
-    fn says_the_same(&self, recorded_body: &str, event: &Event) -> bool {
-        let recorded = Verified::recorded(recorded_body.as_bytes());
-        match self.provider.parse(&recorded).content {
-            Content::Event(recorded) => content_hash(&recorded) == content_hash(event),
-            Content::Ignored(_) | Content::Invalid(_) => false,
-        }
+    ) -> anyhow::Result<()> {
+        let waiting = Waiting::new(self.provider.name(), event, body, trace, now)?;
+        self.sqs
+            .send_message()
+            .queue_url(&self.retry_queue)
+            .message_body(waiting.to_body())
+            .send()
+            .await
+            .context("neither DynamoDB nor SQS takes the event")?;
+        Ok(())
     }
 }
 
@@ -211,6 +212,7 @@ fn tell(outcome: &Result<Accepted, Rejection>) {
             tracing::info!(event.key = key, "Accepted");
             Count::Accepted
         }
+        Ok(Accepted::Waiting(_)) => Count::SetAside,
         Ok(Accepted::Duplicate(key)) => {
             tracing::info!(event.key = key, "Seen before");
             Count::Duplicate
@@ -257,7 +259,9 @@ struct Answer {
 impl From<Result<Accepted, Rejection>> for Answer {
     fn from(outcome: Result<Accepted, Rejection>) -> Self {
         let (status_code, body) = match &outcome {
-            Ok(Accepted::New(key)) => (200, json!({"status": "accepted", "event": key})),
+            Ok(Accepted::New(key) | Accepted::Waiting(key)) => {
+                (200, json!({"status": "accepted", "event": key}))
+            }
             Ok(Accepted::Duplicate(key)) => (200, json!({"status": "duplicate", "event": key})),
             Ok(Accepted::Ignored(kind)) => (202, json!({"status": "ignored", "type": kind})),
             Err(rejection) => {

@@ -4,32 +4,148 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use anyhow::Context;
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, MessageAttributeValue};
 use jiff::Timestamp;
 use lambda_runtime::{LambdaEvent, service_fn};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::task::Message;
+use crate::config::{Aws, CallLimits, Environment};
+use crate::task::Unreadable;
 use crate::telemetry::{self, Count, count};
 
 /// What is left of an invocation's time when its unfinished messages are given back.
-const MARGIN: Duration = Duration::from_secs(1);
+const MARGIN: Duration = Duration::from_secs(2);
+
+/// First and longest delay before a message is tried again, in seconds. The queues' receive counts allow for days of it.
+const DELAY_FIRST_S: u32 = 2;
+const DELAY_MAX_S: u32 = 900;
+
+/// How often a message that panics is tried: the fault is its own, or the code's for it.
+const PANICS_MAX: u32 = 3;
+
+/// Longest reason that goes with a dead letter, in bytes.
+const REASON_MAX_BYTES: usize = 1000;
+
+/// A message that a queue may hold.
+pub trait QueueMessage: Sized {
+    fn read(body: &str) -> Result<Self, Unreadable>;
+
+    /// The event it is about, for the log.
+    fn key(&self) -> String;
+}
+
+/// Why a message was not worked off.
+#[derive(Debug)]
+pub enum Failure {
+    /// It may pass: the message is tried again, after a delay that grows.
+    Transient(anyhow::Error),
+    /// It never will: the message goes to the dead-letter queue, with the reason.
+    Permanent(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Transient(error)
+    }
+}
+
+/// A task's queue and its dead-letter queue.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    client: Client,
+    url: String,
+    dead_letter_url: String,
+}
+
+impl Queue {
+    /// Reads `<NAME>_QUEUE_URL` and `<NAME>_DEAD_LETTER_QUEUE_URL`.
+    pub fn read(environment: &mut Environment, aws: &Aws, name: &str) -> Self {
+        let name = name.to_uppercase().replace('-', "_");
+        Self {
+            client: Client::new(&aws.sdk_config(CallLimits::TASK)),
+            url: environment.text(&format!("{name}_QUEUE_URL")),
+            dead_letter_url: environment.text(&format!("{name}_DEAD_LETTER_QUEUE_URL")),
+        }
+    }
+
+    /// Moves a message that can never be worked off to the dead-letter queue.
+    async fn give_up(&self, body: &str, reason: &str) -> anyhow::Result<()> {
+        let end = reason.floor_char_boundary(REASON_MAX_BYTES);
+        let reason = MessageAttributeValue::builder()
+            .data_type("String")
+            .string_value(&reason[..end])
+            .build()?;
+        self.client
+            .send_message()
+            .queue_url(&self.dead_letter_url)
+            .message_body(body)
+            .message_attributes("Reason", reason)
+            .send()
+            .await
+            .context("sending to the dead-letter queue")?;
+        Ok(())
+    }
+
+    /// Sets when failed messages are tried again. Where that fails they come back at the queue's visibility timeout.
+    async fn delay(&self, failed: &[(String, u32)]) {
+        if failed.is_empty() {
+            return;
+        }
+        let entries = failed
+            .iter()
+            .enumerate()
+            .map(|(index, (receipt, received))| {
+                ChangeMessageVisibilityBatchRequestEntry::builder()
+                    .id(index.to_string())
+                    .receipt_handle(receipt)
+                    .visibility_timeout(delay_s(*received).cast_signed())
+                    .build()
+            });
+        let entries = match entries.collect::<Result<Vec<_>, _>>() {
+            Ok(entries) => entries,
+            Err(error) => return tracing::warn!("No delay: {error}"),
+        };
+        let changed = self
+            .client
+            .change_message_visibility_batch()
+            .queue_url(&self.url)
+            .set_entries(Some(entries))
+            .send()
+            .await;
+        if let Err(error) = changed {
+            tracing::warn!("No delay: {:#}", anyhow::Error::new(error));
+        }
+    }
+}
+
+/// Doubles with every receive, and is spread so that messages that failed together do not come back together.
+fn delay_s(received: u32) -> u32 {
+    let doublings = received.saturating_sub(1).min(16);
+    let longest = (DELAY_FIRST_S << doublings).min(DELAY_MAX_S);
+    fastrand::u32(longest.div_ceil(2)..=longest)
+}
 
 /// Works on messages until Lambda ends the function. `handle` gets a message and the end of its time, when a lease
-/// must end; it returns an error for what should be tried again.
-pub async fn run<H, F>(handle: H) -> anyhow::Result<()>
+/// must end.
+pub async fn run<M, H, F>(queue: Queue, handle: H) -> anyhow::Result<()>
 where
-    H: Fn(Message<'static>, Timestamp) -> F + Send + Sync + 'static,
-    F: Future<Output = anyhow::Result<()>> + Send + 'static,
+    M: QueueMessage + Send + 'static,
+    H: Fn(M, Timestamp) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<(), Failure>> + Send + 'static,
 {
     telemetry::start();
     let handle = Arc::new(handle);
+    let queue = &queue;
     lambda_runtime::run(service_fn(|invocation: LambdaEvent<SqsEvent>| {
         let handle = Arc::clone(&handle);
         async move {
             let deadline = invocation.context.deadline();
-            let failed = work(handle, invocation.payload.records, deadline).await;
+            let unfinished = work(handle, invocation.payload.records, deadline).await;
+            let failed = settle(queue, unfinished).await;
             Ok::<_, lambda_runtime::Error>(report(failed))
         }
     }))
@@ -37,11 +153,27 @@ where
     .map_err(|error| anyhow::anyhow!("the Lambda runtime ended: {error}"))
 }
 
-/// Works on all messages side by side. Returns the ids of those that failed or ran out of time.
-async fn work<H, F>(handle: Arc<H>, messages: Vec<SqsMessage>, deadline: SystemTime) -> Vec<String>
+/// A message that was not worked off.
+#[derive(Debug)]
+struct Unfinished {
+    id: String,
+    receipt: String,
+    body: String,
+    received: u32,
+    /// Why it is given up; `None` for one that is tried again.
+    given_up: Option<String>,
+}
+
+/// Works on all messages side by side. Returns those that failed or ran out of time.
+async fn work<M, H, F>(
+    handle: Arc<H>,
+    messages: Vec<SqsMessage>,
+    deadline: SystemTime,
+) -> Vec<Unfinished>
 where
-    H: Fn(Message<'static>, Timestamp) -> F + Send + Sync + 'static,
-    F: Future<Output = anyhow::Result<()>> + Send + 'static,
+    M: QueueMessage + Send + 'static,
+    H: Fn(M, Timestamp) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<(), Failure>> + Send + 'static,
 {
     let left = deadline
         .duration_since(SystemTime::now())
@@ -49,55 +181,115 @@ where
     let give_back_at = Instant::now() + left.saturating_sub(MARGIN);
     let lease_until = Timestamp::try_from(deadline).unwrap_or(Timestamp::MAX);
 
-    let mut unfinished: Vec<String> = Vec::with_capacity(messages.len());
+    let mut unfinished: Vec<Option<Unfinished>> = Vec::with_capacity(messages.len());
     let mut running = JoinSet::new();
-    for message in messages {
-        let id = message.message_id.unwrap_or_default();
-        let body = message.body.unwrap_or_default();
-        let handle = Arc::clone(&handle);
-        unfinished.push(id.clone());
+    let mut indexes = std::collections::HashMap::new();
+    for (index, message) in messages.into_iter().enumerate() {
+        let received = message.attributes.get("ApproximateReceiveCount");
+        let message = Unfinished {
+            id: message.message_id.unwrap_or_default(),
+            receipt: message.receipt_handle.unwrap_or_default(),
+            body: message.body.unwrap_or_default(),
+            received: received.and_then(|count| count.parse().ok()).unwrap_or(1),
+            given_up: None,
+        };
         // A task of its own, so that a panic is its own too.
-        running.spawn(async move {
-            let done = match Message::read(&body) {
-                Ok(message) => {
-                    let key = message.event.key.to_string();
-                    let done = handle(message, lease_until).await;
-                    done.inspect_err(|error| {
-                        tracing::warn!(message.id = id, event.key = key, "Try again: {error:#}");
-                    })
-                    .is_ok()
-                }
-                Err(unreadable) => {
-                    tracing::error!(message.id = id, "Unreadable: {unreadable}");
-                    false
-                }
-            };
-            (id, done)
-        });
+        let (id, body) = (message.id.clone(), message.body.clone());
+        let handled = work_on(Arc::clone(&handle), id, body, lease_until);
+        indexes.insert(running.spawn(handled).id(), index);
+        unfinished.push(Some(message));
     }
-    while let Ok(Some(finished)) = tokio::time::timeout_at(give_back_at, running.join_next()).await
+    while let Ok(Some(finished)) =
+        tokio::time::timeout_at(give_back_at, running.join_next_with_id()).await
     {
+        let task = match &finished {
+            Ok((task, _)) => *task,
+            Err(panic) => panic.id(),
+        };
+        let message = &mut unfinished[indexes[&task]];
         match finished {
-            Ok((id, true)) => {
+            Ok((_, Ok(()))) => {
                 count(Count::TaskDone);
-                unfinished.swap_remove(
-                    unfinished
-                        .iter()
-                        .position(|other| *other == id)
-                        .expect("every message that runs is listed"),
-                );
+                *message = None;
             }
-            Ok((_, false)) => count(Count::TaskFailed),
+            Ok((_, Err(given_up))) => {
+                if let Some(message) = message {
+                    message.given_up = given_up;
+                }
+            }
             Err(panic) => {
-                count(Count::TaskFailed);
-                tracing::error!("A message was given back: {panic}");
+                tracing::error!("A message panicked: {panic}");
+                if let Some(message) = message.as_mut().filter(|it| it.received >= PANICS_MAX) {
+                    message.given_up = Some(format!("panicked {PANICS_MAX} times: {panic}"));
+                }
             }
         }
     }
     if !running.is_empty() {
         tracing::warn!("{} messages were given back: out of time", running.len());
     }
-    unfinished
+    unfinished.into_iter().flatten().collect()
+}
+
+/// Works on one message. An error holds the reason where the message is to be given up.
+async fn work_on<M, H, F>(
+    handle: Arc<H>,
+    id: String,
+    body: String,
+    lease_until: Timestamp,
+) -> Result<(), Option<String>>
+where
+    M: QueueMessage + Send + 'static,
+    H: Fn(M, Timestamp) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<(), Failure>> + Send + 'static,
+{
+    let message = match M::read(&body) {
+        Ok(message) => message,
+        // During a deployment old code may get what new code wrote; it waits for new code.
+        Err(newer @ Unreadable::Newer(_)) => {
+            tracing::warn!(message.id = id, "Try again: {newer}");
+            return Err(None);
+        }
+        Err(unreadable) => {
+            tracing::error!(message.id = id, "Given up: {unreadable}");
+            return Err(Some(unreadable.to_string()));
+        }
+    };
+    let key = message.key();
+    handle(message, lease_until)
+        .await
+        .map_err(|failure| match failure {
+            Failure::Transient(error) => {
+                tracing::warn!(message.id = id, event.key = key, "Try again: {error:#}");
+                None
+            }
+            Failure::Permanent(error) => {
+                tracing::error!(message.id = id, event.key = key, "Given up: {error:#}");
+                Some(format!("{error:#}"))
+            }
+        })
+}
+
+/// Moves what is given up to the dead-letter queue, and delays the rest. Returns the ids that SQS must keep.
+async fn settle(queue: &Queue, unfinished: Vec<Unfinished>) -> Vec<String> {
+    let mut failed = Vec::new();
+    let mut delayed = Vec::new();
+    for message in unfinished {
+        if let Some(reason) = &message.given_up {
+            match queue.give_up(&message.body, reason).await {
+                Ok(()) => {
+                    count(Count::TaskGivenUp);
+                    continue;
+                }
+                Err(error) => tracing::warn!(message.id, "Kept for now: {error:#}"),
+            }
+        }
+        count(Count::TaskFailed);
+        delayed.push((message.receipt, message.received));
+        failed.push(message.id);
+    }
+    queue.delay(&delayed).await;
+    failed
 }
 
 fn report(failed: Vec<String>) -> SqsBatchResponse {
@@ -117,6 +309,7 @@ fn report(failed: Vec<String>) -> SqsBatchResponse {
 mod tests {
     use super::*;
     use crate::event::{Event, EventKey, Fact, Member, Redemption, Reward};
+    use crate::task::Message;
 
     fn body(code: &str) -> String {
         let event = Event {
@@ -147,10 +340,11 @@ mod tests {
 
     /// Works on messages whose ids are their coupons' codes; which are given back, within 2 s?
     async fn check(codes: &[&str], expected: &[&str]) {
-        async fn handle(message: Message<'static>, _: Timestamp) -> anyhow::Result<()> {
+        async fn handle(message: Message<'static>, _: Timestamp) -> Result<(), Failure> {
             match message.event.fact.coupon_code() {
-                "fails" => anyhow::bail!("no"),
-                "panics" => panic!("on purpose"),
+                "fails" => Err(anyhow::anyhow!("no").into()),
+                "never" => Err(Failure::Permanent(anyhow::anyhow!("never"))),
+                "panics" | "panics again" => panic!("on purpose"),
                 "hangs" => std::future::pending().await,
                 _ => Ok(()),
             }
@@ -158,6 +352,9 @@ mod tests {
         let messages = codes.iter().map(|&code| {
             let mut message = SqsMessage::default();
             message.message_id = Some(code.into());
+            let received = if code == "panics again" { "3" } else { "1" };
+            let count = ("ApproximateReceiveCount".to_owned(), received.to_owned());
+            message.attributes.extend([count]);
             message.body = Some(match code {
                 "unreadable" => "{\"version\": 1, \"event\": 5}".into(),
                 "newer" => body("x").replace("\"version\":1", "\"version\":2"),
@@ -166,9 +363,18 @@ mod tests {
             message
         });
         let deadline = SystemTime::now() + MARGIN + Duration::from_millis(300);
-        let mut failed = work(Arc::new(handle), messages.collect(), deadline).await;
-        failed.sort();
-        assert_eq!(failed, expected);
+        let unfinished = work(Arc::new(handle), messages.collect(), deadline).await;
+        let left: Vec<_> = unfinished
+            .into_iter()
+            .map(|message| match message.given_up {
+                Some(reason) => format!("{}: {reason}", message.id),
+                None => message.id,
+            })
+            .collect();
+        assert_eq!(left.len(), expected.len(), "{left:?}");
+        for (left, expected) in left.iter().zip(expected) {
+            assert!(left.starts_with(expected), "{left}");
+        }
     }
 
     #[tokio::test]
@@ -177,8 +383,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_message_that_cannot_be_read_is_given_back() {
-        check(&["unreadable", "a", "newer"], &["newer", "unreadable"]).await;
+    async fn a_message_that_can_never_be_worked_off_is_given_up() {
+        let expected = ["unreadable: the message is not one", "never: never"];
+        check(&["unreadable", "a", "never"], &expected).await;
+        check(&["panics again"], &["panics again: panicked 3 times"]).await;
+    }
+
+    #[tokio::test]
+    async fn a_message_for_newer_code_waits_for_it() {
+        check(&["newer", "a"], &["newer"]).await;
+    }
+
+    #[test]
+    fn the_delay_doubles_up_to_a_quarter_of_an_hour() {
+        for (received, longest) in [(1, 2), (2, 4), (5, 32), (10, 900), (1000, 900)] {
+            for _ in 0..100 {
+                let delay_s = delay_s(received);
+                assert!(
+                    (longest / 2..=longest).contains(&delay_s),
+                    "{received}: {delay_s}"
+                );
+            }
+        }
     }
 
     #[tokio::test]

@@ -80,8 +80,9 @@ async fn one_coupon_used_for_two_orders_is_two_events() {
             shop.send(used("CP-1", "ord-2")).await.word(),
             "200 accepted"
         );
-        let entries: Vec<_> = shop.ledger("CP-1").await.into_keys().collect();
-        assert_eq!(entries, ["used#ord-1", "used#ord-2"]);
+        let entries = shop.ledger("CP-1").await.into_keys();
+        let events: Vec<_> = entries.filter(|entry| !entry.contains('/')).collect();
+        assert_eq!(events, ["used#ord-1", "used#ord-2"]);
     })
     .await;
 }

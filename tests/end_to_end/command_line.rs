@@ -127,7 +127,7 @@ async fn serve_starts_everything_and_send_brings_a_coupon_to_its_customer() {
     let served = serve(&[]).await;
     let ready = format!("ready: http://127.0.0.1:{}", served.port);
     assert_eq!(served.said.last(), Some(&ready), "{:?}", served.said);
-    assert_eq!(served.function_processes(), 5);
+    assert_eq!(served.function_processes(), 7);
 
     let sent = served.send(&["zupy-coupon-redeemed"]).await;
     assert!(sent.status.success(), "{sent:?}");

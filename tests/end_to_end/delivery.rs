@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::shop::{COMPANY, MEMBER, Shop, code_redeemed, in_a_shop, redeemed, used};
+use crate::shop::{
+    COMPANY, MEMBER, Shop, Webhook, code_redeemed, in_a_shop, in_a_shop_with, redeemed, used, v2,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_coupon_is_stored_in_the_members_account() {
@@ -126,7 +128,7 @@ async fn message_of(shop: &Shop, code: &str) -> String {
     let body = shop.ledger(code).await["redeemed"]["body"].clone();
     let body = body.as_str().unwrap().as_bytes();
     let secrets = Secrets::parse("s").unwrap();
-    let [_, scheme] = SCHEMES;
+    let [_, scheme, _] = SCHEMES;
     let headers = scheme.sign(body, secrets.first(), jiff::Timestamp::UNIX_EPOCH);
     let headers = headers.into_iter().collect();
     let (verified, _) = scheme.verify(&headers, body, &secrets).unwrap();
@@ -215,13 +217,66 @@ async fn nobody_is_told_of_a_use_or_of_game_items() {
         shop.send(code_redeemed("key")).await;
         shop.settle().await;
         assert_eq!(shop.system.sent().len(), 0);
-        let delivered = shop.system.invocations().into_iter();
-        assert_eq!(
-            delivered.filter(|run| run.function == "delivery").count(),
-            0
-        );
     })
     .await;
+}
+
+/// The account shows the same, whichever order the events come in.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_account_ends_in_the_same_state_in_any_order() {
+    let own_secret = "comp_bella_vista=local-zupy-secret";
+    in_a_shop_with(&[("ZupyWebhookSecrets", own_secret)], async |shop| {
+        let cancelled = |code: &str| told("coupon.cancelled", code);
+        let expired = |code: &str| told("coupon.expired", code);
+        let stories = [
+            ("CP-1", vec![redeemed("CP-1"), used("CP-1", "o")], "used"),
+            ("CP-2", vec![used("CP-2", "o"), redeemed("CP-2")], "used"),
+            (
+                "CP-3",
+                vec![cancelled("CP-3"), redeemed("CP-3")],
+                "cancelled",
+            ),
+            (
+                "CP-4",
+                vec![redeemed("CP-4"), cancelled("CP-4"), expired("CP-4")],
+                "cancelled",
+            ),
+            (
+                "CP-5",
+                vec![expired("CP-5"), cancelled("CP-5"), redeemed("CP-5")],
+                "cancelled",
+            ),
+            (
+                "CP-6",
+                vec![used("CP-6", "o"), expired("CP-6"), redeemed("CP-6")],
+                "used",
+            ),
+            ("CP-7", vec![redeemed("CP-7")], "active"),
+        ];
+        for (code, webhooks, _) in &stories {
+            for webhook in webhooks {
+                let answer = shop.send(webhook.clone()).await;
+                assert_eq!(answer.word(), "200 accepted", "{code}: {answer:?}");
+                shop.settle().await;
+            }
+        }
+        let account = shop.account(MEMBER).await;
+        for (code, _, state) in &stories {
+            let coupon = account.iter().find(|coupon| coupon["code"] == *code);
+            let coupon = coupon.unwrap();
+            assert_eq!(coupon["state"], *state, "{code}");
+            assert_eq!(coupon["reward"], "Pizza Margherita Grátis", "{code}");
+        }
+        assert_eq!(shop.mails().len(), stories.len());
+    })
+    .await;
+}
+
+/// An event of v2 about the v1 sample's member and company, signed by the company's own secret.
+fn told(kind: &str, code: &str) -> Webhook {
+    v2(kind)
+        .set("/data/coupon_code", code)
+        .set("/data/customer_id", MEMBER)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,4 +8,5 @@ mod command_line;
 mod delivery;
 mod local_pages;
 mod shop;
+mod tenants;
 mod tidy;

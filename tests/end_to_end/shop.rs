@@ -198,16 +198,29 @@ impl Webhook {
 /// Zupy tells that a customer turned points into a coupon.
 pub(crate) fn redeemed(code: &str) -> Webhook {
     let body = include_str!("../../events/samples/zupy-coupon-redeemed.json");
-    Webhook::sample(ZUPY_REDEEMED, zupy::SCHEME, "local-zupy-secret", body)
+    Webhook::sample(ZUPY_REDEEMED, zupy::V1, "local-zupy-secret", body)
         .set("/coupon/coupon_code", code)
 }
 
 /// Zupy tells that a coupon was used for an order.
 pub(crate) fn used(code: &str, order: &str) -> Webhook {
     let body = include_str!("../../events/samples/zupy-coupon-used.json");
-    Webhook::sample(ZUPY_USED, zupy::SCHEME, "local-zupy-secret", body)
+    Webhook::sample(ZUPY_USED, zupy::V1, "local-zupy-secret", body)
         .set("/usage/coupon_code", code)
         .set("/usage/order_id", order)
+}
+
+/// Zupy tells of something in format v2: `reward.redeemed`, `coupon.used`, `coupon.cancelled`, ...
+pub(crate) fn v2(kind: &str) -> Webhook {
+    let body = match kind {
+        "reward.redeemed" => include_str!("../../events/samples/zupy-v2-reward-redeemed.json"),
+        "coupon.used" => include_str!("../../events/samples/zupy-v2-coupon-used.json"),
+        "coupon.cancelled" => include_str!("../../events/samples/zupy-v2-coupon-cancelled.json"),
+        "coupon.expiring" => include_str!("../../events/samples/zupy-v2-coupon-expiring.json"),
+        "coupon.expired" => include_str!("../../events/samples/zupy-v2-coupon-expired.json"),
+        other => panic!("there is no sample of {other}"),
+    };
+    Webhook::sample(ZUPY, zupy::V2, "local-zupy-secret", body)
 }
 
 /// Aghanim tells that a player redeemed a code.

@@ -11,6 +11,7 @@ use webhooks::provider::zupy::{self, Zupy};
 use webhooks::provider::{Content, Provider};
 use webhooks::task::Message;
 use webhooks::verify::Secrets;
+use webhooks::worker::QueueMessage;
 
 use crate::shop::root;
 
@@ -174,7 +175,7 @@ fn a_webhooks_sample_is_truly_signed_for_the_local_secrets() {
         let body = event["body"].as_str().unwrap().as_bytes();
         let (scheme, secret) = match name.split('-').next() {
             Some("aghanim") => (aghanim::SCHEME, "local-aghanim-secret"),
-            _ => (zupy::SCHEME, "local-zupy-secret"),
+            _ => (zupy::V1, "local-zupy-secret"),
         };
         let secrets = Secrets::parse(secret).unwrap();
         let (verified, _) = scheme.verify(&headers, body, &secrets).unwrap();
@@ -208,9 +209,9 @@ fn the_tasks_sample_is_what_the_webhooks_sample_causes() {
     let redeemed = read("events/samples/zupy-coupon-redeemed.json");
     let secrets = Secrets::parse("local-zupy-secret").unwrap();
     let at = message.received_at;
-    let headers = zupy::SCHEME.sign(redeemed.as_bytes(), secrets.first(), at);
+    let headers = zupy::V1.sign(redeemed.as_bytes(), secrets.first(), at);
     let headers = headers.into_iter().collect();
-    let (verified, _) = zupy::SCHEME
+    let (verified, _) = zupy::V1
         .verify(&headers, redeemed.as_bytes(), &secrets)
         .unwrap();
     let Content::Event(event) = Zupy::every_event().parse(&verified).content else {

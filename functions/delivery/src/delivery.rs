@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use webhooks::config::{Aws, CallLimits, Environment};
 use webhooks::event::{Event, Fact, Redemption};
-use webhooks::ledger::{Claim, Lease, Ledger, Status};
-use webhooks::task::Message;
+use webhooks::ledger::{Claim, Committed, Lease, Ledger, Status};
+use webhooks::task::{Message, Task};
+use webhooks::worker::{Failure, Queue};
 
 use crate::{account, email};
 
@@ -33,9 +34,11 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
-    pub(crate) fn from_environment() -> anyhow::Result<Self> {
+    /// Reads what it needs, and the queue it works off.
+    pub(crate) fn from_environment() -> anyhow::Result<(Self, Queue)> {
         let mut environment = Environment::default();
         let aws = Aws::read(&mut environment);
+        let queue = Queue::read(&mut environment, &aws, Task::Delivery.name());
         let ledger = Ledger::read(&mut environment, &aws, CallLimits::TASK);
         let members_table = environment.text("MEMBERS_TABLE");
         let mail_from = environment.text("MAIL_FROM");
@@ -47,13 +50,14 @@ impl Delivery {
             TimeZone::UTC
         });
         environment.check()?;
-        Ok(Self {
+        let delivery = Self {
             ledger,
             members_table,
             ses: aws_sdk_sesv2::Client::new(&aws.sdk_config(CallLimits::ONCE)),
             mail_from,
             time_zone,
-        })
+        };
+        Ok((delivery, queue))
     }
 
     /// Delivers on every channel; an error names those to try again. `until` ends the leases.
@@ -61,27 +65,31 @@ impl Delivery {
         self,
         message: Message<'static>,
         until: Timestamp,
-    ) -> anyhow::Result<()> {
+    ) -> Result<(), Failure> {
         let event = message.event.as_ref();
         let Fact::Redeemed(redemption) = &event.fact else {
-            anyhow::bail!("an event that is no redemption was sent to delivery");
+            return Ok(self.store(event).await?);
         };
-        let (stored, mailed) = tokio::join!(
-            self.store(event, redemption),
-            self.mail(event, redemption, until)
-        );
-        match (stored, mailed) {
+        let (stored, mailed) = tokio::join!(self.store(event), self.mail(event, redemption, until));
+        Ok(match (stored, mailed) {
             (Err(stored), Err(mailed)) => Err(stored.context(format!("{mailed:#}; and"))),
             (stored, mailed) => stored.and(mailed),
-        }
+        }?)
     }
 
-    async fn store(&self, event: &Event, redemption: &Redemption) -> anyhow::Result<()> {
+    /// Shows in the account what became of the coupon.
+    async fn store(&self, event: &Event) -> anyhow::Result<()> {
         let now = Timestamp::now();
         let forget_at = self.ledger.forget_at(event, now);
-        let put = account::store(&self.members_table, event, redemption, forget_at)?;
-        if self.ledger.commit(event, ACCOUNT, vec![put], now).await? {
-            tracing::info!(event.key = %event.key, "Stored in the account");
+        let update = account::update(&self.members_table, event, forget_at)?;
+        let effects = update.into_iter().collect();
+        match self.ledger.commit(event, ACCOUNT, effects, now).await? {
+            Committed::Now => tracing::info!(event.key = %event.key, "Stored in the account"),
+            Committed::Before => {}
+            // The account shows something later already: this leaves its record alone.
+            Committed::Overtaken => {
+                self.ledger.commit(event, ACCOUNT, Vec::new(), now).await?;
+            }
         }
         Ok(())
     }

@@ -8,6 +8,9 @@ use webhooks::worker;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let delivery = delivery::Delivery::from_environment()?;
-    worker::run(move |message, until| delivery.clone().deliver(message, until)).await
+    let (delivery, queue) = delivery::Delivery::from_environment()?;
+    worker::run(queue, move |message, until| {
+        delivery.clone().deliver(message, until)
+    })
+    .await
 }

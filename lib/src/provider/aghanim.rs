@@ -9,14 +9,16 @@ use serde_json::value::RawValue;
 use crate::event::{Event, EventKey, Fact, Item, Member, Money, Redemption, Reward};
 use crate::provider::wire::{Field, Object, Problem, Problems, UnixSeconds, parse};
 use crate::provider::{Content, Parsed, Provider};
-use crate::verify::{Scheme, Verified};
+use crate::verify::{Encoding, Scheme, Verified};
 
 pub const NAME: &str = "aghanim";
 
 /// The signature is over `{timestamp}.{raw body}`, in lower-case hexadecimal digits.
 pub const SCHEME: Scheme = Scheme {
+    name: NAME,
     signature_header: "X-Aghanim-Signature",
-    prefix: "",
+    encoding: Encoding::Hex { prefix: "" },
+    signed_headers: &["X-Aghanim-Signature-Timestamp"],
     timestamp_header: Some("X-Aghanim-Signature-Timestamp"),
 };
 
@@ -31,8 +33,12 @@ impl Aghanim {
 }
 
 impl Provider for Aghanim {
-    fn scheme(&self) -> Scheme {
-        SCHEME
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn schemes(&self) -> &'static [Scheme] {
+        &[SCHEME]
     }
 
     fn parse(&self, verified: &Verified<'_>) -> Parsed {

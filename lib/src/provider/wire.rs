@@ -29,6 +29,15 @@ pub enum Field<T> {
     Wrong(&'static str),
 }
 
+impl<T> Field<T> {
+    pub fn value(&self) -> Option<&T> {
+        match self {
+            Field::Value(value) => Some(value),
+            Field::Absent | Field::Null | Field::Wrong(_) => None,
+        }
+    }
+}
+
 /// A type that a [`Field`] can hold.
 pub trait Wire: Sized {
     fn field<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Field<Self>, D::Error>;

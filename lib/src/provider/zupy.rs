@@ -1,6 +1,9 @@
-//! Zupy, format v1: a restaurant's customer turns points into a coupon, and later uses it at a store.
+//! Zupy: a restaurant's customer turns points into a coupon, and later uses it at a store.
 //!
+//! Two formats are on the way: v1, read here, and [`v2`]. The signature's header tells them apart.
 //! Source: Zupy's page on coupon webhooks (2025), <https://docs.zupy.com>.
+
+pub mod v2;
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
@@ -9,17 +12,26 @@ use serde::Deserialize;
 use crate::event::{
     AffectedItem, Discount, Event, EventKey, Fact, Member, Money, Redemption, Reward, Usage,
 };
-use crate::provider::wire::{Field, Object, Problems, parse};
+use crate::provider::wire::{Field, Object, Problem, Problems, parse};
 use crate::provider::{Content, Parsed, Provider};
-use crate::verify::{Scheme, Verified};
+use crate::verify::{Encoding, Scheme, Verified};
 
 pub const NAME: &str = "zupy";
 
-/// The signature is over the raw body alone.
-pub const SCHEME: Scheme = Scheme {
+/// v1 (2025). The signature is over the raw body alone.
+pub const V1: Scheme = Scheme {
+    name: "zupy-v1",
     signature_header: "X-Zupy-Signature",
-    prefix: "sha256=",
+    encoding: Encoding::Hex { prefix: "sha256=" },
+    signed_headers: &[],
     timestamp_header: None,
+};
+
+/// v2 (2026). Only the header has another name.
+pub const V2: Scheme = Scheme {
+    name: "zupy-v2",
+    signature_header: "X-Webhook-Signature",
+    ..V1
 };
 
 /// All amounts are in Brazilian reais.
@@ -34,42 +46,62 @@ pub struct Zupy {
 impl Zupy {
     pub const COUPON_REDEEMED: &'static str = "coupon.redeemed";
     pub const COUPON_USED: &'static str = "coupon.used";
+    /// What v2 calls a redemption.
+    pub const REWARD_REDEEMED: &'static str = "reward.redeemed";
+    pub const COUPON_CANCELLED: &'static str = "coupon.cancelled";
+    pub const COUPON_EXPIRING: &'static str = "coupon.expiring";
+    pub const COUPON_EXPIRED: &'static str = "coupon.expired";
 
     /// Every type that there is a reading for.
     pub const fn every_event() -> Self {
-        Self::only(&[Self::COUPON_REDEEMED, Self::COUPON_USED])
+        Self::only(&[
+            Self::COUPON_REDEEMED,
+            Self::COUPON_USED,
+            Self::REWARD_REDEEMED,
+            Self::COUPON_CANCELLED,
+            Self::COUPON_EXPIRING,
+            Self::COUPON_EXPIRED,
+        ])
     }
 
     pub const fn only(types: &'static [&'static str]) -> Self {
         Self { types }
     }
+
+    fn takes_redemptions(&self) -> bool {
+        self.types.contains(&Self::COUPON_REDEEMED) || self.types.contains(&Self::REWARD_REDEEMED)
+    }
+
+    fn handles(&self, kind: &str, of_format: &[&str]) -> bool {
+        self.types.contains(&kind) && of_format.contains(&kind)
+    }
 }
 
 impl Provider for Zupy {
-    fn scheme(&self) -> Scheme {
-        SCHEME
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn schemes(&self) -> &'static [Scheme] {
+        &[V1, V2]
     }
 
     fn parse(&self, verified: &Verified<'_>) -> Parsed {
+        if verified.scheme() == V2.name {
+            return v2::parse(self, verified);
+        }
         let body: Body = match parse(verified.body()) {
             Ok(body) => body,
-            Err(problem) => {
-                return Parsed {
-                    sent_at: None,
-                    content: Content::Invalid(vec![problem]),
-                };
-            }
+            Err(problem) => return Parsed::unreadable(problem),
         };
-        let sent_at = match body.timestamp {
-            Field::Value(at) => Some(at),
-            _ => None,
-        };
-        let content = match &body.event {
-            Field::Value(kind) if !self.types.contains(&kind.as_str()) => {
-                Content::Ignored(kind.clone())
+        let sent_at = body.timestamp.value().copied();
+        let tenant = verified.tenant();
+        let content = match body.event.value().cloned() {
+            Some(kind) if !self.handles(&kind, &[Self::COUPON_REDEEMED, Self::COUPON_USED]) => {
+                Content::Ignored(kind)
             }
-            Field::Value(kind) if kind == Self::COUPON_USED => Content::settle(used(body)),
-            _ => Content::settle(redeemed(body)),
+            Some(kind) if kind == Self::COUPON_USED => Content::settle(used(body, tenant)),
+            _ => Content::settle(redeemed(body, tenant)),
         };
         Parsed { sent_at, content }
     }
@@ -161,13 +193,13 @@ struct Envelope {
     member: Option<Member>,
 }
 
-fn redeemed(body: Body) -> Result<Event, Vec<crate::provider::wire::Problem>> {
+fn redeemed(body: Body, of_secret: Option<&str>) -> Result<Event, Vec<Problem>> {
     let mut problems = Problems::default();
     let envelope = envelope(
         &mut problems,
         body.event,
         body.timestamp,
-        body.company_id,
+        tenant(body.company_id, of_secret),
         body.customer,
     );
     let discount = problems.optional("discount_details", body.discount_details);
@@ -189,13 +221,13 @@ fn redeemed(body: Body) -> Result<Event, Vec<crate::provider::wire::Problem>> {
     problems.settle(event)
 }
 
-fn used(body: Body) -> Result<Event, Vec<crate::provider::wire::Problem>> {
+fn used(body: Body, of_secret: Option<&str>) -> Result<Event, Vec<Problem>> {
     let mut problems = Problems::default();
     let envelope = envelope(
         &mut problems,
         body.event,
         body.timestamp,
-        body.company_id,
+        tenant(body.company_id, of_secret),
         body.customer,
     );
     let usage = problems.section("usage", body.usage);
@@ -204,7 +236,7 @@ fn used(body: Body) -> Result<Event, Vec<crate::provider::wire::Problem>> {
         let (tenant, usage, at) = (envelope.tenant?, usage?, envelope.occurred_at?);
         let key = match &usage.order_id {
             Some(order_id) => EventKey::used(NAME, &tenant, &usage.coupon_code, order_id),
-            None => EventKey::used_at(NAME, &tenant, &usage.coupon_code, at),
+            None => EventKey::told(NAME, &tenant, &usage.coupon_code, "used", &at.to_string()),
         };
         Some(Event {
             key,
@@ -217,6 +249,14 @@ fn used(body: Body) -> Result<Event, Vec<crate::provider::wire::Problem>> {
         })
     })();
     problems.settle(event)
+}
+
+/// The company that the body names, else the one that the secret names.
+fn tenant(company_id: Field<String>, of_secret: Option<&str>) -> Field<String> {
+    match (company_id, of_secret) {
+        (Field::Absent | Field::Null, Some(tenant)) => Field::Value(tenant.to_owned()),
+        (company_id, _) => company_id,
+    }
 }
 
 fn envelope(
@@ -326,8 +366,8 @@ fn read_usage(problems: &mut Problems, usage: CouponUsage) -> Option<Usage> {
         coupon_code: coupon_code?,
         reward_name,
         discount_kind: discount_kind.map(Into::into),
-        discount_applied: reais(discount_applied?),
-        order_value: reais(order_value?),
+        discount_applied: Some(reais(discount_applied?)),
+        order_value: Some(reais(order_value?)),
         final_value: final_value.map(reais),
         location,
         staff_member,

@@ -84,11 +84,11 @@ fn our_tasks_have_their_queues_and_permissions() {
         statements.any(|statement| statement.allows(action, resource))
     };
     assert!(may(
-        "dynamodb:PutItem",
+        "dynamodb:UpdateItem",
         "arn:aws:dynamodb:us-east-1:000000000000:table/members"
     ));
     assert!(!may(
-        "dynamodb:UpdateItem",
+        "dynamodb:PutItem",
         "arn:aws:dynamodb:us-east-1:000000000000:table/members"
     ));
     assert!(may(
@@ -101,7 +101,7 @@ fn our_tasks_have_their_queues_and_permissions() {
         .find(|queue| queue.name == "delivery");
     let redrive = queue.unwrap().redrive.as_ref().unwrap();
     assert_eq!(redrive.dead_letter_queue, "delivery-dead-letter");
-    assert_eq!(redrive.max_receive_count, 10);
+    assert_eq!(redrive.max_receive_count, 1000);
     assert_eq!(queue.unwrap().visibility_timeout_s, 180);
 }
 

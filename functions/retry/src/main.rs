@@ -1,0 +1,6 @@
+//! Records the events that DynamoDB refused when they came.
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    webhooks::retry::run().await
+}
