@@ -1,5 +1,6 @@
 //! The AWS endpoint: every service that the system calls, on one port.
 
+mod faulty;
 mod permissions;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,8 @@ use serde_json::{Value, json};
 
 use crate::AwsError;
 use crate::dynamodb::DynamoDb;
+use crate::faults::Faults;
+use crate::lambda::{self, Lambda};
 use crate::secrets_manager::SecretsManager;
 use crate::ses::Ses;
 use crate::sqs::Sqs;
@@ -35,6 +38,9 @@ pub struct Aws {
     pub ses: Ses,
     /// What each function's role allows.
     permissions: BTreeMap<String, Vec<Statement>>,
+    faults: Faults,
+    /// Whose processes faults kill.
+    lambda: Option<Lambda>,
 }
 
 impl Aws {
@@ -55,6 +61,18 @@ impl Aws {
             secrets,
             ses,
             permissions,
+            faults: Faults::default(),
+            lambda: None,
+        }
+    }
+
+    /// With these faults on the way of calls, and of the processes that make them.
+    #[must_use]
+    pub fn with_faults(self, faults: Faults, lambda: Lambda) -> Aws {
+        Aws {
+            faults,
+            lambda: Some(lambda),
+            ..self
         }
     }
 }
@@ -99,6 +117,66 @@ pub enum Service {
 }
 
 impl Service {
+    pub const ALL: [Service; 4] = [
+        Service::DynamoDb,
+        Service::Sqs,
+        Service::SecretsManager,
+        Service::Ses,
+    ];
+
+    /// As in ARNs and in the AWS CLI.
+    pub fn name(self) -> &'static str {
+        match self {
+            Service::DynamoDb => "dynamodb",
+            Service::Sqs => "sqs",
+            Service::SecretsManager => "secretsmanager",
+            Service::Ses => "ses",
+        }
+    }
+
+    /// Those that a function may be expected to call.
+    pub(crate) fn operations(self) -> &'static [&'static str] {
+        match self {
+            Service::DynamoDb => &[
+                "BatchGetItem",
+                "BatchWriteItem",
+                "DeleteItem",
+                "DescribeTable",
+                "GetItem",
+                "PutItem",
+                "Query",
+                "Scan",
+                "TransactGetItems",
+                "TransactWriteItems",
+                "UpdateItem",
+            ],
+            Service::Sqs => &[
+                "CancelMessageMoveTask",
+                "ChangeMessageVisibility",
+                "ChangeMessageVisibilityBatch",
+                "DeleteMessage",
+                "DeleteMessageBatch",
+                "GetQueueAttributes",
+                "GetQueueUrl",
+                "ListMessageMoveTasks",
+                "ListQueues",
+                "PurgeQueue",
+                "ReceiveMessage",
+                "SendMessage",
+                "SendMessageBatch",
+                "StartMessageMoveTask",
+            ],
+            Service::SecretsManager => &[
+                "BatchGetSecretValue",
+                "DescribeSecret",
+                "GetSecretValue",
+                "ListSecrets",
+                "PutSecretValue",
+            ],
+            Service::Ses => &["SendEmail"],
+        }
+    }
+
     fn content_type(self) -> &'static str {
         match self {
             Service::DynamoDb | Service::Sqs => "application/x-amz-json-1.0",
@@ -114,6 +192,8 @@ struct Call {
     operation: String,
     /// The function that asks; anybody else may do everything.
     function: Option<String>,
+    /// Which of the function's processes it is.
+    process: Option<u64>,
     headers: HeaderMap,
     body: Bytes,
 }
@@ -134,6 +214,7 @@ async fn handle(State(aws): State<Arc<Aws>>, request: Request) -> Response<Body>
         service,
         operation,
         function: caller(&head.headers).and_then(function_of),
+        process: process(&head.headers),
         headers: head.headers,
         body,
     };
@@ -144,10 +225,9 @@ async fn handle(State(aws): State<Arc<Aws>>, request: Request) -> Response<Body>
 }
 
 /// Every call of every service comes through here: checked, done, answered.
-async fn serve(aws: &Aws, call: Call, now: Timestamp) -> Result<Response<Body>, AwsError> {
+async fn serve(aws: &Arc<Aws>, call: Call, now: Timestamp) -> Result<Response<Body>, AwsError> {
     permit(aws, &call)?;
-    let answer = perform(aws, &call, now).await?;
-    Ok(answer)
+    faulty::perform(aws, call, now).await
 }
 
 async fn perform(aws: &Aws, call: &Call, now: Timestamp) -> Result<Response<Body>, AwsError> {
@@ -243,6 +323,11 @@ fn caller(headers: &HeaderMap) -> Option<&str> {
     credential.split('/').next()
 }
 
+/// The process that signs with a session token of its own.
+fn process(headers: &HeaderMap) -> Option<u64> {
+    lambda::instance_of(headers.get("x-amz-security-token")?.to_str().ok()?)
+}
+
 fn error(status: u16, code: &str, message: &str) -> AwsError {
     AwsError {
         status,
@@ -255,6 +340,9 @@ fn error(status: u16, code: &str, message: &str) -> AwsError {
 fn refuse(service: Option<Service>, error: &AwsError) -> Response<Body> {
     let kind = match service {
         Some(Service::Sqs) => format!("com.amazonaws.sqs#{}", error.code),
+        Some(Service::DynamoDb) if is_modelled(&error.code) => {
+            format!("com.amazonaws.dynamodb.v20120810#{}", error.code)
+        }
         Some(Service::DynamoDb) => format!("com.amazon.coral.service#{}", error.code),
         _ => error.code.clone(),
     };
@@ -276,6 +364,14 @@ fn refuse(service: Option<Service>, error: &AwsError) -> Response<Body> {
         answer.headers_mut().insert("x-amzn-query-error", value);
     }
     answer
+}
+
+/// An error of DynamoDB's own, not of what all services have in front.
+fn is_modelled(code: &str) -> bool {
+    matches!(
+        code,
+        "InternalServerError" | "ProvisionedThroughputExceededException"
+    )
 }
 
 fn respond(status: StatusCode, content_type: &'static str, body: &Value) -> Response<Body> {

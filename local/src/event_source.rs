@@ -100,6 +100,8 @@ impl Mapping {
     }
 
     async fn settle(&self, batch: Vec<Received>, running: Running) {
+        let ids = batch.iter().map(|message| message.message_id.clone());
+        let ids: Vec<String> = ids.collect();
         for (payload, messages) in events(&self.source.queue, batch) {
             let event = Event {
                 payload: payload.into(),
@@ -132,6 +134,7 @@ impl Mapping {
                 }
             }
         }
+        self.sqs.finished(&self.source.queue, &ids);
     }
 }
 

@@ -22,6 +22,8 @@ use tokio::task::JoinHandle;
 
 use pool::{Function, Pending};
 
+use crate::faults::Faults;
+
 pub(crate) use runtime_api::read_body;
 
 pub(crate) const REGION: &str = "us-east-1";
@@ -64,6 +66,8 @@ pub struct Options {
     /// How long a process may take until it asks for its first event. Lambda gives 10 s.
     pub init_timeout: Duration,
     pub log_output: Option<LogOutput>,
+    /// What kills and delays processes.
+    pub faults: Faults,
 }
 
 impl Default for Options {
@@ -72,6 +76,7 @@ impl Default for Options {
             maximum_processes: 10,
             init_timeout: Duration::from_secs(10),
             log_output: None,
+            faults: Faults::default(),
         }
     }
 }
@@ -322,6 +327,20 @@ impl Lambda {
             .unwrap_or_default()
     }
 
+    /// Whether this process of a function runs an invocation now.
+    pub(crate) fn is_serving(&self, function: &str, instance: u64) -> bool {
+        self.shared
+            .function(function)
+            .is_some_and(|function| function.is_busy(instance))
+    }
+
+    /// Fault: kills one process that runs an invocation now; false if it does not.
+    pub(crate) fn kill_process(&self, function: &str, instance: u64) -> bool {
+        self.shared
+            .function(function)
+            .is_some_and(|function| function.kill(instance))
+    }
+
     /// Kills all processes and waits until they have ended. What waits or runs fails.
     pub async fn stop(&self) {
         self.shared.stopping.send_replace(true);
@@ -370,6 +389,16 @@ impl Drop for Counted {
     fn drop(&mut self) {
         self.0.send_modify(|count| *count -= 1);
     }
+}
+
+/// The session token of one process, by which its calls are known from those of the function's other ones.
+fn session_token(token: &str, instance: u64) -> String {
+    format!("{token}/{instance}")
+}
+
+/// The inverse of [`session_token`]; `None` for a token that is not one of ours.
+pub(crate) fn instance_of(session_token: &str) -> Option<u64> {
+    session_token.rsplit_once('/')?.1.parse().ok()
 }
 
 fn function_arn(name: &str) -> String {

@@ -2,11 +2,14 @@
 
 pub mod aws;
 pub mod binaries;
+mod controls;
 pub mod dynamodb;
 pub mod event_source;
+pub mod faults;
 pub mod gateway;
 pub mod lambda;
 pub mod page;
+mod schedule;
 pub mod secrets_manager;
 pub mod sent;
 pub mod ses;

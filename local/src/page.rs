@@ -15,7 +15,8 @@ use serde_json::{Map, Value, json};
 use webhooks::provider::SCHEMES;
 use webhooks::verify::Secrets;
 
-use crate::system::Inner;
+use crate::controls;
+use crate::system::{Inner, Until};
 use crate::template::Template;
 
 const IDLE_TIMEOUT_S: f64 = 30.0;
@@ -48,6 +49,7 @@ pub(crate) fn router(inner: Arc<Inner>) -> Router {
         .route("/_local/queues", get(queues))
         .route("/_local/idle", get(idle))
         .route("/_local/tables/{name}", get(table))
+        .merge(controls::router())
         .with_state(inner)
 }
 
@@ -71,6 +73,7 @@ async fn state(State(inner): State<Arc<Inner>>) -> Response {
         "queues": inner.sqs.counts(),
         "invocations": invocations,
         "tables": tables,
+        "faults": inner.faults.list(),
     }))
     .into_response()
 }
@@ -87,6 +90,8 @@ async fn queues(State(inner): State<Arc<Inner>>) -> Response {
 #[derive(Deserialize)]
 struct Idle {
     timeout_s: Option<f64>,
+    #[serde(default)]
+    in_flight: bool,
 }
 
 /// Answers once nothing is left to do.
@@ -98,7 +103,12 @@ async fn idle(State(inner): State<Arc<Inner>>, Query(query): Query<Idle>) -> Res
         let message = "timeout_s must be a number of seconds, 0 or more";
         return (StatusCode::BAD_REQUEST, Json(json!({"error": message}))).into_response();
     };
-    let idle = inner.settle(timeout).await;
+    let until = if query.in_flight {
+        Until::NothingWaits
+    } else {
+        Until::NothingToDo
+    };
+    let idle = inner.settle(timeout, until).await;
     let status = if idle {
         StatusCode::OK
     } else {

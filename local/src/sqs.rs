@@ -1,7 +1,7 @@
 //! Queues as SQS keeps them: standard queues, in memory or in a file that outlives the process.
 //!
-//! Differences from AWS: messages come in the order of sending, a message is delivered twice only on request
-//! ([`Sqs::deliver_twice`]), fair queues keep the group but do not reorder, and a deleted queue's name is free at once.
+//! Differences from AWS: messages come in the order of sending and once, unless a fault says otherwise ([`Sqs::set_faults`],
+//! [`Sqs::deliver_twice`]), fair queues keep the group but do not reorder, and a deleted queue's name is free at once.
 
 mod attributes;
 mod errors;
@@ -27,6 +27,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::AwsError;
+use crate::faults::Faults;
 use message::{Attribute, AttributeValue, Delivered};
 use operations::Receive;
 use state::{Change, State};
@@ -120,6 +121,11 @@ impl Sqs {
         self.lock().base_url = url.trim_end_matches('/').to_owned();
     }
 
+    /// What duplicates and reorders received messages.
+    pub fn set_faults(&self, faults: Faults) {
+        self.lock().state.faults = faults;
+    }
+
     /// Creates a queue, or gives an existing one these attributes.
     pub fn declare(&self, queue: Queue) -> anyhow::Result<()> {
         let context = format!("declaring the queue {}", queue.name);
@@ -142,7 +148,7 @@ impl Sqs {
                     request.max,
                     request.visibility_timeout_s,
                     request.wait,
-                    || (),
+                    |_, _| (),
                 )
                 .await?;
             return Ok(request.answer(&delivered));
@@ -154,11 +160,13 @@ impl Sqs {
 
     /// Receives messages as `ReceiveMessage` does; `max` may be more than its ten.
     pub async fn receive(&self, queue: &str, max: usize, wait: Duration) -> Vec<Received> {
-        self.receive_holding(queue, max, wait, || ()).await.0
+        let received = self.receive_waiting(queue, max, None, Some(wait), |_, _| ());
+        self.received(queue, wait, received.await).await.0
     }
 
-    /// The same, with what `hold` gives at the moment in which messages are taken: whoever counts the messages that
-    /// wait, and then what is held, misses none on its way.
+    /// The same for a function that works on the messages until [`Sqs::finished`] tells, with what `hold` gives at
+    /// the moment in which messages are taken: whoever counts the messages that wait, and then what is held, misses
+    /// none on its way.
     pub(crate) async fn receive_holding<H>(
         &self,
         queue: &str,
@@ -166,8 +174,22 @@ impl Sqs {
         wait: Duration,
         hold: impl Fn() -> H,
     ) -> (Vec<Received>, Option<H>) {
+        let hold = |queues: &mut Queues, delivered: &[Delivered]| {
+            let ids = delivered.iter().map(|message| &*message.contents.id);
+            queues.state.start_work(queue, ids);
+            hold()
+        };
         let received = self.receive_waiting(queue, max, None, Some(wait), hold);
-        match received.await {
+        self.received(queue, wait, received.await).await
+    }
+
+    async fn received<H>(
+        &self,
+        queue: &str,
+        wait: Duration,
+        outcome: Result<(Vec<Delivered>, Option<H>), AwsError>,
+    ) -> (Vec<Received>, Option<H>) {
+        match outcome {
             Ok((delivered, held)) => {
                 let received = delivered.into_iter().map(Received::from);
                 (received.collect(), held)
@@ -184,6 +206,21 @@ impl Sqs {
                 (Vec::new(), None)
             }
         }
+    }
+
+    /// No function works on these messages any more.
+    pub(crate) fn finished(&self, queue: &str, ids: &[String]) {
+        let ids = ids.iter().map(String::as_str);
+        self.lock().state.end_work(queue, ids);
+    }
+
+    /// For tests that do not want to wait: every message of the queue that is delayed, or in flight without a function
+    /// that works on it, is visible now, as if its time were over. Returns how many those are.
+    ///
+    /// # Errors
+    /// There is no such queue.
+    pub fn hurry(&self, queue: &str) -> Result<usize, AwsError> {
+        self.apply(|queues, now_ms| queues.state.hurry(queue, now_ms))
     }
 
     pub fn delete(&self, queue: &str, receipt_handle: &str) {
@@ -229,7 +266,7 @@ impl Sqs {
         max: usize,
         visibility_timeout_s: Option<u32>,
         wait: Option<Duration>,
-        hold: impl Fn() -> H,
+        hold: impl Fn(&mut Queues, &[Delivered]) -> H,
     ) -> Result<(Vec<Delivered>, Option<H>), AwsError> {
         let started = Instant::now();
         loop {
@@ -238,7 +275,7 @@ impl Sqs {
                 let delivered = queues
                     .state
                     .receive(queue, max, visibility_timeout_s, now_ms)?;
-                let held = (!delivered.is_empty()).then(&hold);
+                let held = (!delivered.is_empty()).then(|| hold(queues, &delivered));
                 let next_visible_ms = queues
                     .state
                     .next_visible_ms(queue)

@@ -16,13 +16,16 @@ use tokio::task::JoinSet;
 
 use crate::aws::{self, Aws, access_key_id};
 use crate::dynamodb::DynamoDb;
-use crate::lambda::{Credentials, FunctionProcess, Invocation, Lambda, LogLine, LogOutput};
+use crate::faults::Faults;
+use crate::lambda::{
+    Credentials, FunctionProcess, Invocation, Invoked, Lambda, LogLine, LogOutput,
+};
 use crate::secrets_manager::SecretsManager;
 use crate::sent::{Outside, Sent};
 use crate::ses::Ses;
 use crate::sqs::{Counts, Sqs};
 use crate::template::Template;
-use crate::{event_source, gateway, lambda, page};
+use crate::{event_source, gateway, lambda, page, schedule};
 
 /// Where Docker's default bridge puts the host: containers that `sam local invoke` starts find the AWS endpoint there.
 const DOCKER_BRIDGE: &str = "172.17.0.1";
@@ -81,8 +84,17 @@ pub(crate) struct Inner {
     pub(crate) sqs: Sqs,
     pub(crate) outside: Outside,
     pub(crate) dynamodb: DynamoDb,
+    pub(crate) faults: Faults,
     /// Locked while the system runs.
     _data_lock: Option<File>,
+}
+
+/// One run of one of a function's schedules.
+#[derive(Debug, Clone)]
+pub struct ScheduledRun {
+    pub function: String,
+    pub schedule: String,
+    pub outcome: Invoked,
 }
 
 impl System {
@@ -155,6 +167,15 @@ impl System {
                     self.stop.subscribe(),
                 ));
             }
+            for scheduled in &function.schedules {
+                self.servers.spawn(schedule::run(
+                    scheduled.name.clone(),
+                    Duration::from_secs(scheduled.every_s.into()),
+                    function.name.clone(),
+                    self.inner.lambda.clone(),
+                    self.stop.subscribe(),
+                ));
+            }
         }
         Ok(())
     }
@@ -199,6 +220,16 @@ impl System {
         &self.inner.lambda
     }
 
+    /// What goes wrong on purpose.
+    pub fn faults(&self) -> &Faults {
+        &self.inner.faults
+    }
+
+    /// Runs every function's schedules now, side by side, and waits for their end.
+    pub async fn run_schedules(&self) -> Vec<ScheduledRun> {
+        self.inner.run_schedules(None).await
+    }
+
     /// Everything that was sent to the outside, oldest first.
     pub fn sent(&self) -> Vec<Sent> {
         self.inner.outside.all()
@@ -224,7 +255,13 @@ impl System {
     /// Waits until no queue holds a message that a function would get now, and no function runs.
     /// Returns false where that did not come about in time.
     pub async fn settle(&self, timeout: Duration) -> bool {
-        self.inner.settle(timeout).await
+        self.inner.settle(timeout, Until::NothingToDo).await
+    }
+
+    /// The same, and until no message of a queue that a function reads is in flight or delayed either: what failed
+    /// has been tried again.
+    pub async fn settle_all(&self, timeout: Duration) -> bool {
+        self.inner.settle(timeout, Until::NothingWaits).await
     }
 
     /// Ends the functions' processes and the servers.
@@ -258,15 +295,24 @@ impl Prepared {
         for queue in &self.template.queues {
             sqs.declare(queue.clone())?;
         }
+        let faults = Faults::default();
+        sqs.set_faults(faults.clone());
         let dynamodb = DynamoDb::start(data_dir, &self.template.tables).await?;
         let outside = Outside::open(data_dir)?;
-        let aws = Arc::new(Aws::new(
+        let lambda = Lambda::open(lambda::Options {
+            log_output: self.log_output,
+            faults: faults.clone(),
+            ..lambda::Options::default()
+        })
+        .await?;
+        let aws = Aws::new(
             dynamodb.clone(),
             sqs.clone(),
             SecretsManager::new(&self.template.secrets, Timestamp::now()),
             Ses::new(outside.clone()),
             &self.template.functions,
-        ));
+        );
+        let aws = Arc::new(aws.with_faults(faults.clone(), lambda.clone()));
 
         let (stop, _) = watch::channel(false);
         let (stop_aws, _) = watch::channel(false);
@@ -279,11 +325,6 @@ impl Prepared {
             let router = aws::router(Arc::clone(&aws));
             serve(&mut servers, listener, router, &stop_aws);
         }
-        let lambda = Lambda::open(lambda::Options {
-            log_output: self.log_output,
-            ..lambda::Options::default()
-        })
-        .await?;
         let inner = Arc::new(Inner {
             examples: page::examples(&self.events, &self.template, &gateway_url),
             gateway_url,
@@ -294,6 +335,7 @@ impl Prepared {
             sqs,
             outside,
             dynamodb,
+            faults,
             _data_lock: self.data_lock,
         });
         let mut system = System {
@@ -311,10 +353,47 @@ impl Prepared {
     }
 }
 
+/// What a wait is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// No function runs, and no queue holds a message that one would get now.
+    NothingToDo,
+    /// Nor one that a function would get later.
+    NothingWaits,
+}
+
+impl Until {
+    fn counts(self, counts: &Counts) -> bool {
+        let later = counts.in_flight + counts.delayed;
+        counts.visible > 0 || (self == Until::NothingWaits && later > 0)
+    }
+}
+
 impl Inner {
-    pub(crate) async fn settle(&self, timeout: Duration) -> bool {
+    /// Runs the schedules of one function or of all.
+    pub(crate) async fn run_schedules(&self, of: Option<&str>) -> Vec<ScheduledRun> {
+        let mut running = JoinSet::new();
+        let functions = self.template.functions.iter();
+        for function in functions.filter(|function| of.is_none_or(|of| of == function.name)) {
+            for scheduled in &function.schedules {
+                let (schedule, function) = (scheduled.name.clone(), function.name.clone());
+                let lambda = self.lambda.clone();
+                running.spawn(async move {
+                    let outcome = schedule::run_now(&schedule, &function, &lambda).await;
+                    ScheduledRun {
+                        function,
+                        schedule,
+                        outcome,
+                    }
+                });
+            }
+        }
+        running.join_all().await
+    }
+
+    pub(crate) async fn settle(&self, timeout: Duration, until: Until) -> bool {
         let settled = async {
-            while !self.is_idle() {
+            while !self.is_idle(until) {
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
         };
@@ -323,18 +402,19 @@ impl Inner {
 
     /// Looks at what runs both before and after what waits: a message on its way from a queue to a function is
     /// seen in one of the places.
-    fn is_idle(&self) -> bool {
+    fn is_idle(&self, until: Until) -> bool {
         let at_rest = || self.lambda.running() == 0;
-        at_rest() && !self.holds_deliverable() && at_rest()
+        at_rest() && !self.holds_messages(until) && at_rest()
     }
 
     /// A queue that no function reads, a dead-letter queue say, delivers nothing.
-    fn holds_deliverable(&self) -> bool {
+    fn holds_messages(&self, until: Until) -> bool {
         let counts = self.sqs.counts();
         let functions = self.template.functions.iter();
         functions
             .flat_map(|function| &function.sources)
-            .any(|source| counts.get(&source.queue).is_some_and(|c| c.visible > 0))
+            .filter_map(|source| counts.get(&source.queue))
+            .any(|counts| until.counts(counts))
     }
 }
 

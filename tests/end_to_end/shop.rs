@@ -288,6 +288,36 @@ impl Shop {
         )
     }
 
+    /// Asks something of `/_local` with a body, which may be empty.
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+        let body = match body {
+            Value::Null => Bytes::new(),
+            body => body.to_string().into(),
+        };
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.system.gateway_url()))
+            .body(Full::from(body))
+            .unwrap();
+        let (head, body) = self.client.request(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (head.status.as_u16(), serde_json::from_slice(&body).unwrap())
+    }
+
+    /// Waits until all that was started is done, and what failed was tried again, without the pauses in between.
+    pub(crate) async fn settle_retries(&self) {
+        loop {
+            self.settle().await;
+            let functions = self.system.template().functions.iter();
+            let queues = functions.flat_map(|function| &function.sources);
+            let sqs = self.system.sqs();
+            let hurried: usize = queues.map(|source| sqs.hurry(&source.queue).unwrap()).sum();
+            if hurried == 0 {
+                return;
+            }
+        }
+    }
+
     /// Waits until all that was started is done.
     pub(crate) async fn settle(&self) {
         let settled = self.system.settle(SETTLES_WITHIN).await;

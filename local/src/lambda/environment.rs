@@ -10,6 +10,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::pool::{Function, Pending};
 use super::process::Process;
+use crate::faults::Moment;
+
 use super::{Failure, Invocation, Invoked, Shared, Status, function_arn, trace_root};
 
 /// How many of its last lines a process that did not start is quoted with.
@@ -205,9 +207,13 @@ impl Environment {
         let now = Timestamp::now();
         let started = Instant::now();
         process.is_given(&pending.request_id);
-        // A process that is gone does not take it; that it has ended is noticed next.
-        let _ = asks.send(self.hand(&pending, now));
-        let end = self.end_of(process, &pending.request_id, killed).await;
+        let end = if self.waits_to_hand(process).await {
+            // A process that is gone does not take it; that it has ended is noticed next.
+            let _ = asks.send(self.hand(&pending, now));
+            self.end_of(process, &pending.request_id, killed).await
+        } else {
+            End::Died
+        };
         let duration = started.elapsed();
         let (outcome, alive) = match end {
             End::Answered(outcome) => (outcome, true),
@@ -227,6 +233,23 @@ impl Environment {
         alive
     }
 
+    /// What faults do before an invocation is handed over; false if the process dies of it.
+    async fn waits_to_hand(&mut self, process: &mut Process) -> bool {
+        let faults = &self.shared.options.faults;
+        let delay = faults.delay_of(self.name());
+        let is_killed = faults.kill(self.name(), Moment::Start);
+        tokio::select! {
+            () = tokio::time::sleep(delay) => !is_killed,
+            () = raised(&mut self.stopping) => true,
+            _ = process.child.wait() => false,
+        }
+    }
+
+    fn loses_answer(&self) -> bool {
+        let faults = &self.shared.options.faults;
+        faults.kill(self.name(), Moment::Answer)
+    }
+
     async fn end_of(
         &mut self,
         process: &mut Process,
@@ -239,6 +262,9 @@ impl Environment {
             tokio::select! {
                 biased;
                 Some(call) = self.calls.recv() => match call {
+                    Call::Answer { request_id, .. } if request_id == given && self.loses_answer() => {
+                        return End::Died;
+                    }
                     Call::Answer { request_id, outcome, accepted } if request_id == given => {
                         // The process may have ended after its answer.
                         let _ = accepted.send(true);

@@ -150,6 +150,22 @@ impl Function {
         kills.filter_map(|kill| kill.send(()).ok()).count()
     }
 
+    pub(super) fn is_busy(&self, instance: u64) -> bool {
+        let pool = lock(&self.pool);
+        pool.processes
+            .get(&instance)
+            .is_some_and(|handle| handle.busy)
+    }
+
+    pub(super) fn kill(&self, instance: u64) -> bool {
+        let mut pool = lock(&self.pool);
+        let kill = pool
+            .processes
+            .get_mut(&instance)
+            .and_then(|handle| handle.kill.take());
+        kill.is_some_and(|kill| kill.send(()).is_ok())
+    }
+
     pub(super) fn log(&self, line: LogLine) {
         push_bounded(&mut lock(&self.logs), line);
     }

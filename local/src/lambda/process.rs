@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
 use super::pool::Function;
-use super::{FunctionProcess, LogLine, LogOutput, REGION, lock};
+use super::{FunctionProcess, LogLine, LogOutput, REGION, lock, session_token};
 
 /// A longer line becomes several; CloudWatch Logs has the same limit.
 const MAXIMUM_LINE_BYTES: u64 = 256 * 1024;
@@ -59,7 +59,9 @@ impl Process {
                 .filter_map(|name| Some((name, std::env::var_os(name)?))),
         );
         command.envs(variables(configuration, runtime_api, now));
+        let token = &configuration.credentials.session_token;
         command
+            .env("AWS_SESSION_TOKEN", session_token(token, instance))
             .env("LAMBDA_TASK_ROOT", task_root)
             .current_dir(task_root);
         command
@@ -151,7 +153,6 @@ fn variables(
             "AWS_SECRET_ACCESS_KEY",
             &function.credentials.secret_access_key,
         ),
-        ("AWS_SESSION_TOKEN", &function.credentials.session_token),
     ];
     let mut variables: BTreeMap<_, _> = replaceable.into_iter().map(own).collect();
     variables.extend(function.environment.clone());

@@ -82,6 +82,12 @@ impl Messages {
         self.visible.iter().map(|(_, sequence)| *sequence)
     }
 
+    /// The messages that wait for their delay or visibility timeout to end.
+    pub(super) fn hidden(&self) -> impl Iterator<Item = Sequence> {
+        let hidden = self.in_flight.iter().chain(&self.delayed);
+        hidden.map(|(_, sequence)| *sequence)
+    }
+
     /// Receives a message, which stays hidden until `hidden_until_ms`, or visible if it is to be delivered twice.
     pub(super) fn take(
         &mut self,

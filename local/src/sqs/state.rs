@@ -1,6 +1,6 @@
 //! All queues, and what each call does to them. No clock and no I/O: `now_ms` is an argument, changes are noted for the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use super::messages::{Message, Messages, Sequence};
 use super::move_task::MoveTask;
 use super::{Counts, Queue, errors, queue_arn};
 use crate::AwsError;
+use crate::faults::Faults;
 
 /// How many received and not yet deleted messages a queue may have (an AWS limit).
 const IN_FLIGHT_LIMIT: usize = 120_000;
@@ -21,6 +22,7 @@ const PURGE_INTERVAL_MS: i64 = 60_000;
 pub(super) struct State {
     pub(super) queues: BTreeMap<String, QueueState>,
     pub(super) tasks: Vec<MoveTask>,
+    pub(super) faults: Faults,
     next_sequence: Sequence,
     changes: Vec<Change>,
 }
@@ -31,6 +33,10 @@ pub(super) struct QueueState {
     pub(super) messages: Messages,
     /// How many of the next received messages are delivered twice.
     deliver_twice: u32,
+    /// Visible messages that a fault has looked at, and until when it holds them back.
+    held_back: BTreeMap<Sequence, i64>,
+    /// Messages that functions work on, by id, and how many deliveries of each.
+    in_work: BTreeMap<String, usize>,
 }
 
 /// What a queue is, apart from its messages.
@@ -61,6 +67,8 @@ impl QueueState {
             settings,
             messages: Messages::default(),
             deliver_twice: 0,
+            held_back: BTreeMap::new(),
+            in_work: BTreeMap::new(),
         }
     }
 }
@@ -117,12 +125,11 @@ impl State {
 
     /// When something can next become visible in this queue without a call.
     pub(super) fn next_visible_ms(&self, queue: &str) -> Option<i64> {
-        let hidden = self
-            .queues
-            .get(queue)
-            .and_then(|queue| queue.messages.next_visible_ms());
+        let queue = self.queues.get(queue);
+        let hidden = queue.and_then(|queue| queue.messages.next_visible_ms());
+        let held_back = queue.and_then(|queue| queue.held_back.values().min().copied());
         let moved = self.tasks.iter().filter_map(MoveTask::next_step_ms).min();
-        hidden.into_iter().chain(moved).min()
+        [hidden, held_back, moved].into_iter().flatten().min()
     }
 
     pub(super) fn queue(&self, name: &str) -> Result<&QueueState, AwsError> {
@@ -306,7 +313,7 @@ impl State {
         Ok(())
     }
 
-    /// Receives up to `max` messages, oldest first, and moves those that were received too often to the dead-letter
+    /// Receives up to `max` messages, oldest first unless a fault reorders them, and moves those that were received too often to the dead-letter
     /// queue; like SQS only now, when somebody asks for them.
     pub(super) fn receive(
         &mut self,
@@ -315,6 +322,7 @@ impl State {
         visibility_timeout_s: Option<u32>,
         now_ms: i64,
     ) -> Result<Vec<Delivered>, AwsError> {
+        let reordered = self.reordered(name, now_ms)?;
         let queue = self.queue(name)?;
         let room = room_in_flight(queue.messages.counts())?;
         let redrive = queue.settings.attributes.redrive.clone();
@@ -326,7 +334,11 @@ impl State {
                 .is_some_and(|redrive| message.delivery.receives_here >= redrive.max_receive_count)
         };
         let (mut spent, mut received) = (Vec::new(), Vec::new());
-        for sequence in queue.messages.visible() {
+        let visible: Box<dyn Iterator<Item = Sequence>> = match reordered {
+            Some(order) => Box::new(order.into_iter()),
+            None => Box::new(queue.messages.visible()),
+        };
+        for sequence in visible {
             if received.len() >= max.min(room) {
                 break;
             }
@@ -341,13 +353,19 @@ impl State {
                 self.move_to_dead_letters(name, sequence, &redrive.dead_letter_queue, now_ms);
             }
         }
+        let faults = self.faults.clone();
         let queue = self.queue_mut(name)?;
         let timeout_s =
             visibility_timeout_s.unwrap_or(queue.settings.attributes.visibility_timeout_s);
         let hidden_until_ms = now_ms + i64::from(timeout_s) * 1000;
         let mut delivered = Vec::with_capacity(received.len());
         for sequence in &received {
-            let twice = queue.deliver_twice > 0;
+            // Twice is enough: more would use up the receives that it has.
+            let is_second = queue
+                .messages
+                .get(*sequence)
+                .is_some_and(|message| message.delivery.delivered_twice);
+            let twice = queue.deliver_twice > 0 || (!is_second && faults.duplicates(name));
             queue.deliver_twice = queue.deliver_twice.saturating_sub(1);
             delivered.extend(
                 queue
@@ -361,6 +379,79 @@ impl State {
                 .map(|sequence| Change::Delivery(name.to_owned(), sequence)),
         );
         Ok(delivered)
+    }
+
+    /// The visible messages as a fault lets them be received; `None` if none does, and they come in order.
+    fn reordered(&mut self, name: &str, now_ms: i64) -> Result<Option<Vec<Sequence>>, AwsError> {
+        let faults = self.faults.clone();
+        let queue = self.queue_mut(name)?;
+        let reorders = faults.reorders(name);
+        if !reorders && queue.held_back.is_empty() {
+            return Ok(None);
+        }
+        let visible: BTreeSet<Sequence> = queue.messages.visible().collect();
+        // What was received meanwhile is looked at afresh when it comes back.
+        queue
+            .held_back
+            .retain(|sequence, _| visible.contains(sequence));
+        if reorders {
+            for sequence in visible {
+                queue.held_back.entry(sequence).or_insert_with(|| {
+                    let hold_ms = faults.hold_back(name).as_millis();
+                    now_ms.saturating_add(i64::try_from(hold_ms).unwrap_or(i64::MAX))
+                });
+            }
+        }
+        let is_held = |sequence: &Sequence| {
+            let until_ms = queue.held_back.get(sequence);
+            until_ms.is_some_and(|until_ms| *until_ms > now_ms)
+        };
+        let free = queue.messages.visible();
+        let mut free: Vec<Sequence> = free.filter(|sequence| !is_held(sequence)).collect();
+        faults.shuffle(name, &mut free);
+        Ok(Some(free))
+    }
+
+    pub(super) fn start_work<'a>(&mut self, name: &str, ids: impl Iterator<Item = &'a str>) {
+        if let Some(queue) = self.queues.get_mut(name) {
+            for id in ids {
+                *queue.in_work.entry(id.to_owned()).or_default() += 1;
+            }
+        }
+    }
+
+    pub(super) fn end_work<'a>(&mut self, name: &str, ids: impl Iterator<Item = &'a str>) {
+        let Some(queue) = self.queues.get_mut(name) else {
+            return;
+        };
+        for id in ids {
+            if let Some(deliveries) = queue.in_work.get_mut(id) {
+                *deliveries -= 1;
+                if *deliveries == 0 {
+                    queue.in_work.remove(id);
+                }
+            }
+        }
+    }
+
+    /// Makes visible what waits, except what a function works on.
+    pub(super) fn hurry(&mut self, name: &str, now_ms: i64) -> Result<usize, AwsError> {
+        let queue = self.queue_mut(name)?;
+        let is_in_work = |sequence: &Sequence| {
+            let message = queue.messages.get(*sequence);
+            message.is_some_and(|message| queue.in_work.contains_key(&message.contents.id))
+        };
+        let hidden = queue.messages.hidden();
+        let waiting: Vec<Sequence> = hidden.filter(|sequence| !is_in_work(sequence)).collect();
+        for sequence in &waiting {
+            queue.messages.set_visible_at(*sequence, now_ms, now_ms);
+        }
+        let hurried = waiting.len();
+        let changes = waiting
+            .into_iter()
+            .map(|sequence| Change::Delivery(name.to_owned(), sequence));
+        self.changes.extend(changes);
+        Ok(hurried)
     }
 
     /// The message keeps its id, its age and its receive count; the dead-letter queue's own limit counts afresh.
@@ -477,13 +568,15 @@ fn room_in_flight(counts: Counts) -> Result<usize, AwsError> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeSet, HashMap};
+    use std::collections::HashMap;
+    use std::time::Duration;
 
     use proptest::prelude::*;
 
     use super::super::Redrive;
     use super::super::move_task::MoveStatus;
     use super::*;
+    use crate::faults::{Fault, MessageMode};
 
     const MAX_RECEIVE_COUNT: u32 = 3;
 
@@ -673,6 +766,87 @@ mod tests {
         state.delete("work", &first[0].receipt.handle()).unwrap();
         state.delete("work", &second[0].receipt.handle()).unwrap();
         assert_eq!(counts(&mut state, "work", 30_000), (1, 0, 0));
+    }
+
+    #[test]
+    fn a_fault_delivers_each_message_twice_and_not_more() {
+        let mut state = state();
+        state
+            .faults
+            .add(Fault::messages("work", MessageMode::Duplicate));
+        let id = send(&mut state, "a", 0);
+        for _ in 0..2 {
+            let received = receive(&mut state, "work", 0);
+            assert_eq!(received.len(), 1);
+            assert_eq!(received[0].contents.id, id);
+        }
+        assert_eq!(counts(&mut state, "work", 0), (0, 1, 0));
+    }
+
+    #[test]
+    fn a_fault_hands_messages_out_in_another_order_and_later_than_younger_ones() {
+        let mut state = state();
+        let reorder = MessageMode::Reorder(Duration::from_millis(100));
+        state.faults.add(Fault::messages("work", reorder).seeded(7));
+        let sent: Vec<_> = (0..20)
+            .map(|n| send(&mut state, &n.to_string(), n))
+            .collect();
+        let mut received = Vec::new();
+        let mut now_ms = 20;
+        while received.len() < sent.len() {
+            let delivered = receive(&mut state, "work", now_ms);
+            received.extend(
+                delivered
+                    .into_iter()
+                    .map(|message| message.contents.id.clone()),
+            );
+            let held_back = sent.len() - received.len();
+            assert_eq!(
+                counts(&mut state, "work", now_ms).0,
+                held_back,
+                "still visible"
+            );
+            if received.len() < sent.len() {
+                now_ms = state.next_visible_ms("work").unwrap().max(now_ms + 1);
+            }
+        }
+        assert!(now_ms <= 120, "{now_ms}");
+        assert_ne!(received, sent);
+        let all: BTreeSet<_> = received.iter().collect();
+        assert_eq!(all, sent.iter().collect());
+    }
+
+    #[test]
+    fn hurries_what_waits_except_what_is_worked_on() {
+        let mut state = state();
+        let later = Draft {
+            delay_s: Some(60),
+            ..Draft::default()
+        };
+        state.send("work", later, 0).unwrap();
+        let (left, worked_on) = (
+            send(&mut state, "left", 0),
+            send(&mut state, "worked on", 0),
+        );
+        let receipts = receive(&mut state, "work", 0);
+        state.start_work("work", [worked_on.as_str()].into_iter());
+        assert_eq!(state.hurry("work", 1), Ok(2));
+        assert_eq!(counts(&mut state, "work", 1), (2, 1, 0));
+        let (first, _) = state.queues["work"].messages.with_id(&left).unwrap();
+        assert!(
+            state
+                .take_changes()
+                .contains(&Change::Delivery("work".to_owned(), first))
+        );
+        state.delete("work", &receipts[0].receipt.handle()).unwrap();
+        assert_eq!(
+            counts(&mut state, "work", 1),
+            (1, 1, 0),
+            "its receipt is valid still"
+        );
+        state.end_work("work", [worked_on.as_str()].into_iter());
+        assert_eq!(state.hurry("work", 2), Ok(1));
+        assert!(state.hurry("nothing", 2).is_err());
     }
 
     #[test]

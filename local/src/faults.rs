@@ -1,0 +1,455 @@
+//! Faults on purpose: what goes wrong, how often, and the seed that decides when.
+//!
+//! Each fault has a generator of its own, so that a seed decides the same for the same calls in the same order.
+
+pub(crate) mod answers;
+mod json;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::aws::Service;
+
+pub use json::{Known, Problem};
+
+/// How long [`MessageMode::Reorder`] holds a message back at most, unless told.
+pub const HELD_BACK: Duration = Duration::from_millis(200);
+
+/// What goes wrong, and how often. `Fault::calls(...).once()` reads as what it does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fault {
+    pub subject: Subject,
+    /// How many times; without it, until the fault is cleared.
+    pub count: Option<u32>,
+    /// The share of the occasions that are hit, from 0 to 1.
+    pub rate: f64,
+    /// Decides which occasions are hit; without it, a random one.
+    pub seed: Option<u64>,
+}
+
+/// Whom it happens to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Subject {
+    /// Calls to AWS.
+    Calls { calls: Calls, mode: CallMode },
+    /// Messages of a queue, or of all queues, as they are received.
+    Messages {
+        queue: Option<String>,
+        mode: MessageMode,
+    },
+    /// Processes of a function.
+    Function {
+        function: String,
+        mode: FunctionMode,
+    },
+}
+
+/// Which calls; what is `None` is any.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Calls {
+    pub service: Option<Service>,
+    pub operation: Option<String>,
+    /// The function that calls.
+    pub function: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallMode {
+    /// The service breaks down; nothing is done.
+    Fail,
+    /// Every second entry of an SQS batch fails, the first one first; the others are done.
+    FailPartially,
+    Throttle,
+    /// DynamoDB's conflict with another transaction.
+    Conflict,
+    /// The work is done later, also when the caller has given up meanwhile.
+    Delay(Duration),
+    /// The work is done; the connection ends without an answer.
+    LoseResponse,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageMode {
+    /// A received message is visible again at once, and either receipt deletes it.
+    Duplicate,
+    /// Messages come in random order; each that is hit is held back at first, for a random part of this time.
+    Reorder(Duration),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FunctionMode {
+    Kill(Moment),
+    /// An invocation is handed over later.
+    Delay(Duration),
+}
+
+/// When a process is killed. Calls are those to AWS during invocations, counted from the fault's creation, and
+/// afresh after each time that the moment came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// As it is given an invocation.
+    Start,
+    /// At its nth call, before that is done.
+    Call(u32),
+    /// At its nth call, which is done, before it has the answer.
+    AfterCall(u32),
+    /// As it answers; the answer is lost.
+    Answer,
+}
+
+impl Fault {
+    fn new(subject: Subject) -> Fault {
+        Fault {
+            subject,
+            count: None,
+            rate: 1.0,
+            seed: None,
+        }
+    }
+
+    /// Of every call to one operation of a service.
+    pub fn calls(service: Service, operation: &str, mode: CallMode) -> Fault {
+        let calls = Calls {
+            service: Some(service),
+            operation: Some(operation.to_owned()),
+            function: None,
+        };
+        Fault::new(Subject::Calls { calls, mode })
+    }
+
+    /// Of every call to a service.
+    pub fn service(service: Service, mode: CallMode) -> Fault {
+        let calls = Calls {
+            service: Some(service),
+            ..Calls::default()
+        };
+        Fault::new(Subject::Calls { calls, mode })
+    }
+
+    /// Of every call to every service.
+    pub fn everywhere(mode: CallMode) -> Fault {
+        let calls = Calls::default();
+        Fault::new(Subject::Calls { calls, mode })
+    }
+
+    pub fn messages(queue: &str, mode: MessageMode) -> Fault {
+        let queue = Some(queue.to_owned());
+        Fault::new(Subject::Messages { queue, mode })
+    }
+
+    pub fn kill(function: &str, at: Moment) -> Fault {
+        Fault::new(Subject::Function {
+            function: function.to_owned(),
+            mode: FunctionMode::Kill(at),
+        })
+    }
+
+    /// Invocations of the function are handed over later.
+    pub fn slow_start(function: &str, delay: Duration) -> Fault {
+        Fault::new(Subject::Function {
+            function: function.to_owned(),
+            mode: FunctionMode::Delay(delay),
+        })
+    }
+
+    /// Only of calls by this function.
+    pub fn by(mut self, caller: &str) -> Fault {
+        if let Subject::Calls { calls, .. } = &mut self.subject {
+            calls.function = Some(caller.to_owned());
+        }
+        self
+    }
+
+    pub fn once(self) -> Fault {
+        self.times(1)
+    }
+
+    pub fn times(mut self, count: u32) -> Fault {
+        self.count = Some(count);
+        self
+    }
+
+    pub fn at_rate(mut self, rate: f64) -> Fault {
+        self.rate = rate;
+        self
+    }
+
+    pub fn seeded(mut self, seed: u64) -> Fault {
+        self.seed = Some(seed);
+        self
+    }
+}
+
+/// The faults of one system; clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Faults {
+    active: Arc<Mutex<Active>>,
+}
+
+#[derive(Debug, Default)]
+struct Active {
+    last_id: u64,
+    faults: Vec<ActiveFault>,
+}
+
+#[derive(Debug)]
+struct ActiveFault {
+    id: u64,
+    fault: Fault,
+    seed: u64,
+    random: fastrand::Rng,
+    applied: u32,
+    /// Calls that were counted since the moment last came.
+    calls: u32,
+}
+
+/// What meets a call.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Met {
+    /// Before the work.
+    pub(crate) delay: Duration,
+    /// What else happens: of several faults the oldest decides.
+    pub(crate) mode: Option<CallMode>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kill {
+    BeforeTheCall,
+    AfterTheCall,
+}
+
+impl Faults {
+    /// From now on; returns the fault's id.
+    pub fn add(&self, fault: Fault) -> u64 {
+        // Short enough to be typed again, and to survive JSON in any language.
+        let seed = fault.seed.unwrap_or_else(|| fastrand::u32(..).into());
+        let mut active = self.lock();
+        active.last_id += 1;
+        let id = active.last_id;
+        active.faults.push(ActiveFault {
+            id,
+            fault,
+            seed,
+            random: fastrand::Rng::with_seed(seed),
+            applied: 0,
+            calls: 0,
+        });
+        id
+    }
+
+    /// Ends all faults, and returns how many there were.
+    pub fn clear(&self) -> usize {
+        std::mem::take(&mut self.lock().faults).len()
+    }
+
+    /// Ends one fault; false if there is none of this id.
+    pub fn remove(&self, id: u64) -> bool {
+        let mut active = self.lock();
+        let before = active.faults.len();
+        active.faults.retain(|fault| fault.id != id);
+        active.faults.len() < before
+    }
+
+    /// How often a fault has happened; `None` once it is removed.
+    pub fn applied(&self, id: u64) -> Option<u32> {
+        let active = self.lock();
+        let fault = active.faults.iter().find(|fault| fault.id == id)?;
+        Some(fault.applied)
+    }
+
+    /// All faults that were not removed, oldest first, as their JSON with `id`, `seed`, `applied` and `active`:
+    /// one that has happened as often as it should is not active any more.
+    pub fn list(&self) -> Vec<Value> {
+        self.lock().faults.iter().map(ActiveFault::json).collect()
+    }
+
+    /// What meets a call of one operation.
+    pub(crate) fn on_call(&self, service: Service, operation: &str, function: Option<&str>) -> Met {
+        let mut met = Met::default();
+        for active in &mut self.lock().faults {
+            let Subject::Calls { calls, mode } = &active.fault.subject else {
+                continue;
+            };
+            let mode = *mode;
+            if !calls.include(service, operation, function) || !mode.is_for(service, operation) {
+                continue;
+            }
+            match mode {
+                CallMode::Delay(delay) if active.happens() => met.delay += delay,
+                CallMode::Delay(_) => {}
+                _ if met.mode.is_none() && active.happens() => met.mode = Some(mode),
+                _ => {}
+            }
+        }
+        met
+    }
+
+    /// Counts a call that a function makes during an invocation, and tells whether its process dies of it.
+    pub(crate) fn on_call_of(&self, function: &str) -> Option<Kill> {
+        let mut killed = None;
+        for active in &mut self.lock().faults {
+            let (nth, kill) = match active.fault.moment_of(function) {
+                Some(Moment::Call(nth)) => (nth, Kill::BeforeTheCall),
+                Some(Moment::AfterCall(nth)) => (nth, Kill::AfterTheCall),
+                _ => continue,
+            };
+            if active.is_spent() {
+                continue;
+            }
+            active.calls += 1;
+            if active.calls >= nth {
+                active.calls = 0;
+                if active.happens() {
+                    killed.get_or_insert(kill);
+                }
+            }
+        }
+        killed
+    }
+
+    /// Whether a process of the function dies at this moment, which is the start or the answer of an invocation.
+    pub(crate) fn kill(&self, function: &str, at: Moment) -> bool {
+        let mut active = self.lock();
+        let mut those = active
+            .faults
+            .iter_mut()
+            .filter(|active| active.fault.moment_of(function) == Some(at));
+        those.any(ActiveFault::happens)
+    }
+
+    /// How much later an invocation of the function is handed over.
+    pub(crate) fn delay_of(&self, function: &str) -> Duration {
+        let mut delay = Duration::ZERO;
+        for active in &mut self.lock().faults {
+            match &active.fault.subject {
+                Subject::Function {
+                    function: of,
+                    mode: FunctionMode::Delay(by),
+                } if of == function => {
+                    let by = *by;
+                    if active.happens() {
+                        delay += by;
+                    }
+                }
+                _ => {}
+            }
+        }
+        delay
+    }
+
+    /// Whether a message that is being received stays visible.
+    pub(crate) fn duplicates(&self, queue: &str) -> bool {
+        let mut active = self.lock();
+        let mut those = active
+            .faults
+            .iter_mut()
+            .filter(|active| active.fault.message_mode(queue) == Some(MessageMode::Duplicate));
+        those.any(ActiveFault::happens)
+    }
+
+    /// Whether messages of the queue are to be reordered now.
+    pub(crate) fn reorders(&self, queue: &str) -> bool {
+        self.lock().reordering(queue).is_some()
+    }
+
+    /// For how long a message that could be received is held back.
+    pub(crate) fn hold_back(&self, queue: &str) -> Duration {
+        let mut active = self.lock();
+        let Some((fault, longest)) = active.reordering(queue) else {
+            return Duration::ZERO;
+        };
+        if !fault.happens() {
+            return Duration::ZERO;
+        }
+        longest.mul_f64(fault.random.f64())
+    }
+
+    pub(crate) fn shuffle<T>(&self, queue: &str, items: &mut [T]) {
+        if let Some((fault, _)) = self.lock().reordering(queue) {
+            fault.random.shuffle(items);
+        }
+    }
+
+    /// What a panic left behind is still consistent: no lock here is held over more than one step.
+    fn lock(&self) -> MutexGuard<'_, Active> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Active {
+    fn reordering(&mut self, queue: &str) -> Option<(&mut ActiveFault, Duration)> {
+        self.faults
+            .iter_mut()
+            .find_map(|active| match active.fault.message_mode(queue) {
+                Some(MessageMode::Reorder(longest)) if !active.is_spent() => {
+                    Some((active, longest))
+                }
+                _ => None,
+            })
+    }
+}
+
+impl ActiveFault {
+    fn is_spent(&self) -> bool {
+        self.fault.count.is_some_and(|count| self.applied >= count)
+    }
+
+    /// Whether it happens on this occasion, which counts if it does.
+    fn happens(&mut self) -> bool {
+        let happens = !self.is_spent() && self.random.f64() < self.fault.rate;
+        self.applied += u32::from(happens);
+        happens
+    }
+}
+
+impl Calls {
+    fn include(&self, service: Service, operation: &str, function: Option<&str>) -> bool {
+        self.service.is_none_or(|only| only == service)
+            && self
+                .operation
+                .as_deref()
+                .is_none_or(|only| only == operation)
+            && self
+                .function
+                .as_deref()
+                .is_none_or(|only| Some(only) == function)
+    }
+}
+
+impl CallMode {
+    /// Whether an operation can go wrong like this at all.
+    fn is_for(self, service: Service, operation: &str) -> bool {
+        match self {
+            CallMode::Conflict => {
+                service == Service::DynamoDb && answers::CONFLICTING.contains(&operation)
+            }
+            CallMode::FailPartially => service == Service::Sqs && operation.ends_with("Batch"),
+            _ => true,
+        }
+    }
+}
+
+impl Fault {
+    fn moment_of(&self, function: &str) -> Option<Moment> {
+        match &self.subject {
+            Subject::Function {
+                function: of,
+                mode: FunctionMode::Kill(at),
+            } if of == function => Some(*at),
+            _ => None,
+        }
+    }
+
+    fn message_mode(&self, queue: &str) -> Option<MessageMode> {
+        match &self.subject {
+            Subject::Messages { queue: of, mode } if of.as_deref().is_none_or(|of| of == queue) => {
+                Some(*mode)
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What a service answers when it breaks down, throttles or has a conflict: in its own words, by its API reference.
+
+use serde_json::{Value, json};
+
+use crate::AwsError;
+use crate::aws::Service;
+
+/// DynamoDB's operations that can conflict with a transaction under way.
+pub(crate) const CONFLICTING: [&str; 4] =
+    ["TransactWriteItems", "PutItem", "UpdateItem", "DeleteItem"];
+
+/// The service broke down. Clients take it as passing, and try again.
+pub(crate) fn failure(service: Service) -> AwsError {
+    let (status, code, message) = match service {
+        Service::DynamoDb => (
+            500,
+            "InternalServerError",
+            "The request processing has failed because of an unknown error, exception or failure.",
+        ),
+        Service::Sqs => (
+            503,
+            "ServiceUnavailable",
+            "The request has failed due to a temporary failure of the server.",
+        ),
+        Service::SecretsManager => (
+            500,
+            "InternalServiceError",
+            "An error occurred on the server side.",
+        ),
+        Service::Ses => (
+            500,
+            "InternalFailure",
+            "The request processing has failed because of an unknown error, exception or failure.",
+        ),
+    };
+    error(status, code, message)
+}
+
+pub(crate) fn throttling(service: Service) -> AwsError {
+    let (status, code, message) = match service {
+        Service::DynamoDb => (
+            400,
+            "ProvisionedThroughputExceededException",
+            "The level of configured provisioned throughput for the table was exceeded. Consider increasing your \
+             provisioning level with the UpdateTable API.",
+        ),
+        Service::Sqs => (
+            400,
+            "RequestThrottled",
+            "The request was denied due to request throttling.",
+        ),
+        Service::SecretsManager => (400, "ThrottlingException", "Rate exceeded"),
+        Service::Ses => (
+            429,
+            "TooManyRequestsException",
+            "Too many requests have been made to the operation.",
+        ),
+    };
+    error(status, code, message)
+}
+
+/// The body of a conflict: a transaction is told of each of its items.
+pub(crate) fn conflict(operation: &str, request: &Value) -> Value {
+    let code = |name: &str| format!("com.amazonaws.dynamodb.v20120810#{name}");
+    if operation != "TransactWriteItems" {
+        return json!({
+            "__type": code("TransactionConflictException"),
+            "message": "Transaction is ongoing for the item",
+        });
+    }
+    let items = request["TransactItems"].as_array().map_or(1, Vec::len);
+    let reason = json!({
+        "Code": "TransactionConflict",
+        "Message": "Transaction is ongoing for the item",
+    });
+    let codes = vec!["TransactionConflict"; items].join(", ");
+    json!({
+        "__type": code("TransactionCanceledException"),
+        "CancellationReasons": vec![reason; items],
+        "Message": format!(
+            "Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]"
+        ),
+    })
+}
+
+/// An entry of a batch that SQS could not do.
+pub(crate) fn failed_entry(entry: &Value) -> Value {
+    json!({
+        "Id": entry["Id"],
+        "SenderFault": false,
+        "Code": "InternalError",
+        "Message": "The request has failed due to a temporary failure of the server.",
+    })
+}
+
+fn error(status: u16, code: &str, message: &str) -> AwsError {
+    AwsError {
+        status,
+        code: code.to_owned(),
+        message: message.to_owned(),
+        query_code: None,
+    }
+}

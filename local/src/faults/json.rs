@@ -1,0 +1,468 @@
+//! A fault as JSON: read with all that is wrong with it, and written as it was read.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    ActiveFault, CallMode, Calls, Fault, FunctionMode, HELD_BACK, MessageMode, Moment, Subject,
+    answers,
+};
+use crate::aws::Service;
+use crate::template::Template;
+
+const FIELDS: [&str; 11] = [
+    "service",
+    "operation",
+    "function",
+    "queue",
+    "mode",
+    "at",
+    "partial",
+    "count",
+    "rate",
+    "delay_ms",
+    "seed",
+];
+const MODES: [&str; 8] = [
+    "fail",
+    "throttle",
+    "conflict",
+    "delay",
+    "lose_response",
+    "duplicate",
+    "reorder",
+    "kill",
+];
+/// Modes of every AWS service.
+const CALL_MODES: [&str; 4] = ["fail", "throttle", "delay", "lose_response"];
+/// Longer than Lambda lets anything run.
+const LONGEST_DELAY_MS: u64 = 900_000;
+const MOMENTS: &str = "start, answer, call N or after call N, where N is 1 or more";
+
+/// One thing that is wrong with a fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    pub field: String,
+    pub problem: String,
+}
+
+/// Names that a fault can be given for.
+#[derive(Debug, Clone)]
+pub struct Known<'a> {
+    pub functions: Vec<&'a str>,
+    pub queues: Vec<&'a str>,
+}
+
+impl<'a> Known<'a> {
+    pub fn of(template: &'a Template) -> Known<'a> {
+        let functions = template.functions.iter().map(|function| &*function.name);
+        let queues = template.queues.iter().map(|queue| &*queue.name);
+        Known {
+            functions: functions.collect(),
+            queues: queues.collect(),
+        }
+    }
+}
+
+impl Fault {
+    /// Reads `{"service": ..., "mode": ...}` and the rest.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn read(value: &Value, known: &Known) -> Result<Fault, Vec<Problem>> {
+        let Some(fields) = value.as_object() else {
+            let problem = "must be a JSON object";
+            return Err(vec![problem_with("fault", problem)]);
+        };
+        let mut reader = Reader {
+            fields,
+            problems: Vec::new(),
+        };
+        let fault = reader.fault(known);
+        match fault {
+            Some(fault) if reader.problems.is_empty() => Ok(fault),
+            _ => Err(reader.problems),
+        }
+    }
+}
+
+/// Where calls go, or what else can go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Addressed {
+    Any,
+    Aws(Service),
+    Lambda,
+}
+
+impl Addressed {
+    fn named(name: &str) -> Option<Addressed> {
+        match name {
+            "*" => Some(Addressed::Any),
+            "lambda" => Some(Addressed::Lambda),
+            _ => Service::ALL
+                .into_iter()
+                .find(|service| service.name() == name)
+                .map(Addressed::Aws),
+        }
+    }
+
+    fn modes(self) -> Vec<&'static str> {
+        let own: &[&str] = match self {
+            Addressed::Lambda => return vec!["kill", "delay"],
+            Addressed::Aws(Service::DynamoDb) => &["conflict"],
+            Addressed::Aws(Service::Sqs) => &["duplicate", "reorder"],
+            _ => &[],
+        };
+        [&CALL_MODES, own].concat()
+    }
+
+    fn operations(self, mode: &str) -> Vec<&'static str> {
+        match self {
+            Addressed::Lambda => vec![],
+            Addressed::Aws(Service::DynamoDb) if mode == "conflict" => {
+                answers::CONFLICTING.to_vec()
+            }
+            Addressed::Aws(service) => service.operations().to_vec(),
+            Addressed::Any => Service::ALL
+                .into_iter()
+                .flat_map(|service| service.operations().iter().copied())
+                .collect(),
+        }
+    }
+}
+
+struct Reader<'a> {
+    fields: &'a Map<String, Value>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Reader<'a> {
+    fn fault(&mut self, known: &Known) -> Option<Fault> {
+        for name in self.fields.keys() {
+            if !FIELDS.contains(&name.as_str()) {
+                self.refuse(
+                    name,
+                    format!("is not known; there are {}", FIELDS.join(", ")),
+                );
+            }
+        }
+        let addressed = self.service();
+        let mode = self.mode(addressed);
+        let operation = self.operation(addressed, mode);
+        let function = self.one_of("function", &known.functions);
+        let queue = self.one_of("queue", &known.queues);
+        let partial = self.partial(addressed, mode, operation);
+        let delay = self.delay(mode);
+        let at = self.at(mode);
+        let count = self.whole("count", 1, u32::MAX.into());
+        let rate = self.rate();
+        let seed = self.whole("seed", 0, u64::MAX);
+        let (addressed, mode) = (addressed?, mode?);
+        if addressed == Addressed::Lambda && function.is_none() && !self.has("function") {
+            self.refuse("function", "is missing: whose process?");
+        }
+        let is_of_messages = matches!(mode, "duplicate" | "reorder");
+        if is_of_messages && self.has("function") {
+            self.refuse("function", format!("is not for mode {mode}"));
+        }
+        if !is_of_messages && self.has("queue") {
+            self.refuse("queue", "is only for modes duplicate and reorder");
+        }
+        let subject = match addressed {
+            Addressed::Lambda => Subject::Function {
+                function: function?.to_owned(),
+                mode: match mode {
+                    "kill" => FunctionMode::Kill(at?),
+                    _ => FunctionMode::Delay(delay?),
+                },
+            },
+            _ if is_of_messages => Subject::Messages {
+                queue: queue.map(str::to_owned),
+                mode: match mode {
+                    "duplicate" => MessageMode::Duplicate,
+                    _ => MessageMode::Reorder(delay.unwrap_or(HELD_BACK)),
+                },
+            },
+            _ => Subject::Calls {
+                calls: Calls {
+                    service: match addressed {
+                        Addressed::Aws(service) => Some(service),
+                        _ => None,
+                    },
+                    operation: operation.map(str::to_owned),
+                    function: function.map(str::to_owned),
+                },
+                mode: call_mode(mode, partial, delay)?,
+            },
+        };
+        Some(Fault {
+            subject,
+            count: count.and_then(|count| u32::try_from(count).ok()),
+            rate,
+            seed,
+        })
+    }
+
+    fn service(&mut self) -> Option<Addressed> {
+        let name = self.required("service")?;
+        let addressed = Addressed::named(name);
+        if addressed.is_none() {
+            let names = Service::ALL.map(Service::name).join(", ");
+            self.refuse("service", format!("must be one of *, {names}, lambda"));
+        }
+        addressed
+    }
+
+    fn mode(&mut self, addressed: Option<Addressed>) -> Option<&'a str> {
+        let mode = self.required("mode")?;
+        let allowed = addressed.map_or(MODES.to_vec(), Addressed::modes);
+        if allowed.contains(&mode) {
+            return Some(mode);
+        }
+        let service = self.text("service").filter(|_| MODES.contains(&mode));
+        let problem = match service {
+            Some(service) => format!("{mode} is not for the service {service}; there are "),
+            None => "must be one of ".to_owned(),
+        };
+        self.refuse("mode", problem + &allowed.join(", "));
+        None
+    }
+
+    fn operation(&mut self, addressed: Option<Addressed>, mode: Option<&str>) -> Option<&'a str> {
+        let operation = self.optional("operation")?;
+        let (addressed, mode) = (addressed?, mode?);
+        if addressed == Addressed::Lambda || matches!(mode, "duplicate" | "reorder") {
+            self.refuse("operation", format!("is not for mode {mode}"));
+            return None;
+        }
+        let operations = addressed.operations(mode);
+        if !operations.contains(&operation) {
+            let problem = format!("must be one of {}", operations.join(", "));
+            self.refuse("operation", problem);
+            return None;
+        }
+        Some(operation)
+    }
+
+    fn partial(
+        &mut self,
+        addressed: Option<Addressed>,
+        mode: Option<&str>,
+        operation: Option<&str>,
+    ) -> bool {
+        let partial = match self.fields.get("partial") {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(partial)) => *partial,
+            Some(_) => {
+                self.refuse("partial", "must be true or false");
+                false
+            }
+        };
+        let is_possible = addressed == Some(Addressed::Aws(Service::Sqs))
+            && mode == Some("fail")
+            && operation.is_none_or(|operation| operation.ends_with("Batch"));
+        if partial && !is_possible {
+            self.refuse("partial", "is only for mode fail of SQS's batch operations");
+        }
+        partial
+    }
+
+    fn delay(&mut self, mode: Option<&str>) -> Option<Duration> {
+        match mode {
+            Some("delay") if !self.has("delay_ms") => {
+                self.refuse("delay_ms", "is missing");
+            }
+            Some("delay" | "reorder") | None => {}
+            Some(_) if self.has("delay_ms") => {
+                self.refuse("delay_ms", "is only for modes delay and reorder");
+            }
+            Some(_) => {}
+        }
+        let delay_ms = self.whole("delay_ms", 1, LONGEST_DELAY_MS)?;
+        Some(Duration::from_millis(delay_ms))
+    }
+
+    fn at(&mut self, mode: Option<&str>) -> Option<Moment> {
+        if mode.is_some_and(|mode| mode != "kill") && self.has("at") {
+            self.refuse("at", "is only for mode kill");
+            return None;
+        }
+        if mode != Some("kill") {
+            return None;
+        }
+        let moment = Moment::read(self.required("at")?);
+        if moment.is_none() {
+            self.refuse("at", format!("must be {MOMENTS}"));
+        }
+        moment
+    }
+
+    fn rate(&mut self) -> f64 {
+        match self.fields.get("rate") {
+            None | Some(Value::Null) => 1.0,
+            Some(rate) => match rate.as_f64() {
+                Some(rate) if (0.0..=1.0).contains(&rate) => rate,
+                _ => {
+                    self.refuse("rate", "must be a number from 0 to 1");
+                    1.0
+                }
+            },
+        }
+    }
+
+    fn whole(&mut self, field: &str, min: u64, max: u64) -> Option<u64> {
+        let value = self.fields.get(field).filter(|value| !value.is_null())?;
+        match value.as_u64() {
+            Some(number) if (min..=max).contains(&number) => Some(number),
+            _ => {
+                self.refuse(field, format!("must be a whole number from {min} to {max}"));
+                None
+            }
+        }
+    }
+
+    fn one_of(&mut self, field: &str, known: &[&str]) -> Option<&'a str> {
+        let name = self.optional(field)?;
+        if !known.contains(&name) {
+            self.refuse(field, format!("must be one of {}", known.join(", ")));
+            return None;
+        }
+        Some(name)
+    }
+
+    fn required(&mut self, field: &str) -> Option<&'a str> {
+        if !self.has(field) {
+            self.refuse(field, "is missing");
+        }
+        self.optional(field)
+    }
+
+    fn optional(&mut self, field: &str) -> Option<&'a str> {
+        let text = self.text(field);
+        if text.is_none() && self.has(field) {
+            self.refuse(field, "must be a text");
+        }
+        text
+    }
+
+    fn text(&self, field: &str) -> Option<&'a str> {
+        self.fields.get(field)?.as_str()
+    }
+
+    fn has(&self, field: &str) -> bool {
+        self.fields.get(field).is_some_and(|value| !value.is_null())
+    }
+
+    fn refuse(&mut self, field: &str, problem: impl Into<String>) {
+        self.problems.push(problem_with(field, problem));
+    }
+}
+
+fn call_mode(mode: &str, partial: bool, delay: Option<Duration>) -> Option<CallMode> {
+    Some(match mode {
+        "fail" if partial => CallMode::FailPartially,
+        "fail" => CallMode::Fail,
+        "throttle" => CallMode::Throttle,
+        "conflict" => CallMode::Conflict,
+        "delay" => CallMode::Delay(delay?),
+        _ => CallMode::LoseResponse,
+    })
+}
+
+impl Moment {
+    fn read(text: &str) -> Option<Moment> {
+        let nth = |number: &str| number.parse().ok().filter(|nth| *nth > 0);
+        match text {
+            "start" => Some(Moment::Start),
+            "answer" => Some(Moment::Answer),
+            _ => match text.strip_prefix("after call ") {
+                Some(number) => nth(number).map(Moment::AfterCall),
+                None => nth(text.strip_prefix("call ")?).map(Moment::Call),
+            },
+        }
+    }
+
+    fn text(self) -> String {
+        match self {
+            Moment::Start => "start".to_owned(),
+            Moment::Answer => "answer".to_owned(),
+            Moment::Call(nth) => format!("call {nth}"),
+            Moment::AfterCall(nth) => format!("after call {nth}"),
+        }
+    }
+}
+
+impl ActiveFault {
+    pub(super) fn json(&self) -> Value {
+        let mut json = json!({"id": self.id});
+        let mut set = |name: &str, value: Value| {
+            if !value.is_null() {
+                json[name] = value;
+            }
+        };
+        match &self.fault.subject {
+            Subject::Calls { calls, mode } => {
+                set("service", calls.service.map_or("*", Service::name).into());
+                set("operation", json!(calls.operation));
+                set("function", json!(calls.function));
+                let (name, value) = match mode {
+                    CallMode::Fail => ("fail", Value::Null),
+                    CallMode::FailPartially => ("fail", true.into()),
+                    CallMode::Throttle => ("throttle", Value::Null),
+                    CallMode::Conflict => ("conflict", Value::Null),
+                    CallMode::Delay(_) => ("delay", Value::Null),
+                    CallMode::LoseResponse => ("lose_response", Value::Null),
+                };
+                set("mode", name.into());
+                set("partial", value);
+                if let CallMode::Delay(delay) = mode {
+                    set("delay_ms", milliseconds(*delay));
+                }
+            }
+            Subject::Messages { queue, mode } => {
+                set("service", Service::Sqs.name().into());
+                set("queue", json!(queue));
+                match mode {
+                    MessageMode::Duplicate => set("mode", "duplicate".into()),
+                    MessageMode::Reorder(longest) => {
+                        set("mode", "reorder".into());
+                        set("delay_ms", milliseconds(*longest));
+                    }
+                }
+            }
+            Subject::Function { function, mode } => {
+                set("service", "lambda".into());
+                set("function", json!(function));
+                match mode {
+                    FunctionMode::Kill(at) => {
+                        set("mode", "kill".into());
+                        set("at", at.text().into());
+                    }
+                    FunctionMode::Delay(delay) => {
+                        set("mode", "delay".into());
+                        set("delay_ms", milliseconds(*delay));
+                    }
+                }
+            }
+        }
+        set("count", json!(self.fault.count));
+        set("rate", json!(self.fault.rate));
+        set("seed", json!(self.seed));
+        set("applied", json!(self.applied));
+        set("active", json!(!self.is_spent()));
+        json
+    }
+}
+
+fn milliseconds(duration: Duration) -> Value {
+    json!(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn problem_with(field: &str, problem: impl Into<String>) -> Problem {
+    Problem {
+        field: field.to_owned(),
+        problem: problem.into(),
+    }
+}

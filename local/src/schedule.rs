@@ -1,0 +1,91 @@
+//! Schedules: invokes a function every so often, as EventBridge does.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::json;
+use tokio::sync::watch;
+
+use crate::lambda::{ACCOUNT, Event, Invoked, Lambda, REGION, request_id};
+
+/// Invokes the function at the end of every interval until `stop` becomes true (or its sender is gone). An interval
+/// begins when the run before it has ended; waiting for its end does not count as running.
+pub(crate) async fn run(
+    schedule: String,
+    every: Duration,
+    function: String,
+    lambda: Lambda,
+    mut stop: watch::Receiver<bool>,
+) {
+    loop {
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(every) => {}
+        }
+        if let Err(failure) = run_now(&schedule, &function, &lambda).await {
+            tracing::warn!("function `{function}` failed on its schedule {schedule}: {failure}");
+        }
+    }
+}
+
+/// Invokes the function once, as if its interval were over.
+pub(crate) async fn run_now(schedule: &str, function: &str, lambda: &Lambda) -> Invoked {
+    lambda
+        .invoke(function, event(schedule, Timestamp::now()))
+        .await
+}
+
+fn event(schedule: &str, now: Timestamp) -> Event {
+    let payload = json!({
+        "version": "0",
+        "id": request_id(),
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": ACCOUNT,
+        // Whole seconds, as EventBridge has it.
+        "time": format!("{now:.0}"),
+        "region": REGION,
+        "resources": [format!("arn:aws:events:{REGION}:{ACCOUNT}:rule/{schedule}")],
+        "detail": {},
+    });
+    Event {
+        payload: payload.to_string().into(),
+        trigger: format!("schedule {schedule}"),
+        trace: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lambda::{Options, tests as lambda_tests};
+
+    #[tokio::test]
+    async fn runs_after_each_interval_and_is_idle_in_between() {
+        let lambda = Lambda::open(Options::default()).await.unwrap();
+        lambda.start(lambda_tests::echo()).await.unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let every = Duration::from_millis(20);
+        let (name, function) = ("Sweep".to_owned(), "echo".to_owned());
+        let runs = tokio::spawn(run(name, every, function, lambda.clone(), stopped));
+        assert_eq!(lambda.running(), 0);
+        while lambda.recent().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        stop.send_replace(true);
+        runs.await.unwrap();
+        assert_eq!(lambda.running(), 0);
+        assert_eq!(lambda.recent()[0].trigger, "schedule Sweep");
+        lambda.stop().await;
+    }
+
+    #[test]
+    fn tells_the_function_what_eventbridge_does() {
+        let event = event("Sweep", "2026-11-05T10:00:00.789Z".parse().unwrap());
+        let event: serde_json::Value = serde_json::from_slice(&event.payload).unwrap();
+        assert_eq!(event["time"], "2026-11-05T10:00:00Z");
+        assert_eq!(event["detail-type"], "Scheduled Event");
+        assert_eq!(event["detail"], json!({}));
+    }
+}
