@@ -23,6 +23,13 @@ impl Task {
         }
     }
 
+    /// The names of the records that it leaves beneath an event once it is done.
+    pub fn records(self) -> &'static [&'static str] {
+        match self {
+            Task::Delivery => &["delivery/account", "delivery/email"],
+        }
+    }
+
     /// The environment variable that holds its queue's URL.
     pub fn queue_variable(self) -> &'static str {
         match self {

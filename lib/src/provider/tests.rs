@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::aghanim::Aghanim;
 use super::wire::Problem;
 use super::zupy::Zupy;
-use super::{Content, Parsed, Provider};
+use super::{Content, Parsed, Provider, read_recorded};
 use crate::event::{DiscountKind, Event, Fact, Item, Money, Redemption, Usage};
 use crate::ledger::content_hash;
 use crate::verify::Verified;
@@ -594,4 +594,17 @@ proptest! {
             Content::Ignored(_) => prop_assert!(false),
         }
     }
+}
+
+#[test]
+fn a_recorded_body_is_read_by_its_providers_name() {
+    let zupy = include_str!("../../../events/samples/zupy-coupon-used.json");
+    let aghanim = include_str!("../../../events/samples/aghanim-coupon-redeemed.json");
+    for (name, body) in [("zupy", zupy), ("aghanim", aghanim)] {
+        match read_recorded(name, body).unwrap().content {
+            Content::Event(event) => assert_eq!(event.provider, name),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(read_recorded("nobody", zupy).is_none());
 }
