@@ -2,8 +2,8 @@
 
 mod answers;
 mod command_line;
-
 mod delivery;
 mod local_pages;
 mod shop;
+mod support;
 mod tidy;
