@@ -1,4 +1,4 @@
-//! POST requests over HTTP and HTTPS, and their answers.
+//! Requests over HTTP and HTTPS, and their answers.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -39,7 +39,7 @@ pub(crate) struct Answer {
     pub(crate) duration: Duration,
 }
 
-type Body = Full<VecDeque<u8>>;
+pub(crate) type Body = Full<VecDeque<u8>>;
 
 /// Keeps its connections open between requests.
 #[derive(Debug)]
@@ -67,19 +67,31 @@ impl Client {
     }
 
     pub(crate) async fn post(&self, request: &Request) -> anyhow::Result<Answer> {
-        let message = message(request)?;
+        self.send(message(request)?, &request.url).await
+    }
+
+    pub(crate) async fn get(&self, url: &Uri) -> anyhow::Result<Answer> {
+        let message = http::Request::get(url)
+            .header(USER_AGENT, AGENT)
+            .body(Body::default())?;
+        self.send(message, url).await
+    }
+
+    pub(crate) async fn send(
+        &self,
+        message: http::Request<Body>,
+        url: &Uri,
+    ) -> anyhow::Result<Answer> {
         let start = Instant::now();
         let answer = async {
             let response = match self {
                 Self::Plain(client) => client.request(message).await,
                 Self::Secure(client) => client.request(message).await,
             };
-            let (head, body) = response
-                .map_err(|error| explain(error, &request.url))?
-                .into_parts();
+            let (head, body) = response.map_err(|error| explain(error, url))?.into_parts();
             let body = Limited::new(body, ANSWER_MAX_BYTES).collect().await;
             let body = body.map_err(|error| {
-                anyhow!(error).context(format!("reading the answer of {}", origin(&request.url)))
+                anyhow!(error).context(format!("reading the answer of {}", origin(url)))
             })?;
             Ok(Answer {
                 status: head.status,
@@ -90,7 +102,7 @@ impl Client {
         };
         tokio::time::timeout(TIMEOUT, answer).await.map_err(|_| {
             let limit_s = TIMEOUT.as_secs();
-            anyhow!("no answer from {} within {limit_s} s", origin(&request.url))
+            anyhow!("no answer from {} within {limit_s} s", origin(url))
         })?
     }
 }
@@ -123,8 +135,9 @@ fn explain(error: legacy::Error, url: &Uri) -> anyhow::Error {
     }
 }
 
-fn refused(error: &legacy::Error) -> bool {
-    let mut cause = error.source();
+/// Whether nothing listened where a request went.
+pub(crate) fn refused(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<io::Error>()
             && error.kind() == io::ErrorKind::ConnectionRefused

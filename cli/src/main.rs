@@ -1,15 +1,23 @@
 //! The command line: what a developer or an operator does with the system by hand.
 
+mod dead;
 mod http;
+mod life;
+mod output;
+mod redrive;
+mod replay;
 mod sample;
 mod send;
 mod serve;
+mod show;
+mod stack;
+mod target;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Coupon webhooks: the system on this machine, and what its providers send.
+/// Coupon webhooks: the system on this machine, what its providers send, and looking after it.
 #[derive(Debug, Parser)]
 #[command(name = "coupons", version, args_conflicts_with_subcommands = true)]
 struct CommandLine {
@@ -23,6 +31,10 @@ struct CommandLine {
 enum Command {
     Serve(serve::Arguments),
     Send(send::Arguments),
+    Show(show::Arguments),
+    Replay(replay::Arguments),
+    Dead(dead::Arguments),
+    Redrive(redrive::Arguments),
 }
 
 #[tokio::main]
@@ -32,6 +44,10 @@ async fn main() -> ExitCode {
     let outcome = match command {
         Command::Serve(arguments) => serve::run(arguments).await,
         Command::Send(arguments) => send::run(arguments).await,
+        Command::Show(arguments) => show::run(arguments).await,
+        Command::Replay(arguments) => replay::run(arguments).await,
+        Command::Dead(arguments) => dead::run(arguments).await,
+        Command::Redrive(arguments) => redrive::run(arguments).await,
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

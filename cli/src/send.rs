@@ -3,7 +3,7 @@
 mod many;
 mod print;
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use webhooks::verify::{Secret, Secrets};
 
 use crate::http::{Answer, Client, Request, is_loopback, parse_url};
+use crate::output::{readable, say, say_json};
 use crate::sample::{Assignment, Path, SAMPLES, Sample, Sender};
 
 const EXAMPLES: &str = "\
@@ -367,36 +368,9 @@ fn headers_of_interest(answer: &Answer) -> impl Iterator<Item = (String, String)
     })
 }
 
-/// Text for a terminal: JSON on one line is spread over several, and what could steer the terminal is taken out.
-fn readable(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    let text = text.trim_end();
-    let text = match serde_json::from_str::<Value>(text) {
-        Ok(value) if !text.contains('\n') => format!("{value:#}"),
-        _ => text.to_owned(),
-    };
-    text.replace(
-        |it: char| it.is_control() && !matches!(it, '\n' | '\t'),
-        "\u{fffd}",
-    )
-}
-
 /// To the microsecond.
 fn milliseconds(duration: std::time::Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
-}
-
-fn say_json(value: &Value) -> anyhow::Result<()> {
-    say(&format!("{value:#}\n"))
-}
-
-/// A reader that has gone away, such as `head`, is no error.
-fn say(text: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("writing to standard output"),
-    }
 }
 
 #[cfg(test)]
@@ -541,12 +515,5 @@ mod tests {
         assert_eq!(form(&["--print"]), Some(print::Form::Curl));
         assert_eq!(form(&["--print", "curl"]), Some(print::Form::Curl));
         assert_eq!(form(&["--print", "event"]), Some(print::Form::Event));
-    }
-
-    #[test]
-    fn an_answer_cannot_steer_the_terminal() {
-        assert_eq!(readable(b"a\x1b[2Jb\tc\n\n"), "a\u{fffd}[2Jb\tc");
-        assert_eq!(readable(br#"{"a":1}"#), "{\n  \"a\": 1\n}");
-        assert_eq!(readable(b"{\n\"a\": 35.00}"), "{\n\"a\": 35.00}");
     }
 }

@@ -7,6 +7,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use aws_types::sdk_config::{RetryConfig, TimeoutConfig};
@@ -95,6 +96,29 @@ impl CallLimits {
         attempts: 1,
         ..Self::TASK
     };
+
+    pub fn timeouts(self) -> TimeoutConfig {
+        TimeoutConfig::builder()
+            .connect_timeout(Duration::from_millis(1000))
+            .operation_attempt_timeout(self.attempt)
+            .operation_timeout(self.call)
+            .build()
+    }
+
+    pub fn retries(self) -> RetryConfig {
+        RetryConfig::standard()
+            .with_max_attempts(self.attempts)
+            .with_initial_backoff(Duration::from_millis(100))
+    }
+}
+
+/// The HTTPS that every client of AWS speaks.
+pub fn http_client() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(
+            tls::rustls_provider::CryptoMode::Ring,
+        ))
+        .build_https()
 }
 
 /// The account that the function runs in, as Lambda tells it: straight from the environment, without the
@@ -104,16 +128,11 @@ pub struct Aws {
     region: String,
     credentials: Credentials,
     endpoint: Option<String>,
-    http: aws_smithy_runtime_api::client::http::SharedHttpClient,
+    http: SharedHttpClient,
 }
 
 impl Aws {
     pub fn read(environment: &mut Environment) -> Self {
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(tls::Provider::Rustls(
-                tls::rustls_provider::CryptoMode::Ring,
-            ))
-            .build_https();
         Self {
             region: environment.text("AWS_REGION"),
             credentials: Credentials::new(
@@ -124,27 +143,29 @@ impl Aws {
                 "environment",
             ),
             endpoint: environment.optional("AWS_ENDPOINT_URL"),
-            http,
+            http: http_client(),
+        }
+    }
+
+    /// The account of a system on this machine, whose endpoint takes any credentials.
+    pub fn local(endpoint: impl Into<String>) -> Self {
+        Self {
+            region: "us-east-1".into(),
+            credentials: Credentials::new("local", "local", None, None, "local"),
+            endpoint: Some(endpoint.into()),
+            http: http_client(),
         }
     }
 
     /// What a service's client is made from.
     pub fn sdk_config(&self, limits: CallLimits) -> SdkConfig {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_millis(1000))
-            .operation_attempt_timeout(limits.attempt)
-            .operation_timeout(limits.call)
-            .build();
-        let retries = RetryConfig::standard()
-            .with_max_attempts(limits.attempts)
-            .with_initial_backoff(Duration::from_millis(100));
         let mut config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(self.region.clone()))
             .credentials_provider(SharedCredentialsProvider::new(self.credentials.clone()))
             .http_client(self.http.clone())
-            .timeout_config(timeouts)
-            .retry_config(retries);
+            .timeout_config(limits.timeouts())
+            .retry_config(limits.retries());
         config.set_endpoint_url(self.endpoint.clone());
         config.build()
     }

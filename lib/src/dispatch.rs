@@ -31,13 +31,17 @@ impl Undispatched {
 }
 
 impl Dispatcher {
+    pub fn new(client: Client, queues: Vec<(Task, String)>) -> Self {
+        Self { client, queues }
+    }
+
     /// Takes the queues that the function's environment names.
     pub fn read(environment: &mut Environment, client: Client) -> Self {
         let queues = Task::ALL
             .into_iter()
             .filter_map(|task| Some((task, environment.optional(task.queue_variable())?)))
             .collect();
-        Self { client, queues }
+        Self::new(client, queues)
     }
 
     /// Sends the message to every task's queue at once. A task counts as dispatched only if SQS says so for it.

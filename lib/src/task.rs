@@ -29,6 +29,21 @@ impl Task {
         Self::ALL.into_iter().find(|task| task.name() == name)
     }
 
+    /// The names of all records that it may leave beneath an event.
+    pub fn records(self) -> &'static [&'static str] {
+        match self {
+            Task::Delivery => &["delivery/account", "delivery/email"],
+        }
+    }
+
+    /// Those that it leaves beneath this event once it is done.
+    pub fn records_of(self, event: &Event) -> &'static [&'static str] {
+        match (self, &event.fact) {
+            (Task::Delivery, Fact::Redeemed(_)) => self.records(),
+            (Task::Delivery, _) => &["delivery/account"],
+        }
+    }
+
     /// The environment variable that holds its queue's URL.
     pub fn queue_variable(self) -> &'static str {
         match self {

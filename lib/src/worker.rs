@@ -27,7 +27,8 @@ const DELAY_MAX_S: u32 = 900;
 /// How often a message that panics is tried: the fault is its own, or the code's for it.
 const PANICS_MAX: u32 = 3;
 
-/// Longest reason that goes with a dead letter, in bytes.
+/// The attribute of a dead letter that says why it was given up, and its longest value in bytes.
+pub const REASON: &str = "Reason";
 const REASON_MAX_BYTES: usize = 1000;
 
 /// A message that a queue may hold.
@@ -83,7 +84,7 @@ impl Queue {
             .send_message()
             .queue_url(&self.dead_letter_url)
             .message_body(body)
-            .message_attributes("Reason", reason)
+            .message_attributes(REASON, reason)
             .send()
             .await
             .context("sending to the dead-letter queue")?;

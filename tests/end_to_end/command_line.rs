@@ -19,11 +19,11 @@ struct Served {
     said: Vec<String>,
 }
 
-async fn coupons() -> PathBuf {
+pub(crate) async fn coupons() -> PathBuf {
     built(&["coupons".to_owned()]).await["coupons"].clone()
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }

@@ -4,10 +4,10 @@
 
 mod answers;
 mod command_line;
-
 mod delivery;
 mod faults;
 mod local_pages;
 mod shop;
+mod support;
 mod tenants;
 mod tidy;

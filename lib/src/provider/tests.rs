@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::aghanim::Aghanim;
 use super::wire::Problem;
 use super::zupy::{self, Zupy};
-use super::{Content, Parsed, Provider};
+use super::{Content, Parsed, Provider, RecordedBody, read_recorded};
 use crate::event::{DiscountKind, Event, Fact, Item, Money, Redemption, Usage};
 use crate::ledger::content_hash;
 use crate::verify::Verified;
@@ -628,4 +628,30 @@ proptest! {
             Content::Ignored(_) => prop_assert!(false),
         }
     }
+}
+
+#[test]
+fn a_recorded_body_is_read_by_its_providers_name() {
+    let zupy = include_str!("../../../events/samples/zupy-coupon-used.json");
+    let aghanim = include_str!("../../../events/samples/aghanim-coupon-redeemed.json");
+    let v2 = include_str!("../../../events/samples/zupy-v2-coupon-used.json");
+    let read = |provider, scheme, body| {
+        read_recorded(&RecordedBody {
+            provider,
+            scheme,
+            tenant: "tenant",
+            body,
+        })
+    };
+    for (name, scheme, body) in [
+        ("zupy", "zupy-v1", zupy),
+        ("zupy", "zupy-v2", v2),
+        ("aghanim", "aghanim", aghanim),
+    ] {
+        match read(name, scheme, body).unwrap() {
+            Content::Event(event) => assert_eq!(event.provider, name),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(read("nobody", "", zupy).is_none());
 }

@@ -1,0 +1,380 @@
+//! `coupons dead`: what is in the dead-letter queues, and why.
+
+use std::collections::{BTreeSet, HashMap};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use aws_sdk_sqs::types::{
+    ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName,
+    QueueAttributeName,
+};
+use jiff::Timestamp;
+use serde::Serialize;
+use webhooks::retry::Waiting;
+use webhooks::task::{self, Unreadable};
+use webhooks::worker::{QueueMessage, REASON};
+
+use crate::life::{Record, records};
+use crate::output::{harmless, say, say_json};
+use crate::target::{self, DeadLetterQueue, Target};
+
+/// How long the messages that are being looked at are out of everybody else's sight, in seconds. Where this program
+/// is killed meanwhile, they come back by themselves.
+const LOOK_S: i32 = 30;
+
+/// SQS gives and takes ten at a time.
+const BATCH: usize = 10;
+
+/// List what is in the dead-letter queues, and why. Nothing is taken out.
+///
+/// Looking counts as one more receipt of a message; while it lasts, others do not see the messages.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// A task such as delivery, or its dead-letter queue; all if not given
+    queue: Option<String>,
+    /// How many messages of a queue to look at
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: u32,
+    /// Print JSON: an array of messages
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: target::Arguments,
+}
+
+/// A message that was given up.
+#[derive(Debug, PartialEq, Serialize)]
+struct Dead {
+    queue: String,
+    message: String,
+    /// The event that it is about, if it can be read.
+    event: Option<String>,
+    /// In its whole life, looks at it included.
+    times_received: Option<u32>,
+    sent_at: Option<Timestamp>,
+    age_s: Option<i64>,
+    bytes: usize,
+    reason: String,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let target = Target::connect(&arguments.target).await?;
+    let queues = target
+        .dead_letter_queues(arguments.queue.as_deref())
+        .await?;
+    let limit = arguments.limit as usize;
+    let mut all = Vec::new();
+    for queue in &queues {
+        let messages = look(&target, queue, limit).await?;
+        let dead = explain(&target, queue, &messages, Timestamp::now()).await?;
+        let count = count(&target, queue).await?.max(dead.len());
+        if count > dead.len() {
+            eprintln!(
+                "note: {} of about {count} messages of {} are shown; --limit shows more",
+                dead.len(),
+                queue.name
+            );
+        }
+        if !arguments.json {
+            say(&harmless(&describe(queue, &dead)))?;
+        }
+        all.extend(dead);
+    }
+    if arguments.json {
+        say_json(&all)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Receives up to `limit` messages, and gives all of them back.
+async fn look(
+    target: &Target,
+    queue: &DeadLetterQueue,
+    limit: usize,
+) -> anyhow::Result<Vec<Message>> {
+    let mut messages = Vec::new();
+    let received = receive(target, queue, limit, &mut messages).await;
+    let given_back = give_back(target, queue, &messages).await;
+    received.with_context(|| format!("receiving from {}", queue.name))?;
+    given_back.with_context(|| {
+        format!(
+            "giving the messages of {} back: they are back in {LOOK_S} s",
+            queue.name
+        )
+    })?;
+    Ok(messages)
+}
+
+async fn receive(
+    target: &Target,
+    queue: &DeadLetterQueue,
+    limit: usize,
+    messages: &mut Vec<Message>,
+) -> anyhow::Result<()> {
+    let mut seen = BTreeSet::new();
+    let began = std::time::Instant::now();
+    while messages.len() < limit {
+        let batch = BATCH.min(limit - messages.len());
+        let answer = target
+            .sqs
+            .receive_message()
+            .queue_url(&queue.url)
+            .max_number_of_messages(batch as i32)
+            .visibility_timeout(LOOK_S)
+            // Waiting makes SQS ask all of its servers.
+            .wait_time_seconds(1)
+            .message_system_attribute_names(MessageSystemAttributeName::All)
+            .message_attribute_names(REASON)
+            .send()
+            .await
+            .map_err(|error| target.explain(error))?;
+        let received = answer.messages.unwrap_or_default();
+        let all_seen = received
+            .iter()
+            .all(|message| seen.contains(&message.message_id));
+        for message in received {
+            if seen.insert(message.message_id.clone()) {
+                messages.push(message);
+            }
+        }
+        // Later, the first ones would come round again.
+        if all_seen || began.elapsed() > Duration::from_secs(LOOK_S as u64 / 2) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn give_back(
+    target: &Target,
+    queue: &DeadLetterQueue,
+    messages: &[Message],
+) -> anyhow::Result<()> {
+    for batch in messages.chunks(BATCH) {
+        let entries = batch.iter().enumerate().map(|(index, message)| {
+            ChangeMessageVisibilityBatchRequestEntry::builder()
+                .id(index.to_string())
+                .set_receipt_handle(message.receipt_handle.clone())
+                .visibility_timeout(0)
+                .build()
+        });
+        let entries = entries.collect::<Result<Vec<_>, _>>()?;
+        target
+            .sqs
+            .change_message_visibility_batch()
+            .queue_url(&queue.url)
+            .set_entries(Some(entries))
+            .send()
+            .await
+            .map_err(|error| target.explain(error))?;
+    }
+    Ok(())
+}
+
+async fn count(target: &Target, queue: &DeadLetterQueue) -> anyhow::Result<usize> {
+    let attribute = QueueAttributeName::ApproximateNumberOfMessages;
+    let count = target
+        .queue_attribute(&queue.name, &queue.url, attribute)
+        .await?;
+    Ok(count.and_then(|it| it.parse().ok()).unwrap_or_default())
+}
+
+/// The messages with their reasons, the oldest first.
+async fn explain(
+    target: &Target,
+    queue: &DeadLetterQueue,
+    messages: &[Message],
+    now: Timestamp,
+) -> anyhow::Result<Vec<Dead>> {
+    let mut known: HashMap<String, Vec<Record>> = HashMap::new();
+    let mut all = Vec::new();
+    for message in messages {
+        let body = message.body().unwrap_or_default();
+        let (event, mut reason) = match read_key(body) {
+            Err(unreadable) => (None, format!("unreadable: {unreadable}")),
+            Ok(key) => {
+                if !known.contains_key(&key) {
+                    known.insert(key.clone(), records(target, &key).await?);
+                }
+                let reason = reason(&known[&key], &key, &queue.source);
+                (Some(key), reason)
+            }
+        };
+        // What the worker said when it gave the message up.
+        let attributes = message.message_attributes.as_ref();
+        let said = attributes.and_then(|all| all.get(REASON)?.string_value());
+        if let Some(said) = said {
+            reason = said.to_owned();
+        }
+        all.push(Dead::read(queue, message, event, reason, now));
+    }
+    all.sort_by_key(|dead| dead.sent_at);
+    Ok(all)
+}
+
+/// The event that a message is about, whether it is a task's or waits to be recorded.
+fn read_key(body: &str) -> Result<String, Unreadable> {
+    match task::Message::read(body) {
+        Ok(message) => Ok(message.key()),
+        Err(unreadable) => Waiting::read(body)
+            .map(|waiting| waiting.key())
+            .map_err(|_| unreadable),
+    }
+}
+
+/// The last word of the task's records.
+fn reason(records: &[Record], event: &str, task: &str) -> String {
+    let of_task: Vec<_> = records.iter().filter(|it| it.is_of(event, task)).collect();
+    let open: Vec<_> = of_task.iter().filter(|it| !it.is_settled()).collect();
+    match (of_task.as_slice(), open.as_slice()) {
+        ([], _) => "it left no record: it never came so far".to_owned(),
+        (_, []) => {
+            let words: Vec<_> = of_task.iter().map(|it| it.summary()).collect();
+            format!(
+                "every record is settled, a redrive changes nothing: {}",
+                words.join(", ")
+            )
+        }
+        (_, open) => {
+            let words: Vec<_> = open.iter().map(|it| it.summary()).collect();
+            words.join(", ")
+        }
+    }
+}
+
+impl Dead {
+    fn read(
+        queue: &DeadLetterQueue,
+        message: &Message,
+        event: Option<String>,
+        reason: String,
+        now: Timestamp,
+    ) -> Self {
+        let attribute = |name| {
+            let attributes = message.attributes.as_ref()?;
+            attributes.get(&name).map(String::as_str)
+        };
+        let sent_at = attribute(MessageSystemAttributeName::SentTimestamp)
+            .and_then(|ms| ms.parse().ok())
+            .and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        let times_received = attribute(MessageSystemAttributeName::ApproximateReceiveCount);
+        Self {
+            queue: queue.name.clone(),
+            message: message.message_id().unwrap_or_default().to_owned(),
+            event,
+            times_received: times_received.and_then(|count| count.parse().ok()),
+            sent_at,
+            age_s: sent_at.map(|at| now.duration_since(at).as_secs()),
+            bytes: message.body().map_or(0, str::len),
+            reason,
+        }
+    }
+}
+
+fn describe(queue: &DeadLetterQueue, dead: &[Dead]) -> String {
+    let mut text = match dead.len() {
+        0 => format!("{}: empty\n", queue.name),
+        1 => format!("{}: 1 message\n", queue.name),
+        count => format!("{}: {count} messages\n", queue.name),
+    };
+    for dead in dead {
+        let event = dead.event.as_deref().unwrap_or("no event");
+        text.push_str(&format!("\n  {}  {event}\n    ", dead.message));
+        if let (Some(at), Some(age_s)) = (dead.sent_at, dead.age_s) {
+            text.push_str(&format!("sent {at} ({} ago), ", duration(age_s)));
+        }
+        if let Some(times) = dead.times_received {
+            text.push_str(&format!("received {times} times, "));
+        }
+        text.push_str(&format!("{} bytes\n    {}\n", dead.bytes, dead.reason));
+    }
+    text
+}
+
+/// Two units: `3 d 4 h`, `5 min 6 s`.
+fn duration(total_s: i64) -> String {
+    let (days, hours) = (total_s / 86_400, total_s / 3_600 % 24);
+    let (minutes, seconds) = (total_s / 60 % 60, total_s % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {seconds} s"),
+        (0, _, _) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVENT: &str = "zupy#comp#CP-1/redeemed";
+
+    fn queue() -> DeadLetterQueue {
+        DeadLetterQueue {
+            name: "delivery-dead-letter".into(),
+            url: "https://sqs/1/dd".into(),
+            source: "delivery".into(),
+            source_url: "https://sqs/1/d".into(),
+        }
+    }
+
+    fn record(task: &str, status: &str, result: Option<&str>) -> Record {
+        Record {
+            event: EVENT.into(),
+            task: task.into(),
+            status: status.into(),
+            result: result.map(str::to_owned),
+            attempts: Some(10),
+            ..Record::default()
+        }
+    }
+
+    #[test]
+    fn the_reason_is_the_last_word_of_what_is_open() {
+        let account = record("delivery/account", "done", None);
+        let email = record("delivery/email", "released", Some("AccessDenied"));
+        assert_eq!(
+            reason(&[account.clone(), email], EVENT, "delivery"),
+            "delivery/email released: AccessDenied (10 attempts)"
+        );
+        assert!(reason(&[], EVENT, "delivery").contains("no record"));
+        assert!(reason(&[account], EVENT, "delivery").contains("a redrive changes nothing"));
+    }
+
+    #[test]
+    fn a_message_is_told_with_its_age() {
+        let message = Message::builder()
+            .message_id("id-1")
+            .body("{}")
+            .attributes(MessageSystemAttributeName::SentTimestamp, "1000000")
+            .attributes(MessageSystemAttributeName::ApproximateReceiveCount, "11")
+            .build();
+        let now = Timestamp::from_second(1_000 + 3_661).unwrap();
+        let dead = Dead::read(&queue(), &message, None, "unreadable: x".into(), now);
+        assert_eq!(
+            describe(&queue(), &[dead]),
+            "\
+delivery-dead-letter: 1 message
+
+  id-1  no event
+    sent 1970-01-01T00:16:40Z (1 h 1 min ago), received 11 times, 2 bytes
+    unreadable: x
+"
+        );
+        assert_eq!(describe(&queue(), &[]), "delivery-dead-letter: empty\n");
+    }
+
+    #[test]
+    fn a_duration_has_two_units() {
+        for (total_s, expected) in [
+            (5, "5 s"),
+            (65, "1 min 5 s"),
+            (7_260, "2 h 1 min"),
+            (90_000, "1 d 1 h"),
+        ] {
+            assert_eq!(duration(total_s), expected);
+        }
+    }
+}

@@ -1,0 +1,494 @@
+//! A coupon's whole life, as the events table has it.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, bail};
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use serde::Serialize;
+use webhooks::event::{Event, escape, member_key};
+use webhooks::ledger::Item;
+use webhooks::provider::{Content, RecordedBody, read_recorded};
+use webhooks::task::{Task, tasks};
+
+use crate::target::Target;
+
+/// What a coupon, or an event of it, is looked up by.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Lookup {
+    /// `zupy#comp#CP-1`, or one event of it: `zupy#comp#CP-1/redeemed`.
+    Key {
+        coupon: String,
+        entry: Option<String>,
+    },
+    /// `CP-1`, whoever gave it out.
+    Code(String),
+}
+
+impl Lookup {
+    /// A key has three parts between `#`; inside a part, `#` and `/` are escaped.
+    pub(crate) fn parse(text: &str) -> Self {
+        let (coupon, beneath) = match text.split_once('/') {
+            Some((coupon, beneath)) => (coupon, Some(beneath)),
+            None => (text, None),
+        };
+        let parts: Vec<_> = coupon.split('#').collect();
+        if parts.len() != 3 || parts.iter().any(|part| part.is_empty()) {
+            return Self::Code(text.to_owned());
+        }
+        // A task's record names its event.
+        let entry = beneath.and_then(|beneath| beneath.split('/').next());
+        Self::Key {
+            coupon: coupon.to_owned(),
+            entry: entry.filter(|entry| !entry.is_empty()).map(str::to_owned),
+        }
+    }
+}
+
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Life {
+    pub(crate) coupon: String,
+    /// The state of the coupon in its member's account; nothing where it is in none.
+    pub(crate) account: Option<Account>,
+    pub(crate) received: Vec<Received>,
+    pub(crate) tasks: Vec<Record>,
+    /// Tasks that an event causes and that left no record.
+    pub(crate) missing: Vec<Missing>,
+    pub(crate) conflicts: Vec<Conflict>,
+    /// Entries of kinds that this version does not know.
+    pub(crate) other: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Account {
+    pub(crate) state: Option<String>,
+    pub(crate) expires_at: Option<String>,
+}
+
+/// An event as it was received.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Received {
+    /// The event's key.
+    pub(crate) event: String,
+    pub(crate) entry: String,
+    pub(crate) provider: String,
+    /// How the body was signed, which tells its format.
+    pub(crate) scheme: String,
+    pub(crate) tenant: String,
+    pub(crate) member: String,
+    pub(crate) code: String,
+    pub(crate) occurred_at: String,
+    pub(crate) received_at: String,
+    pub(crate) sandbox: bool,
+    /// The tasks that it causes; nothing where its body cannot be read any more.
+    pub(crate) causes: Option<Vec<&'static str>>,
+    /// As it was sent: personal data, which is shown on request only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) body: Option<String>,
+}
+
+/// What a task noted of its work on an event.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub(crate) struct Record {
+    pub(crate) event: String,
+    /// `delivery/email`: the task, and its channel.
+    pub(crate) task: String,
+    pub(crate) status: String,
+    pub(crate) attempts: Option<u32>,
+    pub(crate) result: Option<String>,
+    pub(crate) started_at: Option<String>,
+    pub(crate) finished_at: Option<String>,
+    /// While it runs: when another worker may take over.
+    pub(crate) lease_until: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Missing {
+    pub(crate) event: String,
+    pub(crate) task: &'static str,
+}
+
+/// A body that contradicted the recorded one.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Conflict {
+    pub(crate) event: String,
+    pub(crate) hash: String,
+    pub(crate) received_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) body: Option<String>,
+}
+
+/// The lives of all coupons that are meant; none where there is none.
+pub(crate) async fn lives(target: &Target, lookup: &Lookup) -> anyhow::Result<Vec<Life>> {
+    let coupons = match lookup {
+        Lookup::Key { coupon, .. } => BTreeSet::from([coupon.clone()]),
+        Lookup::Code(code) => coupons_of_code(target, code).await?,
+    };
+    let mut lives = Vec::new();
+    for coupon in coupons {
+        let rows = rows(target, &coupon, None).await?;
+        let mut life = Life::read(coupon, &rows);
+        if let Lookup::Key {
+            entry: Some(entry), ..
+        } = lookup
+        {
+            life.keep_only(entry);
+        }
+        if !life.received.is_empty() || !life.tasks.is_empty() || !life.conflicts.is_empty() {
+            life.account = account(target, &life).await?;
+            lives.push(life);
+        }
+    }
+    Ok(lives)
+}
+
+/// The keys of the coupons that have a code; several tenants may have given out the same. Reads the whole table: no
+/// index leads from a code to its coupons.
+async fn coupons_of_code(target: &Target, code: &str) -> anyhow::Result<BTreeSet<String>> {
+    let table = target.table("events")?;
+    let rows = target
+        .dynamodb
+        .scan()
+        .table_name(table)
+        .filter_expression("code = :code")
+        .expression_attribute_values(":code", AttributeValue::S(code.to_owned()))
+        .projection_expression("coupon")
+        .into_paginator()
+        .items()
+        .send()
+        .try_collect()
+        .await
+        .map_err(|error| target.explain(error))
+        .with_context(|| format!("reading the table {table}"))?;
+    Ok(rows.iter().filter_map(|row| text(row, "coupon")).collect())
+}
+
+/// A coupon's rows, or those whose entry begins like this.
+pub(crate) async fn rows(
+    target: &Target,
+    coupon: &str,
+    beginning: Option<&str>,
+) -> anyhow::Result<Vec<Item>> {
+    let table = target.table("events")?;
+    let mut query = target
+        .dynamodb
+        .query()
+        .table_name(table)
+        .consistent_read(true)
+        .expression_attribute_values(":coupon", AttributeValue::S(coupon.to_owned()));
+    query = match beginning {
+        None => query.key_condition_expression("coupon = :coupon"),
+        Some(beginning) => query
+            .key_condition_expression("coupon = :coupon AND begins_with(entry, :beginning)")
+            .expression_attribute_values(":beginning", AttributeValue::S(beginning.to_owned())),
+    };
+    let rows = query.into_paginator().items().send().try_collect().await;
+    rows.map_err(|error| target.explain(error))
+        .with_context(|| format!("reading the table {table}"))
+}
+
+/// The records of the tasks of one event.
+pub(crate) async fn records(target: &Target, event: &str) -> anyhow::Result<Vec<Record>> {
+    let (coupon, entry) = event
+        .split_once('/')
+        .with_context(|| format!("{event:?} is not an event's key"))?;
+    let rows = rows(target, coupon, Some(&format!("{entry}/"))).await?;
+    Ok(Life::read(coupon.to_owned(), &rows).tasks)
+}
+
+async fn account(target: &Target, life: &Life) -> anyhow::Result<Option<Account>> {
+    let Some(event) = life.received.first() else {
+        return Ok(None);
+    };
+    let table = target.table("members")?;
+    let member = member_key(&event.provider, &event.tenant, &event.member);
+    let entry = format!("coupon#{}", escape(&event.code));
+    let found = target
+        .dynamodb
+        .get_item()
+        .table_name(table)
+        .key("member", AttributeValue::S(member))
+        .key("entry", AttributeValue::S(entry))
+        .send()
+        .await
+        .map_err(|error| target.explain(error))
+        .with_context(|| format!("reading the table {table}"))?;
+    Ok(found.item.map(|row| Account {
+        state: text(&row, "state"),
+        expires_at: text(&row, "expires_at"),
+    }))
+}
+
+impl Life {
+    fn read(coupon: String, rows: &[Item]) -> Self {
+        let mut life = Self {
+            coupon,
+            ..Self::default()
+        };
+        for row in rows {
+            life.take(row);
+        }
+        life.received
+            .sort_by(|a, b| a.received_at.cmp(&b.received_at));
+        for event in &life.received {
+            for &task in event.causes.iter().flatten() {
+                if !life.tasks.iter().any(|it| it.is_of(&event.event, task)) {
+                    life.missing.push(Missing {
+                        event: event.event.clone(),
+                        task,
+                    });
+                }
+            }
+        }
+        life
+    }
+
+    fn take(&mut self, row: &Item) {
+        let Some(entry) = text(row, "entry") else {
+            return;
+        };
+        let key = |entry: &str| format!("{}/{entry}", self.coupon);
+        match entry.split_once('/') {
+            None => match Received::read(row) {
+                Some(received) => self.received.push(received),
+                None => self.other.push(entry),
+            },
+            Some((event, beneath)) => match beneath.strip_prefix("conflict/") {
+                Some(hash) => self.conflicts.push(Conflict {
+                    event: key(event),
+                    hash: text(row, "hash").unwrap_or_else(|| hash.to_owned()),
+                    received_at: text(row, "received_at").unwrap_or_default(),
+                    body: text(row, "body"),
+                }),
+                None => self.tasks.push(Record::read(row, key(event), beneath)),
+            },
+        }
+    }
+
+    /// Leaves out what belongs to another event of the coupon.
+    fn keep_only(&mut self, entry: &str) {
+        let event = format!("{}/{entry}", self.coupon);
+        self.received.retain(|it| it.event == event);
+        self.tasks.retain(|it| it.event == event);
+        self.missing.retain(|it| it.event == event);
+        self.conflicts.retain(|it| it.event == event);
+        self.other.clear();
+    }
+
+    /// Takes out the bodies, which hold personal data.
+    pub(crate) fn without_bodies(mut self) -> Self {
+        self.received.iter_mut().for_each(|it| it.body = None);
+        self.conflicts.iter_mut().for_each(|it| it.body = None);
+        self
+    }
+}
+
+impl Received {
+    /// `None` for a row that is no event's.
+    pub(crate) fn read(row: &Item) -> Option<Self> {
+        let mut received = Self {
+            event: format!("{}/{}", text(row, "coupon")?, text(row, "entry")?),
+            entry: text(row, "entry")?,
+            provider: text(row, "provider")?,
+            scheme: text(row, "scheme").unwrap_or_default(),
+            tenant: text(row, "tenant").unwrap_or_default(),
+            member: text(row, "member").unwrap_or_default(),
+            code: text(row, "code").unwrap_or_default(),
+            occurred_at: text(row, "occurred_at").unwrap_or_default(),
+            received_at: text(row, "received_at")?,
+            sandbox: matches!(row.get("sandbox"), Some(AttributeValue::Bool(true))),
+            causes: None,
+            body: Some(text(row, "body")?),
+        };
+        let event = received.parse().ok();
+        received.causes = event.map(|event| tasks(&event).iter().map(|it| it.name()).collect());
+        Some(received)
+    }
+
+    /// Reads the recorded body as today's code does. An error never quotes it.
+    pub(crate) fn parse(&self) -> anyhow::Result<Event> {
+        let body = self.body.as_deref().context("no body was recorded")?;
+        let recorded = RecordedBody {
+            provider: &self.provider,
+            scheme: &self.scheme,
+            tenant: &self.tenant,
+            body,
+        };
+        let content = read_recorded(&recorded)
+            .with_context(|| format!("there is no provider {:?}", self.provider))?;
+        match content {
+            Content::Event(event) if event.key.to_string() == self.event => Ok(*event),
+            Content::Event(event) => bail!("its body is read as another event, {}", event.key),
+            Content::Ignored(_) => bail!("its body is of a type that is not handled"),
+            Content::Invalid(problems) => {
+                let fields: Vec<_> = problems.iter().map(|it| it.field.as_str()).collect();
+                bail!("its body is not valid any more: {}", fields.join(", "))
+            }
+        }
+    }
+}
+
+impl Record {
+    fn read(row: &Item, event: String, task: &str) -> Self {
+        let number = |name: &str| row.get(name).and_then(|value| value.as_n().ok());
+        let lease_until = number("lease_until_ms")
+            .and_then(|ms| ms.parse().ok())
+            .and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        Self {
+            event,
+            task: task.to_owned(),
+            status: text(row, "status").unwrap_or_default(),
+            attempts: number("attempts").and_then(|number| number.parse().ok()),
+            result: text(row, "result").filter(|result| !result.is_empty()),
+            started_at: text(row, "started_at"),
+            finished_at: text(row, "finished_at"),
+            lease_until,
+        }
+    }
+
+    /// Whether it is the task's, or one of its channels'.
+    pub(crate) fn is_of(&self, event: &str, task: &str) -> bool {
+        let rest = self.task.strip_prefix(task);
+        self.event == event && rest.is_some_and(|it| it.is_empty() || it.starts_with('/'))
+    }
+
+    /// Done, or given up for good: the task will not touch it again.
+    pub(crate) fn is_settled(&self) -> bool {
+        matches!(self.status.as_str(), "done" | "skipped" | "failed")
+    }
+
+    /// `delivery/email released: Throttling (3 attempts)`
+    pub(crate) fn summary(&self) -> String {
+        let mut summary = format!("{} {}", self.task, self.status);
+        if let Some(result) = &self.result {
+            summary.push_str(&format!(": {result}"));
+        }
+        if let Some(attempts) = self.attempts.filter(|&attempts| attempts > 1) {
+            summary.push_str(&format!(" ({attempts} attempts)"));
+        }
+        summary
+    }
+}
+
+/// The task of this name, and its channel where the name goes on: `delivery`, `delivery/email`.
+pub(crate) fn task_named(name: &str) -> Result<(Task, Option<&'static str>), String> {
+    for task in Task::ALL {
+        if name == task.name() {
+            return Ok((task, None));
+        }
+        if let Some(record) = task.records().iter().find(|record| **record == name) {
+            return Ok((task, Some(record)));
+        }
+    }
+    let known = Task::ALL
+        .iter()
+        .flat_map(|task| std::iter::once(task.name()).chain(task.records().iter().copied()));
+    let known: Vec<_> = known.collect();
+    Err(format!("there are {}", known.join(", ")))
+}
+
+pub(crate) fn text(row: &Item, name: &str) -> Option<String> {
+    row.get(name)?.as_s().ok().cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(fields: &[(&str, &str)]) -> Item {
+        let fields = fields.iter();
+        fields
+            .map(|&(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned())))
+            .collect()
+    }
+
+    const COUPON: &str = "zupy#comp_bella_vista#CP-A1B2C3D4";
+
+    fn redeemed() -> Item {
+        row(&[
+            ("coupon", COUPON),
+            ("entry", "redeemed"),
+            ("provider", "zupy"),
+            ("code", "CP-A1B2C3D4"),
+            ("received_at", "2026-11-22T10:00:00Z"),
+            (
+                "body",
+                include_str!("../../events/samples/zupy-coupon-redeemed.json"),
+            ),
+        ])
+    }
+
+    #[track_caller]
+    fn check_lookup(text: &str, expected: Option<(&str, Option<&str>)>) {
+        let expected = match expected {
+            Some((coupon, entry)) => Lookup::Key {
+                coupon: coupon.to_owned(),
+                entry: entry.map(str::to_owned),
+            },
+            None => Lookup::Code(text.to_owned()),
+        };
+        assert_eq!(Lookup::parse(text), expected);
+    }
+
+    #[test]
+    fn a_key_is_told_from_a_code() {
+        check_lookup("zupy#comp#CP-1", Some(("zupy#comp#CP-1", None)));
+        check_lookup("zupy#comp#CP-1/", Some(("zupy#comp#CP-1", None)));
+        let redeemed = Some(("zupy#comp#CP-1", Some("redeemed")));
+        check_lookup("zupy#comp#CP-1/redeemed", redeemed);
+        check_lookup("zupy#comp#CP-1/redeemed/delivery/email", redeemed);
+        let used = Some(("zupy#comp#CP-1", Some("used#1%2F2")));
+        check_lookup("zupy#comp#CP-1/used#1%2F2", used);
+        for code in ["CP-1", "CP#1", "50%/off", "##", ""] {
+            check_lookup(code, None);
+        }
+    }
+
+    #[test]
+    fn what_left_no_record_is_missing() {
+        let event = format!("{COUPON}/redeemed");
+        let life = Life::read(COUPON.into(), &[redeemed()]);
+        assert_eq!(life.received[0].event, event);
+        assert_eq!(life.missing[0].task, "delivery");
+
+        let record = row(&[("entry", "redeemed/delivery/email"), ("status", "running")]);
+        let life = Life::read(COUPON.into(), &[redeemed(), record]);
+        assert_eq!(life.missing, []);
+        assert_eq!(life.tasks[0].task, "delivery/email");
+        assert!(life.tasks[0].is_of(&event, "delivery"));
+        assert!(!life.tasks[0].is_of(&event, "deli"));
+    }
+
+    #[test]
+    fn a_contradicting_body_and_an_unknown_entry_are_told_apart() {
+        let conflict = row(&[("entry", "redeemed/conflict/0123"), ("body", "{}")]);
+        let unknown = row(&[("entry", "summary")]);
+        let life = Life::read(COUPON.into(), &[redeemed(), conflict, unknown]);
+        assert_eq!(life.conflicts[0].hash, "0123");
+        assert_eq!(life.other, ["summary"]);
+        let life = life.without_bodies();
+        let json = serde_json::to_value(&life).unwrap();
+        assert!(!json.to_string().contains("body"), "{json}");
+    }
+
+    #[test]
+    fn a_body_that_cannot_be_read_is_told_by_its_fields() {
+        let mut unreadable = redeemed();
+        let body = r#"{"event":"coupon.redeemed","timestamp":"2026-01-01T00:00:00Z","company_id":"Maria"}"#;
+        unreadable.insert("body".into(), AttributeValue::S(body.into()));
+        let received = Received::read(&unreadable).unwrap();
+        assert_eq!(received.causes, None);
+        let error = received.parse().unwrap_err().to_string();
+        assert!(error.contains("customer.member_id"), "{error}");
+        assert!(!error.contains("Maria"), "{error}");
+    }
+
+    #[test]
+    fn a_task_is_named_with_or_without_its_channel() {
+        assert_eq!(task_named("delivery"), Ok((Task::Delivery, None)));
+        let email = Ok((Task::Delivery, Some("delivery/email")));
+        assert_eq!(task_named("delivery/email"), email);
+        let error = task_named("mail").unwrap_err();
+        assert!(error.contains("delivery/email"), "{error}");
+    }
+}

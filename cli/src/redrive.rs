@@ -1,0 +1,232 @@
+//! `coupons redrive`: gives the messages of a dead-letter queue back to their task.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use aws_sdk_sqs::types::{ListMessageMoveTasksResultEntry, QueueAttributeName};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use crate::output::{harmless, say, say_json};
+use crate::target::{self, DeadLetterQueue, Target};
+
+/// How often the move is looked at: often at first, for most are short.
+const FIRST_LOOK: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Move the messages of a dead-letter queue back to the queue they came from, and wait until all are there.
+///
+/// Mend what they failed of first: `coupons dead` tells. Ctrl-C cancels; what was moved until then stays moved.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// A task such as delivery, or its dead-letter queue
+    queue: String,
+    /// At most this many messages a second; as fast as SQS can if not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=500))]
+    rate: Option<i32>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: target::Arguments,
+}
+
+/// How a move stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Move {
+    queue: String,
+    to: String,
+    /// As SQS has it: RUNNING, COMPLETED, CANCELLING, CANCELLED, FAILED.
+    status: String,
+    moved: u64,
+    to_move: Option<u64>,
+    failure: Option<String>,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let target = Target::connect(&arguments.target).await?;
+    let queues = target.dead_letter_queues(Some(&arguments.queue)).await?;
+    let queue = queues.first().context("no queue is meant")?;
+    let arn = arn(&target, &queue.name, &queue.url).await?;
+    let handle = start(&target, queue, &arn, arguments.rate).await?;
+    let (ended, cancelled) = tokio::select! {
+        ended = follow(&target, queue, &arn) => (ended?, false),
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted.context("listening for Ctrl-C")?;
+            cancel(&target, &handle).await?;
+            (follow(&target, queue, &arn).await?, true)
+        }
+    };
+    if arguments.json {
+        say_json(&ended)?;
+    } else {
+        say(&harmless(&describe(&ended)))?;
+    }
+    Ok(match ended.status.as_str() {
+        "COMPLETED" => ExitCode::SUCCESS,
+        _ if cancelled => ExitCode::from(130),
+        _ => ExitCode::FAILURE,
+    })
+}
+
+async fn arn(target: &Target, name: &str, url: &str) -> anyhow::Result<String> {
+    target
+        .queue_attribute(name, url, QueueAttributeName::QueueArn)
+        .await?
+        .with_context(|| format!("SQS tells no ARN of {name}"))
+}
+
+/// Starts a move, or joins one that is under way: SQS allows one at a time. Returns its handle.
+async fn start(
+    target: &Target,
+    queue: &DeadLetterQueue,
+    arn: &str,
+    rate: Option<i32>,
+) -> anyhow::Result<String> {
+    if let Some(task) = latest(target, queue, arn).await?
+        && task.status() == Some("RUNNING")
+        && let Some(handle) = task.task_handle()
+    {
+        eprintln!("note: a move is under way already; following it");
+        return Ok(handle.to_owned());
+    }
+    // Named, so that a message that somebody put there by hand has a way back too.
+    let destination = self::arn(target, &queue.source, &queue.source_url).await?;
+    let started = target
+        .sqs
+        .start_message_move_task()
+        .source_arn(arn)
+        .destination_arn(destination)
+        .set_max_number_of_messages_per_second(rate)
+        .send()
+        .await
+        .map_err(|error| target.explain(error))
+        .with_context(|| format!("starting to move the messages of {}", queue.name))?;
+    Ok(started.task_handle.unwrap_or_default())
+}
+
+/// Looks at the latest move until it has ended.
+async fn follow(target: &Target, queue: &DeadLetterQueue, arn: &str) -> anyhow::Result<Move> {
+    let progress = ProgressBar::new(0).with_style(
+        ProgressStyle::with_template("{bar:32} {human_pos}/{human_len} moved")
+            .context("the progress bar's template")?,
+    );
+    let mut pause = FIRST_LOOK;
+    loop {
+        let task = latest(target, queue, arn).await?;
+        let task = task.with_context(|| format!("SQS forgot the move of {}", queue.name))?;
+        let state = Move::read(queue, &task);
+        progress.set_length(state.to_move.unwrap_or(state.moved));
+        progress.set_position(state.moved);
+        if !matches!(state.status.as_str(), "RUNNING" | "CANCELLING") {
+            progress.finish_and_clear();
+            return Ok(state);
+        }
+        tokio::time::sleep(pause).await;
+        pause = LONGEST_PAUSE.min(pause * 2);
+    }
+}
+
+/// The move that was started last.
+async fn latest(
+    target: &Target,
+    queue: &DeadLetterQueue,
+    arn: &str,
+) -> anyhow::Result<Option<ListMessageMoveTasksResultEntry>> {
+    let listed = target
+        .sqs
+        .list_message_move_tasks()
+        .source_arn(arn)
+        .max_results(10)
+        .send()
+        .await
+        .map_err(|error| target.explain(error))
+        .with_context(|| format!("looking at the moves of {}", queue.name))?;
+    let tasks = listed.results.unwrap_or_default().into_iter();
+    Ok(tasks.max_by_key(|task| (task.started_timestamp(), task.status() == Some("RUNNING"))))
+}
+
+async fn cancel(target: &Target, handle: &str) -> anyhow::Result<()> {
+    if handle.is_empty() {
+        bail!("SQS gave the move no handle to cancel it by: it goes on");
+    }
+    let cancelled = target
+        .sqs
+        .cancel_message_move_task()
+        .task_handle(handle)
+        .send()
+        .await;
+    match cancelled {
+        Ok(_) => Ok(()),
+        // It ended by itself while Ctrl-C was on its way.
+        Err(error) if error.as_service_error().is_some() => Ok(()),
+        Err(error) => Err(target.explain(error).context("cancelling the move")),
+    }
+}
+
+impl Move {
+    fn read(queue: &DeadLetterQueue, task: &ListMessageMoveTasksResultEntry) -> Self {
+        let count = |number: i64| u64::try_from(number).unwrap_or_default();
+        Self {
+            queue: queue.name.clone(),
+            to: queue.source.clone(),
+            status: task.status().unwrap_or_default().to_owned(),
+            moved: count(task.approximate_number_of_messages_moved()),
+            to_move: task.approximate_number_of_messages_to_move().map(count),
+            failure: task.failure_reason().map(str::to_owned),
+        }
+    }
+}
+
+fn describe(ended: &Move) -> String {
+    let moved = match ended.moved {
+        1 => "1 message".to_owned(),
+        count => format!("{count} messages"),
+    };
+    let (from, to) = (&ended.queue, &ended.to);
+    match ended.status.as_str() {
+        "COMPLETED" => format!("{moved} moved from {from} to {to}\n"),
+        "CANCELLED" => format!("cancelled: {moved} moved from {from} to {to} before\n"),
+        status => {
+            let reason = ended.failure.as_deref().unwrap_or(status);
+            format!("the move from {from} to {to} failed after {moved}: {reason}\n")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(status: &str, failure: Option<&str>, expected: &str) {
+        let task = ListMessageMoveTasksResultEntry::builder()
+            .status(status)
+            .approximate_number_of_messages_moved(2)
+            .approximate_number_of_messages_to_move(3)
+            .set_failure_reason(failure.map(str::to_owned))
+            .build();
+        let queue = DeadLetterQueue {
+            name: "delivery-dead-letter".into(),
+            url: String::new(),
+            source: "delivery".into(),
+            source_url: String::new(),
+        };
+        let told = describe(&Move::read(&queue, &task));
+        assert_eq!(told, format!("{expected}\n"));
+    }
+
+    #[test]
+    fn a_move_is_told_as_it_ended() {
+        let route = "from delivery-dead-letter to delivery";
+        check("COMPLETED", None, &format!("2 messages moved {route}"));
+        let cancelled = format!("cancelled: 2 messages moved {route} before");
+        check("CANCELLED", None, &cancelled);
+        check(
+            "FAILED",
+            Some("AccessDenied"),
+            &format!("the move {route} failed after 2 messages: AccessDenied"),
+        );
+    }
+}

@@ -1,0 +1,563 @@
+//! `coupons replay`: runs tasks again, from the bodies that were recorded.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, anyhow, bail};
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::{StreamExt, stream};
+use indicatif::ProgressBar;
+use jiff::Timestamp;
+use serde::Serialize;
+use webhooks::dispatch::Dispatcher;
+use webhooks::event::Event;
+use webhooks::task::{Message, Task, tasks};
+
+use crate::life::{Life, Lookup, Received, Record, lives, records, task_named};
+use crate::output::{harmless, say, say_json};
+use crate::show::{lookup, not_found};
+use crate::target::{self, Target};
+
+const EXAMPLES: &str = "\
+Examples:
+  coupons replay 'zupy#comp_bella_vista#CP-A1B2C3D4/redeemed' --dry-run
+  coupons replay --since 2026-11-22T10:00:00Z
+  coupons replay CP-A1B2C3D4 --task delivery/email --force";
+
+/// Events that are looked at side by side.
+const CONCURRENCY: usize = 16;
+
+/// Run tasks again from the recorded bodies: those that left no record, or have not come to an end.
+///
+/// What is done stays done, unless --force has its records forgotten: then the customer gets the mail once more.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// An event's key, or a coupon's key or code for all its events
+    #[arg(value_name = "KEY", value_parser = lookup, required_unless_present = "since")]
+    event: Option<Lookup>,
+    /// Only this task, or one channel of it: delivery, delivery/email
+    #[arg(long, value_name = "NAME", value_parser = task_named)]
+    task: Option<Named>,
+    /// Only events received at this time or later, such as 2026-11-22T10:00:00Z; without a key, all of those. Reads
+    /// the whole table
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    since: Option<Timestamp>,
+    /// Run also what is done, skipped or failed for good, by forgetting that it was
+    #[arg(long)]
+    force: bool,
+    /// Print what would be sent, and send nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: target::Arguments,
+}
+
+type Named = (Task, Option<&'static str>);
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    text.parse()
+        .map_err(|_| "it must be a time with its zone, such as 2026-11-22T10:00:00Z".to_owned())
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let target = Target::connect(&arguments.target).await?;
+    let replay = Replay {
+        dispatcher: Dispatcher::new(target.sqs.clone(), target.task_queues()),
+        named: arguments.task,
+        force: arguments.force,
+        dry_run: arguments.dry_run,
+        target,
+    };
+    let outcomes = match &arguments.event {
+        Some(lookup) => replay.coupon(lookup, arguments.since).await?,
+        None => {
+            let since = arguments.since.context("neither a key nor --since")?;
+            replay.since(since).await?
+        }
+    };
+    if arguments.json {
+        say_json(&Report::new(&outcomes, arguments.dry_run))?;
+    } else {
+        let skipped_too = arguments.event.is_some();
+        let text = describe(&outcomes, arguments.dry_run, skipped_too);
+        say(&harmless(&text))?;
+    }
+    let failed = outcomes
+        .iter()
+        .any(|it| matches!(it.what, What::Failed { .. }));
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+struct Replay {
+    target: Target,
+    dispatcher: Dispatcher,
+    /// The only task, or channel of a task, to run.
+    named: Option<Named>,
+    force: bool,
+    dry_run: bool,
+}
+
+/// What came of one task of one event.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Outcome {
+    event: String,
+    /// Nothing where it is about the event as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task: Option<&'static str>,
+    #[serde(flatten)]
+    what: What,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+enum What {
+    Sent {
+        /// Records that no longer stand in the way.
+        forgotten: Vec<String>,
+    },
+    Skipped {
+        reason: String,
+    },
+    Failed {
+        error: String,
+    },
+}
+
+impl Replay {
+    /// The events of one coupon, or one of them.
+    async fn coupon(
+        &self,
+        lookup: &Lookup,
+        since: Option<Timestamp>,
+    ) -> anyhow::Result<Vec<Outcome>> {
+        let mut lives = lives(&self.target, lookup).await?;
+        lives.retain(|life| !life.received.is_empty());
+        let life: Life = match lives.len() {
+            0 => bail!("{}", not_found(lookup)),
+            1 => lives.remove(0),
+            _ => {
+                let coupons: Vec<_> = lives.iter().map(|life| life.coupon.as_str()).collect();
+                bail!(
+                    "several coupons have that code; give the key of one: {}",
+                    coupons.join(", ")
+                );
+            }
+        };
+        let mut outcomes = Vec::new();
+        for received in &life.received {
+            if since.is_none_or(|since| is_since(received, since)) {
+                outcomes.extend(self.event(received, &life.tasks).await);
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Every event that was received since then.
+    async fn since(&self, since: Timestamp) -> anyhow::Result<Vec<Outcome>> {
+        let table = self.target.table("events")?;
+        let mut pages = self
+            .target
+            .dynamodb
+            .scan()
+            .table_name(table)
+            .filter_expression("received_at >= :since AND attribute_exists(provider)")
+            .expression_attribute_values(":since", AttributeValue::S(beginning_of_second(since)))
+            .into_paginator()
+            .send();
+        let progress = ProgressBar::new_spinner();
+        let mut outcomes = Vec::new();
+        let (mut read, mut found) = (0, 0);
+        while let Some(page) = pages.next().await {
+            let page = page
+                .map_err(|error| self.target.explain(error))
+                .with_context(|| format!("reading the table {table}"))?;
+            read += page.scanned_count();
+            let received = page.items().iter().filter_map(Received::read);
+            let received: Vec<_> = received.filter(|it| is_since(it, since)).collect();
+            found += received.len();
+            let of_page = stream::iter(&received)
+                .map(|received| async {
+                    match records(&self.target, &received.event).await {
+                        Ok(records) => self.event(received, &records).await,
+                        Err(error) => vec![Outcome::failed(&received.event, None, &error)],
+                    }
+                })
+                .buffered(CONCURRENCY);
+            outcomes.extend(of_page.concat().await);
+            progress.set_message(format!("{read} rows read, {found} events found"));
+            progress.tick();
+        }
+        progress.finish_and_clear();
+        Ok(outcomes)
+    }
+
+    /// The tasks of one event.
+    async fn event(&self, received: &Received, records: &[Record]) -> Vec<Outcome> {
+        let key = &received.event;
+        let event = match received.parse() {
+            Ok(event) => event,
+            Err(error) => return vec![Outcome::failed(key, None, &error)],
+        };
+        let named = self.named.map(|(task, _)| task);
+        let tasks = tasks(&event).iter();
+        let tasks: Vec<_> = tasks
+            .filter(|task| named.is_none_or(|it| it == **task))
+            .collect();
+        if tasks.is_empty() {
+            let reason = match named {
+                None => "it causes no task".to_owned(),
+                Some(task) => format!("it does not cause {}", task.name()),
+            };
+            return vec![Outcome::skipped(key, None, reason)];
+        }
+        let mut outcomes = Vec::new();
+        for &task in tasks {
+            let run = self.task(received, &event, task, records).await;
+            let name = Some(task.name());
+            outcomes
+                .push(run.unwrap_or_else(|error| Outcome::failed(&received.event, name, &error)));
+        }
+        outcomes
+    }
+
+    async fn task(
+        &self,
+        received: &Received,
+        event: &Event,
+        task: Task,
+        records: &[Record],
+    ) -> anyhow::Result<Outcome> {
+        let key = &received.event;
+        let records = records.iter().filter(|it| it.is_of(key, task.name()));
+        let records: Vec<_> = records.collect();
+        let channel = self.named.and_then(|(_, channel)| channel);
+        let forget = match decide(
+            task.records_of(event),
+            channel,
+            &records,
+            self.force,
+            Timestamp::now(),
+        ) {
+            Decision::Send { forget } => forget,
+            Decision::Skip(reason) => return Ok(Outcome::skipped(key, Some(task.name()), reason)),
+        };
+        if !self.dry_run {
+            for record in &forget {
+                self.forget(record).await?;
+            }
+            let received_at: Timestamp = received
+                .received_at
+                .parse()
+                .with_context(|| format!("{key} has no legible time of receipt"))?;
+            let message = Message::new(event, received_at, None);
+            self.dispatcher.send(&message, &[task]).await?;
+        }
+        Ok(Outcome {
+            event: key.clone(),
+            task: Some(task.name()),
+            what: What::Sent {
+                forgotten: forget.iter().map(|it| it.task.clone()).collect(),
+            },
+        })
+    }
+
+    /// Deletes a record, if it still says what was read. Absent is as good: the SDK repeats a call whose answer was
+    /// lost.
+    async fn forget(&self, record: &Record) -> anyhow::Result<()> {
+        let (coupon, entry) = record
+            .event
+            .split_once('/')
+            .with_context(|| format!("{:?} is not an event's key", record.event))?;
+        let deleted = self
+            .target
+            .dynamodb
+            .delete_item()
+            .table_name(self.target.table("events")?)
+            .key("coupon", AttributeValue::S(coupon.to_owned()))
+            .key(
+                "entry",
+                AttributeValue::S(format!("{entry}/{}", record.task)),
+            )
+            .condition_expression("attribute_not_exists(entry) OR #status = :status")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":status", AttributeValue::S(record.status.clone()))
+            .send()
+            .await;
+        match deleted {
+            Ok(_) => Ok(()),
+            Err(error) => match error.as_service_error() {
+                Some(DeleteItemError::ConditionalCheckFailedException(_)) => Err(anyhow!(
+                    "{} changed meanwhile: look at it, and try again",
+                    record.task
+                )),
+                _ => Err(self
+                    .target
+                    .explain(error)
+                    .context(format!("forgetting {}", record.task))),
+            },
+        }
+    }
+}
+
+/// Whether a task's message is sent.
+#[derive(Debug, PartialEq)]
+enum Decision<'a> {
+    Send {
+        /// Settled records, for the task would leave alone what they are about.
+        forget: Vec<&'a Record>,
+    },
+    Skip(String),
+}
+
+/// Sends what has not come to an end; what has only by force, and what runs not at all.
+fn decide<'a>(
+    expected: &[&str],
+    channel: Option<&str>,
+    records: &[&'a Record],
+    force: bool,
+    now: Timestamp,
+) -> Decision<'a> {
+    let meant: Vec<_> = records
+        .iter()
+        .copied()
+        .filter(|record| channel.is_none_or(|channel| record.task == channel))
+        .collect();
+    let running = meant.iter().find_map(|record| {
+        let until = record.lease_until.filter(|until| *until > now)?;
+        (!record.is_settled()).then_some((record, until))
+    });
+    if let Some((record, until)) = running {
+        return Decision::Skip(format!("{} runs, until {until} at most", record.task));
+    }
+    let expected = expected.iter();
+    let expected = expected.filter(|name| channel.is_none_or(|channel| channel == **name));
+    let all_left_one = expected
+        .clone()
+        .all(|name| meant.iter().any(|record| record.task == *name));
+    let settled = meant.iter().copied().filter(|record| record.is_settled());
+    if force {
+        return Decision::Send {
+            forget: settled.collect(),
+        };
+    }
+    if all_left_one && settled.count() == meant.len() {
+        let summaries: Vec<_> = meant.iter().map(|record| record.summary()).collect();
+        return Decision::Skip(format!("{}; --force runs it again", summaries.join(", ")));
+    }
+    Decision::Send { forget: Vec::new() }
+}
+
+impl Outcome {
+    fn skipped(event: &str, task: Option<&'static str>, reason: String) -> Self {
+        Self {
+            event: event.to_owned(),
+            task,
+            what: What::Skipped { reason },
+        }
+    }
+
+    fn failed(event: &str, task: Option<&'static str>, error: &anyhow::Error) -> Self {
+        Self {
+            event: event.to_owned(),
+            task,
+            what: What::Failed {
+                error: format!("{error:#}"),
+            },
+        }
+    }
+}
+
+fn is_since(received: &Received, since: Timestamp) -> bool {
+    let received_at: Result<Timestamp, _> = received.received_at.parse();
+    received_at.is_ok_and(|at| at >= since)
+}
+
+/// Text that no time of the same second or later sorts before, however many digits it has after the point.
+fn beginning_of_second(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S").to_string()
+}
+
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    dry_run: bool,
+    sent: Vec<&'a Outcome>,
+    skipped: Vec<&'a Outcome>,
+    failed: Vec<&'a Outcome>,
+}
+
+impl<'a> Report<'a> {
+    fn new(outcomes: &'a [Outcome], dry_run: bool) -> Self {
+        let mut report = Self {
+            dry_run,
+            sent: Vec::new(),
+            skipped: Vec::new(),
+            failed: Vec::new(),
+        };
+        for outcome in outcomes {
+            let list = match outcome.what {
+                What::Sent { .. } => &mut report.sent,
+                What::Skipped { .. } => &mut report.skipped,
+                What::Failed { .. } => &mut report.failed,
+            };
+            list.push(outcome);
+        }
+        report
+    }
+}
+
+fn describe(outcomes: &[Outcome], dry_run: bool, skipped_too: bool) -> String {
+    let mut text = String::new();
+    for outcome in outcomes {
+        let task = outcome
+            .task
+            .map_or(String::new(), |task| format!(" {task}"));
+        let name = format!("{}{task}", outcome.event);
+        match &outcome.what {
+            What::Sent { forgotten } => {
+                let sent = if dry_run { "would send" } else { "sent" };
+                text.push_str(&format!("{sent:<11}{name}"));
+                if !forgotten.is_empty() {
+                    text.push_str(&format!(", forgetting {}", forgotten.join(", ")));
+                }
+                text.push('\n');
+            }
+            What::Skipped { reason } if skipped_too => {
+                text.push_str(&format!("{:<11}{name}: {reason}\n", "skipped"));
+            }
+            What::Skipped { .. } => {}
+            What::Failed { error } => {
+                text.push_str(&format!("{:<11}{name}: {error}\n", "failed"));
+            }
+        }
+    }
+    let report = Report::new(outcomes, dry_run);
+    let sent = if dry_run { "would be sent" } else { "sent" };
+    text.push_str(&format!(
+        "{} {sent}, {} skipped, {} failed\n",
+        report.sent.len(),
+        report.skipped.len(),
+        report.failed.len()
+    ));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVENT: &str = "zupy#comp#CP-1/redeemed";
+
+    fn record(task: &str, status: &str) -> Record {
+        Record {
+            event: EVENT.into(),
+            task: task.into(),
+            status: status.into(),
+            ..Record::default()
+        }
+    }
+
+    /// What is decided on these records: the records to forget, or why nothing is sent.
+    #[track_caller]
+    fn check(
+        records: &[Record],
+        channel: Option<&str>,
+        force: bool,
+        expected: Result<&[&str], &str>,
+    ) {
+        let records: Vec<_> = records.iter().collect();
+        let now = Timestamp::from_second(1_000).unwrap();
+        match (
+            decide(Task::Delivery.records(), channel, &records, force, now),
+            expected,
+        ) {
+            (Decision::Send { forget }, Ok(expected)) => {
+                let forget: Vec<_> = forget.iter().map(|it| it.task.as_str()).collect();
+                assert_eq!(forget, expected);
+            }
+            (Decision::Skip(reason), Err(expected)) => {
+                assert!(reason.contains(expected), "{reason}");
+            }
+            (decided, _) => panic!("{decided:?}"),
+        }
+    }
+
+    #[test]
+    fn what_has_not_come_to_an_end_is_sent() {
+        let account = record("delivery/account", "done");
+        check(&[], None, false, Ok(&[]));
+        check(std::slice::from_ref(&account), None, false, Ok(&[]));
+        let released = record("delivery/email", "released");
+        check(&[account, released], None, false, Ok(&[]));
+    }
+
+    #[test]
+    fn what_is_done_is_not_repeated_unless_forced() {
+        let records = [
+            record("delivery/account", "done"),
+            record("delivery/email", "failed"),
+        ];
+        check(&records, None, false, Err("delivery/email failed"));
+        let both: &[&str] = &["delivery/account", "delivery/email"];
+        check(&records, None, true, Ok(both));
+        let email = Some("delivery/email");
+        check(&records, email, false, Err("delivery/email failed"));
+        check(&records, email, true, Ok(&["delivery/email"]));
+    }
+
+    #[test]
+    fn a_channel_is_decided_by_itself() {
+        let records = [record("delivery/account", "done")];
+        check(&records, Some("delivery/email"), false, Ok(&[]));
+        check(&records, Some("delivery/account"), false, Err("done"));
+    }
+
+    #[test]
+    fn what_runs_is_left_alone_until_its_lease_ends() {
+        let running = |second| Record {
+            lease_until: Some(Timestamp::from_second(second).unwrap()),
+            ..record("delivery/email", "running")
+        };
+        check(&[running(1_001)], None, false, Err("runs"));
+        check(&[running(1_001)], None, true, Err("runs"));
+        check(&[running(999)], None, false, Ok(&[]));
+        check(&[running(999)], None, true, Ok(&[]));
+    }
+
+    #[test]
+    fn a_time_of_the_same_second_is_never_before_it() {
+        let since: Timestamp = "2026-11-22T10:00:00.5Z".parse().unwrap();
+        let beginning = beginning_of_second(since);
+        for later in ["2026-11-22T10:00:00Z", "2026-11-22T10:00:00.123Z"] {
+            assert!(later >= beginning.as_str(), "{later}");
+        }
+        assert!("2026-11-22T09:59:59.999Z" < beginning.as_str());
+    }
+
+    #[test]
+    fn the_summary_counts_what_is_not_listed() {
+        let outcomes = [
+            Outcome {
+                event: EVENT.into(),
+                task: Some("delivery"),
+                what: What::Sent {
+                    forgotten: vec!["delivery/email".into()],
+                },
+            },
+            Outcome::skipped(EVENT, Some("delivery"), "done".into()),
+        ];
+        assert_eq!(
+            describe(&outcomes, true, false),
+            format!(
+                "would send {EVENT} delivery, forgetting delivery/email\n1 would be sent, 1 skipped, 0 failed\n"
+            )
+        );
+    }
+}

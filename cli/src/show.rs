@@ -1,0 +1,249 @@
+//! `coupons show`: a coupon's whole life.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use jiff::Timestamp;
+
+use crate::life::{Life, Lookup, Received, Record, lives};
+use crate::output::{harmless, readable, say, say_json};
+use crate::target::{self, Target};
+
+const EXAMPLES: &str = "\
+Examples:
+  coupons show CP-A1B2C3D4
+  coupons show 'zupy#comp_bella_vista#CP-A1B2C3D4'
+  coupons show 'zupy#comp_bella_vista#CP-A1B2C3D4/redeemed' --body
+  coupons show CP-A1B2C3D4 --stack coupons --json";
+
+/// Show a coupon's whole life: what was received, what its tasks did, what is missing.
+///
+/// A bare code is looked for in the whole table, which takes long and costs read units in a large one; a key is found
+/// at once. Where several tenants gave out the same code, all its coupons are shown.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// A coupon's code, its key such as 'zupy#comp#CP-1', or an event's key as answers name it
+    #[arg(value_name = "CODE or KEY", value_parser = lookup)]
+    coupon: Lookup,
+    /// Show the bodies as they were sent too: they hold personal data
+    #[arg(long)]
+    body: bool,
+    /// Print JSON: one object for each coupon
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: target::Arguments,
+}
+
+pub(crate) fn lookup(text: &str) -> Result<Lookup, String> {
+    if text.trim().is_empty() {
+        return Err("it is empty: give a coupon's code or key".to_owned());
+    }
+    Ok(Lookup::parse(text.trim()))
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let target = Target::connect(&arguments.target).await?;
+    let lives = lives(&target, &arguments.coupon).await?;
+    if lives.is_empty() {
+        bail!("{}", not_found(&arguments.coupon));
+    }
+    for (index, life) in lives.into_iter().enumerate() {
+        let life = if arguments.body {
+            life
+        } else {
+            life.without_bodies()
+        };
+        if arguments.json {
+            say_json(&life)?;
+            continue;
+        }
+        if index > 0 {
+            say("\n")?;
+        }
+        say(&harmless(&describe(&life, Timestamp::now())))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn not_found(lookup: &Lookup) -> String {
+    match lookup {
+        Lookup::Key {
+            coupon,
+            entry: None,
+        } => format!("nothing was received of the coupon {coupon}"),
+        Lookup::Key {
+            coupon,
+            entry: Some(entry),
+        } => format!("the event {coupon}/{entry} was never received"),
+        Lookup::Code(code) => format!("nothing was received of a coupon with the code {code:?}"),
+    }
+}
+
+fn describe(life: &Life, now: Timestamp) -> String {
+    let mut text = format!("{}\n", life.coupon);
+    if let Some(event) = life.received.first() {
+        text.push_str(&format!("  code     {}\n", event.code));
+        text.push_str(&format!("  member   {}\n", event.member));
+    }
+    if let Some(account) = &life.account {
+        let state = account.state.as_deref().unwrap_or("no state");
+        text.push_str(&format!("  account  {state}"));
+        if let Some(expires_at) = &account.expires_at {
+            text.push_str(&format!(", expires {expires_at}"));
+        }
+        text.push('\n');
+    }
+    for event in &life.received {
+        text.push_str(&describe_event(life, event, now));
+    }
+    for conflict in &life.conflicts {
+        text.push_str(&format!(
+            "\n  contradicted by another body for {}, received {}, hash {}\n",
+            conflict.event, conflict.received_at, conflict.hash
+        ));
+        push_body(&mut text, conflict.body.as_deref());
+    }
+    if !life.other.is_empty() {
+        let entries = life.other.join(", ");
+        text.push_str(&format!(
+            "\n  entries that this version does not know: {entries}\n"
+        ));
+    }
+    text
+}
+
+fn describe_event(life: &Life, event: &Received, now: Timestamp) -> String {
+    let sandbox = if event.sandbox { " (sandbox)" } else { "" };
+    let mut text = format!(
+        "\n  {}{sandbox}\n    occurred {}, received {}\n",
+        event.entry, event.occurred_at, event.received_at
+    );
+    let records = life.tasks.iter().filter(|it| it.event == event.event);
+    for record in records {
+        text.push_str(&format!("    {}\n", describe_record(record, now)));
+    }
+    let missing = life.missing.iter().filter(|it| it.event == event.event);
+    for missing in missing {
+        let task = missing.task;
+        text.push_str(&format!(
+            "    {task}: no record, so it is waiting in its queue or was lost; `coupons replay` sends it again\n"
+        ));
+    }
+    match event.causes.as_deref() {
+        None => text.push_str("    its body cannot be read any more\n"),
+        Some([]) => text.push_str("    causes no task\n"),
+        Some(_) => {}
+    }
+    push_body(&mut text, event.body.as_deref());
+    text
+}
+
+fn describe_record(record: &Record, now: Timestamp) -> String {
+    let mut parts = vec![record.summary()];
+    match record.lease_until {
+        Some(until) if until > now => parts.push(format!("until {until}")),
+        Some(until) => parts.push(format!(
+            "its worker's time ended {until}: another may take over"
+        )),
+        None => {}
+    }
+    if let Some(started_at) = &record.started_at {
+        parts.push(format!("started {started_at}"));
+    }
+    if let Some(finished_at) = &record.finished_at {
+        let ended = if record.is_settled() {
+            "finished"
+        } else {
+            "last tried"
+        };
+        parts.push(format!("{ended} {finished_at}"));
+    }
+    parts.join(", ")
+}
+
+fn push_body(text: &mut String, body: Option<&str>) {
+    if let Some(body) = body {
+        for line in readable(body.as_bytes()).lines() {
+            text.push_str(&format!("      {line}\n"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::life::{Account, Conflict, Missing};
+
+    #[test]
+    fn a_life_reads_from_top_to_bottom() {
+        let event = "zupy#comp#CP-1/redeemed".to_owned();
+        let at = |second: u8| Some(format!("2026-11-22T10:00:{second:02}Z"));
+        let life = Life {
+            coupon: "zupy#comp#CP-1".into(),
+            account: Some(Account {
+                state: Some("active".into()),
+                expires_at: Some("2027-01-01T00:00:00Z".into()),
+            }),
+            received: vec![Received {
+                event: event.clone(),
+                entry: "redeemed".into(),
+                member: "ZP-1".into(),
+                code: "CP-1".into(),
+                occurred_at: "2026-11-22T09:59:59Z".into(),
+                received_at: "2026-11-22T10:00:00Z".into(),
+                causes: Some(vec!["delivery"]),
+                ..Received::default()
+            }],
+            tasks: vec![
+                Record {
+                    event: event.clone(),
+                    task: "delivery/account".into(),
+                    status: "done".into(),
+                    finished_at: at(1),
+                    ..Record::default()
+                },
+                Record {
+                    event: event.clone(),
+                    task: "delivery/email".into(),
+                    status: "released".into(),
+                    attempts: Some(3),
+                    result: Some("TooManyRequestsException".into()),
+                    started_at: at(1),
+                    finished_at: at(2),
+                    lease_until: None,
+                },
+            ],
+            missing: vec![Missing {
+                event: event.clone(),
+                task: "inventory",
+            }],
+            conflicts: vec![Conflict {
+                event,
+                hash: "0123".into(),
+                received_at: "2026-11-22T11:00:00Z".into(),
+                body: Some("{}".into()),
+            }],
+            other: Vec::new(),
+        };
+        assert_eq!(
+            describe(&life, Timestamp::UNIX_EPOCH),
+            "\
+zupy#comp#CP-1
+  code     CP-1
+  member   ZP-1
+  account  active, expires 2027-01-01T00:00:00Z
+
+  redeemed
+    occurred 2026-11-22T09:59:59Z, received 2026-11-22T10:00:00Z
+    delivery/account done, finished 2026-11-22T10:00:01Z
+    delivery/email released: TooManyRequestsException (3 attempts), started 2026-11-22T10:00:01Z, last tried 2026-11-22T10:00:02Z
+    inventory: no record, so it is waiting in its queue or was lost; `coupons replay` sends it again
+
+  contradicted by another body for zupy#comp#CP-1/redeemed, received 2026-11-22T11:00:00Z, hash 0123
+      {}
+"
+        );
+    }
+}

@@ -1,0 +1,201 @@
+//! What a CloudFormation stack consists of.
+//!
+//! One operation of a service whose SDK takes longer to build than the rest of this program: asked for by hand, with
+//! the SDK's own signature.
+
+use std::time::SystemTime;
+
+use anyhow::{Context, bail};
+use aws_config::SdkConfig;
+use aws_sdk_sqs::config::{Credentials, ProvideCredentials};
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use http::Uri;
+use http::header::{CONTENT_TYPE, HeaderValue};
+
+use crate::http::{Body, Client, parse_url};
+
+/// A version of the API, the only one that there is.
+const VERSION: &str = "2010-05-15";
+
+const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Resource {
+    /// For instance `AWS::SQS::Queue`.
+    pub(crate) kind: String,
+    pub(crate) logical_id: String,
+    /// A table's name, a queue's URL.
+    pub(crate) physical_id: String,
+}
+
+pub(crate) async fn resources(config: &SdkConfig, stack: &str) -> anyhow::Result<Vec<Resource>> {
+    let region = config.region().context("no AWS region is set")?.as_ref();
+    let credentials = config
+        .credentials_provider()
+        .context("no AWS credentials are configured")?
+        .provide_credentials()
+        .await?;
+    let url = endpoint(region)?;
+    let client = Client::of(&url)?;
+    let mut resources = Vec::new();
+    let mut next_token = None;
+    loop {
+        let form = form(stack, next_token.as_deref());
+        let request = signed(&url, form, region, &credentials)?;
+        let answer = client.send(request, &url).await?;
+        let text = String::from_utf8_lossy(&answer.body);
+        if !answer.status.is_success() {
+            let code = element(&text, "Code").unwrap_or(answer.status.as_str());
+            bail!("{code}: {}", element(&text, "Message").unwrap_or_default());
+        }
+        resources.extend(read(&text));
+        match element(&text, "NextToken") {
+            Some(token) => next_token = Some(token.to_owned()),
+            None => return Ok(resources),
+        }
+    }
+}
+
+/// The region's endpoint, or the one that the SDKs' own variables name.
+fn endpoint(region: &str) -> anyhow::Result<Uri> {
+    let set = ["AWS_ENDPOINT_URL_CLOUDFORMATION", "AWS_ENDPOINT_URL"]
+        .into_iter()
+        .find_map(|variable| std::env::var(variable).ok().filter(|url| !url.is_empty()));
+    let suffix = if region.starts_with("cn-") {
+        "amazonaws.com.cn"
+    } else {
+        "amazonaws.com"
+    };
+    parse_url(&set.unwrap_or_else(|| format!("https://cloudformation.{region}.{suffix}/")))
+}
+
+fn form(stack: &str, next_token: Option<&str>) -> String {
+    let mut form = format!(
+        "Action=ListStackResources&Version={VERSION}&StackName={}",
+        form_encoded(stack)
+    );
+    if let Some(token) = next_token {
+        form.push_str(&format!("&NextToken={}", form_encoded(token)));
+    }
+    form
+}
+
+fn form_encoded(text: &str) -> String {
+    let encoded = text.bytes().map(|byte| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+            char::from(byte).to_string()
+        }
+        _ => format!("%{byte:02X}"),
+    });
+    encoded.collect()
+}
+
+fn signed(
+    url: &Uri,
+    form: String,
+    region: &str,
+    credentials: &Credentials,
+) -> anyhow::Result<http::Request<Body>> {
+    let identity = credentials.clone().into();
+    let parameters = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(region)
+        .name("cloudformation")
+        .time(SystemTime::now())
+        .settings(SigningSettings::default())
+        .build()?
+        .into();
+    let signable = SignableRequest::new(
+        "POST",
+        url.to_string(),
+        std::iter::once((CONTENT_TYPE.as_str(), FORM)),
+        SignableBody::Bytes(form.as_bytes()),
+    )?;
+    let (signature, _) = sign(signable, &parameters)?.into_parts();
+    let mut request = http::Request::post(url).body(Body::new(form.into_bytes().into()))?;
+    request
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(FORM));
+    signature.apply_to_request_http1x(&mut request);
+    Ok(request)
+}
+
+/// The resources of one page. One that is still being made has no physical id.
+fn read(page: &str) -> Vec<Resource> {
+    let members = page.split("<member>").skip(1);
+    members
+        .filter_map(|member| {
+            let text = |name: &str| element(member, name).map(str::to_owned);
+            Some(Resource {
+                kind: text("ResourceType")?,
+                logical_id: text("LogicalResourceId")?,
+                physical_id: text("PhysicalResourceId")?,
+            })
+        })
+        .collect()
+}
+
+/// The text of the first element of this name. Nothing that is asked for holds another element, nor a character that
+/// XML escapes.
+fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(&format!("<{name}>"))?;
+    let (value, _) = rest.split_once(&format!("</{name}>"))?;
+    Some(value.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: &str = "
+        <ListStackResourcesResponse xmlns=\"http://cloudformation.amazonaws.com/doc/2010-05-15/\">
+          <ListStackResourcesResult>
+            <StackResourceSummaries>
+              <member>
+                <LogicalResourceId>EventsTable</LogicalResourceId>
+                <PhysicalResourceId>coupons-EventsTable-1</PhysicalResourceId>
+                <ResourceType>AWS::DynamoDB::Table</ResourceType>
+                <ResourceStatus>CREATE_COMPLETE</ResourceStatus>
+              </member>
+              <member>
+                <LogicalResourceId>DeliveryQueue</LogicalResourceId>
+                <ResourceType>AWS::SQS::Queue</ResourceType>
+              </member>
+            </StackResourceSummaries>
+            <NextToken>more/1==</NextToken>
+          </ListStackResourcesResult>
+        </ListStackResourcesResponse>";
+
+    #[test]
+    fn a_page_lists_what_is_there() {
+        let expected = Resource {
+            kind: "AWS::DynamoDB::Table".into(),
+            logical_id: "EventsTable".into(),
+            physical_id: "coupons-EventsTable-1".into(),
+        };
+        assert_eq!(read(PAGE), [expected]);
+        assert_eq!(element(PAGE, "NextToken"), Some("more/1=="));
+    }
+
+    #[test]
+    fn what_is_asked_is_encoded() {
+        assert_eq!(
+            form("a b", Some("more/1==")),
+            "Action=ListStackResources&Version=2010-05-15&StackName=a%20b&NextToken=more%2F1%3D%3D"
+        );
+    }
+
+    #[test]
+    fn a_request_is_signed_for_its_region() {
+        let url = parse_url("https://cloudformation.eu-west-1.amazonaws.com/").unwrap();
+        let credentials = Credentials::new("KEY", "secret", Some("token".into()), None, "test");
+        let request = signed(&url, form("coupons", None), "eu-west-1", &credentials).unwrap();
+        let header = |name: &str| request.headers()[name].to_str().unwrap();
+        let authorization = header("authorization");
+        assert!(authorization.starts_with("AWS4-HMAC-SHA256 Credential=KEY/"));
+        assert!(authorization.contains("/eu-west-1/cloudformation/aws4_request"));
+        assert_eq!(header("x-amz-security-token"), "token");
+        assert_eq!(header("content-type"), FORM);
+    }
+}

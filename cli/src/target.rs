@@ -1,0 +1,466 @@
+//! The system that a command looks after: the one on this machine, or one that is deployed.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::config::ProvideCredentials;
+use aws_sdk_sqs::types::QueueAttributeName;
+use serde_json::Value;
+use webhooks::config::{Aws, CallLimits, http_client};
+use webhooks::task::Task;
+
+use crate::http::{Client, parse_url, refused};
+use crate::stack::{self, Resource};
+
+/// The port of a local system's AWS endpoint where nothing else is said.
+const AWS_PORT: u16 = 4566;
+
+/// A person waits at the other end, perhaps far from the region.
+const LIMITS: CallLimits = CallLimits {
+    attempt: Duration::from_secs(10),
+    call: Duration::from_secs(40),
+    attempts: 4,
+};
+
+/// How the names of dead-letter queues end.
+const DEAD_LETTER: &str = "-dead-letter";
+
+// Without a group of its own, which would have the name of the one of the command's own arguments.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub(crate) struct Arguments {
+    /// Port of the system on this machine; it tells where its AWS endpoint is [default: 3000]
+    #[arg(long, value_name = "PORT", help_heading = "System")]
+    #[arg(conflicts_with_all = ["stack", "deployed"])]
+    port: Option<u16>,
+    /// Port of its AWS endpoint [default: 4566]
+    #[arg(long, value_name = "PORT", help_heading = "System")]
+    #[arg(conflicts_with_all = ["stack", "deployed"])]
+    aws_port: Option<u16>,
+    /// A deployed stack, reached with the credentials and the region of the environment or of a profile
+    #[arg(long, value_name = "NAME", help_heading = "System")]
+    #[arg(conflicts_with = "deployed")]
+    stack: Option<String>,
+    /// A deployed system whose tables and queues the environment names: EVENTS_TABLE, MEMBERS_TABLE,
+    /// DELIVERY_QUEUE_URL
+    #[arg(long, help_heading = "System")]
+    deployed: bool,
+}
+
+/// A system, and where its tables and queues are.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) dynamodb: aws_sdk_dynamodb::Client,
+    pub(crate) sqs: aws_sdk_sqs::Client,
+    place: Place,
+    names: Names,
+}
+
+#[derive(Debug, Clone)]
+enum Place {
+    Local { endpoint: String },
+    Stack(String),
+    Environment,
+}
+
+/// What the system's tables and queues are called on AWS, by the names that the template gives them: `events`,
+/// `delivery`, `delivery-dead-letter`.
+#[derive(Debug, Default, PartialEq)]
+struct Names {
+    tables: BTreeMap<String, String>,
+    /// URLs.
+    queues: BTreeMap<String, String>,
+}
+
+/// A queue whose messages were given up, and the one that they came from.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct DeadLetterQueue {
+    pub(crate) name: String,
+    pub(crate) url: String,
+    /// The name of the queue that its messages came from.
+    pub(crate) source: String,
+    pub(crate) source_url: String,
+}
+
+impl Target {
+    pub(crate) async fn connect(arguments: &Arguments) -> anyhow::Result<Self> {
+        if let Some(stack) = &arguments.stack {
+            let config = deployed_config().await?;
+            let place = Place::Stack(stack.clone());
+            let resources = stack::resources(&config, stack).await;
+            let resources = resources.with_context(|| format!("looking up {place}"))?;
+            let names = Names::of_stack(&resources);
+            return Ok(Self::new(&config, place, names));
+        }
+        if arguments.deployed {
+            let names = Names::of_environment(std::env::vars());
+            return Ok(Self::new(
+                &deployed_config().await?,
+                Place::Environment,
+                names,
+            ));
+        }
+        let endpoint = local_endpoint(arguments).await?;
+        let config = Aws::local(&endpoint).sdk_config(LIMITS);
+        let place = Place::Local { endpoint };
+        let tables = ["events", "members"].map(|name| (name.to_owned(), name.to_owned()));
+        let names = Names {
+            tables: BTreeMap::from(tables),
+            queues: BTreeMap::new(),
+        };
+        let mut target = Self::new(&config, place, names);
+        target.names.queues = target.listed_queues().await?;
+        Ok(target)
+    }
+
+    fn new(config: &SdkConfig, place: Place, names: Names) -> Self {
+        Self {
+            dynamodb: aws_sdk_dynamodb::Client::new(config),
+            sqs: aws_sdk_sqs::Client::new(config),
+            place,
+            names,
+        }
+    }
+
+    pub(crate) fn table(&self, name: &str) -> anyhow::Result<&str> {
+        let table = self.names.tables.get(name).map(String::as_str);
+        table.with_context(|| match self.place {
+            Place::Environment => {
+                let variable = name.to_ascii_uppercase();
+                format!("{variable}_TABLE is not set: it names the table `{name}`")
+            }
+            _ => format!("{} has no table `{name}`", self.place),
+        })
+    }
+
+    /// The queue of each task, as far as it is known.
+    pub(crate) fn task_queues(&self) -> Vec<(Task, String)> {
+        let tasks = Task::ALL.into_iter();
+        tasks
+            .filter_map(|task| Some((task, self.names.queues.get(task.name())?.clone())))
+            .collect()
+    }
+
+    /// The dead-letter queue that is meant by its own name or by that of its queue; all of them where none is named.
+    pub(crate) async fn dead_letter_queues(
+        &self,
+        named: Option<&str>,
+    ) -> anyhow::Result<Vec<DeadLetterQueue>> {
+        let mut found = Vec::new();
+        for (source, source_url) in &self.names.queues {
+            if source.ends_with(DEAD_LETTER) {
+                continue;
+            }
+            let name = format!("{source}{DEAD_LETTER}");
+            let url = match self.names.queues.get(&name) {
+                Some(url) => Some(url.clone()),
+                None => self.redriven_to(source, source_url).await?,
+            };
+            found.extend(url.map(|url| DeadLetterQueue {
+                name,
+                url,
+                source: source.clone(),
+                source_url: source_url.clone(),
+            }));
+        }
+        let Some(named) = named else {
+            return Ok(found);
+        };
+        let known: Vec<_> = found.iter().map(|queue| queue.source.clone()).collect();
+        found.retain(|queue| queue.is_called(named));
+        if found.is_empty() {
+            let known = match known.as_slice() {
+                [] => "no queue that has a dead-letter queue".to_owned(),
+                _ => format!("the queues {}", known.join(", ")),
+            };
+            bail!("{} has no queue `{named}`; it has {known}", self.place);
+        }
+        Ok(found)
+    }
+
+    /// The URL of the queue that a queue gives messages up to.
+    async fn redriven_to(&self, name: &str, url: &str) -> anyhow::Result<Option<String>> {
+        let policy = self
+            .queue_attribute(name, url, QueueAttributeName::RedrivePolicy)
+            .await?;
+        let policy: Value = match policy {
+            Some(policy) => serde_json::from_str(&policy)
+                .with_context(|| format!("reading the redrive policy of {name}"))?,
+            None => return Ok(None),
+        };
+        let arn = policy["deadLetterTargetArn"].as_str().unwrap_or_default();
+        let [queue, account, ..] = arn.rsplitn(3, ':').collect::<Vec<_>>()[..] else {
+            bail!("the redrive policy of {name} names {arn:?}, which is no ARN");
+        };
+        let found = self
+            .sqs
+            .get_queue_url()
+            .queue_name(queue)
+            .queue_owner_aws_account_id(account)
+            .send()
+            .await
+            .map_err(|error| self.explain(error))
+            .with_context(|| format!("looking up the queue {queue}"))?;
+        Ok(found.queue_url)
+    }
+
+    pub(crate) async fn queue_attribute(
+        &self,
+        name: &str,
+        url: &str,
+        attribute: QueueAttributeName,
+    ) -> anyhow::Result<Option<String>> {
+        let answer = self
+            .sqs
+            .get_queue_attributes()
+            .queue_url(url)
+            .attribute_names(attribute.clone())
+            .send()
+            .await
+            .map_err(|error| self.explain(error))
+            .with_context(|| format!("looking at the queue {name}"))?;
+        Ok(answer
+            .attributes
+            .and_then(|mut attributes| attributes.remove(&attribute)))
+    }
+
+    /// Every queue of a local system, by its name.
+    async fn listed_queues(&self) -> anyhow::Result<BTreeMap<String, String>> {
+        let pages = self.sqs.list_queues().max_results(1000).into_paginator();
+        let urls: Vec<String> = pages.items().send().try_collect().await.map_err(|error| {
+            self.explain(error)
+                .context(format!("looking up {}", self.place))
+        })?;
+        Ok(urls
+            .into_iter()
+            .filter_map(|url| Some((url.rsplit_once('/')?.1.to_owned(), url)))
+            .collect())
+    }
+
+    /// What AWS said, or why it said nothing.
+    pub(crate) fn explain<E, R>(&self, error: SdkError<E, R>) -> anyhow::Error
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+        R: Debug + Send + Sync + 'static,
+    {
+        if let Place::Local { endpoint } = &self.place
+            && refused(&error)
+        {
+            return anyhow!(
+                "nothing listens on {endpoint}: start the system with `cargo run` in another terminal, or give its \
+                 ports with --port and --aws-port"
+            );
+        }
+        said(error)
+    }
+}
+
+impl DeadLetterQueue {
+    /// By its own name, by its queue's, or by the one that it has on AWS.
+    fn is_called(&self, name: &str) -> bool {
+        let on_aws = |url: &str| url == name || url.rsplit('/').next() == Some(name);
+        self.source == name || self.name == name || on_aws(&self.url) || on_aws(&self.source_url)
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Place::Local { endpoint } => write!(f, "the local system at {endpoint}"),
+            Place::Stack(stack) => write!(f, "the stack {stack}"),
+            Place::Environment => f.write_str("the system that the environment names"),
+        }
+    }
+}
+
+impl Names {
+    /// `EVENTS_TABLE` names the table `events`, `DELIVERY_QUEUE_URL` the queue `delivery`.
+    fn of_environment(variables: impl Iterator<Item = (String, String)>) -> Self {
+        let mut names = Self::default();
+        let respelled = |name: &str| name.to_ascii_lowercase().replace('_', "-");
+        for (variable, value) in variables {
+            let value = value.trim().to_owned();
+            if value.is_empty() {
+                continue;
+            }
+            if let Some(name) = variable.strip_suffix("_TABLE") {
+                names.tables.insert(respelled(name), value);
+            } else if let Some(name) = variable.strip_suffix("_QUEUE_URL") {
+                names.queues.insert(respelled(name), value);
+            }
+        }
+        names
+    }
+
+    /// The table `EventsTable` is `events`, the queue `DeliveryQueue` is `delivery`.
+    fn of_stack(resources: &[Resource]) -> Self {
+        let mut names = Self::default();
+        for resource in resources {
+            let (names, suffix) = match resource.kind.as_str() {
+                "AWS::DynamoDB::Table" => (&mut names.tables, "Table"),
+                "AWS::SQS::Queue" => (&mut names.queues, "Queue"),
+                _ => continue,
+            };
+            let id = &resource.logical_id;
+            let name = kebab(id.strip_suffix(suffix).unwrap_or(id));
+            names.insert(name, resource.physical_id.clone());
+        }
+        names
+    }
+}
+
+/// `DeliveryDeadLetter` as `delivery-dead-letter`.
+fn kebab(pascal: &str) -> String {
+    let mut kebab = String::new();
+    for character in pascal.chars() {
+        if character.is_ascii_uppercase() && !kebab.is_empty() {
+            kebab.push('-');
+        }
+        kebab.push(character.to_ascii_lowercase());
+    }
+    kebab
+}
+
+/// Where the AWS endpoint of the system on this machine is. A gateway on another port is asked.
+async fn local_endpoint(arguments: &Arguments) -> anyhow::Result<String> {
+    let (port, aws_port) = (arguments.port, arguments.aws_port);
+    let (Some(port), None) = (port, aws_port) else {
+        return Ok(format!("http://127.0.0.1:{}", aws_port.unwrap_or(AWS_PORT)));
+    };
+    let url = parse_url(&format!("http://127.0.0.1:{port}/_local/state"))?;
+    let answer = Client::of(&url)?.get(&url).await?;
+    let state: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let endpoint = state["aws"].as_str().map(str::to_owned);
+    endpoint.with_context(|| {
+        format!("port {port} is not the gateway of a local system; give its AWS endpoint with --aws-port")
+    })
+}
+
+/// The account that the environment or a profile gives access to.
+async fn deployed_config() -> anyhow::Result<SdkConfig> {
+    let timeouts = LIMITS
+        .timeouts()
+        .to_builder()
+        .connect_timeout(Duration::from_secs(5))
+        .build();
+    let config = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http_client())
+        .timeout_config(timeouts)
+        .retry_config(LIMITS.retries())
+        .load()
+        .await;
+    if config.region().is_none() {
+        bail!("no AWS region: set AWS_REGION, or AWS_PROFILE to a profile that has one");
+    }
+    let provider = config
+        .credentials_provider()
+        .context("no AWS credentials are configured")?;
+    provider.provide_credentials().await.context(
+        "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE to a profile that has \
+         them; after `aws sso login`, run `eval \"$(aws configure export-credentials --format env)\"` first",
+    )?;
+    Ok(config)
+}
+
+fn said<E, R>(error: SdkError<E, R>) -> anyhow::Error
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    R: Debug + Send + Sync + 'static,
+{
+    match (error.code(), error.message()) {
+        (Some(code), Some(message)) => anyhow!("{code}: {message}"),
+        (Some(code), None) => anyhow!("{code}"),
+        _ => anyhow!(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(tables: &[(&str, &str)], queues: &[(&str, &str)]) -> Names {
+        let owned = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter();
+            pairs
+                .map(|&(name, value)| (name.to_owned(), value.to_owned()))
+                .collect()
+        };
+        Names {
+            tables: owned(tables),
+            queues: owned(queues),
+        }
+    }
+
+    #[test]
+    fn the_environment_names_tables_and_queues() {
+        let variables = [
+            ("EVENTS_TABLE", " coupons-EventsTable-1 "),
+            ("MEMBERS_TABLE", ""),
+            ("DELIVERY_QUEUE_URL", "https://sqs/1/delivery"),
+            (
+                "DELIVERY_DEAD_LETTER_QUEUE_URL",
+                "https://sqs/1/delivery-dead",
+            ),
+            ("PATH", "/bin"),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let expected = names(
+            &[("events", "coupons-EventsTable-1")],
+            &[
+                ("delivery", "https://sqs/1/delivery"),
+                ("delivery-dead-letter", "https://sqs/1/delivery-dead"),
+            ],
+        );
+        assert_eq!(Names::of_environment(variables.into_iter()), expected);
+    }
+
+    #[test]
+    fn a_stacks_resources_are_known_by_the_templates_names() {
+        let resources = [
+            ("AWS::DynamoDB::Table", "EventsTable", "c-EventsTable-1"),
+            ("AWS::SQS::Queue", "DeliveryQueue", "https://sqs/1/d"),
+            (
+                "AWS::SQS::Queue",
+                "DeliveryDeadLetterQueue",
+                "https://sqs/1/dd",
+            ),
+            ("AWS::Lambda::Function", "DeliveryFunction", "f"),
+        ];
+        let resources = resources.map(|(kind, logical_id, physical_id)| Resource {
+            kind: kind.into(),
+            logical_id: logical_id.into(),
+            physical_id: physical_id.into(),
+        });
+        let expected = names(
+            &[("events", "c-EventsTable-1")],
+            &[
+                ("delivery", "https://sqs/1/d"),
+                ("delivery-dead-letter", "https://sqs/1/dd"),
+            ],
+        );
+        assert_eq!(Names::of_stack(&resources), expected);
+    }
+
+    #[test]
+    fn a_dead_letter_queue_goes_by_several_names() {
+        let queue = DeadLetterQueue {
+            name: "delivery-dead-letter".into(),
+            url: "https://sqs/1/coupons-DeliveryDeadLetterQueue-9".into(),
+            source: "delivery".into(),
+            source_url: "https://sqs/1/coupons-DeliveryQueue-8".into(),
+        };
+        for name in [
+            "delivery",
+            "delivery-dead-letter",
+            "coupons-DeliveryDeadLetterQueue-9",
+            "coupons-DeliveryQueue-8",
+        ] {
+            assert!(queue.is_called(name), "{name}");
+        }
+        assert!(!queue.is_called("deliver"));
+    }
+}
