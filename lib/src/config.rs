@@ -78,8 +78,7 @@ pub struct CallLimits {
 }
 
 impl CallLimits {
-    /// A webhook makes at most four calls one after another, the safety nets' included, and answers within the
-    /// provider's 10 s.
+    /// A webhook answers within the provider's 10 s, whatever is slow: few calls of these come one after another.
     pub const WEBHOOK: Self = Self {
         attempt: Duration::from_millis(900),
         call: Duration::from_millis(2000),
@@ -92,9 +91,11 @@ impl CallLimits {
         attempts: 3,
     };
     /// An effect outside must not be repeated behind our back: the lease decides about a second attempt.
+    /// There is time for a slow answer, since giving up on one that comes later sends a mail twice.
     pub const ONCE: Self = Self {
+        attempt: Duration::from_secs(18),
+        call: Duration::from_secs(18),
         attempts: 1,
-        ..Self::TASK
     };
 
     pub fn timeouts(self) -> TimeoutConfig {

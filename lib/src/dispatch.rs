@@ -19,7 +19,7 @@ pub struct Dispatcher {
     queues: Vec<(Task, String)>,
 }
 
-/// Some tasks were not taken by their queue; the event must not be acknowledged.
+/// Some tasks were not taken by their queue.
 #[derive(Debug, thiserror::Error)]
 #[error("not dispatched: {}", .0.iter().map(|(task, error)| format!("{} ({error:#})", task.name())).collect::<Vec<_>>().join(", "))]
 pub struct Undispatched(pub Vec<(Task, anyhow::Error)>);

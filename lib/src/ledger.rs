@@ -143,10 +143,17 @@ impl Status {
 /// only during an outage, so one partition holds them.
 const OUTBOX_INDEX: &str = "outbox";
 const OUTBOX: &str = "waiting";
-const OUTBOX_AT_A_TIME: i32 = 500;
+/// How many are sent at a time.
+const OUTBOX_AT_A_TIME: i32 = 25;
+
+/// Longest time that a coupon without a real end is remembered for: personal data are not kept for ever.
+const REMEMBERED_MAX: SignedDuration = SignedDuration::from_hours(24 * 365 * 5);
 
 /// How long a worker waits for another's lease.
 const CLAIM_WAIT: Duration = Duration::from_secs(3);
+
+/// The waits between attempts to settle a lease, each of which has the SDK's own attempts within it.
+const SETTLE_PAUSES: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(900)];
 
 /// Status of a record whose effect is being made.
 const RUNNING: &str = "running";
@@ -223,20 +230,25 @@ impl Ledger {
         Ok(())
     }
 
-    /// The oldest events whose tasks wait in the outbox.
-    pub async fn undispatched(&self) -> anyhow::Result<Vec<Undispatched>> {
-        let rows = self
+    /// A page of the events whose tasks wait in the outbox, the oldest first, and where the next one begins.
+    pub async fn undispatched(
+        &self,
+        from: Option<Item>,
+    ) -> anyhow::Result<(Vec<Undispatched>, Option<Item>)> {
+        let page = self
             .client
             .query()
             .table_name(&self.table)
             .index_name(OUTBOX_INDEX)
             .key_condition_expression("outbox = :outbox")
             .expression_attribute_values(":outbox", text(OUTBOX))
+            .set_exclusive_start_key(from)
             .limit(OUTBOX_AT_A_TIME)
             .send()
             .await
             .context("reading the outbox")?;
-        Ok(rows.items().iter().filter_map(read_undispatched).collect())
+        let rows = page.items().iter().filter_map(read_undispatched).collect();
+        Ok((rows, page.last_evaluated_key))
     }
 
     /// Takes an event out of the outbox, unless other tasks were written on it meanwhile.
@@ -465,8 +477,11 @@ impl Ledger {
     /// When an event and its records are forgotten: after the retention, counted for a redemption from the day
     /// its coupon expires, because uses come late and need it.
     pub fn forget_at(&self, event: &Event, now: Timestamp) -> AttributeValue {
+        let longest = now.checked_add(REMEMBERED_MAX).unwrap_or(Timestamp::MAX);
         let last_needed = match &event.fact {
-            Fact::Redeemed(redemption) => redemption.expires_at.map_or(now, |at| at.max(now)),
+            Fact::Redeemed(redemption) => redemption
+                .expires_at
+                .map_or(now, |at| at.clamp(now, longest)),
             _ => now,
         };
         let at = last_needed.checked_add(self.retention);
@@ -536,7 +551,20 @@ impl Lease {
         self.update(RELEASED, reason).await
     }
 
+    /// Tries for a while: once the effect is made, a word that is not recorded makes it twice.
     async fn update(self, status: &str, result: &str) -> anyhow::Result<()> {
+        let mut outcome = self.try_update(status, result).await;
+        for pause in SETTLE_PAUSES {
+            if outcome.is_ok() {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            outcome = self.try_update(status, result).await;
+        }
+        outcome
+    }
+
+    async fn try_update(&self, status: &str, result: &str) -> anyhow::Result<()> {
         let updated = self
             .ledger
             .client

@@ -1,6 +1,7 @@
 //! The safety net for an outage of SQS: sends the tasks that were written on their event's row instead.
 
 use anyhow::Context;
+use futures_util::future::join_all;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ use crate::task::Message;
 use crate::telemetry;
 
 /// What is left of an invocation's time when it stops; the next one goes on.
-const MARGIN_MS: i64 = 5_000;
+const MARGIN_MS: i64 = 20_000;
 
 /// Empties the outbox on every invocation, until Lambda ends the function.
 pub async fn run() -> anyhow::Result<()> {
@@ -35,21 +36,27 @@ pub async fn run() -> anyhow::Result<()> {
     .map_err(|error| anyhow::anyhow!("the Lambda runtime ended: {error}"))
 }
 
-/// Sends what is there, oldest first. One event that cannot be sent does not hold up the others.
+/// Sends what is there, oldest first, until the time is up; the next invocation goes on. What cannot be sent stays, and
+/// does not hold up what comes after it.
 async fn empty(receiver: &Receiver, deadline_ms: i64) -> anyhow::Result<Value> {
     let (mut sent, mut failed) = (0, 0);
-    for undispatched in receiver.ledger.undispatched().await? {
-        let now_ms = jiff::Timestamp::now().as_millisecond();
-        if now_ms + MARGIN_MS > deadline_ms {
-            break;
-        }
-        match send(receiver, &undispatched).await {
-            Ok(()) => sent += 1,
-            Err(error) => {
-                failed += 1;
-                tracing::warn!(event.key = %undispatched.key, "Stays in the outbox: {error:#}");
+    let mut from = None;
+    loop {
+        let (page, next) = receiver.ledger.undispatched(from).await?;
+        for outcome in join_all(page.iter().map(|it| send(receiver, it))).await {
+            match outcome {
+                Ok(()) => sent += 1,
+                Err(error) => {
+                    failed += 1;
+                    tracing::warn!("Stays in the outbox: {error:#}");
+                }
             }
         }
+        let now_ms = jiff::Timestamp::now().as_millisecond();
+        if next.is_none() || now_ms + MARGIN_MS > deadline_ms {
+            break;
+        }
+        from = next;
     }
     if sent + failed > 0 {
         tracing::info!("Sent the tasks of {sent} events; {failed} stay");
@@ -61,13 +68,13 @@ async fn empty(receiver: &Receiver, deadline_ms: i64) -> anyhow::Result<Value> {
 async fn send(receiver: &Receiver, undispatched: &Undispatched) -> anyhow::Result<()> {
     let recorded: RecordedBody<'_> = undispatched.body.as_ref();
     let Some(Content::Event(event)) = read_recorded(&recorded) else {
-        anyhow::bail!("this version of the code reads no event in the recorded body");
+        anyhow::bail!("no event is read in the body of {}", undispatched.key);
     };
     let message = Message::new(&event, undispatched.received_at, None);
     receiver
         .dispatcher
         .send(&message, &undispatched.tasks)
         .await
-        .context("SQS still refuses")?;
+        .with_context(|| format!("SQS still refuses {}", undispatched.key))?;
     receiver.ledger.clear_undispatched(undispatched).await
 }

@@ -122,7 +122,11 @@ async fn fetch(client: &Client, id: &str) -> anyhow::Result<Secrets> {
             "the secret {id} is empty: put the provider's webhook secret there, several separated by commas"
         )
     })?;
-    let previous = previous?.and_then(|previous| Secrets::parse(&previous));
+    let previous = previous.unwrap_or_else(|error| {
+        tracing::warn!("Only the current secrets are known: {error:#}");
+        None
+    });
+    let previous = previous.and_then(|previous| Secrets::parse(&previous));
     Ok(match previous {
         Some(previous) => current.and(previous),
         None => current,

@@ -9,6 +9,11 @@ pub const NAMESPACE: &str = "CouponWebhooks";
 /// Starts logging, in the format and at the level that the function's `LoggingConfig` asks for.
 pub fn start() {
     lambda_runtime::tracing::init_default_subscriber();
+    // A panic's message may quote what it panicked over; its place tells enough.
+    std::panic::set_hook(Box::new(|panic| match panic.location() {
+        Some(place) => tracing::error!("panicked at {}:{}", place.file(), place.line()),
+        None => tracing::error!("panicked"),
+    }));
 }
 
 /// Something worth counting, per function.

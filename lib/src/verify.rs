@@ -6,6 +6,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use hmac::digest::CtOutput;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
@@ -225,20 +226,19 @@ impl Scheme {
                 timestamp = Some((name, value));
             }
         }
-        let parts: [&[u8]; 2] = [prefix.as_bytes(), body];
-        let mut refusal = Unverified::Malformed(self.signature_header);
-        for digest in self.digests(headers) {
-            if let Some(tenant) = self.signer(secrets, &parts, &digest) {
-                let verified = Verified {
-                    body,
-                    scheme: self.name,
-                    tenant,
-                };
-                return Ok((verified, timestamp.map(seconds).transpose()?));
-            }
-            refusal = Unverified::Mismatch;
+        let claimed = self.digests(headers);
+        if claimed.is_empty() {
+            return Err(Unverified::Malformed(self.signature_header));
         }
-        Err(refusal)
+        let tenant = self
+            .signer(secrets, &[prefix.as_bytes(), body], &claimed)
+            .ok_or(Unverified::Mismatch)?;
+        let verified = Verified {
+            body,
+            scheme: self.name,
+            tenant,
+        };
+        Ok((verified, timestamp.map(seconds).transpose()?))
     }
 
     /// The headers that a sender adds, for samples and tests.
@@ -294,17 +294,22 @@ impl Scheme {
         }
     }
 
-    /// The tenant of the secret that gives this digest. Tries every secret even after one has matched, so that time tells
-    /// nothing about which.
+    /// The tenant of the secret that gives one of the claimed digests. Each secret's own is computed once, however many
+    /// are claimed, and every secret is tried even after one has matched, so that time tells nothing about which.
     fn signer<'a>(
         &self,
         secrets: &'a Secrets,
         parts: &[&[u8]],
-        digest: &[u8; 32],
+        claimed: &[[u8; 32]],
     ) -> Option<Option<&'a str>> {
         secrets.0.iter().fold(None, |found, (tenant, secret)| {
-            let mac = self.mac(secret, parts);
-            let genuine = mac.is_some_and(|mac| mac.verify_slice(digest).is_ok());
+            let genuine = self.mac(secret, parts).is_some_and(|mac| {
+                let own = mac.finalize();
+                let same = |digest: &[u8; 32]| own == CtOutput::new((*digest).into());
+                claimed
+                    .iter()
+                    .fold(false, |found, digest| found | same(digest))
+            });
             found.or(genuine.then_some(tenant.as_deref()))
         })
     }

@@ -31,6 +31,9 @@ pub const BODY_MAX_BYTES: usize = 256 * 1024;
 /// Longest time until an answer. Zupy gives up after 10 s.
 const ANSWER_WITHIN: Duration = Duration::from_secs(9);
 
+/// Longest time for recording and dispatching; what is left of the time is for the retry queue.
+const TAKE_WITHIN: Duration = Duration::from_millis(6000);
+
 /// When a provider should try again after a 503, in seconds.
 const RETRY_AFTER_S: u32 = 30;
 
@@ -173,7 +176,13 @@ impl<P: Provider> Webhook<P> {
             return Err(Unverified::OtherTenant.into());
         }
         let key = event.key.to_string();
-        match self.receiver.take(&event, &body, now, trace).await {
+        let take = self.receiver.take(&event, &body, now, trace);
+        let taken = match tokio::time::timeout(TAKE_WITHIN, take).await {
+            Ok(taken) => taken,
+            // It may yet be recorded: then what waits is found to be a duplicate.
+            Err(_) => Err(anyhow::anyhow!("no word within {TAKE_WITHIN:?}")),
+        };
+        match taken {
             Ok(Taken::New) => Ok(Accepted::New(key)),
             Ok(Taken::Duplicate) => Ok(Accepted::Duplicate(key)),
             Ok(Taken::Conflict) => Err(Rejection::Conflict(key)),

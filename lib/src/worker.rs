@@ -8,6 +8,7 @@ use anyhow::Context;
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, MessageAttributeValue};
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use lambda_runtime::{LambdaEvent, service_fn};
 use tokio::task::JoinSet;
@@ -18,13 +19,13 @@ use crate::task::Unreadable;
 use crate::telemetry::{self, Count, count};
 
 /// What is left of an invocation's time when its unfinished messages are given back.
-const MARGIN: Duration = Duration::from_secs(2);
+const MARGIN: Duration = Duration::from_secs(4);
 
 /// First and longest delay before a message is tried again, in seconds. The queues' receive counts allow for days of it.
 const DELAY_FIRST_S: u32 = 2;
 const DELAY_MAX_S: u32 = 900;
 
-/// How often a message that panics is tried: the fault is its own, or the code's for it.
+/// How often a message that panics is received: the fault is its own, or the code's for it.
 const PANICS_MAX: u32 = 3;
 
 /// The attribute of a dead letter that says why it was given up, and its longest value in bytes.
@@ -218,10 +219,11 @@ where
                     message.given_up = given_up;
                 }
             }
-            Err(panic) => {
-                tracing::error!("A message panicked: {panic}");
+            // The panic's own message may quote contents.
+            Err(_) => {
                 if let Some(message) = message.as_mut().filter(|it| it.received >= PANICS_MAX) {
-                    message.given_up = Some(format!("panicked {PANICS_MAX} times: {panic}"));
+                    let received = message.received;
+                    message.given_up = Some(format!("panicked; received {received} times"));
                 }
             }
         }
@@ -273,17 +275,21 @@ where
 
 /// Moves what is given up to the dead-letter queue, and delays the rest. Returns the ids that SQS must keep.
 async fn settle(queue: &Queue, unfinished: Vec<Unfinished>) -> Vec<String> {
+    let give_ups = unfinished.iter().map(|message| async move {
+        let reason = message.given_up.as_ref()?;
+        Some(queue.give_up(&message.body, reason).await)
+    });
+    let given_up = join_all(give_ups).await;
     let mut failed = Vec::new();
     let mut delayed = Vec::new();
-    for message in unfinished {
-        if let Some(reason) = &message.given_up {
-            match queue.give_up(&message.body, reason).await {
-                Ok(()) => {
-                    count(Count::TaskGivenUp);
-                    continue;
-                }
-                Err(error) => tracing::warn!(message.id, "Kept for now: {error:#}"),
+    for (message, given_up) in unfinished.into_iter().zip(given_up) {
+        match given_up {
+            Some(Ok(())) => {
+                count(Count::TaskGivenUp);
+                continue;
             }
+            Some(Err(error)) => tracing::warn!(message.id, "Kept for now: {error:#}"),
+            None => {}
         }
         count(Count::TaskFailed);
         delayed.push((message.receipt, message.received));
@@ -387,7 +393,11 @@ mod tests {
     async fn a_message_that_can_never_be_worked_off_is_given_up() {
         let expected = ["unreadable: the message is not one", "never: never"];
         check(&["unreadable", "a", "never"], &expected).await;
-        check(&["panics again"], &["panics again: panicked 3 times"]).await;
+        check(
+            &["panics again"],
+            &["panics again: panicked; received 3 times"],
+        )
+        .await;
     }
 
     #[tokio::test]

@@ -114,6 +114,11 @@ impl Delivery {
             let result = "a sandbox or test event: not sent";
             return lease.settle(Status::Skipped, result).await;
         }
+        // One address: what separates several would send the coupon to others too.
+        if address.contains(|c: char| ",;<>".contains(c) || c.is_control() || c.is_whitespace()) {
+            tracing::warn!(event.key = %event.key, "The member's e-mail address is none");
+            return lease.settle(Status::Failed, "not one e-mail address").await;
+        }
         let mail = email::write(&event.member, redemption, &self.time_zone);
         self.send(event, lease, address, mail).await
     }

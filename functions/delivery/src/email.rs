@@ -483,19 +483,4 @@ Você recebeu este e-mail porque um cupom foi emitido em seu nome.";
         assert_eq!(names[2], "15 de março de 2025, às 12h00");
         assert_eq!(names[11], "15 de dezembro de 2025, às 12h00");
     }
-
-    #[test]
-    fn zz_dump() {
-        std::fs::create_dir_all("/tmp/email").unwrap();
-        let e = written(&maria(), &pizza());
-        std::fs::write("/tmp/email/sample.html", e.html).unwrap();
-        let e = written(&member(None), &bare("CP-1"));
-        std::fs::write("/tmp/email/bare.html", e.html).unwrap();
-        let mut r = pizza();
-        r.coupon_code = "PROMO-2025-BELLA-VISTA-A1B2C3D4E5F6G7H8I9J0".into();
-        r.reward.terms = Some("Um por mesa.\n\nVálido às terças.\nNão cumulativo.".into());
-        std::fs::write("/tmp/email/long.html", written(&maria(), &r).html).unwrap();
-        r.coupon_code = "CP-A1B2C3D4E5".into();
-        std::fs::write("/tmp/email/thirteen.html", written(&maria(), &r).html).unwrap();
-    }
 }

@@ -166,9 +166,12 @@ struct Data {
 
 fn read_data(problems: &mut Problems, data: EventData) -> Data {
     let player_id = problems.name("event_data.player_id", data.player_id);
-    let none = matches!(data.item, Field::Absent | Field::Null)
-        && matches!(data.items, Field::Absent | Field::Null);
-    if none {
+    let no_list = match &data.items {
+        Field::Absent | Field::Null => true,
+        Field::Value(items) => items.is_empty(),
+        Field::Wrong(_) => false,
+    };
+    if no_list && matches!(data.item, Field::Absent | Field::Null) {
         problems.add("event_data.item", "is missing");
     }
     let item = problems.optional("event_data.item", data.item);

@@ -207,10 +207,10 @@ fn aghanim_may_send_items_beside_or_instead_of_item() {
         items(&[("/event_data/items", two), ("/event_data/item", None)]),
         ["gem", "gem"]
     );
-    assert_eq!(
-        items(&[("/event_data/items", Some(json!([])))]),
-        ["crystals"]
-    );
+    let empty = ("/event_data/items", Some(json!([])));
+    assert_eq!(items(std::slice::from_ref(&empty)), ["crystals"]);
+    let nothing = edited(AGHANIM, &[empty, ("/event_data/item", None)]);
+    assert_eq!(problems(Aghanim, &nothing), ["event_data.item is missing"]);
 }
 
 #[test]
