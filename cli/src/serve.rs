@@ -156,7 +156,11 @@ fn announce(system: &System, kept: bool, port: u16) {
             .sources
             .iter()
             .map(|source| format!("queue {}", source.queue));
-        let triggers: Vec<_> = routes.chain(queues).collect();
+        let schedules = function
+            .schedules
+            .iter()
+            .map(|schedule| format!("every {} s", schedule.every_s));
+        let triggers: Vec<_> = routes.chain(queues).chain(schedules).collect();
         println!("  {:<26} {}", function.name, triggers.join(", "));
     }
     let tables: Vec<_> = template.tables.iter().map(|t| t.name.as_str()).collect();

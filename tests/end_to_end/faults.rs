@@ -52,8 +52,9 @@ async fn a_write_whose_answer_is_lost_is_accepted_and_made_once() {
 async fn a_message_whose_answer_is_lost_delivers_once() {
     in_a_shop(async |shop| {
         let lose = Fault::service(Service::Sqs, CallMode::LoseResponse);
-        shop.system.faults().add(lose.once());
+        let id = shop.system.faults().add(lose.once());
         assert_eq!(shop.send(redeemed("CP-1")).await.word(), "200 accepted");
+        assert_eq!(shop.system.faults().applied(id), Some(1));
         shop.settle_retries().await;
         assert_delivered_once(shop, "CP-1").await;
     })
@@ -221,10 +222,12 @@ async fn what_ses_refuses_for_now_is_tried_again_later() {
 async fn a_mail_whose_answer_is_lost_is_sent_twice_at_most() {
     in_a_shop(async |shop| {
         let lose = Fault::calls(Service::Ses, "SendEmail", CallMode::LoseResponse);
-        shop.system.faults().add(lose.once());
+        let id = shop.system.faults().add(lose.once());
         shop.send(redeemed("CP-1")).await;
         shop.settle_retries().await;
+        assert_eq!(shop.system.faults().applied(id), Some(1));
         assert_delivered(shop, "CP-1").await;
+        assert_eq!(shop.mails().len(), 2);
     })
     .await;
 }

@@ -229,6 +229,13 @@ fn the_samples_environment_sets_what_the_template_declares() {
         let set: BTreeSet<_> = set.keys().collect();
         let declared: BTreeSet<_> = function.environment.keys().collect();
         assert_eq!(set, declared, "{name}");
+        let number = |name: &str| -> Option<u64> {
+            environment[&function.logical_id].get(name)?.parse().ok()
+        };
+        if let Some(max_age_s) = number("MAX_AGE_S") {
+            let retention_s = number("RETENTION_DAYS").unwrap() * 24 * 3600;
+            assert!(retention_s > max_age_s, "{name} would not start");
+        }
     }
     assert_eq!(environment.len(), functions().len());
 }
@@ -241,8 +248,11 @@ fn versions_stand_only_in_the_workspace_table() {
     for package in crates.chain(["lib", "local", "cli", "tests"].map(str::to_owned)) {
         let manifest = read(format!("{package}/Cargo.toml"));
         let (_, dependencies) = manifest.split_once("dependencies]").unwrap();
-        for line in dependencies.lines() {
+        for line in dependencies.lines().filter(|line| line.contains('=')) {
             assert!(!line.contains("version ="), "{package}: {line}");
+            let value = line.split_once("= \"").map(|(_, value)| value);
+            let is_version = |value: &str| value.starts_with(|c: char| c.is_ascii_digit());
+            assert!(!value.is_some_and(is_version), "{package}: {line}");
         }
     }
 }
