@@ -153,7 +153,13 @@ const REMEMBERED_MAX: SignedDuration = SignedDuration::from_hours(24 * 365 * 5);
 const CLAIM_WAIT: Duration = Duration::from_secs(3);
 
 /// The waits between attempts to settle a lease, each of which has the SDK's own attempts within it.
-const SETTLE_PAUSES: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(900)];
+const SETTLE_PAUSES: [Duration; 5] = [
+    Duration::from_millis(300),
+    Duration::from_millis(900),
+    Duration::from_millis(2000),
+    Duration::from_millis(4000),
+    Duration::from_millis(6000),
+];
 
 /// Status of a record whose effect is being made.
 const RUNNING: &str = "running";

@@ -50,6 +50,12 @@ async fn build_with(
         // A group of its own, so that the compilers it starts can be ended with it.
         .process_group(0)
         .kill_on_drop(true);
+    // What `cargo run` tells the program that it runs. Build scripts look at it, and would run again for each change.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(is_of_the_running_package) {
+            command.env_remove(name);
+        }
+    }
     let output = output(&mut command).await.map_err(|error| match error.kind() {
         ErrorKind::NotFound => anyhow::anyhow!(
             "cannot run {} in {}: install Rust from https://rustup.rs, or check that the folder exists",
@@ -76,6 +82,12 @@ async fn build_with(
             Ok((function.clone(), binary.clone()))
         })
         .collect()
+}
+
+fn is_of_the_running_package(variable: &str) -> bool {
+    let of_package = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"];
+    of_package.iter().any(|prefix| variable.starts_with(prefix))
+        || ["CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE"].contains(&variable)
 }
 
 async fn output(command: &mut Command) -> std::io::Result<Output> {

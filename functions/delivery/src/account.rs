@@ -58,7 +58,6 @@ pub(crate) fn update(
         kept.0.insert("rank".into(), rank(state));
     } else {
         row.set("state", Some(state.name()));
-        row.set(&format!("{}_at", state.name()), Some(event.occurred_at));
         row.0.insert("rank".into(), rank(state));
         kept.0.insert("ttl".into(), forget_at);
     }

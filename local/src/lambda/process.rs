@@ -17,15 +17,10 @@ use super::{FunctionProcess, LogLine, LogOutput, REGION, lock, session_token};
 /// A longer line becomes several; CloudWatch Logs has the same limit.
 const MAXIMUM_LINE_BYTES: u64 = 256 * 1024;
 
-/// Passed on from this process: what a program needs to run at all, and what traces and measures it.
-/// `HOME` is not: a function must not find the AWS configuration of the person who runs it.
-const INHERITED: [&str; 5] = [
-    "PATH",
-    "TMPDIR",
-    "LD_LIBRARY_PATH",
-    "RUST_BACKTRACE",
-    "LLVM_PROFILE_FILE",
-];
+/// Passed on from this process: what a program needs to run at all, and what measures it.
+/// `HOME` is not: a function must not find the AWS configuration of the person who runs it. `RUST_BACKTRACE` is not:
+/// Lambda does not set it, and a backtrace buries the error that a function dies of.
+const INHERITED: [&str; 4] = ["PATH", "TMPDIR", "LD_LIBRARY_PATH", "LLVM_PROFILE_FILE"];
 
 /// How long to read on after a process has ended. Its pipes are closed then, unless it left children behind.
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
