@@ -80,6 +80,8 @@ pub(crate) struct Received {
     pub(crate) occurred_at: String,
     pub(crate) received_at: String,
     pub(crate) sandbox: bool,
+    /// Those of its tasks that SQS did not take yet: the outbox sends them.
+    pub(crate) undispatched: Vec<String>,
     /// The tasks that it causes; nothing where its body cannot be read any more.
     pub(crate) causes: Option<Vec<&'static str>>,
     /// As it was sent: personal data, which is shown on request only.
@@ -297,6 +299,9 @@ impl Received {
             occurred_at: text(row, "occurred_at").unwrap_or_default(),
             received_at: text(row, "received_at")?,
             sandbox: matches!(row.get("sandbox"), Some(AttributeValue::Bool(true))),
+            undispatched: text(row, "undispatched")
+                .map(|tasks| tasks.split(' ').map(str::to_owned).collect())
+                .unwrap_or_default(),
             causes: None,
             body: Some(text(row, "body")?),
         };

@@ -127,9 +127,12 @@ fn describe_event(life: &Life, event: &Received, now: Timestamp) -> String {
     let missing = life.missing.iter().filter(|it| it.event == event.event);
     for missing in missing {
         let task = missing.task;
-        text.push_str(&format!(
-            "    {task}: no record, so it is waiting in its queue or was lost; `coupons replay` sends it again\n"
-        ));
+        let why = if event.undispatched.iter().any(|waiting| waiting == task) {
+            "SQS did not take it, so it waits for the outbox, which looks every minute"
+        } else {
+            "no record, so it is waiting in its queue or was lost; `coupons replay` sends it again"
+        };
+        text.push_str(&format!("    {task}: {why}\n"));
     }
     match event.causes.as_deref() {
         None => text.push_str("    its body cannot be read any more\n"),

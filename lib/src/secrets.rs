@@ -33,6 +33,8 @@ struct Kept {
     tried_at: Instant,
     /// When that was because of a signature.
     asked_at: Option<Instant>,
+    /// Whether it failed the last time: there may be newer secrets than these.
+    in_doubt: bool,
 }
 
 impl SecretStore {
@@ -50,6 +52,7 @@ impl SecretStore {
                 secrets: Arc::new(secrets),
                 tried_at: Instant::now(),
                 asked_at: None,
+                in_doubt: false,
             }),
         })
     }
@@ -65,39 +68,46 @@ impl SecretStore {
             due
         };
         match due {
-            true => self.refresh().await,
+            true => match self.refresh().await {
+                Ok(secrets) => secrets,
+                Err(error) => {
+                    tracing::error!("The secrets that are kept stay in use: {error:#}");
+                    self.kept()
+                }
+            },
             false => self.kept(),
         }
     }
 
     /// Other secrets than those, after a signature matched none of them; not too often.
-    pub async fn newer_than(&self, known: &Secrets) -> Option<Arc<Secrets>> {
+    ///
+    /// # Errors
+    /// The secrets could not be fetched: the signature may be good.
+    pub async fn newer_than(&self, known: &Secrets) -> anyhow::Result<Option<Arc<Secrets>>> {
         {
             let mut kept = self.lock();
             // Another request may have fetched them meanwhile.
             if *kept.secrets != *known {
-                return Some(Arc::clone(&kept.secrets));
+                return Ok(Some(Arc::clone(&kept.secrets)));
             }
             let recently = |at: Instant| at.elapsed() < AT_MOST_EVERY;
             if kept.asked_at.is_some_and(recently) {
-                return None;
+                anyhow::ensure!(!kept.in_doubt, "the secret store did not answer just now");
+                return Ok(None);
             }
             kept.asked_at = Some(Instant::now());
         }
-        let fetched = self.refresh().await;
-        (*fetched != *known).then_some(fetched)
+        let fetched = self.refresh().await?;
+        Ok((*fetched != *known).then_some(fetched))
     }
 
-    async fn refresh(&self) -> Arc<Secrets> {
-        match fetch(&self.client, &self.id).await {
-            Ok(secrets) => {
-                let mut kept = self.lock();
-                kept.secrets = Arc::new(secrets);
-                kept.tried_at = Instant::now();
-            }
-            Err(error) => tracing::error!("The secrets that are kept stay in use: {error:#}"),
-        }
-        self.kept()
+    async fn refresh(&self) -> anyhow::Result<Arc<Secrets>> {
+        let fetched = fetch(&self.client, &self.id).await;
+        let mut kept = self.lock();
+        kept.in_doubt = fetched.is_err();
+        kept.secrets = Arc::new(fetched?);
+        kept.tried_at = Instant::now();
+        Ok(Arc::clone(&kept.secrets))
     }
 
     fn kept(&self) -> Arc<Secrets> {

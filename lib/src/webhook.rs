@@ -153,7 +153,7 @@ impl<P: Provider> Webhook<P> {
         let newer;
         let verified = match verify(schemes, &request.headers, bytes, &known) {
             // The secret may have been rotated since it was fetched.
-            Err(Unverified::Mismatch) => match self.secrets.newer_than(&known).await {
+            Err(Unverified::Mismatch) => match self.secrets.newer_than(&known).await? {
                 Some(secrets) => {
                     newer = secrets;
                     verify(schemes, &request.headers, bytes, &newer)

@@ -5,6 +5,8 @@ use std::net::TcpListener;
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use local::aws::Service;
+use local::faults::{CallMode, Fault};
 use serde_json::{Value, json};
 
 use crate::command_line::{coupons, free_port};
@@ -453,4 +455,24 @@ async fn what_is_wrong_is_said_with_what_to_do() {
                 .check_failed(&["nothing listens", "cargo run"]);
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn show_tells_what_waits_for_the_outbox() {
+    in_a_shop(async |shop| {
+        shop.expect_error("Left to the outbox");
+        let outage = Fault::service(Service::Sqs, CallMode::Fail);
+        shop.system.faults().add(outage.by("zupy-coupon-redeemed"));
+        shop.send(redeemed("CP-1")).await;
+        let life = command(shop, &["show", &coupon("CP-1"), "--json"])
+            .await
+            .json();
+        assert_eq!(life["received"][0]["undispatched"], json!(["delivery"]));
+        let told = command(shop, &["show", &coupon("CP-1")]).await.out;
+        assert!(told.contains("waits for the outbox"), "{told}");
+        shop.system.faults().clear();
+        shop.system.run_schedules().await;
+        shop.settle().await;
+    })
+    .await;
 }

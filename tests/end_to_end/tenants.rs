@@ -1,5 +1,7 @@
 //! Several companies share a deployment, each with a secret of its own; and Zupy's format v2, which names no company.
 
+use local::aws::Service;
+use local::faults::{CallMode, Fault};
 use serde_json::json;
 
 use crate::shop::{ZUPY_REDEEMED, ZUPY_USED, in_a_shop, in_a_shop_with, redeemed, v2};
@@ -140,6 +142,24 @@ async fn wrong_signatures_make_no_storm_on_the_secret_store() {
         shop.aws("secretsmanager.PutSecretValue", &rotate).await;
         let with_new = redeemed("CP-2").secret("new-secret");
         assert_eq!(shop.send(with_new).await.word(), "401 invalid_signature");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signature_that_cannot_be_judged_is_to_be_sent_again() {
+    in_a_shop(async |shop| {
+        shop.expect_error("Not taken");
+        let rotate = json!({"SecretId": "zupy-secrets", "SecretString": "new-secret"});
+        shop.aws("secretsmanager.PutSecretValue", &rotate).await;
+        let outage = Fault::service(Service::SecretsManager, CallMode::Fail);
+        shop.system.faults().add(outage);
+        let with_new = redeemed("CP-1").secret("new-secret");
+        for _ in 0..2 {
+            assert_eq!(shop.send(with_new.clone()).await.word(), "503 unavailable");
+        }
+        // What is known needs no store.
+        assert_eq!(shop.send(redeemed("CP-2")).await.word(), "200 accepted");
     })
     .await;
 }
