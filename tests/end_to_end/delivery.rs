@@ -1,5 +1,9 @@
 //! A redeemed coupon reaches its customer: in the account and by mail, each once.
 
+use std::time::Duration;
+
+use local::aws::Service;
+use local::faults::{CallMode, Fault};
 use serde_json::{Value, json};
 
 use crate::shop::{
@@ -85,6 +89,10 @@ async fn values_are_escaped_in_the_mail() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_mail_is_sent_once_when_sqs_delivers_twice() {
     in_a_shop(async |shop| {
+        // Slow enough for both deliveries to be at it at the same time.
+        let slow = CallMode::Delay(Duration::from_millis(700));
+        let slow = Fault::calls(Service::Ses, "SendEmail", slow);
+        shop.system.faults().add(slow);
         shop.system.sqs().deliver_twice("delivery", 10);
         for n in 0..5 {
             shop.send(redeemed(&format!("CP-{n}"))).await;

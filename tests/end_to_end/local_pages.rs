@@ -1,5 +1,9 @@
 //! What the local system tells of itself over HTTP.
 
+use std::time::Duration;
+
+use local::aws::Service;
+use local::faults::{CallMode, Fault};
 use serde_json::{Value, json};
 
 use crate::shop::{Shop, in_a_shop, redeemed};
@@ -56,6 +60,24 @@ async fn says_what_it_does_not_have() {
             assert_eq!(shop.get(&path).await.0, 400, "{timeout}");
         }
         assert_eq!(shop.get("/webhooks/nobody").await.0, 404);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_gives_up_at_its_timeout_while_a_function_runs() {
+    in_a_shop(async |shop| {
+        let slow = Fault::calls(
+            Service::Ses,
+            "SendEmail",
+            CallMode::Delay(Duration::from_secs(2)),
+        );
+        shop.system.faults().add(slow);
+        shop.send(redeemed("CP-1")).await;
+        let busy = json_of(shop, "/_local/idle?timeout_s=0.2", 504).await;
+        assert_eq!(busy["idle"], false);
+        json_of(shop, "/_local/idle?timeout_s=30", 200).await;
+        assert_eq!(shop.mails().len(), 1);
     })
     .await;
 }
