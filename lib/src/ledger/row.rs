@@ -1,0 +1,55 @@
+//! Rows of the tables, and what their fields hold.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::Serialize;
+
+pub type Item = HashMap<String, AttributeValue>;
+
+/// A row in the making: what is missing is left out.
+#[derive(Debug, Default)]
+pub struct Row(pub Item);
+
+/// Longest copy of a field beside the body it was read from. Together they stay below DynamoDB's 400 KB.
+pub(super) const COPY_MAX_BYTES: usize = 4096;
+
+impl Row {
+    /// Sets a field for looking up what the body says too; one that is too long to be of use is cut.
+    pub fn copy(&mut self, name: &str, value: Option<&String>) {
+        let cut = |value: &String| {
+            let end = value.floor_char_boundary(COPY_MAX_BYTES);
+            value[..end].to_owned()
+        };
+        self.set(name, value.map(cut));
+    }
+
+    pub fn set(&mut self, name: &str, value: Option<impl ToString>) {
+        if let Some(value) = value {
+            self.0.insert(name.into(), text(value.to_string()));
+        }
+    }
+
+    pub fn json(&mut self, name: &str, value: Option<impl Serialize>) {
+        self.set(
+            name,
+            value.and_then(|value| serde_json::to_string(&value).ok()),
+        );
+    }
+}
+
+pub(super) fn is(item: &Item, name: &str, value: &str) -> bool {
+    read_text(item, name).is_some_and(|found| found == value)
+}
+
+pub(super) fn read_text<'a>(item: &'a Item, name: &str) -> Option<&'a String> {
+    item.get(name)?.as_s().ok()
+}
+
+pub(super) fn text(text: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(text.into())
+}
+
+pub(super) fn number(number: i64) -> AttributeValue {
+    AttributeValue::N(number.to_string())
+}
