@@ -431,7 +431,8 @@ mod tests {
         let mut expired = put("e");
         expired["Item"]["ttl"] = json!({"N": "1700000000"});
         call(&dynamodb, "PutItem", expired).await;
-        assert_eq!(dynamodb.database.sweep_ttl().unwrap(), 1);
+        // The sweep that begins with the start may have been at it.
+        dynamodb.database.sweep_ttl().unwrap();
         assert_eq!(dynamodb.tables().await.unwrap()[0].items, 0);
     }
 
