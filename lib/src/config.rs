@@ -1,5 +1,7 @@
 //! What a function reads from its environment at start. Everything that is wrong is said at once.
 
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
 use anyhow::bail;
@@ -12,13 +14,31 @@ use aws_types::SdkConfig;
 use aws_types::region::Region;
 use aws_types::sdk_config::{RetryConfig, TimeoutConfig};
 
-/// Reads variables, and remembers what was wrong with them.
-#[derive(Debug, Default)]
+/// Variables, and what was wrong with those that were read.
+#[derive(Default)]
 pub struct Environment {
+    variables: BTreeMap<OsString, OsString>,
     problems: Vec<String>,
 }
 
 impl Environment {
+    /// This process's own.
+    pub fn of_process() -> Self {
+        Self::of(std::env::vars_os())
+    }
+
+    pub fn of<N: Into<OsString>, V: Into<OsString>>(
+        variables: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        let variables = variables.into_iter();
+        Self {
+            variables: variables
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+            problems: Vec::new(),
+        }
+    }
+
     /// Text that must be there; what is returned where it is not never gets past [`Environment::check`].
     pub fn text(&mut self, name: &str) -> String {
         self.optional(name).unwrap_or_else(|| {
@@ -29,14 +49,12 @@ impl Environment {
 
     /// Empty counts as not set, as CloudFormation cannot leave a variable out.
     pub fn optional(&mut self, name: &str) -> Option<String> {
-        match std::env::var(name) {
-            Ok(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
-            Ok(_) | Err(std::env::VarError::NotPresent) => None,
-            Err(std::env::VarError::NotUnicode(_)) => {
-                self.problems.push(format!("{name} is not UTF-8"));
-                None
-            }
-        }
+        let Some(text) = self.variables.get(OsStr::new(name))?.to_str() else {
+            self.problems.push(format!("{name} is not UTF-8"));
+            return None;
+        };
+        let text = text.trim();
+        (!text.is_empty()).then(|| text.to_owned())
     }
 
     /// A whole number that is at least `min`.
@@ -60,7 +78,7 @@ impl Environment {
     }
 
     /// Fails with everything that was wrong.
-    pub fn check(self) -> anyhow::Result<()> {
+    pub fn check(&self) -> anyhow::Result<()> {
         if !self.problems.is_empty() {
             bail!("the function's environment: {}", self.problems.join("; "));
         }
@@ -158,6 +176,11 @@ impl Aws {
         }
     }
 
+    /// The same account, called over other connections.
+    pub fn over(self, http: SharedHttpClient) -> Self {
+        Self { http, ..self }
+    }
+
     /// What a service's client is made from.
     pub fn sdk_config(&self, limits: CallLimits) -> SdkConfig {
         let mut config = SdkConfig::builder()
@@ -169,5 +192,33 @@ impl Aws {
             .retry_config(limits.retries());
         config.set_endpoint_url(self.endpoint.clone());
         config.build()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_that_is_wrong_is_said_at_once() {
+        let variables = [
+            ("TABLE", " events\n"),
+            ("BLANK", " "),
+            ("DAYS", "0"),
+            ("AGE", "x"),
+        ];
+        let mut environment = Environment::of(variables);
+        assert_eq!(environment.text("TABLE"), "events");
+        assert_eq!(environment.optional("BLANK"), None);
+        assert_eq!(environment.optional("ABSENT"), None);
+        assert!(environment.check().is_ok());
+        environment.text("BLANK");
+        environment.number("DAYS", 1);
+        environment.number("AGE", 1);
+        environment.number("ABSENT", 1);
+        let error = environment.check().unwrap_err().to_string();
+        let expected = "the function's environment: BLANK is not set; DAYS is \"0\", it must be a whole number of at \
+                        least 1; AGE is \"x\", it must be a whole number of at least 1; ABSENT is not set";
+        assert_eq!(error, expected);
     }
 }

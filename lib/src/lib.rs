@@ -13,11 +13,13 @@
 //! - [`webhook`]: the pipeline of a webhook function, and its answers.
 //! - [`worker`]: the loop of a task function over a batch of messages.
 //! - [`retry`], [`outbox`]: the safety nets for an outage of DynamoDB, and of SQS.
-//! - [`config`], [`secrets`], [`telemetry`]: what a function reads at start, and what it tells.
+//! - [`config`], [`secrets`], [`invocation`], [`telemetry`]: what a function reads at start, the time it has, and what
+//!   it tells.
 
 pub mod config;
 pub mod dispatch;
 pub mod event;
+pub mod invocation;
 pub mod ledger;
 pub mod outbox;
 pub mod provider;

@@ -1,12 +1,15 @@
 //! The safety net for an outage of SQS: sends the tasks that were written on their event's row instead.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use futures_util::future::join_all;
-use lambda_runtime::{LambdaEvent, service_fn};
+use serde::Serialize;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::config::{Aws, CallLimits, Environment};
+use crate::invocation::{Invocation, serve};
 use crate::ledger::Undispatched;
 use crate::provider::{Content, RecordedBody, read_recorded};
 use crate::receiver::Receiver;
@@ -14,54 +17,67 @@ use crate::task::Message;
 use crate::telemetry;
 
 /// What is left of an invocation's time when it stops; the next one goes on.
-const MARGIN_MS: i64 = 20_000;
+const MARGIN: Duration = Duration::from_secs(20);
+
+/// Sends what SQS refused when its event came.
+#[derive(Debug)]
+pub struct Outbox {
+    receiver: Receiver,
+}
+
+/// How many events' tasks were sent, and how many could not be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Emptied {
+    pub sent: u32,
+    pub failed: u32,
+}
 
 /// Empties the outbox on every invocation, until Lambda ends the function.
 pub async fn run() -> anyhow::Result<()> {
     telemetry::start();
-    let mut environment = Environment::default();
+    let mut environment = Environment::of_process();
     let aws = Aws::read(&mut environment);
-    let receiver = Receiver::read(&mut environment, &aws, CallLimits::TASK);
+    let outbox = Outbox::read(&mut environment, &aws);
     environment.check()?;
-    let receiver = &receiver;
-    lambda_runtime::run(service_fn(
-        |invocation: LambdaEvent<Box<RawValue>>| async move {
-            let deadline_ms = i64::try_from(invocation.context.deadline).unwrap_or(i64::MAX);
-            empty(receiver, deadline_ms)
-                .await
-                .map_err(lambda_runtime::Error::from)
-        },
-    ))
-    .await
-    .map_err(|error| anyhow::anyhow!("the Lambda runtime ended: {error}"))
+    let outbox = &outbox;
+    serve(|_: Box<RawValue>, context| async move { outbox.empty(Invocation::of(&context)).await })
+        .await
 }
 
-/// Sends what is there, oldest first, until the time is up; the next invocation goes on. What cannot be sent stays, and
-/// does not hold up what comes after it.
-async fn empty(receiver: &Receiver, deadline_ms: i64) -> anyhow::Result<Value> {
-    let (mut sent, mut failed) = (0, 0);
-    let mut from = None;
-    loop {
-        let (page, next) = receiver.ledger.undispatched(from).await?;
-        for outcome in join_all(page.iter().map(|it| send(receiver, it))).await {
-            match outcome {
-                Ok(()) => sent += 1,
-                Err(error) => {
-                    failed += 1;
-                    tracing::warn!("Stays in the outbox: {error:#}");
+impl Outbox {
+    pub fn read(environment: &mut Environment, aws: &Aws) -> Self {
+        Self {
+            receiver: Receiver::read(environment, aws, CallLimits::TASK),
+        }
+    }
+
+    /// Sends what is there, oldest first, until the time is up; the next invocation goes on. What cannot be sent stays,
+    /// and does not hold up what comes after it.
+    pub async fn empty(&self, invocation: Invocation) -> anyhow::Result<Emptied> {
+        let mut emptied = Emptied::default();
+        let mut from = None;
+        loop {
+            let (page, next) = self.receiver.ledger.undispatched(from).await?;
+            for outcome in join_all(page.iter().map(|it| send(&self.receiver, it))).await {
+                match outcome {
+                    Ok(()) => emptied.sent += 1,
+                    Err(error) => {
+                        emptied.failed += 1;
+                        tracing::warn!("Stays in the outbox: {error:#}");
+                    }
                 }
             }
+            if next.is_none() || Instant::now() > invocation.before_end(MARGIN) {
+                break;
+            }
+            from = next;
         }
-        let now_ms = jiff::Timestamp::now().as_millisecond();
-        if next.is_none() || now_ms + MARGIN_MS > deadline_ms {
-            break;
+        let Emptied { sent, failed } = emptied;
+        if sent + failed > 0 {
+            tracing::info!("Sent the tasks of {sent} events; {failed} stay");
         }
-        from = next;
+        Ok(emptied)
     }
-    if sent + failed > 0 {
-        tracing::info!("Sent the tasks of {sent} events; {failed} stay");
-    }
-    Ok(json!({"sent": sent, "failed": failed}))
 }
 
 /// Sends the tasks, then clears the mark: a crash in between sends them once more, which tasks are made for.

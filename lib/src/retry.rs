@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Aws, CallLimits, Environment};
 use crate::event::Event;
+use crate::invocation::Invocation;
 use crate::provider::{Content, RecordedBody, read_recorded};
 use crate::receiver::{Receiver, Taken};
 use crate::task::{MESSAGE_VERSION, Unreadable};
 use crate::verify::Verified;
-use crate::worker::{self, Failure, QueueMessage};
+use crate::worker::{self, Failure, QueueMessage, Work};
 
 /// A verified body, as it waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,40 +75,50 @@ impl QueueMessage for Waiting {
 
 /// Works off the `retry` queue until Lambda ends the function.
 pub async fn run() -> anyhow::Result<()> {
-    let mut environment = Environment::default();
-    let aws = Aws::read(&mut environment);
-    let receiver = Receiver::read(&mut environment, &aws, CallLimits::TASK);
-    let queue = worker::Queue::read(&mut environment, &aws, "retry");
-    environment.check()?;
-    let receiver = std::sync::Arc::new(receiver);
-    worker::run(queue, move |waiting, _| {
-        take(std::sync::Arc::clone(&receiver), waiting)
-    })
-    .await
+    worker::run("retry", Retry::read).await
 }
 
-async fn take(receiver: std::sync::Arc<Receiver>, waiting: Waiting) -> Result<(), Failure> {
-    let recorded = waiting.body();
-    let event = match read_recorded(&recorded) {
-        Some(Content::Event(event)) => event,
-        // It was an event when it was taken: only other code can have changed that.
-        _ => {
-            let reason = anyhow::anyhow!("this version of the code reads no event in the body");
-            return Err(Failure::Permanent(reason));
+/// Records what waited.
+#[derive(Debug)]
+pub struct Retry {
+    receiver: Receiver,
+}
+
+impl Retry {
+    pub fn read(environment: &mut Environment, aws: &Aws) -> Self {
+        Self {
+            receiver: Receiver::read(environment, aws, CallLimits::TASK),
         }
-    };
-    let body = Verified::recorded(
-        waiting.body.as_bytes(),
-        &waiting.scheme,
-        Some(&waiting.tenant),
-    );
-    let trace = waiting.trace.as_deref();
-    let taken = receiver
-        .take(&event, &body, waiting.received_at, trace)
-        .await
-        .context("recording what waited")?;
-    if taken == Taken::Conflict {
-        tracing::error!(event.key = %event.key, "Waited, and contradicts what was recorded meanwhile; both are kept");
     }
-    Ok(())
+}
+
+impl Work for Retry {
+    type Message = Waiting;
+
+    async fn work(&self, waiting: Waiting, _: Invocation) -> Result<(), Failure> {
+        let recorded = waiting.body();
+        let event = match read_recorded(&recorded) {
+            Some(Content::Event(event)) => event,
+            // It was an event when it was taken: only other code can have changed that.
+            _ => {
+                let reason = anyhow::anyhow!("this version of the code reads no event in the body");
+                return Err(Failure::Permanent(reason));
+            }
+        };
+        let body = Verified::recorded(
+            waiting.body.as_bytes(),
+            &waiting.scheme,
+            Some(&waiting.tenant),
+        );
+        let trace = waiting.trace.as_deref();
+        let taken = self
+            .receiver
+            .take(&event, &body, waiting.received_at, trace)
+            .await
+            .context("recording what waited")?;
+        if taken == Taken::Conflict {
+            tracing::error!(event.key = %event.key, "Waited, and contradicts what was recorded meanwhile; both are kept");
+        }
+        Ok(())
+    }
 }

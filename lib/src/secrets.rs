@@ -4,8 +4,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 use aws_types::SdkConfig;
 use tokio::time::Instant;
@@ -28,7 +29,8 @@ pub struct SecretStore {
 
 #[derive(Debug)]
 struct Kept {
-    secrets: Arc<Secrets>,
+    /// `None` while the secret store has not answered yet.
+    secrets: Option<Arc<Secrets>>,
     /// When they were fetched, or when that was last tried.
     tried_at: Instant,
     /// When that was because of a signature.
@@ -37,19 +39,44 @@ struct Kept {
     in_doubt: bool,
 }
 
+/// Why there are no secrets.
+#[derive(Debug)]
+enum Unfetched {
+    /// The secret is missing, empty or not ours to read: only an operator can mend that.
+    Wrong(anyhow::Error),
+    /// The secret store does not answer now.
+    Unavailable(anyhow::Error),
+}
+
+impl From<Unfetched> for anyhow::Error {
+    fn from(unfetched: Unfetched) -> Self {
+        match unfetched {
+            Unfetched::Wrong(error) | Unfetched::Unavailable(error) => error,
+        }
+    }
+}
+
 impl SecretStore {
-    /// Fetches the secrets for the first time.
+    /// Fetches the secrets for the first time. Where the secret store does not answer, the first request asks again:
+    /// a function that does not start is answered for by the gateway, with a 500.
     ///
     /// # Errors
-    /// There is no such secret, or it is empty: the error names it.
+    /// There is no such secret, or it is empty, or may not be read: the error names it.
     pub async fn open(sdk_config: &SdkConfig, id: String) -> anyhow::Result<Self> {
         let client = Client::new(sdk_config);
-        let secrets = fetch(&client, &id).await?;
+        let secrets = match fetch(&client, &id).await {
+            Ok(secrets) => Some(Arc::new(secrets)),
+            Err(Unfetched::Wrong(error)) => return Err(error),
+            Err(Unfetched::Unavailable(error)) => {
+                tracing::error!("No secrets yet, so nothing can be verified: {error:#}");
+                None
+            }
+        };
         Ok(Self {
             client,
             id,
             kept: Mutex::new(Kept {
-                secrets: Arc::new(secrets),
+                secrets,
                 tried_at: Instant::now(),
                 asked_at: None,
                 in_doubt: false,
@@ -58,24 +85,26 @@ impl SecretStore {
     }
 
     /// The secrets that are valid now; fetched anew where they are old. Those that are kept stay where that fails.
-    pub async fn current(&self) -> Arc<Secrets> {
-        let due = {
+    ///
+    /// # Errors
+    /// None are kept, and they cannot be fetched.
+    pub async fn current(&self) -> anyhow::Result<Arc<Secrets>> {
+        let kept = {
             let mut kept = self.lock();
             let due = kept.tried_at.elapsed() >= REFRESH_AFTER;
-            if due {
-                kept.tried_at = Instant::now();
+            match &kept.secrets {
+                Some(secrets) if !due => return Ok(Arc::clone(secrets)),
+                _ => {}
             }
-            due
+            kept.tried_at = Instant::now();
+            kept.secrets.clone()
         };
-        match due {
-            true => match self.refresh().await {
-                Ok(secrets) => secrets,
-                Err(error) => {
-                    tracing::error!("The secrets that are kept stay in use: {error:#}");
-                    self.kept()
-                }
-            },
-            false => self.kept(),
+        match (self.refresh().await, kept) {
+            (Err(error), Some(kept)) => {
+                tracing::error!("The secrets that are kept stay in use: {error:#}");
+                Ok(kept)
+            }
+            (fetched, _) => fetched,
         }
     }
 
@@ -87,8 +116,9 @@ impl SecretStore {
         {
             let mut kept = self.lock();
             // Another request may have fetched them meanwhile.
-            if *kept.secrets != *known {
-                return Ok(Some(Arc::clone(&kept.secrets)));
+            match &kept.secrets {
+                Some(newer) if **newer != *known => return Ok(Some(Arc::clone(newer))),
+                _ => {}
             }
             let recently = |at: Instant| at.elapsed() < AT_MOST_EVERY;
             if kept.asked_at.is_some_and(recently) {
@@ -105,13 +135,10 @@ impl SecretStore {
         let fetched = fetch(&self.client, &self.id).await;
         let mut kept = self.lock();
         kept.in_doubt = fetched.is_err();
-        kept.secrets = Arc::new(fetched?);
+        let fetched = Arc::new(fetched?);
+        kept.secrets = Some(Arc::clone(&fetched));
         kept.tried_at = Instant::now();
-        Ok(Arc::clone(&kept.secrets))
-    }
-
-    fn kept(&self) -> Arc<Secrets> {
-        Arc::clone(&self.lock().secrets)
+        Ok(fetched)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
@@ -120,19 +147,20 @@ impl SecretStore {
 }
 
 /// Both the current version and the previous one, which stays valid until the next rotation.
-async fn fetch(client: &Client, id: &str) -> anyhow::Result<Secrets> {
+async fn fetch(client: &Client, id: &str) -> Result<Secrets, Unfetched> {
     let (current, previous) = tokio::join!(
         fetch_version(client, id, "AWSCURRENT"),
         fetch_version(client, id, "AWSPREVIOUS")
     );
-    let current =
-        current?.with_context(|| format!("there is no secret {id} in Secrets Manager"))?;
-    let current = Secrets::parse(&current).with_context(|| {
-        format!(
+    let current = current?
+        .ok_or_else(|| Unfetched::Wrong(anyhow!("there is no secret {id} in Secrets Manager")))?;
+    let current = Secrets::parse(&current).ok_or_else(|| {
+        Unfetched::Wrong(anyhow!(
             "the secret {id} is empty: put the provider's webhook secret there, several separated by commas"
-        )
+        ))
     })?;
-    let previous = previous.unwrap_or_else(|error| {
+    let previous = previous.unwrap_or_else(|unfetched| {
+        let error = anyhow::Error::from(unfetched);
         tracing::warn!("Only the current secrets are known: {error:#}");
         None
     });
@@ -143,25 +171,44 @@ async fn fetch(client: &Client, id: &str) -> anyhow::Result<Secrets> {
     })
 }
 
-async fn fetch_version(client: &Client, id: &str, stage: &str) -> anyhow::Result<Option<String>> {
+async fn fetch_version(
+    client: &Client,
+    id: &str,
+    stage: &str,
+) -> Result<Option<String>, Unfetched> {
     let fetched = client
         .get_secret_value()
         .secret_id(id)
         .version_stage(stage)
         .send()
         .await;
-    match fetched {
+    let error = match fetched {
         Ok(value) => {
-            let text = value
-                .secret_string()
-                .with_context(|| format!("the secret {id} is binary, it must be text"))?;
-            Ok(Some(text.to_owned()))
+            return match value.secret_string {
+                Some(text) => Ok(Some(text)),
+                None => Err(Unfetched::Wrong(anyhow!(
+                    "the secret {id} is binary, it must be text"
+                ))),
+            };
         }
-        Err(error) => match error.as_service_error() {
-            Some(GetSecretValueError::ResourceNotFoundException(_)) => Ok(None),
-            _ => {
-                Err(anyhow!(error).context(format!("reading the secret {id} from Secrets Manager")))
-            }
-        },
+        Err(error) => error,
+    };
+    if let Some(GetSecretValueError::ResourceNotFoundException(_)) = error.as_service_error() {
+        return Ok(None);
     }
+    let refused = is_refusal(&error);
+    let error = anyhow!(error).context(format!("reading the secret {id} from Secrets Manager"));
+    Err(match refused {
+        true => Unfetched::Wrong(error),
+        false => Unfetched::Unavailable(error),
+    })
+}
+
+/// Secrets Manager answered, and would answer the same again.
+fn is_refusal(error: &SdkError<GetSecretValueError>) -> bool {
+    let throttled = error
+        .code()
+        .is_some_and(|code| code.contains("Throttl") || code.contains("TooManyRequests"));
+    let status = error.raw_response().map(|answer| answer.status().as_u16());
+    status.is_some_and(|status| (400..500).contains(&status)) && !throttled
 }

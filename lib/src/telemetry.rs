@@ -1,13 +1,19 @@
 //! What a function tells: log lines in Lambda's format, and counts as CloudWatch metrics within the log.
 
+use std::sync::OnceLock;
+
 use jiff::Timestamp;
 use serde_json::json;
 
 /// The CloudWatch namespace of every count.
 pub const NAMESPACE: &str = "CouponWebhooks";
 
-/// Starts logging, in the format and at the level that the function's `LoggingConfig` asks for.
+/// The function that counts.
+static FUNCTION: OnceLock<String> = OnceLock::new();
+
+/// Starts logging and counting, in the format and at the level that the function's `LoggingConfig` asks for.
 pub fn start() {
+    FUNCTION.get_or_init(|| std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default());
     lambda_runtime::tracing::init_default_subscriber();
     // A panic's message may quote what it panicked over; its place tells enough.
     std::panic::set_hook(Box::new(|panic| match panic.location() {
@@ -37,10 +43,13 @@ pub enum Count {
     TaskGivenUp,
 }
 
-/// Counts one, in CloudWatch's embedded metric format: no call, no permission, one line of the log.
+/// Counts one, in CloudWatch's embedded metric format: no call, no permission, one line of the log. Only a function
+/// that has started has a log.
 pub fn count(what: Count) {
+    let Some(function) = FUNCTION.get() else {
+        return;
+    };
     let name = format!("{what:?}");
-    let function = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
     let mut line = json!({
         "_aws": {
             "Timestamp": Timestamp::now().as_millisecond(),

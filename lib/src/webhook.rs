@@ -9,13 +9,13 @@ use std::time::Duration;
 use anyhow::Context;
 use futures_util::FutureExt;
 use jiff::Timestamp;
-use lambda_runtime::{LambdaEvent, service_fn};
 use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::config::{Aws, CallLimits, Environment};
 use crate::event::Event;
+use crate::invocation::{Invocation, serve};
 use crate::provider::wire::Problem;
 use crate::provider::{Content, Provider};
 use crate::receiver::{Receiver, Taken};
@@ -38,21 +38,24 @@ const TAKE_WITHIN: Duration = Duration::from_millis(6000);
 const RETRY_AFTER_S: u32 = 30;
 
 /// Serves a provider's webhooks until Lambda ends the function.
-pub async fn run(provider: impl Provider + Send + Sync) -> anyhow::Result<()> {
+pub async fn run(provider: impl Provider) -> anyhow::Result<()> {
     telemetry::start();
-    let webhook = Webhook::from_environment(provider).await?;
+    let mut environment = Environment::of_process();
+    let aws = Aws::read(&mut environment);
+    let webhook = Webhook::open(provider, environment, &aws).await?;
     let webhook = &webhook;
-    lambda_runtime::run(service_fn(
-        |invocation: LambdaEvent<Box<RawValue>>| async move {
-            let trace = invocation.context.xray_trace_id.as_deref();
-            Ok::<_, lambda_runtime::Error>(webhook.answer(&invocation.payload, trace).await)
-        },
-    ))
+    serve(|event: Box<RawValue>, context| async move {
+        let trace = context.xray_trace_id.as_deref();
+        Ok(webhook
+            .answer(&event, trace, Invocation::of(&context))
+            .await)
+    })
     .await
-    .map_err(|error| anyhow::anyhow!("the Lambda runtime ended: {error}"))
 }
 
-struct Webhook<P> {
+/// A provider's webhooks, and what it takes to receive them.
+#[derive(Debug)]
+pub struct Webhook<P> {
     provider: P,
     secrets: SecretStore,
     freshness: Freshness,
@@ -88,15 +91,21 @@ enum Rejection {
 }
 
 impl<P: Provider> Webhook<P> {
-    async fn from_environment(provider: P) -> anyhow::Result<Self> {
-        let mut environment = Environment::default();
-        let aws = Aws::read(&mut environment);
+    /// Reads what it needs from the environment, and fetches the secrets.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the environment, or with the secret.
+    pub async fn open(
+        provider: P,
+        mut environment: Environment,
+        aws: &Aws,
+    ) -> anyhow::Result<Self> {
         let secret_id = environment.text("WEBHOOK_SECRET_ID");
         let freshness = Freshness {
             max_age_s: environment.number("MAX_AGE_S", 1),
             max_future_s: environment.number("MAX_FUTURE_S", 0),
         };
-        let receiver = Receiver::read(&mut environment, &aws, CallLimits::WEBHOOK);
+        let receiver = Receiver::read(&mut environment, aws, CallLimits::WEBHOOK);
         let retry_queue = environment.text("RETRY_QUEUE_URL");
         if receiver.ledger.retention().as_secs() <= freshness.max_age_s {
             environment.problem(
@@ -118,8 +127,13 @@ impl<P: Provider> Webhook<P> {
     }
 
     /// One of the documented answers, whatever comes in and whatever happens.
-    async fn answer(&self, event: &RawValue, trace: Option<&str>) -> Answer {
-        let now = Timestamp::now();
+    pub async fn answer(
+        &self,
+        event: &RawValue,
+        trace: Option<&str>,
+        invocation: Invocation,
+    ) -> Answer {
+        let now = invocation.now();
         let receive = AssertUnwindSafe(self.receive(event, trace, now)).catch_unwind();
         let outcome = match tokio::time::timeout(ANSWER_WITHIN, receive).await {
             Ok(Ok(outcome)) => outcome,
@@ -148,7 +162,7 @@ impl<P: Provider> Webhook<P> {
         if bytes.len() > BODY_MAX_BYTES {
             return Err(Rejection::TooLarge(bytes.len()));
         }
-        let known = self.secrets.current().await;
+        let known = self.secrets.current().await?;
         let schemes = self.provider.schemes();
         let newer;
         let verified = match verify(schemes, &request.headers, bytes, &known) {
@@ -259,7 +273,7 @@ fn tell(outcome: &Result<Accepted, Rejection>) {
 /// An answer as API Gateway and function URLs take it, in both payload formats.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
+pub struct Answer {
     status_code: u16,
     headers: serde_json::Value,
     body: String,

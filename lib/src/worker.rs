@@ -2,24 +2,25 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::Context;
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, MessageAttributeValue};
 use futures_util::future::join_all;
-use jiff::Timestamp;
-use lambda_runtime::{LambdaEvent, service_fn};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use crate::config::{Aws, CallLimits, Environment};
+use crate::invocation::{Invocation, serve};
 use crate::task::Unreadable;
 use crate::telemetry::{self, Count, count};
 
 /// What is left of an invocation's time when its unfinished messages are given back.
 const MARGIN: Duration = Duration::from_secs(4);
+
+/// What is left when what became of them is reported, whatever else is slow.
+const LAST_MARGIN: Duration = Duration::from_millis(500);
 
 /// First and longest delay before a message is tried again, in seconds. The queues' receive counts allow for days of it.
 const DELAY_FIRST_S: u32 = 2;
@@ -131,28 +132,61 @@ fn delay_s(received: u32) -> u32 {
     fastrand::u32(longest.div_ceil(2)..=longest)
 }
 
-/// Works on messages until Lambda ends the function. `handle` gets a message and the end of its time, when a lease
-/// must end.
-pub async fn run<M, H, F>(queue: Queue, handle: H) -> anyhow::Result<()>
-where
-    M: QueueMessage + Send + 'static,
-    H: Fn(M, Timestamp) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<(), Failure>> + Send + 'static,
-{
+/// Works on messages until Lambda ends the function. `read` makes what works on them from the environment.
+pub async fn run<W: Work>(
+    name: &str,
+    read: impl FnOnce(&mut Environment, &Aws) -> W,
+) -> anyhow::Result<()> {
     telemetry::start();
-    let handle = Arc::new(handle);
-    let queue = &queue;
-    lambda_runtime::run(service_fn(|invocation: LambdaEvent<SqsEvent>| {
-        let handle = Arc::clone(&handle);
-        async move {
-            let deadline = invocation.context.deadline();
-            let unfinished = work(handle, invocation.payload.records, deadline).await;
-            let failed = settle(queue, unfinished).await;
-            Ok::<_, lambda_runtime::Error>(report(failed))
-        }
-    }))
+    let mut environment = Environment::of_process();
+    let aws = Aws::read(&mut environment);
+    let worker = Worker::new(
+        Queue::read(&mut environment, &aws, name),
+        read(&mut environment, &aws),
+    );
+    environment.check()?;
+    let worker = &worker;
+    serve(|event: SqsEvent, context| async move {
+        Ok(worker.work(event, Invocation::of(&context)).await)
+    })
     .await
-    .map_err(|error| anyhow::anyhow!("the Lambda runtime ended: {error}"))
+}
+
+/// What a task function does with a message.
+pub trait Work: Send + Sync + 'static {
+    type Message: QueueMessage + Send + 'static;
+
+    fn work(
+        &self,
+        message: Self::Message,
+        invocation: Invocation,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+/// Works on the batches that come from a queue.
+#[derive(Debug)]
+pub struct Worker<W> {
+    queue: Queue,
+    work: Arc<W>,
+}
+
+impl<W: Work> Worker<W> {
+    pub fn new(queue: Queue, work: W) -> Self {
+        Self {
+            queue,
+            work: Arc::new(work),
+        }
+    }
+
+    /// Works on all messages of a batch side by side. What is not worked off is reported, and comes again.
+    pub async fn work(&self, batch: SqsEvent, invocation: Invocation) -> SqsBatchResponse {
+        let unfinished = work(&self.work, batch.records, invocation).await;
+        let ids: Vec<_> = unfinished.iter().map(|it| it.id.clone()).collect();
+        let settled = settle(&self.queue, unfinished);
+        let settled = tokio::time::timeout_at(invocation.before_end(LAST_MARGIN), settled).await;
+        // Without a word from SQS they all stay, and come again at the queue's visibility timeout.
+        report(settled.unwrap_or(ids))
+    }
 }
 
 /// A message that was not worked off.
@@ -167,22 +201,12 @@ struct Unfinished {
 }
 
 /// Works on all messages side by side. Returns those that failed or ran out of time.
-async fn work<M, H, F>(
-    handle: Arc<H>,
+async fn work<W: Work>(
+    work: &Arc<W>,
     messages: Vec<SqsMessage>,
-    deadline: SystemTime,
-) -> Vec<Unfinished>
-where
-    M: QueueMessage + Send + 'static,
-    H: Fn(M, Timestamp) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<(), Failure>> + Send + 'static,
-{
-    let left = deadline
-        .duration_since(SystemTime::now())
-        .unwrap_or_default();
-    let give_back_at = Instant::now() + left.saturating_sub(MARGIN);
-    let lease_until = Timestamp::try_from(deadline).unwrap_or(Timestamp::MAX);
-
+    invocation: Invocation,
+) -> Vec<Unfinished> {
+    let give_back_at = invocation.before_end(MARGIN);
     let mut unfinished: Vec<Option<Unfinished>> = Vec::with_capacity(messages.len());
     let mut running = JoinSet::new();
     let mut indexes = std::collections::HashMap::new();
@@ -197,7 +221,7 @@ where
         };
         // A task of its own, so that a panic is its own too.
         let (id, body) = (message.id.clone(), message.body.clone());
-        let handled = work_on(Arc::clone(&handle), id, body, lease_until);
+        let handled = work_on(Arc::clone(work), id, body, invocation);
         indexes.insert(running.spawn(handled).id(), index);
         unfinished.push(Some(message));
     }
@@ -235,18 +259,13 @@ where
 }
 
 /// Works on one message. An error holds the reason where the message is to be given up.
-async fn work_on<M, H, F>(
-    handle: Arc<H>,
+async fn work_on<W: Work>(
+    work: Arc<W>,
     id: String,
     body: String,
-    lease_until: Timestamp,
-) -> Result<(), Option<String>>
-where
-    M: QueueMessage + Send + 'static,
-    H: Fn(M, Timestamp) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<(), Failure>> + Send + 'static,
-{
-    let message = match M::read(&body) {
+    invocation: Invocation,
+) -> Result<(), Option<String>> {
+    let message = match W::Message::read(&body) {
         Ok(message) => message,
         // During a deployment old code may get what new code wrote; it waits for new code.
         Err(newer @ Unreadable::Newer(_)) => {
@@ -259,18 +278,17 @@ where
         }
     };
     let key = message.key();
-    handle(message, lease_until)
-        .await
-        .map_err(|failure| match failure {
-            Failure::Transient(error) => {
-                tracing::warn!(message.id = id, event.key = key, "Try again: {error:#}");
-                None
-            }
-            Failure::Permanent(error) => {
-                tracing::error!(message.id = id, event.key = key, "Given up: {error:#}");
-                Some(format!("{error:#}"))
-            }
-        })
+    let worked = work.work(message, invocation).await;
+    worked.map_err(|failure| match failure {
+        Failure::Transient(error) => {
+            tracing::warn!(message.id = id, event.key = key, "Try again: {error:#}");
+            None
+        }
+        Failure::Permanent(error) => {
+            tracing::error!(message.id = id, event.key = key, "Given up: {error:#}");
+            Some(format!("{error:#}"))
+        }
+    })
 }
 
 /// Moves what is given up to the dead-letter queue, and delays the rest. Returns the ids that SQS must keep.
@@ -314,6 +332,8 @@ fn report(failed: Vec<String>) -> SqsBatchResponse {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
     use crate::event::{Event, EventKey, Fact, Member, Redemption, Reward};
     use crate::task::Message;
@@ -347,13 +367,18 @@ mod tests {
 
     /// Works on messages whose ids are their coupons' codes; which are given back, within 2 s?
     async fn check(codes: &[&str], expected: &[&str]) {
-        async fn handle(message: Message<'static>, _: Timestamp) -> Result<(), Failure> {
-            match message.event.fact.coupon_code() {
-                "fails" => Err(anyhow::anyhow!("no").into()),
-                "never" => Err(Failure::Permanent(anyhow::anyhow!("never"))),
-                "panics" | "panics again" => panic!("on purpose"),
-                "hangs" => std::future::pending().await,
-                _ => Ok(()),
+        struct AsTheCodeSays;
+        impl Work for AsTheCodeSays {
+            type Message = Message<'static>;
+
+            async fn work(&self, message: Message<'static>, _: Invocation) -> Result<(), Failure> {
+                match message.event.fact.coupon_code() {
+                    "fails" => Err(anyhow::anyhow!("no").into()),
+                    "never" => Err(Failure::Permanent(anyhow::anyhow!("never"))),
+                    "panics" | "panics again" => panic!("on purpose"),
+                    "hangs" => std::future::pending().await,
+                    _ => Ok(()),
+                }
             }
         }
         let messages = codes.iter().map(|&code| {
@@ -369,8 +394,9 @@ mod tests {
             });
             message
         });
-        let deadline = SystemTime::now() + MARGIN + Duration::from_millis(300);
-        let unfinished = work(Arc::new(handle), messages.collect(), deadline).await;
+        let ends_at = Timestamp::UNIX_EPOCH + MARGIN + Duration::from_millis(300);
+        let invocation = Invocation::new(Timestamp::UNIX_EPOCH, ends_at);
+        let unfinished = work(&Arc::new(AsTheCodeSays), messages.collect(), invocation).await;
         let left: Vec<_> = unfinished
             .into_iter()
             .map(|message| match message.given_up {

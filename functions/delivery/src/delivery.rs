@@ -6,13 +6,13 @@ use aws_sdk_sesv2::error::ProvideErrorMetadata;
 use aws_sdk_sesv2::types::{
     Body, Content, Destination, EmailContent, Message as Mail, MessageHeader,
 };
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use webhooks::config::{Aws, CallLimits, Environment};
 use webhooks::event::{Event, Fact, Redemption};
+use webhooks::invocation::Invocation;
 use webhooks::ledger::{Claim, Committed, Lease, Ledger, Status};
-use webhooks::task::{Message, Task};
-use webhooks::worker::{Failure, Queue};
+use webhooks::task::Message;
+use webhooks::worker::{Failure, Work};
 
 use crate::{account, email};
 
@@ -24,8 +24,9 @@ const EMAIL: &str = "delivery/email";
 const EVENT_HEADER: &str = "X-Event-Key";
 const HEADER_MAX_BYTES: usize = 870;
 
-#[derive(Debug, Clone)]
-pub(crate) struct Delivery {
+/// Delivers what a message tells.
+#[derive(Debug)]
+pub struct Delivery {
     ledger: Ledger,
     members_table: String,
     ses: aws_sdk_sesv2::Client,
@@ -34,14 +35,7 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
-    /// Reads what it needs, and the queue it works off.
-    pub(crate) fn from_environment() -> anyhow::Result<(Self, Queue)> {
-        let mut environment = Environment::default();
-        let aws = Aws::read(&mut environment);
-        let queue = Queue::read(&mut environment, &aws, Task::Delivery.name());
-        let ledger = Ledger::read(&mut environment, &aws, CallLimits::TASK);
-        let members_table = environment.text("MEMBERS_TABLE");
-        let mail_from = environment.text("MAIL_FROM");
+    pub fn read(environment: &mut Environment, aws: &Aws) -> Self {
         let time_zone = environment.text("TIME_ZONE");
         let time_zone = TimeZone::get(&time_zone).unwrap_or_else(|_| {
             environment.problem(format!(
@@ -49,37 +43,38 @@ impl Delivery {
             ));
             TimeZone::UTC
         });
-        environment.check()?;
-        let delivery = Self {
-            ledger,
-            members_table,
+        Self {
+            ledger: Ledger::read(environment, aws, CallLimits::TASK),
+            members_table: environment.text("MEMBERS_TABLE"),
             ses: aws_sdk_sesv2::Client::new(&aws.sdk_config(CallLimits::ONCE)),
-            mail_from,
+            mail_from: environment.text("MAIL_FROM"),
             time_zone,
-        };
-        Ok((delivery, queue))
+        }
     }
+}
 
-    /// Delivers on every channel; an error names those to try again. `until` ends the leases.
-    pub(crate) async fn deliver(
-        self,
-        message: Message<'static>,
-        until: Timestamp,
-    ) -> Result<(), Failure> {
+impl Work for Delivery {
+    type Message = Message<'static>;
+
+    /// Delivers on every channel; an error names those to try again.
+    async fn work(&self, message: Message<'static>, invocation: Invocation) -> Result<(), Failure> {
         let event = message.event.as_ref();
+        let stored = self.store(event, invocation);
         let Fact::Redeemed(redemption) = &event.fact else {
-            return Ok(self.store(event).await?);
+            return Ok(stored.await?);
         };
-        let (stored, mailed) = tokio::join!(self.store(event), self.mail(event, redemption, until));
+        let (stored, mailed) = tokio::join!(stored, self.mail(event, redemption, invocation));
         Ok(match (stored, mailed) {
             (Err(stored), Err(mailed)) => Err(stored.context(format!("{mailed:#}; and"))),
             (stored, mailed) => stored.and(mailed),
         }?)
     }
+}
 
+impl Delivery {
     /// Shows in the account what became of the coupon.
-    async fn store(&self, event: &Event) -> anyhow::Result<()> {
-        let now = Timestamp::now();
+    async fn store(&self, event: &Event, invocation: Invocation) -> anyhow::Result<()> {
+        let now = invocation.now();
         let forget_at = self.ledger.forget_at(event, now);
         let update = account::update(&self.members_table, event, forget_at)?;
         let effects = update.into_iter().collect();
@@ -98,9 +93,9 @@ impl Delivery {
         &self,
         event: &Event,
         redemption: &Redemption,
-        until: Timestamp,
+        invocation: Invocation,
     ) -> anyhow::Result<()> {
-        let lease = match self.ledger.claim(event, EMAIL, until).await? {
+        let lease = match self.ledger.claim(event, EMAIL, invocation).await? {
             Claim::Granted(lease) => lease,
             Claim::Settled => return Ok(()),
             Claim::Taken { until } => {

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::row::{is, number, text};
 use super::{Ledger, Status, refused_item, unique_id};
 use crate::event::Event;
+use crate::invocation::Invocation;
 
 /// What came of claiming an effect.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ pub struct Lease {
     coupon: String,
     entry: String,
     owner: String,
+    invocation: Invocation,
 }
 /// How long a worker waits for another's lease.
 const CLAIM_WAIT: Duration = Duration::from_secs(3);
@@ -54,12 +56,12 @@ impl Ledger {
         &self,
         event: &Event,
         name: &str,
-        until: Timestamp,
+        invocation: Invocation,
     ) -> anyhow::Result<Claim> {
         let give_up_at = Instant::now() + CLAIM_WAIT;
         let mut pause = Duration::from_millis(50);
         loop {
-            let claim = self.try_claim(event, name, Timestamp::now(), until).await?;
+            let claim = self.try_claim(event, name, invocation).await?;
             if !matches!(claim, Claim::Taken { .. }) || Instant::now() + pause > give_up_at {
                 return Ok(claim);
             }
@@ -72,9 +74,9 @@ impl Ledger {
         &self,
         event: &Event,
         name: &str,
-        now: Timestamp,
-        until: Timestamp,
+        invocation: Invocation,
     ) -> anyhow::Result<Claim> {
+        let (now, until) = (invocation.now(), invocation.ends_at());
         let owner = unique_id();
         let entry = event.key.beneath(name);
         let claimed = self
@@ -115,6 +117,7 @@ impl Ledger {
                     coupon: event.key.coupon().to_owned(),
                     entry,
                     owner,
+                    invocation,
                 }));
             }
             Err(error) => {
@@ -178,7 +181,7 @@ impl Lease {
             .expression_attribute_values(":running", text(RUNNING))
             .expression_attribute_values(":owner", text(&self.owner))
             .expression_attribute_values(":result", text(result))
-            .expression_attribute_values(":now", text(Timestamp::now().to_string()))
+            .expression_attribute_values(":now", text(self.invocation.now().to_string()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;

@@ -1,0 +1,74 @@
+//! Invocations: taken from Lambda one after another, each with the time that it has.
+
+use std::future::Future;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use lambda_runtime::{Context, LambdaEvent, service_fn};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+/// Answers invocations until Lambda ends the function.
+pub async fn serve<E, A, F>(answer: impl Fn(E, Context) -> F) -> anyhow::Result<()>
+where
+    E: DeserializeOwned,
+    A: Serialize,
+    F: Future<Output = anyhow::Result<A>>,
+{
+    let answer = &answer;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<E>| async move {
+        // Boxed, as the compiler would not follow the types of what is awaited all the way down.
+        Box::pin(answer(event.payload, event.context))
+            .await
+            .map_err(lambda_runtime::Error::from)
+    }))
+    .await
+    .map_err(|error| anyhow::anyhow!("the Lambda runtime ended: {error}"))
+}
+
+/// The time that one invocation has. The wall clock is read once, as it begins; from then on tokio's clock counts. So time never jumps
+/// within an invocation, and a simulation can turn it.
+#[derive(Debug, Clone, Copy)]
+pub struct Invocation {
+    began_at: Timestamp,
+    began: Instant,
+    ends_at: Timestamp,
+}
+
+impl Invocation {
+    /// The one that Lambda has just begun.
+    pub fn of(context: &Context) -> Self {
+        let ends_at = i64::try_from(context.deadline).ok();
+        let ends_at = ends_at.and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        Self::new(Timestamp::now(), ends_at.unwrap_or(Timestamp::MAX))
+    }
+
+    /// One that begins now.
+    pub fn new(now: Timestamp, ends_at: Timestamp) -> Self {
+        Self {
+            began_at: now,
+            began: Instant::now(),
+            ends_at,
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        let elapsed = SignedDuration::try_from(self.began.elapsed()).unwrap_or(SignedDuration::MAX);
+        self.began_at.checked_add(elapsed).unwrap_or(Timestamp::MAX)
+    }
+
+    /// When Lambda ends it.
+    pub fn ends_at(&self) -> Timestamp {
+        self.ends_at
+    }
+
+    /// The moment so long before its end.
+    pub fn before_end(&self, margin: Duration) -> Instant {
+        let left = self.ends_at.duration_since(self.began_at);
+        let left = Duration::try_from(left).unwrap_or_default();
+        // Later than anything waits for.
+        let far = Duration::from_secs(24 * 3600);
+        self.began + left.saturating_sub(margin).min(far)
+    }
+}
