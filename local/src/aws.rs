@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::AwsError;
+use crate::clock::Clock;
 use crate::dynamodb::DynamoDb;
 use crate::faults::Faults;
 use crate::lambda::{self, Lambda};
@@ -41,6 +42,7 @@ pub struct Aws {
     faults: Faults,
     /// Whose processes faults kill.
     lambda: Option<Lambda>,
+    clock: Clock,
 }
 
 impl Aws {
@@ -63,17 +65,28 @@ impl Aws {
             permissions,
             faults: Faults::default(),
             lambda: None,
+            clock: Clock::default(),
         }
     }
 
-    /// With these faults on the way of calls, and of the processes that make them.
+    /// With these faults on the way of calls.
     #[must_use]
-    pub fn with_faults(self, faults: Faults, lambda: Lambda) -> Aws {
+    pub fn with_faults(self, faults: Faults) -> Aws {
+        Aws { faults, ..self }
+    }
+
+    /// With these processes, which faults may kill as they call.
+    #[must_use]
+    pub fn with_lambda(self, lambda: Lambda) -> Aws {
         Aws {
-            faults,
             lambda: Some(lambda),
             ..self
         }
+    }
+
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Aws {
+        Aws { clock, ..self }
     }
 }
 
@@ -218,7 +231,7 @@ async fn handle(State(aws): State<Arc<Aws>>, request: Request) -> Response<Body>
         headers: head.headers,
         body,
     };
-    match serve(&aws, call, Timestamp::now()).await {
+    match serve(&aws, call, aws.clock.now()).await {
         Ok(answer) => answer,
         Err(error) => refuse(Some(service), &error),
     }
@@ -233,7 +246,8 @@ async fn serve(aws: &Arc<Aws>, call: Call, now: Timestamp) -> Result<Response<Bo
 async fn perform(aws: &Aws, call: &Call, now: Timestamp) -> Result<Response<Body>, AwsError> {
     let answer = match call.service {
         Service::DynamoDb => {
-            return aws.dynamodb.forward(&call.headers, call.body.clone()).await;
+            let (headers, body) = (&call.headers, call.body.clone());
+            return aws.dynamodb.answer(&call.operation, headers, body).await;
         }
         Service::Sqs => aws.sqs.handle(&call.operation, &json_body(call)?).await?,
         Service::SecretsManager => aws

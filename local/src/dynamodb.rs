@@ -1,4 +1,6 @@
-//! DynamoDB: dynoxide in this process, with the template's tables in it, behind its own HTTP server.
+//! DynamoDB: dynoxide in this process, with the template's tables in it, behind its own HTTP server or called directly.
+
+mod direct;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -38,6 +40,12 @@ const UNSIGNED: &str = "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dyn
 #[derive(Clone)]
 pub struct DynamoDb {
     database: Database,
+    /// `None` where requests are answered without one.
+    server: Option<Server>,
+}
+
+#[derive(Clone)]
+struct Server {
     address: SocketAddr,
     client: Client<HttpConnector, Full<Bytes>>,
     _running: Arc<Running>,
@@ -95,38 +103,43 @@ impl DynamoDb {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         Ok(DynamoDb {
-            address,
-            client: Client::builder(TokioExecutor::new()).build(connector),
-            _running: Arc::new(Running {
-                _stop_server: stop_server,
-                sweep: tokio::spawn(sweep(database.clone())),
+            server: Some(Server {
+                address,
+                client: Client::builder(TokioExecutor::new()).build(connector),
+                _running: Arc::new(Running {
+                    _stop_server: stop_server,
+                    sweep: tokio::spawn(sweep(database.clone())),
+                }),
             }),
             database,
         })
     }
 
-    /// Passes a request on as it came, and its answer back.
-    pub async fn forward(
+    /// Starts with these tables in memory, and without a connection anywhere: for simulated time, which does not wait
+    /// for a network. Serves the operations on items alone.
+    pub fn without_server(tables: &[Table]) -> anyhow::Result<DynamoDb> {
+        let database = Database::memory().context("opening a DynamoDB in memory")?;
+        for table in tables {
+            declare(&database, table, "memory")?;
+        }
+        Ok(DynamoDb {
+            database,
+            server: None,
+        })
+    }
+
+    /// Answers a request for an operation.
+    pub async fn answer(
         &self,
+        operation: &str,
         headers: &HeaderMap,
         body: Bytes,
     ) -> Result<Response<Body>, AwsError> {
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = axum::http::Method::POST;
-        *request.uri_mut() = format!("http://{}/", self.address)
-            .parse()
-            .map_err(|error| internal(&error))?;
-        *request.headers_mut() = forwarded(headers);
-        let answer = self
-            .client
-            .request(request)
-            .await
-            .map_err(|error| internal(&error))?;
-        let (head, body) = answer.into_parts();
-        let body = body.collect().await.map_err(|error| internal(&error))?;
-        Ok(Response::from_parts(head, Body::from(body.to_bytes())))
+        match &self.server {
+            Some(server) => server.forward(headers, body).await,
+            None => direct::answer(&self.database, operation, &body),
+        }
     }
-
     /// All items of a table as plain JSON: numbers as numbers, sets as lists, binaries as base64.
     pub async fn scan(&self, table: &str) -> anyhow::Result<Vec<Value>> {
         let database = self.database.clone();
@@ -172,6 +185,26 @@ impl DynamoDb {
             .collect();
         counts.sort_by(|left, right| left.name.cmp(&right.name));
         Ok(counts)
+    }
+}
+
+impl Server {
+    /// Passes a request on as it came, and its answer back.
+    async fn forward(&self, headers: &HeaderMap, body: Bytes) -> Result<Response<Body>, AwsError> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = axum::http::Method::POST;
+        *request.uri_mut() = format!("http://{}/", self.address)
+            .parse()
+            .map_err(|error| internal(&error))?;
+        *request.headers_mut() = forwarded(headers);
+        let answer = self
+            .client
+            .request(request)
+            .await
+            .map_err(|error| internal(&error))?;
+        let (head, body) = answer.into_parts();
+        let body = body.collect().await.map_err(|error| internal(&error))?;
+        Ok(Response::from_parts(head, Body::from(body.to_bytes())))
     }
 }
 
@@ -364,7 +397,7 @@ mod tests {
         let target = format!("DynamoDB_20120810.{operation}");
         headers.insert("x-amz-target", target.parse().unwrap());
         let body = Bytes::from(body.to_string());
-        let answer = dynamodb.forward(&headers, body).await.unwrap();
+        let answer = dynamodb.answer(operation, &headers, body).await.unwrap();
         let status = answer.status();
         let body = axum::body::to_bytes(answer.into_body(), usize::MAX)
             .await

@@ -150,7 +150,7 @@ struct Record<'a> {
 }
 
 /// The batch as a function's events: one, or several where its messages exceed what one invocation takes.
-fn events(queue: &str, batch: Vec<Received>) -> Vec<(String, Vec<Received>)> {
+pub fn events(queue: &str, batch: Vec<Received>) -> Vec<(String, Vec<Received>)> {
     const FRAME: &str = "{\"Records\":[]}";
     let event_source_arn = format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}");
     let mut events: Vec<(String, Vec<Received>)> = Vec::new();
@@ -180,7 +180,7 @@ fn events(queue: &str, batch: Vec<Received>) -> Vec<(String, Vec<Received>)> {
 }
 
 /// Which messages failed, or why all of them did.
-fn failed(
+pub fn failed(
     invoked: &Invoked,
     reports_batch_item_failures: bool,
     ids: &BTreeSet<&str>,

@@ -2,6 +2,7 @@
 
 pub mod aws;
 pub mod binaries;
+pub mod clock;
 mod controls;
 pub mod dynamodb;
 pub mod event_source;

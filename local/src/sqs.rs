@@ -16,7 +16,7 @@ mod store;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::Context;
 use base64::Engine;
@@ -27,6 +27,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::AwsError;
+use crate::clock::Clock;
 use crate::faults::Faults;
 use message::{Attribute, AttributeValue, Delivered};
 use operations::Receive;
@@ -87,6 +88,7 @@ struct Queues {
     /// Wakes who waits for messages of a queue.
     arrivals: HashMap<String, Arc<Notify>>,
     base_url: String,
+    clock: Clock,
 }
 
 impl Sqs {
@@ -99,9 +101,10 @@ impl Sqs {
             Store::open(&directory.join("sqs.sqlite"))
         });
         let store = store.transpose().context("opening the queues' store")?;
+        let clock = Clock::default();
         let state = store
             .as_ref()
-            .map(|store| store.load(now_ms()))
+            .map(|store| store.load(clock.now().as_millisecond()))
             .transpose()?
             .unwrap_or_default();
         let base_url = "http://127.0.0.1:4566".to_owned();
@@ -110,6 +113,7 @@ impl Sqs {
             store,
             arrivals: HashMap::new(),
             base_url,
+            clock,
         };
         Ok(Sqs {
             queues: Arc::new(Mutex::new(queues)),
@@ -119,6 +123,11 @@ impl Sqs {
     /// Where this endpoint is, for the queue URLs in answers: `http://127.0.0.1:4566`.
     pub fn set_base_url(&self, url: &str) {
         self.lock().base_url = url.trim_end_matches('/').to_owned();
+    }
+
+    /// Where the time comes from, before any message does.
+    pub fn set_clock(&self, clock: Clock) {
+        self.lock().clock = clock;
     }
 
     /// What duplicates and reorders received messages.
@@ -308,7 +317,7 @@ impl Sqs {
         act: impl FnOnce(&mut Queues, i64) -> Result<T, AwsError>,
     ) -> Result<T, AwsError> {
         let mut queues = self.lock();
-        let now_ms = now_ms();
+        let now_ms = queues.clock.now().as_millisecond();
         queues.state.advance(now_ms);
         let outcome = act(&mut queues, now_ms);
         queues.commit()?;
@@ -381,13 +390,6 @@ fn queue_name_in_arn(arn: &str) -> Option<&str> {
         ["arn", _, "sqs", _, _, name] if !name.is_empty() => Some(name),
         _ => None,
     }
-}
-
-fn now_ms() -> i64 {
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -312,7 +312,8 @@ impl Prepared {
             Ses::new(outside.clone()),
             &self.template.functions,
         );
-        let aws = Arc::new(aws.with_faults(faults.clone(), lambda.clone()));
+        let aws = aws.with_faults(faults.clone()).with_lambda(lambda.clone());
+        let aws = Arc::new(aws);
 
         let (stop, _) = watch::channel(false);
         let (stop_aws, _) = watch::channel(false);
