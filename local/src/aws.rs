@@ -88,9 +88,16 @@ impl Aws {
     pub fn with_clock(self, clock: Clock) -> Aws {
         Aws { clock, ..self }
     }
+
+    /// Answers a request to any of the services.
+    pub async fn answer(self: &Arc<Self>, request: Request) -> Response<Body> {
+        handle(self, request).await
+    }
 }
 
 pub fn router(aws: Arc<Aws>) -> Router {
+    let handle =
+        |State(aws): State<Arc<Aws>>, request: Request| async move { aws.answer(request).await };
     Router::new().fallback(handle).with_state(aws)
 }
 
@@ -211,7 +218,7 @@ struct Call {
     body: Bytes,
 }
 
-async fn handle(State(aws): State<Arc<Aws>>, request: Request) -> Response<Body> {
+async fn handle(aws: &Arc<Aws>, request: Request) -> Response<Body> {
     let (head, body) = request.into_parts();
     let Some((service, operation)) = addressee(&head.method, head.uri.path(), &head.headers) else {
         return refuse(None, &unknown(&head.method, head.uri.path(), &head.headers));
@@ -231,7 +238,7 @@ async fn handle(State(aws): State<Arc<Aws>>, request: Request) -> Response<Body>
         headers: head.headers,
         body,
     };
-    match serve(&aws, call, aws.clock.now()).await {
+    match serve(aws, call, aws.clock.now()).await {
         Ok(answer) => answer,
         Err(error) => refuse(Some(service), &error),
     }

@@ -1,0 +1,426 @@
+//! What must hold when everything has settled, whatever went wrong meanwhile. Judged from the tables, the sent messages
+//! and the dead letters, by expectations that are written down here and not taken from the code that is judged.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::history::{Moment, Process};
+use crate::story::{Event, Kind, Story, Telling};
+use crate::world::World;
+
+/// One answer that a provider had.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) event: usize,
+    pub(crate) telling: usize,
+    /// `None` where there was none in time.
+    pub(crate) status: Option<u16>,
+}
+
+/// Everything that does not hold.
+pub(crate) async fn broken(
+    world: &World,
+    story: &Story,
+    answers: &[Answer],
+) -> anyhow::Result<Vec<String>> {
+    let mut judge = Judge {
+        story,
+        answers,
+        rows: Ledger::read(world).await?.0,
+        accounts: keyed(world.items("members").await?, "member", "entry"),
+        moments: world.history.moments(),
+        broken: Vec::new(),
+    };
+    judge.events();
+    judge.rows_have_a_cause();
+    judge.accounts();
+    judge.mails(world);
+    judge.nothing_is_under_way();
+    judge.dead_letters(world).await;
+    Ok(judge.broken)
+}
+
+/// Whether some delivery of the event had a 2xx.
+pub(crate) fn is_accepted(answers: &[Answer], event: usize) -> bool {
+    let mut of_event = answers.iter().filter(|it| it.event == event);
+    of_event.any(|it| it.status.is_some_and(|status| (200..300).contains(&status)))
+}
+
+/// The events table, by `coupon/entry`.
+pub(crate) struct Ledger(BTreeMap<String, Value>);
+
+impl Ledger {
+    pub(crate) async fn read(world: &World) -> anyhow::Result<Self> {
+        Ok(Self(keyed(world.items("events").await?, "coupon", "entry")))
+    }
+
+    /// Whether the event is recorded as this telling has it.
+    pub(crate) fn holds(&self, key: &str, telling: &Telling) -> bool {
+        let body = self.0.get(key).and_then(|row| row["body"].as_str());
+        body.is_some_and(|body| body.as_bytes() == telling.body)
+    }
+}
+
+fn keyed(items: Vec<Value>, partition: &str, sort: &str) -> BTreeMap<String, Value> {
+    let key = |item: &Value| {
+        let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
+        format!("{}/{}", text(partition), text(sort))
+    };
+    items.into_iter().map(|item| (key(&item), item)).collect()
+}
+
+struct Judge<'a> {
+    story: &'a Story,
+    answers: &'a [Answer],
+    rows: BTreeMap<String, Value>,
+    /// The members table, by `member/entry`.
+    accounts: BTreeMap<String, Value>,
+    moments: Vec<(Timestamp, Moment)>,
+    broken: Vec<String>,
+}
+
+impl Judge<'_> {
+    fn expect(&mut self, holds: bool, otherwise: impl FnOnce() -> String) {
+        if !holds {
+            self.broken.push(otherwise());
+        }
+    }
+
+    fn is_accepted(&self, index: usize) -> bool {
+        is_accepted(self.answers, index)
+    }
+
+    /// An event that was answered with a 2xx stands in the ledger as one of its tellings, with a settled record of
+    /// every task; what contradicts it is kept.
+    fn events(&mut self) {
+        for (index, event) in self.story.events.iter().enumerate() {
+            let row = self.rows.get(&event.key).cloned();
+            if event.forged {
+                self.expect(row.is_none(), || {
+                    format!("{} was forged, and recorded", event.key)
+                });
+                continue;
+            }
+            let accepted = self.is_accepted(index);
+            let Some(row) = row else {
+                self.expect(!accepted, || {
+                    format!("{} was accepted, and is lost", event.key)
+                });
+                continue;
+            };
+            let body = row["body"].as_str().unwrap_or_default().to_owned();
+            let told = event
+                .tellings
+                .iter()
+                .position(|it| it.body == body.as_bytes());
+            self.expect(told.is_some(), || {
+                format!("{} is recorded as nobody told it", event.key)
+            });
+            self.contradictions(index, event, told);
+            if accepted {
+                self.records(event, told);
+            }
+        }
+    }
+
+    fn contradictions(&mut self, index: usize, event: &Event, recorded: Option<usize>) {
+        let kept: BTreeSet<_> = self
+            .rows
+            .iter()
+            .filter(|(key, _)| key.starts_with(&format!("{}/conflict/", event.key)))
+            .filter_map(|(_, row)| row["body"].as_str().map(str::to_owned))
+            .collect();
+        let of_event = self.answers.iter().filter(|it| it.event == index);
+        let heard: BTreeSet<_> = of_event
+            .filter(|it| matches!(it.status, Some(200 | 409)))
+            .map(|it| it.telling)
+            .collect();
+        for telling in heard {
+            let body = String::from_utf8_lossy(&event.tellings[telling].body).into_owned();
+            self.expect(recorded == Some(telling) || kept.contains(&body), || {
+                format!(
+                    "what {} said in telling {telling} was heard, and is not kept",
+                    event.key
+                )
+            });
+        }
+    }
+
+    fn records(&mut self, event: &Event, recorded: Option<usize>) {
+        let address = recorded.and_then(|it| event.tellings[it].address);
+        let expected: &[(&str, &str)] = match (event.kind, address) {
+            (Kind::Redeemed, Some(_)) => {
+                &[("delivery/account", "done"), ("delivery/email", "done")]
+            }
+            (Kind::Redeemed, None) => {
+                &[("delivery/account", "done"), ("delivery/email", "skipped")]
+            }
+            (Kind::Used | Kind::Cancelled | Kind::Expired, _) => &[("delivery/account", "done")],
+            (Kind::Expiring | Kind::Items, _) => &[],
+        };
+        for (record, status) in expected {
+            let key = format!("{}/{record}", event.key);
+            let found = self.rows.get(&key).map(|row| row["status"].clone());
+            self.expect(found.as_ref().is_some_and(|it| it == status), || {
+                format!("{key} should be {status}, and is {found:?}")
+            });
+        }
+    }
+
+    /// Nothing stands in a table that no event brought about.
+    fn rows_have_a_cause(&mut self) {
+        let events: BTreeSet<_> = self.story.events.iter().map(|it| it.key.clone()).collect();
+        let rows: Vec<_> = self.rows.keys().cloned().collect();
+        for key in rows {
+            let mut parts = key.splitn(3, '/');
+            let event = match (parts.next(), parts.next()) {
+                (Some(coupon), Some(entry)) => format!("{coupon}/{entry}"),
+                _ => key.clone(),
+            };
+            let has_row = self.rows.contains_key(&event);
+            self.expect(events.contains(&event) && has_row, || {
+                format!("{key} has no cause")
+            });
+        }
+        let coupons: BTreeSet<_> = self.story.events.iter().filter_map(account_key).collect();
+        let accounts: Vec<_> = self.accounts.keys().cloned().collect();
+        for key in accounts {
+            self.expect(coupons.contains(&key), || format!("{key} has no cause"));
+        }
+    }
+
+    /// An account shows the last of what became of its coupon, in whatever order it was told.
+    fn accounts(&mut self) {
+        let coupons: BTreeSet<_> = self.story.events.iter().filter_map(account_key).collect();
+        for key in coupons {
+            let of_coupon = self.story.events.iter().enumerate();
+            let of_coupon: Vec<_> = of_coupon
+                .filter(|(_, event)| account_key(event).as_ref() == Some(&key) && !event.forged)
+                .collect();
+            let certain = of_coupon
+                .iter()
+                .filter(|(index, _)| self.is_accepted(*index));
+            let certain = certain.filter_map(|(_, event)| rank(event.kind)).max();
+            let possible: BTreeSet<_> = of_coupon
+                .iter()
+                .filter(|(index, _)| !self.is_accepted(*index))
+                .filter_map(|(_, event)| rank(event.kind))
+                .filter(|rank| Some(*rank) > certain)
+                .chain(certain)
+                .collect();
+            let shown = self.accounts.get(&key).map(|row| row["state"].clone());
+            let Some(shown) = shown else {
+                self.expect(certain.is_none(), || format!("{key} is not in the account"));
+                continue;
+            };
+            let states = ["active", "expired", "cancelled", "used"];
+            let is_possible = possible.iter().any(|rank| shown == states[*rank]);
+            self.expect(is_possible, || {
+                format!("{key} is {shown}; possible are {possible:?}")
+            });
+            self.described(&key, &of_coupon);
+        }
+    }
+
+    fn described(&mut self, key: &str, of_coupon: &[(usize, &Event)]) {
+        let redeemed = of_coupon
+            .iter()
+            .find(|(_, event)| event.kind == Kind::Redeemed);
+        let Some((index, event)) = redeemed else {
+            return;
+        };
+        if !self.is_accepted(*index) {
+            return;
+        }
+        let body = self.rows.get(&event.key).map(|row| row["body"].clone());
+        let told = |body: &Value| {
+            let told = event.tellings.iter();
+            let mut told =
+                told.filter(|it| Some(it.body.as_slice()) == body.as_str().map(str::as_bytes));
+            told.next()?.reward.clone()
+        };
+        let expected = body.as_ref().and_then(told);
+        let shown = self.accounts[key]["reward"].as_str().map(str::to_owned);
+        self.expect(shown == expected, || {
+            format!("{key} shows the reward {shown:?}, it should be {expected:?}")
+        });
+    }
+
+    /// A mail for every redemption that has an address, and a second one only where the first one's sender could not
+    /// know that it was sent, or could not say so.
+    fn mails(&mut self, world: &World) {
+        let mut mails: BTreeMap<String, usize> = BTreeMap::new();
+        for mail in world.sent() {
+            *mails.entry(mail.event.unwrap_or_default()).or_default() += 1;
+        }
+        for (index, event) in self.story.events.iter().enumerate() {
+            let sent = mails.remove(&event.key).unwrap_or_default();
+            let address = self.rows.get(&event.key).and_then(|row| {
+                let body = row["body"].as_str()?.as_bytes();
+                event.tellings.iter().find(|it| it.body == body)?.address
+            });
+            if event.kind != Kind::Redeemed || address.is_none() || event.forged {
+                self.expect(sent == 0, || format!("{sent} mails for {}", event.key));
+                continue;
+            }
+            let accepted = self.is_accepted(index);
+            self.expect(sent > 0 || !accepted, || {
+                format!("no mail for {}", event.key)
+            });
+            let explained = self.explained_mails(&event.key);
+            self.expect(sent <= explained + 1, || {
+                format!(
+                    "{sent} mails for {}, of which {explained} had a reason to be repeated",
+                    event.key
+                )
+            });
+        }
+        self.expect(mails.is_empty(), || {
+            format!("mails without a cause: {mails:?}")
+        });
+    }
+
+    /// How many mails of an event left their sender in doubt: it died, or did not hear that the mail was taken, or could
+    /// not record it.
+    fn explained_mails(&self, event: &str) -> usize {
+        let mut explained = 0;
+        let mut moments = self.moments.iter().map(|(_, moment)| moment);
+        while let Some(moment) = moments.next() {
+            let Some((process, heard)) = mail_of(moment, event) else {
+                continue;
+            };
+            // Until the next one is sent.
+            let rest = moments
+                .clone()
+                .take_while(|it| mail_of(it, event).is_none());
+            let mut recorded = rest.clone().filter(|it| settles(it, event, process));
+            let died = |it: &Moment| matches!(it, Moment::Killed(killed) if killed == process);
+            let mut in_doubt = rest.filter(|it| died(it) || fails_to_settle(it, event, process));
+            explained +=
+                usize::from(recorded.next().is_none() && (!heard || in_doubt.next().is_some()));
+        }
+        explained
+    }
+
+    fn nothing_is_under_way(&mut self) {
+        let rows = std::mem::take(&mut self.rows);
+        for (key, row) in &rows {
+            self.expect(row["outbox"].is_null(), || {
+                format!("{key} is still in the outbox")
+            });
+            let status = row["status"].as_str().unwrap_or_default();
+            // A task of an event that was never accepted may have been abandoned with its provider's patience.
+            let event = self
+                .story
+                .events
+                .iter()
+                .position(|it| key.starts_with(&format!("{}/", it.key)));
+            let accepted = event.is_some_and(|index| self.is_accepted(index));
+            self.expect(
+                !accepted || !matches!(status, "running" | "released"),
+                || format!("{key} is still {status}"),
+            );
+        }
+        self.rows = rows;
+    }
+
+    /// Only what no function can read is given up, with the reason.
+    async fn dead_letters(&mut self, world: &World) {
+        for (queue, letters) in world.dead_letters().await {
+            let source = queue.trim_end_matches("-dead-letter");
+            let poison = self.story.poison.iter().filter(|(_, of, _)| *of == source);
+            let poison: Vec<_> = poison.map(|(_, _, body)| body.as_str()).collect();
+            for letter in &letters {
+                let is_poison = poison.contains(&letter.body.as_str());
+                let reason = letter.message_attributes["Reason"]["stringValue"].as_str();
+                self.expect(is_poison && reason.is_some(), || {
+                    format!(
+                        "a message in {queue}, for the reason {reason:?}: {}",
+                        letter.body
+                    )
+                });
+            }
+            self.expect(letters.len() >= poison.len(), || {
+                format!(
+                    "{} messages that cannot be read, {} in {queue}",
+                    poison.len(),
+                    letters.len()
+                )
+            });
+        }
+    }
+}
+
+fn account_key(event: &Event) -> Option<String> {
+    let (member, entry) = event.account.as_ref()?;
+    (event.kind != Kind::Expiring && !event.forged).then(|| format!("{member}/{entry}"))
+}
+
+/// Of two states the later one stands: active, expired, cancelled, used.
+fn rank(kind: Kind) -> Option<usize> {
+    match kind {
+        Kind::Redeemed => Some(0),
+        Kind::Expired => Some(1),
+        Kind::Cancelled => Some(2),
+        Kind::Used => Some(3),
+        Kind::Expiring | Kind::Items => None,
+    }
+}
+
+/// The process that sent a mail for the event, and whether it heard that the mail was taken.
+fn mail_of<'a>(moment: &'a Moment, event: &str) -> Option<(&'a Process, bool)> {
+    match moment {
+        Moment::Performed {
+            call,
+            status,
+            heard,
+        } => {
+            let taken = status.is_none_or(|status| status.is_success());
+            let is_mail = taken && call.operation.contains("outbound-emails");
+            (is_mail && header(&call.body) == Some(event)).then_some((&call.process, *heard))
+        }
+        _ => None,
+    }
+}
+
+fn header(mail: &Value) -> Option<&str> {
+    let headers = mail["Content"]["Simple"]["Headers"].as_array()?;
+    let event = headers.iter().find(|it| it["Name"] == "X-Event-Key")?;
+    event["Value"].as_str()
+}
+
+fn is_update_of(body: &Value, event: &str) -> bool {
+    let text = |name: &str| body["Key"][name]["S"].as_str().unwrap_or_default();
+    format!("{}/{}", text("coupon"), text("entry")) == format!("{event}/delivery/email")
+}
+
+/// The process recorded that the mail was sent.
+fn settles(moment: &Moment, event: &str, by: &Process) -> bool {
+    match moment {
+        Moment::Performed { call, status, .. } => {
+            call.process == *by
+                && is_update_of(&call.body, event)
+                && call.body["ExpressionAttributeValues"][":status"]["S"] == "done"
+                && status.is_some_and(|status| status.is_success())
+        }
+        _ => false,
+    }
+}
+
+/// The process tried to say something of the mail, and could not.
+fn fails_to_settle(moment: &Moment, event: &str, by: &Process) -> bool {
+    match moment {
+        Moment::Performed {
+            call,
+            status,
+            heard,
+        } => {
+            call.process == *by
+                && is_update_of(&call.body, event)
+                && (!heard || !status.is_some_and(|status| status.is_success()))
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,219 @@
+//! Plays the whole system in one process and in simulated time, with everything going wrong that a seed says, and
+//! judges what is left when it has settled.
+//!
+//! The functions' own handlers run here against the emulators of `local`, as `template.yaml` wires them. Every random
+//! decision comes from the seed, and time is tokio's paused clock: the same seed plays the same again.
+//! Real processes and real connections are tried by `tests/end_to_end`.
+
+mod history;
+mod invariants;
+mod network;
+mod process;
+mod story;
+mod world;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use fastrand::Rng;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use invariants::Answer;
+use story::{Sending, Story, TROUBLE};
+use world::{COMPANIES, Format, World};
+
+/// How long everything may take to settle after the trouble: tasks are tried again after up to a quarter of an hour.
+const SETTLES_WITHIN: Duration = Duration::from_secs(3 * 3600);
+
+/// What became of a seed.
+#[derive(Debug)]
+pub struct Outcome {
+    pub seed: u64,
+    /// What does not hold; nothing where all is well.
+    pub broken: Vec<String>,
+    /// What happened, line by line.
+    pub history: Vec<String>,
+    pub calls: usize,
+}
+
+/// Plays a seed on a runtime of its own.
+///
+/// # Errors
+/// The simulation itself could not go on.
+pub fn play(seed: u64) -> anyhow::Result<Outcome> {
+    // For those who draw from this thread's generator: names of attempts, pauses between retries.
+    fastrand::seed(seed);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()?;
+    runtime.block_on(run(seed))
+}
+
+async fn run(seed: u64) -> anyhow::Result<Outcome> {
+    let mut random = Rng::with_seed(seed);
+    let world = Arc::new(World::start(&mut random)?);
+    let story = Arc::new(Story::of(&mut random, world.now()));
+    let answers = tell(&world, &story).await?;
+    let mut broken = Vec::new();
+    if !settle(&world).await {
+        let counts = world.sqs.counts();
+        broken.push(format!("still busy after {SETTLES_WITHIN:?}: {counts:?}"));
+    }
+    broken.extend(invariants::broken(&world, &story, &answers).await?);
+    broken.extend(tell_again(&world, &story, &answers).await?);
+    let moments = world.history.moments();
+    let began_at = moments.first().map(|(at, _)| *at);
+    let history = moments.iter().map(|(at, moment)| {
+        let since = began_at.map_or(0, |began_at| {
+            at.as_millisecond() - began_at.as_millisecond()
+        });
+        format!("{:>9.3} {moment}", since as f64 / 1000.0)
+    });
+    Ok(Outcome {
+        seed,
+        broken,
+        history: history.collect(),
+        calls: moments.len(),
+    })
+}
+
+/// Lets everything happen that the story tells, and returns every answer.
+async fn tell(world: &Arc<World>, story: &Arc<Story>) -> anyhow::Result<Vec<Answer>> {
+    let answers = Arc::new(Mutex::new(Vec::new()));
+    let mut running = JoinSet::new();
+    for sending in story.sendings.clone() {
+        let (world, story, answers) = (Arc::clone(world), Arc::clone(story), Arc::clone(&answers));
+        running.spawn(async move { send(&world, &story, sending, &answers).await });
+    }
+    for (begins, ends, fault) in story.faults.clone() {
+        let world = Arc::clone(world);
+        running.spawn(async move {
+            tokio::time::sleep(begins).await;
+            world
+                .history
+                .tell(format!("fault until {:.3}: {fault:?}", ends.as_secs_f64()));
+            let id = world.faults.add(fault);
+            tokio::time::sleep(ends - begins).await;
+            world.faults.remove(id);
+        });
+    }
+    for (at, queue, body) in story.poison.clone() {
+        let world = Arc::clone(world);
+        running.spawn(async move {
+            tokio::time::sleep(at).await;
+            let message = json!({"QueueUrl": queue, "MessageBody": body});
+            let sent = world.sqs.handle("SendMessage", &message).await;
+            sent.expect("a message that SQS takes");
+        });
+    }
+    if let Some(at) = story.rotation {
+        let world = Arc::clone(world);
+        running.spawn(async move {
+            tokio::time::sleep(at).await;
+            // The old ones go on signing: they are the previous version now.
+            let secrets = COMPANIES.map(|(name, secret)| format!("{name}=new-{secret}"));
+            world
+                .rotate(&secrets.join(","))
+                .expect("a secret that is there");
+        });
+    }
+    world.functions.kill(story.kill_rate);
+    tokio::time::sleep(TROUBLE).await;
+    world.functions.kill(0.0);
+    while let Some(ended) = running.join_next().await {
+        ended?;
+    }
+    let answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(answers.clone())
+}
+
+/// Sends everything once more that was accepted, now that nothing goes wrong: what is known stays as it is.
+async fn tell_again(
+    world: &World,
+    story: &Story,
+    answers: &[Answer],
+) -> anyhow::Result<Vec<String>> {
+    let mut broken = Vec::new();
+    let sent = world.sent().len();
+    let ledger = invariants::Ledger::read(world).await?;
+    for (index, event) in story.events.iter().enumerate() {
+        if !invariants::is_accepted(answers, index) {
+            continue;
+        }
+        for telling in &event.tellings {
+            let headers = telling.headers(world.now());
+            let answer = world
+                .post(telling.path, &headers, &telling.body, Format::V2)
+                .await;
+            let expected = match ledger.holds(&event.key, telling) {
+                true => (200, "duplicate"),
+                false => (409, "conflicting_payload"),
+            };
+            let heard = answer.as_ref().map(|(status, body)| {
+                let word = body["status"].as_str().or(body["error"]["code"].as_str());
+                (*status, word.unwrap_or_default())
+            });
+            if heard != Some(expected) {
+                broken.push(format!(
+                    "{} once more: {heard:?}, it should be {expected:?}",
+                    event.key
+                ));
+            }
+        }
+    }
+    settle(world).await;
+    let again = world.sent().len() - sent;
+    if again > 0 {
+        broken.push(format!("{again} messages went out because of duplicates"));
+    }
+    Ok(broken)
+}
+
+/// Sends as a provider does: until there is an answer that is final, or patience ends.
+async fn send(world: &World, story: &Story, sending: Sending, answers: &Mutex<Vec<Answer>>) {
+    let telling = &story.events[sending.event].tellings[sending.telling];
+    tokio::time::sleep(sending.at).await;
+    for _ in 0..sending.attempts {
+        let headers = telling.headers(world.now());
+        let answer = world
+            .post(telling.path, &headers, &telling.body, sending.format)
+            .await;
+        let status = answer.as_ref().map(|(status, _)| *status);
+        world.history.tell(format!(
+            "{} telling {}: {}",
+            story.events[sending.event].key,
+            sending.telling,
+            answer.map_or("no answer".into(), |(status, body)| format!(
+                "{status} {body}"
+            )),
+        ));
+        answers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Answer {
+                event: sending.event,
+                telling: sending.telling,
+                status,
+            });
+        if status.is_some_and(|status| status < 500) {
+            return;
+        }
+        tokio::time::sleep(sending.pause).await;
+    }
+}
+
+/// Waits until nothing is left to do.
+async fn settle(world: &World) -> bool {
+    let settled = async {
+        loop {
+            // Longer than the outbox's minute: what it finds, it has sent.
+            tokio::time::sleep(Duration::from_secs(61)).await;
+            if world.is_idle() {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(SETTLES_WITHIN, settled).await.is_ok()
+}

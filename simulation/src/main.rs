@@ -1,0 +1,94 @@
+//! Plays many seeds, or one with everything that happened.
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use clap::Parser;
+use simulation::{Outcome, play};
+
+/// Plays the system under faults, in simulated time, and judges what is left.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// How many seeds to play.
+    #[arg(long, default_value_t = 1000)]
+    seeds: u64,
+    /// The first of them.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// Play this seed alone, and tell everything that happened.
+    #[arg(long, conflicts_with_all = ["seeds", "from"])]
+    seed: Option<u64>,
+    /// How many are played at a time [default: one for each processor].
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    if let Some(seed) = arguments.seed {
+        let outcome = play(seed)?;
+        for line in &outcome.history {
+            println!("{line}");
+        }
+        return Ok(tell(&[outcome]));
+    }
+    let began = Instant::now();
+    let threads = match arguments.threads {
+        Some(threads) => threads.max(1),
+        None => std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    let next = AtomicU64::new(arguments.from);
+    let end = arguments.from.saturating_add(arguments.seeds);
+    let work = || -> anyhow::Result<(Vec<Outcome>, usize)> {
+        let (mut broken, mut calls) = (Vec::new(), 0);
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= end {
+                return Ok((broken, calls));
+            }
+            let outcome = play(seed)?;
+            calls += outcome.calls;
+            if !outcome.broken.is_empty() {
+                eprintln!("seed {seed}: {}", outcome.broken[0]);
+                broken.push(outcome);
+            }
+        }
+    };
+    let outcomes: Vec<_> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        running
+            .into_iter()
+            .map(|it| it.join().expect("a simulation does not panic"))
+            .collect()
+    });
+    let (mut broken, mut calls) = (Vec::new(), 0);
+    for outcome in outcomes {
+        let (of_thread, called) = outcome?;
+        broken.extend(of_thread);
+        calls += called;
+    }
+    println!(
+        "{} seeds, {calls} calls, {} broken, {:.1} s",
+        arguments.seeds,
+        broken.len(),
+        began.elapsed().as_secs_f64()
+    );
+    Ok(tell(&broken))
+}
+
+fn tell(outcomes: &[Outcome]) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for outcome in outcomes.iter().filter(|it| !it.broken.is_empty()) {
+        code = ExitCode::FAILURE;
+        println!("\nseed {}:", outcome.seed);
+        for broken in &outcome.broken {
+            println!("  {broken}");
+        }
+        println!(
+            "  play it again: cargo run -p simulation -- --seed {}",
+            outcome.seed
+        );
+    }
+    code
+}

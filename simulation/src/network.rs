@@ -1,0 +1,145 @@
+//! The way between a function and AWS: every call takes a little while there and back, and is noted.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use axum::body::Body;
+use http_body_util::BodyExt;
+use local::aws::Aws;
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use crate::history::{Call, History, Process};
+
+/// The longest that a call takes one way where nothing is wrong.
+const WAY_MAX: Duration = Duration::from_millis(12);
+
+/// The connections of one process.
+#[derive(Clone)]
+pub(crate) struct Network {
+    aws: Arc<Aws>,
+    process: Process,
+    history: History,
+    random: Arc<Mutex<fastrand::Rng>>,
+}
+
+impl Network {
+    pub(crate) fn new(
+        aws: Arc<Aws>,
+        process: Process,
+        history: History,
+        random: fastrand::Rng,
+    ) -> Self {
+        Self {
+            aws,
+            process,
+            history,
+            random: Arc::new(Mutex::new(random)),
+        }
+    }
+
+    pub(crate) fn client(self) -> SharedHttpClient {
+        SharedHttpClient::new(self)
+    }
+
+    async fn travel(&self) {
+        let way = {
+            let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+            WAY_MAX.mul_f64(random.f64())
+        };
+        tokio::time::sleep(way).await;
+    }
+
+    /// Takes the request there and the answer back. What is on its way arrives, also when its sender dies.
+    async fn exchange(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        let (request, call) = read(request, self.process.clone())?;
+        let (answered, answer) = oneshot::channel();
+        let there = self.clone();
+        tokio::spawn(async move {
+            there.travel().await;
+            let answer = there.aws.answer(request).await;
+            let (head, body) = answer.into_parts();
+            let body = body
+                .collect()
+                .await
+                .map(http_body_util::Collected::to_bytes);
+            let number = there
+                .history
+                .performed(call, body.is_ok().then_some(head.status));
+            // Nobody waits for it any more where the sender has given up or died.
+            let _ = answered.send(body.map(|body| (number, head, body)));
+        });
+        let lost = || ConnectorError::io("the connection ended without an answer".into());
+        let (number, head, body) = match answer.await {
+            Ok(Ok(answer)) => answer,
+            _ => return Err(lost()),
+        };
+        self.travel().await;
+        self.history.answered(number);
+        let mut answer = HttpResponse::new(head.status.into(), SdkBody::from(body));
+        for (name, value) in &head.headers {
+            if let Ok(value) = value.to_str() {
+                answer
+                    .headers_mut()
+                    .insert(name.as_str().to_owned(), value.to_owned());
+            }
+        }
+        Ok(answer)
+    }
+}
+
+fn read(
+    request: HttpRequest,
+    process: Process,
+) -> Result<(axum::extract::Request, Call), ConnectorError> {
+    let request = request
+        .try_into_http1x()
+        .map_err(|error| ConnectorError::user(error.into()))?;
+    let (head, body) = request.into_parts();
+    let bytes = body
+        .bytes()
+        .ok_or_else(|| ConnectorError::user("a streamed body".into()))?
+        .to_vec();
+    let target = head
+        .headers
+        .get("x-amz-target")
+        .and_then(|it| it.to_str().ok());
+    let operation = target.unwrap_or_else(|| head.uri.path()).to_owned();
+    let call = Call {
+        process,
+        operation,
+        body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+    };
+    let request = axum::extract::Request::from_parts(head, Body::from(bytes));
+    Ok((request, call))
+}
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Network of {}", self.process)
+    }
+}
+
+impl HttpConnector for Network {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        HttpConnectorFuture::new(self.clone().exchange(request))
+    }
+}
+
+impl HttpClient for Network {
+    fn http_connector(
+        &self,
+        _: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}

@@ -1,0 +1,277 @@
+//! The functions' processes: the very handlers that deploy, in this process, and killable at any await.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use aws_lambda_events::event::sqs::SqsEvent;
+use delivery::Delivery;
+use futures_util::future::BoxFuture;
+use local::aws::{Aws, access_key_id};
+use local::clock::Clock;
+use local::template::Function;
+use serde_json::value::RawValue;
+use tokio::sync::watch;
+use webhooks::config::{self, Environment};
+use webhooks::invocation::Invocation;
+use webhooks::outbox::Outbox;
+use webhooks::provider::Provider;
+use webhooks::provider::aghanim::Aghanim;
+use webhooks::provider::zupy::Zupy;
+use webhooks::retry::Retry;
+use webhooks::webhook::Webhook;
+use webhooks::worker::{Queue, Work, Worker};
+
+use crate::history::{History, Process};
+use crate::network::Network;
+
+/// Answers one invocation: an event in, an answer out, both JSON.
+type Handler =
+    Arc<dyn Fn(String, Invocation) -> BoxFuture<'static, anyhow::Result<String>> + Send + Sync>;
+
+/// A process that is killed dies at one of its first so many awaits.
+const AWAITS_MAX: u32 = 120;
+
+/// All functions of the template; clones share them.
+#[derive(Clone)]
+pub(crate) struct Functions {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    functions: BTreeMap<String, Function>,
+    aws: Arc<Aws>,
+    clock: Clock,
+    history: History,
+    state: Mutex<State>,
+    running: watch::Sender<usize>,
+}
+
+struct State {
+    /// Processes that wait for an invocation, by function.
+    idle: BTreeMap<String, Vec<(Process, Handler)>>,
+    last_process: u64,
+    random: fastrand::Rng,
+    /// The share of invocations whose process is killed.
+    kill_rate: f64,
+}
+
+impl Functions {
+    pub(crate) fn new(
+        functions: &[Function],
+        aws: Arc<Aws>,
+        clock: Clock,
+        history: History,
+        random: fastrand::Rng,
+    ) -> Self {
+        let functions = functions.iter();
+        let inner = Inner {
+            functions: functions.map(|it| (it.name.clone(), it.clone())).collect(),
+            aws,
+            clock,
+            history,
+            state: Mutex::new(State {
+                idle: BTreeMap::new(),
+                last_process: 0,
+                random,
+                kill_rate: 0.0,
+            }),
+            running: watch::Sender::new(0),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    pub(crate) fn kill(&self, rate: f64) {
+        self.lock().kill_rate = rate;
+    }
+
+    pub(crate) fn running(&self) -> usize {
+        *self.inner.running.borrow()
+    }
+
+    /// Invokes a function in a process that waits, else in a new one.
+    pub(crate) async fn invoke(&self, function: &str, payload: String) -> anyhow::Result<String> {
+        let inner = &self.inner;
+        let function = inner.functions.get(function).context("no such function")?;
+        let (warm, process, killed_at) = self.lock().choose(&function.name);
+        inner.running.send_modify(|running| *running += 1);
+        let run = self.run(function, process.clone(), warm, payload);
+        let outcome = Mortal::new(Box::pin(run), killed_at).await;
+        inner.running.send_modify(|running| *running -= 1);
+        let Some(outcome) = outcome else {
+            inner.history.killed(&process);
+            bail!("{process} was killed");
+        };
+        let (handler, answer) = outcome?;
+        let mut state = self.lock();
+        let idle = state.idle.entry(function.name.clone()).or_default();
+        idle.push((process, handler));
+        answer
+    }
+
+    async fn run(
+        &self,
+        function: &Function,
+        process: Process,
+        warm: Option<Handler>,
+        payload: String,
+    ) -> anyhow::Result<(Handler, anyhow::Result<String>)> {
+        let inner = &self.inner;
+        let handler = match warm {
+            Some(handler) => handler,
+            None => self
+                .start(function, &process)
+                .await
+                .inspect_err(|error| inner.history.tell(format!("{process}: {error:#}")))?,
+        };
+        let time = Duration::from_secs(function.timeout_s.into());
+        let now = inner.clock.now();
+        let answer = handler(payload, Invocation::new(now, now + time));
+        let Ok(answer) = tokio::time::timeout(time, answer).await else {
+            inner.history.killed(&process);
+            bail!("{process} took longer than {} s", time.as_secs());
+        };
+        Ok((handler, answer))
+    }
+
+    async fn start(&self, function: &Function, process: &Process) -> anyhow::Result<Handler> {
+        let own = [
+            ("AWS_REGION", local::template::REGION.to_owned()),
+            ("AWS_ACCESS_KEY_ID", access_key_id(&function.name)),
+            ("AWS_SECRET_ACCESS_KEY", "simulated".into()),
+        ];
+        let own = own.map(|(name, value)| (name.to_owned(), value));
+        let variables = function.environment.clone().into_iter().chain(own);
+        let mut environment = Environment::of(variables);
+        let random = self.lock().random.fork();
+        let inner = &self.inner;
+        let network = Network::new(
+            inner.aws.clone(),
+            process.clone(),
+            inner.history.clone(),
+            random,
+        );
+        let aws = config::Aws::read(&mut environment).over(network.client());
+        match function.name.as_str() {
+            "aghanim-coupon-redeemed" => webhook(Aghanim, environment, aws).await,
+            "zupy-coupon-redeemed" => {
+                webhook(Zupy::only(&[Zupy::COUPON_REDEEMED]), environment, aws).await
+            }
+            "zupy-coupon-used" => webhook(Zupy::only(&[Zupy::COUPON_USED]), environment, aws).await,
+            "zupy" => webhook(Zupy::every_event(), environment, aws).await,
+            "delivery" => worker(&function.name, Delivery::read, environment, &aws),
+            "retry" => worker(&function.name, Retry::read, environment, &aws),
+            "outbox" => outbox(environment, &aws),
+            other => bail!(
+                "the simulation does not know the function {other}: add it in {}",
+                file!()
+            ),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.inner
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Which process takes an invocation, and at which of its awaits it is killed.
+    fn choose(&mut self, function: &str) -> (Option<Handler>, Process, Option<u32>) {
+        let killed = self.random.f64() < self.kill_rate;
+        let killed_at = killed.then(|| self.random.u32(0..AWAITS_MAX));
+        if let Some((process, handler)) = self.idle.get_mut(function).and_then(Vec::pop) {
+            return (Some(handler), process, killed_at);
+        }
+        self.last_process += 1;
+        let process = Process {
+            function: function.to_owned(),
+            number: self.last_process,
+        };
+        (None, process, killed_at)
+    }
+}
+
+async fn webhook(
+    provider: impl Provider + Send + Sync + 'static,
+    environment: Environment,
+    aws: config::Aws,
+) -> anyhow::Result<Handler> {
+    let webhook = Arc::new(Webhook::open(provider, environment, &aws).await?);
+    Ok(Arc::new(move |event, invocation| {
+        let webhook = Arc::clone(&webhook);
+        Box::pin(async move {
+            let event = RawValue::from_string(event)?;
+            let answer = webhook.answer(&event, None, invocation).await;
+            Ok(serde_json::to_string(&answer)?)
+        })
+    }))
+}
+
+fn worker<W: Work>(
+    name: &str,
+    read: impl FnOnce(&mut Environment, &config::Aws) -> W,
+    mut environment: Environment,
+    aws: &config::Aws,
+) -> anyhow::Result<Handler> {
+    let queue = Queue::read(&mut environment, aws, name);
+    let worker = Arc::new(Worker::new(queue, read(&mut environment, aws)));
+    environment.check()?;
+    Ok(Arc::new(move |batch, invocation| {
+        let worker = Arc::clone(&worker);
+        Box::pin(async move {
+            let batch: SqsEvent = serde_json::from_str(&batch)?;
+            Ok(serde_json::to_string(
+                &worker.work(batch, invocation).await,
+            )?)
+        })
+    }))
+}
+
+fn outbox(mut environment: Environment, aws: &config::Aws) -> anyhow::Result<Handler> {
+    let outbox = Arc::new(Outbox::read(&mut environment, aws));
+    environment.check()?;
+    Ok(Arc::new(move |_, invocation| {
+        let outbox = Arc::clone(&outbox);
+        Box::pin(async move { Ok(serde_json::to_string(&outbox.empty(invocation).await?)?) })
+    }))
+}
+
+/// A future that may be dropped at one of its awaits, as a process dies: with everything in it.
+struct Mortal<F> {
+    alive: Option<F>,
+    awaits_left: Option<u32>,
+}
+
+impl<F> Mortal<F> {
+    fn new(future: F, killed_at: Option<u32>) -> Self {
+        Self {
+            alive: Some(future),
+            awaits_left: killed_at,
+        }
+    }
+}
+
+impl<F: Future + Unpin> Future for Mortal<F> {
+    /// `None` once it is dead.
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.awaits_left == Some(0) {
+            self.alive = None;
+        }
+        self.awaits_left = self.awaits_left.map(|left| left.saturating_sub(1));
+        match &mut self.alive {
+            Some(alive) => Pin::new(alive).poll(context).map(Some),
+            None => Poll::Ready(None),
+        }
+    }
+}

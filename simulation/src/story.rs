@@ -1,0 +1,419 @@
+//! What a simulation plays: events as providers tell them, and what goes wrong meanwhile, all decided by a seed.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use jiff::{SignedDuration, Timestamp};
+use local::aws::Service;
+use local::faults::{CallMode, Fault, MessageMode, Subject};
+use serde_json::{Value, json};
+use webhooks::provider::{aghanim, zupy};
+use webhooks::verify::{Scheme, Secrets};
+
+use crate::world::{AGHANIM_SECRET, COMPANIES, Format};
+
+/// So long do providers begin to send, and do things go wrong.
+pub(crate) const TROUBLE: Duration = Duration::from_secs(300);
+
+const GAME: &str = "gm_exTAyxPsVwh";
+const ZUPY: &str = "/webhooks/zupy";
+const ZUPY_REDEEMED: &str = "/webhooks/zupy/coupon-redeemed";
+const ZUPY_USED: &str = "/webhooks/zupy/coupon-used";
+const AGHANIM: &str = "/webhooks/aghanim/coupon-redeemed";
+
+const ADDRESSES: [Option<&str>; 3] = [Some("ana@example.com"), Some("rui@example.com"), None];
+
+#[derive(Debug)]
+pub(crate) struct Story {
+    /// Each of another key.
+    pub(crate) events: Vec<Event>,
+    pub(crate) sendings: Vec<Sending>,
+    /// When each begins and ends.
+    pub(crate) faults: Vec<(Duration, Duration, Fault)>,
+    pub(crate) kill_rate: f64,
+    /// When Zupy's secrets are replaced, if they are.
+    pub(crate) rotation: Option<Duration>,
+    /// Messages that no function can read, by queue.
+    pub(crate) poison: Vec<(Duration, &'static str, String)>,
+}
+
+/// Something that happened, as its provider tells it: in several ways where it contradicts itself.
+#[derive(Debug)]
+pub(crate) struct Event {
+    pub(crate) key: String,
+    /// The coupon's row in its member's account; none for a game's items.
+    pub(crate) account: Option<(String, String)>,
+    pub(crate) kind: Kind,
+    pub(crate) tellings: Vec<Telling>,
+    /// Not signed by who may tell it: it must leave nothing.
+    pub(crate) forged: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Redeemed,
+    Used,
+    Cancelled,
+    Expiring,
+    Expired,
+    Items,
+}
+
+#[derive(Debug)]
+pub(crate) struct Telling {
+    pub(crate) path: &'static str,
+    pub(crate) scheme: Scheme,
+    pub(crate) secret: String,
+    pub(crate) body: Vec<u8>,
+    /// Of the member, where the body tells it.
+    pub(crate) address: Option<&'static str>,
+    pub(crate) reward: Option<String>,
+}
+
+/// One event is sent, again and again until there is an answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Sending {
+    pub(crate) at: Duration,
+    pub(crate) event: usize,
+    pub(crate) telling: usize,
+    pub(crate) format: Format,
+    /// How often it is tried.
+    pub(crate) attempts: u32,
+    /// The pause before each next attempt.
+    pub(crate) pause: Duration,
+}
+
+impl Telling {
+    /// The headers that its sender adds.
+    pub(crate) fn headers(&self, now: Timestamp) -> Vec<(String, String)> {
+        let secrets = Secrets::parse(&self.secret).expect("a story's secret is not empty");
+        let signed = self.scheme.sign(&self.body, secrets.first(), now);
+        let signed = signed
+            .into_iter()
+            .map(|(name, value)| (name.to_lowercase(), value));
+        std::iter::once(("content-type".to_owned(), "application/json".to_owned()))
+            .chain(signed)
+            .collect()
+    }
+}
+
+impl Story {
+    /// The story of a seed, whose events happen about now.
+    pub(crate) fn of(random: &mut Rng, now: Timestamp) -> Self {
+        let mut teller = Teller {
+            random,
+            now,
+            events: Vec::new(),
+        };
+        for number in 0..teller.random.usize(1..=3) {
+            teller.coupon(number);
+        }
+        for number in 0..teller.random.usize(0..=1) {
+            teller.items(number);
+        }
+        if teller.random.f64() < 0.3 {
+            teller.forgery();
+        }
+        let events = teller.events;
+        let sendings = events
+            .iter()
+            .enumerate()
+            .flat_map(|(index, event)| sendings(random, index, event))
+            .collect();
+        let faults = (0..random.usize(0..=4)).map(|_| fault(random)).collect();
+        Self {
+            events,
+            sendings,
+            faults,
+            kill_rate: random.choice([0.0, 0.0, 0.1, 0.4]).unwrap_or(0.0),
+            rotation: (random.f64() < 0.2).then(|| moment(random)),
+            poison: poison(random),
+        }
+    }
+}
+
+/// Some time while there is trouble.
+fn moment(random: &mut Rng) -> Duration {
+    TROUBLE.mul_f64(random.f64())
+}
+
+fn sendings(random: &mut Rng, index: usize, event: &Event) -> Vec<Sending> {
+    let mut sendings = Vec::new();
+    let gives_up = random.f64() < 0.1;
+    for telling in 0..event.tellings.len() {
+        for _ in 0..random.choice([1, 1, 2, 3]).unwrap_or(1) {
+            let format = random.choice([Format::V1, Format::V2, Format::V2Base64]);
+            sendings.push(Sending {
+                at: moment(random),
+                event: index,
+                telling,
+                format: format.unwrap_or(Format::V2),
+                attempts: if gives_up {
+                    random.u32(1..=2)
+                } else {
+                    u32::MAX
+                },
+                pause: Duration::from_secs(random.u64(1..=60)),
+            });
+        }
+    }
+    sendings
+}
+
+fn fault(random: &mut Rng) -> (Duration, Duration, Fault) {
+    let (one, other) = (moment(random), moment(random));
+    let mode = match random.u32(0..7) {
+        0 | 1 => CallMode::Fail,
+        2 => CallMode::Throttle,
+        3 => CallMode::Conflict,
+        4 => CallMode::Delay(Duration::from_millis(random.u64(100..=25_000))),
+        _ => CallMode::LoseResponse,
+    };
+    let mut fault = match random.u32(0..6) {
+        0 => Fault::everywhere(mode),
+        1 => Fault::messages("delivery", MessageMode::Duplicate),
+        2 => Fault::messages(
+            "delivery",
+            MessageMode::Reorder(Duration::from_secs(random.u64(1..=60))),
+        ),
+        _ => Fault::service(
+            random.choice(Service::ALL).unwrap_or(Service::DynamoDb),
+            mode,
+        ),
+    };
+    if let Subject::Calls { calls, .. } = &mut fault.subject
+        && random.bool()
+    {
+        // An operation that functions call most; of another service it hits nothing, which is a story too.
+        let operation = random.choice([
+            "PutItem",
+            "UpdateItem",
+            "TransactWriteItems",
+            "Query",
+            "SendMessage",
+            "SendEmail",
+        ]);
+        calls.operation = operation.map(str::to_owned);
+    }
+    let rate = random.choice([0.1, 0.3, 0.7, 1.0]).unwrap_or(1.0);
+    (
+        one.min(other),
+        one.max(other),
+        fault.at_rate(rate).seeded(random.u64(..)),
+    )
+}
+
+fn poison(random: &mut Rng) -> Vec<(Duration, &'static str, String)> {
+    if random.f64() > 0.15 {
+        return Vec::new();
+    }
+    let queue = random.choice(["delivery", "retry"]).unwrap_or("delivery");
+    let body = random.choice([
+        "not JSON",
+        "{}",
+        r#"{"version":1,"event":5}"#,
+        r#"{"version":0}"#,
+    ]);
+    vec![(moment(random), queue, body.unwrap_or_default().to_owned())]
+}
+
+/// Thinks up events.
+struct Teller<'a> {
+    random: &'a mut Rng,
+    now: Timestamp,
+    events: Vec<Event>,
+}
+
+impl Teller<'_> {
+    /// One coupon of a restaurant's customer, and what becomes of it.
+    fn coupon(&mut self, number: usize) {
+        let (company, secret) = COMPANIES[self.random.usize(0..COMPANIES.len())];
+        let coupon = Coupon {
+            company,
+            secret: format!("{company}={secret}"),
+            code: format!("CP-{number}"),
+            member: format!("ZP-{}", self.random.u32(0..2)),
+            address: self.random.choice(ADDRESSES).flatten(),
+            now: self.now,
+        };
+        if self.random.f64() < 0.85 {
+            let newer = self.random.f64() < 0.3;
+            let mut tellings = vec![coupon.redeemed(newer, "Pizza Grátis")];
+            if self.random.f64() < 0.15 {
+                tellings.push(coupon.redeemed(newer, "Pizza Doce"));
+            }
+            self.events
+                .push(coupon.event("redeemed".into(), Kind::Redeemed, tellings));
+        }
+        for order in 0..self.random.choice([0, 0, 1, 1, 2]).unwrap_or(0) {
+            let order = format!("ord-{order}");
+            let mut tellings = vec![coupon.used(&order, "35.00")];
+            if self.random.f64() < 0.15 {
+                tellings.push(coupon.used(&order, "34.99"));
+            }
+            self.events
+                .push(coupon.event(format!("used#{order}"), Kind::Used, tellings));
+        }
+        for (kind, name) in [
+            (Kind::Cancelled, "cancelled"),
+            (Kind::Expiring, "expiring"),
+            (Kind::Expired, "expired"),
+        ] {
+            if self.random.f64() < 0.2 {
+                let entry = match kind {
+                    Kind::Expiring => format!("expiring@{}", coupon.expires_at()),
+                    _ => name.to_owned(),
+                };
+                let telling = coupon.notice(name);
+                self.events.push(coupon.event(entry, kind, vec![telling]));
+            }
+        }
+    }
+
+    /// A game's player redeems a code.
+    fn items(&mut self, number: usize) {
+        let key = format!("idmpt_{number}");
+        let seconds = self.now.as_second();
+        let body = json!({
+            "event_type": "coupon.redeemed",
+            "event_data": {
+                "player_id": "2D2R-OP3C",
+                "coupon": {"code": "WELCOME", "sku": "crystals", "redeemed_at": seconds},
+                "item": {"id": "itm_1", "name": "Crystals", "sku": "crystals", "quantity": 10, "type": "item"},
+            },
+            "event_time": seconds, "event_id": format!("whevt_{number}"), "idempotency_key": key,
+            "sandbox": self.random.f64() < 0.2, "trigger": "hub.redeem", "transaction_id": "whtx_1", "game_id": GAME,
+        });
+        self.events.push(Event {
+            key: format!("aghanim#{GAME}#{key}/redeemed"),
+            account: None,
+            kind: Kind::Items,
+            tellings: vec![Telling {
+                path: AGHANIM,
+                scheme: aghanim::SCHEME,
+                secret: AGHANIM_SECRET.into(),
+                body: body.to_string().into_bytes(),
+                address: None,
+                reward: None,
+            }],
+            forged: false,
+        });
+    }
+
+    /// A redemption that its signer may not tell, or tells too late.
+    fn forgery(&mut self) {
+        let [(company, secret), (_, other_secret)] = COMPANIES;
+        let mut coupon = Coupon {
+            company,
+            secret: format!("{company}={secret}"),
+            code: "CP-forged".into(),
+            member: "ZP-0".into(),
+            address: ADDRESSES[0],
+            now: self.now,
+        };
+        match self.random.u32(0..4) {
+            0 => coupon.secret = "unknown".into(),
+            // Another company's secret signs for this one.
+            1 => coupon.secret = other_secret.into(),
+            2 => coupon.now -= SignedDuration::from_hours(24 * 8),
+            _ => coupon.now += SignedDuration::from_hours(1),
+        }
+        let telling = coupon.redeemed(false, "Pizza Grátis");
+        let mut event = coupon.event("redeemed".into(), Kind::Redeemed, vec![telling]);
+        event.forged = true;
+        self.events.push(event);
+    }
+}
+
+/// A restaurant's coupon, in the words of its provider.
+struct Coupon {
+    company: &'static str,
+    secret: String,
+    code: String,
+    member: String,
+    address: Option<&'static str>,
+    now: Timestamp,
+}
+
+impl Coupon {
+    fn expires_at(&self) -> Timestamp {
+        self.now + SignedDuration::from_hours(24 * 3)
+    }
+
+    fn event(&self, entry: String, kind: Kind, tellings: Vec<Telling>) -> Event {
+        Event {
+            key: format!("zupy#{}#{}/{entry}", self.company, self.code),
+            account: Some((
+                format!("zupy#{}#{}", self.company, self.member),
+                format!("coupon#{}", self.code),
+            )),
+            kind,
+            tellings,
+            forged: false,
+        }
+    }
+
+    fn redeemed(&self, newer: bool, reward: &str) -> Telling {
+        let data = json!({
+            "customer_id": self.member, "coupon_code": self.code, "reward_name": reward, "reward_id": "rw",
+            "points_spent": 200, "valid_until": self.expires_at(),
+        });
+        if newer {
+            let mut telling = self.v2("reward.redeemed", "redeemed", data);
+            telling.reward = Some(reward.into());
+            return telling;
+        }
+        let coupon = json!({
+            "coupon_code": self.code, "reward_id": "rw", "reward_name": reward, "points_spent": 200,
+            "expires_at": self.expires_at(),
+        });
+        let mut telling = self.v1(ZUPY_REDEEMED, "coupon.redeemed", "coupon", coupon);
+        telling.address = self.address;
+        telling.reward = Some(reward.into());
+        telling
+    }
+
+    fn used(&self, order: &str, discount: &str) -> Telling {
+        let usage = json!({
+            "coupon_code": self.code, "reward_name": "Pizza Grátis", "discount_type": "product_free",
+            "discount_applied": discount.parse::<f64>().unwrap_or_default(), "order_value": 85.5,
+            "location": "Loja Centro", "platform": "pos", "order_id": order,
+        });
+        self.v1(ZUPY_USED, "coupon.used", "usage", usage)
+    }
+
+    fn notice(&self, name: &str) -> Telling {
+        let data = json!({
+            "customer_id": self.member, "coupon_code": self.code, "reward_name": "Pizza Grátis",
+            "valid_until": self.expires_at(), "cancelled_at": self.now, "expired_at": self.now,
+        });
+        self.v2(&format!("coupon.{name}"), name, data)
+    }
+
+    fn v1(&self, path: &'static str, kind: &str, section: &str, contents: Value) -> Telling {
+        let mut body = json!({
+            "event": kind, "timestamp": self.now, "company_id": self.company,
+            "customer": {"member_id": self.member, "name": "Ana Lima", "email": self.address},
+        });
+        body[section] = contents;
+        self.telling(path, zupy::V1, &body)
+    }
+
+    fn v2(&self, kind: &str, id: &str, data: Value) -> Telling {
+        let webhook_id = format!("{id}-{}", self.code);
+        let body =
+            json!({"event": kind, "webhook_id": webhook_id, "timestamp": self.now, "data": data});
+        self.telling(ZUPY, zupy::V2, &body)
+    }
+
+    fn telling(&self, path: &'static str, scheme: Scheme, body: &Value) -> Telling {
+        Telling {
+            path,
+            scheme,
+            secret: self.secret.clone(),
+            body: body.to_string().into_bytes(),
+            address: None,
+            reward: None,
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! The system in one process and in simulated time: the emulators, the functions, and what Lambda does for them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::body::Bytes;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use local::aws::Aws;
+use local::clock::Clock;
+use local::dynamodb::DynamoDb;
+use local::event_source;
+use local::faults::Faults;
+use local::lambda::{Failure, Status};
+use local::secrets_manager::SecretsManager;
+use local::sent::{Outside, Sent};
+use local::ses::Ses;
+use local::sqs::{Received, Sqs};
+use local::template::{QueueSource, Template};
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::history::History;
+use crate::process::Functions;
+
+/// When every simulation begins.
+const BEGINS_AT: &str = "2026-11-22T12:00:00Z";
+
+const LONG_POLL: Duration = Duration::from_secs(20);
+
+/// How many batches of one queue are worked on at a time: enough for them to meet.
+const BATCHES_AT_ONCE: usize = 3;
+
+/// How long a provider waits for an answer (Zupy: 10 s).
+const PROVIDER_WAITS: Duration = Duration::from_secs(10);
+
+/// The companies that Zupy tells of, each with the secret that it signs with.
+pub(crate) const COMPANIES: [(&str, &str); 2] =
+    [("comp_sul", "segredo-sul"), ("comp_norte", "segredo-norte")];
+pub(crate) const AGHANIM_SECRET: &str = "aghanim-secret";
+
+pub(crate) struct World {
+    pub(crate) clock: Clock,
+    pub(crate) history: History,
+    pub(crate) faults: Faults,
+    pub(crate) sqs: Sqs,
+    pub(crate) functions: Functions,
+    template: Template,
+    secrets: SecretsManager,
+    dynamodb: DynamoDb,
+    outside: Outside,
+    /// Event sources and schedules.
+    _running: JoinSet<()>,
+}
+
+impl World {
+    /// Starts everything that the template wires. The runtime's time must be paused.
+    pub(crate) fn start(random: &mut fastrand::Rng) -> anyhow::Result<Self> {
+        let template = template()?.clone();
+        let clock = Clock::simulated(BEGINS_AT.parse()?);
+        let history = History::new(clock);
+        let faults = Faults::default();
+        let sqs = Sqs::open(None)?;
+        sqs.set_clock(clock);
+        sqs.set_faults(faults.clone());
+        for queue in &template.queues {
+            sqs.declare(queue.clone())?;
+        }
+        let dynamodb = DynamoDb::without_server(&template.tables)?;
+        let secrets = SecretsManager::new(&template.secrets, clock.now());
+        let outside = Outside::open(None)?;
+        let aws = Aws::new(
+            dynamodb.clone(),
+            sqs.clone(),
+            secrets.clone(),
+            Ses::new(outside.clone()),
+            &template.functions,
+        );
+        let aws = Arc::new(aws.with_faults(faults.clone()).with_clock(clock));
+        let functions = Functions::new(
+            &template.functions,
+            aws,
+            clock,
+            history.clone(),
+            random.fork(),
+        );
+        Ok(Self {
+            _running: run(&template, &sqs, &functions),
+            clock,
+            history,
+            faults,
+            sqs,
+            functions,
+            template,
+            secrets,
+            dynamodb,
+            outside,
+        })
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Posts a webhook as API Gateway hands it over, in one of its formats. `None` where no answer comes in time.
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        headers: &[(String, String)],
+        body: &[u8],
+        format: Format,
+    ) -> Option<(u16, Value)> {
+        let routed = |function: &&local::template::Function| {
+            function.routes.iter().any(|route| route.path == path)
+        };
+        let function = self.template.functions.iter().find(routed)?.name.clone();
+        let event = format.event(headers, body).to_string();
+        let functions = self.functions.clone();
+        // As on AWS, the function runs on when the client has gone.
+        let invoked = tokio::spawn(async move { functions.invoke(&function, event).await });
+        let invoked = tokio::time::timeout(PROVIDER_WAITS, invoked).await.ok()?;
+        let answer: Value = match invoked {
+            Ok(Ok(answer)) => serde_json::from_str(&answer).ok()?,
+            _ => return Some((500, Value::Null)),
+        };
+        let status = answer["statusCode"].as_u64()?;
+        let body = serde_json::from_str(answer["body"].as_str()?).ok()?;
+        Some((u16::try_from(status).ok()?, body))
+    }
+
+    /// Replaces Zupy's secrets, as an operator does.
+    pub(crate) fn rotate(&self, secrets: &str) -> anyhow::Result<()> {
+        let secret = self
+            .template
+            .secrets
+            .iter()
+            .find(|it| it.name.contains("zupy"));
+        let secret = secret.map(|it| it.name.as_str()).unwrap_or_default();
+        let body = json!({"SecretId": secret, "SecretString": secrets});
+        self.secrets
+            .handle("PutSecretValue", &body, self.now())
+            .map_err(|error| anyhow::anyhow!(error.message))?;
+        Ok(())
+    }
+
+    pub(crate) async fn items(&self, table: &str) -> anyhow::Result<Vec<Value>> {
+        self.dynamodb.scan(table).await
+    }
+
+    pub(crate) fn sent(&self) -> Vec<Sent> {
+        self.outside.all()
+    }
+
+    /// Whether nothing is left to do: no message that a function would get, and no function that runs.
+    pub(crate) fn is_idle(&self) -> bool {
+        let counts = self.sqs.counts();
+        let sources = self.template.functions.iter().flat_map(|it| &it.sources);
+        let mut waiting = sources.map(|source| {
+            let counts = &counts[&source.queue];
+            counts.visible + counts.in_flight + counts.delayed
+        });
+        waiting.all(|messages| messages == 0) && self.functions.running() == 0
+    }
+
+    /// The messages of the dead-letter queues, by queue.
+    pub(crate) async fn dead_letters(&self) -> BTreeMap<String, Vec<Received>> {
+        let mut dead = BTreeMap::new();
+        for queue in &self.template.queues {
+            if queue.name.ends_with("-dead-letter") {
+                let letters = self.sqs.receive(&queue.name, 100, Duration::ZERO).await;
+                dead.insert(queue.name.clone(), letters);
+            }
+        }
+        dead
+    }
+}
+
+/// Read once for all simulations.
+fn template() -> anyhow::Result<&'static Template> {
+    static TEMPLATE: OnceLock<Result<Template, String>> = OnceLock::new();
+    let read = || {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("template.yaml");
+        let zupy: Vec<_> = COMPANIES
+            .iter()
+            .map(|(name, secret)| format!("{name}={secret}"))
+            .collect();
+        let parameters = [
+            ("AghanimWebhookSecrets", AGHANIM_SECRET.to_owned()),
+            ("ZupyWebhookSecrets", zupy.join(",")),
+            ("MailFrom", "cupons@example.com".into()),
+            ("MailIdentity", "example.com".into()),
+            ("AwsEndpointUrl", "http://aws".into()),
+        ];
+        let parameters = parameters.map(|(name, value)| (name.to_owned(), value));
+        Template::read(&path, &parameters.into(), 4566).map_err(|error| format!("{error:#}"))
+    };
+    let template = TEMPLATE.get_or_init(read).as_ref();
+    template.map_err(|error| anyhow::anyhow!(error.clone()))
+}
+
+/// How API Gateway hands a request over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Format {
+    V1,
+    V2,
+    V2Base64,
+}
+
+impl Format {
+    fn event(self, headers: &[(String, String)], body: &[u8]) -> Value {
+        let text = String::from_utf8_lossy(body);
+        let one: BTreeMap<_, _> = headers.iter().cloned().collect();
+        match self {
+            Format::V1 => {
+                let all: BTreeMap<_, _> = headers
+                    .iter()
+                    .map(|(name, value)| (name, [value]))
+                    .collect();
+                json!({
+                    "httpMethod": "POST", "headers": one, "multiValueHeaders": all, "body": text,
+                    "isBase64Encoded": false,
+                })
+            }
+            Format::V2 => {
+                json!({"version": "2.0", "headers": one, "body": text, "isBase64Encoded": false})
+            }
+            Format::V2Base64 => json!({
+                "version": "2.0", "headers": one, "body": STANDARD.encode(body), "isBase64Encoded": true,
+            }),
+        }
+    }
+}
+
+/// Runs the event sources and the schedules.
+fn run(template: &Template, sqs: &Sqs, functions: &Functions) -> JoinSet<()> {
+    let mut running = JoinSet::new();
+    for function in &template.functions {
+        for source in &function.sources {
+            running.spawn(poll(
+                source.clone(),
+                function.name.clone(),
+                sqs.clone(),
+                functions.clone(),
+            ));
+        }
+        for schedule in &function.schedules {
+            let every = Duration::from_secs(schedule.every_s.into());
+            let (name, functions) = (function.name.clone(), functions.clone());
+            running.spawn(async move {
+                loop {
+                    tokio::time::sleep(every).await;
+                    // What fails is in the history; the next minute comes.
+                    let _ = functions.invoke(&name, "{}".into()).await;
+                }
+            });
+        }
+    }
+    running
+}
+
+/// Lambda's event source mapping.
+async fn poll(source: QueueSource, function: String, sqs: Sqs, functions: Functions) {
+    let free = Arc::new(Semaphore::new(BATCHES_AT_ONCE));
+    let mut batches = JoinSet::new();
+    loop {
+        let permit = Arc::clone(&free).acquire_owned().await;
+        let batch = sqs
+            .receive(&source.queue, source.batch_size, LONG_POLL)
+            .await;
+        if batch.is_empty() {
+            continue;
+        }
+        let (source, function) = (source.clone(), function.clone());
+        let (sqs, functions) = (sqs.clone(), functions.clone());
+        batches.spawn(async move {
+            for (payload, messages) in event_source::events(&source.queue, batch) {
+                let invoked = functions.invoke(&function, payload).await;
+                settle(&source, &sqs, invoked, &messages);
+            }
+            drop(permit);
+        });
+        while batches.try_join_next().is_some() {}
+    }
+}
+
+/// Deletes what was worked off; what was not comes again.
+fn settle(source: &QueueSource, sqs: &Sqs, invoked: anyhow::Result<String>, messages: &[Received]) {
+    let ids: BTreeSet<_> = messages.iter().map(|it| it.message_id.as_str()).collect();
+    let invoked = invoked.map(Bytes::from).map_err(|error| Failure {
+        status: Status::Crashed,
+        error_type: "Runtime.ExitError".into(),
+        message: format!("{error:#}"),
+    });
+    let failed = event_source::failed(&invoked, source.reports_batch_item_failures, &ids);
+    let Ok(failed) = failed else { return };
+    for message in messages {
+        if !failed.contains(&message.message_id) {
+            sqs.delete(&source.queue, &message.receipt_handle);
+        }
+    }
+}
