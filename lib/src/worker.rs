@@ -9,6 +9,7 @@ use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, MessageAttributeValue};
 use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinSet;
 
 use crate::config::{Aws, CallLimits, Environment};
@@ -25,6 +26,12 @@ const LAST_MARGIN: Duration = Duration::from_millis(500);
 /// First and longest delay before a message is tried again, in seconds. The queues' receive counts allow for days of it.
 const DELAY_FIRST_S: u32 = 2;
 const DELAY_MAX_S: u32 = 900;
+
+/// Longest time for which SQS hides a message after it was received (12 hours), less what has passed of it already.
+const VISIBILITY_MAX_S: u32 = 43_000;
+
+/// How long somebody outside is asked again: a day after its message was sent, a coupon is no news any more.
+const OUTSIDE_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 /// How often a message that panics is received: the fault is its own, or the code's for it.
 const PANICS_MAX: u32 = 3;
@@ -44,9 +51,16 @@ pub trait QueueMessage: Sized {
 /// Why a message was not worked off.
 #[derive(Debug)]
 pub enum Failure {
-    /// It may pass: the message is tried again, after a delay that grows.
+    /// A store or a queue of ours does not answer: tried again after a delay that grows, for as long as it takes.
     Transient(anyhow::Error),
-    /// It never will: the message goes to the dead-letter queue, with the reason.
+    /// Somebody outside does not take it now: the same, for a day, and not before the time that they name.
+    Outside {
+        error: anyhow::Error,
+        after: Option<Duration>,
+    },
+    /// It is too early, which is no failure: the message comes again then.
+    Early(Duration),
+    /// It never will be: the message goes to the dead-letter queue, with the reason.
     Permanent(anyhow::Error),
 }
 
@@ -93,19 +107,19 @@ impl Queue {
         Ok(())
     }
 
-    /// Sets when failed messages are tried again. Where that fails they come back at the queue's visibility timeout.
-    async fn delay(&self, failed: &[(String, u32)]) {
-        if failed.is_empty() {
+    /// Sets when messages are tried again. Where that fails they come back at the queue's visibility timeout.
+    async fn delay(&self, delayed: &[(String, u32)]) {
+        if delayed.is_empty() {
             return;
         }
-        let entries = failed
+        let entries = delayed
             .iter()
             .enumerate()
-            .map(|(index, (receipt, received))| {
+            .map(|(index, (receipt, delay_s))| {
                 ChangeMessageVisibilityBatchRequestEntry::builder()
                     .id(index.to_string())
                     .receipt_handle(receipt)
-                    .visibility_timeout(delay_s(*received).cast_signed())
+                    .visibility_timeout(delay_s.cast_signed())
                     .build()
             });
         let entries = match entries.collect::<Result<Vec<_>, _>>() {
@@ -125,7 +139,7 @@ impl Queue {
     }
 }
 
-/// Doubles with every receive, and is spread so that messages that failed together do not come back together.
+/// In how many seconds a message is tried again that was received so often. Doubles with every receive, and is spread so that messages that failed together do not come back together.
 fn delay_s(received: u32) -> u32 {
     let doublings = received.saturating_sub(1).min(16);
     let longest = (DELAY_FIRST_S << doublings).min(DELAY_MAX_S);
@@ -196,8 +210,19 @@ struct Unfinished {
     receipt: String,
     body: String,
     received: u32,
-    /// Why it is given up; `None` for one that is tried again.
-    given_up: Option<String>,
+    sent_at: Timestamp,
+    next: Next,
+}
+
+/// What happens to it.
+#[derive(Debug)]
+enum Next {
+    /// It is tried again, not before so long.
+    Again(Duration),
+    /// It comes again then, and nothing failed.
+    Early(Duration),
+    /// It goes to the dead-letter queue, for this reason.
+    GivenUp(String),
 }
 
 /// Works on all messages side by side. Returns those that failed or ran out of time.
@@ -211,17 +236,21 @@ async fn work<W: Work>(
     let mut running = JoinSet::new();
     let mut indexes = std::collections::HashMap::new();
     for (index, message) in messages.into_iter().enumerate() {
-        let received = message.attributes.get("ApproximateReceiveCount");
+        let attribute = |name: &str| message.attributes.get(name)?.parse::<i64>().ok();
+        let received = attribute("ApproximateReceiveCount").and_then(|it| it.try_into().ok());
+        let sent_at =
+            attribute("SentTimestamp").and_then(|ms| Timestamp::from_millisecond(ms).ok());
         let message = Unfinished {
+            received: received.unwrap_or(1),
+            sent_at: sent_at.unwrap_or(invocation.now()),
+            next: Next::Again(Duration::ZERO),
             id: message.message_id.unwrap_or_default(),
             receipt: message.receipt_handle.unwrap_or_default(),
             body: message.body.unwrap_or_default(),
-            received: received.and_then(|count| count.parse().ok()).unwrap_or(1),
-            given_up: None,
         };
         // A task of its own, so that a panic is its own too.
         let (id, body) = (message.id.clone(), message.body.clone());
-        let handled = work_on(Arc::clone(work), id, body, invocation);
+        let handled = work_on(Arc::clone(work), id, body, message.sent_at, invocation);
         indexes.insert(running.spawn(handled).id(), index);
         unfinished.push(Some(message));
     }
@@ -238,16 +267,16 @@ async fn work<W: Work>(
                 count(Count::TaskDone);
                 *message = None;
             }
-            Ok((_, Err(given_up))) => {
+            Ok((_, Err(next))) => {
                 if let Some(message) = message {
-                    message.given_up = given_up;
+                    message.next = next;
                 }
             }
             // The panic's own message may quote contents.
             Err(_) => {
                 if let Some(message) = message.as_mut().filter(|it| it.received >= PANICS_MAX) {
                     let received = message.received;
-                    message.given_up = Some(format!("panicked; received {received} times"));
+                    message.next = Next::GivenUp(format!("panicked; received {received} times"));
                 }
             }
         }
@@ -258,35 +287,51 @@ async fn work<W: Work>(
     unfinished.into_iter().flatten().collect()
 }
 
-/// Works on one message. An error holds the reason where the message is to be given up.
+/// Works on one message. An error tells what happens to it.
 async fn work_on<W: Work>(
     work: Arc<W>,
     id: String,
     body: String,
+    sent_at: Timestamp,
     invocation: Invocation,
-) -> Result<(), Option<String>> {
+) -> Result<(), Next> {
     let message = match W::Message::read(&body) {
         Ok(message) => message,
         // During a deployment old code may get what new code wrote; it waits for new code.
         Err(newer @ Unreadable::Newer(_)) => {
             tracing::warn!(message.id = id, "Try again: {newer}");
-            return Err(None);
+            return Err(Next::Again(Duration::ZERO));
         }
         Err(unreadable) => {
             tracing::error!(message.id = id, "Given up: {unreadable}");
-            return Err(Some(unreadable.to_string()));
+            return Err(Next::GivenUp(unreadable.to_string()));
         }
     };
     let key = message.key();
     let worked = work.work(message, invocation).await;
     worked.map_err(|failure| match failure {
+        Failure::Outside { error, .. }
+            if invocation.now().duration_since(sent_at) >= OUTSIDE_MAX =>
+        {
+            tracing::error!(
+                message.id = id,
+                event.key = key,
+                "Given up after a day: {error:#}"
+            );
+            Next::GivenUp(format!("not taken for a day: {error:#}"))
+        }
         Failure::Transient(error) => {
             tracing::warn!(message.id = id, event.key = key, "Try again: {error:#}");
-            None
+            Next::Again(Duration::ZERO)
         }
+        Failure::Outside { error, after } => {
+            tracing::warn!(message.id = id, event.key = key, "Try again: {error:#}");
+            Next::Again(after.unwrap_or_default())
+        }
+        Failure::Early(by) => Next::Early(by),
         Failure::Permanent(error) => {
             tracing::error!(message.id = id, event.key = key, "Given up: {error:#}");
-            Some(format!("{error:#}"))
+            Next::GivenUp(format!("{error:#}"))
         }
     })
 }
@@ -294,8 +339,10 @@ async fn work_on<W: Work>(
 /// Moves what is given up to the dead-letter queue, and delays the rest. Returns the ids that SQS must keep.
 async fn settle(queue: &Queue, unfinished: Vec<Unfinished>) -> Vec<String> {
     let give_ups = unfinished.iter().map(|message| async move {
-        let reason = message.given_up.as_ref()?;
-        Some(queue.give_up(&message.body, reason).await)
+        match &message.next {
+            Next::GivenUp(reason) => Some(queue.give_up(&message.body, reason).await),
+            Next::Again(_) | Next::Early(_) => None,
+        }
     });
     let given_up = join_all(give_ups).await;
     let mut failed = Vec::new();
@@ -309,12 +356,27 @@ async fn settle(queue: &Queue, unfinished: Vec<Unfinished>) -> Vec<String> {
             Some(Err(error)) => tracing::warn!(message.id, "Kept for now: {error:#}"),
             None => {}
         }
-        count(Count::TaskFailed);
-        delayed.push((message.receipt, message.received));
+        let again_s = match message.next {
+            Next::Early(by) => seconds(by),
+            Next::Again(after) => delay_s(message.received).max(seconds(after)),
+            Next::GivenUp(_) => delay_s(message.received),
+        };
+        if !matches!(message.next, Next::Early(_)) {
+            count(Count::TaskFailed);
+        }
+        delayed.push((message.receipt, again_s));
         failed.push(message.id);
     }
     queue.delay(&delayed).await;
     failed
+}
+
+/// Whole seconds, as far as a message can be hidden.
+fn seconds(by: Duration) -> u32 {
+    let whole = by
+        .as_secs()
+        .saturating_add(u64::from(by.subsec_nanos() > 0));
+    u32::try_from(whole).map_or(VISIBILITY_MAX_S, |it| it.min(VISIBILITY_MAX_S))
 }
 
 fn report(failed: Vec<String>) -> SqsBatchResponse {
@@ -332,8 +394,6 @@ fn report(failed: Vec<String>) -> SqsBatchResponse {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
     use crate::event::{Event, EventKey, Fact, Member, Redemption, Reward};
     use crate::task::Message;
@@ -365,6 +425,8 @@ mod tests {
         Message::new(&event, Timestamp::UNIX_EPOCH, None).to_body()
     }
 
+    const NOW_S: i64 = 1_800_000_000;
+
     /// Works on messages whose ids are their coupons' codes; which are given back, within 2 s?
     async fn check(codes: &[&str], expected: &[&str]) {
         struct AsTheCodeSays;
@@ -377,6 +439,11 @@ mod tests {
                     "never" => Err(Failure::Permanent(anyhow::anyhow!("never"))),
                     "panics" | "panics again" => panic!("on purpose"),
                     "hangs" => std::future::pending().await,
+                    "early" => Err(Failure::Early(Duration::from_secs(60))),
+                    "outside" | "outside for a day" => Err(Failure::Outside {
+                        error: anyhow::anyhow!("busy"),
+                        after: Some(Duration::from_secs(7)),
+                    }),
                     _ => Ok(()),
                 }
             }
@@ -387,6 +454,16 @@ mod tests {
             let received = if code == "panics again" { "3" } else { "1" };
             let count = ("ApproximateReceiveCount".to_owned(), received.to_owned());
             message.attributes.extend([count]);
+            let age_s = if code == "outside for a day" {
+                24 * 3600
+            } else {
+                24 * 3600 - 60
+            };
+            let sent = (
+                "SentTimestamp".to_owned(),
+                format!("{}", NOW_S * 1000 - age_s * 1000),
+            );
+            message.attributes.extend([sent]);
             message.body = Some(match code {
                 "unreadable" => "{\"version\": 1, \"event\": 5}".into(),
                 "newer" => body("x").replace("\"version\":1", "\"version\":2"),
@@ -394,14 +471,17 @@ mod tests {
             });
             message
         });
-        let ends_at = Timestamp::UNIX_EPOCH + MARGIN + Duration::from_millis(300);
-        let invocation = Invocation::new(Timestamp::UNIX_EPOCH, ends_at);
+        let now = Timestamp::from_second(NOW_S).unwrap();
+        let ends_at = now + MARGIN + Duration::from_millis(300);
+        let invocation = Invocation::new(now, ends_at);
         let unfinished = work(&Arc::new(AsTheCodeSays), messages.collect(), invocation).await;
         let left: Vec<_> = unfinished
             .into_iter()
-            .map(|message| match message.given_up {
-                Some(reason) => format!("{}: {reason}", message.id),
-                None => message.id,
+            .map(|message| match message.next {
+                Next::GivenUp(reason) => format!("{}: {reason}", message.id),
+                Next::Early(by) => format!("{} in {by:?}", message.id),
+                Next::Again(after) if !after.is_zero() => format!("{} after {after:?}", message.id),
+                Next::Again(_) => message.id,
             })
             .collect();
         assert_eq!(left.len(), expected.len(), "{left:?}");
@@ -424,6 +504,32 @@ mod tests {
             &["panics again: panicked; received 3 times"],
         )
         .await;
+    }
+
+    #[tokio::test]
+    async fn somebody_outside_is_asked_again_for_a_day() {
+        check(
+            &["early", "outside", "outside for a day"],
+            &[
+                "early in 60s",
+                "outside after 7s",
+                "outside for a day: not taken for a day: busy",
+            ],
+        )
+        .await;
+    }
+
+    #[test]
+    fn a_message_is_hidden_for_whole_seconds_and_no_longer_than_sqs_can() {
+        for (by, expected) in [
+            (Duration::ZERO, 0),
+            (Duration::from_millis(1), 1),
+            (Duration::from_secs(60), 60),
+            (Duration::from_secs(100_000), VISIBILITY_MAX_S),
+            (Duration::MAX, VISIBILITY_MAX_S),
+        ] {
+            assert_eq!(seconds(by), expected);
+        }
     }
 
     #[tokio::test]
