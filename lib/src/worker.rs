@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use crate::config::{Aws, CallLimits, Environment};
 use crate::invocation::{Invocation, serve};
+use crate::ledger::Uncommitted;
 use crate::task::Unreadable;
 use crate::telemetry::{self, Count, count};
 
@@ -67,6 +68,15 @@ pub enum Failure {
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         Self::Transient(error)
+    }
+}
+
+impl From<Uncommitted> for Failure {
+    fn from(uncommitted: Uncommitted) -> Self {
+        match uncommitted {
+            Uncommitted::ForNow(error) => Self::Transient(error),
+            Uncommitted::Ever(error) => Self::Permanent(error),
+        }
     }
 }
 
