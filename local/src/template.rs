@@ -4,9 +4,11 @@
 //! another there is worse than none.
 
 mod functions;
+mod lambda_function;
 mod node;
 mod parameters;
 mod resources;
+mod statements;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
