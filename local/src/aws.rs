@@ -2,6 +2,7 @@
 
 mod faulty;
 mod permissions;
+mod service;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -22,6 +23,8 @@ use crate::secrets_manager::SecretsManager;
 use crate::ses::Ses;
 use crate::sqs::Sqs;
 use crate::template::{Function, Statement};
+
+pub use service::Service;
 
 /// DynamoDB's, the largest of the services' limits.
 const MAXIMUM_BODY: usize = 16 * 1024 * 1024;
@@ -106,84 +109,6 @@ pub(crate) fn random_id() -> String {
         &digits[16..20],
         &digits[20..]
     )
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Service {
-    DynamoDb,
-    Sqs,
-    SecretsManager,
-    Ses,
-}
-
-impl Service {
-    pub const ALL: [Service; 4] = [
-        Service::DynamoDb,
-        Service::Sqs,
-        Service::SecretsManager,
-        Service::Ses,
-    ];
-
-    /// As in ARNs and in the AWS CLI.
-    pub fn name(self) -> &'static str {
-        match self {
-            Service::DynamoDb => "dynamodb",
-            Service::Sqs => "sqs",
-            Service::SecretsManager => "secretsmanager",
-            Service::Ses => "ses",
-        }
-    }
-
-    /// Those that a function may be expected to call.
-    pub(crate) fn operations(self) -> &'static [&'static str] {
-        match self {
-            Service::DynamoDb => &[
-                "BatchGetItem",
-                "BatchWriteItem",
-                "DeleteItem",
-                "DescribeTable",
-                "GetItem",
-                "PutItem",
-                "Query",
-                "Scan",
-                "TransactGetItems",
-                "TransactWriteItems",
-                "UpdateItem",
-            ],
-            Service::Sqs => &[
-                "CancelMessageMoveTask",
-                "ChangeMessageVisibility",
-                "ChangeMessageVisibilityBatch",
-                "DeleteMessage",
-                "DeleteMessageBatch",
-                "GetQueueAttributes",
-                "GetQueueUrl",
-                "ListMessageMoveTasks",
-                "ListQueues",
-                "PurgeQueue",
-                "ReceiveMessage",
-                "SendMessage",
-                "SendMessageBatch",
-                "StartMessageMoveTask",
-            ],
-            Service::SecretsManager => &[
-                "BatchGetSecretValue",
-                "DescribeSecret",
-                "GetSecretValue",
-                "ListSecrets",
-                "PutSecretValue",
-            ],
-            Service::Ses => &["SendEmail"],
-        }
-    }
-
-    fn content_type(self) -> &'static str {
-        match self {
-            Service::DynamoDb | Service::Sqs => "application/x-amz-json-1.0",
-            Service::SecretsManager => "application/x-amz-json-1.1",
-            Service::Ses => "application/json",
-        }
-    }
 }
 
 /// One request to one operation of one service.

@@ -9,6 +9,7 @@ pub mod faults;
 pub mod gateway;
 pub mod lambda;
 pub mod page;
+mod percent;
 mod schedule;
 pub mod secrets_manager;
 pub mod sent;

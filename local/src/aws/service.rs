@@ -1,0 +1,79 @@
+//! The services that the endpoint serves, and what they are called.
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Service {
+    DynamoDb,
+    Sqs,
+    SecretsManager,
+    Ses,
+}
+
+impl Service {
+    pub const ALL: [Service; 4] = [
+        Service::DynamoDb,
+        Service::Sqs,
+        Service::SecretsManager,
+        Service::Ses,
+    ];
+
+    /// As in ARNs and in the AWS CLI.
+    pub fn name(self) -> &'static str {
+        match self {
+            Service::DynamoDb => "dynamodb",
+            Service::Sqs => "sqs",
+            Service::SecretsManager => "secretsmanager",
+            Service::Ses => "ses",
+        }
+    }
+
+    /// Those that a function may be expected to call.
+    pub(crate) fn operations(self) -> &'static [&'static str] {
+        match self {
+            Service::DynamoDb => &[
+                "BatchGetItem",
+                "BatchWriteItem",
+                "DeleteItem",
+                "DescribeTable",
+                "GetItem",
+                "PutItem",
+                "Query",
+                "Scan",
+                "TransactGetItems",
+                "TransactWriteItems",
+                "UpdateItem",
+            ],
+            Service::Sqs => &[
+                "CancelMessageMoveTask",
+                "ChangeMessageVisibility",
+                "ChangeMessageVisibilityBatch",
+                "DeleteMessage",
+                "DeleteMessageBatch",
+                "GetQueueAttributes",
+                "GetQueueUrl",
+                "ListMessageMoveTasks",
+                "ListQueues",
+                "PurgeQueue",
+                "ReceiveMessage",
+                "SendMessage",
+                "SendMessageBatch",
+                "StartMessageMoveTask",
+            ],
+            Service::SecretsManager => &[
+                "BatchGetSecretValue",
+                "DescribeSecret",
+                "GetSecretValue",
+                "ListSecrets",
+                "PutSecretValue",
+            ],
+            Service::Ses => &["SendEmail"],
+        }
+    }
+
+    pub(super) fn content_type(self) -> &'static str {
+        match self {
+            Service::DynamoDb | Service::Sqs => "application/x-amz-json-1.0",
+            Service::SecretsManager => "application/x-amz-json-1.1",
+            Service::Ses => "application/json",
+        }
+    }
+}
