@@ -20,9 +20,10 @@ use crate::dynamodb::DynamoDb;
 use crate::faults::Faults;
 use crate::lambda::{self, Lambda};
 use crate::secrets_manager::SecretsManager;
+use crate::sent::Outside;
 use crate::ses::Ses;
 use crate::sqs::Sqs;
-use crate::template::{Function, Statement};
+use crate::template::{Statement, Template};
 
 pub use service::Service;
 
@@ -47,22 +48,24 @@ pub struct Aws {
 }
 
 impl Aws {
+    /// The services with what the template declares for them; what they send goes to `outside`.
     pub fn new(
         dynamodb: DynamoDb,
         sqs: Sqs,
-        secrets: SecretsManager,
-        ses: Ses,
-        functions: &[Function],
+        outside: Outside,
+        template: &Template,
+        now: Timestamp,
     ) -> Aws {
-        let permissions = functions
+        let permissions = template
+            .functions
             .iter()
             .map(|function| (function.name.clone(), function.statements.clone()))
             .collect();
         Aws {
             dynamodb,
             sqs,
-            secrets,
-            ses,
+            secrets: SecretsManager::new(&template.secrets, now),
+            ses: Ses::new(outside),
             permissions,
             faults: Faults::default(),
             lambda: None,

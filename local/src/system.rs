@@ -20,9 +20,7 @@ use crate::faults::Faults;
 use crate::lambda::{
     Credentials, FunctionProcess, Invocation, Invoked, Lambda, LogLine, LogOutput,
 };
-use crate::secrets_manager::SecretsManager;
 use crate::sent::{Outside, Sent};
-use crate::ses::Ses;
 use crate::sqs::{Counts, Sqs};
 use crate::template::Template;
 use crate::{event_source, gateway, lambda, page, schedule};
@@ -308,9 +306,9 @@ impl Prepared {
         let aws = Aws::new(
             dynamodb.clone(),
             sqs.clone(),
-            SecretsManager::new(&self.template.secrets, Timestamp::now()),
-            Ses::new(outside.clone()),
-            &self.template.functions,
+            outside.clone(),
+            &self.template,
+            Timestamp::now(),
         );
         let aws = Arc::new(aws.with_faults(faults.clone(), lambda.clone()));
 

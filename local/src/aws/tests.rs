@@ -8,8 +8,7 @@ use hyper_util::rt::TokioExecutor;
 
 use super::*;
 use crate::faults::{CallMode, Fault};
-use crate::sent::Outside;
-use crate::template::{Secret, Table};
+use crate::template::{Function, Secret, Table};
 
 struct Endpoint {
     url: String,
@@ -69,12 +68,19 @@ async fn start() -> Endpoint {
     ];
     let outside = Outside::open(None).unwrap();
     let sqs = Sqs::open(None).unwrap();
+    let template = Template {
+        functions: vec![function("zupy-coupon-used", statements)],
+        queues: vec![],
+        tables: vec![table],
+        secrets: vec![secret],
+        topics: vec![],
+    };
     let aws = Aws::new(
-        DynamoDb::start(None, &[table]).await.unwrap(),
+        DynamoDb::start(None, &template.tables).await.unwrap(),
         sqs.clone(),
-        SecretsManager::new(&[secret], Timestamp::UNIX_EPOCH),
-        Ses::new(outside.clone()),
-        &[function("zupy-coupon-used", statements)],
+        outside.clone(),
+        &template,
+        Timestamp::UNIX_EPOCH,
     );
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await
