@@ -8,7 +8,7 @@ use hyper_util::rt::TokioExecutor;
 
 use super::*;
 use crate::faults::{CallMode, Fault};
-use crate::template::{Function, Secret, Table};
+use crate::template::{Function, Resources, Secret, Table};
 
 struct Endpoint {
     url: String,
@@ -20,7 +20,7 @@ struct Endpoint {
 fn statement(actions: &[&str], resource: String) -> Statement {
     Statement {
         actions: actions.iter().map(|&action| action.into()).collect(),
-        resources: vec![resource],
+        resources: Resources::These(vec![resource]),
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::functions::{Attributes, Scope};
 use super::lambda_function::Surroundings;
 use super::node::{Kind, Node, Result};
-use super::{ACCOUNT, Function, Secret, Table, Template, Topic, arn};
+use super::{ACCOUNT, Function, Secret, Table, Template, arn, topic};
 use crate::sqs::{Queue, Redrive};
 
 const FUNCTION: &str = "AWS::Serverless::Function";
@@ -13,6 +13,7 @@ const QUEUE: &str = "AWS::SQS::Queue";
 const TABLE: &str = "AWS::DynamoDB::Table";
 const SECRET: &str = "AWS::SecretsManager::Secret";
 const TOPIC: &str = "AWS::SNS::Topic";
+pub(super) const SUBSCRIPTION: &str = "AWS::SNS::Subscription";
 pub(super) const ROLE: &str = "AWS::IAM::Role";
 const LOG_GROUP: &str = "AWS::Logs::LogGroup";
 const HTTP_API: &str = "AWS::Serverless::HttpApi";
@@ -53,6 +54,7 @@ impl<'a> Resource<'a> {
             TABLE => ("Table", &["TableName"]),
             SECRET => ("", &["Name"]),
             TOPIC => ("Topic", &["TopicName"]),
+            SUBSCRIPTION => ("", &[]),
             ROLE => ("", &["RoleName"]),
             LOG_GROUP => ("", &["LogGroupName"]),
             HTTP_API => ("", &[]),
@@ -62,7 +64,7 @@ impl<'a> Resource<'a> {
             other => {
                 return Err(type_node.problem(format!(
                     "the type {other} is not supported by the local system, which runs {FUNCTION}, {QUEUE}, {TABLE}, \
-                     {SECRET}, {TOPIC}, reads the policies of {ROLE}, and passes over {LOG_GROUP}, {HTTP_API}, {}*",
+                     {SECRET}, {TOPIC}, {SUBSCRIPTION}, reads the policies of {ROLE}, and passes over {LOG_GROUP}, {HTTP_API}, {}*",
                     PASSED_OVER.join("*, ")
                 )));
             }
@@ -134,7 +136,7 @@ impl<'a> Resource<'a> {
         }
     }
 
-    fn need(&self, scope: &Scope<'_>, name: &str) -> Result<Node> {
+    pub(super) fn need(&self, scope: &Scope<'_>, name: &str) -> Result<Node> {
         self.property(scope, name)?
             .ok_or_else(|| self.node.problem(format!("the property {name} is missing")))
     }
@@ -193,13 +195,11 @@ pub(super) fn assemble(
             QUEUE => template.queues.push(queue(resource, scope, declared)?),
             TABLE => template.tables.push(table(resource, scope)?),
             SECRET => template.secrets.push(secret(resource, scope)?),
-            TOPIC => template.topics.push(Topic {
-                name: resource.name.clone(),
-                arn: arn("sns", &resource.name),
-            }),
+            TOPIC => template.topics.push(topic::topic(resource, scope)?),
             _ => {}
         }
     }
+    topic::subscribe(&mut template.topics, declared, scope)?;
     for resource in declared.iter().filter(|resource| resource.kind == FUNCTION) {
         let surroundings = Surroundings {
             scope,

@@ -1,9 +1,9 @@
 //! What the policies of a role, or of a function without one, allow.
 
-use super::Statement;
 use super::functions::Scope;
 use super::node::{Kind, Node, Result};
 use super::resources::{ROLE, Resource, role_arn};
+use super::{Resources, Statement};
 
 /// What a function may do.
 pub(super) fn of(
@@ -90,22 +90,28 @@ fn check_managed_policy(policy: &Node) -> Result<()> {
 
 fn statements_of(document: &Node, statements: &mut Vec<Statement>) -> Result<()> {
     for statement in document.need("Statement")?.one_or_more() {
-        statement.only(&["Action", "Effect", "Resource"], &["Sid"])?;
+        statement.only(&["Action", "Effect", "NotResource", "Resource"], &["Sid"])?;
         let effect = statement.need("Effect")?;
         if effect.text()? != "Allow" {
             return Err(effect.problem("only Allow is supported by the local system"));
         }
-        let texts = |key| -> Result<Vec<String>> {
-            let node = statement.need(key)?;
-            node.one_or_more()
-                .iter()
-                .map(|node| Ok(node.text()?.to_owned()))
-                .collect()
+        let resources = match (statement.get("Resource"), statement.get("NotResource")) {
+            (Some(these), None) => Resources::These(texts(these)?),
+            (None, Some(all_but)) => Resources::AllBut(texts(all_but)?),
+            (None, None) => return Err(statement.problem("Resource is missing")),
+            (Some(_), Some(all_but)) => {
+                return Err(all_but.problem("a statement has either Resource or NotResource"));
+            }
         };
         statements.push(Statement {
-            actions: texts("Action")?,
-            resources: texts("Resource")?,
+            actions: texts(statement.need("Action")?)?,
+            resources,
         });
     }
     Ok(())
+}
+
+fn texts(node: &Node) -> Result<Vec<String>> {
+    let nodes = node.one_or_more().iter();
+    nodes.map(|node| Ok(node.text()?.to_owned())).collect()
 }
