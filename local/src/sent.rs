@@ -1,17 +1,19 @@
 //! What was sent to the outside, kept to be looked at instead.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// One message to one recipient.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
-    /// `email`.
+    /// The detail's name: `email`.
     pub channel: String,
     pub from: String,
     pub to: String,
@@ -24,6 +26,29 @@ pub struct Sent {
     pub message_id: String,
     /// RFC 3339, milliseconds.
     pub at: String,
+    #[serde(flatten)]
+    pub detail: Detail,
+}
+
+/// What only messages of one channel have, under the channel's name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Detail {
+    Email(Email),
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Email {
+    pub reply_to: Vec<String>,
+    pub configuration_set: Option<String>,
+    pub tags: BTreeMap<String, String>,
+    /// Those that the sender added.
+    pub headers: BTreeMap<String, String>,
+}
+
+/// RFC 3339, milliseconds.
+pub(crate) fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
 /// The outside world: everything that was sent there, oldest first.
@@ -125,6 +150,10 @@ mod tests {
             event: Some("zupy-1".into()),
             message_id: "1".into(),
             at: "2026-01-02T03:04:05.678Z".into(),
+            detail: Detail::Email(Email {
+                reply_to: vec!["help@example.com".into()],
+                ..Email::default()
+            }),
         }
     }
 
@@ -153,6 +182,12 @@ mod tests {
             outside.all(),
             [email("a@example.com"), email("b@example.com")]
         );
+    }
+
+    #[test]
+    fn a_detail_stands_under_its_channels_name() {
+        let sent = serde_json::to_value(email("a@example.com")).unwrap();
+        assert_eq!(sent["email"]["reply_to"][0], "help@example.com");
     }
 
     #[test]
