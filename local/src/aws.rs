@@ -2,6 +2,7 @@
 
 mod faulty;
 mod permissions;
+mod query;
 mod service;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -22,6 +24,7 @@ use crate::lambda::{self, Lambda};
 use crate::secrets_manager::SecretsManager;
 use crate::sent::Outside;
 use crate::ses::Ses;
+use crate::sns::Sns;
 use crate::sqs::Sqs;
 use crate::template::{Statement, Template};
 
@@ -30,8 +33,8 @@ pub use service::Service;
 /// DynamoDB's, the largest of the services' limits.
 const MAXIMUM_BODY: usize = 16 * 1024 * 1024;
 
-const SERVED: &str = "This endpoint serves DynamoDB, SQS and Secrets Manager (JSON protocol, X-Amz-Target) and SES v2 \
-                      (POST /v2/email/outbound-emails).";
+const SERVED: &str = "This endpoint serves DynamoDB, SQS and Secrets Manager (JSON protocol, X-Amz-Target), SNS (Query \
+                      protocol, a form) and SES v2 (POST /v2/email/outbound-emails).";
 
 const OUTBOUND_EMAILS: &str = "/v2/email/outbound-emails";
 
@@ -40,6 +43,7 @@ pub struct Aws {
     pub sqs: Sqs,
     pub secrets: SecretsManager,
     pub ses: Ses,
+    pub sns: Sns,
     /// What each function's role allows.
     permissions: BTreeMap<String, Vec<Statement>>,
     faults: Faults,
@@ -65,7 +69,8 @@ impl Aws {
             dynamodb,
             sqs,
             secrets: SecretsManager::new(&template.secrets, now),
-            ses: Ses::new(outside),
+            ses: Ses::new(outside.clone()),
+            sns: Sns::new(template.topics.clone(), outside),
             permissions,
             faults: Faults::default(),
             lambda: None,
@@ -126,17 +131,40 @@ struct Call {
     body: Bytes,
 }
 
+impl Call {
+    /// What is asked for, as JSON whatever it is on the wire.
+    fn request(&self) -> Result<Value, AwsError> {
+        if self.service == Service::Sns {
+            return Ok(query::request(&self.body));
+        }
+        // An absent body is an empty object: `aws sqs list-queues` sends none.
+        if self.body.is_empty() {
+            return Ok(json!({}));
+        }
+        serde_json::from_slice(&self.body).map_err(|problem| {
+            let place = format!("line {}, column {}", problem.line(), problem.column());
+            error(
+                400,
+                "SerializationException",
+                &format!("The body is not JSON: {place}."),
+            )
+        })
+    }
+}
+
 async fn handle(State(aws): State<Arc<Aws>>, request: Request) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let Some((service, operation)) = addressee(&head.method, head.uri.path(), &head.headers) else {
-        return refuse(None, &unknown(&head.method, head.uri.path(), &head.headers));
-    };
     let Ok(body) = to_bytes(body, MAXIMUM_BODY).await else {
         let message = format!("The request's body is over {MAXIMUM_BODY} bytes or broke off.");
-        return refuse(
-            Some(service),
-            &error(413, "RequestEntityTooLarge", &message),
-        );
+        return refuse(None, &error(413, "RequestEntityTooLarge", &message));
+    };
+    let Some((service, operation)) = addressee(&head, &body) else {
+        let unknown = unknown(&head);
+        return if query::is_form(&head.headers) {
+            query::refuse(&unknown)
+        } else {
+            refuse(None, &unknown)
+        };
     };
     let call = Call {
         service,
@@ -163,11 +191,13 @@ async fn perform(aws: &Aws, call: &Call, now: Timestamp) -> Result<Response<Body
         Service::DynamoDb => {
             return aws.dynamodb.forward(&call.headers, call.body.clone()).await;
         }
-        Service::Sqs => aws.sqs.handle(&call.operation, &json_body(call)?).await?,
-        Service::SecretsManager => aws
-            .secrets
-            .handle(&call.operation, &json_body(call)?, now)?,
-        Service::Ses => aws.ses.send_email(&json_body(call)?, now)?,
+        Service::Sqs => aws.sqs.handle(&call.operation, &call.request()?).await?,
+        Service::SecretsManager => aws.secrets.handle(&call.operation, &call.request()?, now)?,
+        Service::Ses => aws.ses.send_email(&call.request()?, now)?,
+        Service::Sns => {
+            let answer = aws.sns.handle(&call.operation, &call.request()?, now)?;
+            return Ok(query::respond(&call.operation, &answer));
+        }
     };
     Ok(respond(
         StatusCode::OK,
@@ -190,31 +220,16 @@ fn permit(aws: &Aws, call: &Call) -> Result<(), AwsError> {
             ),
         ));
     };
-    let needs = permissions::needed(call.service, &call.operation, &json_body(call)?);
+    let needs = permissions::needed(call.service, &call.operation, &call.request()?);
     match permissions::first_refused(statements, &needs) {
         Some(refused) => Err(permissions::access_denied(call.service, function, refused)),
         None => Ok(()),
     }
 }
 
-/// An absent body is an empty object: `aws sqs list-queues` sends none.
-fn json_body(call: &Call) -> Result<Value, AwsError> {
-    if call.body.is_empty() {
-        return Ok(json!({}));
-    }
-    serde_json::from_slice(&call.body).map_err(|problem| {
-        let place = format!("line {}, column {}", problem.line(), problem.column());
-        error(
-            400,
-            "SerializationException",
-            &format!("The body is not JSON: {place}."),
-        )
-    })
-}
-
-/// JSON services are addressed by a header, on whatever path; SES by its path.
-fn addressee(method: &Method, path: &str, headers: &HeaderMap) -> Option<(Service, String)> {
-    if let Some(target) = target(headers) {
+/// JSON services are addressed by a header, on whatever path; SES by its path; SNS by what is in the form.
+fn addressee(head: &Parts, body: &[u8]) -> Option<(Service, String)> {
+    if let Some(target) = target(&head.headers) {
         let (service, operation) = target.split_once('.')?;
         let service = match service {
             "DynamoDB_20120810" => Service::DynamoDb,
@@ -224,18 +239,23 @@ fn addressee(method: &Method, path: &str, headers: &HeaderMap) -> Option<(Servic
         };
         return Some((service, operation.to_owned()));
     }
-    (method == Method::POST && path == OUTBOUND_EMAILS)
-        .then(|| (Service::Ses, "SendEmail".to_owned()))
+    match (&head.method, head.uri.path()) {
+        (&Method::POST, OUTBOUND_EMAILS) => Some((Service::Ses, "SendEmail".to_owned())),
+        (&Method::POST, _) if query::is_form(&head.headers) => {
+            query::action(body).map(|action| (Service::Sns, action))
+        }
+        _ => None,
+    }
 }
 
 fn target(headers: &HeaderMap) -> Option<&str> {
     headers.get("x-amz-target")?.to_str().ok()
 }
 
-fn unknown(method: &Method, path: &str, headers: &HeaderMap) -> AwsError {
-    let asked = match target(headers) {
+fn unknown(head: &Parts) -> AwsError {
+    let asked = match target(&head.headers) {
         Some(target) => format!("X-Amz-Target: {target}"),
-        None => format!("{method} {path}"),
+        None => format!("{} {}", head.method, head.uri.path()),
     };
     error(
         404,
@@ -266,6 +286,9 @@ fn error(status: u16, code: &str, message: &str) -> AwsError {
 }
 
 fn refuse(service: Option<Service>, error: &AwsError) -> Response<Body> {
+    if service == Some(Service::Sns) {
+        return query::refuse(error);
+    }
     let kind = match service {
         Some(Service::Sqs) => format!("com.amazonaws.sqs#{}", error.code),
         Some(Service::DynamoDb) if is_modelled(&error.code) => {

@@ -14,6 +14,7 @@ mod schedule;
 pub mod secrets_manager;
 pub mod sent;
 pub mod ses;
+pub mod sns;
 pub mod sqs;
 pub mod system;
 pub mod template;

@@ -10,10 +10,12 @@ use anyhow::Context;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::sns::Encoding;
+
 /// One message to one recipient.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
-    /// The detail's name: `email`.
+    /// The detail's name: `email`, `sms`, `topic`.
     pub channel: String,
     pub from: String,
     pub to: String,
@@ -35,6 +37,8 @@ pub struct Sent {
 #[serde(rename_all = "kebab-case")]
 pub enum Detail {
     Email(Email),
+    Sms(Sms),
+    Topic(Publication),
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +48,29 @@ pub struct Email {
     pub tags: BTreeMap<String, String>,
     /// Those that the sender added.
     pub headers: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sms {
+    /// `Promotional` or `Transactional`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub sender_id: Option<String>,
+    pub origination_number: Option<String>,
+    pub encoding: Encoding,
+    pub characters: usize,
+    /// How many messages it is cut into, each of which costs.
+    pub parts: usize,
+}
+
+/// To a topic: an alert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publication {
+    /// The topic's name.
+    pub topic: String,
+    /// `email:ops@example.com`.
+    pub subscribers: Vec<String>,
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// RFC 3339, milliseconds.

@@ -44,6 +44,13 @@ pub(super) fn needed(service: Service, operation: &str, body: &Value) -> Vec<Nee
             vec![one("secretsmanager", operation, resource)]
         }
         Service::Ses => ses(operation, body),
+        Service::Sns => {
+            // A phone number has no ARN, and is the resource itself.
+            let resource = ["TopicArn", "TargetArn", "PhoneNumber"]
+                .iter()
+                .find_map(|key| body.get(key)?.as_str());
+            vec![one("SNS", operation, resource.unwrap_or("*").to_owned())]
+        }
     }
 }
 
@@ -136,24 +143,23 @@ pub(super) fn access_denied(service: Service, function: &str, refused: &Needed) 
     let user = format!("arn:aws:sts::{ACCOUNT}:assumed-role/{function}");
     let Needed { action, resources } = refused;
     let resource = resources.first().map_or("*", String::as_str);
-    let (status, message) = match service {
-        Service::Ses => (
-            403,
-            format!(
-                "User `{user}' is not authorized to perform `{action}' on resource `{resource}'"
-            ),
+    let (status, code) = match service {
+        Service::DynamoDb | Service::SecretsManager => (400, "AccessDeniedException"),
+        Service::Sqs | Service::Ses => (403, "AccessDeniedException"),
+        Service::Sns => (403, "AuthorizationError"),
+    };
+    let message = match service {
+        Service::Ses => format!(
+            "User `{user}' is not authorized to perform `{action}' on resource `{resource}'"
         ),
-        service => (
-            if service == Service::Sqs { 403 } else { 400 },
-            format!(
-                "User: {user} is not authorized to perform: {action} on resource: {resource} because no identity-based \
-                 policy allows the {action} action"
-            ),
+        _ => format!(
+            "User: {user} is not authorized to perform: {action} on resource: {resource} because no identity-based policy \
+             allows the {action} action"
         ),
     };
     AwsError {
         status,
-        code: "AccessDeniedException".into(),
+        code: code.into(),
         message,
         query_code: (service == Service::Sqs).then_some("AccessDenied"),
     }

@@ -6,14 +6,16 @@ pub enum Service {
     Sqs,
     SecretsManager,
     Ses,
+    Sns,
 }
 
 impl Service {
-    pub const ALL: [Service; 4] = [
+    pub const ALL: [Service; 5] = [
         Service::DynamoDb,
         Service::Sqs,
         Service::SecretsManager,
         Service::Ses,
+        Service::Sns,
     ];
 
     /// As in ARNs and in the AWS CLI.
@@ -23,6 +25,7 @@ impl Service {
             Service::Sqs => "sqs",
             Service::SecretsManager => "secretsmanager",
             Service::Ses => "ses",
+            Service::Sns => "sns",
         }
     }
 
@@ -66,6 +69,7 @@ impl Service {
                 "PutSecretValue",
             ],
             Service::Ses => &["SendEmail"],
+            Service::Sns => &["GetTopicAttributes", "ListTopics", "Publish"],
         }
     }
 
@@ -74,6 +78,7 @@ impl Service {
             Service::DynamoDb | Service::Sqs => "application/x-amz-json-1.0",
             Service::SecretsManager => "application/x-amz-json-1.1",
             Service::Ses => "application/json",
+            Service::Sns => "text/xml",
         }
     }
 }

@@ -8,7 +8,7 @@ use hyper_util::rt::TokioExecutor;
 
 use super::*;
 use crate::faults::{CallMode, Fault};
-use crate::template::{Function, Resources, Secret, Table};
+use crate::template::{Function, Resources, Secret, Table, Topic};
 
 struct Endpoint {
     url: String,
@@ -65,6 +65,10 @@ async fn start() -> Endpoint {
             arn("secretsmanager", "secret:zupy-secrets"),
         ),
         statement(&["ses:SendEmail"], arn("ses", "identity/example.com")),
+        Statement {
+            actions: vec!["sns:Publish".into()],
+            resources: Resources::AllBut(vec!["arn:aws:sns:*:*:*".into()]),
+        },
     ];
     let outside = Outside::open(None).unwrap();
     let sqs = Sqs::open(None).unwrap();
@@ -73,7 +77,12 @@ async fn start() -> Endpoint {
         queues: vec![],
         tables: vec![table],
         secrets: vec![secret],
-        topics: vec![],
+        topics: vec![Topic {
+            name: "alerts".into(),
+            arn: arn("sns", "alerts"),
+            display_name: None,
+            subscriptions: vec![],
+        }],
     };
     let aws = Aws::new(
         DynamoDb::start(None, &template.tables).await.unwrap(),
@@ -136,28 +145,60 @@ impl Endpoint {
         if !target.starts_with('/') {
             request = request.header("x-amz-target", target);
         }
-        if let Some(function) = function {
-            let key = access_key_id(function);
-            let authorization = format!(
-                "AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0"
-            );
-            request = request
-                .header("authorization", authorization)
-                .header("x-amz-date", "20260101T000000Z");
-        }
-        let request = request
-            .body(Full::new(Bytes::from(body.to_string())))
-            .unwrap();
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        let (head, body) = client.request(request).await?.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
+        let (head, body) = send(signed(request, function), body.to_string()).await?;
         Ok(Answer {
             status: head.status.as_u16(),
             headers: head.headers,
             body: serde_json::from_slice(&body).unwrap(),
         })
     }
+
+    /// Posts a form of the Query protocol; the status and the XML of the answer.
+    async fn form(&self, function: Option<&str>, form: &str) -> (u16, String) {
+        let request = Request::post(&self.url).header(
+            "content-type",
+            "application/x-www-form-urlencoded; charset=utf-8",
+        );
+        let (head, body) = send(signed(request, function), form.to_owned())
+            .await
+            .unwrap();
+        assert_eq!(head.headers["content-type"], "text/xml");
+        (
+            head.status.as_u16(),
+            String::from_utf8(body.to_vec()).unwrap(),
+        )
+    }
 }
+
+fn signed(
+    request: axum::http::request::Builder,
+    function: Option<&str>,
+) -> axum::http::request::Builder {
+    let Some(function) = function else {
+        return request;
+    };
+    let key = access_key_id(function);
+    let authorization = format!(
+        "AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0"
+    );
+    request
+        .header("authorization", authorization)
+        .header("x-amz-date", "20260101T000000Z")
+}
+
+async fn send(
+    request: axum::http::request::Builder,
+    body: String,
+) -> Result<(axum::http::response::Parts, Bytes), hyper_util::client::legacy::Error> {
+    let request = request.body(Full::new(Bytes::from(body))).unwrap();
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let (head, body) = client.request(request).await?.into_parts();
+    Ok((head, body.collect().await.unwrap().to_bytes()))
+}
+
+const SMS: &str = "Action=Publish&Version=2010-03-31&PhoneNumber=%2B5511987654321&Message=CP-1";
+const ALERT: &str = "Action=Publish&Version=2010-03-31&Message=CP-1\
+                     &TopicArn=arn%3Aaws%3Asns%3Aus-east-1%3A000000000000%3Aalerts";
 
 fn put() -> Value {
     json!({"TableName": "events", "Item": {"coupon": {"S": "c"}}})
@@ -279,6 +320,71 @@ async fn a_function_is_refused_what_the_template_does_not_allow() {
     with_set["ConfigurationSetName"] = json!("tracked");
     let answer = endpoint.call(FUNCTION, OUTBOUND_EMAILS, with_set).await;
     answer.check_refused(403, "AccessDeniedException", "configuration-set/tracked");
+    assert_eq!(endpoint.outside.all(), []);
+}
+
+#[tokio::test]
+async fn sns_is_asked_by_a_form_and_answers_in_xml() {
+    let endpoint = start().await;
+    for form in [SMS, ALERT] {
+        let (status, xml) = endpoint.form(None, form).await;
+        assert_eq!(status, 200, "{xml}");
+        let id = endpoint.outside.all().pop().unwrap().message_id;
+        let result = format!("<PublishResult><MessageId>{id}</MessageId></PublishResult>");
+        assert!(xml.contains(&result), "{xml}");
+    }
+    let sent = endpoint.outside.all().into_iter();
+    let channels: Vec<_> = sent.map(|sent| sent.channel).collect();
+    assert_eq!(channels, ["sms", "topic"]);
+    for (form, expected) in [
+        (SMS.replace("%2B", ""), (400, "InvalidParameter")),
+        (ALERT.replace("alerts", "others"), (404, "NotFound")),
+        (SMS.replace("Publish", "Subscribe"), (400, "InvalidAction")),
+        (
+            SMS.replace("2010", "2011"),
+            (404, "UnknownOperationException"),
+        ),
+    ] {
+        let (status, xml) = endpoint.form(None, &form).await;
+        assert_eq!(status, expected.0, "{xml}");
+        let code = format!("<Code>{}</Code>", expected.1);
+        assert!(xml.contains(&code), "{xml}");
+    }
+}
+
+#[tokio::test]
+async fn a_function_that_may_publish_to_phones_alone_does_not_reach_topics() {
+    let endpoint = start().await;
+    assert_eq!(endpoint.form(FUNCTION, SMS).await.0, 200);
+    let (status, xml) = endpoint.form(FUNCTION, ALERT).await;
+    assert_eq!(status, 403, "{xml}");
+    let expected = "<Code>AuthorizationError</Code><Message>User: \
+                    arn:aws:sts::000000000000:assumed-role/zupy-coupon-used is not authorized to perform: SNS:Publish on \
+                    resource: arn:aws:sns:us-east-1:000000000000:alerts because";
+    assert!(xml.contains(expected), "{xml}");
+    assert_eq!(endpoint.outside.all().len(), 1);
+}
+
+#[tokio::test]
+async fn a_failing_sns_says_so_in_xml() {
+    let endpoint = start().await;
+    for (mode, expected) in [
+        (
+            CallMode::Fail,
+            (500, "<Type>Receiver</Type><Code>InternalError</Code>"),
+        ),
+        (
+            CallMode::Throttle,
+            (400, "<Type>Sender</Type><Code>Throttling</Code>"),
+        ),
+    ] {
+        endpoint
+            .faults
+            .add(Fault::calls(Service::Sns, "Publish", mode).once());
+        let (status, xml) = endpoint.form(None, SMS).await;
+        assert_eq!(status, expected.0, "{xml}");
+        assert!(xml.contains(expected.1), "{xml}");
+    }
     assert_eq!(endpoint.outside.all(), []);
 }
 

@@ -32,6 +32,11 @@ pub(crate) fn failure(service: Service) -> AwsError {
             "InternalFailure",
             "The request processing has failed because of an unknown error, exception or failure.",
         ),
+        Service::Sns => (
+            500,
+            "InternalError",
+            "The request processing has failed because of an unknown error, exception or failure.",
+        ),
     };
     error(status, code, message)
 }
@@ -55,6 +60,7 @@ pub(crate) fn throttling(service: Service) -> AwsError {
             "TooManyRequestsException",
             "Too many requests have been made to the operation.",
         ),
+        Service::Sns => (400, "Throttling", "Rate exceeded"),
     };
     error(status, code, message)
 }

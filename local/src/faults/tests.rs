@@ -57,7 +57,7 @@ fn everything_that_is_wrong_is_said_at_once() {
         json!({"service": "s3", "mode": "explode", "rate": 1.5, "count": 0, "seed": -1, "color": "red"}),
         &[
             "color is not known",
-            "service must be one of *, dynamodb, sqs, secretsmanager, ses, lambda",
+            "service must be one of *, dynamodb, sqs, secretsmanager, ses, sns, lambda",
             "mode must be one of fail, throttle",
             "count must be a whole number from 1",
             "rate must be a number from 0 to 1",
