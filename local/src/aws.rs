@@ -25,6 +25,7 @@ use crate::secrets_manager::SecretsManager;
 use crate::sent::Outside;
 use crate::ses::Ses;
 use crate::sns::Sns;
+use crate::social_messaging::SocialMessaging;
 use crate::sqs::Sqs;
 use crate::template::{Statement, Template};
 
@@ -34,9 +35,11 @@ pub use service::Service;
 const MAXIMUM_BODY: usize = 16 * 1024 * 1024;
 
 const SERVED: &str = "This endpoint serves DynamoDB, SQS and Secrets Manager (JSON protocol, X-Amz-Target), SNS (Query \
-                      protocol, a form) and SES v2 (POST /v2/email/outbound-emails).";
+                      protocol, a form), SES v2 (POST /v2/email/outbound-emails) and End User Messaging Social (POST \
+                      /v1/whatsapp/send).";
 
 const OUTBOUND_EMAILS: &str = "/v2/email/outbound-emails";
+const WHATSAPP_SEND: &str = "/v1/whatsapp/send";
 
 pub struct Aws {
     pub dynamodb: DynamoDb,
@@ -44,6 +47,7 @@ pub struct Aws {
     pub secrets: SecretsManager,
     pub ses: Ses,
     pub sns: Sns,
+    pub social_messaging: SocialMessaging,
     /// What each function's role allows.
     permissions: BTreeMap<String, Vec<Statement>>,
     faults: Faults,
@@ -70,7 +74,8 @@ impl Aws {
             sqs,
             secrets: SecretsManager::new(&template.secrets, now),
             ses: Ses::new(outside.clone()),
-            sns: Sns::new(template.topics.clone(), outside),
+            sns: Sns::new(template.topics.clone(), outside.clone()),
+            social_messaging: SocialMessaging::new(outside),
             permissions,
             faults: Faults::default(),
             lambda: None,
@@ -194,6 +199,9 @@ async fn perform(aws: &Aws, call: &Call, now: Timestamp) -> Result<Response<Body
         Service::Sqs => aws.sqs.handle(&call.operation, &call.request()?).await?,
         Service::SecretsManager => aws.secrets.handle(&call.operation, &call.request()?, now)?,
         Service::Ses => aws.ses.send_email(&call.request()?, now)?,
+        Service::SocialMessaging => aws
+            .social_messaging
+            .send_whatsapp_message(&call.request()?, now)?,
         Service::Sns => {
             let answer = aws.sns.handle(&call.operation, &call.request()?, now)?;
             return Ok(query::respond(&call.operation, &answer));
@@ -227,7 +235,7 @@ fn permit(aws: &Aws, call: &Call) -> Result<(), AwsError> {
     }
 }
 
-/// JSON services are addressed by a header, on whatever path; SES by its path; SNS by what is in the form.
+/// JSON services are addressed by a header, on whatever path; others by their path; SNS by what is in the form.
 fn addressee(head: &Parts, body: &[u8]) -> Option<(Service, String)> {
     if let Some(target) = target(&head.headers) {
         let (service, operation) = target.split_once('.')?;
@@ -241,6 +249,9 @@ fn addressee(head: &Parts, body: &[u8]) -> Option<(Service, String)> {
     }
     match (&head.method, head.uri.path()) {
         (&Method::POST, OUTBOUND_EMAILS) => Some((Service::Ses, "SendEmail".to_owned())),
+        (&Method::POST, WHATSAPP_SEND) => {
+            Some((Service::SocialMessaging, "SendWhatsAppMessage".to_owned()))
+        }
         (&Method::POST, _) if query::is_form(&head.headers) => {
             query::action(body).map(|action| (Service::Sns, action))
         }

@@ -15,6 +15,7 @@ pub mod secrets_manager;
 pub mod sent;
 pub mod ses;
 pub mod sns;
+pub mod social_messaging;
 pub mod sqs;
 pub mod system;
 pub mod template;

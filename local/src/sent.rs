@@ -9,13 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Context;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::sns::Encoding;
 
 /// One message to one recipient.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
-    /// The detail's name: `email`, `sms`, `topic`.
+    /// The detail's name: `email`, `sms`, `whatsapp`, `topic`.
     pub channel: String,
     pub from: String,
     pub to: String,
@@ -38,6 +39,7 @@ pub struct Sent {
 pub enum Detail {
     Email(Email),
     Sms(Sms),
+    Whatsapp(Whatsapp),
     Topic(Publication),
 }
 
@@ -61,6 +63,31 @@ pub struct Sms {
     pub characters: usize,
     /// How many messages it is cut into, each of which costs.
     pub parts: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whatsapp {
+    /// `template`, `text`, ...
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its name; what it says is at Meta.
+    pub template: Option<String>,
+    /// `pt_BR`.
+    pub language: Option<String>,
+    pub parameters: Vec<TemplateParameter>,
+    pub meta_api_version: String,
+    /// As Meta's Cloud API gets it.
+    pub message: Value,
+}
+
+/// What fills one blank of a template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TemplateParameter {
+    /// `header`, `body` or `button 0`.
+    pub component: String,
+    /// Its own, or else its number within the component: `1`.
+    pub name: String,
+    pub text: String,
 }
 
 /// To a topic: an alert.

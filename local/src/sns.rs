@@ -265,7 +265,7 @@ fn is_e164(number: &str) -> bool {
         && digits.bytes().all(|digit| digit.is_ascii_digit())
 }
 
-/// 3 to 11 letters and digits, and one letter at least (SNS developer guide, Publishing to a mobile phone).
+/// 3 to 11 letters, digits and dashes, and one letter at least (SNS developer guide, Publishing to a mobile phone).
 fn is_sender_id(id: &str) -> bool {
     (3..=11).contains(&id.len())
         && id

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::Service;
 use crate::AwsError;
 use crate::ses::bare_address;
+use crate::social_messaging::phone_number_arns;
 use crate::template::{ACCOUNT, Statement, arn};
 
 /// An action on any one of these resources.
@@ -50,6 +51,13 @@ pub(super) fn needed(service: Service, operation: &str, body: &Value) -> Vec<Nee
                 .iter()
                 .find_map(|key| body.get(key)?.as_str());
             vec![one("SNS", operation, resource.unwrap_or("*").to_owned())]
+        }
+        Service::SocialMessaging => {
+            let id = body.get("originationPhoneNumberId").and_then(Value::as_str);
+            vec![Needed {
+                action: format!("social-messaging:{operation}"),
+                resources: id.map_or(vec!["*".into()], phone_number_arns),
+            }]
         }
     }
 }
@@ -145,7 +153,7 @@ pub(super) fn access_denied(service: Service, function: &str, refused: &Needed) 
     let resource = resources.first().map_or("*", String::as_str);
     let (status, code) = match service {
         Service::DynamoDb | Service::SecretsManager => (400, "AccessDeniedException"),
-        Service::Sqs | Service::Ses => (403, "AccessDeniedException"),
+        Service::Sqs | Service::Ses | Service::SocialMessaging => (403, "AccessDeniedException"),
         Service::Sns => (403, "AuthorizationError"),
     };
     let message = match service {

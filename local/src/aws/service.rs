@@ -7,15 +7,17 @@ pub enum Service {
     SecretsManager,
     Ses,
     Sns,
+    SocialMessaging,
 }
 
 impl Service {
-    pub const ALL: [Service; 5] = [
+    pub const ALL: [Service; 6] = [
         Service::DynamoDb,
         Service::Sqs,
         Service::SecretsManager,
         Service::Ses,
         Service::Sns,
+        Service::SocialMessaging,
     ];
 
     /// As in ARNs and in the AWS CLI.
@@ -26,6 +28,7 @@ impl Service {
             Service::SecretsManager => "secretsmanager",
             Service::Ses => "ses",
             Service::Sns => "sns",
+            Service::SocialMessaging => "social-messaging",
         }
     }
 
@@ -70,6 +73,7 @@ impl Service {
             ],
             Service::Ses => &["SendEmail"],
             Service::Sns => &["GetTopicAttributes", "ListTopics", "Publish"],
+            Service::SocialMessaging => &["SendWhatsAppMessage"],
         }
     }
 
@@ -77,7 +81,7 @@ impl Service {
         match self {
             Service::DynamoDb | Service::Sqs => "application/x-amz-json-1.0",
             Service::SecretsManager => "application/x-amz-json-1.1",
-            Service::Ses => "application/json",
+            Service::Ses | Service::SocialMessaging => "application/json",
             Service::Sns => "text/xml",
         }
     }

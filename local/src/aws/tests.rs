@@ -2,6 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -65,6 +67,10 @@ async fn start() -> Endpoint {
             arn("secretsmanager", "secret:zupy-secrets"),
         ),
         statement(&["ses:SendEmail"], arn("ses", "identity/example.com")),
+        statement(
+            &["social-messaging:SendWhatsAppMessage"],
+            arn("social-messaging", "phone-number-id/1"),
+        ),
         Statement {
             actions: vec!["sns:Publish".into()],
             resources: Resources::AllBut(vec!["arn:aws:sns:*:*:*".into()]),
@@ -212,6 +218,16 @@ fn email(from: &str) -> Value {
     })
 }
 
+fn whatsapp(from: &str) -> Value {
+    let message =
+        json!({"messaging_product": "whatsapp", "to": "5511987654321", "text": {"body": "CP-1"}});
+    json!({
+        "originationPhoneNumberId": from,
+        "metaApiVersion": "v20.0",
+        "message": STANDARD.encode(message.to_string()),
+    })
+}
+
 const FUNCTION: Option<&str> = Some("zupy-coupon-used");
 
 #[test]
@@ -238,7 +254,13 @@ async fn every_service_answers_anybody() {
     let sent = endpoint.call(None, OUTBOUND_EMAILS, email("a@b.c")).await;
     assert_eq!(sent.status, 200);
     assert!(sent.headers.contains_key("x-amzn-requestid"));
-    assert_eq!(endpoint.outside.all()[0].to, "ana@example.org");
+    let whatsapp = endpoint
+        .call(None, WHATSAPP_SEND, whatsapp("phone-number-id-1"))
+        .await;
+    assert!(whatsapp.body["messageId"].is_string());
+    let sent = endpoint.outside.all().into_iter();
+    let sent: Vec<_> = sent.map(|sent| sent.to).collect();
+    assert_eq!(sent, ["ana@example.org", "5511987654321"]);
 }
 
 #[tokio::test]
@@ -255,6 +277,7 @@ async fn a_function_does_what_the_template_allows() {
         ("DynamoDB_20120810.TransactGetItems", batch),
         ("secretsmanager.GetSecretValue", secret),
         (OUTBOUND_EMAILS, email("Shop <shop@example.com>")),
+        (WHATSAPP_SEND, whatsapp("phone-number-id-1")),
     ] {
         let answer = endpoint.call(FUNCTION, target, body).await;
         assert_eq!(answer.status, 200, "{target}: {}", answer.body);
@@ -320,6 +343,13 @@ async fn a_function_is_refused_what_the_template_does_not_allow() {
     with_set["ConfigurationSetName"] = json!("tracked");
     let answer = endpoint.call(FUNCTION, OUTBOUND_EMAILS, with_set).await;
     answer.check_refused(403, "AccessDeniedException", "configuration-set/tracked");
+    let other = whatsapp("phone-number-id-2");
+    let answer = endpoint.call(FUNCTION, WHATSAPP_SEND, other).await;
+    answer.check_refused(
+        403,
+        "AccessDeniedException",
+        "social-messaging:SendWhatsAppMessage on resource: arn:aws:social-messaging:us-east-1:000000000000:phone-number-id/2",
+    );
     assert_eq!(endpoint.outside.all(), []);
 }
 
@@ -430,6 +460,7 @@ async fn a_failing_service_says_so_in_its_own_words_and_does_nothing() {
                 (503, "ServiceUnavailable"),
                 (500, "InternalServiceError"),
                 (500, "InternalFailure"),
+                (500, "InternalServiceException"),
             ],
         ),
         (
@@ -439,15 +470,17 @@ async fn a_failing_service_says_so_in_its_own_words_and_does_nothing() {
                 (400, "RequestThrottled"),
                 (400, "ThrottlingException"),
                 (429, "TooManyRequestsException"),
+                (429, "ThrottledRequestException"),
             ],
         ),
     ] {
-        endpoint.faults.add(Fault::everywhere(mode).times(4));
+        endpoint.faults.add(Fault::everywhere(mode).times(5));
         let calls = [
             ("DynamoDB_20120810.PutItem", put()),
             ("AmazonSQS.ListQueues", json!({})),
             ("secretsmanager.GetSecretValue", body.clone()),
             (OUTBOUND_EMAILS, email("a@b.c")),
+            (WHATSAPP_SEND, whatsapp("phone-number-id-1")),
         ];
         for ((target, body), (status, code)) in calls.into_iter().zip(expected) {
             let answer = endpoint.call(None, target, body).await;

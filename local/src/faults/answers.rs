@@ -37,6 +37,11 @@ pub(crate) fn failure(service: Service) -> AwsError {
             "InternalError",
             "The request processing has failed because of an unknown error, exception or failure.",
         ),
+        Service::SocialMessaging => (
+            500,
+            "InternalServiceException",
+            "The request processing has failed because of an unknown error, exception, or failure.",
+        ),
     };
     error(status, code, message)
 }
@@ -61,6 +66,11 @@ pub(crate) fn throttling(service: Service) -> AwsError {
             "Too many requests have been made to the operation.",
         ),
         Service::Sns => (400, "Throttling", "Rate exceeded"),
+        Service::SocialMessaging => (
+            429,
+            "ThrottledRequestException",
+            "The request was denied due to request throttling.",
+        ),
     };
     error(status, code, message)
 }

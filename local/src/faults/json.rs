@@ -101,6 +101,8 @@ impl Addressed {
         match name {
             "*" => Some(Addressed::Any),
             "lambda" => Some(Addressed::Lambda),
+            // As its SDKs and its users call it.
+            "socialmessaging" | "whatsapp" => Some(Addressed::Aws(Service::SocialMessaging)),
             _ => Service::ALL
                 .into_iter()
                 .find(|service| service.name() == name)

@@ -50,6 +50,17 @@ fn a_fault_is_listed_as_it_was_asked_for() {
 }
 
 #[test]
+fn whatsapp_goes_by_three_names() {
+    for name in ["social-messaging", "socialmessaging", "whatsapp"] {
+        let faults = Faults::default();
+        let fault =
+            json!({"service": name, "operation": "SendWhatsAppMessage", "mode": "throttle"});
+        faults.add(Fault::read(&fault, &KNOWN()).unwrap());
+        assert_eq!(faults.list()[0]["service"], "social-messaging");
+    }
+}
+
+#[test]
 fn everything_that_is_wrong_is_said_at_once() {
     refused(json!([]), &["fault must be a JSON object"]);
     refused(json!({}), &["service is missing", "mode is missing"]);
@@ -57,7 +68,7 @@ fn everything_that_is_wrong_is_said_at_once() {
         json!({"service": "s3", "mode": "explode", "rate": 1.5, "count": 0, "seed": -1, "color": "red"}),
         &[
             "color is not known",
-            "service must be one of *, dynamodb, sqs, secretsmanager, ses, sns, lambda",
+            "service must be one of *, dynamodb, sqs, secretsmanager, ses, sns, social-messaging, lambda",
             "mode must be one of fail, throttle",
             "count must be a whole number from 1",
             "rate must be a number from 0 to 1",
