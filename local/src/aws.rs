@@ -13,13 +13,14 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::AwsError;
 use crate::dynamodb::DynamoDb;
 use crate::faults::Faults;
+use crate::game_server::{self, GameServer};
 use crate::lambda::{self, Lambda};
 use crate::secrets_manager::SecretsManager;
 use crate::sent::Outside;
@@ -35,8 +36,8 @@ pub use service::Service;
 const MAXIMUM_BODY: usize = 16 * 1024 * 1024;
 
 const SERVED: &str = "This endpoint serves DynamoDB, SQS and Secrets Manager (JSON protocol, X-Amz-Target), SNS (Query \
-                      protocol, a form), SES v2 (POST /v2/email/outbound-emails) and End User Messaging Social (POST \
-                      /v1/whatsapp/send).";
+                      protocol, a form), SES v2 (POST /v2/email/outbound-emails) End User Messaging Social (POST \
+                      /v1/whatsapp/send), and what is forwarded to a game's server (POST /_local/game-server).";
 
 const OUTBOUND_EMAILS: &str = "/v2/email/outbound-emails";
 const WHATSAPP_SEND: &str = "/v1/whatsapp/send";
@@ -48,6 +49,7 @@ pub struct Aws {
     pub ses: Ses,
     pub sns: Sns,
     pub social_messaging: SocialMessaging,
+    pub game_server: GameServer,
     /// What each function's role allows.
     permissions: BTreeMap<String, Vec<Statement>>,
     faults: Faults,
@@ -75,7 +77,8 @@ impl Aws {
             secrets: SecretsManager::new(&template.secrets, now),
             ses: Ses::new(outside.clone()),
             sns: Sns::new(template.topics.clone(), outside.clone()),
-            social_messaging: SocialMessaging::new(outside),
+            social_messaging: SocialMessaging::new(outside.clone()),
+            game_server: GameServer::new(outside),
             permissions,
             faults: Faults::default(),
             lambda: None,
@@ -132,6 +135,7 @@ struct Call {
     function: Option<String>,
     /// Which of the function's processes it is.
     process: Option<u64>,
+    uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 }
@@ -176,6 +180,7 @@ async fn handle(State(aws): State<Arc<Aws>>, request: Request) -> Response<Body>
         operation,
         function: caller(&head.headers).and_then(function_of),
         process: process(&head.headers),
+        uri: head.uri,
         headers: head.headers,
         body,
     };
@@ -199,6 +204,11 @@ async fn perform(aws: &Aws, call: &Call, now: Timestamp) -> Result<Response<Body
         Service::Sqs => aws.sqs.handle(&call.operation, &call.request()?).await?,
         Service::SecretsManager => aws.secrets.handle(&call.operation, &call.request()?, now)?,
         Service::Ses => aws.ses.send_email(&call.request()?, now)?,
+        Service::GameServer => {
+            return aws
+                .game_server
+                .receive(&call.uri, &call.headers, &call.body, now);
+        }
         Service::SocialMessaging => aws
             .social_messaging
             .send_whatsapp_message(&call.request()?, now)?,
@@ -252,11 +262,19 @@ fn addressee(head: &Parts, body: &[u8]) -> Option<(Service, String)> {
         (&Method::POST, WHATSAPP_SEND) => {
             Some((Service::SocialMessaging, "SendWhatsAppMessage".to_owned()))
         }
+        (&Method::POST, path) if is_game_server(path) => {
+            Some((Service::GameServer, "POST".to_owned()))
+        }
         (&Method::POST, _) if query::is_form(&head.headers) => {
             query::action(body).map(|action| (Service::Sns, action))
         }
         _ => None,
     }
+}
+
+fn is_game_server(path: &str) -> bool {
+    let below = path.strip_prefix(game_server::PATH);
+    below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn target(headers: &HeaderMap) -> Option<&str> {
@@ -297,8 +315,10 @@ fn error(status: u16, code: &str, message: &str) -> AwsError {
 }
 
 fn refuse(service: Option<Service>, error: &AwsError) -> Response<Body> {
-    if service == Some(Service::Sns) {
-        return query::refuse(error);
+    match service {
+        Some(Service::Sns) => return query::refuse(error),
+        Some(Service::GameServer) => return game_server::refuse(error),
+        _ => {}
     }
     let kind = match service {
         Some(Service::Sqs) => format!("com.amazonaws.sqs#{}", error.code),

@@ -6,6 +6,7 @@ mod controls;
 pub mod dynamodb;
 pub mod event_source;
 pub mod faults;
+pub mod game_server;
 pub mod gateway;
 pub mod lambda;
 pub mod page;

@@ -68,6 +68,7 @@ async fn state(State(inner): State<Arc<Inner>>) -> Response {
     Json(json!({
         "gateway": inner.gateway_url,
         "aws": inner.aws_url,
+        "game_server": inner.game_server_url(),
         "routes": inner.examples,
         "messages": inner.outside.all(),
         "queues": inner.sqs.counts(),

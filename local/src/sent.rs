@@ -16,7 +16,7 @@ use crate::sns::Encoding;
 /// One message to one recipient.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
-    /// The detail's name: `email`, `sms`, `whatsapp`, `topic`.
+    /// The detail's name: `email`, `sms`, `whatsapp`, `topic` or `game-server`.
     pub channel: String,
     pub from: String,
     pub to: String,
@@ -41,6 +41,7 @@ pub enum Detail {
     Sms(Sms),
     Whatsapp(Whatsapp),
     Topic(Publication),
+    GameServer(Forwarded),
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +99,16 @@ pub struct Publication {
     /// `email:ops@example.com`.
     pub subscribers: Vec<String>,
     pub attributes: BTreeMap<String, String>,
+}
+
+/// What a game's server got.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forwarded {
+    pub method: String,
+    pub url: String,
+    /// In lower case.
+    pub headers: BTreeMap<String, String>,
+    pub body: String,
 }
 
 /// RFC 3339, milliseconds.

@@ -59,6 +59,8 @@ pub(super) fn needed(service: Service, operation: &str, body: &Value) -> Vec<Nee
                 resources: id.map_or(vec!["*".into()], phone_number_arns),
             }]
         }
+        // Nobody at AWS is asked.
+        Service::GameServer => vec![],
     }
 }
 
@@ -153,7 +155,9 @@ pub(super) fn access_denied(service: Service, function: &str, refused: &Needed) 
     let resource = resources.first().map_or("*", String::as_str);
     let (status, code) = match service {
         Service::DynamoDb | Service::SecretsManager => (400, "AccessDeniedException"),
-        Service::Sqs | Service::Ses | Service::SocialMessaging => (403, "AccessDeniedException"),
+        Service::Sqs | Service::Ses | Service::SocialMessaging | Service::GameServer => {
+            (403, "AccessDeniedException")
+        }
         Service::Sns => (403, "AuthorizationError"),
     };
     let message = match service {

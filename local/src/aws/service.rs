@@ -8,16 +8,19 @@ pub enum Service {
     Ses,
     Sns,
     SocialMessaging,
+    /// Not one of AWS: what is forwarded to a game's own server.
+    GameServer,
 }
 
 impl Service {
-    pub const ALL: [Service; 6] = [
+    pub const ALL: [Service; 7] = [
         Service::DynamoDb,
         Service::Sqs,
         Service::SecretsManager,
         Service::Ses,
         Service::Sns,
         Service::SocialMessaging,
+        Service::GameServer,
     ];
 
     /// As in ARNs and in the AWS CLI.
@@ -29,6 +32,7 @@ impl Service {
             Service::Ses => "ses",
             Service::Sns => "sns",
             Service::SocialMessaging => "social-messaging",
+            Service::GameServer => "game-server",
         }
     }
 
@@ -74,6 +78,7 @@ impl Service {
             Service::Ses => &["SendEmail"],
             Service::Sns => &["GetTopicAttributes", "ListTopics", "Publish"],
             Service::SocialMessaging => &["SendWhatsAppMessage"],
+            Service::GameServer => &["POST"],
         }
     }
 
@@ -81,7 +86,7 @@ impl Service {
         match self {
             Service::DynamoDb | Service::Sqs => "application/x-amz-json-1.0",
             Service::SecretsManager => "application/x-amz-json-1.1",
-            Service::Ses | Service::SocialMessaging => "application/json",
+            Service::Ses | Service::SocialMessaging | Service::GameServer => "application/json",
             Service::Sns => "text/xml",
         }
     }

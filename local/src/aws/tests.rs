@@ -419,6 +419,40 @@ async fn a_failing_sns_says_so_in_xml() {
 }
 
 #[tokio::test]
+async fn a_game_server_takes_what_is_forwarded_to_it() {
+    let endpoint = start().await;
+    let post = async |path: &str| {
+        // As `curl -d` says that it is a form.
+        let request = Request::post(format!("{}{path}", endpoint.url));
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let (head, body) = send(request, "{\"code\": \"CP-1\"}".into()).await.unwrap();
+        let retry_after = head.headers.get("retry-after").cloned();
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        (head.status.as_u16(), retry_after, body)
+    };
+    for path in ["/_local/game-server", "/_local/game-server/gm_1?a=b"] {
+        assert_eq!(post(path).await.0, 200, "{path}");
+        let sent = endpoint.outside.all().pop().unwrap();
+        assert_eq!(sent.to, format!("{}{path}", endpoint.url));
+        assert_eq!(sent.text.as_deref(), Some("{\"code\": \"CP-1\"}"));
+    }
+    assert_eq!(post("/_local/game-servers").await.0, 404);
+    for (mode, expected) in [
+        (CallMode::Fail, (500, None)),
+        (CallMode::Throttle, (429, Some("2"))),
+        (CallMode::FailWith(404), (404, None)),
+    ] {
+        let fault = Fault::service(Service::GameServer, mode);
+        endpoint.faults.add(fault.once());
+        let (status, retry_after, body) = post("/_local/game-server").await;
+        let retry_after = retry_after.as_ref().map(|value| value.to_str().unwrap());
+        assert_eq!((status, retry_after), expected);
+        assert_eq!(body["error"]["code"], "fault");
+    }
+    assert_eq!(endpoint.outside.all().len(), 2);
+}
+
+#[tokio::test]
 async fn a_function_that_the_template_lacks_is_refused() {
     let endpoint = start().await;
     let answer = endpoint

@@ -42,6 +42,7 @@ pub(crate) fn failure(service: Service) -> AwsError {
             "InternalServiceException",
             "The request processing has failed because of an unknown error, exception, or failure.",
         ),
+        Service::GameServer => return chosen(500),
     };
     error(status, code, message)
 }
@@ -71,8 +72,14 @@ pub(crate) fn throttling(service: Service) -> AwsError {
             "ThrottledRequestException",
             "The request was denied due to request throttling.",
         ),
+        Service::GameServer => return chosen(429),
     };
     error(status, code, message)
+}
+
+/// What a game's server answers instead of taking a request.
+pub(crate) fn chosen(status: u16) -> AwsError {
+    error(status, "fault", "This is a fault of the local system.")
 }
 
 /// The body of a conflict: a transaction is told of each of its items.
