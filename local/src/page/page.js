@@ -288,6 +288,7 @@ async function poll() {
 function show(state) {
   setText(byId("gateway"), state.gateway ?? "–");
   setText(byId("aws"), state.aws ?? "–");
+  setText(byId("game-server"), state.game_server ?? "–");
   showRoutes(state.routes ?? []);
   showQueues(state.queues ?? {});
   showMessages(state.messages ?? []);
