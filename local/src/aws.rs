@@ -2,6 +2,8 @@
 
 mod faulty;
 mod permissions;
+mod query;
+mod service;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -10,7 +12,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -18,25 +21,36 @@ use crate::AwsError;
 use crate::clock::Clock;
 use crate::dynamodb::DynamoDb;
 use crate::faults::Faults;
+use crate::game_server::{self, GameServer};
 use crate::lambda::{self, Lambda};
 use crate::secrets_manager::SecretsManager;
+use crate::sent::Outside;
 use crate::ses::Ses;
+use crate::sns::Sns;
+use crate::social_messaging::SocialMessaging;
 use crate::sqs::Sqs;
-use crate::template::{Function, Statement};
+use crate::template::{Statement, Template};
+
+pub use service::Service;
 
 /// DynamoDB's, the largest of the services' limits.
 const MAXIMUM_BODY: usize = 16 * 1024 * 1024;
 
-const SERVED: &str = "This endpoint serves DynamoDB, SQS and Secrets Manager (JSON protocol, X-Amz-Target) and SES v2 \
-                      (POST /v2/email/outbound-emails).";
+const SERVED: &str = "This endpoint serves DynamoDB, SQS and Secrets Manager (JSON protocol, X-Amz-Target), SNS (Query \
+                      protocol, a form), SES v2 (POST /v2/email/outbound-emails), End User Messaging Social (POST \
+                      /v1/whatsapp/send), and what is forwarded to a game's server (POST /_local/game-server).";
 
 const OUTBOUND_EMAILS: &str = "/v2/email/outbound-emails";
+const WHATSAPP_SEND: &str = "/v1/whatsapp/send";
 
 pub struct Aws {
     pub dynamodb: DynamoDb,
     pub sqs: Sqs,
     pub secrets: SecretsManager,
     pub ses: Ses,
+    pub sns: Sns,
+    pub social_messaging: SocialMessaging,
+    pub game_server: GameServer,
     /// What each function's role allows.
     permissions: BTreeMap<String, Vec<Statement>>,
     faults: Faults,
@@ -46,22 +60,27 @@ pub struct Aws {
 }
 
 impl Aws {
+    /// The services with what the template declares for them; what they send goes to `outside`.
     pub fn new(
         dynamodb: DynamoDb,
         sqs: Sqs,
-        secrets: SecretsManager,
-        ses: Ses,
-        functions: &[Function],
+        outside: Outside,
+        template: &Template,
+        now: Timestamp,
     ) -> Aws {
-        let permissions = functions
+        let permissions = template
+            .functions
             .iter()
             .map(|function| (function.name.clone(), function.statements.clone()))
             .collect();
         Aws {
             dynamodb,
             sqs,
-            secrets,
-            ses,
+            secrets: SecretsManager::new(&template.secrets, now),
+            ses: Ses::new(outside.clone()),
+            sns: Sns::new(template.topics.clone(), outside.clone()),
+            social_messaging: SocialMessaging::new(outside.clone()),
+            game_server: GameServer::new(outside),
             permissions,
             faults: Faults::default(),
             lambda: None,
@@ -128,84 +147,6 @@ pub(crate) fn random_id() -> String {
     )
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Service {
-    DynamoDb,
-    Sqs,
-    SecretsManager,
-    Ses,
-}
-
-impl Service {
-    pub const ALL: [Service; 4] = [
-        Service::DynamoDb,
-        Service::Sqs,
-        Service::SecretsManager,
-        Service::Ses,
-    ];
-
-    /// As in ARNs and in the AWS CLI.
-    pub fn name(self) -> &'static str {
-        match self {
-            Service::DynamoDb => "dynamodb",
-            Service::Sqs => "sqs",
-            Service::SecretsManager => "secretsmanager",
-            Service::Ses => "ses",
-        }
-    }
-
-    /// Those that a function may be expected to call.
-    pub(crate) fn operations(self) -> &'static [&'static str] {
-        match self {
-            Service::DynamoDb => &[
-                "BatchGetItem",
-                "BatchWriteItem",
-                "DeleteItem",
-                "DescribeTable",
-                "GetItem",
-                "PutItem",
-                "Query",
-                "Scan",
-                "TransactGetItems",
-                "TransactWriteItems",
-                "UpdateItem",
-            ],
-            Service::Sqs => &[
-                "CancelMessageMoveTask",
-                "ChangeMessageVisibility",
-                "ChangeMessageVisibilityBatch",
-                "DeleteMessage",
-                "DeleteMessageBatch",
-                "GetQueueAttributes",
-                "GetQueueUrl",
-                "ListMessageMoveTasks",
-                "ListQueues",
-                "PurgeQueue",
-                "ReceiveMessage",
-                "SendMessage",
-                "SendMessageBatch",
-                "StartMessageMoveTask",
-            ],
-            Service::SecretsManager => &[
-                "BatchGetSecretValue",
-                "DescribeSecret",
-                "GetSecretValue",
-                "ListSecrets",
-                "PutSecretValue",
-            ],
-            Service::Ses => &["SendEmail"],
-        }
-    }
-
-    fn content_type(self) -> &'static str {
-        match self {
-            Service::DynamoDb | Service::Sqs => "application/x-amz-json-1.0",
-            Service::SecretsManager => "application/x-amz-json-1.1",
-            Service::Ses => "application/json",
-        }
-    }
-}
-
 /// One request to one operation of one service.
 struct Call {
     service: Service,
@@ -214,27 +155,52 @@ struct Call {
     function: Option<String>,
     /// Which of the function's processes it is.
     process: Option<u64>,
+    uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 }
 
+impl Call {
+    /// What is asked for, as JSON whatever it is on the wire.
+    fn request(&self) -> Result<Value, AwsError> {
+        if self.service == Service::Sns {
+            return Ok(query::request(&self.body));
+        }
+        // An absent body is an empty object: `aws sqs list-queues` sends none.
+        if self.body.is_empty() {
+            return Ok(json!({}));
+        }
+        serde_json::from_slice(&self.body).map_err(|problem| {
+            let place = format!("line {}, column {}", problem.line(), problem.column());
+            error(
+                400,
+                "SerializationException",
+                &format!("The body is not JSON: {place}."),
+            )
+        })
+    }
+}
+
 async fn handle(aws: &Arc<Aws>, request: Request) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let Some((service, operation)) = addressee(&head.method, head.uri.path(), &head.headers) else {
-        return refuse(None, &unknown(&head.method, head.uri.path(), &head.headers));
-    };
     let Ok(body) = to_bytes(body, MAXIMUM_BODY).await else {
         let message = format!("The request's body is over {MAXIMUM_BODY} bytes or broke off.");
-        return refuse(
-            Some(service),
-            &error(413, "RequestEntityTooLarge", &message),
-        );
+        return refuse(None, &error(413, "RequestEntityTooLarge", &message));
+    };
+    let Some((service, operation)) = addressee(&head, &body) else {
+        let unknown = unknown(&head);
+        return if query::is_form(&head.headers) {
+            query::refuse(&unknown)
+        } else {
+            refuse(None, &unknown)
+        };
     };
     let call = Call {
         service,
         operation,
         function: caller(&head.headers).and_then(function_of),
         process: process(&head.headers),
+        uri: head.uri,
         headers: head.headers,
         body,
     };
@@ -256,11 +222,21 @@ async fn perform(aws: &Aws, call: &Call, now: Timestamp) -> Result<Response<Body
             let (headers, body) = (&call.headers, call.body.clone());
             return aws.dynamodb.answer(&call.operation, headers, body).await;
         }
-        Service::Sqs => aws.sqs.handle(&call.operation, &json_body(call)?).await?,
-        Service::SecretsManager => aws
-            .secrets
-            .handle(&call.operation, &json_body(call)?, now)?,
-        Service::Ses => aws.ses.send_email(&json_body(call)?, now)?,
+        Service::Sqs => aws.sqs.handle(&call.operation, &call.request()?).await?,
+        Service::SecretsManager => aws.secrets.handle(&call.operation, &call.request()?, now)?,
+        Service::Ses => aws.ses.send_email(&call.request()?, now)?,
+        Service::GameServer => {
+            return aws
+                .game_server
+                .receive(&call.uri, &call.headers, &call.body, now);
+        }
+        Service::SocialMessaging => aws
+            .social_messaging
+            .send_whatsapp_message(&call.request()?, now)?,
+        Service::Sns => {
+            let answer = aws.sns.handle(&call.operation, &call.request()?, now)?;
+            return Ok(query::respond(&call.operation, &answer));
+        }
     };
     Ok(respond(
         StatusCode::OK,
@@ -283,31 +259,16 @@ fn permit(aws: &Aws, call: &Call) -> Result<(), AwsError> {
             ),
         ));
     };
-    let needs = permissions::needed(call.service, &call.operation, &json_body(call)?);
+    let needs = permissions::needed(call.service, &call.operation, &call.request()?);
     match permissions::first_refused(statements, &needs) {
         Some(refused) => Err(permissions::access_denied(call.service, function, refused)),
         None => Ok(()),
     }
 }
 
-/// An absent body is an empty object: `aws sqs list-queues` sends none.
-fn json_body(call: &Call) -> Result<Value, AwsError> {
-    if call.body.is_empty() {
-        return Ok(json!({}));
-    }
-    serde_json::from_slice(&call.body).map_err(|problem| {
-        let place = format!("line {}, column {}", problem.line(), problem.column());
-        error(
-            400,
-            "SerializationException",
-            &format!("The body is not JSON: {place}."),
-        )
-    })
-}
-
-/// JSON services are addressed by a header, on whatever path; SES by its path.
-fn addressee(method: &Method, path: &str, headers: &HeaderMap) -> Option<(Service, String)> {
-    if let Some(target) = target(headers) {
+/// JSON services are addressed by a header, on whatever path; others by their path; SNS by what is in the form.
+fn addressee(head: &Parts, body: &[u8]) -> Option<(Service, String)> {
+    if let Some(target) = target(&head.headers) {
         let (service, operation) = target.split_once('.')?;
         let service = match service {
             "DynamoDB_20120810" => Service::DynamoDb,
@@ -317,18 +278,34 @@ fn addressee(method: &Method, path: &str, headers: &HeaderMap) -> Option<(Servic
         };
         return Some((service, operation.to_owned()));
     }
-    (method == Method::POST && path == OUTBOUND_EMAILS)
-        .then(|| (Service::Ses, "SendEmail".to_owned()))
+    match (&head.method, head.uri.path()) {
+        (&Method::POST, OUTBOUND_EMAILS) => Some((Service::Ses, "SendEmail".to_owned())),
+        (&Method::POST, WHATSAPP_SEND) => {
+            Some((Service::SocialMessaging, "SendWhatsAppMessage".to_owned()))
+        }
+        (&Method::POST, path) if is_game_server(path) => {
+            Some((Service::GameServer, "POST".to_owned()))
+        }
+        (&Method::POST, _) if query::is_form(&head.headers) => {
+            query::action(body).map(|action| (Service::Sns, action))
+        }
+        _ => None,
+    }
+}
+
+fn is_game_server(path: &str) -> bool {
+    let below = path.strip_prefix(game_server::PATH);
+    below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn target(headers: &HeaderMap) -> Option<&str> {
     headers.get("x-amz-target")?.to_str().ok()
 }
 
-fn unknown(method: &Method, path: &str, headers: &HeaderMap) -> AwsError {
-    let asked = match target(headers) {
+fn unknown(head: &Parts) -> AwsError {
+    let asked = match target(&head.headers) {
         Some(target) => format!("X-Amz-Target: {target}"),
-        None => format!("{method} {path}"),
+        None => format!("{} {}", head.method, head.uri.path()),
     };
     error(
         404,
@@ -359,6 +336,11 @@ fn error(status: u16, code: &str, message: &str) -> AwsError {
 }
 
 fn refuse(service: Option<Service>, error: &AwsError) -> Response<Body> {
+    match service {
+        Some(Service::Sns) => return query::refuse(error),
+        Some(Service::GameServer) => return game_server::refuse(error),
+        _ => {}
+    }
     let kind = match service {
         Some(Service::Sqs) => format!("com.amazonaws.sqs#{}", error.code),
         Some(Service::DynamoDb) if is_modelled(&error.code) => {

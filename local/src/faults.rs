@@ -63,6 +63,8 @@ pub enum CallMode {
     Fail,
     /// Every second entry of an SQS batch fails, the first one first; the others are done.
     FailPartially,
+    /// A game's server answers with this HTTP status; nothing is done.
+    FailWith(u16),
     Throttle,
     /// DynamoDB's conflict with another transaction.
     Conflict,
@@ -427,6 +429,7 @@ impl CallMode {
             CallMode::Conflict => {
                 service == Service::DynamoDb && answers::CONFLICTING.contains(&operation)
             }
+            CallMode::FailWith(_) => service == Service::GameServer,
             CallMode::FailPartially => service == Service::Sqs && operation.ends_with("Batch"),
             _ => true,
         }

@@ -20,6 +20,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::lambda::{ACCOUNT, Event, Lambda, read_body, trace_root};
+use crate::percent::decoded;
 use crate::template::Route;
 
 /// API Gateway's limit, which cannot be raised.
@@ -385,27 +386,6 @@ fn text(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
-/// Percent-decoded; what is no escape stays as it is.
-fn decoded(encoded: &str, plus_is_space: bool) -> String {
-    let bytes = encoded.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut index = 0;
-    while index < bytes.len() {
-        let escape = (bytes[index] == b'%')
-            .then(|| encoded.get(index + 1..index + 3))
-            .flatten()
-            .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        decoded.push(match (escape, bytes[index]) {
-            (Some(byte), _) => byte,
-            (None, b'+') if plus_is_space => b' ',
-            (None, byte) => byte,
-        });
-        index += if escape.is_some() { 3 } else { 1 };
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
-}
-
 /// In the form of API Gateway's own: fifteen characters and an equals sign.
 fn request_id() -> String {
     let characters = std::iter::repeat_with(fastrand::alphanumeric).take(15);
@@ -709,19 +689,6 @@ mod tests {
             b"",
         );
         assert_eq!(event["headers"]["x-name"], "caf\u{fffd}");
-    }
-
-    #[test]
-    fn a_broken_escape_stays_as_it_is() {
-        for (encoded, expected) in [
-            ("%", "%"),
-            ("%4", "%4"),
-            ("%+1", "%+1"),
-            ("%é", "%é"),
-            ("%41%zz", "A%zz"),
-        ] {
-            assert_eq!(decoded(encoded, false), expected);
-        }
     }
 
     /// A status, and the values of some headers.

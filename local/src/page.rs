@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::extract::{Path as UrlPath, Query, State};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -25,6 +26,17 @@ const IDLE_TIMEOUT_MAX_S: f64 = 600.0;
 /// How many invocations the page shows.
 const SHOWN_INVOCATIONS: usize = 100;
 
+const PAGE: &str = include_str!("page/index.html");
+
+/// What the page is made of besides: a file below `/_local/page/`, its type and its content.
+const ASSETS: [(&str, &str, &str); 4] = [
+    ("style.css", "text/css", include_str!("page/style.css")),
+    ("elements.js", SCRIPT, include_str!("page/elements.js")),
+    ("messages.js", SCRIPT, include_str!("page/messages.js")),
+    ("page.js", SCRIPT, include_str!("page/page.js")),
+];
+const SCRIPT: &str = "text/javascript";
+
 /// A route of the template, with a request that it takes.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Example {
@@ -43,7 +55,8 @@ struct SignedRequest {
 
 pub(crate) fn router(inner: Arc<Inner>) -> Router {
     Router::new()
-        .route("/", get(|| async { Html(include_str!("page.html")) }))
+        .route("/", get(|| async { Html(PAGE) }))
+        .route("/_local/page/{name}", get(asset))
         .route("/_local/state", get(state))
         .route("/_local/messages", get(messages))
         .route("/_local/queues", get(queues))
@@ -51,6 +64,16 @@ pub(crate) fn router(inner: Arc<Inner>) -> Router {
         .route("/_local/tables/{name}", get(table))
         .merge(controls::router())
         .with_state(inner)
+}
+
+async fn asset(UrlPath(name): UrlPath<String>) -> Response {
+    match ASSETS.iter().find(|(asset, ..)| *asset == name) {
+        Some((_, content_type, content)) => {
+            let charset = format!("{content_type}; charset=utf-8");
+            ([(CONTENT_TYPE, charset)], *content).into_response()
+        }
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 async fn state(State(inner): State<Arc<Inner>>) -> Response {
@@ -68,6 +91,7 @@ async fn state(State(inner): State<Arc<Inner>>) -> Response {
     Json(json!({
         "gateway": inner.gateway_url,
         "aws": inner.aws_url,
+        "game_server": inner.game_server_url(),
         "routes": inner.examples,
         "messages": inner.outside.all(),
         "queues": inner.sqs.counts(),
@@ -207,4 +231,27 @@ fn signed(sample: &Path, secret: &str, url: &str) -> Option<SignedRequest> {
 /// Text as one word of a shell.
 pub fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_made_of_what_is_served_and_of_nothing_else() {
+        let mut named: Vec<_> = PAGE.split("\"/_local/page/").skip(1).collect();
+        for name in &mut named {
+            *name = name.split('"').next().unwrap();
+        }
+        let served: Vec<_> = ASSETS.iter().map(|(name, ..)| *name).collect();
+        assert_eq!(named, served);
+        let parts = ASSETS.iter().map(|(_, _, content)| *content);
+        for part in parts.chain([PAGE]) {
+            // The one address is that of SVG, which is a name.
+            let part = part.replace("http://www.w3.org/2000/svg", "");
+            for elsewhere in ["http:", "https:", "src=\"//", "@import", "url("] {
+                assert!(!part.contains(elsewhere), "{elsewhere}");
+            }
+        }
+    }
 }

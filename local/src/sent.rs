@@ -1,17 +1,22 @@
 //! What was sent to the outside, kept to be looked at instead.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::sns::Encoding;
 
 /// One message to one recipient.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
-    /// `email`.
+    /// The detail's name: `email`, `sms`, `whatsapp`, `topic` or `game-server`.
     pub channel: String,
     pub from: String,
     pub to: String,
@@ -24,6 +29,91 @@ pub struct Sent {
     pub message_id: String,
     /// RFC 3339, milliseconds.
     pub at: String,
+    #[serde(flatten)]
+    pub detail: Detail,
+}
+
+/// What only messages of one channel have, under the channel's name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Detail {
+    Email(Email),
+    Sms(Sms),
+    Whatsapp(Whatsapp),
+    Topic(Publication),
+    GameServer(Forwarded),
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Email {
+    pub reply_to: Vec<String>,
+    pub configuration_set: Option<String>,
+    pub tags: BTreeMap<String, String>,
+    /// Those that the sender added.
+    pub headers: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sms {
+    /// `Promotional` or `Transactional`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub sender_id: Option<String>,
+    pub origination_number: Option<String>,
+    pub encoding: Encoding,
+    pub characters: usize,
+    /// How many messages it is cut into, each of which costs.
+    pub parts: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whatsapp {
+    /// `template`, `text`, ...
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its name; what it says is at Meta.
+    pub template: Option<String>,
+    /// `pt_BR`.
+    pub language: Option<String>,
+    pub parameters: Vec<TemplateParameter>,
+    pub meta_api_version: String,
+    /// As Meta's Cloud API gets it.
+    pub message: Value,
+}
+
+/// What fills one blank of a template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TemplateParameter {
+    /// `header`, `body` or `button 0`.
+    pub component: String,
+    /// Its own, or else its number within the component: `1`.
+    pub name: String,
+    pub text: String,
+}
+
+/// To a topic: an alert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publication {
+    /// The topic's name.
+    pub topic: String,
+    /// `email:ops@example.com`.
+    pub subscribers: Vec<String>,
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// What a game's server got.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forwarded {
+    pub method: String,
+    pub url: String,
+    /// In lower case.
+    pub headers: BTreeMap<String, String>,
+    pub body: String,
+}
+
+/// RFC 3339, milliseconds.
+pub(crate) fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
 /// The outside world: everything that was sent there, oldest first.
@@ -125,6 +215,10 @@ mod tests {
             event: Some("zupy-1".into()),
             message_id: "1".into(),
             at: "2026-01-02T03:04:05.678Z".into(),
+            detail: Detail::Email(Email {
+                reply_to: vec!["help@example.com".into()],
+                ..Email::default()
+            }),
         }
     }
 
@@ -153,6 +247,12 @@ mod tests {
             outside.all(),
             [email("a@example.com"), email("b@example.com")]
         );
+    }
+
+    #[test]
+    fn a_detail_stands_under_its_channels_name() {
+        let sent = serde_json::to_value(email("a@example.com")).unwrap();
+        assert_eq!(sent["email"]["reply_to"][0], "help@example.com");
     }
 
     #[test]

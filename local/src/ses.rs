@@ -1,20 +1,30 @@
 //! SES v2's SendEmail: checks a message as SES does, and keeps it instead of sending it.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::AwsError;
 use crate::aws::random_id;
-use crate::sent::{Outside, Sent};
+use crate::sent::{self, Detail, Email, Outside, Sent};
 
 /// To, Cc and Bcc together (SES quotas).
 const MAXIMUM_RECIPIENTS: usize = 50;
 
+/// Names the event, as the `delivery` function sets it.
 const EVENT_HEADER: &str = "X-Event-Key";
 
 /// In characters (SES v2 API, MessageHeader).
 const HEADER_NAME_MAXIMUM: usize = 126;
-const HEADER_VALUE_MAXIMUM: usize = 870;
+const HEADER_VALUE_MAXIMUM: usize = 995;
+const HEADER_MAXIMUM: usize = 996;
+
+/// Of one message (SES v2 API, Message).
+const MAXIMUM_HEADERS: usize = 15;
+
+/// In characters (SES API, ConfigurationSet).
+const CONFIGURATION_SET_MAXIMUM: usize = 64;
 
 #[derive(Debug, Clone)]
 pub struct Ses {
@@ -32,34 +42,39 @@ impl Ses {
             .ok_or_else(|| bad_request("Missing required header 'From'."))?;
         check_address(from)?;
         let recipients = recipients(body)?;
-        for reply_to in texts(body, "/ReplyToAddresses") {
-            check_address(reply_to)?;
-        }
+        let configuration_set = configuration_set(body)?;
+        let reply_to: Vec<&str> = texts(body, "/ReplyToAddresses").collect();
+        reply_to.iter().try_for_each(|to| check_address(to))?;
         let simple = simple_content(body)?;
-        let subject = text(simple, "/Subject/Data").ok_or_else(|| {
+        let subject = content(simple, "/Subject").ok_or_else(|| {
             bad_request("The message's subject is missing: Content.Simple.Subject.Data.")
         })?;
-        let plain = text(simple, "/Body/Text/Data");
-        let html = text(simple, "/Body/Html/Data");
+        let plain = content(simple, "/Body/Text");
+        let html = content(simple, "/Body/Html");
         if plain.is_none() && html.is_none() {
             return Err(bad_request(
                 "The message has no body: Content.Simple.Body needs Text.Data or Html.Data.",
             ));
         }
-        check_tags_and_headers(body, simple)?;
-        let event = event_header(simple);
+        let email = Email {
+            reply_to: reply_to.into_iter().map(str::to_owned).collect(),
+            configuration_set: configuration_set.map(str::to_owned),
+            tags: tags(body)?,
+            headers: headers(simple)?,
+        };
         let message_id = format!("{}-000000", random_id());
         for to in recipients {
             let sent = Sent {
                 channel: "email".into(),
                 from: from.into(),
                 to: to.into(),
-                subject: Some(subject.into()),
-                text: plain.map(str::to_owned),
-                html: html.map(str::to_owned),
-                event: event.clone(),
+                subject: Some(subject.clone()),
+                text: plain.clone(),
+                html: html.clone(),
+                event: email.headers.get(EVENT_HEADER).cloned(),
                 message_id: message_id.clone(),
-                at: now.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
+                at: sent::time(now),
+                detail: Detail::Email(email.clone()),
             };
             self.outside.push(sent).map_err(|error| AwsError {
                 status: 500,
@@ -140,43 +155,81 @@ fn simple_content(body: &Value) -> Result<&Value, AwsError> {
     }
 }
 
-/// The header that names the event, as the `delivery` function sets it.
-fn event_header(simple: &Value) -> Option<String> {
-    let headers = simple.pointer("/Headers").and_then(Value::as_array)?;
-    headers
-        .iter()
-        .find(|header| text(header, "/Name") == Some(EVENT_HEADER))
-        .and_then(|header| text(header, "/Value"))
-        .map(str::to_owned)
+/// A part of the message as it arrives: SES sends ASCII alone unless the part names its character set.
+fn content(simple: &Value, pointer: &str) -> Option<String> {
+    let data = text(simple, &format!("{pointer}/Data"))?;
+    if text(simple, &format!("{pointer}/Charset")).is_some() {
+        return Some(data.to_owned());
+    }
+    let arrives = |c: char| if c.is_ascii() { c } else { '?' };
+    Some(data.chars().map(arrives).collect())
 }
 
-/// SES takes no odd characters in a tag, and only printable ASCII in a header.
-fn check_tags_and_headers(body: &Value, simple: &Value) -> Result<(), AwsError> {
-    let tags = body.pointer("/EmailTags").and_then(Value::as_array);
-    for tag in tags.into_iter().flatten() {
-        for (part, pointer) in [("name", "/Name"), ("value", "/Value")] {
-            let text = text(tag, pointer).unwrap_or_default();
-            let is_legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-            if text.is_empty() || text.len() > 256 || !text.chars().all(is_legal) {
-                return Err(bad_request(&format!(
-                    "Invalid tag {part} <{text}>: only alphanumeric ASCII characters, '_', and '-' are allowed, 1 to 256 of them."
-                )));
-            }
-        }
+fn configuration_set(body: &Value) -> Result<Option<&str>, AwsError> {
+    let Some(name) = body
+        .get("ConfigurationSetName")
+        .filter(|name| !name.is_null())
+    else {
+        return Ok(None);
+    };
+    let name = name.as_str().unwrap_or_default();
+    if name.is_empty() || name.len() > CONFIGURATION_SET_MAXIMUM || !name.chars().all(is_plain) {
+        return Err(bad_request(&format!(
+            "Invalid configuration set name <{name}>: only alphanumeric ASCII characters, '_', and '-' are allowed, 1 to {CONFIGURATION_SET_MAXIMUM} of them."
+        )));
     }
+    Ok(Some(name))
+}
+
+fn tags(body: &Value) -> Result<BTreeMap<String, String>, AwsError> {
+    let tags = body.pointer("/EmailTags").and_then(Value::as_array);
+    let mut read = BTreeMap::new();
+    for tag in tags.into_iter().flatten() {
+        let [name, value] =
+            [("name", "/Name"), ("value", "/Value")].map(|(part, pointer)| {
+                let text = text(tag, pointer).unwrap_or_default();
+                if text.is_empty() || text.len() > 256 || !text.chars().all(is_plain) {
+                    return Err(bad_request(&format!(
+                        "Invalid tag {part} <{text}>: only alphanumeric ASCII characters, '_', and '-' are allowed, 1 to 256 of them."
+                    )));
+                }
+                Ok(text.to_owned())
+            });
+        read.insert(name?, value?);
+    }
+    Ok(read)
+}
+
+/// What SES takes in a tag and in a configuration set's name.
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || c == '-'
+}
+
+fn headers(simple: &Value) -> Result<BTreeMap<String, String>, AwsError> {
     let headers = simple.pointer("/Headers").and_then(Value::as_array);
+    if headers.is_some_and(|headers| headers.len() > MAXIMUM_HEADERS) {
+        return Err(bad_request(&format!(
+            "Too many headers: a message has {MAXIMUM_HEADERS} at most."
+        )));
+    }
+    let mut read = BTreeMap::new();
     for header in headers.into_iter().flatten() {
         let name = text(header, "/Name").unwrap_or_default();
         let value = text(header, "/Value").unwrap_or_default();
-        let is_legal = |text: &str, most| {
-            let printable = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-            !text.is_empty() && text.len() <= most && printable
-        };
-        if !is_legal(name, HEADER_NAME_MAXIMUM) || !is_legal(value, HEADER_VALUE_MAXIMUM) {
+        let is_name = |byte| matches!(byte, b'!'..=b'~') && byte != b':';
+        let is_legal = !name.is_empty()
+            && !value.is_empty()
+            && name.len() <= HEADER_NAME_MAXIMUM
+            && value.len() <= HEADER_VALUE_MAXIMUM
+            && name.len() + value.len() <= HEADER_MAXIMUM
+            && name.bytes().all(is_name)
+            && value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        if !is_legal {
             return Err(bad_request(&format!("Invalid header <{name}>.")));
         }
+        read.insert(name.to_owned(), value.to_owned());
     }
-    Ok(())
+    Ok(read)
 }
 
 fn text<'a>(body: &'a Value, pointer: &str) -> Option<&'a str> {
@@ -213,6 +266,8 @@ mod tests {
                 "Headers": [{"Name": "X-Event-Key", "Value": "zupy#comp#CP-1/redeemed"}],
             }},
             "EmailTags": [{"Name": "tenant", "Value": "comp-1"}],
+            "ReplyToAddresses": ["Help <help@example.com>"],
+            "ConfigurationSetName": "tracked_1",
         })
     }
 
@@ -253,6 +308,24 @@ mod tests {
         assert_eq!(sent[0].event.as_deref(), Some("zupy#comp#CP-1/redeemed"));
         assert_eq!(sent[0].at, "2026-01-02T03:04:05.678Z");
         assert_eq!(sent[0].message_id, sent[1].message_id);
+        let one = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        let detail = Detail::Email(Email {
+            reply_to: vec!["Help <help@example.com>".into()],
+            configuration_set: Some("tracked_1".into()),
+            tags: one("tenant", "comp-1"),
+            headers: one("X-Event-Key", "zupy#comp#CP-1/redeemed"),
+        });
+        assert_eq!(sent[0].detail, detail);
+    }
+
+    #[test]
+    fn what_names_no_character_set_arrives_in_ascii() {
+        let mut body = message();
+        body["Content"]["Simple"]["Subject"] = json!({"Data": "É seu", "Charset": "UTF-8"});
+        body["Content"]["Simple"]["Body"]["Text"] = json!({"Data": "É seu"});
+        let sent = send(&body).unwrap();
+        assert_eq!(sent[0].subject.as_deref(), Some("É seu"));
+        assert_eq!(sent[0].text.as_deref(), Some("? seu"));
     }
 
     #[test]
@@ -313,6 +386,27 @@ mod tests {
             json!("zupy\n"),
             "Invalid header <X-Event-Key>",
         );
+        check_refused(
+            "/Content/Simple/Headers/0/Name",
+            json!("X Event"),
+            "Invalid header <X Event>",
+        );
+        check_refused(
+            "/Content/Simple/Headers/0/Value",
+            json!("v".repeat(986)),
+            "Invalid header <X-Event-Key>",
+        );
+        let headers = vec![json!({"Name": "X", "Value": "v"}); 16];
+        check_refused(
+            "/Content/Simple/Headers",
+            json!(headers),
+            "Too many headers",
+        );
+        check_refused("/ReplyToAddresses/0", json!("help"), "Missing final");
+        for name in ["", "a b", "a".repeat(65).as_str()] {
+            let expected = "Invalid configuration set name";
+            check_refused("/ConfigurationSetName", json!(name), expected);
+        }
         let many: Vec<String> = (0..51).map(|n| format!("c{n}@example.com")).collect();
         check_refused("/Destination/ToAddresses", json!(many), "exceeds 50");
     }

@@ -20,12 +20,10 @@ use crate::faults::Faults;
 use crate::lambda::{
     Credentials, FunctionProcess, Invocation, Invoked, Lambda, LogLine, LogOutput,
 };
-use crate::secrets_manager::SecretsManager;
 use crate::sent::{Outside, Sent};
-use crate::ses::Ses;
 use crate::sqs::{Counts, Sqs};
 use crate::template::Template;
-use crate::{event_source, gateway, lambda, page, schedule};
+use crate::{event_source, game_server, gateway, lambda, page, schedule};
 
 /// Where Docker's default bridge puts the host: containers that `sam local invoke` starts find the AWS endpoint there.
 const DOCKER_BRIDGE: &str = "172.17.0.1";
@@ -203,6 +201,11 @@ impl System {
         &self.inner.aws_url
     }
 
+    /// Where a game's own server is: what is posted there, or below, is kept.
+    pub fn game_server_url(&self) -> String {
+        self.inner.game_server_url()
+    }
+
     /// The AWS endpoint's other address, for containers.
     pub fn aws_url_for_containers(&self) -> Option<&str> {
         self.inner.also_listens_on.as_deref()
@@ -308,9 +311,9 @@ impl Prepared {
         let aws = Aws::new(
             dynamodb.clone(),
             sqs.clone(),
-            SecretsManager::new(&self.template.secrets, Timestamp::now()),
-            Ses::new(outside.clone()),
-            &self.template.functions,
+            outside.clone(),
+            &self.template,
+            Timestamp::now(),
         );
         let aws = aws.with_faults(faults.clone()).with_lambda(lambda.clone());
         let aws = Arc::new(aws);
@@ -371,6 +374,11 @@ impl Until {
 }
 
 impl Inner {
+    /// At the AWS endpoint, which functions reach from containers too, and until they have ended.
+    pub(crate) fn game_server_url(&self) -> String {
+        format!("{}{}", self.aws_url, game_server::PATH)
+    }
+
     /// Runs the schedules of one function or of all.
     pub(crate) async fn run_schedules(&self, of: Option<&str>) -> Vec<ScheduledRun> {
         let mut running = JoinSet::new();

@@ -4,9 +4,12 @@
 //! another there is worse than none.
 
 mod functions;
+mod lambda_function;
 mod node;
 mod parameters;
 mod resources;
+mod statements;
+mod topic;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -72,20 +75,41 @@ pub struct Schedule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     pub actions: Vec<String>,
-    pub resources: Vec<String>,
+    pub resources: Resources,
+}
+
+/// What a statement is about, in patterns with IAM's wildcards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resources {
+    /// `Resource`.
+    These(Vec<String>),
+    /// `NotResource`: whatever matches none of them. All topics, say, so that phone numbers are left.
+    AllBut(Vec<String>),
 }
 
 impl Statement {
-    /// Whether this allows `action` (`sqs:SendMessage`) on `resource` (an ARN), with IAM's wildcards `*` and `?`.
+    /// Whether this allows `action` (`sqs:SendMessage`) on `resource` (an ARN, or the phone number that an SMS goes to),
+    /// with IAM's wildcards `*` and `?`.
     pub fn allows(&self, action: &str, resource: &str) -> bool {
         let action = action.to_ascii_lowercase();
         self.actions
             .iter()
             .any(|pattern| matches(pattern.to_ascii_lowercase().as_bytes(), action.as_bytes()))
-            && self
-                .resources
+            && self.resources.include(resource)
+    }
+}
+
+impl Resources {
+    fn include(&self, resource: &str) -> bool {
+        let is_one_of = |patterns: &[String]| {
+            patterns
                 .iter()
                 .any(|pattern| matches(pattern.as_bytes(), resource.as_bytes()))
+        };
+        match self {
+            Resources::These(patterns) => is_one_of(patterns),
+            Resources::AllBut(patterns) => !is_one_of(patterns),
+        }
     }
 }
 
@@ -118,6 +142,16 @@ pub struct Secret {
 pub struct Topic {
     pub name: String,
     pub arn: String,
+    pub display_name: Option<String>,
+    pub subscriptions: Vec<Subscription>,
+}
+
+/// Who gets what is published to a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    /// `email`, `sms`, `https`, ...
+    pub protocol: String,
+    pub endpoint: String,
 }
 
 impl Template {

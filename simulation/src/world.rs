@@ -17,7 +17,6 @@ use local::faults::Faults;
 use local::lambda::{Failure, Status};
 use local::secrets_manager::SecretsManager;
 use local::sent::{Outside, Sent};
-use local::ses::Ses;
 use local::sqs::{Received, Sqs};
 use local::template::{QueueSource, Template};
 use serde_json::{Value, json};
@@ -71,15 +70,15 @@ impl World {
             sqs.declare(queue.clone())?;
         }
         let dynamodb = DynamoDb::without_server(&template.tables)?;
-        let secrets = SecretsManager::new(&template.secrets, clock.now());
         let outside = Outside::open(None)?;
         let aws = Aws::new(
             dynamodb.clone(),
             sqs.clone(),
-            secrets.clone(),
-            Ses::new(outside.clone()),
-            &template.functions,
+            outside.clone(),
+            &template,
+            clock.now(),
         );
+        let secrets = aws.secrets.clone();
         let aws = Arc::new(aws.with_faults(faults.clone()).with_clock(clock));
         let functions = Functions::new(
             &template.functions,

@@ -9,7 +9,7 @@ use http_body_util::{Full, Limited};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Aws, Call, json_body, respond};
+use super::{Aws, Call, respond};
 use crate::AwsError;
 use crate::faults::{CallMode, Kill, Met, answers};
 use crate::lambda::Lambda;
@@ -58,9 +58,10 @@ async fn meet(
     match met.mode {
         None | Some(CallMode::Delay(_)) => super::perform(aws, call, now).await,
         Some(CallMode::Fail) => Err(answers::failure(call.service)),
+        Some(CallMode::FailWith(status)) => Err(answers::chosen(status)),
         Some(CallMode::Throttle) => Err(answers::throttling(call.service)),
         Some(CallMode::Conflict) => {
-            let body = answers::conflict(&call.operation, &json_body(call)?);
+            let body = answers::conflict(&call.operation, &call.request()?);
             let content_type = call.service.content_type();
             Ok(respond(StatusCode::BAD_REQUEST, content_type, &body))
         }
@@ -75,7 +76,7 @@ async fn meet(
 
 /// Every second entry fails, beginning with the first: also a batch of one is hit.
 async fn fail_partially(aws: &Aws, call: &Call) -> Result<Response<Body>, AwsError> {
-    let mut body = json_body(call)?;
+    let mut body = call.request()?;
     let entries = body["Entries"].as_array().cloned().unwrap_or_default();
     let (failing, passing): (Vec<_>, Vec<_>) = entries
         .into_iter()

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::Service;
 use crate::AwsError;
 use crate::ses::bare_address;
+use crate::social_messaging::phone_number_arns;
 use crate::template::{ACCOUNT, Statement, arn};
 
 /// An action on any one of these resources.
@@ -44,6 +45,22 @@ pub(super) fn needed(service: Service, operation: &str, body: &Value) -> Vec<Nee
             vec![one("secretsmanager", operation, resource)]
         }
         Service::Ses => ses(operation, body),
+        Service::Sns => {
+            // A phone number has no ARN, and is the resource itself.
+            let resource = ["TopicArn", "TargetArn", "PhoneNumber"]
+                .iter()
+                .find_map(|key| body.get(key)?.as_str());
+            vec![one("SNS", operation, resource.unwrap_or("*").to_owned())]
+        }
+        Service::SocialMessaging => {
+            let id = body.get("originationPhoneNumberId").and_then(Value::as_str);
+            vec![Needed {
+                action: format!("social-messaging:{operation}"),
+                resources: id.map_or(vec!["*".into()], phone_number_arns),
+            }]
+        }
+        // Nobody at AWS is asked.
+        Service::GameServer => vec![],
     }
 }
 
@@ -136,24 +153,25 @@ pub(super) fn access_denied(service: Service, function: &str, refused: &Needed) 
     let user = format!("arn:aws:sts::{ACCOUNT}:assumed-role/{function}");
     let Needed { action, resources } = refused;
     let resource = resources.first().map_or("*", String::as_str);
-    let (status, message) = match service {
-        Service::Ses => (
-            403,
-            format!(
-                "User `{user}' is not authorized to perform `{action}' on resource `{resource}'"
-            ),
+    let (status, code) = match service {
+        Service::DynamoDb | Service::SecretsManager => (400, "AccessDeniedException"),
+        Service::Sqs | Service::Ses | Service::SocialMessaging | Service::GameServer => {
+            (403, "AccessDeniedException")
+        }
+        Service::Sns => (403, "AuthorizationError"),
+    };
+    let message = match service {
+        Service::Ses => format!(
+            "User `{user}' is not authorized to perform `{action}' on resource `{resource}'"
         ),
-        service => (
-            if service == Service::Sqs { 403 } else { 400 },
-            format!(
-                "User: {user} is not authorized to perform: {action} on resource: {resource} because no identity-based \
-                 policy allows the {action} action"
-            ),
+        _ => format!(
+            "User: {user} is not authorized to perform: {action} on resource: {resource} because no identity-based policy \
+             allows the {action} action"
         ),
     };
     AwsError {
         status,
-        code: "AccessDeniedException".into(),
+        code: code.into(),
         message,
         query_code: (service == Service::Sqs).then_some("AccessDenied"),
     }

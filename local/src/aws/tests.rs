@@ -2,14 +2,15 @@
 
 use std::net::Ipv4Addr;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
 use super::*;
 use crate::faults::{CallMode, Fault};
-use crate::sent::Outside;
-use crate::template::{Secret, Table};
+use crate::template::{Function, Resources, Secret, Table, Topic};
 
 struct Endpoint {
     url: String,
@@ -21,7 +22,7 @@ struct Endpoint {
 fn statement(actions: &[&str], resource: String) -> Statement {
     Statement {
         actions: actions.iter().map(|&action| action.into()).collect(),
-        resources: vec![resource],
+        resources: Resources::These(vec![resource]),
     }
 }
 
@@ -66,15 +67,35 @@ async fn start() -> Endpoint {
             arn("secretsmanager", "secret:zupy-secrets"),
         ),
         statement(&["ses:SendEmail"], arn("ses", "identity/example.com")),
+        statement(
+            &["social-messaging:SendWhatsAppMessage"],
+            arn("social-messaging", "phone-number-id/1"),
+        ),
+        Statement {
+            actions: vec!["sns:Publish".into()],
+            resources: Resources::AllBut(vec!["arn:aws:sns:*:*:*".into()]),
+        },
     ];
     let outside = Outside::open(None).unwrap();
     let sqs = Sqs::open(None).unwrap();
+    let template = Template {
+        functions: vec![function("zupy-coupon-used", statements)],
+        queues: vec![],
+        tables: vec![table],
+        secrets: vec![secret],
+        topics: vec![Topic {
+            name: "alerts".into(),
+            arn: arn("sns", "alerts"),
+            display_name: None,
+            subscriptions: vec![],
+        }],
+    };
     let aws = Aws::new(
-        DynamoDb::start(None, &[table]).await.unwrap(),
+        DynamoDb::start(None, &template.tables).await.unwrap(),
         sqs.clone(),
-        SecretsManager::new(&[secret], Timestamp::UNIX_EPOCH),
-        Ses::new(outside.clone()),
-        &[function("zupy-coupon-used", statements)],
+        outside.clone(),
+        &template,
+        Timestamp::UNIX_EPOCH,
     );
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await
@@ -130,28 +151,60 @@ impl Endpoint {
         if !target.starts_with('/') {
             request = request.header("x-amz-target", target);
         }
-        if let Some(function) = function {
-            let key = access_key_id(function);
-            let authorization = format!(
-                "AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0"
-            );
-            request = request
-                .header("authorization", authorization)
-                .header("x-amz-date", "20260101T000000Z");
-        }
-        let request = request
-            .body(Full::new(Bytes::from(body.to_string())))
-            .unwrap();
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        let (head, body) = client.request(request).await?.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
+        let (head, body) = send(signed(request, function), body.to_string()).await?;
         Ok(Answer {
             status: head.status.as_u16(),
             headers: head.headers,
             body: serde_json::from_slice(&body).unwrap(),
         })
     }
+
+    /// Posts a form of the Query protocol; the status and the XML of the answer.
+    async fn form(&self, function: Option<&str>, form: &str) -> (u16, String) {
+        let request = Request::post(&self.url).header(
+            "content-type",
+            "application/x-www-form-urlencoded; charset=utf-8",
+        );
+        let (head, body) = send(signed(request, function), form.to_owned())
+            .await
+            .unwrap();
+        assert_eq!(head.headers["content-type"], "text/xml");
+        (
+            head.status.as_u16(),
+            String::from_utf8(body.to_vec()).unwrap(),
+        )
+    }
 }
+
+fn signed(
+    request: axum::http::request::Builder,
+    function: Option<&str>,
+) -> axum::http::request::Builder {
+    let Some(function) = function else {
+        return request;
+    };
+    let key = access_key_id(function);
+    let authorization = format!(
+        "AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0"
+    );
+    request
+        .header("authorization", authorization)
+        .header("x-amz-date", "20260101T000000Z")
+}
+
+async fn send(
+    request: axum::http::request::Builder,
+    body: String,
+) -> Result<(axum::http::response::Parts, Bytes), hyper_util::client::legacy::Error> {
+    let request = request.body(Full::new(Bytes::from(body))).unwrap();
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let (head, body) = client.request(request).await?.into_parts();
+    Ok((head, body.collect().await.unwrap().to_bytes()))
+}
+
+const SMS: &str = "Action=Publish&Version=2010-03-31&PhoneNumber=%2B5511987654321&Message=CP-1";
+const ALERT: &str = "Action=Publish&Version=2010-03-31&Message=CP-1\
+                     &TopicArn=arn%3Aaws%3Asns%3Aus-east-1%3A000000000000%3Aalerts";
 
 fn put() -> Value {
     json!({"TableName": "events", "Item": {"coupon": {"S": "c"}}})
@@ -162,6 +215,16 @@ fn email(from: &str) -> Value {
         "FromEmailAddress": from,
         "Destination": {"ToAddresses": ["ana@example.org"]},
         "Content": {"Simple": {"Subject": {"Data": "s"}, "Body": {"Text": {"Data": "t"}}}},
+    })
+}
+
+fn whatsapp(from: &str) -> Value {
+    let message =
+        json!({"messaging_product": "whatsapp", "to": "5511987654321", "text": {"body": "CP-1"}});
+    json!({
+        "originationPhoneNumberId": from,
+        "metaApiVersion": "v20.0",
+        "message": STANDARD.encode(message.to_string()),
     })
 }
 
@@ -191,7 +254,13 @@ async fn every_service_answers_anybody() {
     let sent = endpoint.call(None, OUTBOUND_EMAILS, email("a@b.c")).await;
     assert_eq!(sent.status, 200);
     assert!(sent.headers.contains_key("x-amzn-requestid"));
-    assert_eq!(endpoint.outside.all()[0].to, "ana@example.org");
+    let whatsapp = endpoint
+        .call(None, WHATSAPP_SEND, whatsapp("phone-number-id-1"))
+        .await;
+    assert!(whatsapp.body["messageId"].is_string());
+    let sent = endpoint.outside.all().into_iter();
+    let sent: Vec<_> = sent.map(|sent| sent.to).collect();
+    assert_eq!(sent, ["ana@example.org", "5511987654321"]);
 }
 
 #[tokio::test]
@@ -208,6 +277,7 @@ async fn a_function_does_what_the_template_allows() {
         ("DynamoDB_20120810.TransactGetItems", batch),
         ("secretsmanager.GetSecretValue", secret),
         (OUTBOUND_EMAILS, email("Shop <shop@example.com>")),
+        (WHATSAPP_SEND, whatsapp("phone-number-id-1")),
     ] {
         let answer = endpoint.call(FUNCTION, target, body).await;
         assert_eq!(answer.status, 200, "{target}: {}", answer.body);
@@ -273,7 +343,113 @@ async fn a_function_is_refused_what_the_template_does_not_allow() {
     with_set["ConfigurationSetName"] = json!("tracked");
     let answer = endpoint.call(FUNCTION, OUTBOUND_EMAILS, with_set).await;
     answer.check_refused(403, "AccessDeniedException", "configuration-set/tracked");
+    let other = whatsapp("phone-number-id-2");
+    let answer = endpoint.call(FUNCTION, WHATSAPP_SEND, other).await;
+    answer.check_refused(
+        403,
+        "AccessDeniedException",
+        "social-messaging:SendWhatsAppMessage on resource: arn:aws:social-messaging:us-east-1:000000000000:phone-number-id/2",
+    );
     assert_eq!(endpoint.outside.all(), []);
+}
+
+#[tokio::test]
+async fn sns_is_asked_by_a_form_and_answers_in_xml() {
+    let endpoint = start().await;
+    for form in [SMS, ALERT] {
+        let (status, xml) = endpoint.form(None, form).await;
+        assert_eq!(status, 200, "{xml}");
+        let id = endpoint.outside.all().pop().unwrap().message_id;
+        let result = format!("<PublishResult><MessageId>{id}</MessageId></PublishResult>");
+        assert!(xml.contains(&result), "{xml}");
+    }
+    let sent = endpoint.outside.all().into_iter();
+    let channels: Vec<_> = sent.map(|sent| sent.channel).collect();
+    assert_eq!(channels, ["sms", "topic"]);
+    for (form, expected) in [
+        (SMS.replace("%2B", ""), (400, "InvalidParameter")),
+        (ALERT.replace("alerts", "others"), (404, "NotFound")),
+        (SMS.replace("Publish", "Subscribe"), (400, "InvalidAction")),
+        (
+            SMS.replace("2010", "2011"),
+            (404, "UnknownOperationException"),
+        ),
+    ] {
+        let (status, xml) = endpoint.form(None, &form).await;
+        assert_eq!(status, expected.0, "{xml}");
+        let code = format!("<Code>{}</Code>", expected.1);
+        assert!(xml.contains(&code), "{xml}");
+    }
+}
+
+#[tokio::test]
+async fn a_function_that_may_publish_to_phones_alone_does_not_reach_topics() {
+    let endpoint = start().await;
+    assert_eq!(endpoint.form(FUNCTION, SMS).await.0, 200);
+    let (status, xml) = endpoint.form(FUNCTION, ALERT).await;
+    assert_eq!(status, 403, "{xml}");
+    let expected = "<Code>AuthorizationError</Code><Message>User: \
+                    arn:aws:sts::000000000000:assumed-role/zupy-coupon-used is not authorized to perform: SNS:Publish on \
+                    resource: arn:aws:sns:us-east-1:000000000000:alerts because";
+    assert!(xml.contains(expected), "{xml}");
+    assert_eq!(endpoint.outside.all().len(), 1);
+}
+
+#[tokio::test]
+async fn a_failing_sns_says_so_in_xml() {
+    let endpoint = start().await;
+    for (mode, expected) in [
+        (
+            CallMode::Fail,
+            (500, "<Type>Receiver</Type><Code>InternalError</Code>"),
+        ),
+        (
+            CallMode::Throttle,
+            (400, "<Type>Sender</Type><Code>Throttling</Code>"),
+        ),
+    ] {
+        endpoint
+            .faults
+            .add(Fault::calls(Service::Sns, "Publish", mode).once());
+        let (status, xml) = endpoint.form(None, SMS).await;
+        assert_eq!(status, expected.0, "{xml}");
+        assert!(xml.contains(expected.1), "{xml}");
+    }
+    assert_eq!(endpoint.outside.all(), []);
+}
+
+#[tokio::test]
+async fn a_game_server_takes_what_is_forwarded_to_it() {
+    let endpoint = start().await;
+    let post = async |path: &str| {
+        // As `curl -d` says that it is a form.
+        let request = Request::post(format!("{}{path}", endpoint.url));
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let (head, body) = send(request, "{\"code\": \"CP-1\"}".into()).await.unwrap();
+        let retry_after = head.headers.get("retry-after").cloned();
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        (head.status.as_u16(), retry_after, body)
+    };
+    for path in ["/_local/game-server", "/_local/game-server/gm_1?a=b"] {
+        assert_eq!(post(path).await.0, 200, "{path}");
+        let sent = endpoint.outside.all().pop().unwrap();
+        assert_eq!(sent.to, format!("{}{path}", endpoint.url));
+        assert_eq!(sent.text.as_deref(), Some("{\"code\": \"CP-1\"}"));
+    }
+    assert_eq!(post("/_local/game-servers").await.0, 404);
+    for (mode, expected) in [
+        (CallMode::Fail, (500, None)),
+        (CallMode::Throttle, (429, Some("2"))),
+        (CallMode::FailWith(404), (404, None)),
+    ] {
+        let fault = Fault::service(Service::GameServer, mode);
+        endpoint.faults.add(fault.once());
+        let (status, retry_after, body) = post("/_local/game-server").await;
+        let retry_after = retry_after.as_ref().map(|value| value.to_str().unwrap());
+        assert_eq!((status, retry_after), expected);
+        assert_eq!(body["error"]["code"], "fault");
+    }
+    assert_eq!(endpoint.outside.all().len(), 2);
 }
 
 #[tokio::test]
@@ -318,6 +494,7 @@ async fn a_failing_service_says_so_in_its_own_words_and_does_nothing() {
                 (503, "ServiceUnavailable"),
                 (500, "InternalServiceError"),
                 (500, "InternalFailure"),
+                (500, "InternalServiceException"),
             ],
         ),
         (
@@ -327,15 +504,17 @@ async fn a_failing_service_says_so_in_its_own_words_and_does_nothing() {
                 (400, "RequestThrottled"),
                 (400, "ThrottlingException"),
                 (429, "TooManyRequestsException"),
+                (429, "ThrottledRequestException"),
             ],
         ),
     ] {
-        endpoint.faults.add(Fault::everywhere(mode).times(4));
+        endpoint.faults.add(Fault::everywhere(mode).times(5));
         let calls = [
             ("DynamoDB_20120810.PutItem", put()),
             ("AmazonSQS.ListQueues", json!({})),
             ("secretsmanager.GetSecretValue", body.clone()),
             (OUTBOUND_EMAILS, email("a@b.c")),
+            (WHATSAPP_SEND, whatsapp("phone-number-id-1")),
         ];
         for ((target, body), (status, code)) in calls.into_iter().zip(expected) {
             let answer = endpoint.call(None, target, body).await;

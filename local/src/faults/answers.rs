@@ -32,6 +32,17 @@ pub(crate) fn failure(service: Service) -> AwsError {
             "InternalFailure",
             "The request processing has failed because of an unknown error, exception or failure.",
         ),
+        Service::Sns => (
+            500,
+            "InternalError",
+            "The request processing has failed because of an unknown error, exception or failure.",
+        ),
+        Service::SocialMessaging => (
+            500,
+            "InternalServiceException",
+            "The request processing has failed because of an unknown error, exception, or failure.",
+        ),
+        Service::GameServer => return chosen(500),
     };
     error(status, code, message)
 }
@@ -55,8 +66,20 @@ pub(crate) fn throttling(service: Service) -> AwsError {
             "TooManyRequestsException",
             "Too many requests have been made to the operation.",
         ),
+        Service::Sns => (400, "Throttling", "Rate exceeded"),
+        Service::SocialMessaging => (
+            429,
+            "ThrottledRequestException",
+            "The request was denied due to request throttling.",
+        ),
+        Service::GameServer => return chosen(429),
     };
     error(status, code, message)
+}
+
+/// What a game's server answers instead of taking a request.
+pub(crate) fn chosen(status: u16) -> AwsError {
+    error(status, "fault", "This is a fault of the local system.")
 }
 
 /// The body of a conflict: a transaction is told of each of its items.

@@ -12,7 +12,7 @@ use super::{
 use crate::aws::Service;
 use crate::template::Template;
 
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 12] = [
     "service",
     "operation",
     "function",
@@ -20,6 +20,7 @@ const FIELDS: [&str; 11] = [
     "mode",
     "at",
     "partial",
+    "status",
     "count",
     "rate",
     "delay_ms",
@@ -101,6 +102,8 @@ impl Addressed {
         match name {
             "*" => Some(Addressed::Any),
             "lambda" => Some(Addressed::Lambda),
+            // As its SDKs and its users call it.
+            "socialmessaging" | "whatsapp" => Some(Addressed::Aws(Service::SocialMessaging)),
             _ => Service::ALL
                 .into_iter()
                 .find(|service| service.name() == name)
@@ -154,6 +157,7 @@ impl<'a> Reader<'a> {
         let function = self.one_of("function", &known.functions);
         let queue = self.one_of("queue", &known.queues);
         let partial = self.partial(addressed, mode, operation);
+        let status = self.status(addressed, mode);
         let delay = self.delay(mode);
         let at = self.at(mode);
         let count = self.whole("count", 1, u32::MAX.into());
@@ -166,6 +170,10 @@ impl<'a> Reader<'a> {
         let is_of_messages = matches!(mode, "duplicate" | "reorder");
         if is_of_messages && self.has("function") {
             self.refuse("function", format!("is not for mode {mode}"));
+        }
+        if addressed == Addressed::Aws(Service::GameServer) && self.has("function") {
+            let problem = "is not for the service game-server, which is not told who calls";
+            self.refuse("function", problem);
         }
         if !is_of_messages && self.has("queue") {
             self.refuse("queue", "is only for modes duplicate and reorder");
@@ -194,7 +202,7 @@ impl<'a> Reader<'a> {
                     operation: operation.map(str::to_owned),
                     function: function.map(str::to_owned),
                 },
-                mode: call_mode(mode, partial, delay)?,
+                mode: call_mode(mode, partial, status, delay)?,
             },
         };
         Some(Fault {
@@ -267,6 +275,17 @@ impl<'a> Reader<'a> {
             self.refuse("partial", "is only for mode fail of SQS's batch operations");
         }
         partial
+    }
+
+    fn status(&mut self, addressed: Option<Addressed>, mode: Option<&str>) -> Option<u16> {
+        let is_possible =
+            addressed == Some(Addressed::Aws(Service::GameServer)) && mode == Some("fail");
+        if self.has("status") && !is_possible {
+            self.refuse("status", "is only for mode fail of the service game-server");
+        }
+        // What counts as taken by a sender is no failure.
+        let status = self.whole("status", 300, 599)?;
+        u16::try_from(status).ok()
     }
 
     fn delay(&mut self, mode: Option<&str>) -> Option<Duration> {
@@ -360,13 +379,19 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn call_mode(mode: &str, partial: bool, delay: Option<Duration>) -> Option<CallMode> {
-    Some(match mode {
-        "fail" if partial => CallMode::FailPartially,
-        "fail" => CallMode::Fail,
-        "throttle" => CallMode::Throttle,
-        "conflict" => CallMode::Conflict,
-        "delay" => CallMode::Delay(delay?),
+fn call_mode(
+    mode: &str,
+    partial: bool,
+    status: Option<u16>,
+    delay: Option<Duration>,
+) -> Option<CallMode> {
+    Some(match (mode, status) {
+        ("fail", Some(status)) => CallMode::FailWith(status),
+        ("fail", None) if partial => CallMode::FailPartially,
+        ("fail", None) => CallMode::Fail,
+        ("throttle", _) => CallMode::Throttle,
+        ("conflict", _) => CallMode::Conflict,
+        ("delay", _) => CallMode::Delay(delay?),
         _ => CallMode::LoseResponse,
     })
 }
@@ -407,18 +432,19 @@ impl ActiveFault {
                 set("service", calls.service.map_or("*", Service::name).into());
                 set("operation", json!(calls.operation));
                 set("function", json!(calls.function));
-                let (name, value) = match mode {
-                    CallMode::Fail => ("fail", Value::Null),
-                    CallMode::FailPartially => ("fail", true.into()),
-                    CallMode::Throttle => ("throttle", Value::Null),
-                    CallMode::Conflict => ("conflict", Value::Null),
-                    CallMode::Delay(_) => ("delay", Value::Null),
-                    CallMode::LoseResponse => ("lose_response", Value::Null),
+                let name = match mode {
+                    CallMode::Fail | CallMode::FailPartially | CallMode::FailWith(_) => "fail",
+                    CallMode::Throttle => "throttle",
+                    CallMode::Conflict => "conflict",
+                    CallMode::Delay(_) => "delay",
+                    CallMode::LoseResponse => "lose_response",
                 };
                 set("mode", name.into());
-                set("partial", value);
-                if let CallMode::Delay(delay) = mode {
-                    set("delay_ms", milliseconds(*delay));
+                match mode {
+                    CallMode::FailPartially => set("partial", true.into()),
+                    CallMode::FailWith(status) => set("status", json!(status)),
+                    CallMode::Delay(delay) => set("delay_ms", milliseconds(*delay)),
+                    _ => {}
                 }
             }
             Subject::Messages { queue, mode } => {

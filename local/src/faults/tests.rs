@@ -34,6 +34,7 @@ fn a_fault_is_listed_as_it_was_asked_for() {
         json!({"service": "sqs", "operation": "SendMessageBatch", "mode": "fail", "partial": true, "rate": 1.0, "seed": 1}),
         json!({"service": "ses", "mode": "lose_response", "rate": 1.0, "seed": 1}),
         json!({"service": "secretsmanager", "mode": "throttle", "rate": 1.0, "seed": 1}),
+        json!({"service": "game-server", "mode": "fail", "status": 404, "rate": 1.0, "seed": 1}),
         json!({"service": "sqs", "queue": "delivery", "mode": "duplicate", "rate": 0.5, "seed": 1}),
         json!({"service": "sqs", "mode": "reorder", "delay_ms": 50, "rate": 1.0, "seed": 1}),
         json!({"service": "lambda", "function": "delivery", "mode": "kill", "at": "call 3", "rate": 1.0, "seed": 1}),
@@ -50,6 +51,17 @@ fn a_fault_is_listed_as_it_was_asked_for() {
 }
 
 #[test]
+fn whatsapp_goes_by_three_names() {
+    for name in ["social-messaging", "socialmessaging", "whatsapp"] {
+        let faults = Faults::default();
+        let fault =
+            json!({"service": name, "operation": "SendWhatsAppMessage", "mode": "throttle"});
+        faults.add(Fault::read(&fault, &KNOWN()).unwrap());
+        assert_eq!(faults.list()[0]["service"], "social-messaging");
+    }
+}
+
+#[test]
 fn everything_that_is_wrong_is_said_at_once() {
     refused(json!([]), &["fault must be a JSON object"]);
     refused(json!({}), &["service is missing", "mode is missing"]);
@@ -57,7 +69,7 @@ fn everything_that_is_wrong_is_said_at_once() {
         json!({"service": "s3", "mode": "explode", "rate": 1.5, "count": 0, "seed": -1, "color": "red"}),
         &[
             "color is not known",
-            "service must be one of *, dynamodb, sqs, secretsmanager, ses, lambda",
+            "service must be one of *, dynamodb, sqs, secretsmanager, ses, sns, social-messaging, game-server, lambda",
             "mode must be one of fail, throttle",
             "count must be a whole number from 1",
             "rate must be a number from 0 to 1",
@@ -108,6 +120,21 @@ fn everything_that_is_wrong_is_said_at_once() {
             &["at must be start, answer, call N or after call N"],
         );
     }
+    refused(
+        json!({"service": "ses", "mode": "fail", "status": 404}),
+        &["status is only for mode fail of the service game-server"],
+    );
+    refused(
+        json!({"service": "game-server", "mode": "throttle", "status": 404}),
+        &["status is only for mode fail of the service game-server"],
+    );
+    refused(
+        json!({"service": "game-server", "mode": "fail", "status": 200, "function": "zupy"}),
+        &[
+            "status must be a whole number from 300 to 599",
+            "function is not for the service game-server",
+        ],
+    );
     refused(
         json!({"service": "lambda", "mode": "kill"}),
         &["at is missing", "function is missing"],

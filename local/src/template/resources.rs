@@ -1,14 +1,11 @@
 //! Resources of the template, and what each becomes on this machine.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
 use super::functions::{Attributes, Scope};
+use super::lambda_function::Surroundings;
 use super::node::{Kind, Node, Result};
-use super::{
-    ACCOUNT, Function, QueueSource, Route, Schedule, Secret, Statement, Table, Template, Topic, arn,
-};
+use super::{ACCOUNT, Function, Secret, Table, Template, arn, topic};
 use crate::sqs::{Queue, Redrive};
 
 const FUNCTION: &str = "AWS::Serverless::Function";
@@ -16,7 +13,8 @@ const QUEUE: &str = "AWS::SQS::Queue";
 const TABLE: &str = "AWS::DynamoDB::Table";
 const SECRET: &str = "AWS::SecretsManager::Secret";
 const TOPIC: &str = "AWS::SNS::Topic";
-const ROLE: &str = "AWS::IAM::Role";
+pub(super) const SUBSCRIPTION: &str = "AWS::SNS::Subscription";
+pub(super) const ROLE: &str = "AWS::IAM::Role";
 const LOG_GROUP: &str = "AWS::Logs::LogGroup";
 const HTTP_API: &str = "AWS::Serverless::HttpApi";
 
@@ -56,6 +54,7 @@ impl<'a> Resource<'a> {
             TABLE => ("Table", &["TableName"]),
             SECRET => ("", &["Name"]),
             TOPIC => ("Topic", &["TopicName"]),
+            SUBSCRIPTION => ("", &[]),
             ROLE => ("", &["RoleName"]),
             LOG_GROUP => ("", &["LogGroupName"]),
             HTTP_API => ("", &[]),
@@ -65,7 +64,7 @@ impl<'a> Resource<'a> {
             other => {
                 return Err(type_node.problem(format!(
                     "the type {other} is not supported by the local system, which runs {FUNCTION}, {QUEUE}, {TABLE}, \
-                     {SECRET}, {TOPIC}, reads the policies of {ROLE}, and passes over {LOG_GROUP}, {HTTP_API}, {}*",
+                     {SECRET}, {TOPIC}, {SUBSCRIPTION}, reads the policies of {ROLE}, and passes over {LOG_GROUP}, {HTTP_API}, {}*",
                     PASSED_OVER.join("*, ")
                 )));
             }
@@ -130,34 +129,34 @@ impl<'a> Resource<'a> {
     }
 
     /// Each property is resolved when it is read, so that what is passed over need not be understood.
-    fn property(&self, scope: &Scope<'_>, name: &str) -> Result<Option<Node>> {
+    pub(super) fn property(&self, scope: &Scope<'_>, name: &str) -> Result<Option<Node>> {
         match self.node.get("Properties").and_then(|node| node.get(name)) {
             Some(node) => scope.resolve(node),
             None => Ok(None),
         }
     }
 
-    fn need(&self, scope: &Scope<'_>, name: &str) -> Result<Node> {
+    pub(super) fn need(&self, scope: &Scope<'_>, name: &str) -> Result<Node> {
         self.property(scope, name)?
             .ok_or_else(|| self.node.problem(format!("the property {name} is missing")))
     }
 
-    fn only(&self, read: &[&str], passed_over: &[&str]) -> Result<()> {
+    pub(super) fn only(&self, read: &[&str], passed_over: &[&str]) -> Result<()> {
         self.node
             .get("Properties")
             .map_or(Ok(()), |properties| properties.only(read, passed_over))
     }
 }
 
-pub(super) fn table_arn(name: &str) -> String {
+fn table_arn(name: &str) -> String {
     arn("dynamodb", &format!("table/{name}"))
 }
 
-pub(super) fn secret_arn(name: &str) -> String {
+fn secret_arn(name: &str) -> String {
     arn("secretsmanager", &format!("secret:{name}"))
 }
 
-fn role_arn(name: &str) -> String {
+pub(super) fn role_arn(name: &str) -> String {
     format!("arn:aws:iam::{ACCOUNT}:role/{name}")
 }
 
@@ -196,13 +195,11 @@ pub(super) fn assemble(
             QUEUE => template.queues.push(queue(resource, scope, declared)?),
             TABLE => template.tables.push(table(resource, scope)?),
             SECRET => template.secrets.push(secret(resource, scope)?),
-            TOPIC => template.topics.push(Topic {
-                name: resource.name.clone(),
-                arn: arn("sns", &resource.name),
-            }),
+            TOPIC => template.topics.push(topic::topic(resource, scope)?),
             _ => {}
         }
     }
+    topic::subscribe(&mut template.topics, declared, scope)?;
     for resource in declared.iter().filter(|resource| resource.kind == FUNCTION) {
         let surroundings = Surroundings {
             scope,
@@ -268,7 +265,7 @@ fn queue(resource: &Resource<'_>, scope: &Scope<'_>, declared: &[Resource<'_>]) 
     })
 }
 
-fn queue_of_arn(node: &Node, declared: &[Resource<'_>]) -> Result<String> {
+pub(super) fn queue_of_arn(node: &Node, declared: &[Resource<'_>]) -> Result<String> {
     let text = node.text()?;
     declared
         .iter()
@@ -354,394 +351,4 @@ fn secret(resource: &Resource<'_>, scope: &Scope<'_>) -> Result<Secret> {
         arn: secret_arn(&resource.name),
         value: resource.need(scope, "SecretString")?.text()?.to_owned(),
     })
-}
-
-/// What a function is made from besides itself.
-struct Surroundings<'a> {
-    scope: &'a Scope<'a>,
-    globals: Option<&'a Node>,
-    declared: &'a [Resource<'a>],
-    queues: &'a [Queue],
-}
-
-impl Surroundings<'_> {
-    fn function(&self, resource: &Resource<'_>) -> Result<Function> {
-        const READ: [&str; 6] = [
-            "Environment",
-            "Events",
-            "MemorySize",
-            "Policies",
-            "Role",
-            "Timeout",
-        ];
-        const PASSED_OVER: [&str; 15] = [
-            "Architectures",
-            "AutoPublishAlias",
-            "CodeUri",
-            "DeploymentPreference",
-            "Description",
-            "EphemeralStorage",
-            "Handler",
-            "LoggingConfig",
-            "PermissionsBoundary",
-            "PropagateTags",
-            "RecursiveLoop",
-            "ReservedConcurrentExecutions",
-            "Runtime",
-            "Tags",
-            "Tracing",
-        ];
-        resource.only(&READ, &PASSED_OVER)?;
-        if let Some(globals) = self.globals {
-            globals.only(&["Environment", "MemorySize", "Timeout"], &PASSED_OVER)?;
-        }
-        check_binary(resource)?;
-        let mut function = Function {
-            name: resource.name.clone(),
-            logical_id: resource.logical_id.to_owned(),
-            // Limits: Lambda quotas. Defaults: AWS::Lambda::Function.
-            timeout_s: self
-                .property(resource, "Timeout")?
-                .map_or(Ok(3), |node| node.number(1..=900))?,
-            memory_mb: self
-                .property(resource, "MemorySize")?
-                .map_or(Ok(128), |node| node.number(128..=10_240))?,
-            environment: self.environment(resource)?,
-            routes: vec![],
-            sources: vec![],
-            schedules: vec![],
-            statements: self.statements(resource)?,
-        };
-        if let Some(events) = resource.property(self.scope, "Events")? {
-            for (name, event) in events.entries()? {
-                self.event(&mut function, name, event)?;
-            }
-        }
-        self.check_sources(resource, &function)?;
-        Ok(function)
-    }
-
-    /// The function's own property, or else the one of `Globals`.
-    fn property(&self, resource: &Resource<'_>, name: &str) -> Result<Option<Node>> {
-        match (resource.property(self.scope, name)?, self.globals) {
-            (None, Some(globals)) => globals
-                .get(name)
-                .map_or(Ok(None), |node| self.scope.resolve(node)),
-            (own, _) => Ok(own),
-        }
-    }
-
-    fn environment(&self, resource: &Resource<'_>) -> Result<BTreeMap<String, String>> {
-        let mut environment = BTreeMap::new();
-        let global = self.globals.and_then(|globals| globals.get("Environment"));
-        let own = resource
-            .node
-            .get("Properties")
-            .and_then(|node| node.get("Environment"));
-        for node in [global, own].into_iter().flatten() {
-            let Some(node) = self.scope.resolve(node)? else {
-                continue;
-            };
-            node.only(&["Variables"], &[])?;
-            for (name, value) in node.need("Variables")?.entries()? {
-                environment.insert(name.clone(), value.text()?.to_owned());
-            }
-        }
-        Ok(environment)
-    }
-
-    fn event(&self, function: &mut Function, name: &str, event: &Node) -> Result<()> {
-        let type_node = event.need("Type")?;
-        let empty = event.with(Kind::Map(vec![]));
-        let properties = event.get("Properties").unwrap_or(&empty);
-        match type_node.text()? {
-            "HttpApi" => function.routes.push(route(properties)?),
-            "SQS" => function.sources.extend(self.source(properties)?),
-            "Schedule" => function
-                .schedules
-                .extend(schedule(name, properties, "Schedule")?),
-            "ScheduleV2" => {
-                function
-                    .schedules
-                    .extend(schedule(name, properties, "ScheduleExpression")?)
-            }
-            other => {
-                return Err(type_node.problem(format!(
-                    "the event type {other} is not supported by the local system, which reads HttpApi, SQS, Schedule and ScheduleV2"
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    /// `None` for a source that is switched off.
-    fn source(&self, properties: &Node) -> Result<Option<QueueSource>> {
-        properties.only(
-            &[
-                "Queue",
-                "BatchSize",
-                "Enabled",
-                "FunctionResponseTypes",
-                "MaximumBatchingWindowInSeconds",
-                "ScalingConfig",
-            ],
-            &["MetricsConfig"],
-        )?;
-        if let Some(enabled) = properties.get("Enabled")
-            && !enabled.flag()?
-        {
-            return Ok(None);
-        }
-        let number = |name: &str, range, default| {
-            properties
-                .get(name)
-                .map_or(Ok(default), |node| node.number(range))
-        };
-        let batch_size = number("BatchSize", 1..=10_000, 10)?;
-        let batching_window_s = number("MaximumBatchingWindowInSeconds", 0..=300, 0)?;
-        if batch_size > 10 && batching_window_s == 0 {
-            return Err(properties.problem(
-                "a BatchSize over 10 needs a MaximumBatchingWindowInSeconds of at least 1",
-            ));
-        }
-        let maximum_concurrency = match properties.get("ScalingConfig") {
-            Some(scaling) => {
-                scaling.only(&["MaximumConcurrency"], &[])?;
-                scaling.need("MaximumConcurrency")?.number(2..=1000)?
-            }
-            None => 10,
-        };
-        let mut reports_batch_item_failures = false;
-        if let Some(types) = properties.get("FunctionResponseTypes") {
-            for node in types.list()? {
-                if node.text()? != "ReportBatchItemFailures" {
-                    return Err(node.problem("must be ReportBatchItemFailures"));
-                }
-                reports_batch_item_failures = true;
-            }
-        }
-        Ok(Some(QueueSource {
-            queue: queue_of_arn(properties.need("Queue")?, self.declared)?,
-            batch_size: batch_size as usize,
-            maximum_concurrency: maximum_concurrency as usize,
-            reports_batch_item_failures,
-            batching_window_s,
-        }))
-    }
-
-    /// Lambda refuses to create these event sources, so they are refused here.
-    fn check_sources(&self, resource: &Resource<'_>, function: &Function) -> Result<()> {
-        for source in &function.sources {
-            let Some(queue) = self.queues.iter().find(|queue| queue.name == source.queue) else {
-                continue;
-            };
-            if queue.visibility_timeout_s < function.timeout_s {
-                return Err(resource.node.problem(format!(
-                    "the function's timeout of {} s is longer than the visibility timeout of {} s of its queue {}, which Lambda refuses",
-                    function.timeout_s, queue.visibility_timeout_s, queue.name
-                )));
-            }
-            // A role that SAM makes gets these by itself.
-            if resource.property(self.scope, "Role")?.is_none() {
-                continue;
-            }
-            let queue_arn = arn("sqs", &queue.name);
-            for action in [
-                "sqs:ReceiveMessage",
-                "sqs:DeleteMessage",
-                "sqs:GetQueueAttributes",
-            ] {
-                if !function
-                    .statements
-                    .iter()
-                    .any(|statement| statement.allows(action, &queue_arn))
-                {
-                    return Err(resource.node.problem(format!(
-                        "the function's role does not allow {action} on {queue_arn}, which it needs to be fed from that queue"
-                    )));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn statements(&self, resource: &Resource<'_>) -> Result<Vec<Statement>> {
-        let policies = resource.property(self.scope, "Policies")?;
-        match (resource.property(self.scope, "Role")?, policies) {
-            (Some(_), Some(policies)) => Err(policies
-                .problem("a function with a Role takes no Policies: SAM would pass over them")),
-            (Some(role), None) => self.statements_of_role(&role),
-            (None, Some(policies)) => {
-                let mut statements = Vec::new();
-                for policy in policies.one_or_more() {
-                    match &policy.kind {
-                        Kind::Map(_) => {
-                            policy.only(&["Statement"], &["Version"])?;
-                            statements_of(policy, &mut statements)?;
-                        }
-                        _ => check_managed_policy(policy)?,
-                    }
-                }
-                Ok(statements)
-            }
-            (None, None) => Ok(vec![]),
-        }
-    }
-
-    fn statements_of_role(&self, reference: &Node) -> Result<Vec<Statement>> {
-        let text = reference.text()?;
-        let role = self
-            .declared
-            .iter()
-            .find(|resource| resource.kind == ROLE && role_arn(&resource.name) == text)
-            .ok_or_else(|| {
-                reference.problem(format!("{text} is not the ARN of a role of this template"))
-            })?;
-        role.only(
-            &["Policies", "ManagedPolicyArns", "RoleName"],
-            &[
-                "AssumeRolePolicyDocument",
-                "Description",
-                "MaxSessionDuration",
-                "Path",
-                "PermissionsBoundary",
-                "Tags",
-            ],
-        )?;
-        if let Some(managed) = role.property(self.scope, "ManagedPolicyArns")? {
-            managed.list()?.iter().try_for_each(check_managed_policy)?;
-        }
-        let mut statements = Vec::new();
-        if let Some(policies) = role.property(self.scope, "Policies")? {
-            for policy in policies.list()? {
-                let document = policy.need("PolicyDocument")?;
-                document.only(&["Statement"], &["Version"])?;
-                statements_of(document, &mut statements)?;
-            }
-        }
-        Ok(statements)
-    }
-}
-
-/// The build makes one binary a function, found by name.
-fn check_binary(resource: &Resource<'_>) -> Result<()> {
-    let metadata = resource.node.need("Metadata")?;
-    let binary = metadata.need("BuildProperties")?.need("Binary")?;
-    if binary.text()? == resource.name {
-        return Ok(());
-    }
-    Err(binary.problem(format!(
-        "must be {}, the function's logical id respelled, is {}",
-        resource.name,
-        binary.text()?
-    )))
-}
-
-fn route(properties: &Node) -> Result<Route> {
-    properties.only(
-        &["Method", "Path", "PayloadFormatVersion"],
-        &["ApiId", "RouteSettings", "TimeoutInMillis"],
-    )?;
-    if let Some(version) = properties.get("PayloadFormatVersion")
-        && version.text()? != "2.0"
-    {
-        return Err(version.problem("only payload format \"2.0\" is supported by the local system"));
-    }
-    let path = properties.need("Path")?;
-    if !path.text()?.starts_with('/') {
-        return Err(path.problem("must start with a slash"));
-    }
-    Ok(Route {
-        method: properties.need("Method")?.text()?.to_ascii_uppercase(),
-        path: path.text()?.to_owned(),
-    })
-}
-
-/// `None` for a schedule that is switched off.
-fn schedule(name: &str, properties: &Node, expression: &str) -> Result<Option<Schedule>> {
-    properties.only(
-        &[expression, "Enabled", "State"],
-        &[
-            "Description",
-            "FlexibleTimeWindow",
-            "Name",
-            "PermissionsBoundary",
-            "RetryPolicy",
-            "RoleArn",
-        ],
-    )?;
-    if let Some(enabled) = properties.get("Enabled")
-        && !enabled.flag()?
-    {
-        return Ok(None);
-    }
-    if let Some(state) = properties.get("State")
-        && state.text()? == "DISABLED"
-    {
-        return Ok(None);
-    }
-    let node = properties.need(expression)?;
-    let every_s = rate_s(node.text()?).ok_or_else(|| {
-        node.problem(
-            "only rate(number unit) with minutes, hours or days is supported by the local system",
-        )
-    })?;
-    Ok(Some(Schedule {
-        name: name.to_owned(),
-        every_s,
-    }))
-}
-
-fn rate_s(expression: &str) -> Option<u32> {
-    let inner = expression.trim().strip_prefix("rate(")?.strip_suffix(')')?;
-    let (number, unit) = inner.trim().split_once(' ')?;
-    let unit_s = match unit.trim() {
-        "minute" | "minutes" => 60,
-        "hour" | "hours" => 3600,
-        "day" | "days" => 86_400,
-        _ => return None,
-    };
-    number
-        .parse::<u32>()
-        .ok()
-        .filter(|number| *number > 0)?
-        .checked_mul(unit_s)
-}
-
-/// AWS's own policies that grant nothing which the local system would refuse.
-fn check_managed_policy(policy: &Node) -> Result<()> {
-    const HARMLESS: [&str; 2] = ["AWSLambdaBasicExecutionRole", "AWSXRayDaemonWriteAccess"];
-    let name = policy.text()?;
-    if HARMLESS
-        .iter()
-        .any(|known| name.rsplit('/').next() == Some(known))
-    {
-        return Ok(());
-    }
-    Err(policy.problem(format!(
-        "the managed policy {name} is not supported by the local system, which knows {} and statements written out",
-        HARMLESS.join(", ")
-    )))
-}
-
-fn statements_of(document: &Node, statements: &mut Vec<Statement>) -> Result<()> {
-    for statement in document.need("Statement")?.one_or_more() {
-        statement.only(&["Action", "Effect", "Resource"], &["Sid"])?;
-        let effect = statement.need("Effect")?;
-        if effect.text()? != "Allow" {
-            return Err(effect.problem("only Allow is supported by the local system"));
-        }
-        let texts = |key| -> Result<Vec<String>> {
-            let node = statement.need(key)?;
-            node.one_or_more()
-                .iter()
-                .map(|node| Ok(node.text()?.to_owned()))
-                .collect()
-        };
-        statements.push(Statement {
-            actions: texts("Action")?,
-            resources: texts("Resource")?,
-        });
-    }
-    Ok(())
 }

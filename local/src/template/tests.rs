@@ -472,11 +472,139 @@ Resources:
 fn wildcards_match_as_in_iam() {
     let statement = Statement {
         actions: vec!["dynamodb:Get*".into(), "dynamodb:PutItem".into()],
-        resources: vec!["arn:aws:dynamodb:*:table/ev?nts".into()],
+        resources: Resources::These(vec!["arn:aws:dynamodb:*:table/ev?nts".into()]),
     };
     let table = "arn:aws:dynamodb:us-east-1:000000000000:table/events";
     assert!(statement.allows("dynamodb:GetItem", table));
     assert!(statement.allows("DynamoDB:putitem", table));
     assert!(!statement.allows("dynamodb:PutItems", table));
     assert!(!statement.allows("dynamodb:GetItem", &format!("{table}/index/by-entry")));
+}
+
+/// A function whose role is allowed what these statements say, if the template is given a phone number id.
+fn statements(statements: &str, phone_number_id: &str) -> std::result::Result<Function, String> {
+    let source = format!(
+        "
+Parameters:
+  PhoneNumberId: {{Type: String, Default: ''}}
+Conditions:
+  HasPhoneNumber: !Not [!Equals [!Ref PhoneNumberId, '']]
+Resources:
+  AlertsTopic: {{Type: AWS::SNS::Topic}}
+  WorkFunction:
+    Type: AWS::Serverless::Function
+    Metadata: {{BuildProperties: {{Binary: work}}}}
+    Properties:
+      Environment: {{Variables: {{PHONE: !If [HasPhoneNumber, !Ref PhoneNumberId, !Ref AWS::NoValue]}}}}
+      Policies:
+        Statement:
+{statements}
+"
+    );
+    let mut template = read(&source, &[("PhoneNumberId", phone_number_id)])?;
+    Ok(template.functions.remove(0))
+}
+
+#[test]
+fn what_is_no_topic_is_a_phone_number() {
+    let numbers =
+        "          - {Effect: Allow, Action: sns:Publish, NotResource: 'arn:aws:sns:*:*:*'}";
+    let numbers = &statements(numbers, "").unwrap().statements[0];
+    let topic = "arn:aws:sns:us-east-1:000000000000:alerts";
+    assert!(numbers.allows("sns:Publish", "+5511987654321"));
+    assert!(!numbers.allows("sns:Publish", topic));
+    assert!(!numbers.allows("sns:Subscribe", "+5511987654321"));
+    let topics = "          - {Effect: Allow, Action: sns:Publish, Resource: !Ref AlertsTopic}";
+    let topics = &statements(topics, "").unwrap().statements[0];
+    assert!(topics.allows("sns:Publish", topic));
+    assert!(!topics.allows("sns:Publish", "+5511987654321"));
+    for (wrong, expected) in [
+        ("{Effect: Allow, Action: a:B}", "Resource is missing"),
+        (
+            "{Effect: Allow, Action: a:B, Resource: '*', NotResource: x}",
+            "either Resource or NotResource",
+        ),
+    ] {
+        let message = statements(&format!("          - {wrong}"), "").unwrap_err();
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn a_permission_can_depend_on_a_condition() {
+    let conditional = "
+          - {Effect: Allow, Action: ses:SendEmail, Resource: '*'}
+          - Fn::If:
+              - HasPhoneNumber
+              - Effect: Allow
+                Action: social-messaging:SendWhatsAppMessage
+                Resource: !Sub arn:${AWS::Partition}:social-messaging:${AWS::Region}:${AWS::AccountId}:phone-number-id/${PhoneNumberId}
+              - !Ref AWS::NoValue
+";
+    let without = statements(conditional, "").unwrap();
+    assert_eq!(without.statements.len(), 1);
+    assert_eq!(without.environment.get("PHONE"), None);
+    let with = statements(conditional, "phone-number-id-1").unwrap();
+    assert_eq!(with.environment["PHONE"], "phone-number-id-1");
+    assert!(with.statements[1].allows(
+        "social-messaging:SendWhatsAppMessage",
+        "arn:aws:social-messaging:us-east-1:000000000000:phone-number-id/phone-number-id-1"
+    ));
+    let unknown = conditional.replace("HasPhoneNumber", "HasNothing");
+    let message = statements(&unknown, "").unwrap_err();
+    assert!(
+        message.contains("there is no condition HasNothing"),
+        "{message}"
+    );
+}
+
+#[test]
+fn topics_are_there_with_who_subscribes_to_them() {
+    let source = "
+Conditions: {Never: !Equals [a, b]}
+Resources:
+  AlertsTopic:
+    Type: AWS::SNS::Topic
+    Properties:
+      DisplayName: Alerts
+      KmsMasterKeyId: alias/aws/sns
+      Subscription:
+        - {Protocol: email, Endpoint: ops@example.com}
+        - !If [Never, {Protocol: email, Endpoint: nobody@example.com}, !Ref AWS::NoValue]
+  OnCall: {Type: AWS::SNS::Subscription, Properties: {TopicArn: !Ref AlertsTopic, Protocol: sms, Endpoint: '+5511987654321'}}
+  Absent: {Type: AWS::SNS::Subscription, Condition: Never, Properties: {Protocol: sqs}}
+  StockTopic: {Type: AWS::SNS::Topic, Properties: {TopicName: low-stock}}
+  Policy: {Type: AWS::SNS::TopicPolicy, Properties: {Anything: !FindInMap [A, B, C]}}
+";
+    let template = read(source, &[]).unwrap();
+    let [alerts, stock] = template.topics.as_slice() else {
+        panic!("{:?}", template.topics);
+    };
+    assert_eq!(alerts.name, "alerts");
+    assert_eq!(alerts.arn, "arn:aws:sns:us-east-1:000000000000:alerts");
+    assert_eq!(alerts.display_name.as_deref(), Some("Alerts"));
+    let subscriptions = alerts.subscriptions.iter();
+    let subscriptions: Vec<_> = subscriptions
+        .map(|subscription| (&*subscription.protocol, &*subscription.endpoint))
+        .collect();
+    let expected = [("email", "ops@example.com"), ("sms", "+5511987654321")];
+    assert_eq!(subscriptions, expected);
+    assert_eq!((&*stock.name, stock.subscriptions.len()), ("low-stock", 0));
+}
+
+#[test]
+fn a_topic_that_the_local_system_cannot_serve_is_refused() {
+    let topic = |properties: &str| {
+        format!("Resources:\n  A: {{Type: AWS::SNS::Topic, Properties: {{{properties}}}}}\n")
+    };
+    check_refused(&topic("FifoTopic: true"), "FifoTopic is not supported");
+    check_refused(&topic("TopicName: a.fifo"), "a topic's name is");
+    check_refused(
+        &topic("Subscription: [{Protocol: sqs, Endpoint: x}]"),
+        "a subscription by sqs is not supported",
+    );
+    check_refused(
+        "Resources:\n  A: {Type: AWS::SNS::Subscription, Properties: {TopicArn: x, Protocol: email, Endpoint: y}}\n",
+        "x is not the ARN of a topic of this template",
+    );
 }

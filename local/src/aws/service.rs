@@ -1,0 +1,93 @@
+//! The services that the endpoint serves, and what they are called.
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Service {
+    DynamoDb,
+    Sqs,
+    SecretsManager,
+    Ses,
+    Sns,
+    SocialMessaging,
+    /// Not one of AWS: what is forwarded to a game's own server.
+    GameServer,
+}
+
+impl Service {
+    pub const ALL: [Service; 7] = [
+        Service::DynamoDb,
+        Service::Sqs,
+        Service::SecretsManager,
+        Service::Ses,
+        Service::Sns,
+        Service::SocialMessaging,
+        Service::GameServer,
+    ];
+
+    /// As in ARNs and in the AWS CLI.
+    pub fn name(self) -> &'static str {
+        match self {
+            Service::DynamoDb => "dynamodb",
+            Service::Sqs => "sqs",
+            Service::SecretsManager => "secretsmanager",
+            Service::Ses => "ses",
+            Service::Sns => "sns",
+            Service::SocialMessaging => "social-messaging",
+            Service::GameServer => "game-server",
+        }
+    }
+
+    /// Those that a function may be expected to call.
+    pub(crate) fn operations(self) -> &'static [&'static str] {
+        match self {
+            Service::DynamoDb => &[
+                "BatchGetItem",
+                "BatchWriteItem",
+                "DeleteItem",
+                "DescribeTable",
+                "GetItem",
+                "PutItem",
+                "Query",
+                "Scan",
+                "TransactGetItems",
+                "TransactWriteItems",
+                "UpdateItem",
+            ],
+            Service::Sqs => &[
+                "CancelMessageMoveTask",
+                "ChangeMessageVisibility",
+                "ChangeMessageVisibilityBatch",
+                "DeleteMessage",
+                "DeleteMessageBatch",
+                "GetQueueAttributes",
+                "GetQueueUrl",
+                "ListMessageMoveTasks",
+                "ListQueues",
+                "PurgeQueue",
+                "ReceiveMessage",
+                "SendMessage",
+                "SendMessageBatch",
+                "StartMessageMoveTask",
+            ],
+            Service::SecretsManager => &[
+                "BatchGetSecretValue",
+                "DescribeSecret",
+                "GetSecretValue",
+                "ListSecrets",
+                "PutSecretValue",
+            ],
+            Service::Ses => &["SendEmail"],
+            Service::Sns => &["GetTopicAttributes", "ListTopics", "Publish"],
+            Service::SocialMessaging => &["SendWhatsAppMessage"],
+            Service::GameServer => &["POST"],
+        }
+    }
+
+    pub(super) fn content_type(self) -> &'static str {
+        match self {
+            Service::DynamoDb | Service::Sqs => "application/x-amz-json-1.0",
+            Service::SecretsManager => "application/x-amz-json-1.1",
+            Service::Ses | Service::SocialMessaging | Service::GameServer => "application/json",
+            Service::Sns => "text/xml",
+        }
+    }
+}

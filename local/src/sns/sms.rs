@@ -1,0 +1,98 @@
+//! How a text travels to a phone: its alphabet, and into how many messages it is cut.
+
+use serde::{Deserialize, Serialize};
+
+/// The basic alphabet of 3GPP TS 23.038; a character takes one septet.
+const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
+
+/// Its extension; an escape and a character take two septets.
+const EXTENSION: &str = "\u{c}^{}\\[~]|€";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Encoding {
+    #[serde(rename = "GSM-7")]
+    Gsm7,
+    #[serde(rename = "UCS-2")]
+    Ucs2,
+}
+
+impl Encoding {
+    /// One character outside of the alphabet changes how all of them travel.
+    pub(super) fn of(text: &str) -> Encoding {
+        let is_gsm = |c| BASIC.contains(c) || EXTENSION.contains(c);
+        if text.chars().all(is_gsm) {
+            Encoding::Gsm7
+        } else {
+            Encoding::Ucs2
+        }
+    }
+
+    /// How many messages carry the text. Several of them carry less each, since each says which part it is.
+    pub(super) fn parts(self, text: &str) -> usize {
+        let (alone, of_several) = match self {
+            Encoding::Gsm7 => (160, 153),
+            Encoding::Ucs2 => (70, 67),
+        };
+        let lengths = || text.chars().map(|c| self.length(c));
+        if lengths().sum::<usize>() <= alone {
+            return 1;
+        }
+        // A character is not cut in two.
+        let (mut parts, mut used) = (1, 0);
+        for length in lengths() {
+            if used + length > of_several {
+                parts += 1;
+                used = 0;
+            }
+            used += length;
+        }
+        parts
+    }
+
+    /// In septets, or in units of 16 bits.
+    fn length(self, c: char) -> usize {
+        match self {
+            Encoding::Gsm7 => 1 + usize::from(EXTENSION.contains(c)),
+            Encoding::Ucs2 => c.len_utf16(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, encoding: Encoding, parts: usize) {
+        assert_eq!(Encoding::of(text), encoding, "{text:?}");
+        assert_eq!(encoding.parts(text), parts, "{text:?}");
+    }
+
+    #[test]
+    fn one_odd_letter_makes_all_of_them_wide() {
+        check("Cupom CP-1: 10% à vista [R$ 5]", Encoding::Gsm7, 1);
+        check("Cupom CP-1: promoção", Encoding::Ucs2, 1);
+        check("", Encoding::Gsm7, 1);
+    }
+
+    #[test]
+    fn several_parts_carry_less_each() {
+        check(&"a".repeat(160), Encoding::Gsm7, 1);
+        check(&"a".repeat(161), Encoding::Gsm7, 2);
+        check(&"a".repeat(306), Encoding::Gsm7, 2);
+        check(&"a".repeat(307), Encoding::Gsm7, 3);
+        check(&"ã".repeat(70), Encoding::Ucs2, 1);
+        check(&"ã".repeat(71), Encoding::Ucs2, 2);
+        check(&"ã".repeat(135), Encoding::Ucs2, 3);
+    }
+
+    #[test]
+    fn a_character_of_two_units_is_not_cut() {
+        check(&"€".repeat(80), Encoding::Gsm7, 1);
+        check(&"€".repeat(81), Encoding::Gsm7, 2);
+        // 76 fit where 153 are, not 76 and a half.
+        check(&"€".repeat(153), Encoding::Gsm7, 3);
+        check(&"🎁".repeat(35), Encoding::Ucs2, 1);
+        check(&"🎁".repeat(67), Encoding::Ucs2, 3);
+    }
+}

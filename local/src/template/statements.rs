@@ -1,0 +1,117 @@
+//! What the policies of a role, or of a function without one, allow.
+
+use super::functions::Scope;
+use super::node::{Kind, Node, Result};
+use super::resources::{ROLE, Resource, role_arn};
+use super::{Resources, Statement};
+
+/// What a function may do.
+pub(super) fn of(
+    function: &Resource<'_>,
+    scope: &Scope<'_>,
+    declared: &[Resource<'_>],
+) -> Result<Vec<Statement>> {
+    let policies = function.property(scope, "Policies")?;
+    match (function.property(scope, "Role")?, policies) {
+        (Some(_), Some(policies)) => {
+            Err(policies
+                .problem("a function with a Role takes no Policies: SAM would pass over them"))
+        }
+        (Some(role), None) => of_role(&role, scope, declared),
+        (None, Some(policies)) => {
+            let mut statements = Vec::new();
+            for policy in policies.one_or_more() {
+                match &policy.kind {
+                    Kind::Map(_) => {
+                        policy.only(&["Statement"], &["Version"])?;
+                        statements_of(policy, &mut statements)?;
+                    }
+                    _ => check_managed_policy(policy)?,
+                }
+            }
+            Ok(statements)
+        }
+        (None, None) => Ok(vec![]),
+    }
+}
+
+fn of_role(
+    reference: &Node,
+    scope: &Scope<'_>,
+    declared: &[Resource<'_>],
+) -> Result<Vec<Statement>> {
+    let text = reference.text()?;
+    let role = declared
+        .iter()
+        .find(|resource| resource.kind == ROLE && role_arn(&resource.name) == text)
+        .ok_or_else(|| {
+            reference.problem(format!("{text} is not the ARN of a role of this template"))
+        })?;
+    role.only(
+        &["Policies", "ManagedPolicyArns", "RoleName"],
+        &[
+            "AssumeRolePolicyDocument",
+            "Description",
+            "MaxSessionDuration",
+            "Path",
+            "PermissionsBoundary",
+            "Tags",
+        ],
+    )?;
+    if let Some(managed) = role.property(scope, "ManagedPolicyArns")? {
+        managed.list()?.iter().try_for_each(check_managed_policy)?;
+    }
+    let mut statements = Vec::new();
+    if let Some(policies) = role.property(scope, "Policies")? {
+        for policy in policies.list()? {
+            let document = policy.need("PolicyDocument")?;
+            document.only(&["Statement"], &["Version"])?;
+            statements_of(document, &mut statements)?;
+        }
+    }
+    Ok(statements)
+}
+
+/// AWS's own policies that grant nothing which the local system would refuse.
+fn check_managed_policy(policy: &Node) -> Result<()> {
+    const HARMLESS: [&str; 2] = ["AWSLambdaBasicExecutionRole", "AWSXRayDaemonWriteAccess"];
+    let name = policy.text()?;
+    if HARMLESS
+        .iter()
+        .any(|known| name.rsplit('/').next() == Some(known))
+    {
+        return Ok(());
+    }
+    Err(policy.problem(format!(
+        "the managed policy {name} is not supported by the local system, which knows {} and statements written out",
+        HARMLESS.join(", ")
+    )))
+}
+
+fn statements_of(document: &Node, statements: &mut Vec<Statement>) -> Result<()> {
+    for statement in document.need("Statement")?.one_or_more() {
+        statement.only(&["Action", "Effect", "NotResource", "Resource"], &["Sid"])?;
+        let effect = statement.need("Effect")?;
+        if effect.text()? != "Allow" {
+            return Err(effect.problem("only Allow is supported by the local system"));
+        }
+        let resources = match (statement.get("Resource"), statement.get("NotResource")) {
+            (Some(these), None) => Resources::These(texts(these)?),
+            (None, Some(all_but)) => Resources::AllBut(texts(all_but)?),
+            (None, None) => return Err(statement.problem("Resource is missing")),
+            (Some(_), Some(all_but)) => {
+                return Err(all_but.problem("a statement has either Resource or NotResource"));
+            }
+        };
+        statements.push(Statement {
+            actions: texts(statement.need("Action")?)?,
+            resources,
+        });
+    }
+    Ok(())
+}
+
+fn texts(node: &Node) -> Result<Vec<String>> {
+    let nodes = node.one_or_more().iter();
+    nodes.map(|node| Ok(node.text()?.to_owned())).collect()
+}
