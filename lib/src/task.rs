@@ -6,22 +6,24 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Event, Fact};
+use crate::event::{DiscountKind, Event, Fact};
 use crate::worker::QueueMessage;
 
 /// Slow work behind a queue, done by the function of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Task {
     Delivery,
+    Inventory,
 }
 
 impl Task {
-    pub const ALL: [Task; 1] = [Task::Delivery];
+    pub const ALL: [Task; 2] = [Task::Delivery, Task::Inventory];
 
     /// The name of its function, its queue and its records in the ledger.
     pub fn name(self) -> &'static str {
         match self {
             Task::Delivery => "delivery",
+            Task::Inventory => "inventory",
         }
     }
 
@@ -33,6 +35,7 @@ impl Task {
     pub fn records(self) -> &'static [&'static str] {
         match self {
             Task::Delivery => &["delivery/account", "delivery/email"],
+            Task::Inventory => &["inventory"],
         }
     }
 
@@ -41,6 +44,7 @@ impl Task {
         match (self, &event.fact) {
             (Task::Delivery, Fact::Redeemed(_)) => self.records(),
             (Task::Delivery, _) => &["delivery/account"],
+            (Task::Inventory, _) => self.records(),
         }
     }
 
@@ -48,6 +52,7 @@ impl Task {
     pub fn queue_variable(self) -> &'static str {
         match self {
             Task::Delivery => "DELIVERY_QUEUE_URL",
+            Task::Inventory => "INVENTORY_QUEUE_URL",
         }
     }
 }
@@ -56,10 +61,19 @@ impl Task {
 pub fn tasks(event: &Event) -> &'static [Task] {
     match &event.fact {
         // In-game items are credited by the game itself: there is nothing to bring to a person.
-        Fact::Redeemed(redemption) if redemption.reward.items.is_empty() => &[Task::Delivery],
-        Fact::Redeemed(_) => &[],
-        // The account shows what became of the coupon.
-        Fact::Used(_) | Fact::Cancelled(_) | Fact::Expired(_) => &[Task::Delivery],
+        Fact::Redeemed(redemption) if !redemption.reward.items.is_empty() => &[],
+        Fact::Redeemed(redemption) => match redemption.discount.as_ref().map(|it| &it.kind) {
+            Some(DiscountKind::ProductFree | DiscountKind::BuyOneGetOne) => {
+                &[Task::Delivery, Task::Inventory]
+            }
+            _ => &[Task::Delivery],
+        },
+        // The account shows what became of the coupon. Money off an order leaves the stock alone.
+        Fact::Used(usage) => match &usage.discount_kind {
+            Some(DiscountKind::Percentage | DiscountKind::FixedAmount) => &[Task::Delivery],
+            _ => &[Task::Delivery, Task::Inventory],
+        },
+        Fact::Cancelled(_) | Fact::Expired(_) => &[Task::Delivery, Task::Inventory],
         Fact::Expiring(_) => &[],
     }
 }
@@ -169,12 +183,38 @@ mod tests {
     const USED: &str = include_str!("../../events/samples/zupy-coupon-used.json");
     const ITEMS: &str = include_str!("../../events/samples/aghanim-coupon-redeemed-bundle.json");
 
+    #[track_caller]
+    fn check(provider: impl Provider, body: &str, expected: &[Task]) {
+        assert_eq!(tasks(&event(provider, body)), expected);
+    }
+
     #[test]
     fn a_coupon_is_delivered_and_items_are_not() {
+        let both = [Task::Delivery, Task::Inventory];
+        check(Zupy::every_event(), REDEEMED, &both);
+        check(Zupy::every_event(), USED, &both);
+        check(Aghanim, ITEMS, &[]);
+    }
+
+    #[test]
+    fn only_what_may_move_stock_is_told_to_the_inventory() {
         let zupy = Zupy::every_event();
-        assert_eq!(tasks(&event(zupy, REDEEMED)), [Task::Delivery]);
-        assert_eq!(tasks(&event(zupy, USED)), [Task::Delivery]);
-        assert_eq!(tasks(&event(Aghanim, ITEMS)), []);
+        let delivery = [Task::Delivery];
+        let both = [Task::Delivery, Task::Inventory];
+        for (kind, of_redeemed, of_used) in [
+            ("buy_one_get_one", &both[..], &both[..]),
+            ("percentage", &delivery, &delivery),
+            ("fixed_amount", &delivery, &delivery),
+            // What the provider has added since may be about products: the use lets go of them.
+            ("mystery", &delivery, &both),
+        ] {
+            let with = |body: &str| body.replace("product_free", kind);
+            check(zupy, &with(REDEEMED), of_redeemed);
+            check(zupy, &with(USED), of_used);
+        }
+        let without = |body: &str| body.replace("\"product_free\"", "null");
+        check(zupy, &without(REDEEMED), &delivery);
+        check(zupy, &without(USED), &both);
     }
 
     #[test]

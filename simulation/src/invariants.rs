@@ -1,14 +1,19 @@
 //! What must hold when everything has settled, whatever went wrong meanwhile. Judged from the tables, the sent messages
 //! and the dead letters, by expectations that are written down here and not taken from the code that is judged.
 
+mod sendings;
+mod stock;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::history::{Moment, Process};
+use crate::history::Moment;
 use crate::story::{Event, Kind, Story, Telling};
 use crate::world::World;
+
+use sendings::Sending;
 
 /// One answer that a provider had.
 #[derive(Debug, Clone)]
@@ -37,6 +42,7 @@ pub(crate) async fn broken(
     judge.rows_have_a_cause();
     judge.accounts();
     judge.mails(world);
+    judge.stock(world).await?;
     judge.nothing_is_under_way();
     judge.dead_letters(world).await;
     Ok(judge.broken)
@@ -148,6 +154,12 @@ impl Judge<'_> {
         }
     }
 
+    /// How an event was told that is recorded.
+    fn recorded<'s>(&self, event: &'s Event) -> Option<&'s Telling> {
+        let body = self.rows.get(&event.key)?["body"].as_str()?.as_bytes();
+        event.tellings.iter().find(|it| it.body == body)
+    }
+
     fn records(&mut self, event: &Event, recorded: Option<usize>) {
         let address = recorded.and_then(|it| event.tellings[it].address);
         let expected: &[(&str, &str)] = match (event.kind, address) {
@@ -160,10 +172,13 @@ impl Judge<'_> {
             (Kind::Used | Kind::Cancelled | Kind::Expired, _) => &[("delivery/account", "done")],
             (Kind::Expiring | Kind::Items, _) => &[],
         };
-        for (record, status) in expected {
+        let told = recorded.map(|it| &event.tellings[it]);
+        let inventory = told.is_some_and(|told| stock::is_told_to_it(event.kind, told));
+        let inventory = inventory.then_some(("inventory", "done"));
+        for (record, status) in expected.iter().copied().chain(inventory) {
             let key = format!("{}/{record}", event.key);
             let found = self.rows.get(&key).map(|row| row["status"].clone());
-            self.expect(found.as_ref().is_some_and(|it| it == status), || {
+            self.expect(found.as_ref().is_some_and(|it| *it == status), || {
                 format!("{key} should be {status}, and is {found:?}")
             });
         }
@@ -179,6 +194,9 @@ impl Judge<'_> {
                 (Some(coupon), Some(entry)) => format!("{coupon}/{entry}"),
                 _ => key.clone(),
             };
+            if self.is_reservation(&key) {
+                continue;
+            }
             let has_row = self.rows.contains_key(&event);
             self.expect(events.contains(&event) && has_row, || {
                 format!("{key} has no cause")
@@ -252,7 +270,7 @@ impl Judge<'_> {
     /// know that it was sent, or could not say so.
     fn mails(&mut self, world: &World) {
         let mut mails: BTreeMap<String, usize> = BTreeMap::new();
-        for mail in world.sent() {
+        for mail in world.sent().into_iter().filter(|it| it.channel == "email") {
             *mails.entry(mail.event.unwrap_or_default()).or_default() += 1;
         }
         for (index, event) in self.story.events.iter().enumerate() {
@@ -269,7 +287,7 @@ impl Judge<'_> {
             self.expect(sent > 0 || !accepted, || {
                 format!("no mail for {}", event.key)
             });
-            let explained = self.explained_mails(&event.key);
+            let explained = self.explained(&Sending::Mail { event: &event.key });
             self.expect(sent <= explained + 1, || {
                 format!(
                     "{sent} mails for {}, of which {explained} had a reason to be repeated",
@@ -280,28 +298,6 @@ impl Judge<'_> {
         self.expect(mails.is_empty(), || {
             format!("mails without a cause: {mails:?}")
         });
-    }
-
-    /// How many mails of an event left their sender in doubt: it died, or did not hear that the mail was taken, or could
-    /// not record it.
-    fn explained_mails(&self, event: &str) -> usize {
-        let mut explained = 0;
-        let mut moments = self.moments.iter().map(|(_, moment)| moment);
-        while let Some(moment) = moments.next() {
-            let Some((process, heard)) = mail_of(moment, event) else {
-                continue;
-            };
-            // Until the next one is sent.
-            let rest = moments
-                .clone()
-                .take_while(|it| mail_of(it, event).is_none());
-            let mut recorded = rest.clone().filter(|it| settles(it, event, process));
-            let died = |it: &Moment| matches!(it, Moment::Killed(killed) if killed == process);
-            let mut in_doubt = rest.filter(|it| died(it) || fails_to_settle(it, event, process));
-            explained +=
-                usize::from(recorded.next().is_none() && (!heard || in_doubt.next().is_some()));
-        }
-        explained
     }
 
     fn nothing_is_under_way(&mut self) {
@@ -366,61 +362,5 @@ fn rank(kind: Kind) -> Option<usize> {
         Kind::Cancelled => Some(2),
         Kind::Used => Some(3),
         Kind::Expiring | Kind::Items => None,
-    }
-}
-
-/// The process that sent a mail for the event, and whether it heard that the mail was taken.
-fn mail_of<'a>(moment: &'a Moment, event: &str) -> Option<(&'a Process, bool)> {
-    match moment {
-        Moment::Performed {
-            call,
-            status,
-            heard,
-        } => {
-            let taken = status.is_none_or(|status| status.is_success());
-            let is_mail = taken && call.operation.contains("outbound-emails");
-            (is_mail && header(&call.body) == Some(event)).then_some((&call.process, *heard))
-        }
-        _ => None,
-    }
-}
-
-fn header(mail: &Value) -> Option<&str> {
-    let headers = mail["Content"]["Simple"]["Headers"].as_array()?;
-    let event = headers.iter().find(|it| it["Name"] == "X-Event-Key")?;
-    event["Value"].as_str()
-}
-
-fn is_update_of(body: &Value, event: &str) -> bool {
-    let text = |name: &str| body["Key"][name]["S"].as_str().unwrap_or_default();
-    format!("{}/{}", text("coupon"), text("entry")) == format!("{event}/delivery/email")
-}
-
-/// The process recorded that the mail was sent.
-fn settles(moment: &Moment, event: &str, by: &Process) -> bool {
-    match moment {
-        Moment::Performed { call, status, .. } => {
-            call.process == *by
-                && is_update_of(&call.body, event)
-                && call.body["ExpressionAttributeValues"][":status"]["S"] == "done"
-                && status.is_some_and(|status| status.is_success())
-        }
-        _ => false,
-    }
-}
-
-/// The process tried to say something of the mail, and could not.
-fn fails_to_settle(moment: &Moment, event: &str, by: &Process) -> bool {
-    match moment {
-        Moment::Performed {
-            call,
-            status,
-            heard,
-        } => {
-            call.process == *by
-                && is_update_of(&call.body, event)
-                && (!heard || !status.is_some_and(|status| status.is_success()))
-        }
-        _ => false,
     }
 }

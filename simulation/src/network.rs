@@ -13,8 +13,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use axum::body::Body;
 use http_body_util::BodyExt;
-use local::aws::Aws;
-use serde_json::Value;
+use local::aws::{Aws, read_form};
 use tokio::sync::oneshot;
 
 use crate::history::{Call, History, Process};
@@ -112,11 +111,13 @@ fn read(
         .headers
         .get("x-amz-target")
         .and_then(|it| it.to_str().ok());
-    let operation = target.unwrap_or_else(|| head.uri.path()).to_owned();
+    let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| read_form(&bytes));
+    let action = body["Action"].as_str();
+    let operation = target.or(action).unwrap_or_else(|| head.uri.path());
     let call = Call {
         process,
-        operation,
-        body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        operation: operation.to_owned(),
+        body,
     };
     let request = axum::extract::Request::from_parts(head, Body::from(bytes));
     Ok((request, call))

@@ -223,6 +223,17 @@ pub(crate) fn v2(kind: &str) -> Webhook {
     Webhook::sample(ZUPY, zupy::V2, "local-zupy-secret", body)
 }
 
+/// A secret that names the samples' company, so that v2, which names none, is about the same one.
+pub(crate) const OWN_SECRET: (&str, &str) =
+    ("ZupyWebhookSecrets", "comp_bella_vista=local-zupy-secret");
+
+/// An event of v2 about the v1 sample's member, for a shop with [`OWN_SECRET`].
+pub(crate) fn told(kind: &str, code: &str) -> Webhook {
+    v2(kind)
+        .set("/data/coupon_code", code)
+        .set("/data/customer_id", MEMBER)
+}
+
 /// Aghanim tells that a player redeemed a code.
 pub(crate) fn code_redeemed(idempotency_key: &str) -> Webhook {
     let body = include_str!("../../events/samples/aghanim-coupon-redeemed.json");
