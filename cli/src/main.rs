@@ -11,6 +11,7 @@ mod send;
 mod serve;
 mod show;
 mod stack;
+mod stock;
 mod target;
 
 use std::process::ExitCode;
@@ -35,6 +36,7 @@ enum Command {
     Replay(replay::Arguments),
     Dead(dead::Arguments),
     Redrive(redrive::Arguments),
+    Stock(stock::Arguments),
 }
 
 #[tokio::main]
@@ -48,6 +50,7 @@ async fn main() -> ExitCode {
         Command::Replay(arguments) => replay::run(arguments).await,
         Command::Dead(arguments) => dead::run(arguments).await,
         Command::Redrive(arguments) => redrive::run(arguments).await,
+        Command::Stock(arguments) => stock::run(arguments).await,
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -30,7 +30,7 @@ const LIMITS: CallLimits = CallLimits {
 const DEAD_LETTER: &str = "-dead-letter";
 
 // Without a group of its own, which would have the name of the one of the command's own arguments.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub(crate) struct Arguments {
     /// Port of the system on this machine; it tells where its AWS endpoint is [default: 3000]
@@ -45,10 +45,21 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME", help_heading = "System")]
     #[arg(conflicts_with = "deployed")]
     stack: Option<String>,
-    /// A deployed system whose tables and queues the environment names: EVENTS_TABLE, MEMBERS_TABLE,
-    /// DELIVERY_QUEUE_URL
+    /// A deployed system whose tables and queues the environment names: EVENTS_TABLE, MEMBERS_TABLE, STOCK_TABLE,
+    /// DELIVERY_QUEUE_URL, INVENTORY_QUEUE_URL
     #[arg(long, help_heading = "System")]
     deployed: bool,
+}
+
+impl Arguments {
+    /// These, or others where these say nothing.
+    pub(crate) fn or(self, others: Self) -> Self {
+        let says_something = self.port.or(self.aws_port).is_some() || self.stack.is_some();
+        match says_something || self.deployed {
+            true => self,
+            false => others,
+        }
+    }
 }
 
 /// A system, and where its tables and queues are.
@@ -107,7 +118,7 @@ impl Target {
         let endpoint = local_endpoint(arguments).await?;
         let config = Aws::local(&endpoint).sdk_config(LIMITS);
         let place = Place::Local { endpoint };
-        let tables = ["events", "members"].map(|name| (name.to_owned(), name.to_owned()));
+        let tables = ["events", "members", "stock"].map(|name| (name.to_owned(), name.to_owned()));
         let names = Names {
             tables: BTreeMap::from(tables),
             queues: BTreeMap::new(),
@@ -124,6 +135,11 @@ impl Target {
             place,
             names,
         }
+    }
+
+    /// Whether it is the one on this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self.place, Place::Local { .. })
     }
 
     pub(crate) fn table(&self, name: &str) -> anyhow::Result<&str> {
