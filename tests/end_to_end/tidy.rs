@@ -265,7 +265,9 @@ fn versions_stand_only_in_the_workspace_table() {
     let crates = names_in("functions")
         .into_iter()
         .map(|name| format!("functions/{name}"));
-    for package in crates.chain(["lib", "local", "cli", "simulation", "tests"].map(str::to_owned)) {
+    for package in
+        crates.chain(["lib", "local", "cli", "simulation", "tests", "bench"].map(str::to_owned))
+    {
         let manifest = read(format!("{package}/Cargo.toml"));
         let (_, dependencies) = manifest.split_once("dependencies]").unwrap();
         for line in dependencies.lines().filter(|line| line.contains('=')) {
