@@ -1,25 +1,15 @@
 //! Tells whoever looks after the stock that little is left of a product, and by which use.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
-use aws_sdk_sns::Client;
-use aws_sdk_sns::error::ProvideErrorMetadata;
-use aws_sdk_sns::types::MessageAttributeValue;
+use anyhow::{anyhow, bail};
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use webhooks::config::{Aws, CallLimits, Environment};
+use webhooks::alerts::{self, Topic, line, quoted, shorten};
+use webhooks::config::{Aws, Environment};
 use webhooks::event::{Event, Fact};
 use webhooks::invocation::Invocation;
 use webhooks::stock::{Alert, Level, Product, Stock};
-
-/// How long a publication may take. An answer that comes later tells twice, which is better than not to tell.
-const PUBLISH_LIMITS: CallLimits = CallLimits {
-    attempt: Duration::from_secs(5),
-    call: Duration::from_secs(5),
-    attempts: 1,
-};
 
 /// SNS takes subjects of up to 99 characters; so many of them are the product's name.
 const SUBJECT_NAME_MAX_CHARS: usize = 60;
@@ -28,8 +18,7 @@ const SUBJECT_NAME_MAX_CHARS: usize = 60;
 #[derive(Debug)]
 pub(crate) struct Alerts {
     stock: Stock,
-    sns: Client,
-    topic_arn: String,
+    topic: Topic,
 }
 
 /// The use that brought a product so low. Of two the later is the greater.
@@ -62,8 +51,7 @@ impl Alerts {
     pub(crate) fn read(environment: &mut Environment, aws: &Aws, stock: Stock) -> Self {
         Self {
             stock,
-            sns: Client::new(&aws.sdk_config(PUBLISH_LIMITS)),
-            topic_arn: environment.text("ALERTS_TOPIC_ARN"),
+            topic: Topic::read(environment, aws),
         }
     }
 
@@ -114,8 +102,8 @@ impl Alerts {
             Alert::NotDue => return Ok(()),
             Alert::Taken => bail!("another worker is telling that little is left of a product"),
         };
-        let message = Message::new(&lease.product, lease.level, cause);
-        match self.publish(message).await {
+        let message = message(&lease.product, lease.level, cause);
+        match self.topic.publish(message).await {
             Ok(id) => {
                 tracing::info!(
                     event.key = cause.event,
@@ -130,62 +118,31 @@ impl Alerts {
             }
         }
     }
-
-    async fn publish(&self, message: Message) -> anyhow::Result<String> {
-        let mut publish = self
-            .sns
-            .publish()
-            .topic_arn(&self.topic_arn)
-            .subject(message.subject)
-            .message(message.text);
-        for (name, value) in message.attributes {
-            let value = MessageAttributeValue::builder()
-                .data_type("String")
-                .string_value(value);
-            publish = publish.message_attributes(name, value.build()?);
-        }
-        match publish.send().await {
-            Ok(sent) => Ok(sent.message_id.unwrap_or_default()),
-            Err(error) => {
-                let code = error.code().unwrap_or("no answer").to_owned();
-                Err(anyhow!("{code}")).context("publishing an alert")
-            }
-        }
-    }
 }
 
-/// An alert, for people and, in its attributes, for machines.
-#[derive(Debug, PartialEq)]
-struct Message {
-    subject: String,
-    text: String,
-    attributes: Vec<(&'static str, String)>,
-}
-
-impl Message {
-    fn new(product: &Product, level: Level, cause: &Cause) -> Self {
-        let name = line(&product.name);
-        let on_hand = product.on_hand;
-        let short = shorten(&name, SUBJECT_NAME_MAX_CHARS);
-        let (kind, subject, what) = match level {
-            Level::Low => (
-                "low_stock",
-                format!("Low stock: {short}, {on_hand} left"),
-                format!("{name} has reached its threshold."),
+fn message(product: &Product, level: Level, cause: &Cause) -> alerts::Alert {
+    let name = line(&product.name);
+    let on_hand = product.on_hand;
+    let short = shorten(&name, SUBJECT_NAME_MAX_CHARS);
+    let (kind, subject, what) = match level {
+        Level::Low => (
+            "low_stock",
+            format!("Low stock: {short}, {on_hand} left"),
+            format!("{name} has reached its threshold."),
+        ),
+        Level::BelowZero => (
+            "stock_below_zero",
+            format!("Stock below zero: {short}, {on_hand}"),
+            format!(
+                "More of {name} was used than there was. Count it: the stock is not what it should be."
             ),
-            Level::BelowZero => (
-                "stock_below_zero",
-                format!("Stock below zero: {short}, {on_hand}"),
-                format!(
-                    "More of {name} was used than there was. Count it: the stock is not what it should be."
-                ),
-            ),
-        };
-        let company = line(&cause.company);
-        let location = cause.location.as_deref().map_or("not told".into(), line);
-        let (threshold, coupon) = (product.threshold, line(&cause.coupon));
-        let text = format!(
-            "{what}\n\n\
+        ),
+    };
+    let company = line(&cause.company);
+    let location = cause.location.as_deref().map_or("not told".into(), line);
+    let (threshold, coupon) = (product.threshold, line(&cause.coupon));
+    let text = format!(
+        "{what}\n\n\
              Company:   {company}\n\
              Product:   {name}\n\
              On hand:   {on_hand}\n\
@@ -195,38 +152,20 @@ impl Message {
              Event:     {}\n\n\
              The next alert comes after it was restocked above its threshold:\n\
              coupons stock receive {} <quantity> --tenant {}\n",
-            cause.event,
-            quoted(&name),
-            quoted(&company),
-        );
-        Self {
-            subject,
-            text,
-            attributes: vec![
-                ("type", kind.to_owned()),
-                ("tenant", company),
-                ("product", name),
-                ("event", cause.event.clone()),
-            ],
-        }
+        cause.event,
+        quoted(&name),
+        quoted(&company),
+    );
+    alerts::Alert {
+        subject,
+        text,
+        attributes: vec![
+            ("type", kind.to_owned()),
+            ("tenant", company),
+            ("product", name),
+            ("event", cause.event.clone()),
+        ],
     }
-}
-
-/// Text on one line, as a subject must be.
-fn line(text: &str) -> String {
-    text.replace(char::is_control, " ")
-}
-
-fn shorten(text: &str, max_chars: usize) -> String {
-    match text.char_indices().nth(max_chars) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}…", text[..end].trim_end()),
-    }
-}
-
-/// As a shell takes it.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]
@@ -256,7 +195,7 @@ mod tests {
 
     #[test]
     fn an_alert_names_product_stock_location_and_coupon() {
-        let message = Message::new(&pizza("Pizza d'Oro", 5), Level::Low, &cause());
+        let message = message(&pizza("Pizza d'Oro", 5), Level::Low, &cause());
         assert_eq!(message.subject, "Low stock: Pizza d'Oro, 5 left");
         assert_eq!(
             message.text,
@@ -288,7 +227,7 @@ coupons stock receive 'Pizza d'\\''Oro' <quantity> --tenant 'comp_bella_vista'
     fn below_zero_is_told_as_such() {
         let mut cause = cause();
         cause.location = None;
-        let message = Message::new(&pizza("Pizza", -2), Level::BelowZero, &cause);
+        let message = message(&pizza("Pizza", -2), Level::BelowZero, &cause);
         assert_eq!(message.subject, "Stock below zero: Pizza, -2");
         assert!(
             message.text.contains("\nLocation:  not told\n"),
@@ -305,7 +244,7 @@ coupons stock receive 'Pizza d'\\''Oro' <quantity> --tenant 'comp_bella_vista'
             on_hand: "-79228162514264337593543950335".parse().unwrap(),
             ..pizza(&name, 0)
         };
-        let subject = Message::new(&product, Level::BelowZero, &cause()).subject;
+        let subject = message(&product, Level::BelowZero, &cause()).subject;
         assert!(!subject.contains(char::is_control));
         assert!(
             subject.starts_with("Stock below zero: Pizza á"),
