@@ -12,7 +12,7 @@ use webhooks::invocation::Invocation;
 use webhooks::stock::{Alert, Level, Product, Stock};
 
 /// SNS takes subjects of up to 99 characters; so many of them are the product's name.
-const SUBJECT_NAME_MAX_CHARS: usize = 60;
+const SUBJECT_NAME_MAX_CHARS: usize = 50;
 
 /// Tells of little stock.
 #[derive(Debug)]
