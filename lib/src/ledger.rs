@@ -26,7 +26,7 @@ use crate::provider::RecordedBody;
 use crate::task::Task;
 use crate::verify::Verified;
 
-pub use commit::{Change, Committed, Effects, ItemKey, Uncommitted};
+pub use commit::{Change, Committed, Effects, ItemKey, Uncommitted, version};
 pub use lease::{Claim, Lease};
 pub use outbox::Undispatched;
 pub use read::{read_all, read_event};

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use local::faults::CallMode;
 use serde_json::json;
 use webhooks::event::{Event, EventKey, Fact, Member, Usage};
-use webhooks::ledger::{Change, Committed, Effects, ItemKey, Row, Uncommitted};
+use webhooks::ledger::{Change, Committed, Effects, ItemKey, Row, Uncommitted, version};
 
 use crate::desk::{Desk, at_a_desk};
 
@@ -102,6 +102,48 @@ fn a_thousand_sales_of_one_product_are_a_few_updates_of_it() {
         assert_eq!(desk.records().await, 1000);
         // 99 records and the product.
         assert_eq!(desk.transactions(200), 11);
+    });
+}
+
+impl Desk {
+    /// The version that the coupon's row of this name has.
+    async fn version(&self) -> Option<String> {
+        let key = self.ledger.row_key(used(0).key.coupon(), "summary");
+        let rows = self.ledger.rows(&[key], &[]).await.unwrap();
+        rows.first().and_then(version).cloned()
+    }
+}
+
+/// Brings something up to date that was made of the whole coupon.
+fn since<'a>(event: &'a Event, seen: Option<&String>) -> Effects<'a> {
+    let one = Change::of(item("pizza")).add("on_hand", (-1).into());
+    Effects::since(event, "summary", seen.cloned()).change(one)
+}
+
+#[test]
+fn what_was_made_of_a_coupon_goes_on_from_the_version_that_was_read() {
+    at_a_desk(async |desk| {
+        let event = used(1);
+        assert_eq!(desk.commit(&[since(&event, None)]).await, [Came::Now]);
+        let first = desk.version().await;
+        assert_eq!(desk.commit(&[since(&event, None)]).await, [Came::Overtaken]);
+        let again = [since(&event, first.as_ref())];
+        assert_eq!(desk.commit(&again).await, [Came::Now]);
+        assert_ne!(desk.version().await, first);
+        assert_eq!(desk.commit(&again).await, [Came::Overtaken]);
+        assert_eq!(desk.sum_of("pizza").await, "-2");
+    });
+}
+
+#[test]
+fn a_version_whose_answer_was_lost_is_known_as_ones_own() {
+    at_a_desk(async |desk| {
+        let event = used(1);
+        desk.world
+            .faults
+            .add(desk.fault(CallMode::LoseResponse).once());
+        assert_eq!(desk.commit(&[since(&event, None)]).await, [Came::Now]);
+        assert_eq!(desk.sum_of("pizza").await, "-1");
     });
 }
 

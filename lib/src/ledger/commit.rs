@@ -19,7 +19,7 @@ use aws_sdk_dynamodb::types::{
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::row::{Row, is, number, text};
+use super::row::{Item, Row, is, number, read_text, text};
 use super::{Ledger, Status, unique_id};
 use crate::event::{Event, EventKey};
 use crate::invocation::Invocation;
@@ -31,18 +31,39 @@ use transaction::{Owner, Part, split, writes};
 #[derive(Debug)]
 pub struct Effects<'a> {
     event: &'a Event,
-    /// The record's name beneath the event.
     name: &'a str,
+    once: Once,
     status: Status,
     fields: Row,
     changes: Vec<Change>,
 }
 
+/// What keeps effects from being made twice.
+#[derive(Debug)]
+enum Once {
+    /// A record of this name beneath the event, which there is one of for good.
+    Record,
+    /// A row of this name of the event's coupon, which must be of the version that was read, and gets another.
+    Version(Option<String>),
+}
+
 impl<'a> Effects<'a> {
+    /// Effects with a record of this name beneath the event.
     pub fn new(event: &'a Event, name: &'a str) -> Self {
+        Self::of(event, name, Once::Record)
+    }
+
+    /// Effects that bring up to date what was made of a whole coupon, by an event of it. A row of this name of the coupon
+    /// says which version that is, as [`version`] reads it: they are made where it is still the one that was `seen`.
+    pub fn since(event: &'a Event, name: &'a str, seen: Option<String>) -> Self {
+        Self::of(event, name, Once::Version(seen))
+    }
+
+    fn of(event: &'a Event, name: &'a str, once: Once) -> Self {
         Self {
             event,
             name,
+            once,
             status: Status::Done,
             fields: Row::default(),
             changes: Vec::new(),
@@ -68,13 +89,18 @@ impl<'a> Effects<'a> {
     }
 }
 
+/// The version that a row of a coupon says, for [`Effects::since`].
+pub fn version(row: &Item) -> Option<&String> {
+    read_text(row, "attempt")
+}
+
 /// What came of committing effects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Committed {
     Now,
     /// The record was there already, and so are the effects.
     Before,
-    /// The condition of a change does not hold: nothing was made.
+    /// The condition of a change does not hold, or the version is another: nothing was made.
     Overtaken,
 }
 
@@ -121,6 +147,7 @@ impl Ledger {
             parts: Vec::with_capacity(effects.len()),
             names: Vec::with_capacity(effects.len()),
             attempts: Vec::with_capacity(effects.len()),
+            refused: Vec::with_capacity(effects.len()),
             outcomes: Vec::with_capacity(effects.len()),
             end: invocation.before_end(MARGIN),
         };
@@ -154,6 +181,8 @@ struct Commit<'a> {
     names: Vec<Name<'a>>,
     /// By which each part's record is known to be of this commit.
     attempts: Vec<String>,
+    /// What it means of each part that its record is refused and not of this commit.
+    refused: Vec<Committed>,
     outcomes: Vec<Option<Result<Committed, Uncommitted>>>,
     /// When no transaction is begun any more.
     end: Instant,
@@ -185,11 +214,11 @@ impl<'a> Commit<'a> {
     fn take(&mut self, effects: &Effects<'a>, now: Timestamp) -> Result<(), Uncommitted> {
         let Effects { event, name, .. } = effects;
         let attempt = unique_id();
-        let item = ItemKey::new(
-            &self.ledger.table,
-            ("coupon", event.key.coupon()),
-            ("entry", event.key.beneath(name)),
-        );
+        let entry = match &effects.once {
+            Once::Record => event.key.beneath(name),
+            Once::Version(_) => (*name).to_owned(),
+        };
+        let item = self.ledger.row_key(event.key.coupon(), entry);
         let mut fields = item.attributes();
         fields.extend(effects.fields.0.clone());
         fields.extend([
@@ -200,10 +229,18 @@ impl<'a> Commit<'a> {
         ]);
         let record = Put::builder()
             .table_name(&self.ledger.table)
-            .set_item(Some(fields.clone()))
-            .condition_expression("attribute_not_exists(entry) OR #ttl <= :now")
-            .expression_attribute_names("#ttl", "ttl")
-            .expression_attribute_values(":now", number(now.as_second()))
+            .set_item(Some(fields.clone()));
+        let record = match &effects.once {
+            Once::Record => record
+                .condition_expression("attribute_not_exists(entry) OR #ttl <= :now")
+                .expression_attribute_names("#ttl", "ttl")
+                .expression_attribute_values(":now", number(now.as_second())),
+            Once::Version(None) => record.condition_expression("attribute_not_exists(entry)"),
+            Once::Version(Some(seen)) => record
+                .condition_expression("attempt = :seen")
+                .expression_attribute_values(":seen", text(seen)),
+        };
+        let record = record
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .build()
             .expect("a record names its table and its item");
@@ -213,6 +250,10 @@ impl<'a> Commit<'a> {
         self.parts.push(part);
         self.names.push(name);
         self.attempts.push(attempt);
+        self.refused.push(match effects.once {
+            Once::Record => Committed::Before,
+            Once::Version(_) => Committed::Overtaken,
+        });
         self.outcomes.push(None);
         Ok(())
     }
@@ -338,7 +379,7 @@ impl<'a> Commit<'a> {
                 let committed = if is_ours {
                     Committed::Now
                 } else {
-                    Committed::Before
+                    self.refused[member]
                 };
                 Some((member, Ok(committed)))
             }
