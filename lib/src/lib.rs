@@ -13,6 +13,7 @@
 //! - [`webhook`]: the pipeline of a webhook function, and its answers.
 //! - [`worker`]: the loop of a task function over a batch of messages.
 //! - [`stock`]: what there is of each product, for the inventory and for people.
+//! - [`fraud`]: what was found out about events, for the fraud task and for people.
 //! - [`alerts`]: how those who run this are told.
 //! - [`retry`], [`outbox`]: the safety nets for an outage of DynamoDB, and of SQS.
 //! - [`config`], [`secrets`], [`invocation`], [`telemetry`]: what a function reads at start, the time it has, and what
@@ -22,6 +23,7 @@ pub mod alerts;
 pub mod config;
 pub mod dispatch;
 pub mod event;
+pub mod fraud;
 pub mod invocation;
 pub mod ledger;
 pub mod outbox;
