@@ -1,175 +1,42 @@
 //! The e-mail that brings a redeemed coupon to a restaurant's customer.
 
-use askama::Template;
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use webhooks::event::{Member, Redemption};
+
+use super::clean::shorten;
+use super::shown::Shown;
+use super::templates::File;
+use super::{Coupon, Language};
 
 /// An e-mail, ready to send.
-pub(crate) struct Email {
-    pub(crate) subject: String,
-    pub(crate) html: String,
-    pub(crate) text: String,
+pub struct Email {
+    pub subject: String,
+    pub html: String,
+    pub text: String,
 }
 
-/// Writes the e-mail for a redemption. `time_zone` is where its reader lives.
-pub(crate) fn write(member: &Member, redemption: &Redemption, time_zone: &TimeZone) -> Email {
-    let reward = &redemption.reward;
-    let reward_name = reward.name.as_deref().and_then(line);
-    let subject = match &reward_name {
-        Some(name) => format!("Seu cupom: {}", shorten(name, SUBJECT_REWARD_MAX_CHARS)),
-        None => "Seu cupom está pronto".into(),
-    };
-    let greeting = match member.name.as_deref().and_then(first_name) {
-        Some(name) => format!("Olá, {name}!"),
-        None => "Olá!".into(),
-    };
-    let code = line(&redemption.coupon_code).unwrap_or_default();
-    let description = reward.description.as_deref().and_then(lines);
-    let terms = reward.terms.as_deref().and_then(lines);
-    let expiry = redemption.expires_at.map(|at| expiry(at, time_zone));
-
-    let coupon = Coupon {
-        subject: &subject,
-        greeting: &greeting,
-        announcement: "Seu cupom está pronto.",
-        reward_name: reward_name.as_deref().unwrap_or("Seu cupom"),
-        description: description.as_deref(),
-        code: &code,
-        code_fits_a_line: code.chars().count() <= CODE_LINE_CHARS,
-        expiry: expiry.as_ref(),
-        terms: terms.as_deref(),
-    };
-    let html = Html { coupon }.render();
-    let text = Text { coupon }.render();
+/// Writes the e-mail for a coupon. `time_zone` is where its reader lives.
+pub fn email(language: Language, coupon: &Coupon<'_>, time_zone: &TimeZone) -> Email {
+    let coupon = Shown::of(language, coupon, time_zone);
     Email {
-        html: html.expect(RENDERS),
-        text: text.expect(RENDERS),
-        subject,
+        html: File::EmailHtml.fill(&coupon),
+        text: File::EmailText.fill(&coupon),
+        subject: subject(coupon),
     }
 }
-
-const RENDERS: &str = "the templates hold only text, and a string takes any amount of it";
 
 /// So much of a reward's name does an inbox show on a computer, after "Seu cupom: ".
 const SUBJECT_REWARD_MAX_CHARS: usize = 50;
 
-/// So much of a code fits the template's large type on a phone 360 pixels wide.
-const CODE_LINE_CHARS: usize = 13;
-
-/// What the templates show.
-#[derive(Clone, Copy)]
-struct Coupon<'a> {
-    subject: &'a str,
-    greeting: &'a str,
-    announcement: &'a str,
-    reward_name: &'a str,
-    description: Option<&'a str>,
-    code: &'a str,
-    code_fits_a_line: bool,
-    expiry: Option<&'a Expiry>,
-    terms: Option<&'a str>,
-}
-
-#[derive(Template)]
-#[template(path = "coupon.html")]
-struct Html<'a> {
-    coupon: Coupon<'a>,
-}
-
-#[derive(Template)]
-#[template(path = "coupon.txt")]
-struct Text<'a> {
-    coupon: Coupon<'a>,
-}
-
-/// The end of a coupon on its reader's calendar and clock.
-struct Expiry {
-    /// `26 de setembro de 2025, às 11h20`
-    in_words: String,
-    /// `26/09/2025 às 11:20`
-    in_digits: String,
-}
-
-const MONTHS: [&str; 12] = [
-    "janeiro",
-    "fevereiro",
-    "março",
-    "abril",
-    "maio",
-    "junho",
-    "julho",
-    "agosto",
-    "setembro",
-    "outubro",
-    "novembro",
-    "dezembro",
-];
-
-fn expiry(at: Timestamp, time_zone: &TimeZone) -> Expiry {
-    let local = at.to_zoned(time_zone.clone());
-    let (day, month, year) = (local.day(), local.month(), local.year());
-    let (hour, minute) = (local.hour(), local.minute());
-
-    let ordinal = if day == 1 { "º" } else { "" };
-    let month_name = MONTHS[month as usize - 1];
-    let at = if hour <= 1 { "à" } else { "às" };
-    Expiry {
-        in_words: format!("{day}{ordinal} de {month_name} de {year}, {at} {hour}h{minute:02}"),
-        in_digits: format!("{day:02}/{month:02}/{year} {at} {hour:02}:{minute:02}"),
-    }
-}
-
-/// The text on one line and without control characters, if anything is left: it can end no header of an e-mail.
-fn line(text: &str) -> Option<String> {
-    let words: Vec<&str> = text
-        .split(|character: char| character.is_whitespace() || character.is_control())
-        .filter(|word| !word.is_empty())
-        .collect();
-    (!words.is_empty()).then(|| words.join(" "))
-}
-
-/// The text with its own line breaks, at most one blank line between two, if anything is left.
-fn lines(text: &str) -> Option<String> {
-    let mut lines: Vec<String> = text
-        .lines()
-        .map(|text| line(text).unwrap_or_default())
-        .collect();
-    lines.dedup_by(|a, b| a.is_empty() && b.is_empty());
-    let text = lines.join("\n");
-    let text = text.trim();
-    (!text.is_empty()).then(|| text.to_owned())
-}
-
-/// The first name, if there is one: people also leave a number, an address or a link where they are asked for it.
-fn first_name(name: &str) -> Option<String> {
-    let name = line(name)?;
-    let first = name.split(' ').next()?;
-    let first = first.trim_matches(|character: char| character.is_ascii_punctuation());
-    let is_name = !first.is_empty()
-        && first.chars().count() <= 30
-        && !first.contains(|character: char| "@/:.".contains(character) || character.is_numeric());
-    is_name.then(|| first.to_owned())
-}
-
-/// At most `max_chars` characters of the text, cut between two words where that leaves at least half of them.
-fn shorten(text: &str, max_chars: usize) -> String {
-    if text.chars().count() <= max_chars {
-        return text.to_owned();
-    }
-    let kept: String = text.chars().take(max_chars - 1).collect();
-    let kept = match kept.rfind(' ') {
-        Some(end) if end >= kept.len() / 2 => &kept[..end],
-        _ => &kept,
-    };
-    let kept = kept.trim_end_matches(|character: char| " ,;:-–(".contains(character));
-    format!("{kept}…")
+fn subject(mut coupon: Shown) -> String {
+    let reward = coupon.reward.as_deref();
+    coupon.reward = reward.map(|name| shorten(name, SUBJECT_REWARD_MAX_CHARS, "…"));
+    File::Subject.fill(&coupon)
 }
 
 #[cfg(test)]
 mod tests {
     use jiff::tz::TimeZoneDatabase;
-    use webhooks::event::Reward;
+    use webhooks::event::{Member, Redemption, Reward};
 
     use super::*;
 
@@ -234,7 +101,17 @@ mod tests {
     }
 
     fn written(member: &Member, redemption: &Redemption) -> Email {
-        write(member, redemption, &zone("America/Sao_Paulo"))
+        written_in(member, redemption, "America/Sao_Paulo")
+    }
+
+    fn written_in(member: &Member, redemption: &Redemption, time_zone: &str) -> Email {
+        let coupon = Coupon {
+            name: member.name.as_deref(),
+            code: &redemption.coupon_code,
+            reward: &redemption.reward,
+            expires_at: redemption.expires_at,
+        };
+        email(Language::PtBr, &coupon, &zone(time_zone))
     }
 
     fn subject(redemption: &Redemption) -> String {
@@ -443,7 +320,7 @@ Você recebeu este e-mail porque um cupom foi emitido em seu nome.";
         let check = |time_zone: &str, in_words: &str, in_digits: &str| {
             let mut redemption = pizza();
             redemption.expires_at = Some("2025-09-01T02:59:59Z".parse().unwrap());
-            let email = write(&maria(), &redemption, &zone(time_zone));
+            let email = written_in(&maria(), &redemption, time_zone);
             let (html, text) = (email.html, email.text);
             assert!(
                 html.contains(&format!(">Válido até {in_words}</p>")),
@@ -473,14 +350,26 @@ Você recebeu este e-mail porque um cupom foi emitido em seu nome.";
 
     #[test]
     fn every_month_has_its_name() {
-        let names: Vec<String> = (1..=12)
-            .map(|month| {
-                let at = format!("2025-{month:02}-15T12:00:00Z").parse().unwrap();
-                expiry(at, &TimeZone::UTC).in_words
-            })
-            .collect();
-        assert_eq!(names[0], "15 de janeiro de 2025, às 12h00");
-        assert_eq!(names[2], "15 de março de 2025, às 12h00");
-        assert_eq!(names[11], "15 de dezembro de 2025, às 12h00");
+        let months = [
+            "janeiro",
+            "fevereiro",
+            "março",
+            "abril",
+            "maio",
+            "junho",
+            "julho",
+            "agosto",
+            "setembro",
+            "outubro",
+            "novembro",
+            "dezembro",
+        ];
+        for (month, name) in (1..=12).zip(months) {
+            let mut redemption = pizza();
+            redemption.expires_at = Some(format!("2025-{month:02}-15T15:00:00Z").parse().unwrap());
+            let html = written(&maria(), &redemption).html;
+            let expected = format!(">Válido até 15 de {name} de 2025, às 12h00</p>");
+            assert!(html.contains(&expected), "lacks {expected}:\n{html}");
+        }
     }
 }

@@ -1,0 +1,28 @@
+//! What is written to a customer: a mail, an SMS, the parameters of a WhatsApp message. Pure functions over the
+//! templates in `templates/`, a folder per language.
+//!
+//! - [`language`]: the languages, and the [`templates`] of each.
+//! - [`shown`]: a coupon as the templates show it, made of what providers sent, by [`clean`].
+//! - [`email`]: subject, HTML and plain text.
+
+mod clean;
+mod email;
+mod language;
+mod shown;
+mod templates;
+
+use jiff::Timestamp;
+use webhooks::event::Reward;
+
+pub use self::email::{Email, email};
+pub use self::language::Language;
+
+/// What a message tells of. Providers may leave out all that is optional.
+#[derive(Clone, Copy)]
+pub struct Coupon<'a> {
+    /// The member's name.
+    pub name: Option<&'a str>,
+    pub code: &'a str,
+    pub reward: &'a Reward,
+    pub expires_at: Option<Timestamp>,
+}

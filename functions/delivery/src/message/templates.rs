@@ -1,0 +1,39 @@
+//! The templates, bound to their languages. They are compiled in, so a file that is missing or shows what is not there
+//! does not build.
+
+use askama::Template;
+
+use super::Language;
+use super::shown::Shown;
+
+/// A file that each language's folder has.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum File {
+    Subject,
+    EmailHtml,
+    EmailText,
+}
+
+/// A template filled in. Its path must be a literal, hence the tables below.
+macro_rules! filled {
+    ($path:literal, $name:ident: $type:ty) => {{
+        #[derive(Template)]
+        #[template(path = $path)]
+        struct Page<'a> {
+            $name: &'a $type,
+        }
+        Page { $name }.render().expect(RENDERS)
+    }};
+}
+
+const RENDERS: &str = "the templates hold only text, and a string takes any amount of it";
+
+impl File {
+    pub(super) fn fill(self, coupon: &Shown) -> String {
+        match (coupon.language, self) {
+            (Language::PtBr, Self::Subject) => filled!("pt-BR/subject.txt", coupon: Shown),
+            (Language::PtBr, Self::EmailHtml) => filled!("pt-BR/email.html", coupon: Shown),
+            (Language::PtBr, Self::EmailText) => filled!("pt-BR/email.txt", coupon: Shown),
+        }
+    }
+}
