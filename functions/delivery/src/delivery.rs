@@ -119,6 +119,7 @@ impl Delivery {
             name: event.member.name.as_deref(),
             code: &redemption.coupon_code,
             reward: &redemption.reward,
+            discount: redemption.discount.as_ref(),
             expires_at: redemption.expires_at,
         };
         let mail = email(Language::PtBr, &coupon, &self.time_zone);

@@ -3,17 +3,22 @@
 //!
 //! - [`language`]: the languages, and the [`templates`] of each.
 //! - [`shown`]: a coupon as the templates show it, made of what providers sent, by [`clean`].
+//! - [`discount`]: what the coupon takes off an order, in words.
 //! - [`email`]: subject, HTML and plain text.
 
 mod clean;
+mod discount;
 mod email;
 mod language;
+#[cfg(test)]
+mod samples;
 mod shown;
 mod templates;
 
 use jiff::Timestamp;
-use webhooks::event::Reward;
+use webhooks::event::{Discount, Reward};
 
+pub use self::discount::discount_in_words;
 pub use self::email::{Email, email};
 pub use self::language::Language;
 
@@ -24,5 +29,6 @@ pub struct Coupon<'a> {
     pub name: Option<&'a str>,
     pub code: &'a str,
     pub reward: &'a Reward,
+    pub discount: Option<&'a Discount>,
     pub expires_at: Option<Timestamp>,
 }

@@ -35,97 +35,26 @@ fn subject(mut coupon: Shown) -> String {
 
 #[cfg(test)]
 mod tests {
-    use jiff::tz::TimeZoneDatabase;
-    use webhooks::event::{Member, Redemption, Reward};
-
+    use super::super::samples::{Sample, bare, percentage, pizza, sao_paulo, zone};
     use super::*;
 
-    fn member(name: Option<&str>) -> Member {
-        Member {
-            id: "ZP-4F95FB0A".into(),
-            name: name.map(str::to_owned),
-            email: Some("customer@example.com".into()),
-            phone: Some("+5511965958122".into()),
-            tier: Some("silver".into()),
-        }
+    fn written(sample: &Sample) -> Email {
+        email(Language::PtBr, &sample.coupon(), &sao_paulo())
     }
 
-    fn maria() -> Member {
-        member(Some("Maria Silva"))
-    }
-
-    /// `events/samples/zupy-coupon-redeemed.json`
-    fn pizza() -> Redemption {
-        Redemption {
-            coupon_code: "CP-A1B2C3D4".into(),
-            reward: Reward {
-                id: Some("rw_pizza_margherita".into()),
-                name: Some("Pizza Margherita Grátis".into()),
-                description: Some(
-                    "Pizza Margherita tradicional completa com molho de tomate, mussarela e manjericão fresco".into(),
-                ),
-                terms: Some(
-                    "Válido apenas para consumo no local. Não pode ser combinado com outras promoções.".into(),
-                ),
-                items: Vec::new(),
-            },
-            points_spent: Some(1000),
-            new_balance: Some(350),
-            expires_at: Some("2025-09-26T14:20:00Z".parse().unwrap()),
-            method: Some("app".into()),
-            discount: None,
-        }
-    }
-
-    fn bare(coupon_code: &str) -> Redemption {
-        Redemption {
-            coupon_code: coupon_code.into(),
-            reward: Reward::default(),
-            points_spent: None,
-            new_balance: None,
-            expires_at: None,
-            method: None,
-            discount: None,
-        }
-    }
-
-    fn named(reward_name: &str) -> Redemption {
-        let mut redemption = pizza();
-        redemption.reward.name = Some(reward_name.into());
-        redemption
-    }
-
-    /// Never the machine's own zones: the function finds none where it runs.
-    fn zone(name: &str) -> TimeZone {
-        TimeZoneDatabase::bundled().get(name).unwrap()
-    }
-
-    fn written(member: &Member, redemption: &Redemption) -> Email {
-        written_in(member, redemption, "America/Sao_Paulo")
-    }
-
-    fn written_in(member: &Member, redemption: &Redemption, time_zone: &str) -> Email {
-        let coupon = Coupon {
-            name: member.name.as_deref(),
-            code: &redemption.coupon_code,
-            reward: &redemption.reward,
-            expires_at: redemption.expires_at,
-        };
-        email(Language::PtBr, &coupon, &zone(time_zone))
-    }
-
-    fn subject(redemption: &Redemption) -> String {
-        written(&maria(), redemption).subject
+    fn subject(reward: &str) -> String {
+        written(&pizza().reward(Some(reward))).subject
     }
 
     #[test]
     fn the_text_reads_like_a_letter() {
-        let email = written(&maria(), &pizza());
+        let email = written(&pizza());
         assert_eq!(email.subject, "Seu cupom: Pizza Margherita Grátis");
         let expected = "\
 Olá, Maria! Seu cupom está pronto.
 
 Pizza Margherita Grátis
+Grátis
 Pizza Margherita tradicional completa com molho de tomate, mussarela e manjericão fresco
 
 Código: CP-A1B2C3D4
@@ -142,12 +71,13 @@ Você recebeu este e-mail porque um cupom foi emitido em seu nome.";
 
     #[test]
     fn the_page_shows_all_of_the_coupon() {
-        let html = written(&maria(), &pizza()).html;
+        let html = written(&pizza()).html;
         for part in [
             r#"<html lang="pt-BR" dir="ltr">"#,
             ">Olá, Maria!</h1>",
             ">Seu cupom está pronto.</p>",
             ">Pizza Margherita Grátis</h2>",
+            ">Grátis</p>",
             "mussarela e manjericão fresco</p>",
             ">CP-A1B2C3D4</p>",
             ">Apresente este código no caixa.</p>",
@@ -161,8 +91,20 @@ Você recebeu este e-mail porque um cupom foi emitido em seu nome.";
     }
 
     #[test]
+    fn the_discount_stands_beneath_the_reward() {
+        let email = written(&percentage());
+        let words = "15% de desconto até R$ 75,00, pedidos acima de R$ 30,00";
+        assert!(
+            email
+                .text
+                .contains(&format!("\n15% de Desconto\n{words}\n"))
+        );
+        assert!(email.html.contains(&format!(">{words}</p>")));
+    }
+
+    #[test]
     fn the_page_loads_nothing_from_elsewhere() {
-        let html = written(&maria(), &pizza()).html;
+        let html = written(&pizza()).html;
         for part in [
             "http", "<img", "<link", "<script", "<style", "url(", "src=", "href=",
         ] {
@@ -172,7 +114,7 @@ Você recebeu este e-mail porque um cupom foi emitido em seu nome.";
 
     #[test]
     fn what_the_provider_leaves_out_leaves_no_trace() {
-        let email = written(&member(None), &bare("CP-1"));
+        let email = written(&bare("CP-1"));
         assert_eq!(email.subject, "Seu cupom está pronto");
         let expected = "\
 Olá! Seu cupom está pronto.
@@ -193,12 +135,9 @@ Você recebeu este e-mail porque um cupom foi emitido em seu nome.";
 
     #[test]
     fn a_blank_value_is_a_missing_one() {
-        let mut redemption = bare("CP-1");
-        redemption.reward.name = Some("  ".into());
-        redemption.reward.description = Some("\n \n".into());
-        redemption.reward.terms = Some(String::new());
-        let blank = written(&member(Some(" ")), &redemption);
-        let missing = written(&member(None), &bare("CP-1"));
+        let blank = bare("CP-1").name(Some(" ")).reward(Some("  "));
+        let blank = written(&blank.description("\n \n").terms(""));
+        let missing = written(&bare("CP-1"));
         assert_eq!(blank.subject, missing.subject);
         assert_eq!(blank.html, missing.html);
         assert_eq!(blank.text, missing.text);
@@ -207,14 +146,15 @@ Você recebeu este e-mail porque um cupom foi emitido em seu nome.";
     #[test]
     fn markup_in_a_value_is_shown_and_not_obeyed() {
         let hostile = r#"<script>alert("1")</script> & 'co'"#;
-        let mut redemption = bare(hostile);
-        redemption.reward.name = Some(hostile.into());
-        redemption.reward.description = Some(hostile.into());
-        redemption.reward.terms = Some(hostile.into());
-        let email = written(&member(Some("<b>&\"Maria'")), &redemption);
+        let sample = bare(hostile)
+            .name(Some("<b>&\"Maria'"))
+            .reward(Some(hostile))
+            .description(hostile)
+            .terms(hostile);
+        let email = written(&sample);
 
         let escaped = "&#60;script&#62;alert(&#34;1&#34;)&#60;/script&#62; &#38; &#39;co&#39;";
-        // The code twice: it also stands in the preview. The name twice: it also stands in the title, there shortened or not.
+        // The code twice: it also stands in the preview. The name twice: it also stands in the title.
         assert_eq!(email.html.matches(escaped).count(), 6);
         assert!(!email.html.contains("<script"));
         assert!(email.html.contains(">Olá, b&#62;&#38;&#34;Maria!</h1>"));
@@ -225,18 +165,35 @@ Você recebeu este e-mail porque um cupom foi emitido em seu nome.";
     }
 
     #[test]
+    fn markup_in_a_discount_s_currency_is_shown_and_not_obeyed() {
+        let mut discount = percentage().redemption.discount.unwrap();
+        let maximum = discount.maximum.as_mut().unwrap();
+        maximum.currency = "<b>\r\nX".into();
+        let email = written(&percentage().discount(Some(discount)));
+        let words = "15% de desconto até &#60;b&#62; X 75,00, pedidos acima de R$ 30,00";
+        assert!(email.html.contains(words), "{}", email.html);
+        assert!(email.text.contains("até <b> X 75,00,"), "{}", email.text);
+    }
+
+    #[test]
     fn a_reward_cannot_add_a_header_to_the_email() {
-        let subject = subject(&named(
-            "Pizza\r\nBcc: all@example.com\0\u{85}\u{2028}\tX: y\u{7f}",
-        ));
+        let subject = subject("Pizza\r\nBcc: all@example.com\0\u{85}\u{2028}\tX: y\u{7f}");
         assert_eq!(subject, "Seu cupom: Pizza Bcc: all@example.com X: y");
+    }
+
+    #[test]
+    fn no_mark_turns_the_direction_of_the_text() {
+        let sample = bare("CP-\u{202e}1").reward(Some("Pizza \u{202e}\u{2066}grátis\u{feff}"));
+        let email = written(&sample);
+        assert_eq!(email.subject, "Seu cupom: Pizza grátis");
+        assert!(email.text.contains("Código: CP-1\n"));
     }
 
     #[test]
     fn a_long_reward_name_is_cut_between_words_in_the_subject_alone() {
         let name =
             "Pizza Margherita grande, com borda recheada de catupiry e refrigerante de dois litros";
-        let email = written(&maria(), &named(name));
+        let email = written(&pizza().reward(Some(name)));
         assert_eq!(
             email.subject,
             "Seu cupom: Pizza Margherita grande, com borda recheada de…"
@@ -247,20 +204,33 @@ Você recebeu este e-mail porque um cupom foi emitido em seu nome.";
 
     #[test]
     fn a_long_word_is_cut_within() {
-        let subject = subject(&named(&"á".repeat(80)));
+        let subject = subject(&"á".repeat(80));
         assert_eq!(subject, format!("Seu cupom: {}…", "á".repeat(49)));
     }
 
     #[test]
     fn a_name_that_just_fits_is_not_cut() {
         let name = "a".repeat(SUBJECT_REWARD_MAX_CHARS);
-        assert_eq!(subject(&named(&name)), format!("Seu cupom: {name}"));
+        assert_eq!(subject(&name), format!("Seu cupom: {name}"));
+    }
+
+    #[test]
+    fn whatever_a_provider_sends_gmail_does_not_cut_the_mail() {
+        let long = "<>&'\"\n".repeat(40_000);
+        let sample = bare(&"<".repeat(500))
+            .name(Some(&long))
+            .reward(Some(&long))
+            .description(&long)
+            .terms(&long);
+        let html = written(&sample).html;
+        assert!(html.len() < 102 * 1024, "{} bytes", html.len());
+        assert!(html.ends_with("</html>"));
     }
 
     #[test]
     fn greets_by_the_first_name() {
         let check = |name: &str, greeting: &str| {
-            let text = written(&member(Some(name)), &pizza()).text;
+            let text = written(&pizza().name(Some(name))).text;
             assert_eq!(text.lines().next(), Some(greeting), "{name:?}");
         };
         check("Maria Silva", "Olá, Maria! Seu cupom está pronto.");
@@ -276,13 +246,14 @@ Você recebeu este e-mail porque um cupom foi emitido em seu nome.";
             "",
             " \n",
             "-",
+            "🍕",
             "+5511965958122",
             "customer@example.com",
             "https://example.com/premio",
             "www.example.com",
             "Aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
         ] {
-            let text = written(&member(Some(name)), &pizza()).text;
+            let text = written(&pizza().name(Some(name))).text;
             assert!(text.starts_with("Olá! Seu cupom"), "{name:?}: {text}");
         }
     }
@@ -290,7 +261,7 @@ Você recebeu este e-mail porque um cupom foi emitido em seu nome.";
     #[test]
     fn a_code_stays_on_one_line_where_a_phone_has_room_for_it() {
         let unbroken = |code: &str| {
-            let html = written(&maria(), &bare(code)).html;
+            let html = written(&bare(code)).html;
             assert!(html.contains(&format!(">{code}</p>")));
             html.contains("white-space:nowrap")
         };
@@ -300,9 +271,7 @@ Você recebeu este e-mail porque um cupom foi emitido em seu nome.";
 
     #[test]
     fn descriptions_and_terms_keep_their_lines() {
-        let mut redemption = pizza();
-        redemption.reward.terms = Some("\r\nUm por mesa.\r\n\r\n\r\nSó <às> terças.\0 \n".into());
-        let email = written(&maria(), &redemption);
+        let email = written(&pizza().terms("\r\nUm por mesa.\r\n\r\n\r\nSó <às> terças.\0 \n"));
         assert!(
             email
                 .text
@@ -318,9 +287,8 @@ Você recebeu este e-mail porque um cupom foi emitido em seu nome.";
     #[test]
     fn a_coupon_ends_when_its_reader_s_clock_says() {
         let check = |time_zone: &str, in_words: &str, in_digits: &str| {
-            let mut redemption = pizza();
-            redemption.expires_at = Some("2025-09-01T02:59:59Z".parse().unwrap());
-            let email = written_in(&maria(), &redemption, time_zone);
+            let sample = pizza().expires_at("2025-09-01T02:59:59Z");
+            let email = email(Language::PtBr, &sample.coupon(), &zone(time_zone));
             let (html, text) = (email.html, email.text);
             assert!(
                 html.contains(&format!(">Válido até {in_words}</p>")),
@@ -365,9 +333,7 @@ Você recebeu este e-mail porque um cupom foi emitido em seu nome.";
             "dezembro",
         ];
         for (month, name) in (1..=12).zip(months) {
-            let mut redemption = pizza();
-            redemption.expires_at = Some(format!("2025-{month:02}-15T15:00:00Z").parse().unwrap());
-            let html = written(&maria(), &redemption).html;
+            let html = written(&pizza().expires_at(&format!("2025-{month:02}-15T15:00:00Z"))).html;
             let expected = format!(">Válido até 15 de {name} de 2025, às 12h00</p>");
             assert!(html.contains(&expected), "lacks {expected}:\n{html}");
         }

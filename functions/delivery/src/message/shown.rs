@@ -4,7 +4,7 @@ use jiff::Zoned;
 use jiff::tz::TimeZone;
 
 use super::clean::{first_name, line, lines, shorten};
-use super::{Coupon, Language};
+use super::{Coupon, Language, discount_in_words};
 
 /// Values that may stand in any template: clean, of a bounded length, and `None` rather than blank.
 #[derive(Clone)]
@@ -14,6 +14,8 @@ pub(super) struct Shown {
     pub(super) name: Option<String>,
     pub(super) code: String,
     pub(super) reward: Option<String>,
+    /// In words.
+    pub(super) discount: Option<String>,
     pub(super) description: Option<String>,
     pub(super) terms: Option<String>,
     /// The end of the coupon on its reader's calendar and clock.
@@ -37,6 +39,9 @@ impl Shown {
             name: coupon.name.and_then(first_name),
             code: line(coupon.code).unwrap_or_else(|| NO_CODE.into()),
             reward: reward_name.map(|name| shorten(&name, REWARD_MAX_CHARS, "…")),
+            discount: coupon
+                .discount
+                .and_then(|discount| discount_in_words(language, discount)),
             description: description.map(|text| shorten(&text, DESCRIPTION_MAX_CHARS, "…")),
             terms: terms.map(|text| shorten(&text, TERMS_MAX_CHARS, "…")),
             expires: coupon.expires_at.map(|at| at.to_zoned(time_zone.clone())),

@@ -4,6 +4,7 @@
 use askama::Template;
 
 use super::Language;
+use super::discount::{Kind, Saving};
 use super::shown::Shown;
 
 /// A file that each language's folder has.
@@ -35,5 +36,12 @@ impl File {
             (Language::PtBr, Self::EmailHtml) => filled!("pt-BR/email.html", coupon: Shown),
             (Language::PtBr, Self::EmailText) => filled!("pt-BR/email.txt", coupon: Shown),
         }
+    }
+}
+
+/// A discount in words, by the file `discount.txt`.
+pub(super) fn fill_discount(language: Language, saving: &Saving) -> String {
+    match language {
+        Language::PtBr => filled!("pt-BR/discount.txt", saving: Saving),
     }
 }
