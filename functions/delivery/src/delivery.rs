@@ -15,7 +15,7 @@ use webhooks::task::Message;
 use webhooks::worker::{Failure, Work};
 
 use crate::account;
-use crate::message::{Coupon, Email, Language, email};
+use crate::message::{Coupon, Email, Language, Occasion, email};
 
 /// Names of the channels' records beneath the event.
 const ACCOUNT: &str = "delivery/account";
@@ -122,7 +122,7 @@ impl Delivery {
             discount: redemption.discount.as_ref(),
             expires_at: redemption.expires_at,
         };
-        let mail = email(Language::PtBr, &coupon, &self.time_zone);
+        let mail = email(Language::PtBr, Occasion::Redeemed, &coupon, &self.time_zone);
         self.send(event, lease, address, mail).await
     }
 

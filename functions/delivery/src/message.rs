@@ -22,6 +22,15 @@ pub use self::discount::discount_in_words;
 pub use self::email::{Email, email};
 pub use self::language::Language;
 
+/// Why a customer is written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// A coupon came to be.
+    Redeemed,
+    /// It expires soon.
+    Expiring,
+}
+
 /// What a message tells of. Providers may leave out all that is optional.
 #[derive(Clone, Copy)]
 pub struct Coupon<'a> {

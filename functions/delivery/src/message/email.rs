@@ -1,11 +1,11 @@
-//! The e-mail that brings a redeemed coupon to a restaurant's customer.
+//! The e-mail that brings a coupon to a restaurant's customer, or recalls it.
 
 use jiff::tz::TimeZone;
 
 use super::clean::shorten;
 use super::shown::Shown;
 use super::templates::File;
-use super::{Coupon, Language};
+use super::{Coupon, Language, Occasion};
 
 /// An e-mail, ready to send.
 pub struct Email {
@@ -15,8 +15,13 @@ pub struct Email {
 }
 
 /// Writes the e-mail for a coupon. `time_zone` is where its reader lives.
-pub fn email(language: Language, coupon: &Coupon<'_>, time_zone: &TimeZone) -> Email {
-    let coupon = Shown::of(language, coupon, time_zone);
+pub fn email(
+    language: Language,
+    occasion: Occasion,
+    coupon: &Coupon<'_>,
+    time_zone: &TimeZone,
+) -> Email {
+    let coupon = Shown::of(language, occasion, coupon, time_zone);
     Email {
         html: File::EmailHtml.fill(&coupon),
         text: File::EmailText.fill(&coupon),
@@ -39,7 +44,21 @@ mod tests {
     use super::*;
 
     fn written(sample: &Sample) -> Email {
-        email(Language::PtBr, &sample.coupon(), &sao_paulo())
+        email(
+            Language::PtBr,
+            Occasion::Redeemed,
+            &sample.coupon(),
+            &sao_paulo(),
+        )
+    }
+
+    fn reminder(sample: &Sample) -> Email {
+        email(
+            Language::PtBr,
+            Occasion::Expiring,
+            &sample.coupon(),
+            &sao_paulo(),
+        )
     }
 
     fn subject(reward: &str) -> String {
@@ -67,6 +86,32 @@ Válido apenas para consumo no local. Não pode ser combinado com outras promoç
 --
 Você recebeu este e-mail porque um cupom foi emitido em seu nome.";
         assert_eq!(email.text, expected);
+    }
+
+    #[test]
+    fn a_reminder_says_so_at_once() {
+        let email = reminder(&pizza());
+        assert_eq!(
+            email.subject,
+            "Seu cupom expira em breve: Pizza Margherita Grátis"
+        );
+        let until = "Válido até 26/09/2025 às 11:20.";
+        assert!(
+            email
+                .text
+                .starts_with("Olá, Maria! Seu cupom expira em breve.\n")
+        );
+        assert!(email.text.contains(until));
+        assert!(email.html.contains(">Seu cupom expira em breve.</p>"));
+        assert!(
+            email
+                .html
+                .contains(">Válido até 26 de setembro de 2025, às 11h20</p>")
+        );
+        assert!(!email.html.contains("está pronto"));
+
+        let email = reminder(&bare("CP-1"));
+        assert_eq!(email.subject, "Seu cupom expira em breve");
     }
 
     #[test]
@@ -288,7 +333,12 @@ Você recebeu este e-mail porque um cupom foi emitido em seu nome.";
     fn a_coupon_ends_when_its_reader_s_clock_says() {
         let check = |time_zone: &str, in_words: &str, in_digits: &str| {
             let sample = pizza().expires_at("2025-09-01T02:59:59Z");
-            let email = email(Language::PtBr, &sample.coupon(), &zone(time_zone));
+            let email = email(
+                Language::PtBr,
+                Occasion::Redeemed,
+                &sample.coupon(),
+                &zone(time_zone),
+            );
             let (html, text) = (email.html, email.text);
             assert!(
                 html.contains(&format!(">Válido até {in_words}</p>")),

@@ -4,12 +4,13 @@ use jiff::Zoned;
 use jiff::tz::TimeZone;
 
 use super::clean::{first_name, line, lines, shorten};
-use super::{Coupon, Language, discount_in_words};
+use super::{Coupon, Language, Occasion, discount_in_words};
 
 /// Values that may stand in any template: clean, of a bounded length, and `None` rather than blank.
 #[derive(Clone)]
 pub(super) struct Shown {
     pub(super) language: Language,
+    pub(super) occasion: Occasion,
     /// How to address the member.
     pub(super) name: Option<String>,
     pub(super) code: String,
@@ -29,13 +30,19 @@ const DESCRIPTION_MAX_CHARS: usize = 2_000;
 const TERMS_MAX_CHARS: usize = 10_000;
 
 impl Shown {
-    pub(super) fn of(language: Language, coupon: &Coupon<'_>, time_zone: &TimeZone) -> Self {
+    pub(super) fn of(
+        language: Language,
+        occasion: Occasion,
+        coupon: &Coupon<'_>,
+        time_zone: &TimeZone,
+    ) -> Self {
         let reward = coupon.reward;
         let reward_name = reward.name.as_deref().and_then(line);
         let description = reward.description.as_deref().and_then(lines);
         let terms = reward.terms.as_deref().and_then(lines);
         Self {
             language,
+            occasion,
             name: coupon.name.and_then(first_name),
             code: line(coupon.code).unwrap_or_else(|| NO_CODE.into()),
             reward: reward_name.map(|name| shorten(&name, REWARD_MAX_CHARS, "…")),

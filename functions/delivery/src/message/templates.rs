@@ -3,9 +3,9 @@
 
 use askama::Template;
 
-use super::Language;
 use super::discount::{Kind, Saving};
 use super::shown::Shown;
+use super::{Language, Occasion};
 
 /// A file that each language's folder has.
 #[derive(Debug, Clone, Copy)]
