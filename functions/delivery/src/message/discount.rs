@@ -129,17 +129,27 @@ mod tests {
         }
     }
 
-    fn check(discount: &Discount, portuguese: &str) {
+    fn check(discount: &Discount, portuguese: &str, english: &str) {
         let words = discount_in_words(Language::PtBr, discount);
         assert_eq!(words.as_deref(), Some(portuguese));
+        let words = discount_in_words(Language::En, discount);
+        assert_eq!(words.as_deref(), Some(english));
     }
 
     #[test]
     fn each_kind_has_its_words() {
-        check(&discount("product_free", "35"), "Grátis");
-        check(&discount("percentage", "15"), "15% de desconto");
-        check(&discount("fixed_amount", "20"), "R$ 20,00 de desconto");
-        check(&discount("buy_one_get_one", "35"), "Pague 1, leve 2");
+        check(&discount("product_free", "35"), "Grátis", "Free");
+        check(&discount("percentage", "15"), "15% de desconto", "15% off");
+        check(
+            &discount("fixed_amount", "20"),
+            "R$ 20,00 de desconto",
+            "R$20.00 off",
+        );
+        check(
+            &discount("buy_one_get_one", "35"),
+            "Pague 1, leve 2",
+            "Buy one, get one free",
+        );
     }
 
     #[test]
@@ -152,18 +162,22 @@ mod tests {
         check(
             &limited("percentage", "15"),
             "15% de desconto até R$ 75,00, pedidos acima de R$ 30,00",
+            "15% off up to R$75.00, orders above R$30.00",
         );
         check(
             &limited("fixed_amount", "80"),
             "R$ 80,00 de desconto até R$ 75,00, pedidos acima de R$ 30,00",
+            "R$80.00 off up to R$75.00, orders above R$30.00",
         );
         check(
             &limited("product_free", "80"),
             "Grátis até R$ 75,00, pedidos acima de R$ 30,00",
+            "Free up to R$75.00, orders above R$30.00",
         );
         check(
             &limited("buy_one_get_one", "80"),
             "Pague 1, leve 2 até R$ 75,00, pedidos acima de R$ 30,00",
+            "Buy one, get one free up to R$75.00, orders above R$30.00",
         );
     }
 
@@ -174,13 +188,13 @@ mod tests {
             minimum_purchase: reais("0.00"),
             ..discount("percentage", "15")
         };
-        check(&zero, "15% de desconto");
+        check(&zero, "15% de desconto", "15% off");
         let negative = Discount {
             maximum: reais("-1"),
             minimum_purchase: reais("-1"),
             ..discount("product_free", "35")
         };
-        check(&negative, "Grátis");
+        check(&negative, "Grátis", "Free");
     }
 
     #[test]
@@ -189,14 +203,23 @@ mod tests {
             maximum: reais(maximum),
             ..discount(kind, "20")
         };
-        check(&at_most("20", "fixed_amount"), "R$ 20,00 de desconto");
-        check(&at_most("35", "product_free"), "Grátis");
+        check(
+            &at_most("20", "fixed_amount"),
+            "R$ 20,00 de desconto",
+            "R$20.00 off",
+        );
+        check(&at_most("35", "product_free"), "Grátis", "Free");
         check(
             &at_most("19.99", "fixed_amount"),
             "R$ 20,00 de desconto até R$ 19,99",
+            "R$20.00 off up to R$19.99",
         );
         // Its value is no money.
-        check(&at_most("10", "percentage"), "20% de desconto até R$ 10,00");
+        check(
+            &at_most("10", "percentage"),
+            "20% de desconto até R$ 10,00",
+            "20% off up to R$10.00",
+        );
     }
 
     #[test]
@@ -217,19 +240,41 @@ mod tests {
 
     #[test]
     fn numbers_are_exact() {
-        let check = |kind, value, expected| check(&discount(kind, value), expected);
-        check("percentage", "15.5", "15,5% de desconto");
-        check("percentage", "15.00", "15% de desconto");
-        check("percentage", "33.333", "33,333% de desconto");
-        check("fixed_amount", "0.5", "R$ 0,50 de desconto");
-        check("fixed_amount", "100", "R$ 100,00 de desconto");
-        check("fixed_amount", "1000", "R$ 1.000,00 de desconto");
-        check("fixed_amount", "1234567.8", "R$ 1.234.567,80 de desconto");
-        check("fixed_amount", "0.125", "R$ 0,125 de desconto");
+        let check =
+            |kind, value, portuguese, english| check(&discount(kind, value), portuguese, english);
+        check("percentage", "15.5", "15,5% de desconto", "15.5% off");
+        check("percentage", "15.00", "15% de desconto", "15% off");
+        check("percentage", "33.333", "33,333% de desconto", "33.333% off");
+        check("fixed_amount", "0.5", "R$ 0,50 de desconto", "R$0.50 off");
+        check(
+            "fixed_amount",
+            "100",
+            "R$ 100,00 de desconto",
+            "R$100.00 off",
+        );
+        check(
+            "fixed_amount",
+            "1000",
+            "R$ 1.000,00 de desconto",
+            "R$1,000.00 off",
+        );
+        check(
+            "fixed_amount",
+            "1234567.8",
+            "R$ 1.234.567,80 de desconto",
+            "R$1,234,567.80 off",
+        );
+        check(
+            "fixed_amount",
+            "0.125",
+            "R$ 0,125 de desconto",
+            "R$0.125 off",
+        );
         check(
             "fixed_amount",
             "79228162514264337593543950335",
             "R$ 79.228.162.514.264.337.593.543.950.335,00 de desconto",
+            "R$79,228,162,514,264,337,593,543,950,335.00 off",
         );
     }
 
@@ -242,6 +287,7 @@ mod tests {
         check(
             &in_dollars,
             "USD 1.500,00 de desconto, pedidos acima de USD 30,00",
+            "USD 1,500.00 off, orders above USD 30.00",
         );
     }
 }

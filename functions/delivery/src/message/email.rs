@@ -52,6 +52,15 @@ mod tests {
         )
     }
 
+    fn written_in_english(sample: &Sample) -> Email {
+        email(
+            Language::En,
+            Occasion::Redeemed,
+            &sample.coupon(),
+            &sao_paulo(),
+        )
+    }
+
     fn reminder(sample: &Sample) -> Email {
         email(
             Language::PtBr,
@@ -89,6 +98,78 @@ Você recebeu este e-mail porque um cupom foi emitido em seu nome.";
     }
 
     #[test]
+    fn the_text_reads_like_a_letter_in_english() {
+        let email = written_in_english(&percentage().expires_at("2025-09-01T02:59:59Z"));
+        assert_eq!(email.subject, "Your coupon: 15% de Desconto");
+        let expected = "\
+Hello, João! Your coupon is ready.
+
+15% de Desconto
+15% off up to R$75.00, orders above R$30.00
+15% de desconto em qualquer pedido
+
+Code: CP-X9Y8Z7W6
+Show this code when you pay.
+Valid until 31 August 2025, 23:59.
+
+Terms
+Válido para pedidos acima de R$ 30,00. Não cumulativo com outras promoções.
+
+--
+You got this e-mail because a coupon was issued in your name.";
+        assert_eq!(email.text, expected);
+
+        let expected = "\
+Hello! Your coupon is ready.
+
+Your coupon
+
+Code: CP-1
+Show this code when you pay.
+
+--
+You got this e-mail because a coupon was issued in your name.";
+        assert_eq!(written_in_english(&bare("CP-1")).text, expected);
+    }
+
+    #[test]
+    fn the_page_is_in_english_too() {
+        let html = written_in_english(&pizza()).html;
+        for part in [
+            r#"<html lang="en" dir="ltr">"#,
+            "<title>Your coupon: Pizza Margherita Grátis</title>",
+            ">Hello, Maria!</h1>",
+            ">Your coupon is ready.</p>",
+            ">Free</p>",
+            ">Your code</p>",
+            ">Show this code when you pay.</p>",
+            ">Valid until 26 September 2025, 11:20</p>",
+            ">Terms</h3>",
+            "Code CP-A1B2C3D4. Valid until 26 September 2025, 11:20.",
+            ">You got this e-mail because a coupon was issued in your name.</p>",
+        ] {
+            assert!(html.contains(part), "lacks {part}:\n{html}");
+        }
+    }
+
+    #[test]
+    fn no_language_leaves_a_place_empty() {
+        for language in Language::ALL {
+            for occasion in [Occasion::Redeemed, Occasion::Expiring] {
+                let email = email(*language, occasion, &pizza().coupon(), &sao_paulo());
+                for tag in ["title", "h1", "h2", "h3", "p"] {
+                    assert!(
+                        !email.html.contains(&format!("></{tag}>")),
+                        "{}",
+                        email.html
+                    );
+                }
+                assert!(!email.subject.contains('\n') && !email.subject.is_empty());
+            }
+        }
+    }
+
+    #[test]
     fn a_reminder_says_so_at_once() {
         let email = reminder(&pizza());
         assert_eq!(
@@ -112,6 +193,24 @@ Você recebeu este e-mail porque um cupom foi emitido em seu nome.";
 
         let email = reminder(&bare("CP-1"));
         assert_eq!(email.subject, "Seu cupom expira em breve");
+
+        let coupon = pizza();
+        let email = super::email(
+            Language::En,
+            Occasion::Expiring,
+            &coupon.coupon(),
+            &sao_paulo(),
+        );
+        assert_eq!(
+            email.subject,
+            "Your coupon expires soon: Pizza Margherita Grátis"
+        );
+        assert!(
+            email
+                .text
+                .starts_with("Hello, Maria! Your coupon expires soon.\n")
+        );
+        assert!(email.html.contains(">Your coupon expires soon.</p>"));
     }
 
     #[test]

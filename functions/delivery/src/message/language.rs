@@ -4,10 +4,11 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
     PtBr,
+    En,
 }
 
 impl Language {
-    pub const ALL: &[Self] = &[Self::PtBr];
+    pub const ALL: &[Self] = &[Self::PtBr, Self::En];
 
     /// The language of a tag such as `pt-BR`, in upper or lower case.
     pub fn of_tag(tag: &str) -> Option<Self> {
@@ -19,6 +20,7 @@ impl Language {
     pub fn tag(self) -> &'static str {
         match self {
             Self::PtBr => "pt-BR",
+            Self::En => "en",
         }
     }
 }

@@ -35,6 +35,10 @@ impl File {
             (Language::PtBr, Self::Subject) => filled!("pt-BR/subject.txt", coupon: Shown),
             (Language::PtBr, Self::EmailHtml) => filled!("pt-BR/email.html", coupon: Shown),
             (Language::PtBr, Self::EmailText) => filled!("pt-BR/email.txt", coupon: Shown),
+
+            (Language::En, Self::Subject) => filled!("en/subject.txt", coupon: Shown),
+            (Language::En, Self::EmailHtml) => filled!("en/email.html", coupon: Shown),
+            (Language::En, Self::EmailText) => filled!("en/email.txt", coupon: Shown),
         }
     }
 }
@@ -43,5 +47,6 @@ impl File {
 pub(super) fn fill_discount(language: Language, saving: &Saving) -> String {
     match language {
         Language::PtBr => filled!("pt-BR/discount.txt", saving: Saving),
+        Language::En => filled!("en/discount.txt", saving: Saving),
     }
 }
