@@ -5,14 +5,17 @@
 //! - [`shown`]: a coupon as the templates show it, made of what providers sent, by [`clean`].
 //! - [`discount`]: what the coupon takes off an order, in words.
 //! - [`email`]: subject, HTML and plain text.
+//! - [`sms`]: one message, in the alphabet of phone networks, [`gsm`].
 
 mod clean;
 mod discount;
 mod email;
+mod gsm;
 mod language;
 #[cfg(test)]
 mod samples;
 mod shown;
+mod sms;
 mod templates;
 
 use jiff::Timestamp;
@@ -21,6 +24,7 @@ use webhooks::event::{Discount, Reward};
 pub use self::discount::discount_in_words;
 pub use self::email::{Email, email};
 pub use self::language::Language;
+pub use self::sms::sms;
 
 /// Why a customer is written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

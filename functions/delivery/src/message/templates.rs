@@ -13,6 +13,8 @@ pub(super) enum File {
     Subject,
     EmailHtml,
     EmailText,
+    /// Its reward is a sentence.
+    Sms,
 }
 
 /// A template filled in. Its path must be a literal, hence the tables below.
@@ -35,10 +37,12 @@ impl File {
             (Language::PtBr, Self::Subject) => filled!("pt-BR/subject.txt", coupon: Shown),
             (Language::PtBr, Self::EmailHtml) => filled!("pt-BR/email.html", coupon: Shown),
             (Language::PtBr, Self::EmailText) => filled!("pt-BR/email.txt", coupon: Shown),
+            (Language::PtBr, Self::Sms) => filled!("pt-BR/sms.txt", coupon: Shown),
 
             (Language::En, Self::Subject) => filled!("en/subject.txt", coupon: Shown),
             (Language::En, Self::EmailHtml) => filled!("en/email.html", coupon: Shown),
             (Language::En, Self::EmailText) => filled!("en/email.txt", coupon: Shown),
+            (Language::En, Self::Sms) => filled!("en/sms.txt", coupon: Shown),
         }
     }
 }
