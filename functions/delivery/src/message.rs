@@ -6,17 +6,21 @@
 //! - [`discount`]: what the coupon takes off an order, in words.
 //! - [`email`]: subject, HTML and plain text.
 //! - [`sms`]: one message, in the alphabet of phone networks, [`gsm`].
+//! - [`whatsapp`]: the parameters of an approved template.
+//! - [`phone`]: numbers as networks take them.
 
 mod clean;
 mod discount;
 mod email;
 mod gsm;
 mod language;
+mod phone;
 #[cfg(test)]
 mod samples;
 mod shown;
 mod sms;
 mod templates;
+mod whatsapp;
 
 use jiff::Timestamp;
 use webhooks::event::{Discount, Reward};
@@ -24,7 +28,9 @@ use webhooks::event::{Discount, Reward};
 pub use self::discount::discount_in_words;
 pub use self::email::{Email, email};
 pub use self::language::Language;
+pub use self::phone::e164;
 pub use self::sms::sms;
+pub use self::whatsapp::whatsapp_parameters;
 
 /// Why a customer is written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

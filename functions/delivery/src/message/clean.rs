@@ -40,13 +40,27 @@ pub(super) fn lines(text: &str) -> Option<String> {
 
 /// The first name, if there is one: people also leave a number, an address or a link where they are asked for it.
 pub(super) fn first_name(name: &str) -> Option<String> {
+    names(&line(name)?).next().map(str::to_owned)
+}
+
+/// The whole name, up to a word that is none.
+pub(super) fn full_name(name: &str) -> Option<String> {
     let name = line(name)?;
-    let first = name.split(' ').next()?;
-    let first = first.trim_matches(|character: char| character.is_ascii_punctuation());
-    let is_name = first.contains(char::is_alphabetic)
-        && first.chars().count() <= 30
-        && !first.contains(|character: char| "@/:.".contains(character) || character.is_numeric());
-    is_name.then(|| first.to_owned())
+    let names: Vec<_> = names(&name).collect();
+    (!names.is_empty()).then(|| names.join(" "))
+}
+
+fn names(line: &str) -> impl Iterator<Item = &str> {
+    let words = line.split(' ');
+    words
+        .map(|word| word.trim_matches(|character: char| character.is_ascii_punctuation()))
+        .take_while(|word| is_name(word))
+}
+
+fn is_name(word: &str) -> bool {
+    word.contains(char::is_alphabetic)
+        && word.chars().count() <= 30
+        && !word.contains(|character: char| "@/:.".contains(character) || character.is_numeric())
 }
 
 /// At most `max_chars` characters of the text, the end marked where it is cut: between two words, where that leaves at

@@ -15,6 +15,8 @@ pub(super) enum File {
     EmailText,
     /// Its reward is a sentence.
     Sms,
+    /// A parameter a line.
+    WhatsApp,
 }
 
 /// A template filled in. Its path must be a literal, hence the tables below.
@@ -38,11 +40,13 @@ impl File {
             (Language::PtBr, Self::EmailHtml) => filled!("pt-BR/email.html", coupon: Shown),
             (Language::PtBr, Self::EmailText) => filled!("pt-BR/email.txt", coupon: Shown),
             (Language::PtBr, Self::Sms) => filled!("pt-BR/sms.txt", coupon: Shown),
+            (Language::PtBr, Self::WhatsApp) => filled!("pt-BR/whatsapp.txt", coupon: Shown),
 
             (Language::En, Self::Subject) => filled!("en/subject.txt", coupon: Shown),
             (Language::En, Self::EmailHtml) => filled!("en/email.html", coupon: Shown),
             (Language::En, Self::EmailText) => filled!("en/email.txt", coupon: Shown),
             (Language::En, Self::Sms) => filled!("en/sms.txt", coupon: Shown),
+            (Language::En, Self::WhatsApp) => filled!("en/whatsapp.txt", coupon: Shown),
         }
     }
 }
