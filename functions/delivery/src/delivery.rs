@@ -14,7 +14,8 @@ use webhooks::ledger::{Claim, Committed, Lease, Ledger, Status};
 use webhooks::task::Message;
 use webhooks::worker::{Failure, Work};
 
-use crate::{account, email};
+use crate::account;
+use crate::message::{Coupon, Email, Language, Occasion, email};
 
 /// Names of the channels' records beneath the event.
 const ACCOUNT: &str = "delivery/account";
@@ -114,7 +115,14 @@ impl Delivery {
             tracing::warn!(event.key = %event.key, "The member's e-mail address is none");
             return lease.settle(Status::Failed, "not one e-mail address").await;
         }
-        let mail = email::write(&event.member, redemption, &self.time_zone);
+        let coupon = Coupon {
+            name: event.member.name.as_deref(),
+            code: &redemption.coupon_code,
+            reward: &redemption.reward,
+            discount: redemption.discount.as_ref(),
+            expires_at: redemption.expires_at,
+        };
+        let mail = email(Language::PtBr, Occasion::Redeemed, &coupon, &self.time_zone);
         self.send(event, lease, address, mail).await
     }
 
@@ -123,7 +131,7 @@ impl Delivery {
         event: &Event,
         lease: Lease,
         address: &str,
-        mail: email::Email,
+        mail: Email,
     ) -> anyhow::Result<()> {
         let content = EmailContent::builder()
             .simple(

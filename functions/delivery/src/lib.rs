@@ -2,6 +2,6 @@
 
 mod account;
 mod delivery;
-mod email;
+pub mod message;
 
 pub use delivery::Delivery;
