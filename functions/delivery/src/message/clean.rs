@@ -82,3 +82,41 @@ pub(super) fn shorten(text: &str, max_chars: usize, end: &str) -> String {
     });
     format!("{kept}{end}")
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn shortens_between_words_where_that_leaves_half() {
+        let check = |text: &str, max_chars, expected| {
+            assert_eq!(shorten(text, max_chars, "..."), expected);
+        };
+        check("Pizza grande", 12, "Pizza grande");
+        check("Pizza grande", 11, "Pizza...");
+        // A word that ends where the room does stays.
+        check("Pizza grande", 8, "Pizza...");
+        check("Pizza grande", 7, "Pizz...");
+        check("Pizza, grande e boa", 13, "Pizza...");
+        check("A margherita", 10, "A margh...");
+        check("Pizza", 3, "...");
+    }
+
+    proptest! {
+        #[test]
+        fn is_never_longer_than_asked(text in "\\PC{0,40}", max_chars in 3_usize..50) {
+            let short = shorten(&text, max_chars, "...");
+            prop_assert!(short.chars().count() <= max_chars, "{short:?}");
+        }
+
+        #[test]
+        fn a_line_is_one(text in "(.|\\s|\\PC){0,60}") {
+            if let Some(line) = line(&text) {
+                prop_assert!(!line.contains(|c: char| c.is_control() || is_invisible(c)));
+                prop_assert!(!line.contains("  ") && line.trim() == line && !line.is_empty());
+            }
+        }
+    }
+}

@@ -140,7 +140,7 @@ You got this e-mail because a coupon was issued in your name.";
             "<title>Your coupon: Pizza Margherita Grátis</title>",
             ">Hello, Maria!</h1>",
             ">Your coupon is ready.</p>",
-            ">Free</p>",
+            ">Free</td>",
             ">Your code</p>",
             ">Show this code when you pay.</p>",
             ">Valid until 26 September 2025, 11:20</p>",
@@ -221,7 +221,7 @@ You got this e-mail because a coupon was issued in your name.";
             ">Olá, Maria!</h1>",
             ">Seu cupom está pronto.</p>",
             ">Pizza Margherita Grátis</h2>",
-            ">Grátis</p>",
+            ">Grátis</td>",
             "mussarela e manjericão fresco</p>",
             ">CP-A1B2C3D4</p>",
             ">Apresente este código no caixa.</p>",
@@ -243,7 +243,7 @@ You got this e-mail because a coupon was issued in your name.";
                 .text
                 .contains(&format!("\n15% de Desconto\n{words}\n"))
         );
-        assert!(email.html.contains(&format!(">{words}</p>")));
+        assert!(email.html.contains(&format!(">{words}</td>")));
     }
 
     #[test]
