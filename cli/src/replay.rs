@@ -51,7 +51,7 @@ pub(crate) struct Arguments {
     dry_run: bool,
     /// Print the result as JSON
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
     #[command(flatten)]
     target: target::Arguments,
 }
