@@ -149,7 +149,8 @@ fn explain(error: legacy::Error, url: &Uri) -> anyhow::Error {
     }
     if is_loopback(url) {
         anyhow!(
-            "nothing listens on {origin}: start the system with `cargo run` in another terminal"
+            "nothing listens on {origin}: start the system with `cargo run` in another terminal, or give its port \
+             with --port"
         )
     } else {
         anyhow!("nothing listens on {origin}")
@@ -248,7 +249,8 @@ mod tests {
         assert_eq!(
             format!("{error:#}"),
             format!(
-                "nothing listens on http://{address}: start the system with `cargo run` in another terminal"
+                "nothing listens on http://{address}: start the system with `cargo run` in another terminal, or give \
+                 its port with --port"
             )
         );
     }

@@ -244,10 +244,12 @@ impl Target {
     /// Every queue of a local system, by its name.
     async fn listed_queues(&self) -> anyhow::Result<BTreeMap<String, String>> {
         let pages = self.sqs.list_queues().max_results(1000).into_paginator();
-        let urls: Vec<String> = pages.items().send().try_collect().await.map_err(|error| {
-            self.explain(error)
-                .context(format!("looking up {}", self.place))
-        })?;
+        let urls: Vec<String> = pages
+            .items()
+            .send()
+            .try_collect()
+            .await
+            .map_err(|error| self.explain(error))?;
         Ok(urls
             .into_iter()
             .filter_map(|url| Some((url.rsplit_once('/')?.1.to_owned(), url)))
@@ -260,12 +262,19 @@ impl Target {
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
         R: Debug + Send + Sync + 'static,
     {
-        if let Place::Local { endpoint } = &self.place
-            && refused(&error)
-        {
+        let Place::Local { endpoint } = &self.place else {
+            return said(error);
+        };
+        if refused(&error) {
             return anyhow!(
                 "nothing listens on {endpoint}: start the system with `cargo run` in another terminal, or give its \
                  ports with --port and --aws-port"
+            );
+        }
+        // AWS gives each of its errors a code.
+        if error.raw_response().is_some() && error.code().is_none() {
+            return anyhow!(
+                "{endpoint} is not the AWS endpoint of a local system; give its port with --aws-port"
             );
         }
         said(error)

@@ -436,6 +436,15 @@ async fn what_is_wrong_is_said_with_what_to_do() {
     in_a_shop(async |shop| {
         let unknown = command(shop, &["redrive", "inventori"]).await;
         unknown.check_failed(&["inventori", "delivery"]);
+        let gateway = shop.system.gateway_url().rsplit_once(':').unwrap().1;
+        let mut swapped = Command::new(coupons().await);
+        swapped.args(["dead", "--aws-port", gateway]);
+        run(swapped)
+            .await
+            .check_failed(&["is not the AWS endpoint", "--aws-port"]);
+        let nothing = command(shop, &["replay"]).await;
+        assert_eq!(nothing.code, Some(2), "{}", nothing.error);
+        assert!(nothing.error.contains("--since"), "{}", nothing.error);
         let home = tempfile::tempdir().unwrap();
         let mut nobody = deployed(shop, &["dead", "--deployed"]).await;
         nobody
@@ -455,7 +464,7 @@ async fn what_is_wrong_is_said_with_what_to_do() {
             command.args(arguments).args([option, &port]);
             run(command)
                 .await
-                .check_failed(&["nothing listens", "cargo run"]);
+                .check_failed(&["nothing listens", "cargo run", option]);
         }
     }
 }
