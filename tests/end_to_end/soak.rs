@@ -88,6 +88,11 @@ async fn whatever_fails_nothing_is_lost_and_nothing_doubled() {
         assert!(faults.applied(failing) > Some(20));
         assert_eq!(faults.applied(killed), Some(5));
         assert_eq!(shop.mails().len(), 200);
+        let (_, state) = shop.get("/_local/state").await;
+        let state: Value = serde_json::from_str(&state).unwrap();
+        let shown = state["messages"].as_array().unwrap();
+        assert_eq!((shown.len(), &state["message_count"]), (100, &json!(200)));
+        assert_eq!(shown[99]["at"], shop.mails()[199].at);
         faults.clear();
     })
     .await;
