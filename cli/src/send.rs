@@ -84,7 +84,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     as_dated: bool,
 
-    /// Send this many distinct coupons, and sum up the answers.
+    /// Send this many distinct coupons, sum up the answers, and judge what became of them.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1_000_000))]
     count: Option<u32>,
 

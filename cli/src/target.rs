@@ -39,7 +39,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "PORT", help_heading = "System")]
     #[arg(conflicts_with_all = ["stack", "deployed"])]
     pub(crate) port: Option<u16>,
-    /// Port of its AWS endpoint [default: 4566]
+    /// Port of its AWS endpoint [default: what its gateway tells where its port is given, else 4566]
     #[arg(long, value_name = "PORT", help_heading = "System")]
     #[arg(conflicts_with_all = ["stack", "deployed"])]
     pub(crate) aws_port: Option<u16>,
