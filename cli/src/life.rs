@@ -203,8 +203,7 @@ async fn account(target: &Target, life: &Life) -> anyhow::Result<Option<Account>
         return Ok(None);
     };
     let table = target.table("members")?;
-    let member = member_key(&event.provider, &event.tenant, &event.member);
-    let entry = format!("coupon#{}", escape(&event.code));
+    let (member, entry) = event.account_key();
     let found = target
         .dynamodb
         .get_item()
@@ -310,6 +309,14 @@ impl Received {
         Some(received)
     }
 
+    /// Where its coupon stands in the members table: `member` and `entry`.
+    pub(crate) fn account_key(&self) -> (String, String) {
+        (
+            member_key(&self.provider, &self.tenant, &self.member),
+            format!("coupon#{}", escape(&self.code)),
+        )
+    }
+
     /// Reads the recorded body as today's code does. An error never quotes it.
     pub(crate) fn parse(&self) -> anyhow::Result<Event> {
         let body = self.body.as_deref().context("no body was recorded")?;
@@ -334,7 +341,7 @@ impl Received {
 }
 
 impl Record {
-    fn read(row: &Item, event: String, task: &str) -> Self {
+    pub(crate) fn read(row: &Item, event: String, task: &str) -> Self {
         let number = |name: &str| row.get(name).and_then(|value| value.as_n().ok());
         let lease_until = number("lease_until_ms")
             .and_then(|ms| ms.parse().ok())

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow, bail};
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
+use clap::ArgGroup;
 use futures_util::{StreamExt, stream};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
@@ -32,9 +33,10 @@ const CONCURRENCY: usize = 16;
 /// What is done stays done, unless --force has its records forgotten: then the customer gets the mail once more.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
+#[command(group = ArgGroup::new("events").args(["event", "since"]).required(true).multiple(true))]
 pub(crate) struct Arguments {
     /// An event's key, or a coupon's key or code for all its events
-    #[arg(value_name = "KEY", value_parser = lookup, required_unless_present = "since")]
+    #[arg(value_name = "KEY", value_parser = lookup)]
     event: Option<Lookup>,
     /// Only this task, or one channel of it: delivery, delivery/email
     #[arg(long, value_name = "NAME", value_parser = task_named)]
@@ -51,7 +53,7 @@ pub(crate) struct Arguments {
     dry_run: bool,
     /// Print the result as JSON
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
     #[command(flatten)]
     target: target::Arguments,
 }

@@ -29,9 +29,9 @@ pub(crate) struct Arguments {
     /// Show the bodies as they were sent too: they hold personal data
     #[arg(long)]
     body: bool,
-    /// Print JSON: one object for each coupon
+    /// Print JSON: an object, or an array of them where several coupons have the code
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
     #[command(flatten)]
     target: target::Arguments,
 }
@@ -49,21 +49,21 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if lives.is_empty() {
         bail!("{}", not_found(&arguments.coupon));
     }
-    for (index, life) in lives.into_iter().enumerate() {
-        let life = if arguments.body {
-            life
-        } else {
-            life.without_bodies()
-        };
-        if arguments.json {
-            say_json(&life)?;
-            continue;
+    let lives: Vec<_> = if arguments.body {
+        lives
+    } else {
+        lives.into_iter().map(Life::without_bodies).collect()
+    };
+    if arguments.json {
+        match lives.as_slice() {
+            [life] => say_json(life)?,
+            lives => say_json(&lives)?,
         }
-        if index > 0 {
-            say("\n")?;
-        }
-        say(&harmless(&describe(&life, Timestamp::now())))?;
+        return Ok(ExitCode::SUCCESS);
     }
+    let now = Timestamp::now();
+    let told: Vec<_> = lives.iter().map(|life| describe(life, now)).collect();
+    say(&harmless(&told.join("\n")))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::shop::{built, root};
 
@@ -129,7 +129,7 @@ async fn serve_starts_everything_and_send_brings_a_coupon_to_its_customer() {
     assert_eq!(served.said.last(), Some(&ready), "{:?}", served.said);
     assert_eq!(served.function_processes(), 7);
 
-    let sent = served.send(&["zupy-coupon-redeemed"]).await;
+    let sent = served.send(&[]).await;
     assert!(sent.status.success(), "{sent:?}");
     let told = String::from_utf8(sent.stdout).unwrap();
     assert!(
@@ -154,6 +154,42 @@ async fn serve_starts_everything_and_send_brings_a_coupon_to_its_customer() {
         assert!(route["example"]["curl"].is_string(), "no example: {route}");
     }
     assert_eq!(served.stop("-TERM"), Some(0));
+}
+
+#[tokio::test]
+async fn serve_tells_programs_what_it_started_in_one_line() {
+    let (port, aws_port) = (free_port(), free_port());
+    let mut process = serve_command(&coupons().await, port, aws_port)
+        .args(["--json", "--quiet"])
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(process.stdout.take().unwrap());
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    let served = Served {
+        process,
+        port,
+        aws_port,
+        said: Vec::new(),
+    };
+    let started: Value =
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    assert_eq!(started["gateway"], format!("http://127.0.0.1:{port}"));
+    assert_eq!(started["aws"], format!("http://127.0.0.1:{aws_port}"));
+    let functions = started["functions"].as_array().unwrap();
+    assert_eq!(functions.len(), 7);
+    let function = |name: &str| functions.iter().find(|it| it["name"] == name).unwrap();
+    let route = json!([{"method": "POST", "path": "/webhooks/zupy"}]);
+    assert_eq!(function("zupy")["routes"], route);
+    assert_eq!(function("delivery")["queues"], json!(["delivery"]));
+    assert_eq!(function("outbox")["schedules"][0]["every_s"], 60);
+    assert_eq!(started["tables"], json!(["events", "members"]));
+    let queues = started["queues"].as_array().unwrap();
+    assert!(queues.contains(&json!("delivery-dead-letter")), "{line}");
+    assert_eq!(served.stop("-TERM"), Some(0));
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "");
 }
 
 #[tokio::test]
@@ -362,12 +398,21 @@ async fn a_function_that_dies_at_start_is_named_with_its_last_words() {
 #[tokio::test]
 async fn nothing_listening_is_said_with_what_to_do() {
     let port = free_port().to_string();
-    let sent = Command::new(coupons().await)
-        .args(["send", "zupy-coupon-redeemed", "--port", &port])
-        .output()
-        .unwrap();
-    assert_eq!(sent.status.code(), Some(1));
-    let told = String::from_utf8(sent.stderr).unwrap();
-    assert!(told.contains("nothing listens"), "{told}");
-    assert!(told.contains("cargo run"), "{told}");
+    for many in [&[][..], &["--count", "20000", "--json"]] {
+        let sent = Command::new(coupons().await)
+            .args(["send", "--port", &port])
+            .args(many)
+            .output()
+            .unwrap();
+        assert_eq!(sent.status.code(), Some(1));
+        let mut told = vec![String::from_utf8(sent.stderr).unwrap()];
+        if !many.is_empty() {
+            let said: Value = serde_json::from_slice(&sent.stdout).unwrap();
+            told.push(said["error"].as_str().unwrap().to_owned());
+        }
+        for told in told {
+            assert!(told.contains("nothing listens"), "{told}");
+            assert!(told.contains("cargo run"), "{told}");
+        }
+    }
 }

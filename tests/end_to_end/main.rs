@@ -8,6 +8,7 @@ mod delivery;
 mod faults;
 mod local_pages;
 mod shop;
+mod soak;
 mod support;
 mod tenants;
 mod tidy;
