@@ -25,7 +25,7 @@ use crate::provider::RecordedBody;
 use crate::task::Task;
 use crate::verify::Verified;
 
-pub use commit::Committed;
+pub use commit::{Change, Committed, Effects, ItemKey, Uncommitted};
 pub use lease::{Claim, Lease};
 pub use outbox::Undispatched;
 use row::{COPY_MAX_BYTES, number, read_text, text};

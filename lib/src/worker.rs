@@ -1,21 +1,26 @@
-//! The loop of a task function over a batch of messages: each is worked on by itself, and fails by itself.
+//! The loop of a task function over a batch of messages: each fails by itself, also where all are worked on as one.
 
+mod queue;
+
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
-use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, MessageAttributeValue};
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinSet;
 
-use crate::config::{Aws, CallLimits, Environment};
+use crate::config::{Aws, Environment};
 use crate::invocation::{Invocation, serve};
+use crate::ledger::Uncommitted;
 use crate::task::Unreadable;
 use crate::telemetry::{self, Count, count};
+
+pub use queue::{Queue, REASON};
+use queue::{delay_s, seconds};
 
 /// What is left of an invocation's time when its unfinished messages are given back.
 const MARGIN: Duration = Duration::from_secs(4);
@@ -23,22 +28,11 @@ const MARGIN: Duration = Duration::from_secs(4);
 /// What is left when what became of them is reported, whatever else is slow.
 const LAST_MARGIN: Duration = Duration::from_millis(500);
 
-/// First and longest delay before a message is tried again, in seconds. The queues' receive counts allow for days of it.
-const DELAY_FIRST_S: u32 = 2;
-const DELAY_MAX_S: u32 = 900;
-
-/// Longest time for which SQS hides a message after it was received (12 hours), less what has passed of it already.
-const VISIBILITY_MAX_S: u32 = 43_000;
-
 /// How long somebody outside is asked again: a day after its message was sent, a coupon is no news any more.
 const OUTSIDE_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 /// How often a message that panics is received: the fault is its own, or the code's for it.
 const PANICS_MAX: u32 = 3;
-
-/// The attribute of a dead letter that says why it was given up, and its longest value in bytes.
-pub const REASON: &str = "Reason";
-const REASON_MAX_BYTES: usize = 1000;
 
 /// A message that a queue may hold.
 pub trait QueueMessage: Sized {
@@ -70,80 +64,13 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-/// A task's queue and its dead-letter queue.
-#[derive(Debug, Clone)]
-pub struct Queue {
-    client: Client,
-    url: String,
-    dead_letter_url: String,
-}
-
-impl Queue {
-    /// Reads `<NAME>_QUEUE_URL` and `<NAME>_DEAD_LETTER_QUEUE_URL`.
-    pub fn read(environment: &mut Environment, aws: &Aws, name: &str) -> Self {
-        let name = name.to_uppercase().replace('-', "_");
-        Self {
-            client: Client::new(&aws.sdk_config(CallLimits::TASK)),
-            url: environment.text(&format!("{name}_QUEUE_URL")),
-            dead_letter_url: environment.text(&format!("{name}_DEAD_LETTER_QUEUE_URL")),
+impl From<Uncommitted> for Failure {
+    fn from(uncommitted: Uncommitted) -> Self {
+        match uncommitted {
+            Uncommitted::ForNow(error) => Self::Transient(error),
+            Uncommitted::Ever(error) => Self::Permanent(error),
         }
     }
-
-    /// Moves a message that can never be worked off to the dead-letter queue.
-    async fn give_up(&self, body: &str, reason: &str) -> anyhow::Result<()> {
-        let end = reason.floor_char_boundary(REASON_MAX_BYTES);
-        let reason = MessageAttributeValue::builder()
-            .data_type("String")
-            .string_value(&reason[..end])
-            .build()?;
-        self.client
-            .send_message()
-            .queue_url(&self.dead_letter_url)
-            .message_body(body)
-            .message_attributes(REASON, reason)
-            .send()
-            .await
-            .context("sending to the dead-letter queue")?;
-        Ok(())
-    }
-
-    /// Sets when messages are tried again. Where that fails they come back at the queue's visibility timeout.
-    async fn delay(&self, delayed: &[(String, u32)]) {
-        if delayed.is_empty() {
-            return;
-        }
-        let entries = delayed
-            .iter()
-            .enumerate()
-            .map(|(index, (receipt, delay_s))| {
-                ChangeMessageVisibilityBatchRequestEntry::builder()
-                    .id(index.to_string())
-                    .receipt_handle(receipt)
-                    .visibility_timeout(delay_s.cast_signed())
-                    .build()
-            });
-        let entries = match entries.collect::<Result<Vec<_>, _>>() {
-            Ok(entries) => entries,
-            Err(error) => return tracing::warn!("No delay: {error}"),
-        };
-        let changed = self
-            .client
-            .change_message_visibility_batch()
-            .queue_url(&self.url)
-            .set_entries(Some(entries))
-            .send()
-            .await;
-        if let Err(error) = changed {
-            tracing::warn!("No delay: {:#}", anyhow::Error::new(error));
-        }
-    }
-}
-
-/// In how many seconds a message is tried again that was received so often. Doubles with every receive, and is spread so that messages that failed together do not come back together.
-fn delay_s(received: u32) -> u32 {
-    let doublings = received.saturating_sub(1).min(16);
-    let longest = (DELAY_FIRST_S << doublings).min(DELAY_MAX_S);
-    fastrand::u32(longest.div_ceil(2)..=longest)
 }
 
 /// Works on messages until Lambda ends the function. `read` makes what works on them from the environment.
@@ -151,19 +78,38 @@ pub async fn run<W: Work>(
     name: &str,
     read: impl FnOnce(&mut Environment, &Aws) -> W,
 ) -> anyhow::Result<()> {
-    telemetry::start();
-    let mut environment = Environment::of_process();
-    let aws = Aws::read(&mut environment);
-    let worker = Worker::new(
-        Queue::read(&mut environment, &aws, name),
-        read(&mut environment, &aws),
-    );
-    environment.check()?;
+    let worker = start(name, read)?;
     let worker = &worker;
     serve(|event: SqsEvent, context| async move {
         Ok(worker.work(event, Invocation::of(&context)).await)
     })
     .await
+}
+
+/// The same, for work on whole batches.
+pub async fn run_batches<W: BatchWork>(
+    name: &str,
+    read: impl FnOnce(&mut Environment, &Aws) -> W,
+) -> anyhow::Result<()> {
+    let worker = start(name, read)?;
+    let worker = &worker;
+    serve(|event: SqsEvent, context| async move {
+        Ok(worker.work_as_one(event, Invocation::of(&context)).await)
+    })
+    .await
+}
+
+fn start<W>(
+    name: &str,
+    read: impl FnOnce(&mut Environment, &Aws) -> W,
+) -> anyhow::Result<Worker<W>> {
+    telemetry::start();
+    let mut environment = Environment::of_process();
+    let aws = Aws::read(&mut environment);
+    let queue = Queue::read(&mut environment, &aws, name);
+    let worker = Worker::new(queue, read(&mut environment, &aws));
+    environment.check()?;
+    Ok(worker)
 }
 
 /// What a task function does with a message.
@@ -177,6 +123,18 @@ pub trait Work: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
+/// What a task function does with all messages of a batch at once, for less than one by one would cost.
+pub trait BatchWork: Send + Sync + 'static {
+    type Message: QueueMessage + Send + 'static;
+
+    /// Returns what came of each message, in their order.
+    fn work(
+        &self,
+        messages: Vec<Self::Message>,
+        invocation: Invocation,
+    ) -> impl Future<Output = Vec<Result<(), Failure>>> + Send;
+}
+
 /// Works on the batches that come from a queue.
 #[derive(Debug)]
 pub struct Worker<W> {
@@ -184,7 +142,7 @@ pub struct Worker<W> {
     work: Arc<W>,
 }
 
-impl<W: Work> Worker<W> {
+impl<W> Worker<W> {
     pub fn new(queue: Queue, work: W) -> Self {
         Self {
             queue,
@@ -192,15 +150,56 @@ impl<W: Work> Worker<W> {
         }
     }
 
-    /// Works on all messages of a batch side by side. What is not worked off is reported, and comes again.
-    pub async fn work(&self, batch: SqsEvent, invocation: Invocation) -> SqsBatchResponse {
-        let unfinished = work(&self.work, batch.records, invocation).await;
+    async fn report(&self, batch: Batch) -> SqsBatchResponse {
+        let unfinished: Vec<_> = batch.messages.into_iter().flatten().collect();
         let ids: Vec<_> = unfinished.iter().map(|it| it.id.clone()).collect();
         let settled = settle(&self.queue, unfinished);
-        let settled = tokio::time::timeout_at(invocation.before_end(LAST_MARGIN), settled).await;
+        let until = batch.invocation.before_end(LAST_MARGIN);
+        let settled = tokio::time::timeout_at(until, settled).await;
         // Without a word from SQS they all stay, and come again at the queue's visibility timeout.
         report(settled.unwrap_or(ids))
     }
+}
+
+impl<W: Work> Worker<W> {
+    /// Works on all messages of a batch side by side. What is not worked off is reported, and comes again.
+    pub async fn work(&self, batch: SqsEvent, invocation: Invocation) -> SqsBatchResponse {
+        let mut batch = Batch::new(batch.records, invocation);
+        let work = Arc::new(OneByOne(Arc::clone(&self.work)));
+        batch.work_one_by_one(&work, batch.all()).await;
+        self.report(batch).await
+    }
+}
+
+impl<W: BatchWork> Worker<W> {
+    /// Works on all messages of a batch as one. What is not worked off is reported, and comes again.
+    pub async fn work_as_one(&self, batch: SqsEvent, invocation: Invocation) -> SqsBatchResponse {
+        let mut batch = Batch::new(batch.records, invocation);
+        batch.work_as_one(&self.work).await;
+        self.report(batch).await
+    }
+}
+
+/// Work on single messages, as if on batches.
+struct OneByOne<W>(Arc<W>);
+
+impl<W: Work> BatchWork for OneByOne<W> {
+    type Message = W::Message;
+
+    async fn work(
+        &self,
+        messages: Vec<W::Message>,
+        invocation: Invocation,
+    ) -> Vec<Result<(), Failure>> {
+        let messages = messages.into_iter();
+        join_all(messages.map(|message| self.0.work(message, invocation))).await
+    }
+}
+
+/// The messages of one invocation, without those that were worked off.
+struct Batch {
+    messages: Vec<Option<Unfinished>>,
+    invocation: Invocation,
 }
 
 /// A message that was not worked off.
@@ -225,115 +224,206 @@ enum Next {
     GivenUp(String),
 }
 
-/// Works on all messages side by side. Returns those that failed or ran out of time.
-async fn work<W: Work>(
-    work: &Arc<W>,
-    messages: Vec<SqsMessage>,
-    invocation: Invocation,
-) -> Vec<Unfinished> {
-    let give_back_at = invocation.before_end(MARGIN);
-    let mut unfinished: Vec<Option<Unfinished>> = Vec::with_capacity(messages.len());
-    let mut running = JoinSet::new();
-    let mut indexes = std::collections::HashMap::new();
-    for (index, message) in messages.into_iter().enumerate() {
+impl Batch {
+    fn new(messages: Vec<SqsMessage>, invocation: Invocation) -> Self {
+        let messages = messages.into_iter();
+        let messages = messages.map(|message| Some(Unfinished::new(message, invocation)));
+        Self {
+            messages: messages.collect(),
+            invocation,
+        }
+    }
+
+    fn all(&self) -> Vec<usize> {
+        (0..self.messages.len()).collect()
+    }
+
+    /// Works on each of these messages by itself, all side by side. One that panics does so by its own fault.
+    async fn work_one_by_one<W: BatchWork>(&mut self, work: &Arc<W>, messages: Vec<usize>) {
+        let alone = messages.into_iter().map(|index| vec![index]);
+        for index in self.work_in_groups(work, alone.collect()).await {
+            if let Some(message) = &mut self.messages[index]
+                && message.received >= PANICS_MAX
+            {
+                let reason = format!("panicked; received {} times", message.received);
+                message.next = Next::GivenUp(reason);
+            }
+        }
+    }
+
+    /// Works on all messages at once. Where that panics each is worked on by itself, so that only one whose fault it is
+    /// fails.
+    async fn work_as_one<W: BatchWork>(&mut self, work: &Arc<W>) {
+        let all = self.all();
+        let panicked = match all.len() {
+            1 => all,
+            _ => self.work_in_groups(work, vec![all]).await,
+        };
+        self.work_one_by_one(work, panicked).await;
+    }
+
+    /// Works on groups of messages, each group at once and all of them side by side. Returns the messages of those that
+    /// panicked. What is not done when the time is up is left.
+    async fn work_in_groups<W: BatchWork>(
+        &mut self,
+        work: &Arc<W>,
+        groups: Vec<Vec<usize>>,
+    ) -> Vec<usize> {
+        let mut running = JoinSet::new();
+        let mut of_task = HashMap::new();
+        for group in groups {
+            let given = group
+                .iter()
+                .filter_map(|index| self.messages[*index].as_ref());
+            let given: Vec<_> = given.map(Given::of).collect();
+            // A task of its own, so that a panic is its own too.
+            let task = running.spawn(work_on(Arc::clone(work), given, self.invocation));
+            of_task.insert(task.id(), group);
+        }
+        let give_back_at = self.invocation.before_end(MARGIN);
+        let mut panicked = Vec::new();
+        while let Ok(Some(finished)) =
+            tokio::time::timeout_at(give_back_at, running.join_next_with_id()).await
+        {
+            match finished {
+                Ok((task, outcomes)) => {
+                    for (index, outcome) in of_task[&task].iter().zip(outcomes) {
+                        self.settle(*index, outcome);
+                    }
+                }
+                // The panic's own message may quote contents.
+                Err(panic) => panicked.extend(&of_task[&panic.id()]),
+            }
+        }
+        if !running.is_empty() {
+            tracing::warn!("{} messages were given back: out of time", self.left());
+        }
+        panicked
+    }
+
+    fn settle(&mut self, index: usize, outcome: Result<(), Next>) {
+        match outcome {
+            Ok(()) => {
+                count(Count::TaskDone);
+                self.messages[index] = None;
+            }
+            Err(next) => {
+                if let Some(message) = &mut self.messages[index] {
+                    message.next = next;
+                }
+            }
+        }
+    }
+
+    fn left(&self) -> usize {
+        self.messages.iter().flatten().count()
+    }
+}
+
+impl Unfinished {
+    fn new(message: SqsMessage, invocation: Invocation) -> Self {
         let attribute = |name: &str| message.attributes.get(name)?.parse::<i64>().ok();
         let received = attribute("ApproximateReceiveCount").and_then(|it| it.try_into().ok());
         let sent_at =
             attribute("SentTimestamp").and_then(|ms| Timestamp::from_millisecond(ms).ok());
-        let message = Unfinished {
+        Self {
             received: received.unwrap_or(1),
             sent_at: sent_at.unwrap_or(invocation.now()),
             next: Next::Again(Duration::ZERO),
             id: message.message_id.unwrap_or_default(),
             receipt: message.receipt_handle.unwrap_or_default(),
             body: message.body.unwrap_or_default(),
-        };
-        // A task of its own, so that a panic is its own too.
-        let (id, body) = (message.id.clone(), message.body.clone());
-        let handled = work_on(Arc::clone(work), id, body, message.sent_at, invocation);
-        indexes.insert(running.spawn(handled).id(), index);
-        unfinished.push(Some(message));
-    }
-    while let Ok(Some(finished)) =
-        tokio::time::timeout_at(give_back_at, running.join_next_with_id()).await
-    {
-        let task = match &finished {
-            Ok((task, _)) => *task,
-            Err(panic) => panic.id(),
-        };
-        let message = &mut unfinished[indexes[&task]];
-        match finished {
-            Ok((_, Ok(()))) => {
-                count(Count::TaskDone);
-                *message = None;
-            }
-            Ok((_, Err(next))) => {
-                if let Some(message) = message {
-                    message.next = next;
-                }
-            }
-            // The panic's own message may quote contents.
-            Err(_) => {
-                if let Some(message) = message.as_mut().filter(|it| it.received >= PANICS_MAX) {
-                    let received = message.received;
-                    message.next = Next::GivenUp(format!("panicked; received {received} times"));
-                }
-            }
         }
     }
-    if !running.is_empty() {
-        tracing::warn!("{} messages were given back: out of time", running.len());
-    }
-    unfinished.into_iter().flatten().collect()
 }
 
-/// Works on one message. An error tells what happens to it.
-async fn work_on<W: Work>(
-    work: Arc<W>,
+/// What is known of a message while it is worked on.
+struct Given {
     id: String,
     body: String,
     sent_at: Timestamp,
+}
+
+impl Given {
+    fn of(message: &Unfinished) -> Self {
+        Self {
+            id: message.id.clone(),
+            body: message.body.clone(),
+            sent_at: message.sent_at,
+        }
+    }
+
+    fn read<M: QueueMessage>(&self) -> Result<M, Next> {
+        match M::read(&self.body) {
+            Ok(message) => Ok(message),
+            // During a deployment old code may get what new code wrote; it waits for new code.
+            Err(newer @ Unreadable::Newer(_)) => {
+                tracing::warn!(message.id = self.id, "Try again: {newer}");
+                Err(Next::Again(Duration::ZERO))
+            }
+            Err(unreadable) => {
+                tracing::error!(message.id = self.id, "Given up: {unreadable}");
+                Err(Next::GivenUp(unreadable.to_string()))
+            }
+        }
+    }
+
+    fn next(&self, key: &str, failure: Failure, invocation: Invocation) -> Next {
+        let id = &self.id;
+        match failure {
+            Failure::Outside { error, .. }
+                if invocation.now().duration_since(self.sent_at) >= OUTSIDE_MAX =>
+            {
+                tracing::error!(
+                    message.id = id,
+                    event.key = key,
+                    "Given up after a day: {error:#}"
+                );
+                Next::GivenUp(format!("not taken for a day: {error:#}"))
+            }
+            Failure::Transient(error) => {
+                tracing::warn!(message.id = id, event.key = key, "Try again: {error:#}");
+                Next::Again(Duration::ZERO)
+            }
+            Failure::Outside { error, after } => {
+                tracing::warn!(message.id = id, event.key = key, "Try again: {error:#}");
+                Next::Again(after.unwrap_or_default())
+            }
+            Failure::Early(by) => Next::Early(by),
+            Failure::Permanent(error) => {
+                tracing::error!(message.id = id, event.key = key, "Given up: {error:#}");
+                Next::GivenUp(format!("{error:#}"))
+            }
+        }
+    }
+}
+
+/// Works on messages at once. Returns of each that it is done, or what happens to it.
+async fn work_on<W: BatchWork>(
+    work: Arc<W>,
+    given: Vec<Given>,
     invocation: Invocation,
-) -> Result<(), Next> {
-    let message = match W::Message::read(&body) {
-        Ok(message) => message,
-        // During a deployment old code may get what new code wrote; it waits for new code.
-        Err(newer @ Unreadable::Newer(_)) => {
-            tracing::warn!(message.id = id, "Try again: {newer}");
-            return Err(Next::Again(Duration::ZERO));
-        }
-        Err(unreadable) => {
-            tracing::error!(message.id = id, "Given up: {unreadable}");
-            return Err(Next::GivenUp(unreadable.to_string()));
-        }
-    };
-    let key = message.key();
-    let worked = work.work(message, invocation).await;
-    worked.map_err(|failure| match failure {
-        Failure::Outside { error, .. }
-            if invocation.now().duration_since(sent_at) >= OUTSIDE_MAX =>
-        {
-            tracing::error!(
-                message.id = id,
-                event.key = key,
-                "Given up after a day: {error:#}"
-            );
-            Next::GivenUp(format!("not taken for a day: {error:#}"))
-        }
-        Failure::Transient(error) => {
-            tracing::warn!(message.id = id, event.key = key, "Try again: {error:#}");
-            Next::Again(Duration::ZERO)
-        }
-        Failure::Outside { error, after } => {
-            tracing::warn!(message.id = id, event.key = key, "Try again: {error:#}");
-            Next::Again(after.unwrap_or_default())
-        }
-        Failure::Early(by) => Next::Early(by),
-        Failure::Permanent(error) => {
-            tracing::error!(message.id = id, event.key = key, "Given up: {error:#}");
-            Next::GivenUp(format!("{error:#}"))
-        }
-    })
+) -> Vec<Result<(), Next>> {
+    let (mut messages, mut keys) = (Vec::new(), Vec::new());
+    for given in &given {
+        keys.push(given.read().map(|message: W::Message| {
+            let key = message.key();
+            messages.push(message);
+            key
+        }));
+    }
+    let mut outcomes = Vec::new();
+    if !messages.is_empty() {
+        outcomes = work.work(messages, invocation).await;
+    }
+    let mut outcomes = outcomes.into_iter();
+    let of_each = given.iter().zip(keys).map(|(given, key)| {
+        let key = key?;
+        let outcome = outcomes.next();
+        let outcome = outcome.unwrap_or_else(|| Err(anyhow!("nothing was said of it").into()));
+        outcome.map_err(|failure| given.next(&key, failure, invocation))
+    });
+    of_each.collect()
 }
 
 /// Moves what is given up to the dead-letter queue, and delays the rest. Returns the ids that SQS must keep.
@@ -369,14 +459,6 @@ async fn settle(queue: &Queue, unfinished: Vec<Unfinished>) -> Vec<String> {
     }
     queue.delay(&delayed).await;
     failed
-}
-
-/// Whole seconds, as far as a message can be hidden.
-fn seconds(by: Duration) -> u32 {
-    let whole = by
-        .as_secs()
-        .saturating_add(u64::from(by.subsec_nanos() > 0));
-    u32::try_from(whole).map_or(VISIBILITY_MAX_S, |it| it.min(VISIBILITY_MAX_S))
 }
 
 fn report(failed: Vec<String>) -> SqsBatchResponse {
@@ -427,43 +509,63 @@ mod tests {
 
     const NOW_S: i64 = 1_800_000_000;
 
-    /// Works on messages whose ids are their coupons' codes; which are given back, within 2 s?
-    async fn check(codes: &[&str], expected: &[&str]) {
-        struct AsTheCodeSays;
-        impl Work for AsTheCodeSays {
-            type Message = Message<'static>;
+    struct AsTheCodeSays;
 
-            async fn work(&self, message: Message<'static>, _: Invocation) -> Result<(), Failure> {
-                match message.event.fact.coupon_code() {
-                    "fails" => Err(anyhow::anyhow!("no").into()),
-                    "never" => Err(Failure::Permanent(anyhow::anyhow!("never"))),
-                    "panics" | "panics again" => panic!("on purpose"),
-                    "hangs" => std::future::pending().await,
-                    "early" => Err(Failure::Early(Duration::from_secs(60))),
-                    "outside" | "outside for a day" => Err(Failure::Outside {
-                        error: anyhow::anyhow!("busy"),
-                        after: Some(Duration::from_secs(7)),
-                    }),
-                    _ => Ok(()),
-                }
+    impl Work for AsTheCodeSays {
+        type Message = Message<'static>;
+
+        async fn work(&self, message: Message<'static>, _: Invocation) -> Result<(), Failure> {
+            match message.event.fact.coupon_code() {
+                "fails" => Err(anyhow!("no").into()),
+                "never" => Err(Failure::Permanent(anyhow!("never"))),
+                "panics" | "panics again" => panic!("on purpose"),
+                "hangs" => std::future::pending().await,
+                "early" => Err(Failure::Early(Duration::from_secs(60))),
+                "outside" | "outside for a day" => Err(Failure::Outside {
+                    error: anyhow!("busy"),
+                    after: Some(Duration::from_secs(7)),
+                }),
+                _ => Ok(()),
             }
         }
+    }
+
+    /// Tells of each message with how many it was worked on.
+    struct InCompany;
+
+    impl BatchWork for InCompany {
+        type Message = Message<'static>;
+
+        async fn work(
+            &self,
+            messages: Vec<Message<'static>>,
+            invocation: Invocation,
+        ) -> Vec<Result<(), Failure>> {
+            let company = messages.len();
+            let alone = |message| AsTheCodeSays.work(message, invocation);
+            let outcomes = join_all(messages.into_iter().map(alone)).await;
+            let told = |outcome: Result<(), Failure>| {
+                outcome.map_err(|_| Failure::Permanent(anyhow!("one of {company}")))
+            };
+            outcomes.into_iter().map(told).collect()
+        }
+    }
+
+    /// A batch of messages whose ids are their coupons' codes.
+    fn batch(codes: &[&str]) -> Batch {
         let messages = codes.iter().map(|&code| {
             let mut message = SqsMessage::default();
             message.message_id = Some(code.into());
             let received = if code == "panics again" { "3" } else { "1" };
-            let count = ("ApproximateReceiveCount".to_owned(), received.to_owned());
-            message.attributes.extend([count]);
-            let age_s = if code == "outside for a day" {
-                24 * 3600
-            } else {
-                24 * 3600 - 60
+            let age_s = match code {
+                "outside for a day" => 24 * 3600,
+                _ => 24 * 3600 - 60,
             };
-            let sent = (
-                "SentTimestamp".to_owned(),
-                format!("{}", NOW_S * 1000 - age_s * 1000),
-            );
-            message.attributes.extend([sent]);
+            let sent_ms = (NOW_S - age_s) * 1000;
+            message.attributes.extend([
+                ("ApproximateReceiveCount".to_owned(), received.to_owned()),
+                ("SentTimestamp".to_owned(), sent_ms.to_string()),
+            ]);
             message.body = Some(match code {
                 "unreadable" => "{\"version\": 1, \"event\": 5}".into(),
                 "newer" => body("x").replace("\"version\":1", "\"version\":2"),
@@ -473,10 +575,28 @@ mod tests {
         });
         let now = Timestamp::from_second(NOW_S).unwrap();
         let ends_at = now + MARGIN + Duration::from_millis(300);
-        let invocation = Invocation::new(now, ends_at);
-        let unfinished = work(&Arc::new(AsTheCodeSays), messages.collect(), invocation).await;
-        let left: Vec<_> = unfinished
-            .into_iter()
+        Batch::new(messages.collect(), Invocation::new(now, ends_at))
+    }
+
+    /// Works on messages one by one; which are left, within 0.3 s?
+    async fn check(codes: &[&str], expected: &[&str]) {
+        let mut batch = batch(codes);
+        let work = Arc::new(OneByOne(Arc::new(AsTheCodeSays)));
+        batch.work_one_by_one(&work, batch.all()).await;
+        check_left(batch, expected);
+    }
+
+    /// Works on them as one.
+    async fn check_as_one(codes: &[&str], expected: &[&str]) {
+        let mut batch = batch(codes);
+        batch.work_as_one(&Arc::new(InCompany)).await;
+        check_left(batch, expected);
+    }
+
+    #[track_caller]
+    fn check_left(batch: Batch, expected: &[&str]) {
+        let left = batch.messages.into_iter().flatten();
+        let left: Vec<_> = left
             .map(|message| match message.next {
                 Next::GivenUp(reason) => format!("{}: {reason}", message.id),
                 Next::Early(by) => format!("{} in {by:?}", message.id),
@@ -519,40 +639,60 @@ mod tests {
         .await;
     }
 
-    #[test]
-    fn a_message_is_hidden_for_whole_seconds_and_no_longer_than_sqs_can() {
-        for (by, expected) in [
-            (Duration::ZERO, 0),
-            (Duration::from_millis(1), 1),
-            (Duration::from_secs(60), 60),
-            (Duration::from_secs(100_000), VISIBILITY_MAX_S),
-            (Duration::MAX, VISIBILITY_MAX_S),
-        ] {
-            assert_eq!(seconds(by), expected);
-        }
-    }
-
     #[tokio::test]
     async fn a_message_for_newer_code_waits_for_it() {
         check(&["newer", "a"], &["newer"]).await;
     }
 
-    #[test]
-    fn the_delay_doubles_up_to_a_quarter_of_an_hour() {
-        for (received, longest) in [(1, 2), (2, 4), (5, 32), (10, 900), (1000, 900)] {
-            for _ in 0..100 {
-                let delay_s = delay_s(received);
-                assert!(
-                    (longest / 2..=longest).contains(&delay_s),
-                    "{received}: {delay_s}"
-                );
-            }
-        }
-    }
-
     #[tokio::test]
     async fn what_is_unfinished_near_the_deadline_is_given_back() {
         check(&["a", "hangs", "b"], &["hangs"]).await;
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_worked_on_as_one_and_each_message_has_its_own_outcome() {
+        let expected = ["unreadable: ", "fails: one of 3", "newer"];
+        check_as_one(&["a", "unreadable", "fails", "newer", "b"], &expected).await;
+        check_as_one(&["unreadable"], &["unreadable: "]).await;
+        check_as_one(&["a"], &[]).await;
+        check_as_one(&[], &[]).await;
+    }
+
+    #[tokio::test]
+    async fn a_message_that_makes_its_batch_panic_fails_alone() {
+        let codes = ["a", "panics", "fails", "panics again"];
+        let expected = [
+            "panics",
+            "fails: one of 1",
+            "panics again: panicked; received 3 times",
+        ];
+        check_as_one(&codes, &expected).await;
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_is_unfinished_near_the_deadline_is_given_back() {
+        check_as_one(&["a", "hangs", "b"], &["a", "hangs", "b"]).await;
+        // By itself each has its own time.
+        check_as_one(&["a", "hangs", "panics"], &["hangs", "panics"]).await;
+    }
+
+    #[tokio::test]
+    async fn what_a_batch_says_nothing_of_comes_again() {
+        struct Silent;
+        impl BatchWork for Silent {
+            type Message = Message<'static>;
+
+            async fn work(
+                &self,
+                _: Vec<Message<'static>>,
+                _: Invocation,
+            ) -> Vec<Result<(), Failure>> {
+                vec![Ok(())]
+            }
+        }
+        let mut batch = batch(&["a", "b"]);
+        batch.work_as_one(&Arc::new(Silent)).await;
+        check_left(batch, &["b"]);
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! decision comes from the seed, and time is tokio's paused clock: the same seed plays the same again.
 //! Real processes and real connections are tried by `tests/end_to_end`.
 
+#[cfg(test)]
+mod commits;
 mod history;
 mod invariants;
 mod network;

@@ -149,15 +149,7 @@ impl Functions {
         let own = own.map(|(name, value)| (name.to_owned(), value));
         let variables = function.environment.clone().into_iter().chain(own);
         let mut environment = Environment::of(variables);
-        let random = self.lock().random.fork();
-        let inner = &self.inner;
-        let network = Network::new(
-            inner.aws.clone(),
-            process.clone(),
-            inner.history.clone(),
-            random,
-        );
-        let aws = config::Aws::read(&mut environment).over(network.client());
+        let aws = config::Aws::read(&mut environment).over(self.network(process).client());
         match function.name.as_str() {
             "aghanim-coupon-redeemed" => webhook(Aghanim, environment, aws).await,
             "zupy-coupon-redeemed" => {
@@ -173,6 +165,14 @@ impl Functions {
                 file!()
             ),
         }
+    }
+
+    /// The connections of a process.
+    pub(crate) fn network(&self, process: &Process) -> Network {
+        let random = self.lock().random.fork();
+        let inner = &self.inner;
+        let (aws, history) = (Arc::clone(&inner.aws), inner.history.clone());
+        Network::new(aws, process.clone(), history, random)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -150,6 +150,17 @@ impl World {
         self.dynamodb.scan(table).await
     }
 
+    /// Puts an item there, past everything that may go wrong.
+    #[cfg(test)]
+    pub(crate) async fn put(&self, table: &str, item: Value) -> anyhow::Result<()> {
+        let put = Bytes::from(json!({"TableName": table, "Item": item}).to_string());
+        let headers = axum::http::HeaderMap::new();
+        let answer = self.dynamodb.answer("PutItem", &headers, put).await;
+        let status = answer.map_or_else(|error| error.status, |it| it.status().as_u16());
+        anyhow::ensure!(status == 200, "putting {item} into {table}: {status}");
+        Ok(())
+    }
+
     pub(crate) fn sent(&self) -> Vec<Sent> {
         self.outside.all()
     }

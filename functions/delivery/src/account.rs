@@ -1,10 +1,8 @@
 //! The customer's account: the rows of the members table, one per coupon.
 
-use std::collections::HashMap;
-
-use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::AttributeValue;
 use webhooks::event::{Event, Fact, Redemption, escape, member_key};
-use webhooks::ledger::Row;
+use webhooks::ledger::{Change, ItemKey, Row};
 
 /// What a coupon's row says of it. Events come in any order; of two states the later in this list stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,62 +34,27 @@ impl State {
     }
 }
 
-/// The write that brings a coupon's row up to what the event says; none where it changes nothing.
-pub(crate) fn update(
-    table: &str,
-    event: &Event,
-    forget_at: AttributeValue,
-) -> anyhow::Result<Option<TransactWriteItem>> {
-    let Some(state) = State::of(&event.fact) else {
-        return Ok(None);
-    };
+/// The change that brings a coupon's row up to what the event says; none where it changes nothing.
+pub(crate) fn update(table: &str, event: &Event, forget_at: AttributeValue) -> Option<Change> {
+    let state = State::of(&event.fact)?;
+    let member = member_key(&event.provider, &event.tenant, &event.member.id);
+    let entry = format!("coupon#{}", escape(event.fact.coupon_code()));
+    let change = Change::of(ItemKey::new(table, ("member", member), ("entry", entry)));
+    let name = AttributeValue::S(state.name().to_owned());
+    let rank = AttributeValue::N((state as u8).to_string());
     let mut row = Row::default();
     row.set("code", Some(event.fact.coupon_code()));
-    let mut kept = Row::default();
     if let Fact::Redeemed(redemption) = &event.fact {
         describe(&mut row, redemption);
         row.set("redeemed_at", Some(event.occurred_at));
         row.set("event", Some(&event.key));
-        row.0.insert("ttl".into(), forget_at);
+        let change = change.set_all(row).set("ttl", forget_at);
         // Whatever became of the coupon before we heard of it stays.
-        kept.set("state", Some(state.name()));
-        kept.0.insert("rank".into(), rank(state));
-    } else {
-        row.set("state", Some(state.name()));
-        row.0.insert("rank".into(), rank(state));
-        kept.0.insert("ttl".into(), forget_at);
+        return Some(change.keep("state", name).keep("rank", rank));
     }
-    let set = |(name, _): (&String, _)| format!("#{name} = :{name}");
-    let keep = |(name, _): (&String, _)| format!("#{name} = if_not_exists(#{name}, :{name})");
-    let expressions: Vec<_> = row
-        .0
-        .iter()
-        .map(set)
-        .chain(kept.0.iter().map(keep))
-        .collect();
-    let mut values: HashMap<_, _> = row.0.into_iter().chain(kept.0).collect();
-    let names = values.keys().map(|name| (format!("#{name}"), name.clone()));
-    let names: HashMap<_, _> = names.collect();
-    values = values
-        .into_iter()
-        .map(|(name, value)| (format!(":{name}"), value))
-        .collect();
-
-    let member = member_key(&event.provider, &event.tenant, &event.member.id);
-    let entry = format!("coupon#{}", escape(event.fact.coupon_code()));
-    let mut update = Update::builder()
-        .table_name(table)
-        .key("member", AttributeValue::S(member))
-        .key("entry", AttributeValue::S(entry))
-        .update_expression(format!("SET {}", expressions.join(", ")))
-        .set_expression_attribute_names(Some(names))
-        .set_expression_attribute_values(Some(values));
-    if state != State::Active {
-        update = update.condition_expression("attribute_not_exists(#rank) OR #rank < :rank");
-    }
-    Ok(Some(
-        TransactWriteItem::builder().update(update.build()?).build(),
-    ))
+    let change = change.set_all(row).set("state", name).set("rank", rank);
+    let later = "attribute_not_exists(#rank) OR #rank < :rank";
+    Some(change.keep("ttl", forget_at).only_if(later, &[]))
 }
 
 fn describe(row: &mut Row, redemption: &Redemption) {
@@ -101,8 +64,4 @@ fn describe(row: &mut Row, redemption: &Redemption) {
     row.set("terms", redemption.reward.terms.as_ref());
     row.set("expires_at", redemption.expires_at);
     row.json("discount", redemption.discount.as_ref());
-}
-
-fn rank(state: State) -> AttributeValue {
-    AttributeValue::N((state as u8).to_string())
 }

@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use webhooks::config::{Aws, CallLimits, Environment};
 use webhooks::event::{Event, Fact, Redemption};
 use webhooks::invocation::Invocation;
-use webhooks::ledger::{Claim, Committed, Lease, Ledger, Status};
+use webhooks::ledger::{Claim, Committed, Effects, Lease, Ledger, Status};
 use webhooks::task::Message;
 use webhooks::worker::{Failure, Work};
 
@@ -75,16 +75,18 @@ impl Work for Delivery {
 impl Delivery {
     /// Shows in the account what became of the coupon.
     async fn store(&self, event: &Event, invocation: Invocation) -> anyhow::Result<()> {
-        let now = invocation.now();
-        let forget_at = self.ledger.forget_at(event, now);
-        let update = account::update(&self.members_table, event, forget_at)?;
-        let effects = update.into_iter().collect();
-        match self.ledger.commit(event, ACCOUNT, effects, now).await? {
+        let forget_at = self.ledger.forget_at(event, invocation.now());
+        let mut effects = Effects::new(event, ACCOUNT);
+        if let Some(update) = account::update(&self.members_table, event, forget_at) {
+            effects = effects.change(update);
+        }
+        match self.ledger.commit(effects, invocation).await? {
             Committed::Now => tracing::info!(event.key = %event.key, "Stored in the account"),
             Committed::Before => {}
             // The account shows something later already: this leaves its record alone.
             Committed::Overtaken => {
-                self.ledger.commit(event, ACCOUNT, Vec::new(), now).await?;
+                let record = Effects::new(event, ACCOUNT);
+                self.ledger.commit(record, invocation).await?;
             }
         }
         Ok(())

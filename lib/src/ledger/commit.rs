@@ -1,13 +1,72 @@
-//! Commits: effects inside DynamoDB are made in one transaction with the record that they were made.
+//! Commits: effects inside DynamoDB are made in one transaction with the record that they were made, once.
+//!
+//! A batch of events is one commit. What several events add to one item is one update, and as many events share a
+//! transaction as fit. What was made is told by each event's own record and by nothing else: so a batch may be
+//! repeated in other company after an answer was lost, or half way through.
+
+mod change;
+mod transaction;
+
+use std::fmt::Display;
+use std::time::Duration;
 
 use anyhow::anyhow;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{
+    CancellationReason, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+};
 use jiff::Timestamp;
+use tokio::time::Instant;
 
-use super::row::{number, text};
-use super::{Ledger, Status};
-use crate::event::Event;
+use super::row::{Row, is, number, text};
+use super::{Ledger, Status, unique_id};
+use crate::event::{Event, EventKey};
+use crate::invocation::Invocation;
+
+pub use change::{Change, ItemKey};
+use transaction::{Owner, Part, split, writes};
+
+/// What one event brings about inside DynamoDB, and the record that says that it was made.
+#[derive(Debug)]
+pub struct Effects<'a> {
+    event: &'a Event,
+    /// The record's name beneath the event.
+    name: &'a str,
+    status: Status,
+    fields: Row,
+    changes: Vec<Change>,
+}
+
+impl<'a> Effects<'a> {
+    pub fn new(event: &'a Event, name: &'a str) -> Self {
+        Self {
+            event,
+            name,
+            status: Status::Done,
+            fields: Row::default(),
+            changes: Vec::new(),
+        }
+    }
+
+    /// How the record tells that it ended.
+    pub fn status(mut self, status: Status) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Further fields of the record.
+    pub fn fields(mut self, fields: Row) -> Self {
+        self.fields.0.extend(fields.0);
+        self
+    }
+
+    /// One item may be changed once; changes that only add are as good as one.
+    pub fn change(mut self, change: Change) -> Self {
+        self.changes.push(change);
+        self
+    }
+}
 
 /// What came of committing effects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,57 +74,303 @@ pub enum Committed {
     Now,
     /// The record was there already, and so are the effects.
     Before,
-    /// An effect's own condition does not hold: nothing was made.
+    /// The condition of a change does not hold: nothing was made.
     Overtaken,
 }
 
+/// Why effects were not committed.
+#[derive(Debug, thiserror::Error)]
+pub enum Uncommitted {
+    /// They may be later. Whether they are there all the same, the next attempt finds out.
+    #[error(transparent)]
+    ForNow(anyhow::Error),
+    /// DynamoDB takes them in no company and at no time.
+    #[error(transparent)]
+    Ever(anyhow::Error),
+}
+
+/// What is left of an invocation's time when no transaction is begun any more: time enough for one that is under way,
+/// and for what comes after it.
+const MARGIN: Duration = Duration::from_secs(14);
+
+/// The pauses before a transaction that met another one, or was throttled, is tried again: the first, and the longest.
+const PAUSE_FIRST: Duration = Duration::from_millis(40);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
 impl Ledger {
-    /// Makes effects inside DynamoDB, together with the record that says so: both or neither, once.
+    /// Makes one event's effects, together with the record that says so: both or neither, once.
     pub async fn commit(
         &self,
-        event: &Event,
-        name: &str,
-        effects: Vec<TransactWriteItem>,
-        now: Timestamp,
-    ) -> anyhow::Result<Committed> {
+        effects: Effects<'_>,
+        invocation: Invocation,
+    ) -> Result<Committed, Uncommitted> {
+        let mut outcomes = self.commit_all(&[effects], invocation).await;
+        outcomes.pop().expect("there is an outcome for each event")
+    }
+
+    /// Makes the effects of a batch of events, each together with its record: both or neither, once. Each event has its
+    /// own outcome, in the order of the events; none keeps another from being committed.
+    pub async fn commit_all(
+        &self,
+        effects: &[Effects<'_>],
+        invocation: Invocation,
+    ) -> Vec<Result<Committed, Uncommitted>> {
+        let now = invocation.now();
+        let mut commit = Commit {
+            ledger: self,
+            parts: Vec::with_capacity(effects.len()),
+            names: Vec::with_capacity(effects.len()),
+            attempts: Vec::with_capacity(effects.len()),
+            outcomes: Vec::with_capacity(effects.len()),
+            end: invocation.before_end(MARGIN),
+        };
+        let mut fit = Vec::with_capacity(effects.len());
+        // Its place among the parts, where it can be one.
+        let places: Vec<_> = effects
+            .iter()
+            .map(|effects| match commit.take(effects, now) {
+                Ok(()) => {
+                    fit.push(fit.len());
+                    Ok(fit.len() - 1)
+                }
+                Err(unfit) => Err(unfit),
+            })
+            .collect();
+        for members in split(&commit.parts, fit) {
+            commit.make(members).await;
+        }
+        let outcomes = places.into_iter().map(|place| {
+            let outcome = commit.outcomes[place?].take();
+            outcome.expect("every part was in a transaction, and each has an outcome")
+        });
+        outcomes.collect()
+    }
+}
+
+/// A commit under way.
+struct Commit<'a> {
+    ledger: &'a Ledger,
+    parts: Vec<Part>,
+    names: Vec<Name<'a>>,
+    /// By which each part's record is known to be of this commit.
+    attempts: Vec<String>,
+    outcomes: Vec<Option<Result<Committed, Uncommitted>>>,
+    /// When no transaction is begun any more.
+    end: Instant,
+}
+
+/// The record that a part of a commit is about, for the log.
+#[derive(Debug, Clone, Copy)]
+struct Name<'a>(&'a EventKey, &'a str);
+
+impl Display for Name<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.0, self.1)
+    }
+}
+
+/// What came of a transaction.
+enum Sent {
+    Committed,
+    /// Some parts are settled; without them, the others may be committed.
+    Without(Vec<(usize, Result<Committed, Uncommitted>)>),
+    /// Another transaction is in the way, or there is too much to do.
+    Busy(anyhow::Error),
+    /// Some part is not what DynamoDB takes, and it does not tell which.
+    Invalid(String),
+    Failed(anyhow::Error),
+}
+
+impl<'a> Commit<'a> {
+    fn take(&mut self, effects: &Effects<'a>, now: Timestamp) -> Result<(), Uncommitted> {
+        let Effects { event, name, .. } = effects;
+        let attempt = unique_id();
+        let item = ItemKey::new(
+            &self.ledger.table,
+            ("coupon", event.key.coupon()),
+            ("entry", event.key.beneath(name)),
+        );
+        let mut fields = item.attributes();
+        fields.extend(effects.fields.0.clone());
+        fields.extend([
+            ("status".to_owned(), text(effects.status.name())),
+            ("attempt".to_owned(), text(&attempt)),
+            ("finished_at".to_owned(), text(now.to_string())),
+            ("ttl".to_owned(), self.ledger.forget_at(event, now)),
+        ]);
         let record = Put::builder()
-            .table_name(&self.table)
-            .item("coupon", text(event.key.coupon()))
-            .item("entry", text(event.key.beneath(name)))
-            .item("status", text(Status::Done.name()))
-            .item("finished_at", text(now.to_string()))
-            .item("ttl", self.forget_at(event, now))
+            .table_name(&self.ledger.table)
+            .set_item(Some(fields.clone()))
             .condition_expression("attribute_not_exists(entry) OR #ttl <= :now")
             .expression_attribute_names("#ttl", "ttl")
             .expression_attribute_values(":now", number(now.as_second()))
-            .build()?;
-        let committed = self
-            .client
-            .transact_write_items()
-            .set_transact_items(Some(
-                std::iter::once(TransactWriteItem::builder().put(record).build())
-                    .chain(effects)
-                    .collect(),
-            ))
-            .send()
-            .await;
-        let error = match committed {
-            Ok(_) => return Ok(Committed::Now),
-            Err(error) => error,
-        };
-        if let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) =
-            error.as_service_error()
-        {
-            let reasons = cancelled.cancellation_reasons().iter();
-            let refused: Vec<_> = reasons
-                .map(|reason| reason.code() == Some("ConditionalCheckFailed"))
-                .collect();
-            match refused.iter().position(|refused| *refused) {
-                Some(0) => return Ok(Committed::Before),
-                Some(_) => return Ok(Committed::Overtaken),
-                None => {}
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .build()
+            .expect("a record names its table and its item");
+        let name = Name(&event.key, name);
+        let part = Part::new(item, record, &fields, &effects.changes)
+            .map_err(|unfit| Uncommitted::Ever(anyhow!("{name} cannot be committed: {unfit}")))?;
+        self.parts.push(part);
+        self.names.push(name);
+        self.attempts.push(attempt);
+        self.outcomes.push(None);
+        Ok(())
+    }
+
+    /// Makes one transaction of parts, or several where DynamoDB does not take them together.
+    async fn make(&mut self, members: Vec<usize>) {
+        let mut waiting = vec![members];
+        while let Some(mut members) = waiting.pop() {
+            let mut pause = PAUSE_FIRST;
+            while !members.is_empty() {
+                match self.send(&members).await {
+                    Sent::Committed => self.settle(&members, || Ok(Committed::Now)),
+                    Sent::Without(settled) => {
+                        for (member, outcome) in settled {
+                            members.retain(|other| *other != member);
+                            self.outcomes[member] = Some(outcome);
+                        }
+                        continue;
+                    }
+                    Sent::Busy(_) if Instant::now() + pause < self.end => {
+                        // Spread, so that two that met do not meet again.
+                        let spread = 0.5 + 0.5 * fastrand::f64();
+                        tokio::time::sleep(pause.mul_f64(spread)).await;
+                        pause = PAUSE_MAX.min(pause * 2);
+                        continue;
+                    }
+                    Sent::Busy(error) | Sent::Failed(error) => {
+                        let error = format!("{error:#}");
+                        self.settle(&members, || Err(Uncommitted::ForNow(anyhow!("{error}"))));
+                    }
+                    Sent::Invalid(code) if members.len() == 1 => self.settle(&members, || {
+                        Err(Uncommitted::Ever(anyhow!(
+                            "DynamoDB does not take it: {code}"
+                        )))
+                    }),
+                    // Whichever it is fails alone in the end.
+                    Sent::Invalid(_) => {
+                        let half = members.split_off(members.len() / 2);
+                        waiting.push(half);
+                        continue;
+                    }
+                }
+                break;
             }
         }
-        Err(anyhow!(error).context(format!("committing {}/{name}", event.key)))
+    }
+
+    fn settle(&mut self, members: &[usize], outcome: impl Fn() -> Result<Committed, Uncommitted>) {
+        for &member in members {
+            let name = self.names[member];
+            let outcome = outcome().map_err(|uncommitted| match uncommitted {
+                Uncommitted::ForNow(error) => {
+                    Uncommitted::ForNow(error.context(format!("committing {name}")))
+                }
+                Uncommitted::Ever(error) => {
+                    Uncommitted::Ever(error.context(format!("committing {name}")))
+                }
+            });
+            self.outcomes[member] = Some(outcome);
+        }
+    }
+
+    async fn send(&self, members: &[usize]) -> Sent {
+        if Instant::now() >= self.end {
+            return Sent::Failed(anyhow!("no time is left"));
+        }
+        let (writes, owners) = match writes(&self.parts, members) {
+            Ok(writes) => writes,
+            Err(error) => return Sent::Failed(error),
+        };
+        match self.transact(writes).await {
+            Ok(()) => Sent::Committed,
+            Err(error) => self.judge(error, &owners),
+        }
+    }
+
+    async fn transact(
+        &self,
+        writes: Vec<TransactWriteItem>,
+    ) -> Result<(), SdkError<TransactWriteItemsError>> {
+        let transaction = self.ledger.client.transact_write_items();
+        transaction.set_transact_items(Some(writes)).send().await?;
+        Ok(())
+    }
+
+    fn judge(&self, error: SdkError<TransactWriteItemsError>, owners: &[Owner]) -> Sent {
+        let cancelled = match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => cancelled,
+            _ => return judge_whole(error),
+        };
+        let reasons = owners.iter().zip(cancelled.cancellation_reasons());
+        let told = reasons
+            .clone()
+            .filter_map(|(owner, reason)| self.verdict(*owner, reason));
+        let mut settled: Vec<(usize, Result<Committed, Uncommitted>)> = Vec::new();
+        for (member, outcome) in told {
+            // Its record comes first, and its word counts.
+            if settled.last().is_none_or(|(last, _)| *last != member) {
+                settled.push((member, outcome));
+            }
+        }
+        if !settled.is_empty() {
+            return Sent::Without(settled);
+        }
+        let invalid = reasons.clone().any(|(_, reason)| is_invalid(reason));
+        if invalid {
+            return Sent::Invalid(VALIDATION_ERROR.to_owned());
+        }
+        Sent::Busy(anyhow!(error))
+    }
+
+    /// What a reason says of a part, if it settles that.
+    fn verdict(
+        &self,
+        owner: Owner,
+        reason: &CancellationReason,
+    ) -> Option<(usize, Result<Committed, Uncommitted>)> {
+        let refused = reason.code() == Some("ConditionalCheckFailed");
+        match owner {
+            Owner::RecordOf(member) if refused => {
+                let found = reason.item();
+                let is_ours = found.is_some_and(|it| is(it, "attempt", &self.attempts[member]));
+                let committed = if is_ours {
+                    Committed::Now
+                } else {
+                    Committed::Before
+                };
+                Some((member, Ok(committed)))
+            }
+            Owner::ChangeOf(member) if refused => Some((member, Ok(Committed::Overtaken))),
+            Owner::RecordOf(member) | Owner::ChangeOf(member) if is_invalid(reason) => {
+                let name = self.names[member];
+                let error = anyhow!("committing {name}: DynamoDB does not take it");
+                Some((member, Err(Uncommitted::Ever(error))))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A reason's code where the item is not what DynamoDB takes.
+const VALIDATION_ERROR: &str = "ValidationError";
+
+fn is_invalid(reason: &CancellationReason) -> bool {
+    let codes = [VALIDATION_ERROR, "ItemCollectionSizeLimitExceeded"];
+    reason.code().is_some_and(|code| codes.contains(&code))
+}
+
+/// What an error says of the transaction as a whole. Its text is not told on where it may quote contents.
+fn judge_whole(error: SdkError<TransactWriteItemsError>) -> Sent {
+    match error.code() {
+        Some(code @ "ValidationException") => Sent::Invalid(code.to_owned()),
+        Some(
+            "ProvisionedThroughputExceededException"
+            | "RequestLimitExceeded"
+            | "ThrottlingException"
+            | "TransactionInProgressException",
+        ) => Sent::Busy(anyhow!(error)),
+        _ => Sent::Failed(anyhow!(error)),
     }
 }

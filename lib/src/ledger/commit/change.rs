@@ -1,0 +1,367 @@
+//! What a commit makes of one item. Changes that only add become one, whichever events they come from.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
+use rust_decimal::Decimal;
+
+use crate::ledger::row::{Item, Row, text};
+
+/// Names an item of a table whose two keys are texts, as all of ours are.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ItemKey {
+    pub table: String,
+    pub partition: (&'static str, String),
+    pub sort: (&'static str, String),
+}
+
+impl ItemKey {
+    pub fn new(
+        table: impl Into<String>,
+        (partition_name, partition): (&'static str, impl Into<String>),
+        (sort_name, sort): (&'static str, impl Into<String>),
+    ) -> Self {
+        Self {
+            table: table.into(),
+            partition: (partition_name, partition.into()),
+            sort: (sort_name, sort.into()),
+        }
+    }
+
+    /// The key as DynamoDB takes it.
+    pub fn attributes(&self) -> Item {
+        [&self.partition, &self.sort]
+            .map(|(name, value)| ((*name).to_owned(), text(value)))
+            .into()
+    }
+
+    fn bytes(&self) -> usize {
+        let keys = [&self.partition, &self.sort];
+        keys.map(|(name, value)| name.len() + value.len())
+            .iter()
+            .sum()
+    }
+}
+
+/// What is made of one item, which comes to be where there is none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    pub(super) item: ItemKey,
+    set: BTreeMap<String, AttributeValue>,
+    /// Set only where the item has no such field yet.
+    keep: BTreeMap<String, AttributeValue>,
+    pub(super) add: BTreeMap<String, Decimal>,
+    remove: BTreeSet<String>,
+    condition: Option<(String, Item)>,
+}
+
+impl Change {
+    pub fn of(item: ItemKey) -> Self {
+        Self {
+            item,
+            set: BTreeMap::new(),
+            keep: BTreeMap::new(),
+            add: BTreeMap::new(),
+            remove: BTreeSet::new(),
+            condition: None,
+        }
+    }
+
+    pub fn set(mut self, field: &str, value: AttributeValue) -> Self {
+        self.set.insert(field.into(), value);
+        self
+    }
+
+    /// Sets every field of a row.
+    pub fn set_all(mut self, row: Row) -> Self {
+        self.set.extend(row.0);
+        self
+    }
+
+    /// Sets a field where the item has none of that name.
+    pub fn keep(mut self, field: &str, value: AttributeValue) -> Self {
+        self.keep.insert(field.into(), value);
+        self
+    }
+
+    /// Adds to a number, which is 0 where there is none. With `by` 0 it makes sure that there is one.
+    pub fn add(mut self, field: &str, by: Decimal) -> Self {
+        self.add.insert(field.into(), by.normalize());
+        self
+    }
+
+    pub fn remove(mut self, field: &str) -> Self {
+        self.remove.insert(field.into());
+        self
+    }
+
+    /// Only where this holds, in DynamoDB's words: `#name` is the field `name`; `:name` is what is set, kept or added
+    /// under that name, or one of these values, which have names of their own.
+    pub fn only_if(
+        mut self,
+        condition: impl Into<String>,
+        values: &[(&str, AttributeValue)],
+    ) -> Self {
+        let values = values.iter();
+        let values = values.map(|(name, value)| ((*name).to_owned(), value.clone()));
+        self.condition = Some((condition.into(), values.collect()));
+        self
+    }
+
+    /// Whether any number of such changes of the item can be made as one.
+    pub(super) fn only_adds(&self) -> bool {
+        self.set.is_empty() && self.remove.is_empty() && self.condition.is_none()
+    }
+
+    /// Makes another change of the item part of this one, where both only add. Refuses where a sum would have more
+    /// digits than are exact.
+    pub(super) fn absorb(&mut self, other: &Self) -> bool {
+        let mut sums = self.add.clone();
+        for (field, by) in &other.add {
+            let sum = sums.entry(field.clone()).or_default();
+            match exact_sum(*sum, *by) {
+                Some(exact) => *sum = exact,
+                None => return false,
+            }
+        }
+        self.add = sums;
+        for (field, value) in &other.keep {
+            let kept = self.keep.entry(field.clone());
+            kept.or_insert_with(|| value.clone());
+        }
+        true
+    }
+
+    pub(super) fn write(&self) -> anyhow::Result<TransactWriteItem> {
+        let update = Update::builder()
+            .table_name(&self.item.table)
+            .set_key(Some(self.item.attributes()))
+            .update_expression(self.expression())
+            .set_condition_expression(self.condition.as_ref().map(|(words, _)| words.clone()))
+            .set_expression_attribute_names(Some(self.names()))
+            .set_expression_attribute_values(Some(self.values()).filter(|it| !it.is_empty()))
+            .build()?;
+        Ok(TransactWriteItem::builder().update(update).build())
+    }
+
+    fn names(&self) -> HashMap<String, String> {
+        let changed = self.set.keys().chain(self.keep.keys());
+        let changed = changed.chain(self.add.keys()).chain(&self.remove);
+        let in_condition = self.condition.iter().flat_map(|(words, _)| names_in(words));
+        let all = changed.map(String::as_str).chain(in_condition);
+        all.map(|name| (format!("#{name}"), name.to_owned()))
+            .collect()
+    }
+
+    fn values(&self) -> Item {
+        let fields = self.set.iter().chain(&self.keep);
+        let in_condition = self.condition.iter().flat_map(|(_, values)| values);
+        let texts = fields.chain(in_condition);
+        let texts = texts.map(|(name, value)| (format!(":{name}"), value.clone()));
+        let sums = self.add.iter();
+        let sums = sums.map(|(name, by)| (format!(":{name}"), AttributeValue::N(by.to_string())));
+        texts.chain(sums).collect()
+    }
+
+    fn expression(&self) -> String {
+        let set = self.set.keys().map(|field| format!("#{field} = :{field}"));
+        let keep = self.keep.keys();
+        let keep = keep.map(|field| format!("#{field} = if_not_exists(#{field}, :{field})"));
+        let clauses = [
+            ("SET", set.chain(keep).collect::<Vec<_>>()),
+            (
+                "REMOVE",
+                self.remove
+                    .iter()
+                    .map(|field| format!("#{field}"))
+                    .collect(),
+            ),
+            (
+                "ADD",
+                self.add
+                    .keys()
+                    .map(|field| format!("#{field} :{field}"))
+                    .collect(),
+            ),
+        ];
+        let clauses = clauses.iter().filter(|(_, actions)| !actions.is_empty());
+        let clauses = clauses.map(|(word, actions)| format!("{word} {}", actions.join(", ")));
+        clauses.collect::<Vec<_>>().join(" ")
+    }
+
+    /// What it brings to the size of a transaction. What the item holds already is not known here.
+    pub(super) fn bytes(&self) -> usize {
+        let fields = self.set.iter().chain(&self.keep);
+        let fields = fields.map(|(field, value)| field.len() + value_bytes(value));
+        let sums = self.add.keys().map(|field| field.len() + NUMBER_MAX_BYTES);
+        let condition = self.condition.iter().map(|(_, values)| item_bytes(values));
+        self.item.bytes() + fields.chain(sums).chain(condition).sum::<usize>()
+    }
+}
+
+/// DynamoDB's numbers have 38 digits, two to a byte.
+const NUMBER_MAX_BYTES: usize = 21;
+
+/// The sum, unless it had to be rounded.
+fn exact_sum(a: Decimal, b: Decimal) -> Option<Decimal> {
+    let (a, b) = (a.normalize(), b.normalize());
+    let sum = a.checked_add(b)?;
+    (sum.scale() == a.scale().max(b.scale()) || a.is_zero() || b.is_zero()).then(|| sum.normalize())
+}
+
+/// The fields that an expression names.
+fn names_in(expression: &str) -> Vec<&str> {
+    let pieces = expression.split('#').skip(1);
+    pieces
+        .map(|piece| {
+            let end = piece.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            &piece[..end.unwrap_or(piece.len())]
+        })
+        .collect()
+}
+
+/// An item's size, by DynamoDB's own rules (developer guide, item sizes).
+pub(super) fn item_bytes(item: &Item) -> usize {
+    let fields = item.iter();
+    fields
+        .map(|(name, value)| name.len() + value_bytes(value))
+        .sum()
+}
+
+fn value_bytes(value: &AttributeValue) -> usize {
+    match value {
+        AttributeValue::S(text) => text.len(),
+        AttributeValue::B(bytes) => bytes.as_ref().len(),
+        AttributeValue::N(number) => number.len(),
+        AttributeValue::Ss(texts) | AttributeValue::Ns(texts) => {
+            texts.iter().map(String::len).sum()
+        }
+        AttributeValue::Bs(all) => all.iter().map(|bytes| bytes.as_ref().len()).sum(),
+        AttributeValue::L(values) => 3 + values.iter().map(|it| 1 + value_bytes(it)).sum::<usize>(),
+        AttributeValue::M(fields) => 3 + fields.len() + item_bytes(fields),
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ledger::row::number;
+
+    fn pizza() -> Change {
+        let key = ItemKey::new("stock", ("tenant", "zupy#comp"), ("entry", "product#Pizza"));
+        Change::of(key)
+    }
+
+    fn update(change: &Change) -> Update {
+        change.write().unwrap().update.unwrap()
+    }
+
+    #[test]
+    fn a_change_is_one_update() {
+        let change = pizza()
+            .set("released", text("now"))
+            .keep("product", text("Pizza"))
+            .add("on_hand", Decimal::new(-15, 1))
+            .remove("reserves")
+            .only_if(
+                "attribute_not_exists(#kind) OR #released < :released AND #ttl <= :now",
+                &[("now", number(7))],
+            );
+        let update = update(&change);
+        assert_eq!(
+            update.update_expression,
+            "SET #released = :released, #product = if_not_exists(#product, :product) \
+             REMOVE #reserves ADD #on_hand :on_hand"
+        );
+        let names: BTreeSet<_> = update
+            .expression_attribute_names
+            .unwrap()
+            .into_keys()
+            .collect();
+        let expected = [
+            "#kind",
+            "#on_hand",
+            "#product",
+            "#released",
+            "#reserves",
+            "#ttl",
+        ];
+        assert_eq!(names, expected.map(str::to_owned).into());
+        let values = update.expression_attribute_values.unwrap();
+        assert_eq!(values[":on_hand"], AttributeValue::N("-1.5".into()));
+        assert_eq!(values[":now"], number(7));
+        assert_eq!(values.len(), 4);
+        assert_eq!(update.key["entry"], text("product#Pizza"));
+    }
+
+    #[test]
+    fn a_change_without_values_names_none() {
+        let update = update(&pizza().remove("reserves"));
+        assert_eq!(update.update_expression, "REMOVE #reserves");
+        assert_eq!(update.expression_attribute_values, None);
+    }
+
+    #[test]
+    fn the_first_of_what_is_kept_stays() {
+        let mut change = pizza()
+            .keep("product", text("Pizza"))
+            .add("on_hand", 1.into());
+        let other = pizza().keep("product", text("PIZZA")).add("sold", 2.into());
+        assert!(change.absorb(&other));
+        let expected = pizza()
+            .keep("product", text("Pizza"))
+            .add("on_hand", 1.into())
+            .add("sold", 2.into());
+        assert_eq!(change, expected);
+    }
+
+    #[test]
+    fn a_sum_is_exact_or_none() {
+        let check = |a: &str, b: &str, expected: Option<&str>| {
+            let sum = exact_sum(a.parse().unwrap(), b.parse().unwrap());
+            assert_eq!(
+                sum.map(|it| it.to_string()).as_deref(),
+                expected,
+                "{a} + {b}"
+            );
+        };
+        check("0.5", "0.5", Some("1"));
+        check("-1", "1.000", Some("0"));
+        check(
+            "0",
+            "0.0000000000000000000000000001",
+            Some("0.0000000000000000000000000001"),
+        );
+        check(
+            "1",
+            "0.0000000000000000000000000001",
+            Some("1.0000000000000000000000000001"),
+        );
+        check("10", "0.0000000000000000000000000001", None);
+        check("79228162514264337593543950335", "1", None);
+        check("79228162514264337593543950335", "0.5", None);
+    }
+
+    /// 64 bits at up to 28 decimals: some sums are exact, and some are not.
+    fn decimal() -> impl Strategy<Value = Decimal> {
+        (any::<i64>(), 0..=28_u32).prop_map(|(digits, scale)| Decimal::new(digits, scale))
+    }
+
+    proptest! {
+        #[test]
+        fn a_sum_that_is_told_loses_nothing(a in decimal(), b in decimal()) {
+            // As whole numbers of the smallest unit, where both fit.
+            let whole = |it: Decimal, scale: u32| {
+                let missing = 10_i128.checked_pow(scale - it.scale())?;
+                it.mantissa().checked_mul(missing)
+            };
+            let scale = a.scale().max(b.scale());
+            if let (Some(sum), Some(a), Some(b)) = (exact_sum(a, b), whole(a, scale), whole(b, scale)) {
+                prop_assert_eq!(whole(sum, scale), a.checked_add(b));
+            }
+        }
+    }
+}

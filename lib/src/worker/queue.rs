@@ -1,0 +1,139 @@
+//! A task's queue: what happens there to messages that were not worked off.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, MessageAttributeValue};
+use futures_util::future::join_all;
+
+use crate::config::{Aws, CallLimits, Environment};
+
+/// First and longest delay before a message is tried again, in seconds. The queues' receive counts allow for days of it.
+const DELAY_FIRST_S: u32 = 2;
+const DELAY_MAX_S: u32 = 900;
+
+/// Longest time for which SQS hides a message after it was received (12 hours), less what has passed of it already.
+const VISIBILITY_MAX_S: u32 = 43_000;
+
+/// The attribute of a dead letter that says why it was given up, and its longest value in bytes.
+pub const REASON: &str = "Reason";
+const REASON_MAX_BYTES: usize = 1000;
+
+/// The most messages of one request to SQS.
+const BATCH_MAX: usize = 10;
+
+/// A task's queue and its dead-letter queue.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    client: Client,
+    url: String,
+    dead_letter_url: String,
+}
+
+impl Queue {
+    /// Reads `<NAME>_QUEUE_URL` and `<NAME>_DEAD_LETTER_QUEUE_URL`.
+    pub fn read(environment: &mut Environment, aws: &Aws, name: &str) -> Self {
+        let name = name.to_uppercase().replace('-', "_");
+        Self {
+            client: Client::new(&aws.sdk_config(CallLimits::TASK)),
+            url: environment.text(&format!("{name}_QUEUE_URL")),
+            dead_letter_url: environment.text(&format!("{name}_DEAD_LETTER_QUEUE_URL")),
+        }
+    }
+
+    /// Moves a message that can never be worked off to the dead-letter queue.
+    pub(super) async fn give_up(&self, body: &str, reason: &str) -> anyhow::Result<()> {
+        let end = reason.floor_char_boundary(REASON_MAX_BYTES);
+        let reason = MessageAttributeValue::builder()
+            .data_type("String")
+            .string_value(&reason[..end])
+            .build()?;
+        self.client
+            .send_message()
+            .queue_url(&self.dead_letter_url)
+            .message_body(body)
+            .message_attributes(REASON, reason)
+            .send()
+            .await
+            .context("sending to the dead-letter queue")?;
+        Ok(())
+    }
+
+    /// Sets when messages are tried again. Where that fails they come back at the queue's visibility timeout.
+    pub(super) async fn delay(&self, delayed: &[(String, u32)]) {
+        let batches = delayed.chunks(BATCH_MAX);
+        for outcome in join_all(batches.map(|batch| self.delay_batch(batch))).await {
+            if let Err(error) = outcome {
+                tracing::warn!("No delay: {error:#}");
+            }
+        }
+    }
+
+    async fn delay_batch(&self, delayed: &[(String, u32)]) -> anyhow::Result<()> {
+        let entries = delayed
+            .iter()
+            .enumerate()
+            .map(|(index, (receipt, delay_s))| {
+                ChangeMessageVisibilityBatchRequestEntry::builder()
+                    .id(index.to_string())
+                    .receipt_handle(receipt)
+                    .visibility_timeout(delay_s.cast_signed())
+                    .build()
+            });
+        self.client
+            .change_message_visibility_batch()
+            .queue_url(&self.url)
+            .set_entries(Some(entries.collect::<Result<_, _>>()?))
+            .send()
+            .await?;
+        Ok(())
+    }
+}
+
+/// In how many seconds a message is tried again that was received so often. Doubles with every receive, and is spread
+/// so that messages that failed together do not come back together.
+pub(super) fn delay_s(received: u32) -> u32 {
+    let doublings = received.saturating_sub(1).min(16);
+    let longest = (DELAY_FIRST_S << doublings).min(DELAY_MAX_S);
+    fastrand::u32(longest.div_ceil(2)..=longest)
+}
+
+/// Whole seconds, as far as a message can be hidden.
+pub(super) fn seconds(by: Duration) -> u32 {
+    let whole = by
+        .as_secs()
+        .saturating_add(u64::from(by.subsec_nanos() > 0));
+    u32::try_from(whole).map_or(VISIBILITY_MAX_S, |it| it.min(VISIBILITY_MAX_S))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_hidden_for_whole_seconds_and_no_longer_than_sqs_can() {
+        for (by, expected) in [
+            (Duration::ZERO, 0),
+            (Duration::from_millis(1), 1),
+            (Duration::from_secs(60), 60),
+            (Duration::from_secs(100_000), VISIBILITY_MAX_S),
+            (Duration::MAX, VISIBILITY_MAX_S),
+        ] {
+            assert_eq!(seconds(by), expected);
+        }
+    }
+
+    #[test]
+    fn the_delay_doubles_up_to_a_quarter_of_an_hour() {
+        for (received, longest) in [(1, 2), (2, 4), (5, 32), (10, 900), (1000, 900)] {
+            for _ in 0..100 {
+                let delay_s = delay_s(received);
+                assert!(
+                    (longest / 2..=longest).contains(&delay_s),
+                    "{received}: {delay_s}"
+                );
+            }
+        }
+    }
+}

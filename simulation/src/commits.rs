@@ -1,0 +1,419 @@
+//! Commits against DynamoDB, with what goes wrong on the way: each event's effects are made once.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use jiff::Timestamp;
+use local::aws::Service;
+use local::faults::{CallMode, Fault};
+use serde_json::json;
+use webhooks::config::{Aws, CallLimits, Environment};
+use webhooks::event::{Event, EventKey, Fact, Member, Usage};
+use webhooks::invocation::Invocation;
+use webhooks::ledger::{Change, Committed, Effects, ItemKey, Ledger, Row, Uncommitted};
+
+use crate::history::{Moment, Process};
+use crate::world::World;
+
+/// How long an invocation may take.
+const TIME: Duration = Duration::from_secs(30);
+
+const RECORD: &str = "inventory";
+
+/// A world without functions, and the ledger that a test commits to.
+struct Desk {
+    world: World,
+    ledger: Ledger,
+}
+
+/// Tells a story in simulated time.
+fn at_a_desk(story: impl AsyncFnOnce(&Desk)) {
+    fastrand::seed(7);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let world = World::start(&mut Rng::with_seed(7)).unwrap();
+        let process = Process {
+            function: "test".into(),
+            number: 1,
+        };
+        let network = world.functions.network(&process);
+        let aws = Aws::local("http://aws").over(network.client());
+        let mut environment =
+            Environment::of([("EVENTS_TABLE", "events"), ("RETENTION_DAYS", "35")]);
+        let ledger = Ledger::read(&mut environment, &aws, CallLimits::TASK);
+        environment.check().unwrap();
+        story(&Desk { world, ledger }).await;
+    });
+}
+
+/// What a batch's effects came to.
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+enum Came {
+    Now,
+    Before,
+    Overtaken,
+    NotYet,
+    Never,
+}
+
+impl Desk {
+    async fn commit(&self, effects: &[Effects<'_>]) -> Vec<Came> {
+        let now = self.world.now();
+        let invocation = Invocation::new(now, now + TIME);
+        let outcomes = self.ledger.commit_all(effects, invocation).await;
+        let outcomes = outcomes.into_iter().map(|outcome| match outcome {
+            Ok(Committed::Now) => Came::Now,
+            Ok(Committed::Before) => Came::Before,
+            Ok(Committed::Overtaken) => Came::Overtaken,
+            Err(Uncommitted::ForNow(_)) => Came::NotYet,
+            Err(Uncommitted::Ever(_)) => Came::Never,
+        });
+        outcomes.collect()
+    }
+
+    fn fault(&self, mode: CallMode) -> Fault {
+        Fault::calls(Service::DynamoDb, "TransactWriteItems", mode)
+    }
+
+    /// How much of a product is on hand.
+    async fn on_hand(&self, product: &str) -> String {
+        let rows = self.world.items("members").await.unwrap();
+        let row = rows.into_iter().find(|row| row["entry"] == product);
+        row.map_or("none".into(), |row| row["on_hand"].to_string())
+    }
+
+    async fn records(&self) -> usize {
+        self.world.items("events").await.unwrap().len()
+    }
+
+    /// How many transactions DynamoDB answered with this status.
+    fn transactions(&self, status: u16) -> usize {
+        let moments = self.world.history.moments().into_iter();
+        let those = moments.filter(|(_, moment)| match moment {
+            Moment::Performed {
+                call,
+                status: Some(answered),
+                ..
+            } => call.operation.ends_with("TransactWriteItems") && *answered == status,
+            _ => false,
+        });
+        those.count()
+    }
+}
+
+fn used(order: usize) -> Event {
+    Event {
+        key: EventKey::used("zupy", "comp", "CP-1", &order.to_string()),
+        provider: "zupy".into(),
+        tenant: "comp".into(),
+        occurred_at: Timestamp::UNIX_EPOCH,
+        sandbox: false,
+        member: Member {
+            id: "ZP-1".into(),
+            name: None,
+            email: None,
+            phone: None,
+            tier: None,
+        },
+        fact: Fact::Used(Usage {
+            coupon_code: "CP-1".into(),
+            reward_name: None,
+            discount_kind: None,
+            discount_applied: None,
+            order_value: None,
+            final_value: None,
+            location: None,
+            staff_member: None,
+            platform: None,
+            order_id: None,
+            items: Vec::new(),
+        }),
+    }
+}
+
+fn orders(numbers: std::ops::Range<usize>) -> Vec<Event> {
+    numbers.map(used).collect()
+}
+
+/// Any table will do.
+fn item(name: &str) -> ItemKey {
+    ItemKey::new("members", ("member", "m"), ("entry", name))
+}
+
+/// Takes one of a product from what is on hand.
+fn take<'a>(event: &'a Event, product: &str) -> Effects<'a> {
+    let one = Change::of(item(product)).add("on_hand", (-1).into());
+    Effects::new(event, RECORD).change(one)
+}
+
+fn take_pizza(events: &[Event]) -> Vec<Effects<'_>> {
+    events.iter().map(|event| take(event, "pizza")).collect()
+}
+
+#[test]
+fn a_thousand_sales_of_one_product_are_a_few_updates_of_it() {
+    at_a_desk(async |desk| {
+        let events = orders(0..1000);
+        let came = desk.commit(&take_pizza(&events)).await;
+        assert_eq!(came, [Came::Now; 1000]);
+        assert_eq!(desk.on_hand("pizza").await, "-1000");
+        assert_eq!(desk.records().await, 1000);
+        // 99 records and the product.
+        assert_eq!(desk.transactions(200), 11);
+    });
+}
+
+#[test]
+fn what_was_committed_drops_out_and_the_rest_is_committed() {
+    at_a_desk(async |desk| {
+        let events = orders(0..50);
+        assert_eq!(
+            desk.commit(&take_pizza(&events[10..20])).await,
+            [Came::Now; 10]
+        );
+        let came = desk.commit(&take_pizza(&events)).await;
+        let before = came.iter().filter(|it| **it == Came::Before).count();
+        assert_eq!(
+            (came[9], came[10], came[20]),
+            (Came::Now, Came::Before, Came::Now)
+        );
+        assert_eq!(before, 10);
+        assert_eq!(desk.on_hand("pizza").await, "-50");
+    });
+}
+
+#[test]
+fn one_event_twice_in_a_batch_is_made_once() {
+    at_a_desk(async |desk| {
+        let events = [used(1), used(2), used(1)];
+        let came = desk.commit(&take_pizza(&events)).await;
+        assert_eq!(came, [Came::Now, Came::Now, Came::Before]);
+        assert_eq!(desk.on_hand("pizza").await, "-2");
+    });
+}
+
+#[test]
+fn batches_that_overlap_at_the_same_time_make_each_event_once() {
+    at_a_desk(async |desk| {
+        let events = orders(0..150);
+        let (one, other) = (take_pizza(&events[..100]), take_pizza(&events[50..]));
+        let (one, other) = tokio::join!(desk.commit(&one), desk.commit(&other));
+        for came in one.iter().chain(&other) {
+            assert!(matches!(came, Came::Now | Came::Before), "{came:?}");
+        }
+        let now = one.iter().chain(&other).filter(|it| **it == Came::Now);
+        assert_eq!(now.count(), 150);
+        assert_eq!(desk.on_hand("pizza").await, "-150");
+    });
+}
+
+#[test]
+fn an_answer_that_is_lost_is_asked_for_again() {
+    at_a_desk(async |desk| {
+        let events = orders(0..3);
+        let lost = desk
+            .world
+            .faults
+            .add(desk.fault(CallMode::LoseResponse).once());
+        assert_eq!(desk.commit(&take_pizza(&events)).await, [Came::Now; 3]);
+        assert_eq!(desk.world.faults.applied(lost), Some(1));
+        assert_eq!(desk.on_hand("pizza").await, "-3");
+    });
+}
+
+#[test]
+fn a_commit_that_nobody_heard_of_is_known_by_its_records_in_any_company() {
+    at_a_desk(async |desk| {
+        let events = orders(0..5);
+        desk.world.faults.add(desk.fault(CallMode::LoseResponse));
+        assert_eq!(
+            desk.commit(&take_pizza(&events[..3])).await,
+            [Came::NotYet; 3]
+        );
+        desk.world.faults.clear();
+        let came = desk.commit(&take_pizza(&events[2..])).await;
+        assert_eq!(came, [Came::Before, Came::Now, Came::Now]);
+        assert_eq!(
+            desk.commit(&take_pizza(&events[..2])).await,
+            [Came::Before; 2]
+        );
+        assert_eq!(desk.on_hand("pizza").await, "-5");
+    });
+}
+
+/// The answer is lost, and the SDK's repeat of the transaction meets another one: ours is there all the same.
+#[test]
+fn a_commit_knows_its_own_records() {
+    at_a_desk(async |desk| {
+        let events = orders(0..3);
+        let modes = [CallMode::LoseResponse, CallMode::Conflict];
+        let faults = modes.map(|mode| desk.world.faults.add(desk.fault(mode).once()));
+        assert_eq!(desk.commit(&take_pizza(&events)).await, [Came::Now; 3]);
+        for fault in faults {
+            assert_eq!(desk.world.faults.applied(fault), Some(1));
+        }
+        assert_eq!(desk.on_hand("pizza").await, "-3");
+    });
+}
+
+#[test]
+fn what_takes_effect_after_we_gave_up_is_not_made_twice() {
+    at_a_desk(async |desk| {
+        let events = orders(0..3);
+        let late = CallMode::Delay(Duration::from_secs(20));
+        desk.world.faults.add(desk.fault(late));
+        assert_eq!(desk.commit(&take_pizza(&events)).await, [Came::NotYet; 3]);
+        desk.world.faults.clear();
+        // Before the late ones, and again after them.
+        assert_eq!(desk.commit(&take_pizza(&events[..1])).await, [Came::Now]);
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        let came = desk.commit(&take_pizza(&events)).await;
+        assert_eq!(came, [Came::Before, Came::Now, Came::Now]);
+        assert_eq!(desk.on_hand("pizza").await, "-3");
+    });
+}
+
+#[test]
+fn a_crash_between_two_transactions_is_made_good() {
+    at_a_desk(async |desk| {
+        let events = orders(0..250);
+        let effects = take_pizza(&events);
+        let committing = desk.commit(&effects);
+        let second_is_done = async {
+            while desk.transactions(200) < 2 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::select! {
+            came = committing => panic!("it should not end: {came:?}"),
+            () = second_is_done => {}
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let committed = desk.records().await;
+        assert!((99..250).contains(&committed), "{committed}");
+        let came = desk.commit(&effects).await;
+        let before = came.iter().filter(|it| **it == Came::Before).count();
+        let now = came.iter().filter(|it| **it == Came::Now).count();
+        assert_eq!((before, now), (committed, 250 - committed));
+        assert_eq!(desk.on_hand("pizza").await, "-250");
+    });
+}
+
+#[test]
+fn transactions_that_meet_are_tried_again_within_the_invocation() {
+    at_a_desk(async |desk| {
+        let events = orders(0..3);
+        for (mode, times) in [(CallMode::Conflict, 6), (CallMode::Throttle, 9)] {
+            let id = desk.world.faults.add(desk.fault(mode).times(times));
+            let came = desk.commit(&take_pizza(&events)).await;
+            assert!(
+                came.iter().all(|it| *it != Came::NotYet),
+                "{mode:?}: {came:?}"
+            );
+            assert_eq!(desk.world.faults.applied(id), Some(times), "{mode:?}");
+        }
+        assert_eq!(desk.on_hand("pizza").await, "-3");
+    });
+}
+
+#[test]
+fn what_meets_others_until_the_end_is_given_back_in_time() {
+    at_a_desk(async |desk| {
+        let events = orders(0..150);
+        desk.world.faults.add(desk.fault(CallMode::Conflict));
+        let began = desk.world.now();
+        let came = desk.commit(&take_pizza(&events)).await;
+        assert_eq!(came, [Came::NotYet; 150]);
+        let took = desk.world.now().duration_since(began);
+        assert!((10..17).contains(&took.as_secs()), "{took:?}");
+        desk.world.faults.clear();
+        assert_eq!(desk.on_hand("pizza").await, "none");
+    });
+}
+
+#[test]
+fn an_outage_is_not_waited_out() {
+    at_a_desk(async |desk| {
+        let events = orders(0..3);
+        desk.world.faults.add(desk.fault(CallMode::Fail));
+        let began = desk.world.now();
+        assert_eq!(desk.commit(&take_pizza(&events)).await, [Came::NotYet; 3]);
+        let took = desk.world.now().duration_since(began);
+        assert!(took.as_secs() < 5, "{took:?}");
+    });
+}
+
+#[test]
+fn a_condition_that_does_not_hold_stops_its_own_event_alone() {
+    at_a_desk(async |desk| {
+        let events = orders(0..3);
+        let mut row = Row::default();
+        row.set("by", Some("the first"));
+        let reservation = Change::of(item("reservation")).set_all(row);
+        let is_free = reservation.only_if("attribute_not_exists(#by)", &[]);
+        let reserve = |event| take(event, "pizza").change(is_free.clone());
+        let batch = [
+            reserve(&events[0]),
+            take(&events[1], "pizza"),
+            reserve(&events[2]),
+        ];
+        assert_eq!(
+            desk.commit(&batch).await,
+            [Came::Now, Came::Now, Came::Overtaken]
+        );
+        assert_eq!(desk.on_hand("pizza").await, "-2");
+        // Where the record is there already, it explains why the condition does not hold.
+        assert_eq!(
+            desk.commit(&batch).await,
+            [Came::Before, Came::Before, Came::Overtaken]
+        );
+        let without = take(&events[2], "pizza");
+        assert_eq!(desk.commit(&[without]).await, [Came::Now]);
+        assert_eq!(desk.on_hand("pizza").await, "-3");
+    });
+}
+
+#[test]
+fn what_dynamodb_never_takes_fails_alone() {
+    at_a_desk(async |desk| {
+        let events = orders(0..100);
+        // Half a megabyte, and a key that is too long; a number that is none is found out only by adding to it.
+        let mut large = Row::default();
+        large.set("result", Some("x".repeat(500_000)));
+        let soup = json!({"member": {"S": "m"}, "entry": {"S": "soup"}, "on_hand": {"S": "none"}});
+        desk.world.put("members", soup).await.unwrap();
+        let mut batch = take_pizza(&events[..97]);
+        batch.insert(40, take(&events[97], "pizza").fields(large));
+        batch.insert(50, take(&events[98], &"x".repeat(2000)));
+        batch.insert(60, take(&events[99], "soup"));
+        let came = desk.commit(&batch).await;
+        for (index, came) in came.iter().enumerate() {
+            let expected = match index {
+                40 | 50 | 60 => Came::Never,
+                _ => Came::Now,
+            };
+            assert_eq!(*came, expected, "{index}");
+        }
+        assert_eq!(desk.on_hand("pizza").await, "-97");
+    });
+}
+
+#[test]
+fn large_records_are_more_than_one_transaction() {
+    at_a_desk(async |desk| {
+        let events = orders(0..12);
+        let batch = events.iter().map(|event| {
+            let mut row = Row::default();
+            row.set("result", Some("x".repeat(390_000)));
+            take(event, "pizza").fields(row)
+        });
+        let batch: Vec<_> = batch.collect();
+        assert_eq!(desk.commit(&batch).await, [Came::Now; 12]);
+        assert_eq!(desk.transactions(200), 2);
+        assert_eq!(desk.on_hand("pizza").await, "-12");
+    });
+}
