@@ -3,6 +3,8 @@
 mod dead;
 mod http;
 mod life;
+mod listen;
+mod member;
 mod output;
 mod redrive;
 mod replay;
@@ -38,6 +40,8 @@ enum Command {
     Replay(replay::Arguments),
     Dead(dead::Arguments),
     Redrive(redrive::Arguments),
+    Member(member::Arguments),
+    Listen(listen::Arguments),
 }
 
 impl Command {
@@ -50,6 +54,8 @@ impl Command {
             Command::Replay(arguments) => arguments.json,
             Command::Dead(arguments) => arguments.json,
             Command::Redrive(arguments) => arguments.json,
+            Command::Member(arguments) => arguments.json,
+            Command::Listen(arguments) => arguments.json,
         }
     }
 }
@@ -66,6 +72,8 @@ async fn main() -> ExitCode {
         Command::Replay(arguments) => replay::run(arguments).await,
         Command::Dead(arguments) => dead::run(arguments).await,
         Command::Redrive(arguments) => redrive::run(arguments).await,
+        Command::Member(arguments) => member::run(arguments).await,
+        Command::Listen(arguments) => listen::run(arguments).await,
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -123,11 +123,19 @@ fn describe_event(life: &Life, event: &Received, now: Timestamp) -> String {
     let records = life.tasks.iter().filter(|it| it.event == event.event);
     for record in records {
         text.push_str(&format!("    {}\n", describe_record(record, now)));
+        if let Some(draft) = &record.would_send {
+            text.push_str("      would have been sent:\n");
+            push_body(&mut text, Some(&draft.to_string()));
+        }
     }
     let missing = life.missing.iter().filter(|it| it.event == event.event);
     for missing in missing {
-        let task = missing.task;
-        let why = if event.undispatched.iter().any(|waiting| waiting == task) {
+        let task = &missing.task;
+        let why = if event
+            .undispatched
+            .iter()
+            .any(|waiting| task.split('/').next() == Some(waiting))
+        {
             "SQS did not take it, so it waits for the outbox, which looks every minute"
         } else {
             "no record, so it is waiting in its queue or was lost; `coupons replay` sends it again"
@@ -151,6 +159,9 @@ fn describe_record(record: &Record, now: Timestamp) -> String {
             "its worker's time ended {until}: another may take over"
         )),
         None => {}
+    }
+    if let Some(at) = record.not_before.filter(|at| *at > now) {
+        parts.push(format!("not again before {at}"));
     }
     if let Some(started_at) = &record.started_at {
         parts.push(format!("started {started_at}"));
@@ -215,12 +226,12 @@ mod tests {
                     result: Some("TooManyRequestsException".into()),
                     started_at: at(1),
                     finished_at: at(2),
-                    lease_until: None,
+                    ..Record::default()
                 },
             ],
             missing: vec![Missing {
                 event: event.clone(),
-                task: "inventory",
+                task: "inventory".into(),
             }],
             conflicts: vec![Conflict {
                 event,

@@ -32,15 +32,26 @@ impl Task {
     /// The names of all records that it may leave beneath an event.
     pub fn records(self) -> &'static [&'static str] {
         match self {
-            Task::Delivery => &["delivery/account", "delivery/email"],
+            Task::Delivery => &[
+                "delivery/account",
+                "delivery/email",
+                "delivery/whatsapp",
+                "delivery/sms",
+                "delivery/reminder",
+                "delivery/contact",
+                "delivery/grant",
+                "delivery/forward",
+            ],
         }
     }
 
-    /// Those that it leaves beneath this event once it is done.
-    pub fn records_of(self, event: &Event) -> &'static [&'static str] {
+    /// The one that it leaves beneath this event in any case. It names the others that were to follow.
+    pub fn first_record(self, event: &Event) -> &'static str {
         match (self, &event.fact) {
-            (Task::Delivery, Fact::Redeemed(_)) => self.records(),
-            (Task::Delivery, _) => &["delivery/account"],
+            (Task::Delivery, Fact::Redeemed(it)) if !it.reward.items.is_empty() => "delivery/grant",
+            (Task::Delivery, Fact::Expiring(_)) => "delivery/reminder",
+            (Task::Delivery, Fact::Enrolled) => "delivery/contact",
+            (Task::Delivery, _) => "delivery/account",
         }
     }
 
@@ -55,12 +66,12 @@ impl Task {
 /// The tasks that an event causes. A new consumer of events is a line here, and a function.
 pub fn tasks(event: &Event) -> &'static [Task] {
     match &event.fact {
-        // In-game items are credited by the game itself: there is nothing to bring to a person.
-        Fact::Redeemed(redemption) if redemption.reward.items.is_empty() => &[Task::Delivery],
-        Fact::Redeemed(_) => &[],
-        // The account shows what became of the coupon.
-        Fact::Used(_) | Fact::Cancelled(_) | Fact::Expired(_) => &[Task::Delivery],
-        Fact::Expiring(_) => &[],
+        Fact::Redeemed(_)
+        | Fact::Used(_)
+        | Fact::Cancelled(_)
+        | Fact::Expiring(_)
+        | Fact::Expired(_)
+        | Fact::Enrolled => &[Task::Delivery],
     }
 }
 
@@ -170,11 +181,16 @@ mod tests {
     const ITEMS: &str = include_str!("../../events/samples/aghanim-coupon-redeemed-bundle.json");
 
     #[test]
-    fn a_coupon_is_delivered_and_items_are_not() {
+    fn whatever_happens_is_delivered() {
         let zupy = Zupy::every_event();
-        assert_eq!(tasks(&event(zupy, REDEEMED)), [Task::Delivery]);
-        assert_eq!(tasks(&event(zupy, USED)), [Task::Delivery]);
-        assert_eq!(tasks(&event(Aghanim, ITEMS)), []);
+        let check = |event: &Event, first_record: &str| {
+            assert_eq!(tasks(event), [Task::Delivery]);
+            assert_eq!(Task::Delivery.first_record(event), first_record);
+            assert!(Task::Delivery.records().contains(&first_record));
+        };
+        check(&event(zupy, REDEEMED), "delivery/account");
+        check(&event(zupy, USED), "delivery/account");
+        check(&event(Aghanim, ITEMS), "delivery/grant");
     }
 
     #[test]

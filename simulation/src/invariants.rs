@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::history::{Moment, Process};
-use crate::story::{Event, Kind, Story, Telling};
+use crate::story::{Event, Kind, Reach, Story, Telling};
 use crate::world::World;
 
 /// One answer that a provider had.
@@ -36,7 +37,8 @@ pub(crate) async fn broken(
     judge.events();
     judge.rows_have_a_cause();
     judge.accounts();
-    judge.mails(world);
+    judge.messages(world);
+    judge.grants();
     judge.nothing_is_under_way();
     judge.dead_letters(world).await;
     Ok(judge.broken)
@@ -63,6 +65,17 @@ impl Ledger {
     }
 }
 
+/// The channels, as what was sent names them.
+const CHANNELS: [&str; 4] = ["email", "whatsapp", "sms", "game-server"];
+
+/// A record that an event leaves, and the channel of what is sent for it.
+struct Expected {
+    record: &'static str,
+    channel: Option<&'static str>,
+    /// One of which it must have.
+    statuses: &'static [&'static str],
+}
+
 fn keyed(items: Vec<Value>, partition: &str, sort: &str) -> BTreeMap<String, Value> {
     let key = |item: &Value| {
         let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
@@ -81,7 +94,7 @@ struct Judge<'a> {
     broken: Vec<String>,
 }
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
     fn expect(&mut self, holds: bool, otherwise: impl FnOnce() -> String) {
         if !holds {
             self.broken.push(otherwise());
@@ -149,24 +162,149 @@ impl Judge<'_> {
     }
 
     fn records(&mut self, event: &Event, recorded: Option<usize>) {
-        let address = recorded.and_then(|it| event.tellings[it].address);
-        let expected: &[(&str, &str)] = match (event.kind, address) {
-            (Kind::Redeemed, Some(_)) => {
-                &[("delivery/account", "done"), ("delivery/email", "done")]
-            }
-            (Kind::Redeemed, None) => {
-                &[("delivery/account", "done"), ("delivery/email", "skipped")]
-            }
-            (Kind::Used | Kind::Cancelled | Kind::Expired, _) => &[("delivery/account", "done")],
-            (Kind::Expiring | Kind::Items, _) => &[],
-        };
-        for (record, status) in expected {
-            let key = format!("{}/{record}", event.key);
-            let found = self.rows.get(&key).map(|row| row["status"].clone());
-            self.expect(found.as_ref().is_some_and(|it| it == status), || {
-                format!("{key} should be {status}, and is {found:?}")
+        for expected in self.expected(event, recorded) {
+            let key = format!("{}/{}", event.key, expected.record);
+            let found = self
+                .rows
+                .get(&key)
+                .and_then(|row| row["status"].as_str())
+                .map(str::to_owned);
+            let is_expected = found
+                .as_deref()
+                .is_some_and(|it| expected.statuses.contains(&it));
+            self.expect(is_expected, || {
+                format!("{key} should be {:?}, and is {found:?}", expected.statuses)
             });
         }
+    }
+
+    /// What an accepted event leaves, and sends to the outside.
+    fn expected(&self, event: &Event, recorded: Option<usize>) -> Vec<Expected> {
+        const DONE: &[&str] = &["done"];
+        const SKIPPED: &[&str] = &["skipped"];
+        const WAITING: &[&str] = &["waiting"];
+        let inside = |record, statuses| Expected {
+            record,
+            channel: None,
+            statuses,
+        };
+        let telling = recorded.map(|it| &event.tellings[it]);
+        match event.kind {
+            Kind::Used | Kind::Cancelled | Kind::Expired => vec![inside("delivery/account", DONE)],
+            Kind::Enrolled => vec![inside("delivery/contact", DONE)],
+            Kind::Items => {
+                let statuses = if event.sandbox { SKIPPED } else { DONE };
+                let forward = Expected {
+                    record: "delivery/forward",
+                    channel: Some("game-server"),
+                    statuses,
+                };
+                vec![inside("delivery/grant", statuses), forward]
+            }
+            Kind::Expiring => {
+                // Whoever is not known in time is not reminded.
+                let known = self.reach(event, false);
+                let statuses = if known.is_none() {
+                    SKIPPED
+                } else {
+                    &["done", "skipped"]
+                };
+                vec![Expected {
+                    record: "delivery/reminder",
+                    channel: Some("reminder"),
+                    statuses,
+                }]
+            }
+            Kind::Redeemed => {
+                let body = telling.map_or(Reach::NOT, |it| it.reach);
+                // Whoever is known later gets a coupon that can still be used.
+                let sure = if self.may_be_closed(event) {
+                    body
+                } else {
+                    body.or(self.enrolled(event, true))
+                };
+                let possible = body.or(self.enrolled(event, false));
+                let statuses = |sure: bool, possible: bool| match (sure, possible) {
+                    (true, _) => DONE,
+                    (false, true) => &["done", "waiting", "skipped"],
+                    (false, false) => WAITING,
+                };
+                let email = statuses(sure.email.is_some(), possible.email.is_some());
+                let phone = statuses(sure.phone.is_some(), possible.phone.is_some());
+                let mut expected = vec![
+                    inside("delivery/account", DONE),
+                    Expected {
+                        record: "delivery/email",
+                        channel: Some("email"),
+                        statuses: email,
+                    },
+                    Expected {
+                        record: "delivery/whatsapp",
+                        channel: Some("whatsapp"),
+                        statuses: phone,
+                    },
+                ];
+                if telling.is_some_and(|it| it.precious) {
+                    expected.push(Expected {
+                        record: "delivery/sms",
+                        channel: Some("sms"),
+                        statuses: phone,
+                    });
+                }
+                expected
+            }
+        }
+    }
+
+    /// How the member of an event is reached, by what was recorded: surely, or perhaps not in time.
+    fn reach(&self, event: &Event, surely: bool) -> Reach {
+        let redeemed = self
+            .story
+            .events
+            .iter()
+            .find(|it| it.kind == Kind::Redeemed && it.account == event.account && !it.forged);
+        let told = redeemed
+            .and_then(|it| self.telling(it))
+            .map_or(Reach::NOT, |it| it.reach);
+        told.or(self.enrolled(event, surely))
+    }
+
+    /// What an enrolment told of the member of an event.
+    fn enrolled(&self, event: &Event, surely: bool) -> Reach {
+        let member = event.account.as_ref().map(|(member, _)| member);
+        let events = self.story.events.iter().enumerate();
+        let mut enrolments = events.filter(|(index, it)| {
+            let known = if surely {
+                self.is_accepted(*index)
+            } else {
+                self.rows.contains_key(&it.key)
+            };
+            it.kind == Kind::Enrolled
+                && it.account.as_ref().map(|(member, _)| member) == member
+                && known
+        });
+        enrolments
+            .next()
+            .map_or(Reach::NOT, |(_, it)| it.tellings[0].reach)
+    }
+
+    /// The telling of an event that was recorded.
+    fn telling(&self, event: &'a Event) -> Option<&'a Telling> {
+        let body = self.rows.get(&event.key)?["body"].as_str()?.as_bytes();
+        event.tellings.iter().find(|it| it.body == body)
+    }
+
+    /// Whether something was recorded that ends the coupon.
+    fn may_be_closed(&self, event: &Event) -> bool {
+        let mut of_coupon = self
+            .story
+            .events
+            .iter()
+            .filter(|it| it.account == event.account);
+        of_coupon.any(|it| {
+            matches!(it.kind, Kind::Used | Kind::Cancelled | Kind::Expired)
+                && self.rows.contains_key(&it.key)
+        })
     }
 
     /// Nothing stands in a table that no event brought about.
@@ -187,13 +325,21 @@ impl Judge<'_> {
         let coupons: BTreeSet<_> = self.story.events.iter().filter_map(account_key).collect();
         let accounts: Vec<_> = self.accounts.keys().cloned().collect();
         for key in accounts {
-            self.expect(coupons.contains(&key), || format!("{key} has no cause"));
+            let is_grant = key.contains("/grant#");
+            self.expect(is_grant || coupons.contains(&key), || {
+                format!("{key} has no cause")
+            });
         }
     }
 
     /// An account shows the last of what became of its coupon, in whatever order it was told.
     fn accounts(&mut self) {
-        let coupons: BTreeSet<_> = self.story.events.iter().filter_map(account_key).collect();
+        let of_coupons = self
+            .story
+            .events
+            .iter()
+            .filter(|it| rank(it.kind).is_some());
+        let coupons: BTreeSet<_> = of_coupons.filter_map(account_key).collect();
         for key in coupons {
             let of_coupon = self.story.events.iter().enumerate();
             let of_coupon: Vec<_> = of_coupon
@@ -248,60 +394,114 @@ impl Judge<'_> {
         });
     }
 
-    /// A mail for every redemption that has an address, and a second one only where the first one's sender could not
-    /// know that it was sent, or could not say so.
-    fn mails(&mut self, world: &World) {
-        let mut mails: BTreeMap<String, usize> = BTreeMap::new();
-        for mail in world.sent() {
-            *mails.entry(mail.event.unwrap_or_default()).or_default() += 1;
+    /// A message on every channel that should have one, and a second one only where the first one's sender could not know
+    /// that it was sent, or could not say so.
+    fn messages(&mut self, world: &World) {
+        let mut sent: BTreeMap<(String, &str), usize> = BTreeMap::new();
+        for message in world.sent() {
+            let about = message.event.unwrap_or_default();
+            let channel = match about.contains("/expiring@") {
+                true => "reminder",
+                false => CHANNELS
+                    .iter()
+                    .find(|it| **it == message.channel)
+                    .copied()
+                    .unwrap_or("?"),
+            };
+            *sent.entry((about, channel)).or_default() += 1;
         }
         for (index, event) in self.story.events.iter().enumerate() {
-            let sent = mails.remove(&event.key).unwrap_or_default();
-            let address = self.rows.get(&event.key).and_then(|row| {
-                let body = row["body"].as_str()?.as_bytes();
-                event.tellings.iter().find(|it| it.body == body)?.address
-            });
-            if event.kind != Kind::Redeemed || address.is_none() || event.forged {
-                self.expect(sent == 0, || format!("{sent} mails for {}", event.key));
+            if event.forged || !self.rows.contains_key(&event.key) {
                 continue;
             }
-            let accepted = self.is_accepted(index);
-            self.expect(sent > 0 || !accepted, || {
-                format!("no mail for {}", event.key)
+            let recorded = self.telling(event);
+            let recorded = recorded.and_then(|it| {
+                event
+                    .tellings
+                    .iter()
+                    .position(|other| std::ptr::eq(it, other))
             });
-            let explained = self.explained_mails(&event.key);
-            self.expect(sent <= explained + 1, || {
-                format!(
-                    "{sent} mails for {}, of which {explained} had a reason to be repeated",
-                    event.key
-                )
-            });
+            for Expected {
+                record, channel, ..
+            } in self.expected(event, recorded)
+            {
+                let Some(channel) = channel else { continue };
+                let about = reference(event, channel);
+                let count = sent.remove(&(about.clone(), channel)).unwrap_or_default();
+                let key = format!("{}/{record}", event.key);
+                let is_done = self
+                    .rows
+                    .get(&key)
+                    .is_some_and(|row| row["status"] == "done");
+                self.expect(!is_done || count > 0, || {
+                    format!("{key} is done, and nothing was sent")
+                });
+                let explained = self.explained(&about, &key);
+                let known_as_unsent = self.is_accepted(index) && !is_done;
+                let most = explained + usize::from(!known_as_unsent);
+                self.expect(count <= most, || {
+                    format!("{key} was sent {count} times, of which {explained} had a reason to be repeated")
+                });
+            }
         }
-        self.expect(mails.is_empty(), || {
-            format!("mails without a cause: {mails:?}")
+        self.expect(sent.is_empty(), || {
+            format!("messages without a cause: {sent:?}")
         });
     }
 
-    /// How many mails of an event left their sender in doubt: it died, or did not hear that the mail was taken, or could
-    /// not record it.
-    fn explained_mails(&self, event: &str) -> usize {
-        let mut explained = 0;
-        let mut moments = self.moments.iter().map(|(_, moment)| moment);
-        while let Some(moment) = moments.next() {
-            let Some((process, heard)) = mail_of(moment, event) else {
-                continue;
-            };
+    /// How many messages about an event left their sender in doubt: it died, or did not hear that the message was taken, or
+    /// could not record it.
+    fn explained(&self, about: &str, record: &str) -> usize {
+        let channel = record.rsplit('/').next().unwrap_or_default();
+        let moments: Vec<_> = self.moments.iter().map(|(_, moment)| moment).collect();
+        let is_explained = |(index, moment): (usize, &&Moment)| {
+            let (process, heard) = message_of(moment, about, channel)?;
+            let before = moments[..index].iter().rev();
+            let owner = before
+                .filter_map(|it| claim_of(it, record, process))
+                .next()?;
+            let after = &moments[index + 1..];
             // Until the next one is sent.
-            let rest = moments
+            let next = after
+                .iter()
+                .position(|it| message_of(it, about, channel).is_some());
+            let mut until_next = after[..next.unwrap_or(after.len())].iter();
+            let recorded = until_next
                 .clone()
-                .take_while(|it| mail_of(it, event).is_none());
-            let mut recorded = rest.clone().filter(|it| settles(it, event, process));
-            let died = |it: &Moment| matches!(it, Moment::Killed(killed) if killed == process);
-            let mut in_doubt = rest.filter(|it| died(it) || fails_to_settle(it, event, process));
-            explained +=
-                usize::from(recorded.next().is_none() && (!heard || in_doubt.next().is_some()));
+                .any(|it| settled(it, record, owner) == Some(true));
+            let died =
+                until_next.any(|it| matches!(it, Moment::Killed(killed) if killed == process));
+            // It said so in vain, or too late.
+            let tried = after.iter().any(|it| settled(it, record, owner).is_some());
+            Some(!recorded && (!heard || died || tried))
+        };
+        let explained = moments.iter().enumerate().filter_map(is_explained);
+        explained.filter(|explained| *explained).count()
+    }
+
+    /// A grant of every redemption of items that was accepted, and of no sandbox's.
+    fn grants(&mut self) {
+        for (index, event) in self.story.events.iter().enumerate() {
+            if event.kind != Kind::Items {
+                continue;
+            }
+            let end = format!(
+                "/grant#{}",
+                webhooks::event::escape(event.key.trim_end_matches("/redeemed"))
+            );
+            let granted = self
+                .accounts
+                .keys()
+                .filter(|key| key.ends_with(&end))
+                .count();
+            let (accepted, recorded) =
+                (self.is_accepted(index), self.rows.contains_key(&event.key));
+            let expected = usize::from(recorded && !event.sandbox);
+            self.expect(
+                granted <= expected && (!accepted || granted == expected),
+                || format!("{} has {granted} grants", event.key),
+            );
         }
-        explained
     }
 
     fn nothing_is_under_way(&mut self) {
@@ -353,9 +553,18 @@ impl Judge<'_> {
     }
 }
 
+/// The row that an event leaves in the members table.
 fn account_key(event: &Event) -> Option<String> {
     let (member, entry) = event.account.as_ref()?;
     (event.kind != Kind::Expiring && !event.forged).then(|| format!("{member}/{entry}"))
+}
+
+/// What a message about an event names it by.
+fn reference(event: &Event, channel: &str) -> String {
+    match channel {
+        "game-server" => format!("msg_{}", &hex::encode(Sha256::digest(&event.key))[..32]),
+        _ => event.key.clone(),
+    }
 }
 
 /// Of two states the later one stands: active, expired, cancelled, used.
@@ -365,12 +574,12 @@ fn rank(kind: Kind) -> Option<usize> {
         Kind::Expired => Some(1),
         Kind::Cancelled => Some(2),
         Kind::Used => Some(3),
-        Kind::Expiring | Kind::Items => None,
+        Kind::Expiring | Kind::Items | Kind::Enrolled => None,
     }
 }
 
-/// The process that sent a mail for the event, and whether it heard that the mail was taken.
-fn mail_of<'a>(moment: &'a Moment, event: &str) -> Option<(&'a Process, bool)> {
+/// The process that sent a message about an event, and whether it heard that the message was taken.
+fn message_of<'a>(moment: &'a Moment, about: &str, channel: &str) -> Option<(&'a Process, bool)> {
     match moment {
         Moment::Performed {
             call,
@@ -378,49 +587,53 @@ fn mail_of<'a>(moment: &'a Moment, event: &str) -> Option<(&'a Process, bool)> {
             heard,
         } => {
             let taken = status.is_none_or(|status| status.is_success());
-            let is_mail = taken && call.operation.contains("outbound-emails");
-            (is_mail && header(&call.body) == Some(event)).then_some((&call.process, *heard))
+            let path = match channel {
+                "email" => "outbound-emails",
+                "whatsapp" => "whatsapp",
+                "forward" => "game-server",
+                "sms" => "",
+                _ => {
+                    return (taken && call.about.as_deref() == Some(about))
+                        .then_some((&call.process, *heard));
+                }
+            };
+            let is_sms = channel == "sms" && call.operation == "/";
+            let is_of_channel = is_sms || (!path.is_empty() && call.operation.contains(path));
+            let is_message = taken && is_of_channel && call.about.as_deref() == Some(about);
+            is_message.then_some((&call.process, *heard))
         }
         _ => None,
     }
 }
 
-fn header(mail: &Value) -> Option<&str> {
-    let headers = mail["Content"]["Simple"]["Headers"].as_array()?;
-    let event = headers.iter().find(|it| it["Name"] == "X-Event-Key")?;
-    event["Value"].as_str()
-}
-
-fn is_update_of(body: &Value, event: &str) -> bool {
+fn is_update_of(body: &Value, record: &str) -> bool {
     let text = |name: &str| body["Key"][name]["S"].as_str().unwrap_or_default();
-    format!("{}/{}", text("coupon"), text("entry")) == format!("{event}/delivery/email")
+    format!("{}/{}", text("coupon"), text("entry")) == record
 }
 
-/// The process recorded that the mail was sent.
-fn settles(moment: &Moment, event: &str, by: &Process) -> bool {
+/// The owner by whose name a process claimed a record.
+fn claim_of<'a>(moment: &'a Moment, record: &str, by: &Process) -> Option<&'a str> {
     match moment {
-        Moment::Performed { call, status, .. } => {
-            call.process == *by
-                && is_update_of(&call.body, event)
-                && call.body["ExpressionAttributeValues"][":status"]["S"] == "done"
-                && status.is_some_and(|status| status.is_success())
+        Moment::Performed { call, .. }
+            if call.process == *by && is_update_of(&call.body, record) =>
+        {
+            let values = &call.body["ExpressionAttributeValues"];
+            let owner = values[":owner"]["S"].as_str();
+            owner.filter(|_| !values[":until"].is_null())
         }
-        _ => false,
+        _ => None,
     }
 }
 
-/// The process tried to say something of the mail, and could not.
-fn fails_to_settle(moment: &Moment, event: &str, by: &Process) -> bool {
+/// Whether an owner's word on a record was taken, where it is one.
+fn settled(moment: &Moment, record: &str, owner: &str) -> Option<bool> {
     match moment {
-        Moment::Performed {
-            call,
-            status,
-            heard,
-        } => {
-            call.process == *by
-                && is_update_of(&call.body, event)
-                && (!heard || !status.is_some_and(|status| status.is_success()))
+        Moment::Performed { call, status, .. } if is_update_of(&call.body, record) => {
+            let values = &call.body["ExpressionAttributeValues"];
+            let is_word = values[":until"].is_null() && values[":owner"]["S"] == owner;
+            let taken = status.is_none_or(|status| status.is_success());
+            is_word.then(|| taken && values[":status"]["S"] == "done")
         }
-        _ => false,
+        _ => None,
     }
 }

@@ -4,16 +4,12 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
-use local::aws::Service;
-use local::faults::{CallMode, Fault, MessageMode, Subject};
 use serde_json::{Value, json};
 use webhooks::provider::{aghanim, zupy};
 use webhooks::verify::{Scheme, Secrets};
 
+use crate::trouble::{Trouble, moment};
 use crate::world::{AGHANIM_SECRET, COMPANIES, Format};
-
-/// So long do providers begin to send, and do things go wrong.
-pub(crate) const TROUBLE: Duration = Duration::from_secs(300);
 
 const GAME: &str = "gm_exTAyxPsVwh";
 const ZUPY: &str = "/webhooks/zupy";
@@ -21,16 +17,19 @@ const ZUPY_REDEEMED: &str = "/webhooks/zupy/coupon-redeemed";
 const ZUPY_USED: &str = "/webhooks/zupy/coupon-used";
 const AGHANIM: &str = "/webhooks/aghanim/coupon-redeemed";
 
-const ADDRESSES: [Option<&str>; 3] = [Some("ana@example.com"), Some("rui@example.com"), None];
+const CONTACTS: [Reach; 4] = [
+    Reach::new(Some("ana@example.com"), Some("+5511965958122")),
+    Reach::new(Some("rui@example.com"), None),
+    Reach::new(None, Some("+5511965958123")),
+    Reach::new(None, None),
+];
 
 #[derive(Debug)]
 pub(crate) struct Story {
     /// Each of another key.
     pub(crate) events: Vec<Event>,
     pub(crate) sendings: Vec<Sending>,
-    /// When each begins and ends.
-    pub(crate) faults: Vec<(Duration, Duration, Fault)>,
-    pub(crate) kill_rate: f64,
+    pub(crate) trouble: Trouble,
     /// When Zupy's secrets are replaced, if they are.
     pub(crate) rotation: Option<Duration>,
     /// Messages that no function can read, by queue.
@@ -47,6 +46,31 @@ pub(crate) struct Event {
     pub(crate) tellings: Vec<Telling>,
     /// Not signed by who may tell it: it must leave nothing.
     pub(crate) forged: bool,
+    /// A sandbox's: it must reach nobody.
+    pub(crate) sandbox: bool,
+}
+
+/// How a member is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reach {
+    pub(crate) email: Option<&'static str>,
+    pub(crate) phone: Option<&'static str>,
+}
+
+impl Reach {
+    pub(crate) const NOT: Self = Self::new(None, None);
+
+    const fn new(email: Option<&'static str>, phone: Option<&'static str>) -> Self {
+        Self { email, phone }
+    }
+
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self::new(self.email.or(other.email), self.phone.or(other.phone))
+    }
+
+    pub(crate) fn is_none(self) -> bool {
+        self == Self::NOT
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +81,8 @@ pub(crate) enum Kind {
     Expiring,
     Expired,
     Items,
+    /// A member's contact is told.
+    Enrolled,
 }
 
 #[derive(Debug)]
@@ -65,9 +91,11 @@ pub(crate) struct Telling {
     pub(crate) scheme: Scheme,
     pub(crate) secret: String,
     pub(crate) body: Vec<u8>,
-    /// Of the member, where the body tells it.
-    pub(crate) address: Option<&'static str>,
+    /// As far as the body tells it.
+    pub(crate) reach: Reach,
     pub(crate) reward: Option<String>,
+    /// Whether the reward is worth a text message.
+    pub(crate) precious: bool,
 }
 
 /// One event is sent, again and again until there is an answer.
@@ -111,40 +139,37 @@ impl Story {
         for number in 0..teller.random.usize(0..=1) {
             teller.items(number);
         }
+        if teller.random.f64() < 0.5 {
+            teller.enrolment();
+        }
         if teller.random.f64() < 0.3 {
             teller.forgery();
         }
         let events = teller.events;
+        let trouble = Trouble::of(random);
         let sendings = events
             .iter()
             .enumerate()
-            .flat_map(|(index, event)| sendings(random, index, event))
+            .flat_map(|(index, event)| sendings(random, index, event, trouble.sending))
             .collect();
-        let faults = (0..random.usize(0..=4)).map(|_| fault(random)).collect();
         Self {
             events,
             sendings,
-            faults,
-            kill_rate: random.choice([0.0, 0.0, 0.1, 0.4]).unwrap_or(0.0),
+            trouble,
             rotation: (random.f64() < 0.2).then(|| moment(random)),
             poison: poison(random),
         }
     }
 }
 
-/// Some time while there is trouble.
-fn moment(random: &mut Rng) -> Duration {
-    TROUBLE.mul_f64(random.f64())
-}
-
-fn sendings(random: &mut Rng, index: usize, event: &Event) -> Vec<Sending> {
+fn sendings(random: &mut Rng, index: usize, event: &Event, within: Duration) -> Vec<Sending> {
     let mut sendings = Vec::new();
     let gives_up = random.f64() < 0.1;
     for telling in 0..event.tellings.len() {
         for _ in 0..random.choice([1, 1, 2, 3]).unwrap_or(1) {
             let format = random.choice([Format::V1, Format::V2, Format::V2Base64]);
             sendings.push(Sending {
-                at: moment(random),
+                at: within.mul_f64(random.f64()),
                 event: index,
                 telling,
                 format: format.unwrap_or(Format::V2),
@@ -158,49 +183,6 @@ fn sendings(random: &mut Rng, index: usize, event: &Event) -> Vec<Sending> {
         }
     }
     sendings
-}
-
-fn fault(random: &mut Rng) -> (Duration, Duration, Fault) {
-    let (one, other) = (moment(random), moment(random));
-    let mode = match random.u32(0..7) {
-        0 | 1 => CallMode::Fail,
-        2 => CallMode::Throttle,
-        3 => CallMode::Conflict,
-        4 => CallMode::Delay(Duration::from_millis(random.u64(100..=25_000))),
-        _ => CallMode::LoseResponse,
-    };
-    let mut fault = match random.u32(0..6) {
-        0 => Fault::everywhere(mode),
-        1 => Fault::messages("delivery", MessageMode::Duplicate),
-        2 => Fault::messages(
-            "delivery",
-            MessageMode::Reorder(Duration::from_secs(random.u64(1..=60))),
-        ),
-        _ => Fault::service(
-            random.choice(Service::ALL).unwrap_or(Service::DynamoDb),
-            mode,
-        ),
-    };
-    if let Subject::Calls { calls, .. } = &mut fault.subject
-        && random.bool()
-    {
-        // An operation that functions call most; of another service it hits nothing, which is a story too.
-        let operation = random.choice([
-            "PutItem",
-            "UpdateItem",
-            "TransactWriteItems",
-            "Query",
-            "SendMessage",
-            "SendEmail",
-        ]);
-        calls.operation = operation.map(str::to_owned);
-    }
-    let rate = random.choice([0.1, 0.3, 0.7, 1.0]).unwrap_or(1.0);
-    (
-        one.min(other),
-        one.max(other),
-        fault.at_rate(rate).seeded(random.u64(..)),
-    )
 }
 
 fn poison(random: &mut Rng) -> Vec<(Duration, &'static str, String)> {
@@ -233,7 +215,8 @@ impl Teller<'_> {
             secret: format!("{company}={secret}"),
             code: format!("CP-{number}"),
             member: format!("ZP-{}", self.random.u32(0..2)),
-            address: self.random.choice(ADDRESSES).flatten(),
+            reach: self.random.choice(CONTACTS).unwrap_or(Reach::NOT),
+            precious: self.random.bool(),
             now: self.now,
         };
         if self.random.f64() < 0.85 {
@@ -270,8 +253,48 @@ impl Teller<'_> {
         }
     }
 
+    /// A member's contact is told, by the newer format or the older.
+    fn enrolment(&mut self) {
+        let (company, secret) = COMPANIES[self.random.usize(0..COMPANIES.len())];
+        let member = format!("ZP-{}", self.random.u32(0..2));
+        let reach = self.random.choice(CONTACTS).unwrap_or(Reach::NOT);
+        let coupon = Coupon {
+            company,
+            secret: format!("{company}={secret}"),
+            code: member.clone(),
+            member: member.clone(),
+            reach,
+            precious: false,
+            now: self.now,
+        };
+        let newer = self.random.bool();
+        let (entry, mut telling) = match newer {
+            true => {
+                let data = json!({
+                    "customer_id": member, "name": "Ana Lima", "email": reach.email, "phone": reach.phone,
+                });
+                let telling = coupon.v2("customer.enrolled", "enrolled", data);
+                (format!("enrolled@enrolled-{member}"), telling)
+            }
+            false => {
+                let telling = coupon.v1(ZUPY, "customer.registered", "registered", json!({}));
+                (format!("registered@{}", self.now), telling)
+            }
+        };
+        telling.reach = reach;
+        self.events.push(Event {
+            key: format!("zupy#{company}#member#{member}/{entry}"),
+            account: Some((format!("zupy#{company}#{member}"), "contact".into())),
+            kind: Kind::Enrolled,
+            tellings: vec![telling],
+            forged: false,
+            sandbox: false,
+        });
+    }
+
     /// A game's player redeems a code.
     fn items(&mut self, number: usize) {
+        let sandbox = self.random.f64() < 0.2;
         let key = format!("idmpt_{number}");
         let seconds = self.now.as_second();
         let body = json!({
@@ -282,7 +305,7 @@ impl Teller<'_> {
                 "item": {"id": "itm_1", "name": "Crystals", "sku": "crystals", "quantity": 10, "type": "item"},
             },
             "event_time": seconds, "event_id": format!("whevt_{number}"), "idempotency_key": key,
-            "sandbox": self.random.f64() < 0.2, "trigger": "hub.redeem", "transaction_id": "whtx_1", "game_id": GAME,
+            "sandbox": sandbox, "trigger": "hub.redeem", "transaction_id": "whtx_1", "game_id": GAME,
         });
         self.events.push(Event {
             key: format!("aghanim#{GAME}#{key}/redeemed"),
@@ -293,10 +316,12 @@ impl Teller<'_> {
                 scheme: aghanim::SCHEME,
                 secret: AGHANIM_SECRET.into(),
                 body: body.to_string().into_bytes(),
-                address: None,
+                reach: Reach::NOT,
                 reward: None,
+                precious: false,
             }],
             forged: false,
+            sandbox,
         });
     }
 
@@ -308,7 +333,8 @@ impl Teller<'_> {
             secret: format!("{company}={secret}"),
             code: "CP-forged".into(),
             member: "ZP-0".into(),
-            address: ADDRESSES[0],
+            reach: CONTACTS[0],
+            precious: false,
             now: self.now,
         };
         match self.random.u32(0..4) {
@@ -331,7 +357,8 @@ struct Coupon {
     secret: String,
     code: String,
     member: String,
-    address: Option<&'static str>,
+    reach: Reach,
+    precious: bool,
     now: Timestamp,
 }
 
@@ -350,6 +377,7 @@ impl Coupon {
             kind,
             tellings,
             forged: false,
+            sandbox: false,
         }
     }
 
@@ -368,8 +396,9 @@ impl Coupon {
             "expires_at": self.expires_at(),
         });
         let mut telling = self.v1(ZUPY_REDEEMED, "coupon.redeemed", "coupon", coupon);
-        telling.address = self.address;
+        telling.reach = self.reach;
         telling.reward = Some(reward.into());
+        telling.precious = self.precious;
         telling
     }
 
@@ -393,7 +422,13 @@ impl Coupon {
     fn v1(&self, path: &'static str, kind: &str, section: &str, contents: Value) -> Telling {
         let mut body = json!({
             "event": kind, "timestamp": self.now, "company_id": self.company,
-            "customer": {"member_id": self.member, "name": "Ana Lima", "email": self.address},
+            "customer": {
+                "member_id": self.member, "name": "Ana Lima", "email": self.reach.email,
+                "whatsapp": self.reach.phone,
+            },
+            "discount_details": {
+                "discount_type": "fixed_amount", "discount_value": if self.precious { 50 } else { 49 },
+            },
         });
         body[section] = contents;
         self.telling(path, zupy::V1, &body)
@@ -412,8 +447,9 @@ impl Coupon {
             scheme,
             secret: self.secret.clone(),
             body: body.to_string().into_bytes(),
-            address: None,
+            reach: Reach::NOT,
             reward: None,
+            precious: false,
         }
     }
 }

@@ -91,8 +91,8 @@ async fn whatever_fails_nothing_is_lost_and_nothing_doubled() {
         let (_, state) = shop.get("/_local/state").await;
         let state: Value = serde_json::from_str(&state).unwrap();
         let shown = state["messages"].as_array().unwrap();
-        assert_eq!((shown.len(), &state["message_count"]), (100, &json!(200)));
-        assert_eq!(shown[99]["at"], shop.mails()[199].at);
+        assert_eq!((shown.len(), &state["message_count"]), (100, &json!(400)));
+        assert_eq!(shown[99]["at"], shop.system.sent()[399].at);
         faults.clear();
     })
     .await;
@@ -117,8 +117,8 @@ async fn what_is_lost_or_doubled_is_named_and_fails() {
             done.map(|row| row["coupon"].as_str().unwrap().to_owned())
                 .collect::<Vec<_>>()
         };
-        // Two records each.
-        while deliveries().await.len() < 20 {
+        // Three records each.
+        while deliveries().await.len() < 30 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let lost = deliveries().await.remove(0);

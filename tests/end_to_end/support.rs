@@ -116,7 +116,11 @@ fn tasks(life: &Value) -> Vec<(&str, &str)> {
         .collect()
 }
 
-const DONE: [(&str, &str); 2] = [("delivery/account", "done"), ("delivery/email", "done")];
+const DONE: [(&str, &str); 3] = [
+    ("delivery/account", "done"),
+    ("delivery/email", "done"),
+    ("delivery/whatsapp", "done"),
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn show_tells_a_coupons_whole_life() {
@@ -208,7 +212,7 @@ async fn replay_runs_what_is_missing_and_repeats_what_is_done_only_by_force() {
         assert_eq!(dry["sent"][0]["forgotten"], json!(["delivery/email"]));
         shop.settle().await;
         assert_eq!(shop.mails().len(), 1);
-        assert_eq!(shop.ledger("CP-1").await.len(), 3);
+        assert_eq!(shop.ledger("CP-1").await.len(), 4);
 
         let forced = command(shop, &email).await;
         assert!(forced.out.contains("1 sent"), "{}", forced.out);
@@ -235,7 +239,7 @@ async fn replay_since_heals_all_that_was_received_since() {
         shop.send(used("CP-1", "ord_1")).await;
         shop.settle().await;
         for code in ["CP-2", "CP-3"] {
-            for channel in ["account", "email"] {
+            for channel in ["account", "email", "whatsapp"] {
                 delete_record(shop, code, &format!("redeemed/delivery/{channel}")).await;
             }
         }

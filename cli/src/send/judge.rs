@@ -10,12 +10,18 @@ use serde::Serialize;
 use webhooks::ledger::Item;
 use webhooks::task::tasks;
 
-use crate::life::{Received, Record, text};
+use crate::life::{Received, Record, expected, text};
 
-/// Names of the records that tell of an effect in the account, and of a mail; and the channel of mails.
+/// The record that tells of an effect in the account.
 const ACCOUNT: &str = "delivery/account";
-const EMAIL: &str = "delivery/email";
-const EMAIL_CHANNEL: &str = "email";
+
+/// Records that tell of a message, each with its channel. A reminder goes by any of them, and a webhook names its event
+/// in another way.
+const CHANNELS: [(&str, &str); 3] = [
+    ("delivery/email", "email"),
+    ("delivery/whatsapp", "whatsapp"),
+    ("delivery/sms", "sms"),
+];
 
 /// How many messages were sent by a channel for an event, which is named as a mail's header names it.
 pub(super) type Messages = HashMap<(String, String), u32>;
@@ -123,17 +129,19 @@ impl Found {
         let records = self.records.get(&row.event).map_or(&[][..], Vec::as_slice);
         let mut missing = Vec::new();
         for task in tasks(&event) {
-            for name in task.records_of(&event) {
-                let record = records.iter().find(|record| record.task == *name);
+            for name in expected(*task, &event, records) {
+                let record = records.iter().find(|record| record.task == name);
                 missing.extend(match record {
                     None if row.undispatched.iter().any(|it| it == task.name()) => {
                         Some(format!("{name}: no record, it waits for the outbox"))
                     }
                     None => Some(format!("{name}: no record")),
-                    Some(record) if !matches!(record.status.as_str(), "done" | "skipped") => {
+                    Some(record)
+                        if !matches!(record.status.as_str(), "done" | "skipped" | "waiting") =>
+                    {
                         Some(record.summary())
                     }
-                    Some(record) if record.status == "done" => self.missing_effect(row, name),
+                    Some(record) if record.status == "done" => self.missing_effect(row, &name),
                     Some(_) => None,
                 });
             }
@@ -143,17 +151,15 @@ impl Found {
 
     /// The effect of which a record says that it was made.
     fn missing_effect(&self, row: &Received, record: &str) -> Option<String> {
-        let is_there = match (record, &self.messages) {
-            (ACCOUNT, _) => self.accounts.contains(&row.account_key()),
-            (EMAIL, Some(messages)) => {
-                messages.contains_key(&(EMAIL_CHANNEL.to_owned(), as_header(&row.event)))
-            }
-            _ => true,
-        };
-        (!is_there).then(|| match record {
-            EMAIL => "no mail was sent, though its record is done".to_owned(),
-            _ => "no entry in the member's account, though its record is done".to_owned(),
-        })
+        if record == ACCOUNT {
+            let missing = "no entry in the member's account, though its record is done";
+            return (!self.accounts.contains(&row.account_key())).then(|| missing.to_owned());
+        }
+        let messages = self.messages.as_ref()?;
+        let (_, channel) = CHANNELS.iter().find(|(name, _)| *name == record)?;
+        let message = ((*channel).to_owned(), as_header(&row.event));
+        let missing = || format!("nothing was sent by {channel}, though its record is done");
+        (!messages.contains_key(&message)).then(missing)
     }
 
     fn doubled(&self, mark: &str) -> Vec<Finding> {
@@ -219,6 +225,7 @@ mod tests {
 
     use super::*;
 
+    const EMAIL: &str = "delivery/email";
     const MARK: &str = "-RUN-";
     const COUPON: &str = "zupy#comp_bella_vista#CP-A1B2C3D4-RUN-1";
     const MEMBER: &str = "zupy#comp_bella_vista#ZP-4F95FB0A";
@@ -260,10 +267,12 @@ mod tests {
 
     /// One event of which everything is there.
     fn whole() -> Found {
-        let mail = (EMAIL_CHANNEL.to_owned(), format!("{COUPON}/redeemed"));
+        let mail = ("email".to_owned(), format!("{COUPON}/redeemed"));
         let mut found = Found::with_messages(Some(HashMap::from([(mail, 1)])));
         found.take_event(&event("redeemed"));
-        found.take_event(&record(ACCOUNT, "done"));
+        let mut account_record = record(ACCOUNT, "done");
+        account_record.insert("then".into(), AttributeValue::S(EMAIL.into()));
+        found.take_event(&account_record);
         found.take_event(&record(EMAIL, "done"));
         found.take_account(&account(MEMBER));
         found
@@ -311,7 +320,7 @@ mod tests {
                 .for_each(|row| row.body = Some("{}".into()));
         };
         check(another, &["its row holds another body than was sent"], &[]);
-        let none = "delivery/account: no record; delivery/email: no record";
+        let none = "delivery/account: no record";
         check(|found| found.records.clear(), &[none], &[]);
         for (status, said) in [("running", "running"), ("failed", "failed")] {
             let unsettled = |found: &mut Found| {
@@ -345,7 +354,7 @@ mod tests {
     fn what_lacks_an_effect_is_lost_whatever_its_record_says() {
         let account = "no entry in the member's account, though its record is done";
         check(|found| found.accounts.clear(), &[account], &[]);
-        let mail = "no mail was sent, though its record is done";
+        let mail = "nothing was sent by email, though its record is done";
         check(|found| found.messages = Some(HashMap::new()), &[mail], &[]);
         check(|found| found.messages = None, &[], &[]);
     }
