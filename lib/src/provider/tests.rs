@@ -5,12 +5,13 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::aghanim::{self, Aghanim};
-use super::wire::Problem;
+use super::wire::{PROBLEMS_MAX, Problem};
 use super::zupy::{self, Zupy};
 use super::{Content, Parsed, Provider, RecordedBody, read_recorded, without_personal_data};
 use crate::event::{DiscountKind, Event, Fact, Item, Member, Money, Redemption, Usage};
 use crate::ledger::content_hash;
 use crate::verify::Verified;
+use crate::webhook::BODY_MAX_BYTES;
 
 const ZUPY_REDEEMED: &str = include_str!("../../../events/samples/zupy-coupon-redeemed.json");
 const ZUPY_PERCENTAGE: &str =
@@ -435,6 +436,16 @@ fn every_problem_is_named_at_once() {
             "usage.order_value must be a number of at most 28 digits",
         ]
     );
+}
+
+/// A function's answer holds 6 MB, and one line of a log 256 KB.
+#[test]
+fn the_longest_body_is_told_no_endless_list() {
+    let items = vec![json!({}); BODY_MAX_BYTES / 4];
+    let body = edited(AGHANIM, &[("/event_data/items", Some(json!(items)))]);
+    let problems = problems(Aghanim, &body);
+    assert_eq!(problems.len(), PROBLEMS_MAX);
+    assert_eq!(problems[0], "event_data.items[0].id is missing");
 }
 
 #[test]
