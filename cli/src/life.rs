@@ -10,6 +10,7 @@ use serde_json::Value;
 use webhooks::event::{Event, escape, member_key};
 use webhooks::ledger::Item;
 use webhooks::provider::{Content, RecordedBody, read_recorded};
+use webhooks::stock::RESERVATION;
 use webhooks::task::{Task, tasks};
 
 use crate::target::Target;
@@ -57,6 +58,8 @@ pub(crate) struct Life {
     /// Tasks that an event causes and that left no record.
     pub(crate) missing: Vec<Missing>,
     pub(crate) conflicts: Vec<Conflict>,
+    /// What is or was reserved for it; nothing where the inventory has not heard of it.
+    pub(crate) reservation: Option<Reservation>,
     /// Entries of kinds that this version does not know.
     pub(crate) other: Vec<String>,
 }
@@ -128,6 +131,16 @@ pub(crate) struct Conflict {
     pub(crate) received_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) body: Option<String>,
+}
+
+/// What is kept in stock for a coupon.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Reservation {
+    pub(crate) product: Option<String>,
+    pub(crate) quantity: Option<String>,
+    pub(crate) until: Option<String>,
+    /// When the coupon came to its end, which ended this too.
+    pub(crate) released: Option<String>,
 }
 
 /// The lives of all coupons that are meant; none where there is none.
@@ -277,6 +290,7 @@ impl Life {
         };
         let key = |entry: &str| format!("{}/{entry}", self.coupon);
         match entry.split_once('/') {
+            None if entry == RESERVATION => self.reservation = Some(Reservation::read(row)),
             None => match Received::read(row) {
                 Some(received) => self.received.push(received),
                 None => self.other.push(entry),
@@ -308,6 +322,17 @@ impl Life {
         self.received.iter_mut().for_each(|it| it.body = None);
         self.conflicts.iter_mut().for_each(|it| it.body = None);
         self
+    }
+}
+
+impl Reservation {
+    fn read(row: &Item) -> Self {
+        Self {
+            product: text(row, "product"),
+            quantity: row.get("quantity").and_then(|it| it.as_n().ok()).cloned(),
+            until: text(row, "reserved_until"),
+            released: text(row, "released"),
+        }
     }
 }
 
@@ -506,11 +531,17 @@ mod tests {
         let event = format!("{COUPON}/redeemed");
         let life = Life::read(COUPON.into(), &[redeemed()]);
         assert_eq!(life.received[0].event, event);
-        assert_eq!(life.missing[0].task, "delivery");
+        let missing = |life: &Life| {
+            life.missing
+                .iter()
+                .map(|it| it.task.clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(missing(&life), ["delivery", "inventory"]);
 
         let record = row(&[("entry", "redeemed/delivery/email"), ("status", "running")]);
         let life = Life::read(COUPON.into(), &[redeemed(), record]);
-        assert_eq!(life.missing, []);
+        assert_eq!(missing(&life), ["inventory"]);
         assert_eq!(life.tasks[0].task, "delivery/email");
         assert!(life.tasks[0].is_of(&event, "delivery"));
         assert!(!life.tasks[0].is_of(&event, "deli"));
@@ -523,9 +554,21 @@ mod tests {
         let life = Life::read(COUPON.into(), &[redeemed(), conflict, unknown]);
         assert_eq!(life.conflicts[0].hash, "0123");
         assert_eq!(life.other, ["summary"]);
+        assert_eq!(life.reservation, None);
         let life = life.without_bodies();
         let json = serde_json::to_value(&life).unwrap();
         assert!(!json.to_string().contains("body"), "{json}");
+    }
+
+    #[test]
+    fn what_is_reserved_is_no_event() {
+        let mut reservation = row(&[("entry", "reservation"), ("product", "Pizza")]);
+        reservation.insert("quantity".into(), AttributeValue::N("1".into()));
+        let life = Life::read(COUPON.into(), &[redeemed(), reservation]);
+        assert_eq!((life.received.len(), life.other.len()), (1, 0));
+        let reservation = life.reservation.unwrap();
+        assert_eq!(reservation.product.as_deref(), Some("Pizza"));
+        assert_eq!(reservation.quantity.as_deref(), Some("1"));
     }
 
     #[test]

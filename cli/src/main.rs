@@ -13,6 +13,7 @@ mod send;
 mod serve;
 mod show;
 mod stack;
+mod stock;
 mod target;
 
 use std::process::ExitCode;
@@ -41,6 +42,7 @@ enum Command {
     Dead(dead::Arguments),
     Redrive(redrive::Arguments),
     Member(member::Arguments),
+    Stock(stock::Arguments),
     Listen(listen::Arguments),
 }
 
@@ -55,6 +57,7 @@ impl Command {
             Command::Dead(arguments) => arguments.json,
             Command::Redrive(arguments) => arguments.json,
             Command::Member(arguments) => arguments.json,
+            Command::Stock(arguments) => arguments.is_json(),
             Command::Listen(arguments) => arguments.json,
         }
     }
@@ -73,6 +76,7 @@ async fn main() -> ExitCode {
         Command::Dead(arguments) => dead::run(arguments).await,
         Command::Redrive(arguments) => redrive::run(arguments).await,
         Command::Member(arguments) => member::run(arguments).await,
+        Command::Stock(arguments) => stock::run(arguments).await,
         Command::Listen(arguments) => listen::run(arguments).await,
     };
     outcome.unwrap_or_else(|error| {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use jiff::Timestamp;
 
-use crate::life::{Life, Lookup, Received, Record, lives};
+use crate::life::{Life, Lookup, Received, Record, Reservation, lives};
 use crate::output::{harmless, readable, say, say_json};
 use crate::target::{self, Target};
 
@@ -95,6 +95,12 @@ fn describe(life: &Life, now: Timestamp) -> String {
         }
         text.push('\n');
     }
+    if let Some(reservation) = &life.reservation {
+        text.push_str(&format!(
+            "  stock    {}\n",
+            describe_reservation(reservation, now)
+        ));
+    }
     for event in &life.received {
         text.push_str(&describe_event(life, event, now));
     }
@@ -112,6 +118,22 @@ fn describe(life: &Life, now: Timestamp) -> String {
         ));
     }
     text
+}
+
+fn describe_reservation(reservation: &Reservation, now: Timestamp) -> String {
+    if let Some(released) = &reservation.released {
+        return format!("nothing is reserved since {released}");
+    }
+    let field = |field: &Option<String>| field.clone().unwrap_or_else(|| "?".to_owned());
+    let until = field(&reservation.until);
+    let counts = until
+        .parse()
+        .map_or("", |until: Timestamp| match until > now {
+            true => "",
+            false => ", which has passed",
+        });
+    let (quantity, product) = (field(&reservation.quantity), field(&reservation.product));
+    format!("{quantity} {product} reserved until {until}{counts}")
 }
 
 fn describe_event(life: &Life, event: &Received, now: Timestamp) -> String {
@@ -239,6 +261,12 @@ mod tests {
                 received_at: "2026-11-22T11:00:00Z".into(),
                 body: Some("{}".into()),
             }],
+            reservation: Some(Reservation {
+                product: Some("Pizza".into()),
+                quantity: Some("1".into()),
+                until: Some("2027-01-01T00:00:00.000Z".into()),
+                released: None,
+            }),
             other: Vec::new(),
         };
         assert_eq!(
@@ -248,6 +276,7 @@ zupy#comp#CP-1
   code     CP-1
   member   ZP-1
   account  active, expires 2027-01-01T00:00:00Z
+  stock    1 Pizza reserved until 2027-01-01T00:00:00.000Z
 
   redeemed
     occurred 2026-11-22T09:59:59Z, received 2026-11-22T10:00:00Z

@@ -32,7 +32,7 @@ const LIMITS: CallLimits = CallLimits {
 pub(crate) const DEAD_LETTER: &str = "-dead-letter";
 
 // Without a group of its own, which would have the name of the one of the command's own arguments.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub(crate) struct Arguments {
     /// Port of the system on this machine; it tells where its AWS endpoint is [default: 3000]
@@ -47,8 +47,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME", help_heading = "System")]
     #[arg(conflicts_with = "deployed")]
     stack: Option<String>,
-    /// A deployed system whose tables and queues the environment names: EVENTS_TABLE, MEMBERS_TABLE,
-    /// DELIVERY_QUEUE_URL
+    /// A deployed system whose tables and queues the environment names: EVENTS_TABLE, MEMBERS_TABLE, STOCK_TABLE,
+    /// DELIVERY_QUEUE_URL, INVENTORY_QUEUE_URL
     #[arg(long, help_heading = "System")]
     deployed: bool,
 }
@@ -57,6 +57,15 @@ impl Arguments {
     /// Whether they name a deployed system.
     pub(crate) fn is_deployed(&self) -> bool {
         self.deployed || self.stack.is_some()
+    }
+
+    /// These, or others where these say nothing.
+    pub(crate) fn or(self, others: Self) -> Self {
+        let says_something = self.port.or(self.aws_port).is_some() || self.stack.is_some();
+        match says_something || self.deployed {
+            true => self,
+            false => others,
+        }
     }
 }
 
@@ -120,7 +129,7 @@ impl Target {
     pub(crate) async fn local(endpoint: String) -> anyhow::Result<Self> {
         let config = Aws::local(&endpoint).sdk_config(LIMITS);
         let place = Place::Local { endpoint };
-        let tables = ["events", "members"].map(|name| (name.to_owned(), name.to_owned()));
+        let tables = ["events", "members", "stock"].map(|name| (name.to_owned(), name.to_owned()));
         let names = Names {
             tables: BTreeMap::from(tables),
             queues: BTreeMap::new(),
@@ -137,6 +146,11 @@ impl Target {
             place,
             names,
         }
+    }
+
+    /// Whether it is the one on this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self.place, Place::Local { .. })
     }
 
     pub(crate) fn table(&self, name: &str) -> anyhow::Result<&str> {

@@ -339,6 +339,11 @@ impl fmt::Display for EventKey {
     }
 }
 
+/// Names a tenant among those of all providers: `zupy#comp_bella_vista`.
+pub fn tenant_key(provider: &str, tenant: &str) -> String {
+    format!("{provider}#{}", escape(tenant))
+}
+
 /// The partition key of a member's own rows.
 pub fn member_key(provider: &str, tenant: &str, member_id: &str) -> String {
     format!("{provider}#{}#{}", escape(tenant), escape(member_id))
@@ -357,6 +362,30 @@ pub fn escape(part: &str) -> String {
         }
     }
     escaped
+}
+
+/// The part that was escaped; what is no escape stays as it is.
+pub fn unescape(escaped: &str) -> String {
+    let mut part = String::with_capacity(escaped.len());
+    let mut rest = escaped;
+    while let Some((before, after)) = rest.split_once('%') {
+        part.push_str(before);
+        let code = after
+            .get(..2)
+            .and_then(|it| u8::from_str_radix(it, 16).ok());
+        match code.filter(u8::is_ascii) {
+            Some(code) => {
+                part.push(code.into());
+                rest = &after[2..];
+            }
+            None => {
+                part.push('%');
+                rest = after;
+            }
+        }
+    }
+    part.push_str(rest);
+    part
 }
 
 #[cfg(test)]
@@ -412,6 +441,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_escaped_is_read_back(part in any::<String>(), odd in "[#/%0-9A-F\u{1}]{0,6}") {
+            let part = part + &odd;
+            prop_assert_eq!(unescape(&escape(&part)), part);
+        }
+
         #[test]
         fn different_parts_never_make_one_key(
             a in (".{0,8}", ".{0,8}", ".{0,8}"),

@@ -7,6 +7,7 @@
 mod commit;
 mod lease;
 mod outbox;
+mod read;
 mod row;
 
 use anyhow::{Context, anyhow};
@@ -28,6 +29,7 @@ use crate::verify::Verified;
 pub use commit::{Change, Committed, Effects, ItemKey, Uncommitted};
 pub use lease::{Claim, Lease, Note};
 pub use outbox::Undispatched;
+pub use read::{read_all, read_event};
 use row::{COPY_MAX_BYTES, number, read_text, text};
 pub use row::{Item, Row};
 
@@ -325,11 +327,12 @@ pub fn content_hash(event: &Event) -> String {
 }
 
 /// An id that no other attempt has.
-fn unique_id() -> String {
+pub(crate) fn unique_id() -> String {
     format!("{:032x}", fastrand::u128(..))
 }
 
-fn refused_item(error: SdkError<UpdateItemError>) -> anyhow::Result<Item> {
+/// What stands where the condition of an update does not hold.
+pub(crate) fn refused_item(error: SdkError<UpdateItemError>) -> anyhow::Result<Item> {
     match error.as_service_error() {
         Some(UpdateItemError::ConditionalCheckFailedException(refusal)) => {
             Ok(refusal.item().cloned().unwrap_or_default())

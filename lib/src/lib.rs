@@ -12,6 +12,7 @@
 //! - [`receiver`]: both, as one step that is safe to repeat.
 //! - [`webhook`]: the pipeline of a webhook function, and its answers.
 //! - [`worker`]: the loop of a task function over a batch of messages.
+//! - [`stock`]: what there is of each product, for the inventory and for people.
 //! - [`retry`], [`outbox`]: the safety nets for an outage of DynamoDB, and of SQS.
 //! - [`config`], [`secrets`], [`invocation`], [`telemetry`]: what a function reads at start, the time it has, and what
 //!   it tells.
@@ -27,6 +28,7 @@ pub mod receiver;
 pub mod request;
 pub mod retry;
 pub mod secrets;
+pub mod stock;
 pub mod task;
 pub mod telemetry;
 pub mod verify;

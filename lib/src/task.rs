@@ -6,22 +6,24 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Event, Fact};
+use crate::event::{DiscountKind, Event, Fact};
 use crate::worker::QueueMessage;
 
 /// Slow work behind a queue, done by the function of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Task {
     Delivery,
+    Inventory,
 }
 
 impl Task {
-    pub const ALL: [Task; 1] = [Task::Delivery];
+    pub const ALL: [Task; 2] = [Task::Delivery, Task::Inventory];
 
     /// The name of its function, its queue and its records in the ledger.
     pub fn name(self) -> &'static str {
         match self {
             Task::Delivery => "delivery",
+            Task::Inventory => "inventory",
         }
     }
 
@@ -42,6 +44,7 @@ impl Task {
                 "delivery/grant",
                 "delivery/forward",
             ],
+            Task::Inventory => &["inventory"],
         }
     }
 
@@ -52,6 +55,7 @@ impl Task {
             (Task::Delivery, Fact::Expiring(_)) => "delivery/reminder",
             (Task::Delivery, Fact::Enrolled) => "delivery/contact",
             (Task::Delivery, _) => "delivery/account",
+            (Task::Inventory, _) => "inventory",
         }
     }
 
@@ -59,6 +63,7 @@ impl Task {
     pub fn queue_variable(self) -> &'static str {
         match self {
             Task::Delivery => "DELIVERY_QUEUE_URL",
+            Task::Inventory => "INVENTORY_QUEUE_URL",
         }
     }
 }
@@ -66,12 +71,20 @@ impl Task {
 /// The tasks that an event causes. A new consumer of events is a line here, and a function.
 pub fn tasks(event: &Event) -> &'static [Task] {
     match &event.fact {
-        Fact::Redeemed(_)
-        | Fact::Used(_)
-        | Fact::Cancelled(_)
-        | Fact::Expiring(_)
-        | Fact::Expired(_)
-        | Fact::Enrolled => &[Task::Delivery],
+        // The account, the messages, and what became of the coupon.
+        Fact::Expiring(_) | Fact::Enrolled => &[Task::Delivery],
+        Fact::Redeemed(redemption) => match redemption.discount.as_ref().map(|it| &it.kind) {
+            Some(DiscountKind::ProductFree | DiscountKind::BuyOneGetOne) => {
+                &[Task::Delivery, Task::Inventory]
+            }
+            _ => &[Task::Delivery],
+        },
+        // Money off an order leaves the stock alone.
+        Fact::Used(usage) => match &usage.discount_kind {
+            Some(DiscountKind::Percentage | DiscountKind::FixedAmount) => &[Task::Delivery],
+            _ => &[Task::Delivery, Task::Inventory],
+        },
+        Fact::Cancelled(_) | Fact::Expired(_) => &[Task::Delivery, Task::Inventory],
     }
 }
 
@@ -180,11 +193,37 @@ mod tests {
     const USED: &str = include_str!("../../events/samples/zupy-coupon-used.json");
     const ITEMS: &str = include_str!("../../events/samples/aghanim-coupon-redeemed-bundle.json");
 
+    #[track_caller]
+    fn check(provider: impl Provider, body: &str, expected: &[Task]) {
+        assert_eq!(tasks(&event(provider, body)), expected);
+    }
+
+    #[test]
+    fn only_what_may_move_stock_is_told_to_the_inventory() {
+        let zupy = Zupy::every_event();
+        let delivery = [Task::Delivery];
+        let both = [Task::Delivery, Task::Inventory];
+        for (kind, of_redeemed, of_used) in [
+            ("buy_one_get_one", &both[..], &both[..]),
+            ("percentage", &delivery, &delivery),
+            ("fixed_amount", &delivery, &delivery),
+            // What the provider has added since may be about products: the use lets go of them.
+            ("mystery", &delivery, &both),
+        ] {
+            let with = |body: &str| body.replace("product_free", kind);
+            check(zupy, &with(REDEEMED), of_redeemed);
+            check(zupy, &with(USED), of_used);
+        }
+        let without = |body: &str| body.replace("\"product_free\"", "null");
+        check(zupy, &without(REDEEMED), &delivery);
+        check(zupy, &without(USED), &both);
+    }
+
     #[test]
     fn whatever_happens_is_delivered() {
         let zupy = Zupy::every_event();
         let check = |event: &Event, first_record: &str| {
-            assert_eq!(tasks(event), [Task::Delivery]);
+            assert!(tasks(event).contains(&Task::Delivery));
             assert_eq!(Task::Delivery.first_record(event), first_record);
             assert!(Task::Delivery.records().contains(&first_record));
         };

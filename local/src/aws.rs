@@ -298,6 +298,11 @@ fn is_game_server(path: &str) -> bool {
     below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+/// The form of a Query request as the JSON that it stands for.
+pub fn read_form(body: &[u8]) -> Value {
+    query::request(body)
+}
+
 fn target(headers: &HeaderMap) -> Option<&str> {
     headers.get("x-amz-target")?.to_str().ok()
 }

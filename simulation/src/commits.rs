@@ -2,53 +2,15 @@
 
 use std::time::Duration;
 
-use fastrand::Rng;
 use jiff::Timestamp;
-use local::aws::Service;
-use local::faults::{CallMode, Fault};
+use local::faults::CallMode;
 use serde_json::json;
-use webhooks::config::{Aws, CallLimits, Environment};
 use webhooks::event::{Event, EventKey, Fact, Member, Usage};
-use webhooks::invocation::Invocation;
-use webhooks::ledger::{Change, Committed, Effects, ItemKey, Ledger, Row, Uncommitted};
+use webhooks::ledger::{Change, Committed, Effects, ItemKey, Row, Uncommitted};
 
-use crate::history::{Moment, Process};
-use crate::world::World;
-
-/// How long an invocation may take.
-const TIME: Duration = Duration::from_secs(30);
+use crate::desk::{Desk, at_a_desk};
 
 const RECORD: &str = "inventory";
-
-/// A world without functions, and the ledger that a test commits to.
-struct Desk {
-    world: World,
-    ledger: Ledger,
-}
-
-/// Tells a story in simulated time.
-fn at_a_desk(story: impl AsyncFnOnce(&Desk)) {
-    fastrand::seed(7);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let world = World::start(7, &mut Rng::with_seed(7)).unwrap();
-        let process = Process {
-            function: "test".into(),
-            number: 1,
-        };
-        let network = world.functions.network(&process);
-        let aws = Aws::local("http://aws").over(network.client());
-        let mut environment =
-            Environment::of([("EVENTS_TABLE", "events"), ("RETENTION_DAYS", "35")]);
-        let ledger = Ledger::read(&mut environment, &aws, CallLimits::TASK);
-        environment.check().unwrap();
-        story(&Desk { world, ledger }).await;
-    });
-}
 
 /// What a batch's effects came to.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
@@ -62,9 +24,7 @@ enum Came {
 
 impl Desk {
     async fn commit(&self, effects: &[Effects<'_>]) -> Vec<Came> {
-        let now = self.world.now();
-        let invocation = Invocation::new(now, now + TIME);
-        let outcomes = self.ledger.commit_all(effects, invocation).await;
+        let outcomes = self.ledger.commit_all(effects, self.invocation()).await;
         let outcomes = outcomes.into_iter().map(|outcome| match outcome {
             Ok(Committed::Now) => Came::Now,
             Ok(Committed::Before) => Came::Before,
@@ -75,33 +35,11 @@ impl Desk {
         outcomes.collect()
     }
 
-    fn fault(&self, mode: CallMode) -> Fault {
-        Fault::calls(Service::DynamoDb, "TransactWriteItems", mode)
-    }
-
-    /// How much of a product is on hand.
-    async fn on_hand(&self, product: &str) -> String {
+    /// What was added up of a product.
+    async fn sum_of(&self, product: &str) -> String {
         let rows = self.world.items("members").await.unwrap();
         let row = rows.into_iter().find(|row| row["entry"] == product);
         row.map_or("none".into(), |row| row["on_hand"].to_string())
-    }
-
-    async fn records(&self) -> usize {
-        self.world.items("events").await.unwrap().len()
-    }
-
-    /// How many transactions DynamoDB answered with this status.
-    fn transactions(&self, status: u16) -> usize {
-        let moments = self.world.history.moments().into_iter();
-        let those = moments.filter(|(_, moment)| match moment {
-            Moment::Performed {
-                call,
-                status: Some(answered),
-                ..
-            } => call.operation.ends_with("TransactWriteItems") && *answered == status,
-            _ => false,
-        });
-        those.count()
     }
 }
 
@@ -160,7 +98,7 @@ fn a_thousand_sales_of_one_product_are_a_few_updates_of_it() {
         let events = orders(0..1000);
         let came = desk.commit(&take_pizza(&events)).await;
         assert_eq!(came, [Came::Now; 1000]);
-        assert_eq!(desk.on_hand("pizza").await, "-1000");
+        assert_eq!(desk.sum_of("pizza").await, "-1000");
         assert_eq!(desk.records().await, 1000);
         // 99 records and the product.
         assert_eq!(desk.transactions(200), 11);
@@ -182,7 +120,7 @@ fn what_was_committed_drops_out_and_the_rest_is_committed() {
             (Came::Now, Came::Before, Came::Now)
         );
         assert_eq!(before, 10);
-        assert_eq!(desk.on_hand("pizza").await, "-50");
+        assert_eq!(desk.sum_of("pizza").await, "-50");
     });
 }
 
@@ -192,7 +130,7 @@ fn one_event_twice_in_a_batch_is_made_once() {
         let events = [used(1), used(2), used(1)];
         let came = desk.commit(&take_pizza(&events)).await;
         assert_eq!(came, [Came::Now, Came::Now, Came::Before]);
-        assert_eq!(desk.on_hand("pizza").await, "-2");
+        assert_eq!(desk.sum_of("pizza").await, "-2");
     });
 }
 
@@ -207,7 +145,7 @@ fn batches_that_overlap_at_the_same_time_make_each_event_once() {
         }
         let now = one.iter().chain(&other).filter(|it| **it == Came::Now);
         assert_eq!(now.count(), 150);
-        assert_eq!(desk.on_hand("pizza").await, "-150");
+        assert_eq!(desk.sum_of("pizza").await, "-150");
     });
 }
 
@@ -221,7 +159,7 @@ fn an_answer_that_is_lost_is_asked_for_again() {
             .add(desk.fault(CallMode::LoseResponse).once());
         assert_eq!(desk.commit(&take_pizza(&events)).await, [Came::Now; 3]);
         assert_eq!(desk.world.faults.applied(lost), Some(1));
-        assert_eq!(desk.on_hand("pizza").await, "-3");
+        assert_eq!(desk.sum_of("pizza").await, "-3");
     });
 }
 
@@ -241,7 +179,7 @@ fn a_commit_that_nobody_heard_of_is_known_by_its_records_in_any_company() {
             desk.commit(&take_pizza(&events[..2])).await,
             [Came::Before; 2]
         );
-        assert_eq!(desk.on_hand("pizza").await, "-5");
+        assert_eq!(desk.sum_of("pizza").await, "-5");
     });
 }
 
@@ -256,7 +194,7 @@ fn a_commit_knows_its_own_records() {
         for fault in faults {
             assert_eq!(desk.world.faults.applied(fault), Some(1));
         }
-        assert_eq!(desk.on_hand("pizza").await, "-3");
+        assert_eq!(desk.sum_of("pizza").await, "-3");
     });
 }
 
@@ -273,7 +211,7 @@ fn what_takes_effect_after_we_gave_up_is_not_made_twice() {
         tokio::time::sleep(Duration::from_secs(30)).await;
         let came = desk.commit(&take_pizza(&events)).await;
         assert_eq!(came, [Came::Before, Came::Now, Came::Now]);
-        assert_eq!(desk.on_hand("pizza").await, "-3");
+        assert_eq!(desk.sum_of("pizza").await, "-3");
     });
 }
 
@@ -299,7 +237,7 @@ fn a_crash_between_two_transactions_is_made_good() {
         let before = came.iter().filter(|it| **it == Came::Before).count();
         let now = came.iter().filter(|it| **it == Came::Now).count();
         assert_eq!((before, now), (committed, 250 - committed));
-        assert_eq!(desk.on_hand("pizza").await, "-250");
+        assert_eq!(desk.sum_of("pizza").await, "-250");
     });
 }
 
@@ -316,7 +254,7 @@ fn transactions_that_meet_are_tried_again_within_the_invocation() {
             );
             assert_eq!(desk.world.faults.applied(id), Some(times), "{mode:?}");
         }
-        assert_eq!(desk.on_hand("pizza").await, "-3");
+        assert_eq!(desk.sum_of("pizza").await, "-3");
     });
 }
 
@@ -331,7 +269,7 @@ fn what_meets_others_until_the_end_is_given_back_in_time() {
         let took = desk.world.now().duration_since(began);
         assert!((10..17).contains(&took.as_secs()), "{took:?}");
         desk.world.faults.clear();
-        assert_eq!(desk.on_hand("pizza").await, "none");
+        assert_eq!(desk.sum_of("pizza").await, "none");
     });
 }
 
@@ -365,7 +303,7 @@ fn a_condition_that_does_not_hold_stops_its_own_event_alone() {
             desk.commit(&batch).await,
             [Came::Now, Came::Now, Came::Overtaken]
         );
-        assert_eq!(desk.on_hand("pizza").await, "-2");
+        assert_eq!(desk.sum_of("pizza").await, "-2");
         // Where the record is there already, it explains why the condition does not hold.
         assert_eq!(
             desk.commit(&batch).await,
@@ -373,7 +311,7 @@ fn a_condition_that_does_not_hold_stops_its_own_event_alone() {
         );
         let without = take(&events[2], "pizza");
         assert_eq!(desk.commit(&[without]).await, [Came::Now]);
-        assert_eq!(desk.on_hand("pizza").await, "-3");
+        assert_eq!(desk.sum_of("pizza").await, "-3");
     });
 }
 
@@ -398,7 +336,7 @@ fn what_dynamodb_never_takes_fails_alone() {
             };
             assert_eq!(*came, expected, "{index}");
         }
-        assert_eq!(desk.on_hand("pizza").await, "-97");
+        assert_eq!(desk.sum_of("pizza").await, "-97");
     });
 }
 
@@ -414,6 +352,6 @@ fn large_records_are_more_than_one_transaction() {
         let batch: Vec<_> = batch.collect();
         assert_eq!(desk.commit(&batch).await, [Came::Now; 12]);
         assert_eq!(desk.transactions(200), 2);
-        assert_eq!(desk.on_hand("pizza").await, "-12");
+        assert_eq!(desk.sum_of("pizza").await, "-12");
     });
 }

@@ -1,13 +1,16 @@
 //! What must hold when everything has settled, whatever went wrong meanwhile. Judged from the tables, the sent messages
 //! and the dead letters, by expectations that are written down here and not taken from the code that is judged.
 
+mod sendings;
+mod stock;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::history::{Moment, Process};
+use crate::history::Moment;
 use crate::story::{Event, Kind, Reach, Story, Telling};
 use crate::world::World;
 
@@ -39,6 +42,7 @@ pub(crate) async fn broken(
     judge.accounts();
     judge.messages(world);
     judge.grants();
+    judge.stock(world).await?;
     judge.nothing_is_under_way();
     judge.dead_letters(world).await;
     Ok(judge.broken)
@@ -162,7 +166,15 @@ impl<'a> Judge<'a> {
     }
 
     fn records(&mut self, event: &Event, recorded: Option<usize>) {
-        for expected in self.expected(event, recorded) {
+        let told = recorded.map(|it| &event.tellings[it]);
+        let inventory = Expected {
+            record: "inventory",
+            channel: None,
+            statuses: &["done"],
+        };
+        let is_told = told.is_some_and(|told| stock::is_told_to_it(event.kind, told));
+        let inventory = is_told.then_some(inventory);
+        for expected in self.expected(event, recorded).into_iter().chain(inventory) {
             let key = format!("{}/{}", event.key, expected.record);
             let found = self
                 .rows
@@ -312,6 +324,9 @@ impl<'a> Judge<'a> {
         let events: BTreeSet<_> = self.story.events.iter().map(|it| it.key.clone()).collect();
         let rows: Vec<_> = self.rows.keys().cloned().collect();
         for key in rows {
+            if self.is_reservation(&key) {
+                continue;
+            }
             let mut parts = key.splitn(3, '/');
             let event = match (parts.next(), parts.next()) {
                 (Some(coupon), Some(entry)) => format!("{coupon}/{entry}"),
@@ -398,7 +413,7 @@ impl<'a> Judge<'a> {
     /// that it was sent, or could not say so.
     fn messages(&mut self, world: &World) {
         let mut sent: BTreeMap<(String, &str), usize> = BTreeMap::new();
-        for message in world.sent() {
+        for message in world.sent().into_iter().filter(|it| it.channel != "topic") {
             let about = message.event.unwrap_or_default();
             let channel = match about.contains("/expiring@") {
                 true => "reminder",
@@ -447,36 +462,6 @@ impl<'a> Judge<'a> {
         self.expect(sent.is_empty(), || {
             format!("messages without a cause: {sent:?}")
         });
-    }
-
-    /// How many messages about an event left their sender in doubt: it died, or did not hear that the message was taken, or
-    /// could not record it.
-    fn explained(&self, about: &str, record: &str) -> usize {
-        let channel = record.rsplit('/').next().unwrap_or_default();
-        let moments: Vec<_> = self.moments.iter().map(|(_, moment)| moment).collect();
-        let is_explained = |(index, moment): (usize, &&Moment)| {
-            let (process, heard) = message_of(moment, about, channel)?;
-            let before = moments[..index].iter().rev();
-            let owner = before
-                .filter_map(|it| claim_of(it, record, process))
-                .next()?;
-            let after = &moments[index + 1..];
-            // Until the next one is sent.
-            let next = after
-                .iter()
-                .position(|it| message_of(it, about, channel).is_some());
-            let mut until_next = after[..next.unwrap_or(after.len())].iter();
-            let recorded = until_next
-                .clone()
-                .any(|it| settled(it, record, owner) == Some(true));
-            let died =
-                until_next.any(|it| matches!(it, Moment::Killed(killed) if killed == process));
-            // It said so in vain, or too late.
-            let tried = after.iter().any(|it| settled(it, record, owner).is_some());
-            Some(!recorded && (!heard || died || tried))
-        };
-        let explained = moments.iter().enumerate().filter_map(is_explained);
-        explained.filter(|explained| *explained).count()
     }
 
     /// A grant of every redemption of items that was accepted, and of no sandbox's.
@@ -575,65 +560,5 @@ fn rank(kind: Kind) -> Option<usize> {
         Kind::Cancelled => Some(2),
         Kind::Used => Some(3),
         Kind::Expiring | Kind::Items | Kind::Enrolled => None,
-    }
-}
-
-/// The process that sent a message about an event, and whether it heard that the message was taken.
-fn message_of<'a>(moment: &'a Moment, about: &str, channel: &str) -> Option<(&'a Process, bool)> {
-    match moment {
-        Moment::Performed {
-            call,
-            status,
-            heard,
-        } => {
-            let taken = status.is_none_or(|status| status.is_success());
-            let path = match channel {
-                "email" => "outbound-emails",
-                "whatsapp" => "whatsapp",
-                "forward" => "game-server",
-                "sms" => "",
-                _ => {
-                    return (taken && call.about.as_deref() == Some(about))
-                        .then_some((&call.process, *heard));
-                }
-            };
-            let is_sms = channel == "sms" && call.operation == "/";
-            let is_of_channel = is_sms || (!path.is_empty() && call.operation.contains(path));
-            let is_message = taken && is_of_channel && call.about.as_deref() == Some(about);
-            is_message.then_some((&call.process, *heard))
-        }
-        _ => None,
-    }
-}
-
-fn is_update_of(body: &Value, record: &str) -> bool {
-    let text = |name: &str| body["Key"][name]["S"].as_str().unwrap_or_default();
-    format!("{}/{}", text("coupon"), text("entry")) == record
-}
-
-/// The owner by whose name a process claimed a record.
-fn claim_of<'a>(moment: &'a Moment, record: &str, by: &Process) -> Option<&'a str> {
-    match moment {
-        Moment::Performed { call, .. }
-            if call.process == *by && is_update_of(&call.body, record) =>
-        {
-            let values = &call.body["ExpressionAttributeValues"];
-            let owner = values[":owner"]["S"].as_str();
-            owner.filter(|_| !values[":until"].is_null())
-        }
-        _ => None,
-    }
-}
-
-/// Whether an owner's word on a record was taken, where it is one.
-fn settled(moment: &Moment, record: &str, owner: &str) -> Option<bool> {
-    match moment {
-        Moment::Performed { call, status, .. } if is_update_of(&call.body, record) => {
-            let values = &call.body["ExpressionAttributeValues"];
-            let is_word = values[":until"].is_null() && values[":owner"]["S"] == owner;
-            let taken = status.is_none_or(|status| status.is_success());
-            is_word.then(|| taken && values[":status"]["S"] == "done")
-        }
-        _ => None,
     }
 }

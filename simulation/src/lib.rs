@@ -7,10 +7,14 @@
 
 #[cfg(test)]
 mod commits;
+#[cfg(test)]
+mod desk;
 mod history;
 mod invariants;
 mod network;
 mod process;
+#[cfg(test)]
+mod stock_keeping;
 mod story;
 mod trouble;
 mod world;
@@ -19,11 +23,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fastrand::Rng;
+use rust_decimal::Decimal;
 use serde_json::json;
 use tokio::task::JoinSet;
+use webhooks::stock::Counted;
 
 use invariants::Answer;
-use story::{Sending, Story};
+use story::{CATALOGUE, Sending, Stocked, Story};
 use trouble::TROUBLE;
 use world::{COMPANIES, Format, World};
 
@@ -59,6 +65,7 @@ async fn run(seed: u64) -> anyhow::Result<Outcome> {
     let mut random = Rng::with_seed(seed);
     let world = Arc::new(World::start(seed, &mut random)?);
     let story = Arc::new(Story::of(&mut random, world.now()));
+    fill_stock(&world, &story).await?;
     let answers = tell(&world, &story).await?;
     let mut broken = Vec::new();
     if !settle(&world).await {
@@ -83,6 +90,29 @@ async fn run(seed: u64) -> anyhow::Result<Outcome> {
     })
 }
 
+/// Writes down what there is in the beginning.
+async fn fill_stock(world: &World, story: &Story) -> anyhow::Result<()> {
+    let (company, reward, product) = CATALOGUE;
+    let mapping = json!({
+        "tenant": {"S": format!("zupy#{company}")}, "entry": {"S": format!("reward#{reward}")},
+        "reward": {"S": reward}, "product": {"S": product},
+    });
+    world.put("stock", mapping).await?;
+    for stocked in &story.stock {
+        let mut row = json!({
+            "tenant": {"S": format!("zupy#{}", stocked.company)},
+            "entry": {"S": format!("product#{}", stocked.product)},
+            "product": {"S": stocked.product},
+            "on_hand": {"N": (stocked.halves as f64 / 2.0).to_string()},
+        });
+        if let Some(threshold) = stocked.threshold {
+            row["threshold"] = json!({"N": threshold.to_string()});
+        }
+        world.put("stock", row).await?;
+    }
+    Ok(())
+}
+
 /// Lets everything happen that the story tells, and returns every answer.
 async fn tell(world: &Arc<World>, story: &Arc<Story>) -> anyhow::Result<Vec<Answer>> {
     let answers = Arc::new(Mutex::new(Vec::new()));
@@ -101,6 +131,22 @@ async fn tell(world: &Arc<World>, story: &Arc<Story>) -> anyhow::Result<Vec<Answ
             let id = world.faults.add(fault);
             tokio::time::sleep(ends - begins).await;
             world.faults.remove(id);
+        });
+    }
+    for (at, stocked) in story.deliveries.clone() {
+        let world = Arc::clone(world);
+        running.spawn(async move {
+            tokio::time::sleep(at).await;
+            let Stocked {
+                company,
+                product,
+                halves,
+                ..
+            } = stocked;
+            let more = Counted::More(Decimal::new(halves * 5, 1));
+            let tenant = format!("zupy#{company}");
+            let counted = world.stock().count(&tenant, product, more, None).await;
+            counted.expect("nothing goes wrong for an operator");
         });
     }
     for (at, queue, body) in story.poison.clone() {

@@ -16,7 +16,7 @@ use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http_body_util::BodyExt;
-use local::aws::Aws;
+use local::aws::{Aws, read_form};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -119,12 +119,13 @@ fn read(
         .headers
         .get("x-amz-target")
         .and_then(|it| it.to_str().ok());
-    let operation = target.unwrap_or_else(|| head.uri.path()).to_owned();
-    let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+    let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| read_form(&bytes));
+    let action = body["Action"].as_str();
+    let operation = target.or(action).unwrap_or_else(|| head.uri.path());
     let call = Call {
         process,
         about: about(&head.headers, &body, &bytes),
-        operation,
+        operation: operation.to_owned(),
         body,
     };
     let request = axum::extract::Request::from_parts(head, Body::from(bytes));

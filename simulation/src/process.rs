@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail};
 use aws_lambda_events::event::sqs::SqsEvent;
 use delivery::Delivery;
 use futures_util::future::BoxFuture;
+use inventory::Inventory;
 use local::aws::{Aws, access_key_id};
 use local::clock::Clock;
 use local::template::Function;
@@ -24,7 +25,7 @@ use webhooks::provider::aghanim::Aghanim;
 use webhooks::provider::zupy::Zupy;
 use webhooks::retry::Retry;
 use webhooks::webhook::Webhook;
-use webhooks::worker::{Queue, Work, Worker};
+use webhooks::worker::{BatchWork, Queue, Work, Worker};
 
 use crate::history::{History, Process};
 use crate::network::Network;
@@ -166,6 +167,7 @@ impl Functions {
             "zupy-coupon-used" => webhook(Zupy::only(&[Zupy::COUPON_USED]), environment, aws).await,
             "zupy" => webhook(Zupy::every_event(), environment, aws).await,
             "delivery" => worker(&function.name, Delivery::read, environment, &aws),
+            "inventory" => batch_worker(&function.name, Inventory::read, environment, &aws),
             "retry" => worker(&function.name, Retry::read, environment, &aws),
             "outbox" => outbox(environment, &aws),
             other => bail!(
@@ -227,21 +229,47 @@ async fn webhook(
 fn worker<W: Work>(
     name: &str,
     read: impl FnOnce(&mut Environment, &config::Aws) -> W,
-    mut environment: Environment,
+    environment: Environment,
     aws: &config::Aws,
 ) -> anyhow::Result<Handler> {
-    let queue = Queue::read(&mut environment, aws, name);
-    let worker = Arc::new(Worker::new(queue, read(&mut environment, aws)));
-    environment.check()?;
+    let worker = read_worker(name, read, environment, aws)?;
     Ok(Arc::new(move |batch, invocation| {
         let worker = Arc::clone(&worker);
         Box::pin(async move {
             let batch: SqsEvent = serde_json::from_str(&batch)?;
-            Ok(serde_json::to_string(
-                &worker.work(batch, invocation).await,
-            )?)
+            let report = worker.work(batch, invocation).await;
+            Ok(serde_json::to_string(&report)?)
         })
     }))
+}
+
+fn batch_worker<W: BatchWork>(
+    name: &str,
+    read: impl FnOnce(&mut Environment, &config::Aws) -> W,
+    environment: Environment,
+    aws: &config::Aws,
+) -> anyhow::Result<Handler> {
+    let worker = read_worker(name, read, environment, aws)?;
+    Ok(Arc::new(move |batch, invocation| {
+        let worker = Arc::clone(&worker);
+        Box::pin(async move {
+            let batch: SqsEvent = serde_json::from_str(&batch)?;
+            let report = worker.work_as_one(batch, invocation).await;
+            Ok(serde_json::to_string(&report)?)
+        })
+    }))
+}
+
+fn read_worker<W>(
+    name: &str,
+    read: impl FnOnce(&mut Environment, &config::Aws) -> W,
+    mut environment: Environment,
+    aws: &config::Aws,
+) -> anyhow::Result<Arc<Worker<W>>> {
+    let queue = Queue::read(&mut environment, aws, name);
+    let worker = Worker::new(queue, read(&mut environment, aws));
+    environment.check()?;
+    Ok(Arc::new(worker))
 }
 
 fn outbox(mut environment: Environment, aws: &config::Aws) -> anyhow::Result<Handler> {

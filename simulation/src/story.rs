@@ -34,7 +34,26 @@ pub(crate) struct Story {
     pub(crate) rotation: Option<Duration>,
     /// Messages that no function can read, by queue.
     pub(crate) poison: Vec<(Duration, &'static str, String)>,
+    /// What there is in the beginning, by company and product.
+    pub(crate) stock: Vec<Stocked>,
+    /// What is delivered, when.
+    pub(crate) deliveries: Vec<(Duration, Stocked)>,
 }
+
+/// So much of a product. Quantities are in halves, so that they are whole numbers here.
+#[derive(Debug, Clone)]
+pub(crate) struct Stocked {
+    pub(crate) company: &'static str,
+    pub(crate) product: &'static str,
+    pub(crate) halves: i64,
+    pub(crate) threshold: Option<i64>,
+}
+
+/// The threshold of a product without one of its own.
+pub(crate) const THRESHOLD: i64 = 5;
+
+/// In one company's catalogue the reward is the product; in the other's it is one of its own name.
+pub(crate) const CATALOGUE: (&str, &str, &str) = ("comp_sul", "Pizza Grátis", "Pizza");
 
 /// Something that happened, as its provider tells it: in several ways where it contradicts itself.
 #[derive(Debug)]
@@ -96,6 +115,19 @@ pub(crate) struct Telling {
     pub(crate) reward: Option<String>,
     /// Whether the reward is worth a text message.
     pub(crate) precious: bool,
+    /// The type of discount, where the body tells it.
+    pub(crate) discount: Option<&'static str>,
+    /// When the coupon expires, where the body tells it.
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) items: Vec<Line>,
+}
+
+/// An item of an order.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    pub(crate) product: &'static str,
+    pub(crate) halves: i64,
+    pub(crate) is_free: bool,
 }
 
 /// One event is sent, again and again until there is an answer.
@@ -158,6 +190,8 @@ impl Story {
             trouble,
             rotation: (random.f64() < 0.2).then(|| moment(random)),
             poison: poison(random),
+            stock: stock(random),
+            deliveries: deliveries(random),
         }
     }
 }
@@ -189,7 +223,8 @@ fn poison(random: &mut Rng) -> Vec<(Duration, &'static str, String)> {
     if random.f64() > 0.15 {
         return Vec::new();
     }
-    let queue = random.choice(["delivery", "retry"]).unwrap_or("delivery");
+    let queue = random.choice(["delivery", "inventory", "retry"]);
+    let queue = queue.unwrap_or("delivery");
     let body = random.choice([
         "not JSON",
         "{}",
@@ -197,6 +232,40 @@ fn poison(random: &mut Rng) -> Vec<(Duration, &'static str, String)> {
         r#"{"version":0}"#,
     ]);
     vec![(moment(random), queue, body.unwrap_or_default().to_owned())]
+}
+
+const PRODUCTS: [&str; 2] = ["Pizza", "Suco"];
+
+/// What there is in the beginning: of some products nothing is known.
+fn stock(random: &mut Rng) -> Vec<Stocked> {
+    let mut stock = Vec::new();
+    for (company, _) in COMPANIES {
+        for product in PRODUCTS {
+            if random.f64() < 0.8 {
+                stock.push(Stocked {
+                    company,
+                    product,
+                    halves: random.i64(-2..=20),
+                    threshold: random.bool().then(|| random.i64(0..=6)),
+                });
+            }
+        }
+    }
+    stock
+}
+
+fn deliveries(random: &mut Rng) -> Vec<(Duration, Stocked)> {
+    let deliveries = (0..random.choice([0, 0, 1, 2]).unwrap_or(0)).map(|_| {
+        let (company, _) = COMPANIES[random.usize(0..COMPANIES.len())];
+        let stocked = Stocked {
+            company,
+            product: random.choice(PRODUCTS).unwrap_or("Pizza"),
+            halves: random.i64(1..=20),
+            threshold: None,
+        };
+        (moment(random), stocked)
+    });
+    deliveries.collect()
 }
 
 /// Thinks up events.
@@ -210,6 +279,14 @@ impl Teller<'_> {
     /// One coupon of a restaurant's customer, and what becomes of it.
     fn coupon(&mut self, number: usize) {
         let (company, secret) = COMPANIES[self.random.usize(0..COMPANIES.len())];
+        let discounts = [
+            Some("product_free"),
+            Some("product_free"),
+            Some("buy_one_get_one"),
+            Some("percentage"),
+            None,
+        ];
+        let lasts_s = self.random.choice([3 * 86_400, 3 * 86_400, 120, -60]);
         let coupon = Coupon {
             company,
             secret: format!("{company}={secret}"),
@@ -218,6 +295,8 @@ impl Teller<'_> {
             reach: self.random.choice(CONTACTS).unwrap_or(Reach::NOT),
             precious: self.random.bool(),
             now: self.now,
+            discount: self.random.choice(discounts).flatten(),
+            expires_at: self.now + SignedDuration::from_secs(lasts_s.unwrap_or(3 * 86_400)),
         };
         if self.random.f64() < 0.85 {
             let newer = self.random.f64() < 0.3;
@@ -230,9 +309,17 @@ impl Teller<'_> {
         }
         for order in 0..self.random.choice([0, 0, 1, 1, 2]).unwrap_or(0) {
             let order = format!("ord-{order}");
-            let mut tellings = vec![coupon.used(&order, "35.00")];
+            // The till may know other than the redemption, or nothing.
+            let discount = match self.random.u32(0..6) {
+                0 => None,
+                1 => self.random.choice(discounts).flatten(),
+                _ => coupon.discount,
+            };
+            let items = self.items_of_an_order();
+            let mut tellings = vec![coupon.used(&order, "35.00", discount, items)];
             if self.random.f64() < 0.15 {
-                tellings.push(coupon.used(&order, "34.99"));
+                let items = self.items_of_an_order();
+                tellings.push(coupon.used(&order, "34.99", discount, items));
             }
             self.events
                 .push(coupon.event(format!("used#{order}"), Kind::Used, tellings));
@@ -244,7 +331,7 @@ impl Teller<'_> {
         ] {
             if self.random.f64() < 0.2 {
                 let entry = match kind {
-                    Kind::Expiring => format!("expiring@{}", coupon.expires_at()),
+                    Kind::Expiring => format!("expiring@{}", coupon.expires_at),
                     _ => name.to_owned(),
                 };
                 let telling = coupon.notice(name);
@@ -265,6 +352,8 @@ impl Teller<'_> {
             member: member.clone(),
             reach,
             precious: false,
+            discount: None,
+            expires_at: self.now,
             now: self.now,
         };
         let newer = self.random.bool();
@@ -277,7 +366,7 @@ impl Teller<'_> {
                 (format!("enrolled@enrolled-{member}"), telling)
             }
             false => {
-                let telling = coupon.v1(ZUPY, "customer.registered", "registered", json!({}));
+                let telling = coupon.v1(ZUPY, "customer.registered", "registered", json!({}), None);
                 (format!("registered@{}", self.now), telling)
             }
         };
@@ -290,6 +379,15 @@ impl Teller<'_> {
             forged: false,
             sandbox: false,
         });
+    }
+
+    fn items_of_an_order(&mut self) -> Vec<Line> {
+        let items = (0..self.random.usize(0..=3)).map(|_| Line {
+            product: self.random.choice(PRODUCTS).unwrap_or("Pizza"),
+            halves: self.random.choice([1, 2, 2, 4]).unwrap_or(2),
+            is_free: self.random.f64() < 0.7,
+        });
+        items.collect()
     }
 
     /// A game's player redeems a code.
@@ -319,6 +417,9 @@ impl Teller<'_> {
                 reach: Reach::NOT,
                 reward: None,
                 precious: false,
+                discount: None,
+                expires_at: None,
+                items: Vec::new(),
             }],
             forged: false,
             sandbox,
@@ -336,6 +437,8 @@ impl Teller<'_> {
             reach: CONTACTS[0],
             precious: false,
             now: self.now,
+            discount: Some("product_free"),
+            expires_at: self.now + SignedDuration::from_hours(24 * 3),
         };
         match self.random.u32(0..4) {
             0 => coupon.secret = "unknown".into(),
@@ -360,13 +463,12 @@ struct Coupon {
     reach: Reach,
     precious: bool,
     now: Timestamp,
+    /// The type of discount, where its redemption tells it.
+    discount: Option<&'static str>,
+    expires_at: Timestamp,
 }
 
 impl Coupon {
-    fn expires_at(&self) -> Timestamp {
-        self.now + SignedDuration::from_hours(24 * 3)
-    }
-
     fn event(&self, entry: String, kind: Kind, tellings: Vec<Telling>) -> Event {
         Event {
             key: format!("zupy#{}#{}/{entry}", self.company, self.code),
@@ -384,42 +486,69 @@ impl Coupon {
     fn redeemed(&self, newer: bool, reward: &str) -> Telling {
         let data = json!({
             "customer_id": self.member, "coupon_code": self.code, "reward_name": reward, "reward_id": "rw",
-            "points_spent": 200, "valid_until": self.expires_at(),
+            "points_spent": 200, "valid_until": self.expires_at,
         });
         if newer {
             let mut telling = self.v2("reward.redeemed", "redeemed", data);
             telling.reward = Some(reward.into());
+            telling.expires_at = Some(self.expires_at);
             return telling;
         }
         let coupon = json!({
             "coupon_code": self.code, "reward_id": "rw", "reward_name": reward, "points_spent": 200,
-            "expires_at": self.expires_at(),
+            "expires_at": self.expires_at,
         });
-        let mut telling = self.v1(ZUPY_REDEEMED, "coupon.redeemed", "coupon", coupon);
+        let mut telling = self.v1(ZUPY_REDEEMED, "coupon.redeemed", "coupon", coupon, None);
         telling.reach = self.reach;
         telling.reward = Some(reward.into());
         telling.precious = self.precious;
+        telling.discount = self.discount;
+        telling.expires_at = Some(self.expires_at);
         telling
     }
 
-    fn used(&self, order: &str, discount: &str) -> Telling {
-        let usage = json!({
-            "coupon_code": self.code, "reward_name": "Pizza Grátis", "discount_type": "product_free",
-            "discount_applied": discount.parse::<f64>().unwrap_or_default(), "order_value": 85.5,
-            "location": "Loja Centro", "platform": "pos", "order_id": order,
+    fn used(
+        &self,
+        order: &str,
+        amount: &str,
+        discount: Option<&'static str>,
+        items: Vec<Line>,
+    ) -> Telling {
+        let affected = items.iter().map(|line| {
+            let discount = if line.is_free { 35.0 } else { 5.0 };
+            json!({
+                "name": line.product, "quantity": line.halves as f64 / 2.0, "unit_price": 35.00,
+                "discount_applied": discount,
+            })
         });
-        self.v1(ZUPY_USED, "coupon.used", "usage", usage)
+        let usage = json!({
+            "coupon_code": self.code, "reward_name": "Pizza Grátis", "discount_type": discount,
+            "discount_applied": amount.parse::<f64>().unwrap_or_default(), "order_value": 85.5,
+            "location": "Loja Centro", "platform": "pos", "order_id": order,
+            "items_affected": affected.collect::<Vec<_>>(),
+        });
+        let mut telling = self.v1(ZUPY_USED, "coupon.used", "usage", usage, None);
+        telling.discount = discount;
+        telling.items = items;
+        telling
     }
 
     fn notice(&self, name: &str) -> Telling {
         let data = json!({
             "customer_id": self.member, "coupon_code": self.code, "reward_name": "Pizza Grátis",
-            "valid_until": self.expires_at(), "cancelled_at": self.now, "expired_at": self.now,
+            "valid_until": self.expires_at, "cancelled_at": self.now, "expired_at": self.now,
         });
         self.v2(&format!("coupon.{name}"), name, data)
     }
 
-    fn v1(&self, path: &'static str, kind: &str, section: &str, contents: Value) -> Telling {
+    fn v1(
+        &self,
+        path: &'static str,
+        kind: &str,
+        section: &str,
+        contents: Value,
+        beside: Option<(&str, Value)>,
+    ) -> Telling {
         let mut body = json!({
             "event": kind, "timestamp": self.now, "company_id": self.company,
             "customer": {
@@ -427,10 +556,14 @@ impl Coupon {
                 "whatsapp": self.reach.phone,
             },
             "discount_details": {
-                "discount_type": "fixed_amount", "discount_value": if self.precious { 50 } else { 49 },
+                "discount_type": self.discount.unwrap_or("fixed_amount"),
+                "discount_value": if self.precious { 50 } else { 49 },
             },
         });
         body[section] = contents;
+        if let Some((section, contents)) = beside {
+            body[section] = contents;
+        }
         self.telling(path, zupy::V1, &body)
     }
 
@@ -450,6 +583,9 @@ impl Coupon {
             reach: Reach::NOT,
             reward: None,
             precious: false,
+            discount: None,
+            expires_at: None,
+            items: Vec::new(),
         }
     }
 }

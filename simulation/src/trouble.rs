@@ -18,12 +18,14 @@ const OUTSIDE: [Service; 4] = [
 ];
 
 /// The operations that functions call most. Of another service one hits nothing, which is a story too.
-const OPERATIONS: [&str; 7] = [
+const OPERATIONS: [&str; 9] = [
     "PutItem",
     "UpdateItem",
     "TransactWriteItems",
     "Query",
     "GetItem",
+    "BatchGetItem",
+    "Publish",
     "SendMessage",
     "SendEmail",
 ];

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use axum::body::Bytes;
+use anyhow::{anyhow, ensure};
+use axum::body::{Bytes, to_bytes};
+use axum::http::HeaderMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
@@ -22,9 +24,13 @@ use local::template::{QueueSource, Template};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use webhooks::config::{self, CallLimits};
+use webhooks::stock::Stock;
 
-use crate::history::History;
+use crate::history::{History, Process};
+use crate::network::Network;
 use crate::process::Functions;
+use crate::story::THRESHOLD;
 
 /// When every simulation begins.
 const BEGINS_AT: &str = "2026-11-22T12:00:00Z";
@@ -151,15 +157,41 @@ impl World {
         self.dynamodb.scan(table).await
     }
 
-    /// Puts an item there, past everything that may go wrong.
-    #[cfg(test)]
+    /// Asks DynamoDB, past everything that may go wrong.
+    pub(crate) async fn ask(&self, operation: &str, body: Value) -> anyhow::Result<Value> {
+        let headers = HeaderMap::new();
+        let asked = Bytes::from(body.to_string());
+        let answer = self.dynamodb.answer(operation, &headers, asked).await;
+        let answer = answer.map_err(|error| anyhow!("{operation}: {}", error.message))?;
+        let status = answer.status();
+        let answer = to_bytes(answer.into_body(), usize::MAX).await?;
+        ensure!(status.is_success(), "{operation} of {body}: {answer:?}");
+        Ok(serde_json::from_slice(&answer)?)
+    }
+
     pub(crate) async fn put(&self, table: &str, item: Value) -> anyhow::Result<()> {
-        let put = Bytes::from(json!({"TableName": table, "Item": item}).to_string());
-        let headers = axum::http::HeaderMap::new();
-        let answer = self.dynamodb.answer("PutItem", &headers, put).await;
-        let status = answer.map_or_else(|error| error.status, |it| it.status().as_u16());
-        anyhow::ensure!(status == 200, "putting {item} into {table}: {status}");
-        Ok(())
+        let put = json!({"TableName": table, "Item": item});
+        self.ask("PutItem", put).await.map(|_| ())
+    }
+
+    /// The stock as an operator finds it, to whom nothing goes wrong.
+    pub(crate) fn stock(&self) -> Stock {
+        let aws = Aws::new(
+            self.dynamodb.clone(),
+            self.sqs.clone(),
+            self.outside.clone(),
+            &self.template,
+            self.now(),
+        );
+        let operator = Process {
+            function: "operator".into(),
+            number: 0,
+        };
+        let random = fastrand::Rng::with_seed(0);
+        let network = Network::new(Arc::new(aws), operator, self.history.clone(), random);
+        let config = config::Aws::local("http://aws").over(network.client());
+        let client = aws_sdk_dynamodb::Client::new(&config.sdk_config(CallLimits::TASK));
+        Stock::new(client, "stock", "events", THRESHOLD.into())
     }
 
     pub(crate) fn sent(&self) -> Vec<Sent> {

@@ -130,7 +130,7 @@ async fn serve_starts_everything_and_send_brings_a_coupon_to_its_customer() {
     let served = serve(&[]).await;
     let ready = format!("ready: http://127.0.0.1:{}", served.port);
     assert_eq!(served.said.last(), Some(&ready), "{:?}", served.said);
-    assert_eq!(served.function_processes(), 7);
+    assert_eq!(served.function_processes(), 8);
 
     let sent = served.send(&[]).await;
     assert!(sent.status.success(), "{sent:?}");
@@ -180,13 +180,13 @@ async fn serve_tells_programs_what_it_started_in_one_line() {
     assert_eq!(started["gateway"], format!("http://127.0.0.1:{port}"));
     assert_eq!(started["aws"], format!("http://127.0.0.1:{aws_port}"));
     let functions = started["functions"].as_array().unwrap();
-    assert_eq!(functions.len(), 7);
+    assert_eq!(functions.len(), 8);
     let function = |name: &str| functions.iter().find(|it| it["name"] == name).unwrap();
     let route = json!([{"method": "POST", "path": "/webhooks/zupy"}]);
     assert_eq!(function("zupy")["routes"], route);
     assert_eq!(function("delivery")["queues"], json!(["delivery"]));
     assert_eq!(function("outbox")["schedules"][0]["every_s"], 60);
-    assert_eq!(started["tables"], json!(["events", "members"]));
+    assert_eq!(started["tables"], json!(["events", "members", "stock"]));
     let queues = started["queues"].as_array().unwrap();
     assert!(queues.contains(&json!("delivery-dead-letter")), "{line}");
     assert_eq!(served.stop("-TERM"), Some(0));

@@ -40,6 +40,8 @@ async fn tells_what_was_sent_queued_and_stored() {
         for queue in [
             "delivery",
             "delivery-dead-letter",
+            "inventory",
+            "inventory-dead-letter",
             "retry",
             "retry-dead-letter",
         ] {
@@ -48,7 +50,10 @@ async fn tells_what_was_sent_queued_and_stored() {
         let members = json_of(shop, "/_local/tables/members", 200).await;
         assert_eq!(members.as_array().unwrap().len(), 2);
         let state = json_of(shop, "/_local/state", 200).await;
-        assert_eq!(state["invocations"].as_array().unwrap().len(), 4);
+        // The inventory may take both events in one batch.
+        let invocations = state["invocations"].as_array().unwrap().iter();
+        let others = invocations.filter(|it| it["function"] != "inventory");
+        assert_eq!(others.count(), 4);
     })
     .await;
 }

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use local::binaries;
 use local::sent::Sent;
 use local::system::{Options, System};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use webhooks::provider::{aghanim, zupy};
 use webhooks::verify::{Scheme, Secrets};
@@ -224,6 +224,17 @@ pub(crate) fn v2(kind: &str) -> Webhook {
     Webhook::sample(ZUPY, zupy::V2, "local-zupy-secret", body)
 }
 
+/// A secret that names the samples' company, so that v2, which names none, is about the same one.
+pub(crate) const OWN_SECRET: (&str, &str) =
+    ("ZupyWebhookSecrets", "comp_bella_vista=local-zupy-secret");
+
+/// An event of v2 about the v1 sample's member, for a shop with [`OWN_SECRET`].
+pub(crate) fn told(kind: &str, code: &str) -> Webhook {
+    v2(kind)
+        .set("/data/coupon_code", code)
+        .set("/data/customer_id", MEMBER)
+}
+
 /// Aghanim tells that a player redeemed a code.
 pub(crate) fn code_redeemed(idempotency_key: &str) -> Webhook {
     let body = include_str!("../../events/samples/aghanim-coupon-redeemed.json");
@@ -349,6 +360,45 @@ impl Shop {
         let key = format!("zupy#{COMPANY}#{member}");
         let rows = self.system.items("members").await.unwrap().into_iter();
         rows.filter(|row| row["member"] == key.as_str()).collect()
+    }
+
+    /// What is on hand of a product.
+    pub(crate) async fn stock(&self, product: &str) -> f64 {
+        let rows = self.system.items("stock").await.unwrap().into_iter();
+        let mut of_product = rows.filter(|row| row["product"] == product);
+        let row = of_product.find(|row| !row["on_hand"].is_null()).unwrap();
+        row["on_hand"].as_f64().unwrap()
+    }
+
+    /// How much of a product is reserved now.
+    pub(crate) async fn reserved(&self, product: &str) -> f64 {
+        let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ");
+        let query = json!({
+            "TableName": "events",
+            "IndexName": "reservations",
+            "KeyConditionExpression": "reserves = :product AND reserved_until > :now",
+            "ExpressionAttributeValues": {
+                ":product": {"S": format!("zupy#{COMPANY}#{product}")},
+                ":now": {"S": now.to_string()},
+            },
+        });
+        let found = self.aws("DynamoDB_20120810.Query", &query).await;
+        let items = found["Items"].as_array().unwrap().iter();
+        items
+            .map(|it| {
+                it["quantity"]["N"]
+                    .as_str()
+                    .unwrap()
+                    .parse::<f64>()
+                    .unwrap()
+            })
+            .sum()
+    }
+
+    /// What those were told who look after the shop.
+    pub(crate) fn alerts(&self) -> Vec<Sent> {
+        let sent = self.system.sent().into_iter();
+        sent.filter(|sent| sent.channel == "topic").collect()
     }
 
     /// A function is expected to log an `ERROR` line that holds this.

@@ -13,20 +13,20 @@ use crate::command_line::{coupons, free_port};
 use crate::shop::{COMPANY, MEMBER, Shop, in_a_shop, redeemed, used};
 
 /// What a command says.
-struct Said {
-    code: Option<i32>,
-    out: String,
-    error: String,
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) error: String,
 }
 
 impl Said {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         assert_eq!(self.code, Some(0), "{}", self.error);
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.out))
     }
 
     #[track_caller]
-    fn check_failed(&self, pieces: &[&str]) {
+    pub(crate) fn check_failed(&self, pieces: &[&str]) {
         assert_eq!(self.code, Some(1), "{}{}", self.out, self.error);
         for piece in pieces {
             assert!(self.error.contains(piece), "{piece:?}: {}", self.error);
@@ -44,13 +44,13 @@ impl From<Output> for Said {
     }
 }
 
-async fn run(mut command: Command) -> Said {
+pub(crate) async fn run(mut command: Command) -> Said {
     let output = tokio::task::spawn_blocking(move || command.output());
     output.await.unwrap().unwrap().into()
 }
 
 /// A command, as one would type it beside the shop.
-async fn command(shop: &Shop, arguments: &[&str]) -> Said {
+pub(crate) async fn command(shop: &Shop, arguments: &[&str]) -> Said {
     let mut command = Command::new(coupons().await);
     let port = shop.system.aws_url().rsplit_once(':').unwrap().1.to_owned();
     command.args(arguments).args(["--aws-port", &port]);
@@ -58,7 +58,7 @@ async fn command(shop: &Shop, arguments: &[&str]) -> Said {
 }
 
 /// A command for a deployed system, which lies at the shop's own endpoint.
-async fn deployed(shop: &Shop, arguments: &[&str]) -> Command {
+pub(crate) async fn deployed(shop: &Shop, arguments: &[&str]) -> Command {
     let mut command = Command::new(coupons().await);
     let queue = format!("{}/000000000000/delivery", shop.system.aws_url());
     command
@@ -70,6 +70,7 @@ async fn deployed(shop: &Shop, arguments: &[&str]) -> Command {
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .env("EVENTS_TABLE", "events")
         .env("MEMBERS_TABLE", "members")
+        .env("STOCK_TABLE", "stock")
         .env("DELIVERY_QUEUE_URL", queue);
     command
 }
@@ -116,10 +117,11 @@ fn tasks(life: &Value) -> Vec<(&str, &str)> {
         .collect()
 }
 
-const DONE: [(&str, &str); 3] = [
+const DONE: [(&str, &str); 4] = [
     ("delivery/account", "done"),
     ("delivery/email", "done"),
     ("delivery/whatsapp", "done"),
+    ("inventory", "done"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,9 +136,10 @@ async fn show_tells_a_coupons_whole_life() {
         assert_eq!(by_code["coupon"], coupon("CP-1"));
         assert_eq!(by_code["received"][0]["event"], event("CP-1"));
         assert_eq!(by_code["received"][0]["member"], MEMBER);
-        assert_eq!(by_code["received"][0]["causes"], json!(["delivery"]));
+        let causes = json!(["delivery", "inventory"]);
+        assert_eq!(by_code["received"][0]["causes"], causes);
         assert_eq!(by_code["received"][1]["entry"], "used#ord_1");
-        assert_eq!(by_code["received"][1]["causes"], json!(["delivery"]));
+        assert_eq!(by_code["received"][1]["causes"], causes);
         assert_eq!(tasks(&by_code)[..DONE.len()], DONE);
         assert_eq!(by_code["missing"], json!([]));
         assert_eq!(by_code["conflicts"].as_array().unwrap().len(), 1);
@@ -212,7 +215,7 @@ async fn replay_runs_what_is_missing_and_repeats_what_is_done_only_by_force() {
         assert_eq!(dry["sent"][0]["forgotten"], json!(["delivery/email"]));
         shop.settle().await;
         assert_eq!(shop.mails().len(), 1);
-        assert_eq!(shop.ledger("CP-1").await.len(), 4);
+        assert_eq!(shop.ledger("CP-1").await.len(), 6);
 
         let forced = command(shop, &email).await;
         assert!(forced.out.contains("1 sent"), "{}", forced.out);
@@ -252,8 +255,12 @@ async fn replay_since_heals_all_that_was_received_since() {
         let told = told.json();
         assert_eq!(told["sent"].as_array().unwrap().len(), 1, "{told}");
         assert_eq!(told["sent"][0]["event"], event("CP-3"));
-        let reason = told["skipped"][0]["reason"].as_str().unwrap();
-        assert!(reason.starts_with("delivery/account done"), "{reason}");
+        let skipped = told["skipped"].as_array().unwrap().iter();
+        let reasons: Vec<_> = skipped.map(|it| it["reason"].as_str().unwrap()).collect();
+        for done in ["delivery/account done", "inventory done"] {
+            let mut reasons = reasons.iter();
+            assert!(reasons.any(|it| it.starts_with(done)), "{told}");
+        }
 
         let all = command(shop, &["replay", "--since", "2020-01-01T00:00:00Z"]).await;
         assert_eq!(all.code, Some(0), "{}", all.error);
@@ -389,10 +396,11 @@ fn cloudformation() -> (String, std::thread::JoinHandle<String>) {
         };
         let table = "AWS::DynamoDB::Table";
         let body = format!(
-            "<ListStackResourcesResponse><ListStackResourcesResult><StackResourceSummaries>{}{}\
+            "<ListStackResourcesResponse><ListStackResourcesResult><StackResourceSummaries>{}{}{}\
              </StackResourceSummaries></ListStackResourcesResult></ListStackResourcesResponse>",
             resource(table, "EventsTable", "events"),
             resource(table, "MembersTable", "members"),
+            resource(table, "StockTable", "stock"),
         );
         let length = body.len();
         write!(
@@ -483,7 +491,8 @@ async fn show_tells_what_waits_for_the_outbox() {
         let life = command(shop, &["show", &coupon("CP-1"), "--json"])
             .await
             .json();
-        assert_eq!(life["received"][0]["undispatched"], json!(["delivery"]));
+        let undispatched = json!(["delivery", "inventory"]);
+        assert_eq!(life["received"][0]["undispatched"], undispatched);
         let told = command(shop, &["show", &coupon("CP-1")]).await.out;
         assert!(told.contains("waits for the outbox"), "{told}");
         shop.system.faults().clear();

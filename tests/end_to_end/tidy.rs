@@ -211,24 +211,33 @@ fn samples_are_the_same_wherever_they_stand() {
 }
 
 #[test]
-fn the_tasks_sample_is_what_the_webhooks_sample_causes() {
-    let sample = event("delivery");
-    let record = &sample["Records"][0];
-    let body = record["body"].as_str().unwrap();
-    let message = Message::read(body).unwrap();
-    assert_eq!(message.to_body(), body, "not as it is written today");
-    let redeemed = read("events/samples/zupy-coupon-redeemed.json");
-    let secrets = Secrets::parse("local-zupy-secret").unwrap();
-    let at = message.received_at;
-    let headers = zupy::V1.sign(redeemed.as_bytes(), secrets.first(), at);
-    let headers = headers.into_iter().collect();
-    let (verified, _) = zupy::V1
-        .verify(&headers, redeemed.as_bytes(), &secrets)
-        .unwrap();
-    let Content::Event(event) = Zupy::every_event().parse(&verified).content else {
-        panic!("the sample is no event");
-    };
-    assert_eq!(*message.event, *event);
+fn the_tasks_samples_are_what_the_webhooks_samples_cause() {
+    for (task, webhook) in [
+        ("delivery", "zupy-coupon-redeemed"),
+        ("inventory", "zupy-coupon-used"),
+    ] {
+        let sample = event(task);
+        let record = &sample["Records"][0];
+        let body = record["body"].as_str().unwrap();
+        let message = Message::read(body).unwrap();
+        assert_eq!(
+            message.to_body(),
+            body,
+            "{task}: not as it is written today"
+        );
+        let webhook = read(format!("events/samples/{webhook}.json"));
+        let secrets = Secrets::parse("local-zupy-secret").unwrap();
+        let at = message.received_at;
+        let headers = zupy::V1.sign(webhook.as_bytes(), secrets.first(), at);
+        let headers = headers.into_iter().collect();
+        let (verified, _) = zupy::V1
+            .verify(&headers, webhook.as_bytes(), &secrets)
+            .unwrap();
+        let Content::Event(event) = Zupy::every_event().parse(&verified).content else {
+            panic!("the sample is no event");
+        };
+        assert_eq!(*message.event, *event, "{task}");
+    }
 }
 
 #[test]
@@ -256,7 +265,15 @@ fn versions_stand_only_in_the_workspace_table() {
     let crates = names_in("functions")
         .into_iter()
         .map(|name| format!("functions/{name}"));
-    let others = ["lib", "local", "cli", "simulation", "tests", "fuzz/checks"];
+    let others = [
+        "lib",
+        "local",
+        "cli",
+        "simulation",
+        "tests",
+        "bench",
+        "fuzz/checks",
+    ];
     for package in crates.chain(others.map(str::to_owned)) {
         let manifest = read(format!("{package}/Cargo.toml"));
         let (_, dependencies) = manifest.split_once("dependencies]").unwrap();

@@ -1,0 +1,67 @@
+//! Prints what an event costs at DynamoDB, by task and by how many come in a batch. A task adds itself in `main`.
+
+use bench::desk::{Desk, redeemed, used};
+use inventory::Inventory;
+use webhooks::event::Event;
+use webhooks::task::Message;
+use webhooks::worker::BatchWork;
+
+const BATCH_SIZES: [usize; 3] = [1, 10, 100];
+
+/// How many products they are about.
+const PRODUCTS: [usize; 2] = [1, 10];
+
+/// How many events are worked off in each measurement.
+const EVENTS: usize = 1000;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    println!("| task | event | products | in a batch | requests | write units | read units |");
+    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    for products in PRODUCTS {
+        for batch_size in BATCH_SIZES {
+            let desk = Desk::new()?;
+            let inventory = desk.worker("inventory", Inventory::read)?;
+            let table = Table {
+                desk: &desk,
+                task: "inventory",
+                products,
+                batch_size,
+            };
+            let (redeemed, used) = (redeemed(EVENTS, products)?, used(EVENTS, products)?);
+            table.row("redeemed", &inventory, &redeemed).await?;
+            table.row("used", &inventory, &used).await?;
+        }
+    }
+    Ok(())
+}
+
+struct Table<'a> {
+    desk: &'a Desk,
+    task: &'static str,
+    products: usize,
+    batch_size: usize,
+}
+
+impl Table<'_> {
+    /// Has the events worked off, and prints what one of them cost.
+    async fn row(
+        &self,
+        what: &str,
+        worker: &impl BatchWork<Message = Message<'static>>,
+        events: &[Event],
+    ) -> anyhow::Result<()> {
+        let cost = self.desk.measure(worker, events, self.batch_size).await?;
+        let of_one = |sum: f64| sum / events.len() as f64;
+        println!(
+            "| {} | {what} | {} | {} | {:.2} | {:.2} | {:.2} |",
+            self.task,
+            self.products,
+            self.batch_size,
+            of_one(cost.requests.into()),
+            of_one(cost.write_units),
+            of_one(cost.read_units),
+        );
+        Ok(())
+    }
+}

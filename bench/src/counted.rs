@@ -1,0 +1,128 @@
+//! Calls to AWS in this process, counted by what DynamoDB says that they consumed.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use axum::body::Body;
+use http_body_util::BodyExt;
+use local::aws::Aws;
+use serde_json::Value;
+
+const DYNAMODB: &str = "DynamoDB_20120810.";
+
+/// What was asked of DynamoDB, and what it cost. Units are DynamoDB's own, indexes included.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Cost {
+    pub requests: u32,
+    pub write_units: f64,
+    pub read_units: f64,
+}
+
+/// Connections that end in this process; clones share their counts.
+#[derive(Clone)]
+pub struct Counted {
+    aws: Arc<Aws>,
+    cost: Arc<Mutex<Cost>>,
+}
+
+impl Counted {
+    pub fn new(aws: Arc<Aws>) -> Self {
+        Self {
+            aws,
+            cost: Arc::default(),
+        }
+    }
+
+    pub fn client(&self) -> SharedHttpClient {
+        SharedHttpClient::new(self.clone())
+    }
+
+    /// The cost since the last time.
+    pub fn take(&self) -> Cost {
+        std::mem::take(&mut *self.cost.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn exchange(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        let request = request
+            .try_into_http1x()
+            .map_err(|error| ConnectorError::user(error.into()))?;
+        let (head, body) = request.into_parts();
+        let streamed = || ConnectorError::user("a streamed body".into());
+        let mut bytes = body.bytes().ok_or_else(streamed)?.to_vec();
+        let target = head.headers.get("x-amz-target");
+        let target = target.and_then(|it| it.to_str().ok());
+        let operation = target.and_then(|it| it.strip_prefix(DYNAMODB));
+        let operation = operation.map(str::to_owned);
+        if operation.is_some() {
+            let mut body: Value = serde_json::from_slice(&bytes)
+                .map_err(|error| ConnectorError::user(error.into()))?;
+            body["ReturnConsumedCapacity"] = "TOTAL".into();
+            bytes = body.to_string().into_bytes();
+        }
+        let request = axum::extract::Request::from_parts(head, Body::from(bytes));
+        let (head, body) = self.aws.answer(request).await.into_parts();
+        let body = body.collect().await;
+        let body = body.map_err(|error| ConnectorError::io(error.into()))?;
+        let body = body.to_bytes();
+        if let Some(operation) = operation {
+            self.count(&operation, &body);
+        }
+        let mut answer = HttpResponse::new(head.status.into(), SdkBody::from(body));
+        for (name, value) in &head.headers {
+            if let Ok(value) = value.to_str() {
+                let headers = answer.headers_mut();
+                headers.insert(name.as_str().to_owned(), value.to_owned());
+            }
+        }
+        Ok(answer)
+    }
+
+    fn count(&self, operation: &str, answer: &[u8]) {
+        let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
+        let consumed = match &answer["ConsumedCapacity"] {
+            Value::Array(of_tables) => of_tables.clone(),
+            of_table => vec![of_table.clone()],
+        };
+        let units = consumed
+            .iter()
+            .filter_map(|it| it["CapacityUnits"].as_f64());
+        let units: f64 = units.sum();
+        let mut cost = self.cost.lock().unwrap_or_else(PoisonError::into_inner);
+        cost.requests += 1;
+        match operation {
+            "PutItem" | "UpdateItem" | "DeleteItem" | "BatchWriteItem" | "TransactWriteItems" => {
+                cost.write_units += units;
+            }
+            _ => cost.read_units += units,
+        }
+    }
+}
+
+impl std::fmt::Debug for Counted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Counted")
+    }
+}
+
+impl HttpConnector for Counted {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        HttpConnectorFuture::new(self.clone().exchange(request))
+    }
+}
+
+impl HttpClient for Counted {
+    fn http_connector(
+        &self,
+        _: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}

@@ -1,0 +1,386 @@
+//! The stock as CSV: written so that it can be read again, and read so that everything that is wrong is told at once.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use csv::{ReaderBuilder, StringRecord, Trim, Writer};
+use rust_decimal::Decimal;
+
+use super::{Shown, at_least_zero, name, quantity};
+
+const COLUMNS: [&str; 7] = [
+    "tenant",
+    "product",
+    "on_hand",
+    "reserved",
+    "available",
+    "threshold",
+    "rewards",
+];
+
+/// The columns without which a file says nothing.
+const NEEDED: [&str; 2] = ["product", "on_hand"];
+
+/// A product, as a line of a file has it.
+#[derive(Debug, PartialEq)]
+pub(super) struct Line {
+    /// Where it begins in the file.
+    pub(super) number: u64,
+    pub(super) tenant: Option<String>,
+    pub(super) product: String,
+    /// Nothing where only its rewards are named.
+    pub(super) on_hand: Option<Decimal>,
+    pub(super) threshold: Option<Decimal>,
+    pub(super) rewards: Vec<String>,
+}
+
+/// Writes products, each with the rewards that it is. A threshold is written where it is the product's own.
+pub(super) fn write(
+    products: &[Shown],
+    mut rewards: BTreeMap<(String, String), Vec<String>>,
+) -> anyhow::Result<String> {
+    let mut sheet = Writer::from_writer(Vec::new());
+    sheet.write_record(COLUMNS)?;
+    for it in products {
+        let rewards = rewards.remove(&(it.tenant.clone(), it.product.clone()));
+        let number = |number: Decimal| number.normalize().to_string();
+        let threshold = match it.has_threshold {
+            true => number(it.threshold.0),
+            false => String::new(),
+        };
+        sheet.write_record([
+            &it.tenant,
+            &it.product,
+            &number(it.on_hand.0),
+            &number(it.reserved.0),
+            &number(it.available.0),
+            &threshold,
+            &rewards.unwrap_or_default().join("\n"),
+        ])?;
+    }
+    // Rewards of products of which nothing was counted yet.
+    for ((tenant, product), rewards) in rewards {
+        let rewards = rewards.join("\n");
+        sheet.write_record([&tenant, &product, "", "", "", "", &rewards])?;
+    }
+    let bytes = sheet.into_inner().context("writing CSV")?;
+    String::from_utf8(bytes).context("CSV of texts is text")
+}
+
+pub(super) fn read(file: &Path) -> anyhow::Result<Vec<Line>> {
+    let place = file.display();
+    let mut text = Vec::new();
+    let length = match file.as_os_str() == "-" {
+        true => std::io::stdin().read_to_end(&mut text),
+        false => File::open(file).and_then(|mut file| file.read_to_end(&mut text)),
+    };
+    length.with_context(|| format!("reading {place}"))?;
+    match parse(&text) {
+        Ok(lines) => Ok(lines),
+        Err(problems) => bail!("{place}: {}", problems.join("\n")),
+    }
+}
+
+/// Reads all lines, or tells all that is wrong with them.
+fn parse(text: &[u8]) -> Result<Vec<Line>, Vec<String>> {
+    // As spreadsheets save it.
+    let text = text.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(text);
+    let head = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let semicolons = head.contains(&b';') && !head.contains(&b',');
+    let mut reader = ReaderBuilder::new()
+        .delimiter(if semicolons { b';' } else { b',' })
+        .trim(Trim::All)
+        .flexible(true)
+        .from_reader(text);
+    let head = reader.headers().map_err(|error| vec![explain(&error)])?;
+    let columns = columns(&head.clone())?;
+    let mut sheet = Sheet {
+        columns,
+        decimal_commas: semicolons,
+        problems: Vec::new(),
+    };
+    let mut lines: Vec<Line> = Vec::new();
+    let mut seen: HashMap<(Option<String>, String), u64> = HashMap::new();
+    for record in reader.records() {
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => {
+                sheet.problems.push(explain(&error));
+                continue;
+            }
+        };
+        let Some(line) = sheet.line(&record, line_of(&record, text)) else {
+            continue;
+        };
+        let product = (line.tenant.clone(), line.product.clone());
+        if let Some(first) = seen.insert(product, line.number) {
+            let problem = format!("{:?} stands in line {first} too", line.product);
+            sheet.problem(line.number, "product", &problem);
+        }
+        lines.push(line);
+    }
+    if sheet.problems.is_empty() {
+        return Ok(lines);
+    }
+    Err(sheet.problems)
+}
+
+/// Where each column stands.
+fn columns(head: &StringRecord) -> Result<HashMap<&'static str, usize>, Vec<String>> {
+    let mut columns = HashMap::new();
+    let mut problems = Vec::new();
+    for (index, title) in head.iter().enumerate() {
+        let known = COLUMNS
+            .into_iter()
+            .find(|it| title.eq_ignore_ascii_case(it));
+        let column = index + 1;
+        match known {
+            Some(known) if columns.insert(known, index).is_some() => {
+                problems.push(format!("line 1, column {column}: {known} is there twice"));
+            }
+            Some(_) => {}
+            None => problems.push(format!(
+                "line 1, column {column}: {title:?} is none of {}",
+                COLUMNS.join(", ")
+            )),
+        }
+    }
+    for needed in NEEDED {
+        if !columns.contains_key(needed) {
+            problems.push(format!("line 1: the column {needed} is missing"));
+        }
+    }
+    if problems.is_empty() {
+        return Ok(columns);
+    }
+    Err(problems)
+}
+
+/// The line that a record begins in. The reader's own count begins before the line ends that it has yet to pass over.
+fn line_of(record: &StringRecord, text: &[u8]) -> u64 {
+    let begins = record.position().map_or(0, csv::Position::byte);
+    let begins = usize::try_from(begins).unwrap_or_default().min(text.len());
+    let line_ends = text[begins..].iter();
+    let line_ends = line_ends.take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    let begins = begins + line_ends.count();
+    let before = text[..begins].iter().filter(|byte| **byte == b'\n');
+    1 + before.count() as u64
+}
+
+struct Sheet {
+    columns: HashMap<&'static str, usize>,
+    decimal_commas: bool,
+    problems: Vec<String>,
+}
+
+impl Sheet {
+    fn line(&mut self, record: &StringRecord, number: u64) -> Option<Line> {
+        if record.iter().all(str::is_empty) {
+            return None;
+        }
+        if record.len() > self.columns.len() {
+            let problem = format!("line {number}: it has more columns than the first line");
+            self.problems.push(problem);
+            return None;
+        }
+        let cell = |column: &str| {
+            let index = self.columns.get(column)?;
+            record.get(*index).filter(|text| !text.is_empty())
+        };
+        let tenant = cell("tenant").map(str::to_owned);
+        let rewards = cell("rewards").unwrap_or_default().lines();
+        let rewards: Vec<_> = rewards.map(str::to_owned).collect();
+        let (product, on_hand) = (cell("product"), cell("on_hand"));
+        let threshold = cell("threshold");
+        let (product, on_hand, threshold) = (
+            self.read(number, "product", product.unwrap_or_default(), name),
+            on_hand.map(|text| self.number(number, "on_hand", text, quantity)),
+            threshold.map(|text| self.number(number, "threshold", text, at_least_zero)),
+        );
+        let tenant = match tenant {
+            Some(tenant) => Some(self.read(number, "tenant", &tenant, name)?),
+            None => None,
+        };
+        let rewards: Option<Vec<_>> = rewards
+            .iter()
+            .map(|reward| self.read(number, "rewards", reward, name))
+            .collect();
+        let rewards = rewards?;
+        if on_hand.is_none() && rewards.is_empty() {
+            self.problem(number, "on_hand", "it is empty");
+            return None;
+        }
+        Some(Line {
+            number,
+            tenant,
+            product: product?,
+            on_hand: on_hand.map_or(Some(None), |it| it.map(Some))?,
+            threshold: threshold.map_or(Some(None), |it| it.map(Some))?,
+            rewards,
+        })
+    }
+
+    fn number(
+        &mut self,
+        line: u64,
+        column: &str,
+        text: &str,
+        read: impl Fn(&str) -> Result<Decimal, String>,
+    ) -> Option<Decimal> {
+        match self.decimal_commas {
+            true => self.read(line, column, &text.replace(',', "."), read),
+            false => self.read(line, column, text, read),
+        }
+    }
+
+    fn read<T>(
+        &mut self,
+        line: u64,
+        column: &str,
+        text: &str,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        match read(text) {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                self.problem(line, column, &format!("{text:?}: {problem}"));
+                None
+            }
+        }
+    }
+
+    fn problem(&mut self, line: u64, column: &str, problem: &str) {
+        let index = self.columns.get(column).map_or(0, |index| index + 1);
+        self.problems
+            .push(format!("line {line}, column {index} ({column}): {problem}"));
+    }
+}
+
+fn explain(error: &csv::Error) -> String {
+    let line = error.position().map_or(1, csv::Position::line);
+    match error.kind() {
+        csv::ErrorKind::Utf8 { .. } => format!("line {line}: it is not UTF-8; save it as such"),
+        _ => format!("line {line}: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use webhooks::stock::Product;
+
+    use super::*;
+
+    fn line(number: u64, tenant: &str, product: &str, on_hand: &str) -> Line {
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        Line {
+            number,
+            tenant: some(tenant),
+            product: product.into(),
+            on_hand: some(on_hand).map(|it| it.parse().unwrap()),
+            threshold: None,
+            rewards: Vec::new(),
+        }
+    }
+
+    #[track_caller]
+    fn check_wrong(text: &str, expected: &[&str]) {
+        let problems = parse(text.as_bytes()).unwrap_err();
+        assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+        for (problem, expected) in problems.iter().zip(expected) {
+            assert!(problem.starts_with(expected), "{problem}");
+        }
+    }
+
+    #[test]
+    fn columns_may_be_few_and_in_any_order() {
+        let lines = parse("On_Hand,product\n12, Pizza \n\n0.5,\"Suco, de uva\"\n".as_bytes());
+        let expected = [
+            line(2, "", "Pizza", "12"),
+            line(4, "", "Suco, de uva", "0.5"),
+        ];
+        assert_eq!(lines.unwrap(), expected);
+    }
+
+    #[test]
+    fn a_spreadsheets_semicolons_and_commas_are_read() {
+        let text = "\u{FEFF}product;on_hand;threshold\r\nPizza;0,5;2\r\n";
+        let mut expected = line(2, "", "Pizza", "0.5");
+        expected.threshold = Some(2.into());
+        assert_eq!(parse(text.as_bytes()).unwrap(), [expected]);
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_by_line_and_column() {
+        check_wrong(
+            "product,on_hand,threshold\nPizza,x,-1\n,3,\nSuco,,\nÁgua,1,2,3\nPizza,1\n\"Bolo\",1\nBolo,2\n",
+            &[
+                "line 2, column 2 (on_hand): \"x\": it must be a number",
+                "line 2, column 3 (threshold): \"-1\": it must be at least 0",
+                "line 3, column 1 (product): \"\": it is empty",
+                "line 4, column 2 (on_hand): it is empty",
+                "line 5: it has more columns",
+                "line 8, column 1 (product): \"Bolo\" stands in line 7 too",
+            ],
+        );
+        check_wrong(
+            "product,stock,product\n",
+            &[
+                "line 1, column 2: \"stock\" is none of",
+                "line 1, column 3: product is there twice",
+                "line 1: the column on_hand is missing",
+            ],
+        );
+        check_wrong(
+            "",
+            &[
+                "line 1: the column product is missing",
+                "line 1: the column on_hand",
+            ],
+        );
+    }
+
+    #[test]
+    fn what_is_no_text_is_told() {
+        let problems = parse(b"product,on_hand\nPizza,1\nCaf\xe9,2\n").unwrap_err();
+        assert_eq!(problems, ["line 3: it is not UTF-8; save it as such"]);
+    }
+
+    #[test]
+    fn what_is_exported_is_read_again() {
+        let product = |name: &str, on_hand: &str, has_threshold| {
+            let product = Product {
+                tenant: "zupy#comp".into(),
+                name: name.into(),
+                on_hand: on_hand.parse().unwrap(),
+                threshold: 7.into(),
+                has_threshold,
+                alerted: None,
+            };
+            Shown::new(&product, 1.into())
+        };
+        let products = [
+            product("Pizza \"grande\", 4;5", "-1.5", true),
+            product("Suco", "3", false),
+        ];
+        let key = |name: &str| ("comp".to_owned(), name.to_owned());
+        let rewards = BTreeMap::from([
+            (
+                key("Suco"),
+                vec!["Suco grátis".to_owned(), "Um suco".into()],
+            ),
+            (key("Bolo"), vec!["Bolo grátis".to_owned()]),
+        ]);
+        let sheet = write(&products, rewards).unwrap();
+        assert!(sheet.starts_with("tenant,product,on_hand,reserved,available,threshold,rewards\n"));
+        let mut pizza = line(2, "comp", "Pizza \"grande\", 4;5", "-1.5");
+        pizza.threshold = Some(7.into());
+        let mut suco = line(3, "comp", "Suco", "3");
+        suco.rewards = vec!["Suco grátis".into(), "Um suco".into()];
+        let mut bolo = line(5, "comp", "Bolo", "");
+        bolo.rewards = vec!["Bolo grátis".into()];
+        assert_eq!(parse(sheet.as_bytes()).unwrap(), [pizza, suco, bolo]);
+    }
+}

@@ -1,0 +1,318 @@
+//! Tells whoever looks after the stock that little is left of a product, and by which use.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use aws_sdk_sns::Client;
+use aws_sdk_sns::error::ProvideErrorMetadata;
+use aws_sdk_sns::types::MessageAttributeValue;
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use webhooks::config::{Aws, CallLimits, Environment};
+use webhooks::event::{Event, Fact};
+use webhooks::invocation::Invocation;
+use webhooks::stock::{Alert, Level, Product, Stock};
+
+/// How long a publication may take. An answer that comes later tells twice, which is better than not to tell.
+const PUBLISH_LIMITS: CallLimits = CallLimits {
+    attempt: Duration::from_secs(5),
+    call: Duration::from_secs(5),
+    attempts: 1,
+};
+
+/// SNS takes subjects of up to 99 characters; so many of them are the product's name.
+const SUBJECT_NAME_MAX_CHARS: usize = 60;
+
+/// Tells of little stock.
+#[derive(Debug)]
+pub(crate) struct Alerts {
+    stock: Stock,
+    sns: Client,
+    topic_arn: String,
+}
+
+/// The use that brought a product so low. Of two the later is the greater.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Cause {
+    occurred_at: Timestamp,
+    event: String,
+    company: String,
+    coupon: String,
+    location: Option<String>,
+}
+
+impl Cause {
+    pub(crate) fn of(event: &Event) -> Self {
+        let location = match &event.fact {
+            Fact::Used(usage) => usage.location.clone(),
+            _ => None,
+        };
+        Self {
+            occurred_at: event.occurred_at,
+            event: event.key.to_string(),
+            company: event.tenant.clone(),
+            coupon: event.fact.coupon_code().unwrap_or_default().to_owned(),
+            location,
+        }
+    }
+}
+
+impl Alerts {
+    pub(crate) fn read(environment: &mut Environment, aws: &Aws, stock: Stock) -> Self {
+        Self {
+            stock,
+            sns: Client::new(&aws.sdk_config(PUBLISH_LIMITS)),
+            topic_arn: environment.text("ALERTS_TOPIC_ARN"),
+        }
+    }
+
+    /// Tells of those of the products, by tenant and name, of which there is little and nobody was told. Returns where that
+    /// failed: it is owed still.
+    pub(crate) async fn tell(
+        &self,
+        causes: BTreeMap<(String, String), Cause>,
+        invocation: Invocation,
+    ) -> BTreeMap<(String, String), anyhow::Error> {
+        if causes.is_empty() {
+            return BTreeMap::new();
+        }
+        let named = causes.keys().cloned().collect();
+        let products = match self.stock.products(&named).await {
+            Ok(products) => products,
+            Err(error) => {
+                let each = causes.into_keys();
+                return each
+                    .map(|product| (product, anyhow!("{error:#}")))
+                    .collect();
+            }
+        };
+        let tells = products.into_iter().map(|product| {
+            let key = (product.tenant.clone(), product.name.clone());
+            let cause = causes.get(&key);
+            async move {
+                let told = match cause {
+                    Some(cause) => self.tell_of(product, cause, invocation).await,
+                    None => Ok(()),
+                };
+                (key, told)
+            }
+        });
+        let told = join_all(tells).await.into_iter();
+        told.filter_map(|(product, told)| Some((product, told.err()?)))
+            .collect()
+    }
+
+    async fn tell_of(
+        &self,
+        product: Product,
+        cause: &Cause,
+        invocation: Invocation,
+    ) -> anyhow::Result<()> {
+        let lease = match self.stock.claim_alert(product, invocation).await? {
+            Alert::Due(lease) => lease,
+            Alert::NotDue => return Ok(()),
+            Alert::Taken => bail!("another worker is telling that little is left of a product"),
+        };
+        let message = Message::new(&lease.product, lease.level, cause);
+        match self.publish(message).await {
+            Ok(id) => {
+                tracing::info!(
+                    event.key = cause.event,
+                    alert.id = id,
+                    "Told that little is left"
+                );
+                lease.settle().await
+            }
+            Err(error) => {
+                lease.release().await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn publish(&self, message: Message) -> anyhow::Result<String> {
+        let mut publish = self
+            .sns
+            .publish()
+            .topic_arn(&self.topic_arn)
+            .subject(message.subject)
+            .message(message.text);
+        for (name, value) in message.attributes {
+            let value = MessageAttributeValue::builder()
+                .data_type("String")
+                .string_value(value);
+            publish = publish.message_attributes(name, value.build()?);
+        }
+        match publish.send().await {
+            Ok(sent) => Ok(sent.message_id.unwrap_or_default()),
+            Err(error) => {
+                let code = error.code().unwrap_or("no answer").to_owned();
+                Err(anyhow!("{code}")).context("publishing an alert")
+            }
+        }
+    }
+}
+
+/// An alert, for people and, in its attributes, for machines.
+#[derive(Debug, PartialEq)]
+struct Message {
+    subject: String,
+    text: String,
+    attributes: Vec<(&'static str, String)>,
+}
+
+impl Message {
+    fn new(product: &Product, level: Level, cause: &Cause) -> Self {
+        let name = line(&product.name);
+        let on_hand = product.on_hand;
+        let short = shorten(&name, SUBJECT_NAME_MAX_CHARS);
+        let (kind, subject, what) = match level {
+            Level::Low => (
+                "low_stock",
+                format!("Low stock: {short}, {on_hand} left"),
+                format!("{name} has reached its threshold."),
+            ),
+            Level::BelowZero => (
+                "stock_below_zero",
+                format!("Stock below zero: {short}, {on_hand}"),
+                format!(
+                    "More of {name} was used than there was. Count it: the stock is not what it should be."
+                ),
+            ),
+        };
+        let company = line(&cause.company);
+        let location = cause.location.as_deref().map_or("not told".into(), line);
+        let (threshold, coupon) = (product.threshold, line(&cause.coupon));
+        let text = format!(
+            "{what}\n\n\
+             Company:   {company}\n\
+             Product:   {name}\n\
+             On hand:   {on_hand}\n\
+             Threshold: {threshold}\n\
+             Location:  {location}\n\
+             Coupon:    {coupon}\n\
+             Event:     {}\n\n\
+             The next alert comes after it was restocked above its threshold:\n\
+             coupons stock receive {} <quantity> --tenant {}\n",
+            cause.event,
+            quoted(&name),
+            quoted(&company),
+        );
+        Self {
+            subject,
+            text,
+            attributes: vec![
+                ("type", kind.to_owned()),
+                ("tenant", company),
+                ("product", name),
+                ("event", cause.event.clone()),
+            ],
+        }
+    }
+}
+
+/// Text on one line, as a subject must be.
+fn line(text: &str) -> String {
+    text.replace(char::is_control, " ")
+}
+
+fn shorten(text: &str, max_chars: usize) -> String {
+    match text.char_indices().nth(max_chars) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", text[..end].trim_end()),
+    }
+}
+
+/// As a shell takes it.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pizza(name: &str, on_hand: i64) -> Product {
+        Product {
+            tenant: "zupy#comp_bella_vista".into(),
+            name: name.into(),
+            on_hand: on_hand.into(),
+            threshold: 5.into(),
+            has_threshold: false,
+            alerted: None,
+        }
+    }
+
+    fn cause() -> Cause {
+        Cause {
+            occurred_at: Timestamp::UNIX_EPOCH,
+            event: "zupy#comp_bella_vista#CP-1/used#ord_1".into(),
+            company: "comp_bella_vista".into(),
+            coupon: "CP-1".into(),
+            location: Some("Loja Centro".into()),
+        }
+    }
+
+    #[test]
+    fn an_alert_names_product_stock_location_and_coupon() {
+        let message = Message::new(&pizza("Pizza d'Oro", 5), Level::Low, &cause());
+        assert_eq!(message.subject, "Low stock: Pizza d'Oro, 5 left");
+        assert_eq!(
+            message.text,
+            "\
+Pizza d'Oro has reached its threshold.
+
+Company:   comp_bella_vista
+Product:   Pizza d'Oro
+On hand:   5
+Threshold: 5
+Location:  Loja Centro
+Coupon:    CP-1
+Event:     zupy#comp_bella_vista#CP-1/used#ord_1
+
+The next alert comes after it was restocked above its threshold:
+coupons stock receive 'Pizza d'\\''Oro' <quantity> --tenant 'comp_bella_vista'
+"
+        );
+        let attributes = [
+            ("type", "low_stock".to_owned()),
+            ("tenant", "comp_bella_vista".to_owned()),
+            ("product", "Pizza d'Oro".to_owned()),
+            ("event", "zupy#comp_bella_vista#CP-1/used#ord_1".to_owned()),
+        ];
+        assert_eq!(message.attributes, attributes);
+    }
+
+    #[test]
+    fn below_zero_is_told_as_such() {
+        let mut cause = cause();
+        cause.location = None;
+        let message = Message::new(&pizza("Pizza", -2), Level::BelowZero, &cause);
+        assert_eq!(message.subject, "Stock below zero: Pizza, -2");
+        assert!(
+            message.text.contains("\nLocation:  not told\n"),
+            "{}",
+            message.text
+        );
+        assert_eq!(message.attributes[0].1, "stock_below_zero");
+    }
+
+    #[test]
+    fn a_subject_is_one_that_sns_takes() {
+        let name = format!("Pizza\n{}", "á".repeat(400));
+        let product = Product {
+            on_hand: "-79228162514264337593543950335".parse().unwrap(),
+            ..pizza(&name, 0)
+        };
+        let subject = Message::new(&product, Level::BelowZero, &cause()).subject;
+        assert!(!subject.contains(char::is_control));
+        assert!(
+            subject.starts_with("Stock below zero: Pizza á"),
+            "{subject}"
+        );
+        // The longest number there is has 38 digits; ours have no more than 29.
+        let without_number = subject.chars().count() - 30;
+        assert!(without_number + 21 <= 99, "{subject}");
+    }
+}

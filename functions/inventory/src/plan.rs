@@ -1,0 +1,270 @@
+//! What an event does to the stock, as far as it tells itself.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+use serde::Serialize;
+use webhooks::event::{
+    AffectedItem, DiscountKind, Event, Fact, KEY_PART_MAX_BYTES, Redemption, Usage, escape,
+};
+
+/// The largest quantity of one item, and the most decimals: sums of them stay exact.
+const QUANTITY_MAX: Decimal = Decimal::from_parts(1_000_000_000, 0, 0, false, 0);
+const DECIMALS_MAX: u32 = 9;
+
+/// How many items that were not taken are told of.
+const LEFT_TOLD_MAX: usize = 20;
+
+/// What an event does.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Plan<'a> {
+    /// Nothing, for this reason.
+    Nothing(&'static str),
+    Reserve(Reserve<'a>),
+    /// Takes what was used, and lets go of what was reserved.
+    Use(&'a Usage),
+    /// Lets go of what was reserved.
+    Release,
+}
+
+/// One of a reward's product is kept for the coupon.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Reserve<'a> {
+    pub(crate) reward: &'a str,
+    pub(crate) kind: &'a DiscountKind,
+    pub(crate) until: Timestamp,
+}
+
+impl<'a> Plan<'a> {
+    pub(crate) fn of(event: &'a Event) -> Self {
+        if event.sandbox {
+            return Self::Nothing("a sandbox or test event: the stock stays as it is");
+        }
+        match &event.fact {
+            Fact::Redeemed(redemption) => reserve(redemption),
+            Fact::Used(usage) => Self::Use(usage),
+            Fact::Cancelled(_) | Fact::Expired(_) => Self::Release,
+            Fact::Expiring(_) => Self::Nothing("it is still good"),
+            Fact::Enrolled => Self::Nothing("it is about no coupon"),
+        }
+    }
+}
+
+fn reserve(redemption: &Redemption) -> Plan<'_> {
+    let discount = redemption.discount.as_ref().map(|it| &it.kind);
+    let Some(kind @ (DiscountKind::ProductFree | DiscountKind::BuyOneGetOne)) = discount else {
+        return Plan::Nothing("its discount is not about a product");
+    };
+    let Some(reward) = redemption.reward.name.as_deref() else {
+        return Plan::Nothing("the reward has no name");
+    };
+    if !is_a_name(reward) {
+        return Plan::Nothing("the reward's name is too long for a product's");
+    }
+    Plan::Reserve(Reserve {
+        reward,
+        kind,
+        until: redemption.expires_at.unwrap_or(Timestamp::MAX),
+    })
+}
+
+/// Whether it can be part of a product's key.
+pub(crate) fn is_a_name(name: &str) -> bool {
+    escape(name).len() <= KEY_PART_MAX_BYTES
+}
+
+/// What a use takes from stock, by product, and why the other items stay.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Takes {
+    pub(crate) taken: BTreeMap<String, Decimal>,
+    pub(crate) left: Vec<Left>,
+    /// All that were left, also those that are not told of.
+    pub(crate) left_count: usize,
+}
+
+/// An item that was not taken.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Left {
+    /// Its number in the order, from 1.
+    pub(crate) item: usize,
+    pub(crate) why: &'static str,
+}
+
+impl Takes {
+    pub(crate) fn of(usage: &Usage, kind: &DiscountKind) -> Self {
+        let mut takes = Self::default();
+        for (index, item) in usage.items.iter().enumerate() {
+            match taken(item, kind) {
+                Ok((name, quantity)) => {
+                    let sum = takes.taken.entry(name.to_owned()).or_default();
+                    *sum = (*sum + quantity).normalize();
+                }
+                Err(why) => {
+                    takes.left_count += 1;
+                    let item = index + 1;
+                    takes.left.push(Left { item, why });
+                    takes.left.truncate(LEFT_TOLD_MAX);
+                }
+            }
+        }
+        takes
+    }
+}
+
+/// The product and the quantity that leave with an item.
+fn taken<'a>(
+    item: &'a AffectedItem,
+    kind: &DiscountKind,
+) -> Result<(&'a str, Decimal), &'static str> {
+    match kind {
+        DiscountKind::ProductFree => match (&item.unit_price, &item.discount_applied) {
+            (Some(price), Some(discount)) if price == discount => {}
+            _ => return Err("it was not wholly free"),
+        },
+        DiscountKind::BuyOneGetOne => {}
+        _ => return Err("the discount is not about a product"),
+    }
+    let name = item.name.as_deref().ok_or("it has no name")?;
+    if !is_a_name(name) {
+        return Err("its name is too long for a product's");
+    }
+    let quantity = item.quantity.unwrap_or(Decimal::ONE).normalize();
+    if quantity <= Decimal::ZERO {
+        return Err("its quantity is not above 0");
+    }
+    if quantity > QUANTITY_MAX || quantity.scale() > DECIMALS_MAX {
+        return Err("its quantity is none that a stock has");
+    }
+    Ok((name, quantity))
+}
+
+#[cfg(test)]
+mod tests {
+    use webhooks::event::Money;
+
+    use super::*;
+
+    fn item(name: &str, quantity: &str, price: &str, discount: &str) -> AffectedItem {
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let number = |text: &str| some(text).map(|it| it.parse::<Decimal>().unwrap());
+        let money = |text: &str| number(text).map(|amount| Money::new(amount, "BRL"));
+        AffectedItem {
+            name: some(name),
+            quantity: number(quantity),
+            unit_price: money(price),
+            discount_applied: money(discount),
+        }
+    }
+
+    fn usage(items: Vec<AffectedItem>) -> Usage {
+        Usage {
+            coupon_code: "CP-1".into(),
+            reward_name: None,
+            discount_kind: None,
+            discount_applied: None,
+            order_value: None,
+            final_value: None,
+            location: None,
+            staff_member: None,
+            platform: None,
+            order_id: None,
+            items,
+        }
+    }
+
+    #[track_caller]
+    fn check(kind: &str, items: Vec<AffectedItem>, taken: &[(&str, &str)], left: &[(usize, &str)]) {
+        let takes = Takes::of(&usage(items), &DiscountKind::from(kind.to_owned()));
+        let found: Vec<_> = takes.taken.iter().collect();
+        let found: Vec<_> = found
+            .iter()
+            .map(|(name, quantity)| (name.as_str(), quantity.to_string()))
+            .collect();
+        let taken: Vec<_> = taken
+            .iter()
+            .map(|(name, quantity)| (*name, (*quantity).to_owned()))
+            .collect();
+        assert_eq!(found, taken);
+        let told: Vec<_> = takes.left.iter().map(|it| (it.item, it.why)).collect();
+        assert_eq!(told, left);
+    }
+
+    #[test]
+    fn of_a_free_product_what_was_wholly_free_leaves() {
+        let items = vec![
+            item("Pizza", "1", "35", "35.00"),
+            item("Suco", "2", "8", "4"),
+            item("Sorvete", "3", "9.5", "9.5"),
+            item("Bala", "1", "", "1"),
+            item("Água", "1", "3", ""),
+        ];
+        let free = "it was not wholly free";
+        check(
+            "product_free",
+            items,
+            &[("Pizza", "1"), ("Sorvete", "3")],
+            &[(2, free), (4, free), (5, free)],
+        );
+    }
+
+    #[test]
+    fn of_two_for_one_the_paid_and_the_free_one_leave() {
+        let items = vec![
+            item("Pizza", "1", "35", "0"),
+            item("Pizza", "1", "35", "35"),
+            item("Suco", "0.5", "", ""),
+        ];
+        check(
+            "buy_one_get_one",
+            items,
+            &[("Pizza", "2"), ("Suco", "0.5")],
+            &[],
+        );
+    }
+
+    #[test]
+    fn other_discounts_take_nothing() {
+        for kind in ["percentage", "fixed_amount", "mystery"] {
+            let why = "the discount is not about a product";
+            check(kind, vec![item("Pizza", "1", "35", "35")], &[], &[(1, why)]);
+        }
+    }
+
+    #[test]
+    fn what_is_no_quantity_or_no_name_is_left() {
+        let long = "x".repeat(KEY_PART_MAX_BYTES + 1);
+        let items = vec![
+            item("", "1", "", ""),
+            item("Pizza", "", "", ""),
+            item("Pizza", "0", "", ""),
+            item("Pizza", "-1", "", ""),
+            item("Pizza", "1000000001", "", ""),
+            item("Pizza", "0.0000000001", "", ""),
+            item("Pizza", "1.500000000000", "", ""),
+            item(&long, "1", "", ""),
+        ];
+        let none = "its quantity is none that a stock has";
+        let not_above = "its quantity is not above 0";
+        check(
+            "buy_one_get_one",
+            items,
+            &[("Pizza", "2.5")],
+            &[
+                (1, "it has no name"),
+                (3, not_above),
+                (4, not_above),
+                (5, none),
+                (6, none),
+                (8, "its name is too long for a product's"),
+            ],
+        );
+    }
+
+    #[test]
+    fn of_many_that_are_left_some_are_told() {
+        let items = vec![item("Suco", "1", "8", "4"); 100];
+        let takes = Takes::of(&usage(items), &DiscountKind::ProductFree);
+        assert_eq!((takes.left.len(), takes.left_count), (LEFT_TOLD_MAX, 100));
+    }
+}

@@ -1,0 +1,79 @@
+//! A coupon's reservation: one row beside its events. It counts while it has a field `reserves`, by which an index finds
+//! it, and until the coupon expires; so whatever ends it, nobody has to know what was reserved.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use webhooks::event::DiscountKind;
+use webhooks::ledger::{Change, ItemKey};
+use webhooks::stock::{reserves, sortable};
+
+/// Keeps one of a product, unless the coupon has come to its end already.
+pub(crate) fn reserve(
+    row: ItemKey,
+    tenant: &str,
+    product: &str,
+    kind: &DiscountKind,
+    until: Timestamp,
+    (now, forget_at): (Timestamp, AttributeValue),
+) -> Change {
+    Change::of(row)
+        .set("reserves", text(reserves(tenant, product)))
+        .set("product", text(product))
+        .set("quantity", AttributeValue::N("1".into()))
+        .set("reserved_until", text(sortable(until)))
+        .set("kind", text(kind.text()))
+        .set("ttl", forget_at)
+        .remove("released")
+        .remove("awaiting")
+        .only_if(
+            "attribute_not_exists(#released) OR #ttl <= :now",
+            &[("now", second(now))],
+        )
+}
+
+/// Ends it, whether or not there is one yet.
+pub(crate) fn release(row: ItemKey, (now, forget_at): (Timestamp, AttributeValue)) -> Change {
+    Change::of(row)
+        .keep("released", text(now.to_string()))
+        .keep("ttl", forget_at)
+        .remove("reserves")
+}
+
+/// Ends it for a use of which only the redemption can tell what it takes: unless that has come, it is awaited.
+pub(crate) fn release_and_wait(row: ItemKey, now: (Timestamp, AttributeValue)) -> Change {
+    release(row, now)
+        .add("awaiting", 1.into())
+        .only_if("attribute_not_exists(#kind)", &[])
+}
+
+/// Tells those who come later what the coupon is good for, though it has come to its end. `awaiting` is how many uses
+/// wait for that: one more meanwhile is one too many.
+pub(crate) fn reserve_too_late(
+    row: ItemKey,
+    kind: &DiscountKind,
+    awaiting: Option<AttributeValue>,
+    forget_at: AttributeValue,
+) -> Change {
+    let change = Change::of(row)
+        .set("kind", text(kind.text()))
+        .set("ttl", forget_at)
+        .remove("awaiting");
+    match awaiting {
+        Some(awaiting) => change.only_if(
+            "attribute_exists(#released) AND #awaiting = :seen",
+            &[("seen", awaiting)],
+        ),
+        None => change.only_if(
+            "attribute_exists(#released) AND attribute_not_exists(#awaiting)",
+            &[],
+        ),
+    }
+}
+
+fn text(text: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(text.into())
+}
+
+fn second(at: Timestamp) -> AttributeValue {
+    AttributeValue::N(at.as_second().to_string())
+}

@@ -1,0 +1,107 @@
+//! Reading what was recorded.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::KeysAndAttributes;
+
+use super::row::{Item, text};
+use super::{ItemKey, Ledger, OwnedBody};
+use crate::event::Event;
+use crate::provider::{Content, read_recorded};
+
+/// The most items of one BatchGetItem.
+const BATCH_MAX: usize = 100;
+
+impl Ledger {
+    /// The key of a coupon's row of this name.
+    pub fn row_key(&self, coupon: &str, entry: impl Into<String>) -> ItemKey {
+        ItemKey::new(&self.table, ("coupon", coupon), ("entry", entry))
+    }
+
+    /// Rows by their keys, each named once; absent ones are missing. Without `fields`, all of them.
+    pub async fn rows(&self, keys: &[ItemKey], fields: &[&str]) -> anyhow::Result<Vec<Item>> {
+        let rows = read_all(&self.client, keys, fields).await;
+        rows.context("reading what was recorded")
+    }
+
+    /// A coupon's rows whose names begin like this: all of them where it is empty.
+    pub async fn rows_of(&self, coupon: &str, beginning: &str) -> anyhow::Result<Vec<Item>> {
+        let mut query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("coupon = :coupon")
+            .expression_attribute_values(":coupon", text(coupon));
+        if !beginning.is_empty() {
+            query = query
+                .key_condition_expression("coupon = :coupon AND begins_with(entry, :beginning)")
+                .expression_attribute_values(":beginning", text(beginning));
+        }
+        let rows = query.into_paginator().items().send().try_collect().await;
+        rows.with_context(|| format!("reading what was recorded of {coupon}"))
+    }
+}
+
+/// The event that a row records, as today's code reads it.
+pub fn read_event(row: &Item) -> Option<Event> {
+    match read_recorded(&OwnedBody::of(row).as_ref()) {
+        Some(Content::Event(event)) => Some(*event),
+        _ => None,
+    }
+}
+
+/// Reads items of any tables by their keys, each named once; absent ones are missing. Without `fields`, all of them are
+/// read.
+pub async fn read_all(
+    client: &Client,
+    keys: &[ItemKey],
+    fields: &[&str],
+) -> anyhow::Result<Vec<Item>> {
+    let mut found = Vec::new();
+    for keys in keys.chunks(BATCH_MAX) {
+        let mut asked = request(keys, fields)?;
+        // DynamoDB may leave some out where it has much to do, and names them.
+        while !asked.is_empty() {
+            let answer = client.batch_get_item();
+            let answer = answer.set_request_items(Some(asked.into_iter().collect()));
+            let answer = answer.send().await?;
+            let of_tables = answer.responses.into_iter().flatten();
+            found.extend(of_tables.flat_map(|(_, items)| items));
+            asked = answer
+                .unprocessed_keys
+                .unwrap_or_default()
+                .into_iter()
+                .collect();
+        }
+    }
+    Ok(found)
+}
+
+fn request(
+    keys: &[ItemKey],
+    fields: &[&str],
+) -> anyhow::Result<BTreeMap<String, KeysAndAttributes>> {
+    let mut of_tables: BTreeMap<&str, Vec<Item>> = BTreeMap::new();
+    for key in keys {
+        let of_table = of_tables.entry(&key.table).or_default();
+        of_table.push(key.attributes());
+    }
+    let placeholders: Vec<_> = fields.iter().map(|field| format!("#{field}")).collect();
+    let names = placeholders
+        .iter()
+        .cloned()
+        .zip(fields.iter().map(|it| (*it).to_owned()));
+    let names = (!fields.is_empty()).then(|| names.collect());
+    let of_tables = of_tables.into_iter().map(|(table, keys)| {
+        let asked = KeysAndAttributes::builder()
+            .set_keys(Some(keys))
+            .consistent_read(true)
+            .set_projection_expression((!fields.is_empty()).then(|| placeholders.join(", ")))
+            .set_expression_attribute_names(names.clone());
+        Ok((table.to_owned(), asked.build()?))
+    });
+    of_tables.collect()
+}

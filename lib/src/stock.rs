@@ -1,0 +1,357 @@
+//! The stock table: what a tenant has of each product, and which product each reward is. What is reserved of a product
+//! stands in the events table, on each coupon's own row.
+//!
+//! All numbers are exact decimals: half a pizza is 0.5.
+
+mod alert;
+mod count;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, anyhow};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+
+use crate::event::escape;
+use crate::ledger::{Change, Item, ItemKey, read_all};
+
+pub use alert::{Alert, AlertLease};
+pub use count::Counted;
+
+/// How the sort keys of products and of the catalogue begin.
+const PRODUCT: &str = "product#";
+const REWARD: &str = "reward#";
+
+/// The name of a coupon's own row among its events: what is reserved for it.
+pub const RESERVATION: &str = "reservation";
+
+/// The index of the events table that holds what is reserved, and nothing else.
+const RESERVATIONS_INDEX: &str = "reservations";
+
+/// The stock table, and the events table that holds the reservations.
+#[derive(Debug, Clone)]
+pub struct Stock {
+    client: Client,
+    table: String,
+    events_table: String,
+    /// Of a product that has no threshold of its own.
+    threshold: Decimal,
+}
+
+/// What there is of a product.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Product {
+    /// The tenant's key: `zupy#comp_bella_vista`.
+    pub tenant: String,
+    pub name: String,
+    pub on_hand: Decimal,
+    pub threshold: Decimal,
+    /// Whether the threshold is its own.
+    pub has_threshold: bool,
+    /// What was alerted of since it was last restocked.
+    pub alerted: Option<Level>,
+}
+
+/// How little there is of a product. Of two the later in this list is the worse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// At its threshold, or below.
+    Low,
+    BelowZero,
+}
+
+impl Level {
+    /// None where there is enough.
+    pub fn of(on_hand: Decimal, threshold: Decimal) -> Option<Self> {
+        if on_hand < Decimal::ZERO {
+            return Some(Self::BelowZero);
+        }
+        (on_hand <= threshold).then_some(Self::Low)
+    }
+
+    /// As the product's row has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::BelowZero => "below_zero",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        [Self::Low, Self::BelowZero]
+            .into_iter()
+            .find(|level| level.name() == name)
+    }
+}
+
+/// A catalogue entry: what a reward is called, and the product that it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mapping {
+    /// The tenant's key.
+    pub tenant: String,
+    pub reward: String,
+    pub product: String,
+}
+
+/// Everything that stands in the table, of one tenant or of all.
+#[derive(Debug, Default)]
+pub struct Contents {
+    pub products: Vec<Product>,
+    pub catalogue: Vec<Mapping>,
+}
+
+impl Contents {
+    /// The keys of those who have anything in it.
+    pub fn tenants(&self) -> BTreeSet<&str> {
+        let of_products = self.products.iter().map(|it| it.tenant.as_str());
+        let of_catalogue = self.catalogue.iter().map(|it| it.tenant.as_str());
+        of_products.chain(of_catalogue).collect()
+    }
+}
+
+impl Stock {
+    pub fn new(
+        client: Client,
+        table: impl Into<String>,
+        events_table: impl Into<String>,
+        threshold: Decimal,
+    ) -> Self {
+        Self {
+            client,
+            table: table.into(),
+            events_table: events_table.into(),
+            threshold,
+        }
+    }
+
+    /// The key of a product's row.
+    pub fn product(&self, tenant: &str, product: &str) -> ItemKey {
+        let entry = format!("{PRODUCT}{}", escape(product));
+        ItemKey::new(&self.table, ("tenant", tenant), ("entry", entry))
+    }
+
+    /// The key of a reward's entry in the catalogue.
+    fn reward(&self, tenant: &str, reward: &str) -> ItemKey {
+        let entry = format!("{REWARD}{}", escape(reward));
+        ItemKey::new(&self.table, ("tenant", tenant), ("entry", entry))
+    }
+
+    /// Adds to what is on hand of a product, or takes from it. With 0 it makes sure that the product is known.
+    pub fn add(&self, tenant: &str, product: &str, by: Decimal) -> Change {
+        Change::of(self.product(tenant, product))
+            .keep("product", AttributeValue::S(product.to_owned()))
+            .add("on_hand", by)
+    }
+
+    /// The products that rewards are. One that the catalogue does not name is missing: its own name is the product's.
+    pub async fn catalogue(
+        &self,
+        rewards: &BTreeSet<(String, String)>,
+    ) -> anyhow::Result<BTreeMap<(String, String), String>> {
+        let keys = rewards.iter();
+        let keys = keys.map(|(tenant, reward)| self.reward(tenant, reward));
+        let rows = read_all(&self.client, &keys.collect::<Vec<_>>(), &[])
+            .await
+            .context("reading the catalogue")?;
+        let mappings = rows.iter().filter_map(read_mapping);
+        Ok(mappings
+            .map(|it| ((it.tenant, it.reward), it.product))
+            .collect())
+    }
+
+    /// What there is of products; those that are not known are missing.
+    pub async fn products(
+        &self,
+        named: &BTreeSet<(String, String)>,
+    ) -> anyhow::Result<Vec<Product>> {
+        let keys = named.iter();
+        let keys = keys.map(|(tenant, product)| self.product(tenant, product));
+        let rows = read_all(&self.client, &keys.collect::<Vec<_>>(), &[])
+            .await
+            .context("reading the stock")?;
+        rows.iter()
+            .filter_map(|row| self.read_product(row).transpose())
+            .collect()
+    }
+
+    /// Everything of one tenant, or of all.
+    pub async fn contents(&self, tenant: Option<&str>) -> anyhow::Result<Contents> {
+        let rows = match tenant {
+            Some(tenant) => {
+                let query = self.client.query().table_name(&self.table);
+                let query = query
+                    .consistent_read(true)
+                    .key_condition_expression("tenant = :tenant")
+                    .expression_attribute_values(":tenant", text(tenant));
+                query.into_paginator().items().send().try_collect().await?
+            }
+            None => {
+                let scan = self.client.scan().table_name(&self.table);
+                let scan = scan.consistent_read(true).into_paginator();
+                scan.items().send().try_collect().await?
+            }
+        };
+        let mut contents = Contents::default();
+        for row in &rows {
+            contents.products.extend(self.read_product(row)?);
+            contents.catalogue.extend(read_mapping(row));
+        }
+        let name = |it: &Product| (it.tenant.clone(), it.name.clone());
+        contents.products.sort_by_key(name);
+        contents.catalogue.sort();
+        Ok(contents)
+    }
+
+    /// How much of a product is reserved now, by coupons that were neither used nor cancelled and have not expired.
+    pub async fn reserved(
+        &self,
+        tenant: &str,
+        product: &str,
+        now: Timestamp,
+    ) -> anyhow::Result<Decimal> {
+        let open = self
+            .client
+            .query()
+            .table_name(&self.events_table)
+            .index_name(RESERVATIONS_INDEX)
+            .key_condition_expression("reserves = :product AND reserved_until > :now")
+            .expression_attribute_values(":product", text(reserves(tenant, product)))
+            .expression_attribute_values(":now", text(sortable(now)))
+            .into_paginator()
+            .items()
+            .send()
+            .try_collect()
+            .await
+            .context("reading the reservations")?;
+        let mut sum = Decimal::ZERO;
+        for row in &open {
+            let quantity = read_decimal(row, "quantity")?.unwrap_or_default();
+            sum = sum
+                .checked_add(quantity)
+                .context("adding up reservations")?;
+        }
+        Ok(sum.normalize())
+    }
+
+    fn read_product(&self, row: &Item) -> anyhow::Result<Option<Product>> {
+        let Some(name) = name_of(row, PRODUCT, "product") else {
+            return Ok(None);
+        };
+        let tenant = read_text(row, "tenant").unwrap_or_default();
+        let of_product = || format!("reading {name:?} of {tenant}");
+        let on_hand = read_decimal(row, "on_hand").with_context(of_product)?;
+        let threshold = read_decimal(row, "threshold").with_context(of_product)?;
+        Ok(Some(Product {
+            tenant,
+            on_hand: on_hand.unwrap_or_default(),
+            threshold: threshold.unwrap_or(self.threshold),
+            has_threshold: threshold.is_some(),
+            alerted: read_text(row, "alerted").and_then(|name| Level::named(&name)),
+            name,
+        }))
+    }
+}
+
+/// The value of `reserves` on the row of a coupon that reserves a product.
+pub fn reserves(tenant: &str, product: &str) -> String {
+    format!("{tenant}#{}", escape(product))
+}
+
+/// A time as text that sorts like the time.
+pub fn sortable(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
+fn read_mapping(row: &Item) -> Option<Mapping> {
+    Some(Mapping {
+        reward: name_of(row, REWARD, "reward")?,
+        product: read_text(row, "product")?,
+        tenant: read_text(row, "tenant")?,
+    })
+}
+
+/// The name of what a row is about, where it is of that kind.
+fn name_of(row: &Item, kind: &str, field: &str) -> Option<String> {
+    let entry = read_text(row, "entry")?;
+    let escaped = entry.strip_prefix(kind)?;
+    Some(read_text(row, field).unwrap_or_else(|| escaped.to_owned()))
+}
+
+fn read_text(row: &Item, field: &str) -> Option<String> {
+    row.get(field)?.as_s().ok().cloned()
+}
+
+fn read_decimal(row: &Item, field: &str) -> anyhow::Result<Option<Decimal>> {
+    let Some(value) = row.get(field) else {
+        return Ok(None);
+    };
+    let number = value.as_n().map_err(|_| anyhow!("{field} is no number"))?;
+    let exact = Decimal::from_str_exact(number).or_else(|_| Decimal::from_scientific(number));
+    let exact = exact.map_err(|_| anyhow!("{field} is {number}, which has too many digits"))?;
+    Ok(Some(exact.normalize()))
+}
+
+fn text(text: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(text.into())
+}
+
+fn number(number: Decimal) -> AttributeValue {
+    AttributeValue::N(number.normalize().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(fields: &[(&str, AttributeValue)]) -> Item {
+        let fields = fields.iter();
+        fields
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect()
+    }
+
+    #[test]
+    fn at_the_threshold_there_is_little() {
+        let check = |on_hand: &str, expected| {
+            let level = Level::of(on_hand.parse().unwrap(), 5.into());
+            assert_eq!(level, expected, "{on_hand}");
+        };
+        check("6", None);
+        check("5.5", None);
+        check("5", Some(Level::Low));
+        check("0", Some(Level::Low));
+        check("-0.5", Some(Level::BelowZero));
+    }
+
+    #[test]
+    fn numbers_are_read_exactly_or_not_at_all() {
+        let check = |number: &str, expected: Option<&str>| {
+            let row = row(&[("on_hand", AttributeValue::N(number.into()))]);
+            let read = read_decimal(&row, "on_hand").ok();
+            let read = read.map(|it| it.unwrap().to_string());
+            assert_eq!(read.as_deref(), expected, "{number}");
+        };
+        check("7", Some("7"));
+        check("-1.50", Some("-1.5"));
+        check("1E+3", Some("1000"));
+        check("0.00000000000000000000000000001", None);
+        check("123456789012345678901234567890", None);
+    }
+
+    #[test]
+    fn times_sort_as_text() {
+        let times = [
+            "0999-12-31T00:00:00Z",
+            "2025-09-26T14:20:00Z",
+            "2025-09-26T14:20:00.5Z",
+            "2025-09-26T14:20:01Z",
+            "9999-12-30T22:00:00Z",
+        ];
+        let times = times.map(|time| sortable(time.parse().unwrap()));
+        assert!(times.is_sorted(), "{times:?}");
+        let lengths: BTreeSet<_> = times.iter().map(String::len).collect();
+        assert_eq!(lengths, [24].into());
+    }
+}

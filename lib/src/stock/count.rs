@@ -1,0 +1,176 @@
+//! What people do to the stock: they count it, they receive more, they say which product a reward is.
+//!
+//! A count is one conditional write, which goes on from what is there, and carries an id of its own by which a repeat
+//! after a lost answer is recognised.
+
+use anyhow::{Context, bail};
+use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
+use rust_decimal::Decimal;
+
+use super::{Level, Product, Stock, number, read_text, text};
+use crate::ledger::{Item, read_all, refused_item, unique_id};
+
+/// How often a write goes on from what is there now, after sales that came in between.
+const ATTEMPTS: usize = 20;
+
+/// What somebody found out about a product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// So much is on hand.
+    All(Decimal),
+    /// So much came in addition.
+    More(Decimal),
+}
+
+impl Stock {
+    /// Writes down what was counted, and the threshold where one is given. Of a product that has enough again, alerts may
+    /// come again. Returns how the product stood before, if it was known, and how it stands now.
+    pub async fn count(
+        &self,
+        tenant: &str,
+        product: &str,
+        counted: Counted,
+        threshold: Option<Decimal>,
+    ) -> anyhow::Result<(Option<Product>, Product)> {
+        let key = self.product(tenant, product);
+        let id = unique_id();
+        for _ in 0..ATTEMPTS {
+            let rows = read_all(&self.client, std::slice::from_ref(&key), &[]).await;
+            let rows = rows.with_context(|| format!("reading the stock of {product:?}"))?;
+            let before = match rows.first() {
+                Some(row) => self.read_product(row)?,
+                None => None,
+            };
+            let now = self.counted(tenant, product, before.as_ref(), counted, threshold)?;
+            if self.replace(before.as_ref(), &now, &id).await? {
+                return Ok((before, now));
+            }
+        }
+        bail!("{product:?} is sold faster than it can be counted: try again")
+    }
+
+    fn counted(
+        &self,
+        tenant: &str,
+        product: &str,
+        before: Option<&Product>,
+        counted: Counted,
+        threshold: Option<Decimal>,
+    ) -> anyhow::Result<Product> {
+        let on_hand = match counted {
+            Counted::All(on_hand) => on_hand,
+            Counted::More(more) => {
+                let had = before.map_or(Decimal::ZERO, |it| it.on_hand);
+                let sum = had.checked_add(more);
+                sum.with_context(|| format!("{had} and {more} are too much"))?
+            }
+        };
+        let of_its_own = before.filter(|it| it.has_threshold).map(|it| it.threshold);
+        let own = threshold.or(of_its_own);
+        let threshold = own.unwrap_or(self.threshold);
+        Ok(Product {
+            tenant: tenant.to_owned(),
+            name: product.to_owned(),
+            on_hand: on_hand.normalize(),
+            threshold,
+            has_threshold: own.is_some(),
+            // What is still too little is no news; what will be worse than now is.
+            alerted: before
+                .and_then(|it| it.alerted)
+                .min(Level::of(on_hand, threshold)),
+        })
+    }
+
+    /// Writes how a product stands now, unless it changed meanwhile.
+    async fn replace(
+        &self,
+        before: Option<&Product>,
+        now: &Product,
+        id: &str,
+    ) -> anyhow::Result<bool> {
+        let mut set = vec!["on_hand = :now", "product = :product", "counted = :id"];
+        let mut remove = Vec::new();
+        let mut values = Item::from([
+            (":now".to_owned(), number(now.on_hand)),
+            (":product".to_owned(), text(&now.name)),
+            (":id".to_owned(), text(id)),
+        ]);
+        if now.has_threshold {
+            set.push("threshold = :threshold");
+            values.insert(":threshold".to_owned(), number(now.threshold));
+        }
+        let level = |it: &Product| Level::of(it.on_hand, it.threshold);
+        if before.is_some_and(|before| level(now) < level(before)) {
+            // An alert that is being sent tells of less than there is now, and is none of what is alerted of next.
+            remove.extend(["alert_owner", "alert_until_ms"]);
+        }
+        match now.alerted {
+            Some(level) => {
+                set.push("alerted = :alerted");
+                values.insert(":alerted".to_owned(), text(level.name()));
+            }
+            None => remove.push("alerted"),
+        }
+        let condition = match before {
+            None => "attribute_not_exists(on_hand)".to_owned(),
+            Some(before) => {
+                values.insert(":before".to_owned(), number(before.on_hand));
+                let alerted = match before.alerted {
+                    Some(level) => {
+                        values.insert(":had_alerted".to_owned(), text(level.name()));
+                        "alerted = :had_alerted"
+                    }
+                    None => "attribute_not_exists(alerted)",
+                };
+                format!("on_hand = :before AND {alerted}")
+            }
+        };
+        let mut expression = format!("SET {}", set.join(", "));
+        if !remove.is_empty() {
+            expression.push_str(&format!(" REMOVE {}", remove.join(", ")));
+        }
+        let written = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(self.product(&now.tenant, &now.name).attributes()))
+            .update_expression(expression)
+            .condition_expression(condition)
+            .set_expression_attribute_values(Some(values))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let Err(error) = written else { return Ok(true) };
+        let found = refused_item(error);
+        let found = found.with_context(|| format!("writing the stock of {:?}", now.name))?;
+        Ok(read_text(&found, "counted").as_deref() == Some(id))
+    }
+
+    /// From now on a reward is this product.
+    pub async fn map(&self, tenant: &str, reward: &str, product: &str) -> anyhow::Result<()> {
+        self.client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(self.reward(tenant, reward).attributes()))
+            .item("reward", text(reward))
+            .item("product", text(product))
+            .send()
+            .await
+            .with_context(|| format!("writing which product {reward:?} is"))?;
+        Ok(())
+    }
+
+    /// From now on a reward's own name is the product's again. Returns whether it was mapped.
+    pub async fn unmap(&self, tenant: &str, reward: &str) -> anyhow::Result<bool> {
+        let deleted = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(self.reward(tenant, reward).attributes()))
+            .return_values(ReturnValue::AllOld)
+            .send()
+            .await
+            .with_context(|| format!("forgetting which product {reward:?} is"))?;
+        Ok(deleted.attributes.is_some_and(|it| !it.is_empty()))
+    }
+}

@@ -1,0 +1,107 @@
+//! A desk to try single things at, in simulated time: a world, and what a task function is made of.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use inventory::Inventory;
+use local::aws::Service;
+use local::faults::{CallMode, Fault};
+use webhooks::config::{Aws, CallLimits, Environment};
+use webhooks::event::Event;
+use webhooks::invocation::Invocation;
+use webhooks::ledger::Ledger;
+use webhooks::task::Message;
+use webhooks::worker::{BatchWork, Failure, QueueMessage};
+
+use crate::history::{Moment, Process};
+use crate::world::World;
+
+/// How long an invocation may take.
+const TIME: Duration = Duration::from_secs(30);
+
+pub(crate) struct Desk {
+    pub(crate) world: World,
+    pub(crate) ledger: Ledger,
+    inventory: Inventory,
+}
+
+/// Tells a story in simulated time.
+pub(crate) fn at_a_desk(story: impl AsyncFnOnce(&Desk)) {
+    fastrand::seed(7);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let world = World::start(7, &mut Rng::with_seed(7)).unwrap();
+        let process = Process {
+            function: "test".into(),
+            number: 1,
+        };
+        let network = world.functions.network(&process);
+        let aws = Aws::local("http://aws").over(network.client());
+        let mut environment = Environment::of([
+            ("EVENTS_TABLE", "events"),
+            ("STOCK_TABLE", "stock"),
+            ("STOCK_THRESHOLD", "5"),
+            (
+                "ALERTS_TOPIC_ARN",
+                "arn:aws:sns:us-east-1:000000000000:alerts",
+            ),
+            ("RETENTION_DAYS", "35"),
+        ]);
+        let ledger = Ledger::read(&mut environment, &aws, CallLimits::TASK);
+        let inventory = Inventory::read(&mut environment, &aws);
+        environment.check().unwrap();
+        let desk = Desk {
+            world,
+            ledger,
+            inventory,
+        };
+        story(&desk).await;
+    });
+}
+
+impl Desk {
+    /// One that begins now.
+    pub(crate) fn invocation(&self) -> Invocation {
+        let now = self.world.now();
+        Invocation::new(now, now + TIME)
+    }
+
+    /// Of every transaction.
+    pub(crate) fn fault(&self, mode: CallMode) -> Fault {
+        Fault::calls(Service::DynamoDb, "TransactWriteItems", mode)
+    }
+
+    /// How many transactions DynamoDB answered with this status.
+    pub(crate) fn transactions(&self, status: u16) -> usize {
+        let moments = self.world.history.moments().into_iter();
+        let those = moments.filter(|(_, moment)| match moment {
+            Moment::Performed {
+                call,
+                status: Some(answered),
+                ..
+            } => call.operation.ends_with("TransactWriteItems") && *answered == status,
+            _ => false,
+        });
+        those.count()
+    }
+
+    /// How many rows the events table has.
+    pub(crate) async fn records(&self) -> usize {
+        self.world.items("events").await.unwrap().len()
+    }
+
+    /// Gives events to the inventory, as one batch.
+    pub(crate) async fn keep(&self, events: &[&Event]) -> Vec<Result<(), Failure>> {
+        let messages = events.iter().map(|event| {
+            let message = Message::new(event, self.world.now(), None);
+            Message::read(&message.to_body()).unwrap()
+        });
+        self.inventory
+            .work(messages.collect(), self.invocation())
+            .await
+    }
+}

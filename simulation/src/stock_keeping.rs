@@ -1,0 +1,435 @@
+//! The inventory, where two things happen at once, or one does not happen.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use local::aws::Service;
+use local::faults::{CallMode, Fault};
+use local::sent::Detail;
+use rust_decimal::Decimal;
+use serde_json::Value;
+use webhooks::event::{
+    AffectedItem, Discount, DiscountKind, Event, EventKey, Fact, Member, Money, Notice, Redemption,
+    Reward, Usage,
+};
+use webhooks::stock::Counted;
+use webhooks::worker::Failure;
+
+use crate::desk::{Desk, at_a_desk};
+
+const TENANT: &str = "zupy#comp";
+const PIZZA: &str = "Pizza";
+
+fn event(key: EventKey, fact: Fact) -> Event {
+    Event {
+        key,
+        provider: "zupy".into(),
+        tenant: "comp".into(),
+        occurred_at: Timestamp::from_second(1_800_000_000).unwrap(),
+        sandbox: false,
+        member: Member {
+            id: "ZP-1".into(),
+            name: None,
+            email: None,
+            phone: None,
+            tier: None,
+        },
+        fact,
+    }
+}
+
+fn redeemed(desk: &Desk, code: &str) -> Event {
+    let fact = Fact::Redeemed(Redemption {
+        coupon_code: code.into(),
+        reward: Reward {
+            name: Some(PIZZA.into()),
+            ..Reward::default()
+        },
+        points_spent: None,
+        new_balance: None,
+        expires_at: Some(desk.world.now() + SignedDuration::from_hours(1)),
+        method: None,
+        discount: Some(Discount {
+            kind: DiscountKind::ProductFree,
+            value: None,
+            maximum: None,
+            minimum_purchase: None,
+        }),
+    });
+    event(EventKey::redeemed("zupy", "comp", code), fact)
+}
+
+/// A use of pizzas that were free, of a discount that it tells or not.
+fn used(code: &str, order: &str, kind: Option<DiscountKind>, quantity: i64) -> Event {
+    let price = Some(Money::new(35.into(), "BRL"));
+    let fact = Fact::Used(Usage {
+        coupon_code: code.into(),
+        reward_name: None,
+        discount_kind: kind,
+        discount_applied: None,
+        order_value: None,
+        final_value: None,
+        location: Some("Loja Centro".into()),
+        staff_member: None,
+        platform: None,
+        order_id: Some(order.into()),
+        items: vec![AffectedItem {
+            name: Some(PIZZA.into()),
+            quantity: Some(quantity.into()),
+            unit_price: price.clone(),
+            discount_applied: price,
+        }],
+    });
+    event(EventKey::used("zupy", "comp", code, order), fact)
+}
+
+fn free_pizza(code: &str) -> Event {
+    used(code, "1", Some(DiscountKind::ProductFree), 1)
+}
+
+impl Desk {
+    /// Writes an event down as the ledger does, as far as the inventory reads it again.
+    async fn record(&self, event: &Event, body: &str) {
+        let mut row = serde_json::json!({
+            "coupon": {"S": event.key.coupon()}, "entry": {"S": event.key.entry()},
+            "provider": {"S": "zupy"}, "tenant": {"S": "comp"}, "scheme": {"S": "zupy-v1"},
+            "body": {"S": body},
+        });
+        if let Fact::Redeemed(redemption) = &event.fact {
+            let discount = serde_json::to_string(&redemption.discount).unwrap();
+            row["discount"] = serde_json::json!({ "S": discount });
+        }
+        self.world.put("events", row).await.unwrap();
+    }
+
+    async fn set(&self, on_hand: i64) {
+        let all = Counted::All(on_hand.into());
+        let stock = self.world.stock();
+        stock.count(TENANT, PIZZA, all, None).await.unwrap();
+    }
+
+    async fn on_hand(&self) -> Decimal {
+        let contents = self.world.stock().contents(Some(TENANT)).await.unwrap();
+        contents.products[0].on_hand
+    }
+
+    async fn reserved(&self) -> Decimal {
+        let now = self.world.now();
+        self.world
+            .stock()
+            .reserved(TENANT, PIZZA, now)
+            .await
+            .unwrap()
+    }
+
+    /// The kinds of the alerts that were sent.
+    fn alerts(&self) -> Vec<String> {
+        let sent = self.world.sent().into_iter();
+        sent.filter_map(|sent| match sent.detail {
+            Detail::Topic(alert) => alert.attributes.get("type").cloned(),
+            _ => None,
+        })
+        .collect()
+    }
+
+    async fn row(&self, event: &Event, name: &str) -> Value {
+        let entry = match name {
+            "reservation" => name.to_owned(),
+            _ => event.key.beneath(name),
+        };
+        let rows = self.world.items("events").await.unwrap().into_iter();
+        let mut those = rows.filter(|row| row["entry"] == entry.as_str());
+        those.next().unwrap_or_default()
+    }
+
+    #[track_caller]
+    fn done(&self, outcomes: &[Result<(), Failure>]) {
+        for outcome in outcomes {
+            if let Err(Failure::Transient(error) | Failure::Permanent(error)) = outcome {
+                panic!("{error:#}");
+            }
+            assert!(outcome.is_ok(), "{outcome:?}");
+        }
+    }
+}
+
+/// As the provider tells [`used`] without a type of discount.
+fn used_body(code: &str, order: &str) -> String {
+    serde_json::json!({
+        "event": "coupon.used", "timestamp": "2026-11-22T12:00:00Z", "company_id": "comp",
+        "customer": {"member_id": "ZP-1"},
+        "usage": {
+            "coupon_code": code, "order_id": order, "discount_applied": 35, "order_value": 70,
+            "items_affected": [{"name": PIZZA, "quantity": 1, "unit_price": 35, "discount_applied": 35}],
+        },
+    })
+    .to_string()
+}
+
+#[test]
+fn a_reservation_ends_with_the_coupon_and_nobody_has_to_do_anything() {
+    at_a_desk(async |desk| {
+        let redeemed = redeemed(desk, "CP-1");
+        desk.done(&desk.keep(&[&redeemed]).await);
+        assert_eq!(desk.reserved().await, 1.into());
+        tokio::time::sleep(Duration::from_secs(3600 - 1)).await;
+        assert_eq!(desk.reserved().await, 1.into());
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(desk.reserved().await, 0.into());
+    });
+}
+
+#[test]
+fn a_whole_life_in_one_batch_ends_as_it_should() {
+    at_a_desk(async |desk| {
+        desk.set(10).await;
+        let redeemed = redeemed(desk, "CP-1");
+        let used = free_pizza("CP-1");
+        let cancelled = event(
+            EventKey::once("zupy", "comp", "CP-1", "cancelled"),
+            Fact::Cancelled(Notice {
+                coupon_code: "CP-1".into(),
+                reward_name: None,
+                expires_at: None,
+            }),
+        );
+        desk.done(&desk.keep(&[&cancelled, &used, &redeemed, &used]).await);
+        assert_eq!(
+            (desk.on_hand().await, desk.reserved().await),
+            (9.into(), 0.into())
+        );
+        let record = desk.row(&redeemed, "inventory").await;
+        let result = record["result"].as_str().unwrap();
+        assert!(result.starts_with("reserved nothing"), "{result}");
+    });
+}
+
+#[test]
+fn a_redemption_tells_what_uses_took_that_came_before_it() {
+    at_a_desk(async |desk| {
+        desk.set(10).await;
+        let uses = ["1", "2"].map(|order| used("CP-1", order, None, 1));
+        for (used, order) in uses.iter().zip(["1", "2"]) {
+            desk.record(used, &used_body("CP-1", order)).await;
+            desk.done(&desk.keep(&[used]).await);
+            let record = desk.row(used, "inventory").await;
+            assert_eq!(record["awaits"], "redeemed");
+        }
+        assert_eq!(desk.on_hand().await, 10.into());
+        let redeemed = redeemed(desk, "CP-1");
+        desk.record(&redeemed, "").await;
+        desk.done(&desk.keep(&[&redeemed]).await);
+        assert_eq!(
+            (desk.on_hand().await, desk.reserved().await),
+            (8.into(), 0.into())
+        );
+        for used in &uses {
+            let record = desk.row(used, "inventory").await;
+            assert_eq!(record["awaits"], Value::Null);
+            assert_eq!(record["result"], "took 1 Pizza");
+        }
+        // Once more changes nothing; a use that comes later knows.
+        desk.done(&desk.keep(&[&redeemed, &uses[0], &uses[1]]).await);
+        let third = used("CP-1", "3", None, 1);
+        desk.done(&desk.keep(&[&third]).await);
+        assert_eq!(desk.on_hand().await, 7.into());
+    });
+}
+
+/// The use has looked and found no redemption; the redemption looks and finds no use. One of them must give way.
+#[test]
+fn a_use_and_its_redemption_that_miss_each_other_find_each_other() {
+    for (first, later) in [(0, 1), (1, 0)] {
+        at_a_desk(async |desk| {
+            desk.set(10).await;
+            let used = used("CP-1", "1", None, 1);
+            let redeemed = redeemed(desk, "CP-1");
+            desk.record(&used, &used_body("CP-1", "1")).await;
+            // The first one's transaction is on its way for a second.
+            let slow = desk.fault(CallMode::Delay(Duration::from_secs(1)));
+            let id = desk.world.faults.add(slow.once());
+            let events = [&used, &redeemed];
+            let slow_one = desk.keep(&events[first..=first]);
+            let quick_one = async {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                desk.record(&redeemed, "").await;
+                desk.keep(&events[later..=later]).await
+            };
+            let (one, other) = tokio::join!(slow_one, quick_one);
+            desk.done(&one);
+            desk.done(&other);
+            assert_eq!(desk.world.faults.applied(id), Some(1));
+            assert_eq!(
+                (desk.on_hand().await, desk.reserved().await),
+                (9.into(), 0.into()),
+                "{first}"
+            );
+            assert_eq!(desk.row(&used, "inventory").await["awaits"], Value::Null);
+        });
+    }
+}
+
+#[test]
+fn a_use_that_comes_while_its_redemption_counts_the_others_is_counted_too() {
+    at_a_desk(async |desk| {
+        desk.set(10).await;
+        let uses = ["1", "2"].map(|order| used("CP-1", order, None, 1));
+        for (used, order) in uses.iter().zip(["1", "2"]) {
+            desk.record(used, &used_body("CP-1", order)).await;
+        }
+        desk.done(&desk.keep(&[&uses[0]]).await);
+        let redeemed = redeemed(desk, "CP-1");
+        let between = async {
+            // It has been refused, looks at the first use, and goes on.
+            while desk.transactions(400) == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            let slow = desk.fault(CallMode::Delay(Duration::from_secs(1)));
+            desk.world.faults.add(slow.once());
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            desk.keep(&[&uses[1]]).await
+        };
+        let batch = [&redeemed];
+        let (one, other) = tokio::join!(desk.keep(&batch), between);
+        desk.done(&one);
+        desk.done(&other);
+        assert_eq!(desk.on_hand().await, 8.into());
+    });
+}
+
+#[test]
+fn of_two_batches_at_the_threshold_one_tells() {
+    at_a_desk(async |desk| {
+        desk.set(6).await;
+        let uses = ["CP-1", "CP-2", "CP-3"].map(free_pizza);
+        let slow = CallMode::Delay(Duration::from_millis(800));
+        let id = desk.world.faults.add(Fault::service(Service::Sns, slow));
+        let (one, other) = ([&uses[0]], [&uses[1], &uses[2]]);
+        let (one, other) = tokio::join!(desk.keep(&one), desk.keep(&other));
+        desk.done(&one);
+        desk.done(&other);
+        assert_eq!(desk.world.faults.applied(id), Some(1));
+        assert_eq!(desk.alerts(), ["low_stock"]);
+        assert_eq!(desk.on_hand().await, 3.into());
+    });
+}
+
+#[test]
+fn what_falls_below_zero_while_its_alert_is_sent_is_told_too() {
+    at_a_desk(async |desk| {
+        desk.set(6).await;
+        let low = free_pizza("CP-1");
+        let many = used("CP-2", "1", Some(DiscountKind::ProductFree), 7);
+        let slow = CallMode::Delay(Duration::from_millis(800));
+        desk.world
+            .faults
+            .add(Fault::service(Service::Sns, slow).once());
+        let later = async {
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            desk.keep(&[&many]).await
+        };
+        let low = [&low];
+        let (one, other) = tokio::join!(desk.keep(&low), later);
+        desk.done(&one);
+        desk.done(&other);
+        assert_eq!(desk.alerts(), ["low_stock", "stock_below_zero"]);
+    });
+}
+
+#[test]
+fn an_alert_that_cannot_be_sent_is_owed() {
+    at_a_desk(async |desk| {
+        desk.set(5).await;
+        let (used, other) = (free_pizza("CP-1"), free_pizza("CP-2"));
+        let down = desk
+            .world
+            .faults
+            .add(Fault::service(Service::Sns, CallMode::Fail));
+        assert!(desk.keep(&[&used]).await[0].is_err());
+        desk.world.faults.remove(down);
+        assert_eq!((desk.on_hand().await, desk.alerts().len()), (4.into(), 0));
+        // The message comes again: the stock was taken from before, and the alert is sent now.
+        desk.done(&desk.keep(&[&used]).await);
+        desk.done(&desk.keep(&[&used, &other]).await);
+        assert_eq!((desk.on_hand().await, desk.alerts().len()), (3.into(), 1));
+    });
+}
+
+#[test]
+fn a_restock_that_comes_while_an_alert_is_sent_is_not_forgotten() {
+    at_a_desk(async |desk| {
+        desk.set(6).await;
+        let slow = CallMode::Delay(Duration::from_secs(2));
+        desk.world
+            .faults
+            .add(Fault::service(Service::Sns, slow).once());
+        let restock = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            desk.set(20).await;
+        };
+        let low = free_pizza("CP-1");
+        let batch = [&low];
+        let (kept, ()) = tokio::join!(desk.keep(&batch), restock);
+        desk.done(&kept);
+        let many = used("CP-2", "1", Some(DiscountKind::ProductFree), 15);
+        desk.done(&desk.keep(&[&many]).await);
+        assert_eq!(desk.alerts(), ["low_stock", "low_stock"]);
+    });
+}
+
+#[test]
+fn a_sandbox_event_leaves_a_record_and_nothing_else() {
+    at_a_desk(async |desk| {
+        desk.set(1).await;
+        let mut used = free_pizza("CP-1");
+        used.sandbox = true;
+        let mut redeemed = redeemed(desk, "CP-1");
+        redeemed.sandbox = true;
+        desk.done(&desk.keep(&[&used, &redeemed]).await);
+        assert_eq!(
+            (desk.on_hand().await, desk.reserved().await),
+            (1.into(), 0.into())
+        );
+        assert_eq!(desk.alerts(), Vec::<String>::new());
+        assert_eq!(desk.row(&used, "inventory").await["status"], "skipped");
+        assert_eq!(desk.row(&redeemed, "inventory").await["status"], "skipped");
+        assert_eq!(desk.records().await, 2);
+    });
+}
+
+#[test]
+fn a_thousand_sales_in_one_batch_are_a_few_updates_and_one_alert() {
+    at_a_desk(async |desk| {
+        desk.set(1000).await;
+        let uses: Vec<_> = (0..1000).map(|n| free_pizza(&format!("CP-{n}"))).collect();
+        let uses: Vec<_> = uses.iter().collect();
+        desk.done(&desk.keep(&uses).await);
+        assert_eq!(desk.on_hand().await, 0.into());
+        // 49 records, 49 reservations and the product in each.
+        assert_eq!(desk.transactions(200), 21);
+        assert_eq!(desk.alerts(), ["low_stock"]);
+    });
+}
+
+#[test]
+fn more_products_than_a_transaction_takes_are_given_up_with_the_reason() {
+    at_a_desk(async |desk| {
+        let mut used = free_pizza("CP-1");
+        if let Fact::Used(usage) = &mut used.fact {
+            let item = usage.items[0].clone();
+            let items = (0..120).map(|n| AffectedItem {
+                name: Some(format!("Pizza {n}")),
+                ..item.clone()
+            });
+            usage.items = items.collect();
+        }
+        let other = free_pizza("CP-2");
+        let outcomes = desk.keep(&[&used, &other]).await;
+        let Err(Failure::Permanent(reason)) = &outcomes[0] else {
+            panic!("{outcomes:?}");
+        };
+        assert!(reason.to_string().contains("122 items"), "{reason}");
+        desk.done(&outcomes[1..]);
+        assert_eq!(desk.on_hand().await, Decimal::NEGATIVE_ONE);
+    });
+}
