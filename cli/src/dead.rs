@@ -39,7 +39,7 @@ pub(crate) struct Arguments {
     limit: u32,
     /// Print JSON: an array of messages
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
     #[command(flatten)]
     target: target::Arguments,
 }

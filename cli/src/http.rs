@@ -8,18 +8,33 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
-use http::{StatusCode, Uri};
+use http::{Method, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-/// Longest time until the whole answer is there.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(15);
+/// What is waited for and read at most.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Until the whole answer is there.
+    pub(crate) timeout: Duration,
+    pub(crate) answer_bytes: usize,
+}
 
-/// Longest answer that is read, in bytes: Lambda's own limit is 6 MB.
-const ANSWER_MAX_BYTES: usize = 8 * 1024 * 1024;
+impl Limits {
+    /// A provider gives up earlier, and Lambda's own limit is 6 MB.
+    pub(crate) const WEBHOOK: Self = Self {
+        timeout: Duration::from_secs(15),
+        answer_bytes: 8 * 1024 * 1024,
+    };
+    /// The system on this machine tells all that it keeps, and answers once it has done what it is asked to do.
+    pub(crate) const LOCAL: Self = Self {
+        timeout: Duration::from_secs(120),
+        answer_bytes: 2 * 1024 * 1024 * 1024,
+    };
+}
 
 pub(crate) const AGENT: &str = concat!("coupons/", env!("CARGO_PKG_VERSION"));
 
@@ -67,20 +82,25 @@ impl Client {
     }
 
     pub(crate) async fn post(&self, request: &Request) -> anyhow::Result<Answer> {
-        self.send(message(request)?, &request.url).await
+        self.send(message(request)?, &request.url, Limits::WEBHOOK)
+            .await
     }
 
-    pub(crate) async fn get(&self, url: &Uri) -> anyhow::Result<Answer> {
-        let message = http::Request::get(url)
+    /// Asks a page of the system on this machine.
+    pub(crate) async fn ask(&self, method: Method, url: &Uri) -> anyhow::Result<Answer> {
+        let message = http::Request::builder()
+            .method(method)
+            .uri(url)
             .header(USER_AGENT, AGENT)
             .body(Body::default())?;
-        self.send(message, url).await
+        self.send(message, url, Limits::LOCAL).await
     }
 
     pub(crate) async fn send(
         &self,
         message: http::Request<Body>,
         url: &Uri,
+        limits: Limits,
     ) -> anyhow::Result<Answer> {
         let start = Instant::now();
         let answer = async {
@@ -89,7 +109,7 @@ impl Client {
                 Self::Secure(client) => client.request(message).await,
             };
             let (head, body) = response.map_err(|error| explain(error, url))?.into_parts();
-            let body = Limited::new(body, ANSWER_MAX_BYTES).collect().await;
+            let body = Limited::new(body, limits.answer_bytes).collect().await;
             let body = body.map_err(|error| {
                 anyhow!(error).context(format!("reading the answer of {}", origin(url)))
             })?;
@@ -100,8 +120,9 @@ impl Client {
                 duration: start.elapsed(),
             })
         };
-        tokio::time::timeout(TIMEOUT, answer).await.map_err(|_| {
-            let limit_s = TIMEOUT.as_secs();
+        let answered = tokio::time::timeout(limits.timeout, answer).await;
+        answered.map_err(|_| {
+            let limit_s = limits.timeout.as_secs();
             anyhow!("no answer from {} within {limit_s} s", origin(url))
         })?
     }
@@ -128,7 +149,8 @@ fn explain(error: legacy::Error, url: &Uri) -> anyhow::Error {
     }
     if is_loopback(url) {
         anyhow!(
-            "nothing listens on {origin}: start the system with `cargo run` in another terminal"
+            "nothing listens on {origin}: start the system with `cargo run` in another terminal, or give its port \
+             with --port"
         )
     } else {
         anyhow!("nothing listens on {origin}")
@@ -150,7 +172,7 @@ pub(crate) fn refused(error: &(dyn Error + 'static)) -> bool {
 }
 
 /// A URL without its path: `http://127.0.0.1:3000`.
-fn origin(url: &Uri) -> String {
+pub(crate) fn origin(url: &Uri) -> String {
     let scheme = url.scheme_str().unwrap_or_default();
     let authority = url.authority().map_or("", |authority| authority.as_str());
     format!("{scheme}://{authority}")
@@ -227,7 +249,8 @@ mod tests {
         assert_eq!(
             format!("{error:#}"),
             format!(
-                "nothing listens on http://{address}: start the system with `cargo run` in another terminal"
+                "nothing listens on http://{address}: start the system with `cargo run` in another terminal, or give \
+                 its port with --port"
             )
         );
     }

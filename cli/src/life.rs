@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 use webhooks::event::{Event, escape, member_key};
 use webhooks::ledger::Item;
 use webhooks::provider::{Content, RecordedBody, read_recorded};
@@ -27,14 +28,15 @@ pub(crate) enum Lookup {
 }
 
 impl Lookup {
-    /// A key has three parts between `#`; inside a part, `#` and `/` are escaped.
+    /// A coupon's key has three parts between `#`, a member's four; inside a part, `#` and `/` are escaped.
     pub(crate) fn parse(text: &str) -> Self {
         let (coupon, beneath) = match text.split_once('/') {
             Some((coupon, beneath)) => (coupon, Some(beneath)),
             None => (text, None),
         };
         let parts: Vec<_> = coupon.split('#').collect();
-        if parts.len() != 3 || parts.iter().any(|part| part.is_empty()) {
+        let is_key = parts.len() == 3 || (parts.len() == 4 && parts[2] == "member");
+        if !is_key || parts.iter().any(|part| part.is_empty()) {
             return Self::Code(text.to_owned());
         }
         // A task's record names its event.
@@ -105,12 +107,20 @@ pub(crate) struct Record {
     pub(crate) finished_at: Option<String>,
     /// While it runs: when another worker may take over.
     pub(crate) lease_until: Option<Timestamp>,
+    /// After a failure: when it is tried again at the earliest.
+    pub(crate) not_before: Option<Timestamp>,
+    /// The records that follow it.
+    #[serde(skip)]
+    pub(crate) then: Vec<String>,
+    /// What would have been sent, were the event not a sandbox's or a test's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) would_send: Option<Value>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Missing {
     pub(crate) event: String,
-    pub(crate) task: &'static str,
+    pub(crate) task: String,
 }
 
 /// A body that contradicted the recorded one.
@@ -216,8 +226,7 @@ async fn account(target: &Target, life: &Life) -> anyhow::Result<Option<Account>
         return Ok(None);
     };
     let table = target.table("members")?;
-    let member = member_key(&event.provider, &event.tenant, &event.member);
-    let entry = format!("coupon#{}", escape(&event.code));
+    let (member, entry) = event.account_key();
     let found = target
         .dynamodb
         .get_item()
@@ -250,7 +259,24 @@ impl Life {
                 if !life.tasks.iter().any(|it| it.is_of(&event.event, task)) {
                     life.missing.push(Missing {
                         event: event.event.clone(),
-                        task,
+                        task: task.to_owned(),
+                    });
+                }
+            }
+            for name in life
+                .tasks
+                .iter()
+                .filter(|it| it.event == event.event)
+                .flat_map(|it| &it.then)
+            {
+                if !life
+                    .tasks
+                    .iter()
+                    .any(|it| it.event == event.event && it.task == *name)
+                {
+                    life.missing.push(Missing {
+                        event: event.event.clone(),
+                        task: name.clone(),
                     });
                 }
             }
@@ -335,6 +361,14 @@ impl Received {
         Some(received)
     }
 
+    /// Where its coupon stands in the members table: `member` and `entry`.
+    pub(crate) fn account_key(&self) -> (String, String) {
+        (
+            member_key(&self.provider, &self.tenant, &self.member),
+            format!("coupon#{}", escape(&self.code)),
+        )
+    }
+
     /// Reads the recorded body as today's code does. An error never quotes it.
     pub(crate) fn parse(&self) -> anyhow::Result<Event> {
         let body = self.body.as_deref().context("no body was recorded")?;
@@ -359,11 +393,9 @@ impl Received {
 }
 
 impl Record {
-    fn read(row: &Item, event: String, task: &str) -> Self {
+    pub(crate) fn read(row: &Item, event: String, task: &str) -> Self {
         let number = |name: &str| row.get(name).and_then(|value| value.as_n().ok());
-        let lease_until = number("lease_until_ms")
-            .and_then(|ms| ms.parse().ok())
-            .and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        let time = |name: &str| Timestamp::from_millisecond(number(name)?.parse().ok()?).ok();
         Self {
             event,
             task: task.to_owned(),
@@ -372,7 +404,12 @@ impl Record {
             result: text(row, "result").filter(|result| !result.is_empty()),
             started_at: text(row, "started_at"),
             finished_at: text(row, "finished_at"),
-            lease_until,
+            lease_until: time("lease_until_ms"),
+            not_before: time("not_before_ms"),
+            then: text(row, "then")
+                .map(|names| names.split(' ').map(str::to_owned).collect())
+                .unwrap_or_default(),
+            would_send: text(row, "would_send").and_then(|it| serde_json::from_str(&it).ok()),
         }
     }
 
@@ -384,7 +421,10 @@ impl Record {
 
     /// Done, or given up for good: the task will not touch it again.
     pub(crate) fn is_settled(&self) -> bool {
-        matches!(self.status.as_str(), "done" | "skipped" | "failed")
+        matches!(
+            self.status.as_str(),
+            "done" | "skipped" | "waiting" | "failed"
+        )
     }
 
     /// `delivery/email released: Throttling (3 attempts)`
@@ -398,6 +438,18 @@ impl Record {
         }
         summary
     }
+}
+
+/// The records that a task leaves beneath an event once it is done: the first in any case, and those that it names.
+pub(crate) fn expected<'a>(
+    task: Task,
+    event: &Event,
+    records: impl IntoIterator<Item = &'a Record>,
+) -> Vec<String> {
+    let first = task.first_record(event);
+    let record = records.into_iter().find(|it| it.task == first);
+    let then = record.into_iter().flat_map(|it| it.then.iter().cloned());
+    std::iter::once(first.to_owned()).chain(then).collect()
 }
 
 /// The task of this name, and its channel where the name goes on: `delivery`, `delivery/email`.
@@ -479,7 +531,12 @@ mod tests {
         let event = format!("{COUPON}/redeemed");
         let life = Life::read(COUPON.into(), &[redeemed()]);
         assert_eq!(life.received[0].event, event);
-        let missing = |life: &Life| life.missing.iter().map(|it| it.task).collect::<Vec<_>>();
+        let missing = |life: &Life| {
+            life.missing
+                .iter()
+                .map(|it| it.task.clone())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(missing(&life), ["delivery", "inventory"]);
 
         let record = row(&[("entry", "redeemed/delivery/email"), ("status", "running")]);

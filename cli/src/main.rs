@@ -3,6 +3,8 @@
 mod dead;
 mod http;
 mod life;
+mod listen;
+mod member;
 mod output;
 mod redrive;
 mod replay;
@@ -17,6 +19,9 @@ mod target;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use serde_json::json;
+
+use crate::output::say_json;
 
 /// Coupon webhooks: the system on this machine, what its providers send, and looking after it.
 #[derive(Debug, Parser)]
@@ -36,13 +41,33 @@ enum Command {
     Replay(replay::Arguments),
     Dead(dead::Arguments),
     Redrive(redrive::Arguments),
+    Member(member::Arguments),
     Stock(stock::Arguments),
+    Listen(listen::Arguments),
+}
+
+impl Command {
+    /// Whether what it says is for programs.
+    fn is_json(&self) -> bool {
+        match self {
+            Command::Serve(arguments) => arguments.json,
+            Command::Send(arguments) => arguments.json,
+            Command::Show(arguments) => arguments.json,
+            Command::Replay(arguments) => arguments.json,
+            Command::Dead(arguments) => arguments.json,
+            Command::Redrive(arguments) => arguments.json,
+            Command::Member(arguments) => arguments.json,
+            Command::Stock(arguments) => arguments.is_json(),
+            Command::Listen(arguments) => arguments.json,
+        }
+    }
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let line = CommandLine::parse();
     let command = line.command.unwrap_or(Command::Serve(line.serve));
+    let is_json = command.is_json();
     let outcome = match command {
         Command::Serve(arguments) => serve::run(arguments).await,
         Command::Send(arguments) => send::run(arguments).await,
@@ -50,10 +75,16 @@ async fn main() -> ExitCode {
         Command::Replay(arguments) => replay::run(arguments).await,
         Command::Dead(arguments) => dead::run(arguments).await,
         Command::Redrive(arguments) => redrive::run(arguments).await,
+        Command::Member(arguments) => member::run(arguments).await,
         Command::Stock(arguments) => stock::run(arguments).await,
+        Command::Listen(arguments) => listen::run(arguments).await,
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
+        if is_json {
+            // Of standard output that cannot be written to, the line above told.
+            let _ = say_json(&json!({"error": format!("{error:#}")}));
+        }
         ExitCode::FAILURE
     })
 }
@@ -63,6 +94,21 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    #[test]
+    fn every_command_prints_json_and_finds_a_system_by_its_ports() {
+        let line = CommandLine::command();
+        for command in line.get_subcommands().chain([&line]) {
+            for name in ["json", "port", "aws-port"] {
+                let mut arguments = command.get_arguments();
+                assert!(
+                    arguments.any(|argument| argument.get_long() == Some(name)),
+                    "{} has no --{name}",
+                    command.get_name()
+                );
+            }
+        }
+    }
 
     #[test]
     fn the_arguments_do_not_contradict_each_other() {

@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     rate: Option<i32>,
     /// Print the result as JSON
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
     #[command(flatten)]
     target: target::Arguments,
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow, bail};
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
+use clap::ArgGroup;
 use futures_util::{StreamExt, stream};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
@@ -13,7 +14,7 @@ use webhooks::dispatch::Dispatcher;
 use webhooks::event::Event;
 use webhooks::task::{Message, Task, tasks};
 
-use crate::life::{Life, Lookup, Received, Record, lives, records, task_named};
+use crate::life::{Life, Lookup, Received, Record, expected, lives, records, task_named};
 use crate::output::{harmless, say, say_json};
 use crate::show::{lookup, not_found};
 use crate::target::{self, Target};
@@ -32,9 +33,10 @@ const CONCURRENCY: usize = 16;
 /// What is done stays done, unless --force has its records forgotten: then the customer gets the mail once more.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
+#[command(group = ArgGroup::new("events").args(["event", "since"]).required(true).multiple(true))]
 pub(crate) struct Arguments {
     /// An event's key, or a coupon's key or code for all its events
-    #[arg(value_name = "KEY", value_parser = lookup, required_unless_present = "since")]
+    #[arg(value_name = "KEY", value_parser = lookup)]
     event: Option<Lookup>,
     /// Only this task, or one channel of it: delivery, delivery/email
     #[arg(long, value_name = "NAME", value_parser = task_named)]
@@ -51,7 +53,7 @@ pub(crate) struct Arguments {
     dry_run: bool,
     /// Print the result as JSON
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
     #[command(flatten)]
     target: target::Arguments,
 }
@@ -240,7 +242,7 @@ impl Replay {
         let records: Vec<_> = records.collect();
         let channel = self.named.and_then(|(_, channel)| channel);
         let forget = match decide(
-            task.records_of(event),
+            &expected(task, event, records.iter().copied()),
             channel,
             &records,
             self.force,
@@ -319,7 +321,7 @@ enum Decision<'a> {
 
 /// Sends what has not come to an end; what has only by force, and what runs not at all.
 fn decide<'a>(
-    expected: &[&str],
+    expected: &[String],
     channel: Option<&str>,
     records: &[&'a Record],
     force: bool,
@@ -338,10 +340,16 @@ fn decide<'a>(
         return Decision::Skip(format!("{} runs, until {until} at most", record.task));
     }
     let expected = expected.iter();
-    let expected = expected.filter(|name| channel.is_none_or(|channel| channel == **name));
+    let expected = expected.filter(|name| channel.is_none_or(|channel| channel == name.as_str()));
     let all_left_one = expected
         .clone()
         .all(|name| meant.iter().any(|record| record.task == *name));
+    if let Some(channel) = channel
+        && expected.clone().next().is_none()
+        && meant.is_empty()
+    {
+        return Decision::Skip(format!("it does not cause {channel}"));
+    }
     let settled = meant.iter().copied().filter(|record| record.is_settled());
     if force {
         return Decision::Send {
@@ -473,11 +481,9 @@ mod tests {
         expected: Result<&[&str], &str>,
     ) {
         let records: Vec<_> = records.iter().collect();
+        let left = ["delivery/account", "delivery/email"].map(str::to_owned);
         let now = Timestamp::from_second(1_000).unwrap();
-        match (
-            decide(Task::Delivery.records(), channel, &records, force, now),
-            expected,
-        ) {
+        match (decide(&left, channel, &records, force, now), expected) {
             (Decision::Send { forget }, Ok(expected)) => {
                 let forget: Vec<_> = forget.iter().map(|it| it.task.as_str()).collect();
                 assert_eq!(forget, expected);
@@ -517,6 +523,13 @@ mod tests {
         let records = [record("delivery/account", "done")];
         check(&records, Some("delivery/email"), false, Ok(&[]));
         check(&records, Some("delivery/account"), false, Err("done"));
+    }
+
+    #[test]
+    fn a_channel_that_is_not_meant_is_skipped() {
+        let records = [record("delivery/account", "done")];
+        check(&records, Some("delivery/sms"), false, Err("does not cause"));
+        check(&records, Some("delivery/sms"), true, Err("does not cause"));
     }
 
     #[test]

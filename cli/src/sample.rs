@@ -30,7 +30,7 @@ macro_rules! sample {
     };
 }
 
-pub(crate) const SAMPLES: [Sample; 11] = [
+pub(crate) const SAMPLES: [Sample; 13] = [
     sample!(
         "aghanim-coupon-redeemed",
         Sender::Aghanim,
@@ -60,6 +60,12 @@ pub(crate) const SAMPLES: [Sample; 11] = [
         "zupy-coupon-used-percentage",
         Sender::Zupy,
         "/webhooks/zupy/coupon-used"
+    ),
+    sample!("zupy-customer-registered", Sender::Zupy, "/webhooks/zupy"),
+    sample!(
+        "zupy-v2-customer-enrolled",
+        Sender::ZupyV2,
+        "/webhooks/zupy"
     ),
     sample!("zupy-v2-reward-redeemed", Sender::ZupyV2, "/webhooks/zupy"),
     sample!("zupy-v2-coupon-used", Sender::ZupyV2, "/webhooks/zupy"),

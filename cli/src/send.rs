@@ -1,7 +1,11 @@
 //! `coupons send`: a sample, signed as its provider signs, and what the system answers.
 
+mod judge;
 mod many;
 mod print;
+mod settle;
+mod soak;
+mod summary;
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -17,25 +21,34 @@ use serde_json::{Value, json};
 use webhooks::verify::{Secret, Secrets};
 
 use crate::http::{Answer, Client, Request, is_loopback, parse_url};
-use crate::output::{readable, say, say_json};
+use crate::output::{harmless, readable, say, say_json};
 use crate::sample::{Assignment, Path, SAMPLES, Sample, Sender};
+use crate::send::many::{Again, Plan, Run, Share};
+use crate::send::soak::Place;
+use crate::target;
 
 const EXAMPLES: &str = "\
 Examples:
-  coupons send zupy-coupon-redeemed
+  coupons send
   coupons send zupy-coupon-redeemed --set coupon.points_spent=0
   coupons send zupy-coupon-used --set 'usage.items_affected[0].quantity=2' --unset usage.order_id
   coupons send aghanim-coupon-redeemed --count 1000 --concurrency 32
+  coupons send --count 20000 --duplicates 10% --concurrency 32
   coupons send zupy-coupon-used --url https://abc.execute-api.us-east-1.amazonaws.com --secret ...
   coupons send zupy-coupon-used --now --print event > event.json";
 
 /// Sign a sample as its provider does, post it, and show the answer.
 ///
-/// Succeeds where every answer is a 2xx.
+/// With --count, many coupons are sent as a provider sends them: what gets no answer or a 5xx is sent again, after
+/// pauses that grow. The system on this machine is then waited for until it has settled, retries included, whatever
+/// faults are set, and its tables and mails tell what was lost or doubled.
+///
+/// Succeeds where all was answered with a 2xx in the end, and nothing was lost or doubled.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// What happened.
+    #[arg(default_value = "zupy-coupon-redeemed")]
     #[arg(value_parser = PossibleValuesParser::new(SAMPLES.map(|sample| sample.name)))]
     sample: String,
 
@@ -43,10 +56,6 @@ pub(crate) struct Arguments {
     /// (also with /webhooks) that the sample's own route is added to [default: this machine].
     #[arg(long, value_parser = parse_url, conflicts_with = "port")]
     url: Option<Uri>,
-
-    /// Port of the system on this machine.
-    #[arg(long, default_value_t = 3000)]
-    port: u16,
 
     /// Secret to sign with [default: the first in ZUPY_WEBHOOK_SECRETS or AGHANIM_WEBHOOK_SECRETS,
     /// else the one of the system on this machine].
@@ -75,7 +84,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     as_dated: bool,
 
-    /// Send this many distinct coupons, and sum up the answers.
+    /// Send this many distinct coupons, sum up the answers, and judge what became of them.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1_000_000))]
     count: Option<u32>,
 
@@ -88,6 +97,20 @@ pub(crate) struct Arguments {
     #[arg(long)]
     repeat: bool,
 
+    /// Send this share of the coupons again, such as 10% or 0.1: some at once, so that both are under way together,
+    /// the others at random later moments.
+    #[arg(
+        long,
+        value_name = "SHARE",
+        requires = "count",
+        conflicts_with = "repeat"
+    )]
+    duplicates: Option<Share>,
+
+    /// Decides which are sent again, and when [default: a random one, which is told].
+    #[arg(long, value_name = "N", requires = "duplicates")]
+    seed: Option<u64>,
+
     /// Print in place of sending: a signed curl command, or the event that a function gets from API Gateway
     /// (for `sam local invoke -e`) [default: curl].
     #[arg(long, value_name = "FORM", num_args = 0..=1, default_missing_value = "curl")]
@@ -96,7 +119,10 @@ pub(crate) struct Arguments {
 
     /// Print the result as JSON.
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    target: target::Arguments,
 }
 
 fn parse_secret(text: &str) -> Result<Secret, &'static str> {
@@ -104,6 +130,11 @@ fn parse_secret(text: &str) -> Result<Secret, &'static str> {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    if arguments.target.is_deployed() && (arguments.count.is_none() || arguments.url.is_none()) {
+        bail!(
+            "--stack and --deployed name the system whose tables are judged: give --count, and where to post with --url"
+        );
+    }
     let draft = Draft::new(&arguments, Timestamp::now())?;
     if let Some(form) = arguments.print {
         let at = draft.signed_at(&draft.body);
@@ -112,20 +143,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     let client = Client::of(&draft.url)?;
     let success = match arguments.count {
-        Some(count) => {
-            let plan = many::Plan {
-                count,
-                concurrency: arguments.concurrency.into(),
-                repeat: arguments.repeat,
-            };
-            let summary = many::send(&client, &draft, plan).await?;
-            if arguments.json {
-                say_json(&summary.to_json())?;
-            } else {
-                say(&summary.to_string())?;
-            }
-            summary.is_success()
-        }
+        Some(count) => many(&client, &draft, &arguments, count).await?,
         None => once(&client, &draft.sign(draft.body.clone()), &arguments).await?,
     };
     Ok(if success {
@@ -187,10 +205,8 @@ impl Draft {
 /// A URL without a path of its own, or the stack's output that ends in `/webhooks`, gets the sample's route.
 fn endpoint(arguments: &Arguments, sample: &Sample) -> anyhow::Result<Uri> {
     let Some(url) = &arguments.url else {
-        return parse_url(&format!(
-            "http://127.0.0.1:{}{}",
-            arguments.port, sample.route
-        ));
+        let port = arguments.target.port.unwrap_or(target::PORT);
+        return parse_url(&format!("http://127.0.0.1:{port}{}", sample.route));
     };
     if !matches!(url.path().trim_end_matches('/'), "" | "/webhooks") {
         return Ok(url.clone());
@@ -270,6 +286,44 @@ fn parse(body: &[u8]) -> anyhow::Result<Value> {
 
 fn write(body: &Value) -> Vec<u8> {
     format!("{body:#}\n").into_bytes()
+}
+
+/// Sends many coupons, and judges what became of them. Returns whether all is well.
+async fn many(
+    client: &Client,
+    draft: &Draft,
+    arguments: &Arguments,
+    count: u32,
+) -> anyhow::Result<bool> {
+    let again = match arguments.duplicates {
+        // A random one is short, to be typed again.
+        Some(share) => Again::Share {
+            share,
+            seed: arguments.seed.unwrap_or_else(|| fastrand::u16(..).into()),
+        },
+        None if arguments.repeat => Again::Each,
+        None => Again::Nothing,
+    };
+    let plan = Plan {
+        count,
+        concurrency: arguments.concurrency.into(),
+        again,
+    };
+    let place = Place::find(&arguments.target, &draft.url).await?;
+    let run = Run::new(draft)?;
+    let summary = many::send(client, &run, plan).await?;
+    let judged = place.judge(&run, &summary).await;
+    if arguments.json {
+        let mut figures = summary.to_json();
+        judged.add_to(&mut figures);
+        say_json(&figures)?;
+    } else {
+        say(&harmless(&format!("{summary}{judged}")))?;
+    }
+    if let Some(error) = judged.error.as_ref().filter(|_| !arguments.json) {
+        eprintln!("error: {error:#}");
+    }
+    Ok(summary.is_success() && judged.is_success())
 }
 
 /// Sends one request, or the same one twice. Returns whether every answer was a 2xx.

@@ -1,7 +1,7 @@
 //! `coupons serve`: builds the functions and starts the whole system on this machine.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,16 +10,20 @@ use anyhow::Context;
 use local::binaries;
 use local::lambda::LogLine;
 use local::system::{Options, System, find_template};
+use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
+
+use crate::output::say;
+use crate::target::{AWS_PORT, PORT};
 
 /// Build the functions and start the whole system on this machine (the default).
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Port of the gateway, where webhooks are posted to and the page is shown.
-    #[arg(long, default_value_t = 3000)]
+    #[arg(long, default_value_t = PORT)]
     port: u16,
     /// Port of the AWS endpoint: DynamoDB, SQS, SES, Secrets Manager.
-    #[arg(long, default_value_t = 4566)]
+    #[arg(long, default_value_t = AWS_PORT)]
     aws_port: u16,
     /// Keep tables, queues and sent messages in this directory; without it they are gone at the end.
     #[arg(long, value_name = "DIR")]
@@ -39,6 +43,9 @@ pub(crate) struct Arguments {
     /// Do not print what the functions log.
     #[arg(long)]
     quiet: bool,
+    /// Once it is ready, print one line of JSON that tells what was started and where; all else goes to standard error.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 fn parameter(text: &str) -> Result<(String, String), String> {
@@ -111,7 +118,14 @@ async fn start(arguments: Arguments) -> anyhow::Result<System> {
         }
     };
     let system = prepared.start(binaries).await?;
-    announce(&system, arguments.data.is_some(), arguments.port);
+    if arguments.json {
+        say(&format!(
+            "{}\n",
+            started(&system, arguments.data.as_deref())
+        ))?;
+    } else {
+        announce(&system, arguments.data.is_some(), arguments.port);
+    }
     Ok(system)
 }
 
@@ -142,6 +156,33 @@ fn show(line: &LogLine) {
     if !line.line.starts_with(r#"{"_aws""#) {
         eprintln!("{line}");
     }
+}
+
+/// What was started, and where.
+fn started(system: &System, data: Option<&Path>) -> Value {
+    let template = system.template();
+    let functions = template.functions.iter().map(|function| {
+        let routes = function.routes.iter();
+        let routes = routes.map(|it| json!({"method": it.method, "path": it.path}));
+        let schedules = function.schedules.iter();
+        let schedules = schedules.map(|it| json!({"name": it.name, "every_s": it.every_s}));
+        let queues = function.sources.iter().map(|it| it.queue.as_str());
+        json!({
+            "name": function.name,
+            "routes": routes.collect::<Vec<_>>(),
+            "queues": queues.collect::<Vec<_>>(),
+            "schedules": schedules.collect::<Vec<_>>(),
+        })
+    });
+    json!({
+        "gateway": system.gateway_url(),
+        "aws": system.aws_url(),
+        "aws_for_containers": system.aws_url_for_containers(),
+        "data": data,
+        "functions": functions.collect::<Vec<_>>(),
+        "queues": template.queues.iter().map(|it| &it.name).collect::<Vec<_>>(),
+        "tables": template.tables.iter().map(|it| &it.name).collect::<Vec<_>>(),
+    })
 }
 
 fn announce(system: &System, kept: bool, port: u16) {
@@ -179,13 +220,13 @@ fn announce(system: &System, kept: bool, port: u16) {
         None => println!(),
     }
     println!("ready: {}", system.gateway_url());
-    let url = match port {
-        3000 => String::new(),
-        _ => format!(" --url {}", system.gateway_url()),
+    let at = match port {
+        PORT => String::new(),
+        _ => format!(" --port {port}"),
     };
     println!(
         "\nOpen {} in a browser, and try in another terminal:",
         system.gateway_url()
     );
-    println!("  cargo run -- send zupy-coupon-redeemed{url}");
+    println!("  cargo run -- send{at}");
 }

@@ -29,9 +29,9 @@ pub(crate) struct Arguments {
     /// Show the bodies as they were sent too: they hold personal data
     #[arg(long)]
     body: bool,
-    /// Print JSON: one object for each coupon
+    /// Print JSON: an object, or an array of them where several coupons have the code
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
     #[command(flatten)]
     target: target::Arguments,
 }
@@ -49,21 +49,21 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if lives.is_empty() {
         bail!("{}", not_found(&arguments.coupon));
     }
-    for (index, life) in lives.into_iter().enumerate() {
-        let life = if arguments.body {
-            life
-        } else {
-            life.without_bodies()
-        };
-        if arguments.json {
-            say_json(&life)?;
-            continue;
+    let lives: Vec<_> = if arguments.body {
+        lives
+    } else {
+        lives.into_iter().map(Life::without_bodies).collect()
+    };
+    if arguments.json {
+        match lives.as_slice() {
+            [life] => say_json(life)?,
+            lives => say_json(&lives)?,
         }
-        if index > 0 {
-            say("\n")?;
-        }
-        say(&harmless(&describe(&life, Timestamp::now())))?;
+        return Ok(ExitCode::SUCCESS);
     }
+    let now = Timestamp::now();
+    let told: Vec<_> = lives.iter().map(|life| describe(life, now)).collect();
+    say(&harmless(&told.join("\n")))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -145,11 +145,19 @@ fn describe_event(life: &Life, event: &Received, now: Timestamp) -> String {
     let records = life.tasks.iter().filter(|it| it.event == event.event);
     for record in records {
         text.push_str(&format!("    {}\n", describe_record(record, now)));
+        if let Some(draft) = &record.would_send {
+            text.push_str("      would have been sent:\n");
+            push_body(&mut text, Some(&draft.to_string()));
+        }
     }
     let missing = life.missing.iter().filter(|it| it.event == event.event);
     for missing in missing {
-        let task = missing.task;
-        let why = if event.undispatched.iter().any(|waiting| waiting == task) {
+        let task = &missing.task;
+        let why = if event
+            .undispatched
+            .iter()
+            .any(|waiting| task.split('/').next() == Some(waiting))
+        {
             "SQS did not take it, so it waits for the outbox, which looks every minute"
         } else {
             "no record, so it is waiting in its queue or was lost; `coupons replay` sends it again"
@@ -173,6 +181,9 @@ fn describe_record(record: &Record, now: Timestamp) -> String {
             "its worker's time ended {until}: another may take over"
         )),
         None => {}
+    }
+    if let Some(at) = record.not_before.filter(|at| *at > now) {
+        parts.push(format!("not again before {at}"));
     }
     if let Some(started_at) = &record.started_at {
         parts.push(format!("started {started_at}"));
@@ -237,12 +248,12 @@ mod tests {
                     result: Some("TooManyRequestsException".into()),
                     started_at: at(1),
                     finished_at: at(2),
-                    lease_until: None,
+                    ..Record::default()
                 },
             ],
             missing: vec![Missing {
                 event: event.clone(),
-                task: "inventory",
+                task: "inventory".into(),
             }],
             conflicts: vec![Conflict {
                 event,

@@ -13,7 +13,7 @@ use aws_sigv4::sign::v4;
 use http::Uri;
 use http::header::{CONTENT_TYPE, HeaderValue};
 
-use crate::http::{Body, Client, parse_url};
+use crate::http::{Body, Client, Limits, parse_url};
 
 /// A version of the API, the only one that there is.
 const VERSION: &str = "2010-05-15";
@@ -43,7 +43,7 @@ pub(crate) async fn resources(config: &SdkConfig, stack: &str) -> anyhow::Result
     loop {
         let form = form(stack, next_token.as_deref());
         let request = signed(&url, form, region, &credentials)?;
-        let answer = client.send(request, &url).await?;
+        let answer = client.send(request, &url, Limits::WEBHOOK).await?;
         let text = String::from_utf8_lossy(&answer.body);
         if !answer.status.is_success() {
             let code = element(&text, "Code").unwrap_or(answer.status.as_str());

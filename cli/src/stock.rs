@@ -56,6 +56,14 @@ pub(crate) struct Arguments {
     common: Common,
 }
 
+impl Arguments {
+    /// Whether what it says is for programs.
+    pub(crate) fn is_json(&self) -> bool {
+        let behind = self.action.as_ref().map(Action::common);
+        self.common.json || behind.is_some_and(|it| it.json)
+    }
+}
+
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 struct Common {

@@ -9,6 +9,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::config::ProvideCredentials;
 use aws_sdk_sqs::types::QueueAttributeName;
+use http::Method;
 use serde_json::Value;
 use webhooks::config::{Aws, CallLimits, http_client};
 use webhooks::task::Task;
@@ -16,8 +17,9 @@ use webhooks::task::Task;
 use crate::http::{Client, parse_url, refused};
 use crate::stack::{self, Resource};
 
-/// The port of a local system's AWS endpoint where nothing else is said.
-const AWS_PORT: u16 = 4566;
+/// The ports of a local system where nothing else is said.
+pub(crate) const PORT: u16 = 3000;
+pub(crate) const AWS_PORT: u16 = 4566;
 
 /// A person waits at the other end, perhaps far from the region.
 const LIMITS: CallLimits = CallLimits {
@@ -27,7 +29,7 @@ const LIMITS: CallLimits = CallLimits {
 };
 
 /// How the names of dead-letter queues end.
-const DEAD_LETTER: &str = "-dead-letter";
+pub(crate) const DEAD_LETTER: &str = "-dead-letter";
 
 // Without a group of its own, which would have the name of the one of the command's own arguments.
 #[derive(Debug, Clone, clap::Args)]
@@ -36,11 +38,11 @@ pub(crate) struct Arguments {
     /// Port of the system on this machine; it tells where its AWS endpoint is [default: 3000]
     #[arg(long, value_name = "PORT", help_heading = "System")]
     #[arg(conflicts_with_all = ["stack", "deployed"])]
-    port: Option<u16>,
-    /// Port of its AWS endpoint [default: 4566]
+    pub(crate) port: Option<u16>,
+    /// Port of its AWS endpoint [default: what its gateway tells where its port is given, else 4566]
     #[arg(long, value_name = "PORT", help_heading = "System")]
     #[arg(conflicts_with_all = ["stack", "deployed"])]
-    aws_port: Option<u16>,
+    pub(crate) aws_port: Option<u16>,
     /// A deployed stack, reached with the credentials and the region of the environment or of a profile
     #[arg(long, value_name = "NAME", help_heading = "System")]
     #[arg(conflicts_with = "deployed")]
@@ -52,6 +54,11 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
+    /// Whether they name a deployed system.
+    pub(crate) fn is_deployed(&self) -> bool {
+        self.deployed || self.stack.is_some()
+    }
+
     /// These, or others where these say nothing.
     pub(crate) fn or(self, others: Self) -> Self {
         let says_something = self.port.or(self.aws_port).is_some() || self.stack.is_some();
@@ -115,7 +122,11 @@ impl Target {
                 names,
             ));
         }
-        let endpoint = local_endpoint(arguments).await?;
+        Self::local(local_endpoint(arguments).await?).await
+    }
+
+    /// The system on this machine with this AWS endpoint.
+    pub(crate) async fn local(endpoint: String) -> anyhow::Result<Self> {
         let config = Aws::local(&endpoint).sdk_config(LIMITS);
         let place = Place::Local { endpoint };
         let tables = ["events", "members", "stock"].map(|name| (name.to_owned(), name.to_owned()));
@@ -247,10 +258,12 @@ impl Target {
     /// Every queue of a local system, by its name.
     async fn listed_queues(&self) -> anyhow::Result<BTreeMap<String, String>> {
         let pages = self.sqs.list_queues().max_results(1000).into_paginator();
-        let urls: Vec<String> = pages.items().send().try_collect().await.map_err(|error| {
-            self.explain(error)
-                .context(format!("looking up {}", self.place))
-        })?;
+        let urls: Vec<String> = pages
+            .items()
+            .send()
+            .try_collect()
+            .await
+            .map_err(|error| self.explain(error))?;
         Ok(urls
             .into_iter()
             .filter_map(|url| Some((url.rsplit_once('/')?.1.to_owned(), url)))
@@ -263,12 +276,19 @@ impl Target {
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
         R: Debug + Send + Sync + 'static,
     {
-        if let Place::Local { endpoint } = &self.place
-            && refused(&error)
-        {
+        let Place::Local { endpoint } = &self.place else {
+            return said(error);
+        };
+        if refused(&error) {
             return anyhow!(
                 "nothing listens on {endpoint}: start the system with `cargo run` in another terminal, or give its \
                  ports with --port and --aws-port"
+            );
+        }
+        // AWS gives each of its errors a code.
+        if error.raw_response().is_some() && error.code().is_none() {
+            return anyhow!(
+                "{endpoint} is not the AWS endpoint of a local system; give its port with --aws-port"
             );
         }
         said(error)
@@ -343,16 +363,26 @@ fn kebab(pascal: &str) -> String {
 
 /// Where the AWS endpoint of the system on this machine is. A gateway on another port is asked.
 async fn local_endpoint(arguments: &Arguments) -> anyhow::Result<String> {
-    let (port, aws_port) = (arguments.port, arguments.aws_port);
-    let (Some(port), None) = (port, aws_port) else {
-        return Ok(format!("http://127.0.0.1:{}", aws_port.unwrap_or(AWS_PORT)));
-    };
-    let url = parse_url(&format!("http://127.0.0.1:{port}/_local/state"))?;
-    let answer = Client::of(&url)?.get(&url).await?;
+    match (arguments.port, arguments.aws_port) {
+        (Some(port), None) => endpoint_behind(&format!("http://127.0.0.1:{port}")).await,
+        (_, aws_port) => Ok(endpoint_at(aws_port.unwrap_or(AWS_PORT))),
+    }
+}
+
+pub(crate) fn endpoint_at(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
+}
+
+/// Asks a gateway for its system's AWS endpoint.
+pub(crate) async fn endpoint_behind(gateway: &str) -> anyhow::Result<String> {
+    let url = parse_url(&format!("{gateway}/_local/state"))?;
+    let answer = Client::of(&url)?.ask(Method::GET, &url).await?;
     let state: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let endpoint = state["aws"].as_str().map(str::to_owned);
     endpoint.with_context(|| {
-        format!("port {port} is not the gateway of a local system; give its AWS endpoint with --aws-port")
+        format!(
+            "{gateway} is not the gateway of a local system; give its AWS endpoint with --aws-port"
+        )
     })
 }
 

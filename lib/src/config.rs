@@ -181,6 +181,11 @@ impl Aws {
         Self { http, ..self }
     }
 
+    /// The connections that it is called over, for who else is to be called.
+    pub fn http(&self) -> SharedHttpClient {
+        self.http.clone()
+    }
+
     /// What a service's client is made from.
     pub fn sdk_config(&self, limits: CallLimits) -> SdkConfig {
         let mut config = SdkConfig::builder()

@@ -33,16 +33,20 @@ pub enum Fact {
     /// It will expire in a few days.
     Expiring(Notice),
     Expired(Notice),
+    /// A customer has joined, or is told anew: of a member and of no coupon.
+    Enrolled,
 }
 
 impl Fact {
-    pub fn coupon_code(&self) -> &str {
+    /// The code of the coupon that it is about, if it is about one.
+    pub fn coupon_code(&self) -> Option<&str> {
         match self {
-            Fact::Redeemed(redemption) => &redemption.coupon_code,
-            Fact::Used(usage) => &usage.coupon_code,
+            Fact::Redeemed(redemption) => Some(&redemption.coupon_code),
+            Fact::Used(usage) => Some(&usage.coupon_code),
             Fact::Cancelled(notice) | Fact::Expiring(notice) | Fact::Expired(notice) => {
-                &notice.coupon_code
+                Some(&notice.coupon_code)
             }
+            Fact::Enrolled => None,
         }
     }
 }
@@ -285,12 +289,27 @@ impl EventKey {
         Self::new(provider, tenant, coupon, what.into())
     }
 
+    /// Something that is told of a member and not of a coupon, once for each `by`. The fourth part of its partition key
+    /// keeps it apart from every coupon.
+    pub fn of_member(provider: &str, tenant: &str, member_id: &str, what: &str, by: &str) -> Self {
+        Self {
+            coupon: format!("{provider}#{}#member#{}", escape(tenant), escape(member_id)),
+            entry: format!("{what}@{}", escape(by)),
+        }
+    }
+
     /// A key as a row of the ledger has it.
     pub fn recorded(coupon: &str, entry: &str) -> Self {
         Self {
             coupon: coupon.into(),
             entry: entry.into(),
         }
+    }
+
+    /// A key as text has it: `zupy#comp#CP-1/redeemed`. Neither of its halves holds a bare `/`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (coupon, entry) = text.split_once('/')?;
+        Some(Self::recorded(coupon, entry))
     }
 
     fn new(provider: &str, tenant: &str, coupon: &str, entry: String) -> Self {
@@ -385,6 +404,14 @@ mod tests {
         let key = EventKey::used("zupy", "comp", "CP-1", "ord_POS_789");
         assert_eq!(key.to_string(), "zupy#comp#CP-1/used#ord_POS_789");
         assert_eq!(key.beneath("fraud"), "used#ord_POS_789/fraud");
+    }
+
+    #[test]
+    fn a_members_key_is_no_coupons() {
+        let of_member = EventKey::of_member("zupy", "comp", "ZP-1", "enrolled", "id");
+        assert_eq!(of_member.to_string(), "zupy#comp#member#ZP-1/enrolled@id");
+        let coupon = EventKey::redeemed("zupy", "comp", "member#ZP-1");
+        assert_eq!(coupon.coupon(), "zupy#comp#member%23ZP-1");
     }
 
     #[test]

@@ -27,7 +27,7 @@ use crate::task::Task;
 use crate::verify::Verified;
 
 pub use commit::{Change, Committed, Effects, ItemKey, Uncommitted, version};
-pub use lease::{Claim, Lease};
+pub use lease::{Claim, Lease, Note};
 pub use outbox::Undispatched;
 pub use read::{read_all, read_event};
 use row::{COPY_MAX_BYTES, number, read_text, text};
@@ -88,6 +88,8 @@ pub enum Status {
     Done,
     /// There was nothing to do.
     Skipped,
+    /// It can be done once something else is known; it may be claimed again then.
+    Waiting,
     /// It can never be done; the reason is recorded.
     Failed,
 }
@@ -97,6 +99,7 @@ impl Status {
         match self {
             Status::Done => "done",
             Status::Skipped => "skipped",
+            Status::Waiting => "waiting",
             Status::Failed => "failed",
         }
     }
@@ -195,6 +198,21 @@ impl Ledger {
         Ok(tasks.iter().copied().filter(|task| !seen(task)).collect())
     }
 
+    /// The body that an event was recorded with, if it was.
+    pub async fn recorded(&self, key: &EventKey) -> anyhow::Result<Option<OwnedBody>> {
+        let found = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("coupon", text(key.coupon()))
+            .key("entry", text(key.entry()))
+            .consistent_read(true)
+            .send()
+            .await
+            .with_context(|| format!("reading {key}"))?;
+        Ok(found.item.as_ref().map(OwnedBody::of))
+    }
+
     /// Keeps a body that contradicts the recorded one, for support. The first of its kind stays.
     pub async fn keep_conflict(
         &self,
@@ -257,7 +275,7 @@ impl Ledger {
         row.set("member", Some(&event.member.id));
         row.set("occurred_at", Some(event.occurred_at));
         row.set("received_at", Some(now));
-        row.set("code", Some(event.fact.coupon_code()));
+        row.set("code", event.fact.coupon_code());
         match &event.fact {
             Fact::Redeemed(redemption) => {
                 row.copy("reward_id", redemption.reward.id.as_ref());
@@ -277,6 +295,7 @@ impl Ledger {
                 row.copy("reward_name", notice.reward_name.as_ref());
                 row.set("expires_at", notice.expires_at);
             }
+            Fact::Enrolled => {}
         }
         if event.sandbox {
             row.0.insert("sandbox".into(), AttributeValue::Bool(true));

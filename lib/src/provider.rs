@@ -7,6 +7,7 @@ pub mod wire;
 pub mod zupy;
 
 use jiff::Timestamp;
+use serde_json::{Map, Value};
 
 use crate::event::Event;
 use crate::provider::wire::Problem;
@@ -46,6 +47,32 @@ pub fn read_recorded(recorded: &RecordedBody<'_>) -> Option<Content> {
         _ => return None,
     };
     Some(parsed.content)
+}
+
+/// A recorded body without what tells who its member is, apart from the member's id. `None` for one that is no object, or
+/// of a provider that there is no module for.
+pub fn without_personal_data(recorded: &RecordedBody<'_>) -> Option<String> {
+    let mut body: Value = serde_json::from_str(recorded.body).ok()?;
+    let fields = body.as_object_mut()?;
+    match recorded.provider {
+        aghanim::NAME => {
+            // Its schema is not published: it may hold the player's.
+            fields.remove("context");
+        }
+        zupy::NAME if recorded.scheme == zupy::V2.name => {
+            keep(fields, "data", &zupy::v2::NOT_PERSONAL)
+        }
+        zupy::NAME => keep(fields, "customer", &zupy::NOT_PERSONAL),
+        _ => return None,
+    }
+    Some(body.to_string())
+}
+
+/// Keeps only these fields of a section: a provider may add others that tell who it is.
+fn keep(fields: &mut Map<String, Value>, section: &str, known: &[&str]) {
+    if let Some(Value::Object(section)) = fields.get_mut(section) {
+        section.retain(|name, _| known.contains(&name.as_str()));
+    }
 }
 
 /// A verified body, read.

@@ -57,31 +57,38 @@ impl From<Unfetched> for anyhow::Error {
 }
 
 impl SecretStore {
-    /// Fetches the secrets for the first time. Where the secret store does not answer, the first request asks again:
-    /// a function that does not start is answered for by the gateway, with a 500.
-    ///
-    /// # Errors
-    /// There is no such secret, or it is empty, or may not be read: the error names it.
-    pub async fn open(sdk_config: &SdkConfig, id: String) -> anyhow::Result<Self> {
-        let client = Client::new(sdk_config);
-        let secrets = match fetch(&client, &id).await {
-            Ok(secrets) => Some(Arc::new(secrets)),
-            Err(Unfetched::Wrong(error)) => return Err(error),
-            Err(Unfetched::Unavailable(error)) => {
-                tracing::error!("No secrets yet, so nothing can be verified: {error:#}");
-                None
-            }
-        };
-        Ok(Self {
-            client,
+    pub fn new(sdk_config: &SdkConfig, id: String) -> Self {
+        Self {
+            client: Client::new(sdk_config),
             id,
             kept: Mutex::new(Kept {
-                secrets,
+                secrets: None,
                 tried_at: Instant::now(),
                 asked_at: None,
                 in_doubt: false,
             }),
-        })
+        }
+    }
+
+    /// Fetches the secrets for the first time. Where the secret store does not answer, who first needs them asks again:
+    /// a function that does not start is answered for by the gateway, with a 500.
+    ///
+    /// # Errors
+    /// There is no such secret, or it is empty, or may not be read: the error names it.
+    pub async fn start(&self) -> anyhow::Result<()> {
+        match fetch(&self.client, &self.id).await {
+            Ok(secrets) => self.lock().secrets = Some(Arc::new(secrets)),
+            Err(Unfetched::Wrong(error)) => return Err(error),
+            Err(Unfetched::Unavailable(error)) => {
+                tracing::error!("No secrets yet: {error:#}");
+            }
+        }
+        Ok(())
+    }
+
+    /// What the secret store knows them by.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// The secrets that are valid now; fetched anew where they are old. Those that are kept stay where that fails.

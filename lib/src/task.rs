@@ -34,17 +34,28 @@ impl Task {
     /// The names of all records that it may leave beneath an event.
     pub fn records(self) -> &'static [&'static str] {
         match self {
-            Task::Delivery => &["delivery/account", "delivery/email"],
+            Task::Delivery => &[
+                "delivery/account",
+                "delivery/email",
+                "delivery/whatsapp",
+                "delivery/sms",
+                "delivery/reminder",
+                "delivery/contact",
+                "delivery/grant",
+                "delivery/forward",
+            ],
             Task::Inventory => &["inventory"],
         }
     }
 
-    /// Those that it leaves beneath this event once it is done.
-    pub fn records_of(self, event: &Event) -> &'static [&'static str] {
+    /// The one that it leaves beneath this event in any case. It names the others that were to follow.
+    pub fn first_record(self, event: &Event) -> &'static str {
         match (self, &event.fact) {
-            (Task::Delivery, Fact::Redeemed(_)) => self.records(),
-            (Task::Delivery, _) => &["delivery/account"],
-            (Task::Inventory, _) => self.records(),
+            (Task::Delivery, Fact::Redeemed(it)) if !it.reward.items.is_empty() => "delivery/grant",
+            (Task::Delivery, Fact::Expiring(_)) => "delivery/reminder",
+            (Task::Delivery, Fact::Enrolled) => "delivery/contact",
+            (Task::Delivery, _) => "delivery/account",
+            (Task::Inventory, _) => "inventory",
         }
     }
 
@@ -60,21 +71,20 @@ impl Task {
 /// The tasks that an event causes. A new consumer of events is a line here, and a function.
 pub fn tasks(event: &Event) -> &'static [Task] {
     match &event.fact {
-        // In-game items are credited by the game itself: there is nothing to bring to a person.
-        Fact::Redeemed(redemption) if !redemption.reward.items.is_empty() => &[],
+        // The account, the messages, and what became of the coupon.
+        Fact::Expiring(_) | Fact::Enrolled => &[Task::Delivery],
         Fact::Redeemed(redemption) => match redemption.discount.as_ref().map(|it| &it.kind) {
             Some(DiscountKind::ProductFree | DiscountKind::BuyOneGetOne) => {
                 &[Task::Delivery, Task::Inventory]
             }
             _ => &[Task::Delivery],
         },
-        // The account shows what became of the coupon. Money off an order leaves the stock alone.
+        // Money off an order leaves the stock alone.
         Fact::Used(usage) => match &usage.discount_kind {
             Some(DiscountKind::Percentage | DiscountKind::FixedAmount) => &[Task::Delivery],
             _ => &[Task::Delivery, Task::Inventory],
         },
         Fact::Cancelled(_) | Fact::Expired(_) => &[Task::Delivery, Task::Inventory],
-        Fact::Expiring(_) => &[],
     }
 }
 
@@ -189,14 +199,6 @@ mod tests {
     }
 
     #[test]
-    fn a_coupon_is_delivered_and_items_are_not() {
-        let both = [Task::Delivery, Task::Inventory];
-        check(Zupy::every_event(), REDEEMED, &both);
-        check(Zupy::every_event(), USED, &both);
-        check(Aghanim, ITEMS, &[]);
-    }
-
-    #[test]
     fn only_what_may_move_stock_is_told_to_the_inventory() {
         let zupy = Zupy::every_event();
         let delivery = [Task::Delivery];
@@ -215,6 +217,19 @@ mod tests {
         let without = |body: &str| body.replace("\"product_free\"", "null");
         check(zupy, &without(REDEEMED), &delivery);
         check(zupy, &without(USED), &both);
+    }
+
+    #[test]
+    fn whatever_happens_is_delivered() {
+        let zupy = Zupy::every_event();
+        let check = |event: &Event, first_record: &str| {
+            assert!(tasks(event).contains(&Task::Delivery));
+            assert_eq!(Task::Delivery.first_record(event), first_record);
+            assert!(Task::Delivery.records().contains(&first_record));
+        };
+        check(&event(zupy, REDEEMED), "delivery/account");
+        check(&event(zupy, USED), "delivery/account");
+        check(&event(Aghanim, ITEMS), "delivery/grant");
     }
 
     #[test]

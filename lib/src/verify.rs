@@ -103,6 +103,19 @@ impl Secrets {
         &self.0[0].1
     }
 
+    pub fn all(&self) -> impl Iterator<Item = &Secret> {
+        self.0.iter().map(|(_, secret)| secret)
+    }
+
+    /// Those that a tenant may sign with, or that somebody signs with for it: its own, and those of nobody in particular.
+    pub fn of_tenant(&self, tenant: &str) -> impl Iterator<Item = &Secret> {
+        let may_sign = move |of: &Option<String>| of.as_deref().is_none_or(|of| of == tenant);
+        let secrets = self.0.iter();
+        secrets
+            .filter(move |(of, _)| may_sign(of))
+            .map(|(_, secret)| secret)
+    }
+
     /// These and others, for instance those that were valid before.
     pub fn and(mut self, others: Self) -> Self {
         for other in others.0 {
@@ -241,11 +254,29 @@ impl Scheme {
         Ok((verified, timestamp.map(seconds).transpose()?))
     }
 
-    /// The headers that a sender adds, for samples and tests.
+    /// Whether the secret is a key of this scheme: Standard Webhooks wants base64.
+    pub fn takes(&self, secret: &Secret) -> bool {
+        self.mac(secret, &[]).is_some()
+    }
+
+    /// The headers that a sender adds. What is sent again has the same id.
     pub fn sign(
         &self,
         body: &[u8],
         secret: &Secret,
+        signed_at: Timestamp,
+    ) -> Vec<(&'static str, String)> {
+        let id = format!("msg_{}", &hex::encode(Sha256::digest(body))[..24]);
+        self.sign_as(&id, body, &[secret], signed_at)
+    }
+
+    /// The same, of a message with this id, and with every secret that is valid while one replaces another. A scheme whose
+    /// header holds one signature takes the first secret's.
+    pub fn sign_as(
+        &self,
+        id: &str,
+        body: &[u8],
+        secrets: &[&Secret],
         signed_at: Timestamp,
     ) -> Vec<(&'static str, String)> {
         let mut headers = Vec::with_capacity(3);
@@ -254,19 +285,24 @@ impl Scheme {
             let value = if self.timestamp_header == Some(name) {
                 signed_at.as_second().to_string()
             } else {
-                // An id that stays the same when the same body is sent again.
-                format!("msg_{}", &hex::encode(Sha256::digest(body))[..24])
+                id.to_owned()
             };
             prefix = format!("{prefix}{value}.");
             headers.push((name, value));
         }
-        let mac = self.mac(secret, &[prefix.as_bytes(), body]);
-        let digest = mac.map(|mac| mac.finalize().into_bytes());
-        let signature = match (self.encoding, digest) {
-            (Encoding::Hex { prefix }, Some(digest)) => format!("{prefix}{}", hex::encode(digest)),
-            (Encoding::StandardWebhooks, Some(digest)) => format!("v1,{}", STANDARD.encode(digest)),
-            // A secret that is no key of this scheme signs nothing that would be accepted.
-            (_, None) => String::new(),
+        // A secret that is no key of this scheme signs nothing that would be accepted.
+        let macs = secrets
+            .iter()
+            .filter_map(|secret| self.mac(secret, &[prefix.as_bytes(), body]));
+        let mut digests = macs.map(|mac| mac.finalize().into_bytes());
+        let signature = match self.encoding {
+            Encoding::Hex { prefix } => digests.next().map_or(String::new(), |digest| {
+                format!("{prefix}{}", hex::encode(digest))
+            }),
+            Encoding::StandardWebhooks => {
+                let signatures = digests.map(|digest| format!("v1,{}", STANDARD.encode(digest)));
+                signatures.collect::<Vec<_>>().join(" ")
+            }
         };
         headers.push((self.signature_header, signature));
         headers

@@ -116,9 +116,11 @@ impl<P: Provider> Webhook<P> {
         }
         environment.check()?;
         let sdk_config = aws.sdk_config(CallLimits::WEBHOOK);
+        let secrets = SecretStore::new(&sdk_config, secret_id);
+        secrets.start().await?;
         Ok(Self {
             provider,
-            secrets: SecretStore::open(&sdk_config, secret_id).await?,
+            secrets,
             freshness,
             receiver,
             retry_queue,

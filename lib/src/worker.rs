@@ -58,6 +58,44 @@ pub enum Failure {
     Permanent(anyhow::Error),
 }
 
+impl Failure {
+    /// One word for two parts of a message that failed side by side. It comes again where one of them asks for it, at the
+    /// earlier time, and is given up only once nothing else is left of it.
+    pub fn and(self, other: Self) -> Self {
+        use Failure::{Early, Outside, Permanent, Transient};
+        let both = |a: anyhow::Error, b: &anyhow::Error| a.context(format!("{b:#}; and"));
+        match (self, other) {
+            (Transient(a), Transient(b) | Outside { error: b, .. } | Permanent(b))
+            | (Outside { error: b, .. } | Permanent(b), Transient(a)) => Transient(both(a, &b)),
+            (Transient(a), Early(_)) | (Early(_), Transient(a)) => Transient(a),
+            (
+                Outside { error: a, after },
+                Outside {
+                    error: b,
+                    after: other,
+                },
+            ) => Outside {
+                error: both(a, &b),
+                after: after.zip(other).map(|(a, b)| a.min(b)),
+            },
+            (Outside { error, after }, Early(by)) | (Early(by), Outside { error, after }) => {
+                Outside {
+                    error,
+                    after: after.map(|after| after.min(by)),
+                }
+            }
+            (Outside { error: a, after }, Permanent(b))
+            | (Permanent(b), Outside { error: a, after }) => Outside {
+                error: both(a, &b),
+                after,
+            },
+            (Early(a), Early(b)) => Early(a.min(b)),
+            (Early(by), Permanent(_)) | (Permanent(_), Early(by)) => Early(by),
+            (Permanent(a), Permanent(b)) => Permanent(both(a, &b)),
+        }
+    }
+}
+
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         Self::Transient(error)
@@ -79,6 +117,7 @@ pub async fn run<W: Work>(
     read: impl FnOnce(&mut Environment, &Aws) -> W,
 ) -> anyhow::Result<()> {
     let worker = start(name, read)?;
+    worker.start().await?;
     let worker = &worker;
     serve(|event: SqsEvent, context| async move {
         Ok(worker.work(event, Invocation::of(&context)).await)
@@ -115,6 +154,14 @@ fn start<W>(
 /// What a task function does with a message.
 pub trait Work: Send + Sync + 'static {
     type Message: QueueMessage + Send + 'static;
+
+    /// What is done once, before the first message.
+    ///
+    /// # Errors
+    /// The function cannot start.
+    fn start(&self) -> impl Future<Output = anyhow::Result<()>> + Send {
+        async { Ok(()) }
+    }
 
     fn work(
         &self,
@@ -162,6 +209,14 @@ impl<W> Worker<W> {
 }
 
 impl<W: Work> Worker<W> {
+    /// Does what is done before the first message.
+    ///
+    /// # Errors
+    /// The function cannot start.
+    pub async fn start(&self) -> anyhow::Result<()> {
+        self.work.start().await
+    }
+
     /// Works on all messages of a batch side by side. What is not worked off is reported, and comes again.
     pub async fn work(&self, batch: SqsEvent, invocation: Invocation) -> SqsBatchResponse {
         let mut batch = Batch::new(batch.records, invocation);
@@ -515,7 +570,7 @@ mod tests {
         type Message = Message<'static>;
 
         async fn work(&self, message: Message<'static>, _: Invocation) -> Result<(), Failure> {
-            match message.event.fact.coupon_code() {
+            match message.event.fact.coupon_code().unwrap() {
                 "fails" => Err(anyhow!("no").into()),
                 "never" => Err(Failure::Permanent(anyhow!("never"))),
                 "panics" | "panics again" => panic!("on purpose"),
@@ -637,6 +692,45 @@ mod tests {
             ],
         )
         .await;
+    }
+
+    #[test]
+    fn parts_that_fail_side_by_side_have_one_word() {
+        let failure = |name: &str| match name.split_once(' ') {
+            Some(("early", s)) => Failure::Early(Duration::from_secs(s.parse().unwrap())),
+            Some(("outside", s)) => Failure::Outside {
+                error: anyhow::anyhow!("busy"),
+                after: s.parse().ok().map(Duration::from_secs),
+            },
+            _ if name == "permanent" => Failure::Permanent(anyhow::anyhow!("never")),
+            _ => Failure::Transient(anyhow::anyhow!("down")),
+        };
+        let word = |failure: Failure| match failure {
+            Failure::Transient(_) => "transient".to_owned(),
+            Failure::Outside { after, .. } => match after {
+                Some(after) => format!("outside {}", after.as_secs()),
+                None => "outside at once".into(),
+            },
+            Failure::Early(by) => format!("early {}", by.as_secs()),
+            Failure::Permanent(_) => "permanent".into(),
+        };
+        for (a, b, expected) in [
+            ("transient", "transient", "transient"),
+            ("transient", "outside 9", "transient"),
+            ("transient", "early 9", "transient"),
+            ("transient", "permanent", "transient"),
+            ("outside 9", "outside 7", "outside 7"),
+            ("outside 9", "outside at once", "outside at once"),
+            ("outside 9", "early 7", "outside 7"),
+            ("outside at once", "early 7", "outside at once"),
+            ("outside 9", "permanent", "outside 9"),
+            ("early 9", "early 7", "early 7"),
+            ("early 9", "permanent", "early 9"),
+            ("permanent", "permanent", "permanent"),
+        ] {
+            assert_eq!(word(failure(a).and(failure(b))), expected, "{a} and {b}");
+            assert_eq!(word(failure(b).and(failure(a))), expected, "{b} and {a}");
+        }
     }
 
     #[tokio::test]

@@ -143,6 +143,11 @@ impl Fault {
         Fault::new(Subject::Messages { queue, mode })
     }
 
+    /// Of the messages of every queue.
+    pub fn all_messages(mode: MessageMode) -> Fault {
+        Fault::new(Subject::Messages { queue: None, mode })
+    }
+
     pub fn kill(function: &str, at: Moment) -> Fault {
         Fault::new(Subject::Function {
             function: function.to_owned(),

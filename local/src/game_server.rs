@@ -10,7 +10,7 @@ use crate::aws::random_id;
 use crate::sent::{self, Detail, Forwarded, Outside, Sent};
 
 /// Where it is, and anything below: a path for each game.
-pub(crate) const PATH: &str = "/_local/game-server";
+pub const PATH: &str = "/_local/game-server";
 
 /// What a throttled sender is told to wait.
 const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("2");

@@ -23,8 +23,9 @@ use crate::template::Template;
 const IDLE_TIMEOUT_S: f64 = 30.0;
 const IDLE_TIMEOUT_MAX_S: f64 = 600.0;
 
-/// How many invocations the page shows.
+/// How many invocations and messages the page shows.
 const SHOWN_INVOCATIONS: usize = 100;
+const SHOWN_MESSAGES: usize = 100;
 
 const PAGE: &str = include_str!("page/index.html");
 
@@ -88,12 +89,16 @@ async fn state(State(inner): State<Arc<Inner>>) -> Response {
     let mut invocations = inner.lambda.recent();
     invocations.reverse();
     invocations.truncate(SHOWN_INVOCATIONS);
+    let mut messages = inner.outside.all();
+    let message_count = messages.len();
+    messages.drain(..message_count.saturating_sub(SHOWN_MESSAGES));
     Json(json!({
         "gateway": inner.gateway_url,
         "aws": inner.aws_url,
         "game_server": inner.game_server_url(),
         "routes": inner.examples,
-        "messages": inner.outside.all(),
+        "messages": messages,
+        "message_count": message_count,
         "queues": inner.sqs.counts(),
         "invocations": invocations,
         "tables": tables,

@@ -449,6 +449,19 @@ fn local_parameters(aws_url: &str) -> BTreeMap<String, String> {
         ),
         ("MailFrom", "Cupons <cupons@example.com>".into()),
         ("MailIdentity", "example.com".into()),
+        (
+            "WhatsAppPhoneNumberId",
+            "phone-number-id-0123456789abcdef0123456789abcdef".into(),
+        ),
+        // base64 of `local-forward-secret`
+        (
+            "ForwardSecrets",
+            "whsec_bG9jYWwtZm9yd2FyZC1zZWNyZXQ=".into(),
+        ),
+        (
+            "WhatsAppReminderTemplate",
+            "coupon_reminder_whatsapp".into(),
+        ),
         ("MaxAgeS", MAX_AGE_S.into()),
         ("RetentionDays", RETENTION_DAYS.into()),
         ("AwsEndpointUrl", aws_url.into()),

@@ -34,7 +34,7 @@ pub(crate) fn at_a_desk(story: impl AsyncFnOnce(&Desk)) {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let world = World::start(&mut Rng::with_seed(7)).unwrap();
+        let world = World::start(7, &mut Rng::with_seed(7)).unwrap();
         let process = Process {
             function: "test".into(),
             number: 1,

@@ -21,6 +21,9 @@ pub(crate) struct Call {
     pub(crate) process: Process,
     /// `DynamoDB_20120810.PutItem`, or a path.
     pub(crate) operation: String,
+    /// The event that a message to the outside is about.
+    pub(crate) about: Option<String>,
+    /// JSON, or nothing.
     pub(crate) body: Value,
 }
 
@@ -108,6 +111,9 @@ impl fmt::Display for Moment {
                 heard,
             } => {
                 write!(f, "{}: {}", call.process, call.operation)?;
+                if let Some(about) = &call.about {
+                    write!(f, " about {about}")?;
+                }
                 for name in ["Key", "Item"] {
                     let text = |field: &str| call.body[name][field]["S"].as_str();
                     if let (Some(coupon), Some(entry)) = (text("coupon"), text("entry")) {

@@ -8,12 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::history::Moment;
-use crate::story::{Event, Kind, Story, Telling};
+use crate::story::{Event, Kind, Reach, Story, Telling};
 use crate::world::World;
-
-use sendings::Sending;
 
 /// One answer that a provider had.
 #[derive(Debug, Clone)]
@@ -41,7 +40,8 @@ pub(crate) async fn broken(
     judge.events();
     judge.rows_have_a_cause();
     judge.accounts();
-    judge.mails(world);
+    judge.messages(world);
+    judge.grants();
     judge.stock(world).await?;
     judge.nothing_is_under_way();
     judge.dead_letters(world).await;
@@ -69,6 +69,17 @@ impl Ledger {
     }
 }
 
+/// The channels, as what was sent names them.
+const CHANNELS: [&str; 4] = ["email", "whatsapp", "sms", "game-server"];
+
+/// A record that an event leaves, and the channel of what is sent for it.
+struct Expected {
+    record: &'static str,
+    channel: Option<&'static str>,
+    /// One of which it must have.
+    statuses: &'static [&'static str],
+}
+
 fn keyed(items: Vec<Value>, partition: &str, sort: &str) -> BTreeMap<String, Value> {
     let key = |item: &Value| {
         let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
@@ -87,7 +98,7 @@ struct Judge<'a> {
     broken: Vec<String>,
 }
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
     fn expect(&mut self, holds: bool, otherwise: impl FnOnce() -> String) {
         if !holds {
             self.broken.push(otherwise());
@@ -154,34 +165,158 @@ impl Judge<'_> {
         }
     }
 
-    /// How an event was told that is recorded.
-    fn recorded<'s>(&self, event: &'s Event) -> Option<&'s Telling> {
+    fn records(&mut self, event: &Event, recorded: Option<usize>) {
+        let told = recorded.map(|it| &event.tellings[it]);
+        let inventory = Expected {
+            record: "inventory",
+            channel: None,
+            statuses: &["done"],
+        };
+        let is_told = told.is_some_and(|told| stock::is_told_to_it(event.kind, told));
+        let inventory = is_told.then_some(inventory);
+        for expected in self.expected(event, recorded).into_iter().chain(inventory) {
+            let key = format!("{}/{}", event.key, expected.record);
+            let found = self
+                .rows
+                .get(&key)
+                .and_then(|row| row["status"].as_str())
+                .map(str::to_owned);
+            let is_expected = found
+                .as_deref()
+                .is_some_and(|it| expected.statuses.contains(&it));
+            self.expect(is_expected, || {
+                format!("{key} should be {:?}, and is {found:?}", expected.statuses)
+            });
+        }
+    }
+
+    /// What an accepted event leaves, and sends to the outside.
+    fn expected(&self, event: &Event, recorded: Option<usize>) -> Vec<Expected> {
+        const DONE: &[&str] = &["done"];
+        const SKIPPED: &[&str] = &["skipped"];
+        const WAITING: &[&str] = &["waiting"];
+        let inside = |record, statuses| Expected {
+            record,
+            channel: None,
+            statuses,
+        };
+        let telling = recorded.map(|it| &event.tellings[it]);
+        match event.kind {
+            Kind::Used | Kind::Cancelled | Kind::Expired => vec![inside("delivery/account", DONE)],
+            Kind::Enrolled => vec![inside("delivery/contact", DONE)],
+            Kind::Items => {
+                let statuses = if event.sandbox { SKIPPED } else { DONE };
+                let forward = Expected {
+                    record: "delivery/forward",
+                    channel: Some("game-server"),
+                    statuses,
+                };
+                vec![inside("delivery/grant", statuses), forward]
+            }
+            Kind::Expiring => {
+                // Whoever is not known in time is not reminded.
+                let known = self.reach(event, false);
+                let statuses = if known.is_none() {
+                    SKIPPED
+                } else {
+                    &["done", "skipped"]
+                };
+                vec![Expected {
+                    record: "delivery/reminder",
+                    channel: Some("reminder"),
+                    statuses,
+                }]
+            }
+            Kind::Redeemed => {
+                let body = telling.map_or(Reach::NOT, |it| it.reach);
+                // Whoever is known later gets a coupon that can still be used.
+                let sure = if self.may_be_closed(event) {
+                    body
+                } else {
+                    body.or(self.enrolled(event, true))
+                };
+                let possible = body.or(self.enrolled(event, false));
+                let statuses = |sure: bool, possible: bool| match (sure, possible) {
+                    (true, _) => DONE,
+                    (false, true) => &["done", "waiting", "skipped"],
+                    (false, false) => WAITING,
+                };
+                let email = statuses(sure.email.is_some(), possible.email.is_some());
+                let phone = statuses(sure.phone.is_some(), possible.phone.is_some());
+                let mut expected = vec![
+                    inside("delivery/account", DONE),
+                    Expected {
+                        record: "delivery/email",
+                        channel: Some("email"),
+                        statuses: email,
+                    },
+                    Expected {
+                        record: "delivery/whatsapp",
+                        channel: Some("whatsapp"),
+                        statuses: phone,
+                    },
+                ];
+                if telling.is_some_and(|it| it.precious) {
+                    expected.push(Expected {
+                        record: "delivery/sms",
+                        channel: Some("sms"),
+                        statuses: phone,
+                    });
+                }
+                expected
+            }
+        }
+    }
+
+    /// How the member of an event is reached, by what was recorded: surely, or perhaps not in time.
+    fn reach(&self, event: &Event, surely: bool) -> Reach {
+        let redeemed = self
+            .story
+            .events
+            .iter()
+            .find(|it| it.kind == Kind::Redeemed && it.account == event.account && !it.forged);
+        let told = redeemed
+            .and_then(|it| self.telling(it))
+            .map_or(Reach::NOT, |it| it.reach);
+        told.or(self.enrolled(event, surely))
+    }
+
+    /// What an enrolment told of the member of an event.
+    fn enrolled(&self, event: &Event, surely: bool) -> Reach {
+        let member = event.account.as_ref().map(|(member, _)| member);
+        let events = self.story.events.iter().enumerate();
+        let mut enrolments = events.filter(|(index, it)| {
+            let known = if surely {
+                self.is_accepted(*index)
+            } else {
+                self.rows.contains_key(&it.key)
+            };
+            it.kind == Kind::Enrolled
+                && it.account.as_ref().map(|(member, _)| member) == member
+                && known
+        });
+        enrolments
+            .next()
+            .map_or(Reach::NOT, |(_, it)| it.tellings[0].reach)
+    }
+
+    /// The telling of an event that was recorded.
+    fn telling(&self, event: &'a Event) -> Option<&'a Telling> {
         let body = self.rows.get(&event.key)?["body"].as_str()?.as_bytes();
         event.tellings.iter().find(|it| it.body == body)
     }
 
-    fn records(&mut self, event: &Event, recorded: Option<usize>) {
-        let address = recorded.and_then(|it| event.tellings[it].address);
-        let expected: &[(&str, &str)] = match (event.kind, address) {
-            (Kind::Redeemed, Some(_)) => {
-                &[("delivery/account", "done"), ("delivery/email", "done")]
-            }
-            (Kind::Redeemed, None) => {
-                &[("delivery/account", "done"), ("delivery/email", "skipped")]
-            }
-            (Kind::Used | Kind::Cancelled | Kind::Expired, _) => &[("delivery/account", "done")],
-            (Kind::Expiring | Kind::Items, _) => &[],
-        };
-        let told = recorded.map(|it| &event.tellings[it]);
-        let inventory = told.is_some_and(|told| stock::is_told_to_it(event.kind, told));
-        let inventory = inventory.then_some(("inventory", "done"));
-        for (record, status) in expected.iter().copied().chain(inventory) {
-            let key = format!("{}/{record}", event.key);
-            let found = self.rows.get(&key).map(|row| row["status"].clone());
-            self.expect(found.as_ref().is_some_and(|it| *it == status), || {
-                format!("{key} should be {status}, and is {found:?}")
-            });
-        }
+    /// Whether something was recorded that ends the coupon.
+    fn may_be_closed(&self, event: &Event) -> bool {
+        let mut of_coupon = self
+            .story
+            .events
+            .iter()
+            .filter(|it| it.account == event.account);
+        of_coupon.any(|it| {
+            matches!(it.kind, Kind::Used | Kind::Cancelled | Kind::Expired)
+                && self.rows.contains_key(&it.key)
+        })
     }
 
     /// Nothing stands in a table that no event brought about.
@@ -189,14 +324,14 @@ impl Judge<'_> {
         let events: BTreeSet<_> = self.story.events.iter().map(|it| it.key.clone()).collect();
         let rows: Vec<_> = self.rows.keys().cloned().collect();
         for key in rows {
+            if self.is_reservation(&key) {
+                continue;
+            }
             let mut parts = key.splitn(3, '/');
             let event = match (parts.next(), parts.next()) {
                 (Some(coupon), Some(entry)) => format!("{coupon}/{entry}"),
                 _ => key.clone(),
             };
-            if self.is_reservation(&key) {
-                continue;
-            }
             let has_row = self.rows.contains_key(&event);
             self.expect(events.contains(&event) && has_row, || {
                 format!("{key} has no cause")
@@ -205,13 +340,21 @@ impl Judge<'_> {
         let coupons: BTreeSet<_> = self.story.events.iter().filter_map(account_key).collect();
         let accounts: Vec<_> = self.accounts.keys().cloned().collect();
         for key in accounts {
-            self.expect(coupons.contains(&key), || format!("{key} has no cause"));
+            let is_grant = key.contains("/grant#");
+            self.expect(is_grant || coupons.contains(&key), || {
+                format!("{key} has no cause")
+            });
         }
     }
 
     /// An account shows the last of what became of its coupon, in whatever order it was told.
     fn accounts(&mut self) {
-        let coupons: BTreeSet<_> = self.story.events.iter().filter_map(account_key).collect();
+        let of_coupons = self
+            .story
+            .events
+            .iter()
+            .filter(|it| rank(it.kind).is_some());
+        let coupons: BTreeSet<_> = of_coupons.filter_map(account_key).collect();
         for key in coupons {
             let of_coupon = self.story.events.iter().enumerate();
             let of_coupon: Vec<_> = of_coupon
@@ -266,38 +409,84 @@ impl Judge<'_> {
         });
     }
 
-    /// A mail for every redemption that has an address, and a second one only where the first one's sender could not
-    /// know that it was sent, or could not say so.
-    fn mails(&mut self, world: &World) {
-        let mut mails: BTreeMap<String, usize> = BTreeMap::new();
-        for mail in world.sent().into_iter().filter(|it| it.channel == "email") {
-            *mails.entry(mail.event.unwrap_or_default()).or_default() += 1;
+    /// A message on every channel that should have one, and a second one only where the first one's sender could not know
+    /// that it was sent, or could not say so.
+    fn messages(&mut self, world: &World) {
+        let mut sent: BTreeMap<(String, &str), usize> = BTreeMap::new();
+        for message in world.sent().into_iter().filter(|it| it.channel != "topic") {
+            let about = message.event.unwrap_or_default();
+            let channel = match about.contains("/expiring@") {
+                true => "reminder",
+                false => CHANNELS
+                    .iter()
+                    .find(|it| **it == message.channel)
+                    .copied()
+                    .unwrap_or("?"),
+            };
+            *sent.entry((about, channel)).or_default() += 1;
         }
         for (index, event) in self.story.events.iter().enumerate() {
-            let sent = mails.remove(&event.key).unwrap_or_default();
-            let address = self.rows.get(&event.key).and_then(|row| {
-                let body = row["body"].as_str()?.as_bytes();
-                event.tellings.iter().find(|it| it.body == body)?.address
-            });
-            if event.kind != Kind::Redeemed || address.is_none() || event.forged {
-                self.expect(sent == 0, || format!("{sent} mails for {}", event.key));
+            if event.forged || !self.rows.contains_key(&event.key) {
                 continue;
             }
-            let accepted = self.is_accepted(index);
-            self.expect(sent > 0 || !accepted, || {
-                format!("no mail for {}", event.key)
+            let recorded = self.telling(event);
+            let recorded = recorded.and_then(|it| {
+                event
+                    .tellings
+                    .iter()
+                    .position(|other| std::ptr::eq(it, other))
             });
-            let explained = self.explained(&Sending::Mail { event: &event.key });
-            self.expect(sent <= explained + 1, || {
-                format!(
-                    "{sent} mails for {}, of which {explained} had a reason to be repeated",
-                    event.key
-                )
-            });
+            for Expected {
+                record, channel, ..
+            } in self.expected(event, recorded)
+            {
+                let Some(channel) = channel else { continue };
+                let about = reference(event, channel);
+                let count = sent.remove(&(about.clone(), channel)).unwrap_or_default();
+                let key = format!("{}/{record}", event.key);
+                let is_done = self
+                    .rows
+                    .get(&key)
+                    .is_some_and(|row| row["status"] == "done");
+                self.expect(!is_done || count > 0, || {
+                    format!("{key} is done, and nothing was sent")
+                });
+                let explained = self.explained(&about, &key);
+                let known_as_unsent = self.is_accepted(index) && !is_done;
+                let most = explained + usize::from(!known_as_unsent);
+                self.expect(count <= most, || {
+                    format!("{key} was sent {count} times, of which {explained} had a reason to be repeated")
+                });
+            }
         }
-        self.expect(mails.is_empty(), || {
-            format!("mails without a cause: {mails:?}")
+        self.expect(sent.is_empty(), || {
+            format!("messages without a cause: {sent:?}")
         });
+    }
+
+    /// A grant of every redemption of items that was accepted, and of no sandbox's.
+    fn grants(&mut self) {
+        for (index, event) in self.story.events.iter().enumerate() {
+            if event.kind != Kind::Items {
+                continue;
+            }
+            let end = format!(
+                "/grant#{}",
+                webhooks::event::escape(event.key.trim_end_matches("/redeemed"))
+            );
+            let granted = self
+                .accounts
+                .keys()
+                .filter(|key| key.ends_with(&end))
+                .count();
+            let (accepted, recorded) =
+                (self.is_accepted(index), self.rows.contains_key(&event.key));
+            let expected = usize::from(recorded && !event.sandbox);
+            self.expect(
+                granted <= expected && (!accepted || granted == expected),
+                || format!("{} has {granted} grants", event.key),
+            );
+        }
     }
 
     fn nothing_is_under_way(&mut self) {
@@ -349,9 +538,18 @@ impl Judge<'_> {
     }
 }
 
+/// The row that an event leaves in the members table.
 fn account_key(event: &Event) -> Option<String> {
     let (member, entry) = event.account.as_ref()?;
     (event.kind != Kind::Expiring && !event.forged).then(|| format!("{member}/{entry}"))
+}
+
+/// What a message about an event names it by.
+fn reference(event: &Event, channel: &str) -> String {
+    match channel {
+        "game-server" => format!("msg_{}", &hex::encode(Sha256::digest(&event.key))[..32]),
+        _ => event.key.clone(),
+    }
 }
 
 /// Of two states the later one stands: active, expired, cancelled, used.
@@ -361,6 +559,6 @@ fn rank(kind: Kind) -> Option<usize> {
         Kind::Expired => Some(1),
         Kind::Cancelled => Some(2),
         Kind::Used => Some(3),
-        Kind::Expiring | Kind::Items => None,
+        Kind::Expiring | Kind::Items | Kind::Enrolled => None,
     }
 }

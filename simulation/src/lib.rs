@@ -16,6 +16,7 @@ mod process;
 #[cfg(test)]
 mod stock_keeping;
 mod story;
+mod trouble;
 mod world;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,7 +29,8 @@ use tokio::task::JoinSet;
 use webhooks::stock::Counted;
 
 use invariants::Answer;
-use story::{CATALOGUE, Sending, Stocked, Story, TROUBLE};
+use story::{CATALOGUE, Sending, Stocked, Story};
+use trouble::TROUBLE;
 use world::{COMPANIES, Format, World};
 
 /// How long everything may take to settle after the trouble: tasks are tried again after up to a quarter of an hour.
@@ -61,7 +63,7 @@ pub fn play(seed: u64) -> anyhow::Result<Outcome> {
 
 async fn run(seed: u64) -> anyhow::Result<Outcome> {
     let mut random = Rng::with_seed(seed);
-    let world = Arc::new(World::start(&mut random)?);
+    let world = Arc::new(World::start(seed, &mut random)?);
     let story = Arc::new(Story::of(&mut random, world.now()));
     fill_stock(&world, &story).await?;
     let answers = tell(&world, &story).await?;
@@ -119,7 +121,7 @@ async fn tell(world: &Arc<World>, story: &Arc<Story>) -> anyhow::Result<Vec<Answ
         let (world, story, answers) = (Arc::clone(world), Arc::clone(story), Arc::clone(&answers));
         running.spawn(async move { send(&world, &story, sending, &answers).await });
     }
-    for (begins, ends, fault) in story.faults.clone() {
+    for (begins, ends, fault) in story.trouble.faults.clone() {
         let world = Arc::clone(world);
         running.spawn(async move {
             tokio::time::sleep(begins).await;
@@ -167,7 +169,7 @@ async fn tell(world: &Arc<World>, story: &Arc<Story>) -> anyhow::Result<Vec<Answ
                 .expect("a secret that is there");
         });
     }
-    world.functions.kill(story.kill_rate);
+    world.functions.kill(story.trouble.kill_rate);
     tokio::time::sleep(TROUBLE).await;
     world.functions.kill(0.0);
     while let Some(ended) = running.join_next().await {

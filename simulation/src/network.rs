@@ -11,9 +11,13 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::retry::ErrorKind;
 use axum::body::Body;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http_body_util::BodyExt;
 use local::aws::{Aws, read_form};
+use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::history::{Call, History, Process};
@@ -76,7 +80,11 @@ impl Network {
             // Nobody waits for it any more where the sender has given up or died.
             let _ = answered.send(body.map(|body| (number, head, body)));
         });
-        let lost = || ConnectorError::io("the connection ended without an answer".into());
+        // As a connection that ends in place of an answer is told apart from one that was never made.
+        let lost = || {
+            let ended = "the connection ended without an answer".into();
+            ConnectorError::other(ended, Some(ErrorKind::TransientError))
+        };
         let (number, head, body) = match answer.await {
             Ok(Ok(answer)) => answer,
             _ => return Err(lost()),
@@ -116,11 +124,35 @@ fn read(
     let operation = target.or(action).unwrap_or_else(|| head.uri.path());
     let call = Call {
         process,
+        about: about(&head.headers, &body, &bytes),
         operation: operation.to_owned(),
         body,
     };
     let request = axum::extract::Request::from_parts(head, Body::from(bytes));
     Ok((request, call))
+}
+
+/// Which event a message to the outside is about, as its channel tells it: a mail's header, what comes back with a
+/// WhatsApp message's status, an attribute of a text message, the id of a webhook.
+fn about(headers: &http::HeaderMap, body: &Value, bytes: &[u8]) -> Option<String> {
+    if let Some(id) = headers.get("webhook-id") {
+        return Some(id.to_str().ok()?.to_owned());
+    }
+    if let Some(headers) = body["Content"]["Simple"]["Headers"].as_array() {
+        let event = headers.iter().find(|it| it["Name"] == "X-Event-Key")?;
+        return Some(event["Value"].as_str()?.to_owned());
+    }
+    if let Some(message) = body["message"].as_str() {
+        let message: Value = serde_json::from_slice(&STANDARD.decode(message).ok()?).ok()?;
+        return Some(message["biz_opaque_callback_data"].as_str()?.to_owned());
+    }
+    let pairs: Vec<_> = form_urlencoded::parse(bytes).collect();
+    let (name, _) = pairs
+        .iter()
+        .find(|(name, value)| name.ends_with(".Name") && value == "event")?;
+    let value = format!("{}.Value.StringValue", name.strip_suffix(".Name")?);
+    let (_, event) = pairs.iter().find(|(name, _)| *name == value)?;
+    Some(event.clone().into_owned())
 }
 
 impl std::fmt::Debug for Network {

@@ -48,6 +48,7 @@ struct Inner {
     aws: Arc<Aws>,
     clock: Clock,
     history: History,
+    seed: u64,
     state: Mutex<State>,
     running: watch::Sender<usize>,
 }
@@ -67,6 +68,7 @@ impl Functions {
         aws: Arc<Aws>,
         clock: Clock,
         history: History,
+        seed: u64,
         random: fastrand::Rng,
     ) -> Self {
         let functions = functions.iter();
@@ -75,6 +77,7 @@ impl Functions {
             aws,
             clock,
             history,
+            seed,
             state: Mutex::new(State {
                 idle: BTreeMap::new(),
                 last_process: 0,
@@ -143,7 +146,12 @@ impl Functions {
 
     async fn start(&self, function: &Function, process: &Process) -> anyhow::Result<Handler> {
         let own = [
-            ("AWS_REGION", local::template::REGION.to_owned()),
+            // The SDK keeps its retry quotas for the whole program, by service and region. A process has quotas of its own,
+            // so it gets a region of its own.
+            (
+                "AWS_REGION",
+                format!("seed-{}-{}", self.inner.seed, process.number),
+            ),
             ("AWS_ACCESS_KEY_ID", access_key_id(&function.name)),
             ("AWS_SECRET_ACCESS_KEY", "simulated".into()),
         ];

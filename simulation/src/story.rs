@@ -4,16 +4,12 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
-use local::aws::Service;
-use local::faults::{CallMode, Fault, MessageMode, Subject};
 use serde_json::{Value, json};
 use webhooks::provider::{aghanim, zupy};
 use webhooks::verify::{Scheme, Secrets};
 
+use crate::trouble::{Trouble, moment};
 use crate::world::{AGHANIM_SECRET, COMPANIES, Format};
-
-/// So long do providers begin to send, and do things go wrong.
-pub(crate) const TROUBLE: Duration = Duration::from_secs(300);
 
 const GAME: &str = "gm_exTAyxPsVwh";
 const ZUPY: &str = "/webhooks/zupy";
@@ -21,16 +17,19 @@ const ZUPY_REDEEMED: &str = "/webhooks/zupy/coupon-redeemed";
 const ZUPY_USED: &str = "/webhooks/zupy/coupon-used";
 const AGHANIM: &str = "/webhooks/aghanim/coupon-redeemed";
 
-const ADDRESSES: [Option<&str>; 3] = [Some("ana@example.com"), Some("rui@example.com"), None];
+const CONTACTS: [Reach; 4] = [
+    Reach::new(Some("ana@example.com"), Some("+5511965958122")),
+    Reach::new(Some("rui@example.com"), None),
+    Reach::new(None, Some("+5511965958123")),
+    Reach::new(None, None),
+];
 
 #[derive(Debug)]
 pub(crate) struct Story {
     /// Each of another key.
     pub(crate) events: Vec<Event>,
     pub(crate) sendings: Vec<Sending>,
-    /// When each begins and ends.
-    pub(crate) faults: Vec<(Duration, Duration, Fault)>,
-    pub(crate) kill_rate: f64,
+    pub(crate) trouble: Trouble,
     /// When Zupy's secrets are replaced, if they are.
     pub(crate) rotation: Option<Duration>,
     /// Messages that no function can read, by queue.
@@ -66,6 +65,31 @@ pub(crate) struct Event {
     pub(crate) tellings: Vec<Telling>,
     /// Not signed by who may tell it: it must leave nothing.
     pub(crate) forged: bool,
+    /// A sandbox's: it must reach nobody.
+    pub(crate) sandbox: bool,
+}
+
+/// How a member is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reach {
+    pub(crate) email: Option<&'static str>,
+    pub(crate) phone: Option<&'static str>,
+}
+
+impl Reach {
+    pub(crate) const NOT: Self = Self::new(None, None);
+
+    const fn new(email: Option<&'static str>, phone: Option<&'static str>) -> Self {
+        Self { email, phone }
+    }
+
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self::new(self.email.or(other.email), self.phone.or(other.phone))
+    }
+
+    pub(crate) fn is_none(self) -> bool {
+        self == Self::NOT
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +100,8 @@ pub(crate) enum Kind {
     Expiring,
     Expired,
     Items,
+    /// A member's contact is told.
+    Enrolled,
 }
 
 #[derive(Debug)]
@@ -84,9 +110,11 @@ pub(crate) struct Telling {
     pub(crate) scheme: Scheme,
     pub(crate) secret: String,
     pub(crate) body: Vec<u8>,
-    /// Of the member, where the body tells it.
-    pub(crate) address: Option<&'static str>,
+    /// As far as the body tells it.
+    pub(crate) reach: Reach,
     pub(crate) reward: Option<String>,
+    /// Whether the reward is worth a text message.
+    pub(crate) precious: bool,
     /// The type of discount, where the body tells it.
     pub(crate) discount: Option<&'static str>,
     /// When the coupon expires, where the body tells it.
@@ -143,21 +171,23 @@ impl Story {
         for number in 0..teller.random.usize(0..=1) {
             teller.items(number);
         }
+        if teller.random.f64() < 0.5 {
+            teller.enrolment();
+        }
         if teller.random.f64() < 0.3 {
             teller.forgery();
         }
         let events = teller.events;
+        let trouble = Trouble::of(random);
         let sendings = events
             .iter()
             .enumerate()
-            .flat_map(|(index, event)| sendings(random, index, event))
+            .flat_map(|(index, event)| sendings(random, index, event, trouble.sending))
             .collect();
-        let faults = (0..random.usize(0..=4)).map(|_| fault(random)).collect();
         Self {
             events,
             sendings,
-            faults,
-            kill_rate: random.choice([0.0, 0.0, 0.1, 0.4]).unwrap_or(0.0),
+            trouble,
             rotation: (random.f64() < 0.2).then(|| moment(random)),
             poison: poison(random),
             stock: stock(random),
@@ -166,19 +196,14 @@ impl Story {
     }
 }
 
-/// Some time while there is trouble.
-fn moment(random: &mut Rng) -> Duration {
-    TROUBLE.mul_f64(random.f64())
-}
-
-fn sendings(random: &mut Rng, index: usize, event: &Event) -> Vec<Sending> {
+fn sendings(random: &mut Rng, index: usize, event: &Event, within: Duration) -> Vec<Sending> {
     let mut sendings = Vec::new();
     let gives_up = random.f64() < 0.1;
     for telling in 0..event.tellings.len() {
         for _ in 0..random.choice([1, 1, 2, 3]).unwrap_or(1) {
             let format = random.choice([Format::V1, Format::V2, Format::V2Base64]);
             sendings.push(Sending {
-                at: moment(random),
+                at: within.mul_f64(random.f64()),
                 event: index,
                 telling,
                 format: format.unwrap_or(Format::V2),
@@ -192,54 +217,6 @@ fn sendings(random: &mut Rng, index: usize, event: &Event) -> Vec<Sending> {
         }
     }
     sendings
-}
-
-fn fault(random: &mut Rng) -> (Duration, Duration, Fault) {
-    let (one, other) = (moment(random), moment(random));
-    let mode = match random.u32(0..7) {
-        0 | 1 => CallMode::Fail,
-        2 => CallMode::Throttle,
-        3 => CallMode::Conflict,
-        4 => CallMode::Delay(Duration::from_millis(random.u64(100..=25_000))),
-        _ => CallMode::LoseResponse,
-    };
-    let queue = random
-        .choice(["delivery", "inventory"])
-        .unwrap_or("delivery");
-    let mut fault = match random.u32(0..6) {
-        0 => Fault::everywhere(mode),
-        1 => Fault::messages(queue, MessageMode::Duplicate),
-        2 => Fault::messages(
-            queue,
-            MessageMode::Reorder(Duration::from_secs(random.u64(1..=60))),
-        ),
-        _ => Fault::service(
-            random.choice(Service::ALL).unwrap_or(Service::DynamoDb),
-            mode,
-        ),
-    };
-    if let Subject::Calls { calls, .. } = &mut fault.subject
-        && random.bool()
-    {
-        // An operation that functions call most; of another service it hits nothing, which is a story too.
-        let operation = random.choice([
-            "PutItem",
-            "UpdateItem",
-            "TransactWriteItems",
-            "Query",
-            "BatchGetItem",
-            "Publish",
-            "SendMessage",
-            "SendEmail",
-        ]);
-        calls.operation = operation.map(str::to_owned);
-    }
-    let rate = random.choice([0.1, 0.3, 0.7, 1.0]).unwrap_or(1.0);
-    (
-        one.min(other),
-        one.max(other),
-        fault.at_rate(rate).seeded(random.u64(..)),
-    )
 }
 
 fn poison(random: &mut Rng) -> Vec<(Duration, &'static str, String)> {
@@ -315,7 +292,8 @@ impl Teller<'_> {
             secret: format!("{company}={secret}"),
             code: format!("CP-{number}"),
             member: format!("ZP-{}", self.random.u32(0..2)),
-            address: self.random.choice(ADDRESSES).flatten(),
+            reach: self.random.choice(CONTACTS).unwrap_or(Reach::NOT),
+            precious: self.random.bool(),
             now: self.now,
             discount: self.random.choice(discounts).flatten(),
             expires_at: self.now + SignedDuration::from_secs(lasts_s.unwrap_or(3 * 86_400)),
@@ -362,6 +340,47 @@ impl Teller<'_> {
         }
     }
 
+    /// A member's contact is told, by the newer format or the older.
+    fn enrolment(&mut self) {
+        let (company, secret) = COMPANIES[self.random.usize(0..COMPANIES.len())];
+        let member = format!("ZP-{}", self.random.u32(0..2));
+        let reach = self.random.choice(CONTACTS).unwrap_or(Reach::NOT);
+        let coupon = Coupon {
+            company,
+            secret: format!("{company}={secret}"),
+            code: member.clone(),
+            member: member.clone(),
+            reach,
+            precious: false,
+            discount: None,
+            expires_at: self.now,
+            now: self.now,
+        };
+        let newer = self.random.bool();
+        let (entry, mut telling) = match newer {
+            true => {
+                let data = json!({
+                    "customer_id": member, "name": "Ana Lima", "email": reach.email, "phone": reach.phone,
+                });
+                let telling = coupon.v2("customer.enrolled", "enrolled", data);
+                (format!("enrolled@enrolled-{member}"), telling)
+            }
+            false => {
+                let telling = coupon.v1(ZUPY, "customer.registered", "registered", json!({}), None);
+                (format!("registered@{}", self.now), telling)
+            }
+        };
+        telling.reach = reach;
+        self.events.push(Event {
+            key: format!("zupy#{company}#member#{member}/{entry}"),
+            account: Some((format!("zupy#{company}#{member}"), "contact".into())),
+            kind: Kind::Enrolled,
+            tellings: vec![telling],
+            forged: false,
+            sandbox: false,
+        });
+    }
+
     fn items_of_an_order(&mut self) -> Vec<Line> {
         let items = (0..self.random.usize(0..=3)).map(|_| Line {
             product: self.random.choice(PRODUCTS).unwrap_or("Pizza"),
@@ -373,6 +392,7 @@ impl Teller<'_> {
 
     /// A game's player redeems a code.
     fn items(&mut self, number: usize) {
+        let sandbox = self.random.f64() < 0.2;
         let key = format!("idmpt_{number}");
         let seconds = self.now.as_second();
         let body = json!({
@@ -383,7 +403,7 @@ impl Teller<'_> {
                 "item": {"id": "itm_1", "name": "Crystals", "sku": "crystals", "quantity": 10, "type": "item"},
             },
             "event_time": seconds, "event_id": format!("whevt_{number}"), "idempotency_key": key,
-            "sandbox": self.random.f64() < 0.2, "trigger": "hub.redeem", "transaction_id": "whtx_1", "game_id": GAME,
+            "sandbox": sandbox, "trigger": "hub.redeem", "transaction_id": "whtx_1", "game_id": GAME,
         });
         self.events.push(Event {
             key: format!("aghanim#{GAME}#{key}/redeemed"),
@@ -394,13 +414,15 @@ impl Teller<'_> {
                 scheme: aghanim::SCHEME,
                 secret: AGHANIM_SECRET.into(),
                 body: body.to_string().into_bytes(),
-                address: None,
+                reach: Reach::NOT,
                 reward: None,
+                precious: false,
                 discount: None,
                 expires_at: None,
                 items: Vec::new(),
             }],
             forged: false,
+            sandbox,
         });
     }
 
@@ -412,7 +434,8 @@ impl Teller<'_> {
             secret: format!("{company}={secret}"),
             code: "CP-forged".into(),
             member: "ZP-0".into(),
-            address: ADDRESSES[0],
+            reach: CONTACTS[0],
+            precious: false,
             now: self.now,
             discount: Some("product_free"),
             expires_at: self.now + SignedDuration::from_hours(24 * 3),
@@ -437,7 +460,8 @@ struct Coupon {
     secret: String,
     code: String,
     member: String,
-    address: Option<&'static str>,
+    reach: Reach,
+    precious: bool,
     now: Timestamp,
     /// The type of discount, where its redemption tells it.
     discount: Option<&'static str>,
@@ -455,6 +479,7 @@ impl Coupon {
             kind,
             tellings,
             forged: false,
+            sandbox: false,
         }
     }
 
@@ -473,11 +498,10 @@ impl Coupon {
             "coupon_code": self.code, "reward_id": "rw", "reward_name": reward, "points_spent": 200,
             "expires_at": self.expires_at,
         });
-        let details = self.discount.map(|kind| json!({"discount_type": kind}));
-        let beside = details.map(|details| ("discount_details", details));
-        let mut telling = self.v1(ZUPY_REDEEMED, "coupon.redeemed", "coupon", coupon, beside);
-        telling.address = self.address;
+        let mut telling = self.v1(ZUPY_REDEEMED, "coupon.redeemed", "coupon", coupon, None);
+        telling.reach = self.reach;
         telling.reward = Some(reward.into());
+        telling.precious = self.precious;
         telling.discount = self.discount;
         telling.expires_at = Some(self.expires_at);
         telling
@@ -527,7 +551,14 @@ impl Coupon {
     ) -> Telling {
         let mut body = json!({
             "event": kind, "timestamp": self.now, "company_id": self.company,
-            "customer": {"member_id": self.member, "name": "Ana Lima", "email": self.address},
+            "customer": {
+                "member_id": self.member, "name": "Ana Lima", "email": self.reach.email,
+                "whatsapp": self.reach.phone,
+            },
+            "discount_details": {
+                "discount_type": self.discount.unwrap_or("fixed_amount"),
+                "discount_value": if self.precious { 50 } else { 49 },
+            },
         });
         body[section] = contents;
         if let Some((section, contents)) = beside {
@@ -549,8 +580,9 @@ impl Coupon {
             scheme,
             secret: self.secret.clone(),
             body: body.to_string().into_bytes(),
-            address: None,
+            reach: Reach::NOT,
             reward: None,
+            precious: false,
             discount: None,
             expires_at: None,
             items: Vec::new(),

@@ -64,7 +64,7 @@ pub(crate) struct World {
 
 impl World {
     /// Starts everything that the template wires. The runtime's time must be paused.
-    pub(crate) fn start(random: &mut fastrand::Rng) -> anyhow::Result<Self> {
+    pub(crate) fn start(seed: u64, random: &mut fastrand::Rng) -> anyhow::Result<Self> {
         let template = template()?.clone();
         let clock = Clock::simulated(BEGINS_AT.parse()?);
         let history = History::new(clock);
@@ -91,6 +91,7 @@ impl World {
             aws,
             clock,
             history.clone(),
+            seed,
             random.fork(),
         );
         Ok(Self {
@@ -234,6 +235,17 @@ fn template() -> anyhow::Result<&'static Template> {
             ("AghanimWebhookSecrets", AGHANIM_SECRET.to_owned()),
             ("ZupyWebhookSecrets", zupy.join(",")),
             ("MailFrom", "cupons@example.com".into()),
+            (
+                "WhatsAppPhoneNumberId",
+                "phone-number-id-0123456789abcdef0123456789abcdef".into(),
+            ),
+            ("WhatsAppReminderTemplate", "coupon_reminder".into()),
+            ("Grant", "on".into()),
+            (
+                "ForwardUrl",
+                format!("http://127.0.0.1{}", local::game_server::PATH),
+            ),
+            ("ForwardSecrets", "whsec_c2VncmVkbw==".into()),
             ("MailIdentity", "example.com".into()),
             ("AwsEndpointUrl", "http://aws".into()),
         ];

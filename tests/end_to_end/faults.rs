@@ -11,7 +11,7 @@ use crate::shop::{MEMBER, Shop, in_a_shop, redeemed};
 
 const WEBHOOK: &str = "zupy-coupon-redeemed";
 
-/// The coupon is recorded, stored and mailed, each once.
+/// The coupon is recorded, stored, mailed and sent by WhatsApp, each once.
 async fn assert_delivered_once(shop: &Shop, code: &str) {
     assert_delivered(shop, code).await;
     assert_eq!(shop.mails().len(), 1);
@@ -25,6 +25,7 @@ async fn assert_delivered(shop: &Shop, code: &str) {
         "redeemed",
         "redeemed/delivery/account",
         "redeemed/delivery/email",
+        "redeemed/delivery/whatsapp",
         "redeemed/inventory",
     ];
     assert_eq!(entries[..tasks.len()], tasks);
@@ -34,6 +35,7 @@ async fn assert_delivered(shop: &Shop, code: &str) {
     }
     assert_eq!(shop.account(MEMBER).await.len(), 1);
     assert!((1..=2).contains(&shop.mails().len()));
+    assert_eq!(shop.sent("whatsapp").len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

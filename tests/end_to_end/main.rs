@@ -9,6 +9,7 @@ mod faults;
 mod inventory;
 mod local_pages;
 mod shop;
+mod soak;
 mod support;
 mod tenants;
 mod tidy;

@@ -218,6 +218,7 @@ pub(crate) fn v2(kind: &str) -> Webhook {
         "coupon.cancelled" => include_str!("../../events/samples/zupy-v2-coupon-cancelled.json"),
         "coupon.expiring" => include_str!("../../events/samples/zupy-v2-coupon-expiring.json"),
         "coupon.expired" => include_str!("../../events/samples/zupy-v2-coupon-expired.json"),
+        "customer.enrolled" => include_str!("../../events/samples/zupy-v2-customer-enrolled.json"),
         other => panic!("there is no sample of {other}"),
     };
     Webhook::sample(ZUPY, zupy::V2, "local-zupy-secret", body)
@@ -336,8 +337,13 @@ impl Shop {
     }
 
     pub(crate) fn mails(&self) -> Vec<Sent> {
+        self.sent("email")
+    }
+
+    /// What was sent by a channel: `email`, `whatsapp`, `sms`, `topic`, `game-server`.
+    pub(crate) fn sent(&self, channel: &str) -> Vec<Sent> {
         let sent = self.system.sent().into_iter();
-        sent.filter(|sent| sent.channel == "email").collect()
+        sent.filter(|sent| sent.channel == channel).collect()
     }
 
     /// A coupon's whole life: its rows in the ledger, by entry.

@@ -117,9 +117,10 @@ fn tasks(life: &Value) -> Vec<(&str, &str)> {
         .collect()
 }
 
-const DONE: [(&str, &str); 3] = [
+const DONE: [(&str, &str); 4] = [
     ("delivery/account", "done"),
     ("delivery/email", "done"),
+    ("delivery/whatsapp", "done"),
     ("inventory", "done"),
 ];
 
@@ -170,20 +171,23 @@ async fn show_finds_a_code_with_every_tenant_and_says_what_it_does_not_find() {
         shop.send(redeemed("CP-1").set("/company_id", "comp_2"))
             .await;
         shop.settle().await;
-        let shown = command(shop, &["show", "CP-1", "--json"]).await;
-        let lives = serde_json::Deserializer::from_str(&shown.out).into_iter::<Value>();
-        let lives: Vec<_> = lives.map(Result::unwrap).collect();
-        let coupons: Vec<_> = lives.iter().map(|life| life["coupon"].clone()).collect();
-        assert_eq!(
-            coupons,
-            [json!("zupy#comp_2#CP-1"), json!(coupon("CP-1"))],
-            "one object each"
-        );
+        let lives = command(shop, &["show", "CP-1", "--json"]).await.json();
+        let lives = lives.as_array().unwrap().iter();
+        let coupons: Vec<_> = lives.map(|life| life["coupon"].clone()).collect();
+        assert_eq!(coupons, [json!("zupy#comp_2#CP-1"), json!(coupon("CP-1"))]);
+        let told = command(shop, &["show", "CP-1"]).await.out;
+        for coupon in coupons {
+            assert!(told.contains(coupon.as_str().unwrap()), "{told}");
+        }
         let replayed = command(shop, &["replay", "CP-1"]).await;
         replayed.check_failed(&["several coupons", "zupy#comp_2#CP-1"]);
 
         for unknown in ["CP-2", "zupy#comp_2#CP-2", "zupy#comp_2#CP-1/used#1"] {
             let shown = command(shop, &["show", unknown, "--json"]).await;
+            shown.check_failed(&["received"]);
+            let said: Value = serde_json::from_str(&shown.out).unwrap();
+            assert!(said["error"].as_str().unwrap().contains("received"));
+            let shown = command(shop, &["show", unknown]).await;
             shown.check_failed(&["received"]);
             assert_eq!(shown.out, "");
         }
@@ -211,7 +215,7 @@ async fn replay_runs_what_is_missing_and_repeats_what_is_done_only_by_force() {
         assert_eq!(dry["sent"][0]["forgotten"], json!(["delivery/email"]));
         shop.settle().await;
         assert_eq!(shop.mails().len(), 1);
-        assert_eq!(shop.ledger("CP-1").await.len(), 5);
+        assert_eq!(shop.ledger("CP-1").await.len(), 6);
 
         let forced = command(shop, &email).await;
         assert!(forced.out.contains("1 sent"), "{}", forced.out);
@@ -238,7 +242,7 @@ async fn replay_since_heals_all_that_was_received_since() {
         shop.send(used("CP-1", "ord_1")).await;
         shop.settle().await;
         for code in ["CP-2", "CP-3"] {
-            for channel in ["account", "email"] {
+            for channel in ["account", "email", "whatsapp"] {
                 delete_record(shop, code, &format!("redeemed/delivery/{channel}")).await;
             }
         }
@@ -444,6 +448,15 @@ async fn what_is_wrong_is_said_with_what_to_do() {
     in_a_shop(async |shop| {
         let unknown = command(shop, &["redrive", "inventori"]).await;
         unknown.check_failed(&["inventori", "delivery"]);
+        let gateway = shop.system.gateway_url().rsplit_once(':').unwrap().1;
+        let mut swapped = Command::new(coupons().await);
+        swapped.args(["dead", "--aws-port", gateway]);
+        run(swapped)
+            .await
+            .check_failed(&["is not the AWS endpoint", "--aws-port"]);
+        let nothing = command(shop, &["replay"]).await;
+        assert_eq!(nothing.code, Some(2), "{}", nothing.error);
+        assert!(nothing.error.contains("--since"), "{}", nothing.error);
         let home = tempfile::tempdir().unwrap();
         let mut nobody = deployed(shop, &["dead", "--deployed"]).await;
         nobody
@@ -463,7 +476,7 @@ async fn what_is_wrong_is_said_with_what_to_do() {
             command.args(arguments).args([option, &port]);
             run(command)
                 .await
-                .check_failed(&["nothing listens", "cargo run"]);
+                .check_failed(&["nothing listens", "cargo run", option]);
         }
     }
 }

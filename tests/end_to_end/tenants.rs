@@ -67,8 +67,8 @@ async fn every_coupon_event_of_v2_is_taken_once_and_on_the_same_urls() {
         let used = v2("coupon.used").to(ZUPY_USED);
         assert_eq!(shop.send(used.clone()).await.word(), "200 duplicate");
         assert_eq!(shop.send(used.to(ZUPY_REDEEMED)).await.status, 202);
-        let enrolled = v2("coupon.used").set("/event", "customer.enrolled");
-        assert_eq!(shop.send(enrolled).await.status, 202);
+        let points = v2("coupon.used").set("/event", "points.earned");
+        assert_eq!(shop.send(points).await.status, 202);
     })
     .await;
 }

@@ -1,60 +1,205 @@
-//! Many distinct coupons at a time, and a summary of the answers.
+//! Many distinct coupons, sent as a provider sends: some of them twice, and each until it is answered.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use fastrand::Rng;
 use futures_util::{StreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::http::{Answer, Client};
-use crate::send::{Draft, milliseconds, parse, write};
+use crate::http::{Answer, Client, Request};
+use crate::send::summary::Summary;
+use crate::send::{Draft, parse, write};
+
+/// How often one webhook is sent until it is answered. A provider goes on for days; whoever waits at a terminal does
+/// not.
+const ATTEMPTS: usize = 8;
+
+/// The pauses between attempts double up to the longest, and each is spread over its second half.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The share of what is sent twice that is under way twice at the same time.
+const TOGETHER: f64 = 0.25;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Plan {
     pub(super) count: u32,
     pub(super) concurrency: usize,
-    /// Each coupon is sent again once it is answered.
-    pub(super) repeat: bool,
+    pub(super) again: Again,
 }
 
-/// Sends copies of a draft that differ in what names them, also from the copies of any other run.
-pub(super) async fn send(client: &Client, draft: &Draft, plan: Plan) -> anyhow::Result<Summary> {
-    let body = parse(&draft.body).context("--count gives each copy a name of its own")?;
-    let run = run_id(draft.now);
-    let copy = |index: u32| {
-        let mut body = body.clone();
-        draft.sender.rename(&mut body, &format!("-{run}-{index}"))?;
-        anyhow::Ok(draft.sign(write(&body)))
-    };
-    copy(1)?;
-    let attempts = if plan.repeat { 2 } else { 1 };
-    let progress = progress_bar(u64::from(plan.count) * attempts)?;
-    let start = Instant::now();
-    let answers = stream::iter(1..=plan.count).map(|index| async move {
-        let request = copy(index);
-        let mut answers = Vec::new();
-        for _ in 0..attempts {
-            answers.push(match &request {
-                Ok(request) => client.post(request).await,
-                Err(error) => Err(anyhow::anyhow!("{error:#}")),
-            });
+/// What is sent twice.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Again {
+    Nothing,
+    /// Each coupon, once it is answered.
+    Each,
+    /// Some, at moments that the seed decides.
+    Share {
+        share: Share,
+        seed: u64,
+    },
+}
+
+/// A part of a count, as `10%` or `0.1`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Share(f64);
+
+impl FromStr for Share {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let number = match text.strip_suffix('%') {
+            Some(percent) => percent.trim().parse().map(|it: f64| it / 100.0),
+            None => text.parse(),
+        };
+        match number {
+            Ok(share) if (0.0..=1.0).contains(&share) => Ok(Self(share)),
+            _ => bail!("it must be a share of the count, such as 10% or 0.1"),
         }
-        answers
+    }
+}
+
+impl Share {
+    fn of(self, count: u32) -> usize {
+        (f64::from(count) * self.0).round() as usize
+    }
+}
+
+/// Copies of a draft, each another coupon's webhook.
+#[derive(Debug)]
+pub(super) struct Run<'a> {
+    draft: &'a Draft,
+    body: Value,
+    /// Differs from that of any other run.
+    id: String,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(draft: &'a Draft) -> anyhow::Result<Self> {
+        let run = Self {
+            draft,
+            body: parse(&draft.body).context("--count gives each copy a name of its own")?,
+            id: run_id(draft.now),
+        };
+        run.body(1)?;
+        Ok(run)
+    }
+
+    /// What stands in the key of each of its coupons, and in that of no other run's.
+    pub(super) fn mark(&self) -> String {
+        format!("-{}-", self.id)
+    }
+
+    /// The body of one of its webhooks.
+    pub(super) fn body(&self, index: u32) -> anyhow::Result<Vec<u8>> {
+        let mut body = self.body.clone();
+        let suffix = format!("{}{index}", self.mark());
+        self.draft.sender.rename(&mut body, &suffix)?;
+        Ok(write(&body))
+    }
+}
+
+/// One webhook, and what came of each attempt to send it.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    pub(super) index: u32,
+    pub(super) attempts: Vec<anyhow::Result<Answer>>,
+}
+
+/// Sends everything, and sums up what came of it.
+pub(super) async fn send(client: &Client, run: &Run<'_>, plan: Plan) -> anyhow::Result<Summary> {
+    let order = plan.again.order(plan.count);
+    let times = if plan.again == Again::Each { 2 } else { 1 };
+    let progress = progress_bar(order.len() * times)?;
+    let sender = Sender {
+        client,
+        silent: AtomicBool::new(false),
+    };
+    let start = Instant::now();
+    let deliveries = stream::iter(order).map(|index| {
+        let sender = &sender;
+        async move {
+            let request = run.draft.sign(run.body(index)?);
+            let mut deliveries = Vec::with_capacity(times);
+            for _ in 0..times {
+                let attempts = sender.deliver(&request).await;
+                deliveries.push(Delivery { index, attempts });
+            }
+            anyhow::Ok(deliveries)
+        }
     });
-    let mut answers = answers.buffer_unordered(plan.concurrency);
-    let mut summary = Summary::default();
-    while let Some(answers) = answers.next().await {
-        for answer in answers {
-            summary.add(answer);
+    let mut deliveries = deliveries.buffer_unordered(plan.concurrency);
+    let mut summary = Summary::new(plan);
+    while let Some(deliveries) = deliveries.next().await {
+        for delivery in deliveries? {
+            summary.add(delivery);
             progress.inc(1);
         }
     }
     progress.finish_and_clear();
     Ok(summary.after(start.elapsed()))
+}
+
+impl Again {
+    /// The coupons in the order in which they are sent. One that is sent twice comes again at once, so that both are
+    /// under way together, or behind any later one.
+    fn order(self, count: u32) -> Vec<u32> {
+        let Again::Share { share, seed } = self else {
+            return (1..=count).collect();
+        };
+        let mut random = Rng::with_seed(seed);
+        let mut again: Vec<u32> = (1..=count).collect();
+        random.shuffle(&mut again);
+        again.truncate(share.of(count));
+        let mut order: Vec<_> = (1..=count).map(|index| (index, false, index)).collect();
+        for index in again {
+            let behind = match random.f64() < TOGETHER {
+                true => index,
+                false => random.u32(index..=count),
+            };
+            order.push((behind, true, index));
+        }
+        order.sort_unstable();
+        order.into_iter().map(|(_, _, index)| index).collect()
+    }
+}
+
+struct Sender<'a> {
+    client: &'a Client,
+    /// Nothing answered one webhook through all its attempts. Until something answers, no other gets as many: the
+    /// system has gone.
+    silent: AtomicBool,
+}
+
+impl Sender<'_> {
+    /// Sends a webhook until it is answered by anything but a failure of the system.
+    async fn deliver(&self, request: &Request) -> Vec<anyhow::Result<Answer>> {
+        let mut attempts = Vec::with_capacity(1);
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let answer = self.client.post(request).await;
+            let answered = answer.is_ok();
+            let is_final = answer.as_ref().is_ok_and(|it| !it.status.is_server_error());
+            attempts.push(answer);
+            if answered {
+                self.silent.store(false, Ordering::Relaxed);
+            } else if attempts.len() == ATTEMPTS {
+                self.silent.store(true, Ordering::Relaxed);
+            }
+            let is_last = attempts.len() == ATTEMPTS || self.silent.load(Ordering::Relaxed);
+            if is_final || is_last {
+                return attempts;
+            }
+            tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+            pause = LONGEST_PAUSE.min(pause * 2);
+        }
+    }
 }
 
 /// Short text that differs between runs: milliseconds since 1970 in base 36.
@@ -69,193 +214,126 @@ fn run_id(now: Timestamp) -> String {
 }
 
 /// Shows nothing where standard error is no terminal.
-fn progress_bar(length: u64) -> anyhow::Result<ProgressBar> {
+fn progress_bar(length: usize) -> anyhow::Result<ProgressBar> {
     let style = "{wide_bar} {pos}/{len}, {per_sec}, {eta} left";
     let style = ProgressStyle::with_template(style).context("the progress bar's template")?;
-    Ok(ProgressBar::new(length).with_style(style))
-}
-
-/// What came of all requests.
-#[derive(Debug, Default)]
-pub(super) struct Summary {
-    statuses: BTreeMap<u16, u32>,
-    /// By the word in the body that says what became of the event: `accepted`, `invalid_payload`.
-    outcomes: BTreeMap<String, u32>,
-    /// Of the requests that were answered; in ascending order at the end.
-    durations: Vec<Duration>,
-    errors: u32,
-    first_error: Option<String>,
-    took: Duration,
-}
-
-impl Summary {
-    fn add(&mut self, answer: anyhow::Result<Answer>) {
-        match answer {
-            Ok(answer) => {
-                *self.statuses.entry(answer.status.as_u16()).or_default() += 1;
-                *self.outcomes.entry(outcome(&answer.body)).or_default() += 1;
-                self.durations.push(answer.duration);
-            }
-            Err(error) => {
-                self.errors += 1;
-                self.first_error.get_or_insert_with(|| format!("{error:#}"));
-            }
-        }
-    }
-
-    /// With no more to come.
-    fn after(mut self, took: Duration) -> Self {
-        self.durations.sort_unstable();
-        self.took = took;
-        self
-    }
-
-    /// Whether every request was answered with a 2xx.
-    pub(super) fn is_success(&self) -> bool {
-        self.errors == 0 && self.statuses.keys().all(|status| status / 100 == 2)
-    }
-
-    fn sent(&self) -> usize {
-        self.durations.len() + self.errors as usize
-    }
-
-    fn per_second(&self) -> f64 {
-        let seconds = self.took.as_secs_f64().max(f64::EPSILON);
-        (self.sent() as f64 / seconds * 10.0).round() / 10.0
-    }
-
-    fn latencies(&self) -> Option<[(&'static str, f64); 4]> {
-        let percentile = |percent| percentile(&self.durations, percent).map(milliseconds);
-        Some([
-            ("min", percentile(0)?),
-            ("p50", percentile(50)?),
-            ("p99", percentile(99)?),
-            ("max", percentile(100)?),
-        ])
-    }
-
-    pub(super) fn to_json(&self) -> Value {
-        let statuses: BTreeMap<_, _> = self
-            .statuses
-            .iter()
-            .map(|(status, count)| (status.to_string(), count))
-            .collect();
-        let latencies: Option<BTreeMap<_, _>> = self.latencies().map(|all| all.into());
-        json!({
-            "sent": self.sent(),
-            "statuses": statuses,
-            "outcomes": self.outcomes,
-            "errors": self.errors,
-            "first_error": self.first_error,
-            "duration_ms": milliseconds(self.took),
-            "per_second": self.per_second(),
-            "latency_ms": latencies,
-        })
-    }
-}
-
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "sent      {} in {:.2} s, {} per second",
-            self.sent(),
-            self.took.as_secs_f64(),
-            self.per_second()
-        )?;
-        if !self.statuses.is_empty() {
-            writeln!(f, "status    {}", counts(&self.statuses))?;
-            writeln!(f, "outcome   {}", counts(&self.outcomes))?;
-        }
-        if let Some(latencies) = self.latencies() {
-            let latencies = latencies.map(|(name, ms)| format!("{name} {ms:.1} ms"));
-            writeln!(f, "latency   {}", latencies.join(", "))?;
-        }
-        if let Some(first) = &self.first_error {
-            writeln!(f, "errors    {}, the first: {first}", self.errors)?;
-        }
-        Ok(())
-    }
-}
-
-fn counts<K: fmt::Display>(counts: &BTreeMap<K, u32>) -> String {
-    let counts: Vec<_> = counts
-        .iter()
-        .map(|(what, n)| format!("{what}: {n}"))
-        .collect();
-    counts.join(", ")
-}
-
-fn outcome(body: &[u8]) -> String {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let word = body["status"].as_str().or(body["error"]["code"].as_str());
-    word.unwrap_or("none").to_owned()
-}
-
-/// By nearest rank. The durations are in ascending order.
-fn percentile(durations: &[Duration], percent: usize) -> Option<Duration> {
-    let rank = (durations.len() * percent).div_ceil(100).max(1);
-    durations.get(rank - 1).copied()
+    Ok(ProgressBar::new(length as u64).with_style(style))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use http::Uri;
+
     use super::*;
+    use crate::http::parse_url;
 
     #[test]
-    fn percentiles_are_measured_durations() {
-        let durations = |count: u64| (1..=count).map(Duration::from_millis).collect::<Vec<_>>();
-        let check = |count, percent, expected: Option<u64>| {
-            let found = percentile(&durations(count), percent);
-            assert_eq!(
-                found,
-                expected.map(Duration::from_millis),
-                "{percent} of {count}"
-            );
+    fn a_share_is_written_in_percent_or_as_a_number() {
+        let share = |text: &str| text.parse::<Share>();
+        assert_eq!(share("10%").unwrap(), share("0.1").unwrap());
+        assert_eq!(share("2.5 %").unwrap().of(1_000), 25);
+        assert_eq!(share("0").unwrap().of(20_000), 0);
+        assert_eq!(share("1").unwrap().of(20_000), 20_000);
+        for text in ["", "%", "10", "-1%", "101%", "NaN", "a tenth"] {
+            let error = share(text).unwrap_err().to_string();
+            assert!(error.contains("10%"), "{text}: {error}");
+        }
+    }
+
+    fn order(count: u32, share: &str, seed: u64) -> Vec<u32> {
+        let share = share.parse().unwrap();
+        Again::Share { share, seed }.order(count)
+    }
+
+    #[test]
+    fn every_coupon_is_sent_and_a_share_of_them_twice() {
+        let order = order(1_000, "10%", 7);
+        assert_eq!(order.len(), 1_100);
+        let mut times = BTreeMap::<u32, Vec<usize>>::new();
+        for (position, index) in order.iter().enumerate() {
+            times.entry(*index).or_default().push(position);
+        }
+        assert_eq!(times.len(), 1_000);
+        let twice: Vec<_> = times.values().filter(|it| it.len() == 2).collect();
+        assert_eq!(twice.len(), 100);
+        let together = twice.iter().filter(|it| it[1] - it[0] == 1).count();
+        assert!((10..=50).contains(&together), "{together}");
+        let first: Vec<_> = times.values().map(|it| it[0]).collect();
+        assert!(first.is_sorted(), "a first sending waits for a second");
+    }
+
+    #[test]
+    fn a_seed_decides_what_is_sent_again_and_when() {
+        assert_eq!(order(500, "20%", 7), order(500, "20%", 7));
+        assert_ne!(order(500, "20%", 7), order(500, "20%", 8));
+        assert_eq!(order(3, "0%", 7), [1, 2, 3]);
+        assert_eq!(order(1, "100%", 7), [1, 1]);
+    }
+
+    /// Takes one connection after another, and writes each of these answers to one: an empty one ends it without.
+    /// Then nothing listens any more.
+    fn answering(answers: &'static [&'static str]) -> Uri {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/x", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut request = Vec::new();
+                while !request.ends_with(b"{}") {
+                    let mut buffer = [0; 1024];
+                    let length = stream.read(&mut buffer).unwrap();
+                    request.extend_from_slice(&buffer[..length]);
+                }
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        parse_url(&url).unwrap()
+    }
+
+    const CRASHED: &str =
+        "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    const TAKEN: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    const REFUSED: &str =
+        "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+    /// The statuses of one webhook's attempts, 0 for none.
+    async fn attempts(url: Uri, silent: bool) -> Vec<u16> {
+        let request = Request {
+            url,
+            headers: Vec::new(),
+            body: b"{}".to_vec(),
         };
-        check(0, 50, None);
-        check(1, 0, Some(1));
-        check(1, 99, Some(1));
-        check(2, 50, Some(1));
-        check(3, 50, Some(2));
-        check(100, 0, Some(1));
-        check(100, 99, Some(99));
-        check(101, 99, Some(100));
-        check(100, 100, Some(100));
+        let sender = Sender {
+            client: &Client::of(&request.url).unwrap(),
+            silent: AtomicBool::new(silent),
+        };
+        let attempts = sender.deliver(&request).await.into_iter();
+        attempts
+            .map(|answer| answer.map_or(0, |answer| answer.status.as_u16()))
+            .collect()
     }
 
-    fn answer(status: u16, body: &str, ms: u64) -> anyhow::Result<Answer> {
-        Ok(Answer {
-            status: http::StatusCode::from_u16(status)?,
-            headers: http::HeaderMap::new(),
-            body: body.into(),
-            duration: Duration::from_millis(ms),
-        })
+    #[tokio::test]
+    async fn what_fails_is_sent_until_it_is_answered() {
+        let url = answering(&["", CRASHED, TAKEN]);
+        assert_eq!(attempts(url, false).await, [0, 500, 200]);
     }
 
-    #[test]
-    fn a_summary_counts_answers_by_status_and_by_outcome() {
-        let mut summary = Summary::default();
-        summary.add(answer(200, r#"{"status":"accepted"}"#, 9));
-        summary.add(answer(200, r#"{"status":"duplicate"}"#, 3));
-        assert!(summary.is_success());
-        summary.add(answer(401, r#"{"error":{"code":"invalid_signature"}}"#, 1));
-        assert!(!summary.is_success());
-        summary.add(Err(anyhow::anyhow!("nothing listens")));
-        summary.add(Err(anyhow::anyhow!("no answer")));
-        let summary = summary.after(Duration::from_secs(2));
-        assert_eq!(
-            summary.to_string(),
-            "sent      5 in 2.00 s, 2.5 per second\n\
-             status    200: 2, 401: 1\n\
-             outcome   accepted: 1, duplicate: 1, invalid_signature: 1\n\
-             latency   min 1.0 ms, p50 3.0 ms, p99 9.0 ms, max 9.0 ms\n\
-             errors    2, the first: nothing listens\n"
-        );
-        let json = summary.to_json();
-        assert_eq!(json["statuses"]["200"], 2);
-        assert_eq!(json["latency_ms"]["max"], 9.0);
-        assert_eq!(json["first_error"], "nothing listens");
+    #[tokio::test]
+    async fn what_is_refused_is_not_sent_again() {
+        assert_eq!(attempts(answering(&[REFUSED]), false).await, [401]);
+    }
+
+    #[tokio::test]
+    async fn what_nothing_answers_is_not_repeated_once_the_system_has_gone() {
+        assert_eq!(attempts(answering(&[]), true).await, [0]);
+        // An answer tells that it is back.
+        let url = answering(&[CRASHED, TAKEN]);
+        assert_eq!(attempts(url, true).await, [500, 200]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use jiff::Timestamp;
+use local::page::quote;
 use serde_json::{Map, Value, json};
 
 use crate::http::{AGENT, Request};
@@ -36,11 +37,6 @@ fn curl(request: &Request, body: &str) -> anyhow::Result<String> {
     // Not `--data`: a body that begins with @ would name a file.
     command.push_str(&format!(" \\\n  --data-raw {}\n", quote(body)));
     Ok(command)
-}
-
-/// One word for a POSIX shell, whatever it holds.
-fn quote(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// Source of the fields: <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>.

@@ -20,7 +20,7 @@ impl State {
             Fact::Expired(_) => Some(Self::Expired),
             Fact::Cancelled(_) => Some(Self::Cancelled),
             Fact::Used(_) => Some(Self::Used),
-            Fact::Expiring(_) => None,
+            Fact::Expiring(_) | Fact::Enrolled => None,
         }
     }
 
@@ -36,14 +36,14 @@ impl State {
 
 /// The change that brings a coupon's row up to what the event says; none where it changes nothing.
 pub(crate) fn update(table: &str, event: &Event, forget_at: AttributeValue) -> Option<Change> {
-    let state = State::of(&event.fact)?;
+    let (state, code) = (State::of(&event.fact)?, event.fact.coupon_code()?);
     let member = member_key(&event.provider, &event.tenant, &event.member.id);
-    let entry = format!("coupon#{}", escape(event.fact.coupon_code()));
+    let entry = format!("coupon#{}", escape(code));
     let change = Change::of(ItemKey::new(table, ("member", member), ("entry", entry)));
     let name = AttributeValue::S(state.name().to_owned());
     let rank = AttributeValue::N((state as u8).to_string());
     let mut row = Row::default();
-    row.set("code", Some(event.fact.coupon_code()));
+    row.set("code", Some(code));
     if let Fact::Redeemed(redemption) = &event.fact {
         describe(&mut row, redemption);
         row.set("redeemed_at", Some(event.occurred_at));

@@ -1,37 +1,65 @@
-//! The channels by which a coupon reaches its customer, each recorded by itself, so that one that fails or repeats
-//! never touches another.
+//! Who is told of an event, and how: each channel is recorded by itself, so that one that fails or repeats never touches
+//! another.
 
-use aws_sdk_sesv2::Error;
-use aws_sdk_sesv2::error::ProvideErrorMetadata;
-use aws_sdk_sesv2::types::{
-    Body, Content, Destination, EmailContent, Message as Mail, MessageHeader,
-};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
 use webhooks::config::{Aws, CallLimits, Environment};
-use webhooks::event::{Event, Fact, Redemption};
+use webhooks::event::{Event, EventKey, Fact, Member, Notice, Redemption, Reward};
 use webhooks::invocation::Invocation;
-use webhooks::ledger::{Claim, Committed, Effects, Lease, Ledger, Status};
+use webhooks::ledger::{Claim, Committed, Effects, Lease, Ledger, Note, Row, Status, Uncommitted};
+use webhooks::provider::{Content, read_recorded};
 use webhooks::task::Message;
 use webhooks::worker::{Failure, Work};
 
-use crate::{account, email};
+use crate::account;
+use crate::channel::{Channel, NotNow, Outcome};
+use crate::game_server::{self, GameServer};
+use crate::items::flattened;
+use crate::members::{Contact, Members};
+use crate::message::{self, Coupon, Language, Occasion};
+use crate::ses::Ses;
+use crate::sms::Sms;
+use crate::whatsapp::WhatsApp;
 
-/// Names of the channels' records beneath the event.
+/// Names of records beneath the event; a channel's is [`Channel::record`].
 const ACCOUNT: &str = "delivery/account";
-const EMAIL: &str = "delivery/email";
+const CONTACT: &str = "delivery/contact";
+const REMINDER: &str = "delivery/reminder";
+const GRANT: &str = "delivery/grant";
+const FORWARD: &str = "delivery/forward";
 
-/// The mail's header that names the event, and the longest value that SES takes for it.
-const EVENT_HEADER: &str = "X-Event-Key";
-const HEADER_MAX_BYTES: usize = 870;
+const SANDBOX: &str = "a sandbox or test event: not sent";
+const DO_NOT_CONTACT: &str = "do not contact";
+
+/// The pauses after an attempt that had no answer: it may have been taken, and another would double it. Each is four
+/// times the one before; a day has room for eleven.
+const IN_DOUBT_FIRST: Duration = Duration::from_secs(5);
+const IN_DOUBT_MAX: Duration = Duration::from_secs(4 * 3600);
 
 /// Delivers what a message tells.
 #[derive(Debug)]
 pub struct Delivery {
     ledger: Ledger,
-    members_table: String,
-    ses: aws_sdk_sesv2::Client,
-    mail_from: String,
+    members: Members,
+    ses: Ses,
+    whatsapp: Option<WhatsApp>,
+    sms: Option<Sms>,
+    game_server: Option<GameServer>,
+    /// Whether a redemption's items are recorded for its player.
+    grants: bool,
+    languages: Languages,
     time_zone: TimeZone,
+}
+
+/// The languages of tenants' customers.
+#[derive(Debug)]
+struct Languages {
+    of: BTreeMap<String, Language>,
+    otherwise: Language,
 }
 
 impl Delivery {
@@ -43,40 +71,114 @@ impl Delivery {
             ));
             TimeZone::UTC
         });
+        let grants = match environment.text("GRANT").as_str() {
+            "on" => true,
+            "off" | "" => false,
+            other => {
+                environment.problem(format!("GRANT is {other:?}, it must be on or off"));
+                false
+            }
+        };
         Self {
             ledger: Ledger::read(environment, aws, CallLimits::TASK),
-            members_table: environment.text("MEMBERS_TABLE"),
-            ses: aws_sdk_sesv2::Client::new(&aws.sdk_config(CallLimits::ONCE)),
-            mail_from: environment.text("MAIL_FROM"),
+            members: Members::read(environment, aws),
+            ses: Ses::read(environment, aws),
+            whatsapp: WhatsApp::read(environment, aws),
+            sms: Sms::read(environment, aws),
+            game_server: GameServer::read(environment, aws),
+            grants,
+            languages: Languages::read(environment),
             time_zone,
         }
+    }
+}
+
+impl Languages {
+    /// Reads `LANGUAGES`: a language, and `tenant=language` where a tenant's is another, separated by commas.
+    fn read(environment: &mut Environment) -> Self {
+        let mut languages = Self {
+            of: BTreeMap::new(),
+            otherwise: Language::PtBr,
+        };
+        for part in environment.text("LANGUAGES").split(',') {
+            let (tenant, name) = match part.split_once('=') {
+                Some((tenant, name)) => (Some(tenant.trim()), name.trim()),
+                None => (None, part.trim()),
+            };
+            match (Language::of_tag(name), tenant) {
+                (Some(language), Some(tenant)) => {
+                    languages.of.insert(tenant.to_owned(), language);
+                }
+                (Some(language), None) => languages.otherwise = language,
+                (None, _) if name.is_empty() => {}
+                (None, _) => environment.problem(format!(
+                    "LANGUAGES names the language {name:?}; there are pt-BR and en"
+                )),
+            }
+        }
+        languages
+    }
+
+    fn of(&self, tenant: &str) -> Language {
+        self.of.get(tenant).copied().unwrap_or(self.otherwise)
     }
 }
 
 impl Work for Delivery {
     type Message = Message<'static>;
 
-    /// Delivers on every channel; an error names those to try again.
+    async fn start(&self) -> anyhow::Result<()> {
+        match &self.game_server {
+            Some(server) => server.start().await,
+            None => Ok(()),
+        }
+    }
+
     async fn work(&self, message: Message<'static>, invocation: Invocation) -> Result<(), Failure> {
         let event = message.event.as_ref();
-        let stored = self.store(event, invocation);
-        let Fact::Redeemed(redemption) = &event.fact else {
-            return Ok(stored.await?);
-        };
-        let (stored, mailed) = tokio::join!(stored, self.mail(event, redemption, invocation));
-        Ok(match (stored, mailed) {
-            (Err(stored), Err(mailed)) => Err(stored.context(format!("{mailed:#}; and"))),
-            (stored, mailed) => stored.and(mailed),
-        }?)
+        match &event.fact {
+            Fact::Redeemed(redemption) if redemption.reward.items.is_empty() => {
+                self.deliver(event, redemption, invocation).await
+            }
+            Fact::Redeemed(redemption) => self.bring_items(event, redemption, invocation).await,
+            Fact::Expiring(notice) => self.remind(event, notice, invocation).await,
+            Fact::Enrolled => self.enrol(event, invocation).await,
+            Fact::Used(_) | Fact::Cancelled(_) | Fact::Expired(_) => {
+                Ok(self.store(event, &[], invocation).await?)
+            }
+        }
     }
 }
 
 impl Delivery {
-    /// Shows in the account what became of the coupon.
-    async fn store(&self, event: &Event, invocation: Invocation) -> anyhow::Result<()> {
+    /// Brings a new coupon into the account, and to its member on every channel that reaches them.
+    async fn deliver(
+        &self,
+        event: &Event,
+        redemption: &Redemption,
+        invocation: Invocation,
+    ) -> Result<(), Failure> {
+        // The coupon is in the account before the contact is looked for: whichever of a redemption and an enrolment comes
+        // second sees the other.
+        let coupon = coupon(&event.member, redemption);
+        let mut open = Channel::ALL.to_vec();
+        open.retain(|channel| self.is_open(*channel, Occasion::Redeemed, &coupon));
+        let open: Vec<_> = open.iter().map(|channel| channel.record()).collect();
+        self.store(event, &open, invocation).await?;
+        let contact = self.members.contact(event).await?;
+        self.send(event, redemption, &contact, invocation).await
+    }
+
+    /// Shows in the account what became of the coupon; `then` are the records that follow.
+    async fn store(
+        &self,
+        event: &Event,
+        then: &[&str],
+        invocation: Invocation,
+    ) -> Result<(), Uncommitted> {
         let forget_at = self.ledger.forget_at(event, invocation.now());
-        let mut effects = Effects::new(event, ACCOUNT);
-        if let Some(update) = account::update(&self.members_table, event, forget_at) {
+        let mut effects = Effects::new(event, ACCOUNT).fields(following(then));
+        if let Some(update) = account::update(&self.members.table, event, forget_at) {
             effects = effects.change(update);
         }
         match self.ledger.commit(effects, invocation).await? {
@@ -84,133 +186,496 @@ impl Delivery {
             Committed::Before => {}
             // The account shows something later already: this leaves its record alone.
             Committed::Overtaken => {
-                let record = Effects::new(event, ACCOUNT);
+                let record = Effects::new(event, ACCOUNT).fields(following(then));
                 self.ledger.commit(record, invocation).await?;
             }
         }
         Ok(())
     }
 
-    async fn mail(
+    /// Sends a coupon on every channel, all at once.
+    async fn send(
+        &self,
+        event: &Event,
+        redemption: &Redemption,
+        contact: &Contact,
+        invocation: Invocation,
+    ) -> Result<(), Failure> {
+        let member = contact.complete(&event.member);
+        let on = |channel| self.send_on(channel, event, redemption, &member, contact, invocation);
+        let [email, whatsapp, sms] = Channel::ALL.map(on);
+        let (email, whatsapp, sms) = tokio::join!(email, whatsapp, sms);
+        all_of([email, whatsapp, sms])
+    }
+
+    async fn send_on(
+        &self,
+        channel: Channel,
+        event: &Event,
+        redemption: &Redemption,
+        member: &Member,
+        contact: &Contact,
+        invocation: Invocation,
+    ) -> Result<(), Failure> {
+        let coupon = coupon(member, redemption);
+        if !self.is_open(channel, Occasion::Redeemed, &coupon) {
+            return Ok(());
+        }
+        let note = |note| self.ledger.note(event, channel.record(), note, invocation);
+        if contact.do_not_contact {
+            return Ok(note(Note::new(Status::Skipped, DO_NOT_CONTACT)).await?);
+        }
+        if member.email.is_none() && member.phone.is_none() {
+            return Ok(note(Note::new(Status::Waiting, "no contact")).await?);
+        }
+        let Some(address) = channel.address(member) else {
+            return Ok(note(Note::new(Status::Waiting, channel.without_address())).await?);
+        };
+        if event.sandbox {
+            let mut sandbox = Note::new(Status::Skipped, SANDBOX);
+            sandbox.would_send = Some(self.written(channel, event, &coupon));
+            return Ok(note(sandbox).await?);
+        }
+        self.make(event, channel.record(), invocation, async || {
+            self.try_on(channel, Occasion::Redeemed, event, &coupon, address)
+                .await
+        })
+        .await
+    }
+
+    /// Whether a channel is set up, and meant for this coupon.
+    fn is_open(&self, channel: Channel, occasion: Occasion, coupon: &Coupon<'_>) -> bool {
+        match channel {
+            Channel::Email => true,
+            Channel::WhatsApp => {
+                let whatsapp = self.whatsapp.as_ref();
+                whatsapp.is_some_and(|it| it.template(occasion).is_some())
+            }
+            Channel::Sms => self
+                .sms
+                .as_ref()
+                .is_some_and(|it| it.is_worth(coupon.discount)),
+        }
+    }
+
+    async fn try_on(
+        &self,
+        channel: Channel,
+        occasion: Occasion,
+        event: &Event,
+        coupon: &Coupon<'_>,
+        address: &str,
+    ) -> anyhow::Result<Outcome> {
+        let (language, zone) = (self.languages.of(&event.tenant), &self.time_zone);
+        let closed = || Outcome::Refused("the channel is not set up".into());
+        match channel {
+            Channel::Email => {
+                let email = message::email(language, occasion, coupon, zone);
+                self.ses.send(event, address, email).await
+            }
+            Channel::WhatsApp => {
+                let open = self.whatsapp.as_ref();
+                let Some((whatsapp, template)) =
+                    open.and_then(|it| Some((it, it.template(occasion)?)))
+                else {
+                    return Ok(closed());
+                };
+                let parameters = message::whatsapp_parameters(language, coupon, zone);
+                whatsapp.send(event, address, template, parameters).await
+            }
+            Channel::Sms => {
+                let Some(sms) = &self.sms else {
+                    return Ok(closed());
+                };
+                match message::sms(language, occasion, coupon, zone) {
+                    Ok(text) => sms.send(event, address, text).await,
+                    Err(reason) => Ok(Outcome::Refused(reason.into())),
+                }
+            }
+        }
+    }
+
+    /// What would be sent on a channel.
+    fn written(&self, channel: Channel, event: &Event, coupon: &Coupon<'_>) -> Value {
+        let (language, zone) = (self.languages.of(&event.tenant), &self.time_zone);
+        let occasion = Occasion::Redeemed;
+        match channel {
+            Channel::Email => {
+                let email = message::email(language, occasion, coupon, zone);
+                json!({"subject": email.subject, "text": email.text, "html": email.html})
+            }
+            Channel::WhatsApp => json!({
+                "template": self.whatsapp.as_ref().and_then(|it| it.template(occasion)),
+                "parameters": message::whatsapp_parameters(language, coupon, zone),
+            }),
+            Channel::Sms => json!({"text": message::sms(language, occasion, coupon, zone).ok()}),
+        }
+    }
+
+    /// Makes an effect outside, once: claimed before it is made, settled after.
+    async fn make(
+        &self,
+        event: &Event,
+        record: &str,
+        invocation: Invocation,
+        attempt: impl AsyncFnOnce() -> anyhow::Result<Outcome>,
+    ) -> Result<(), Failure> {
+        let Some(lease) = self.claim(event, record, invocation).await? else {
+            return Ok(());
+        };
+        match attempt().await {
+            Ok(outcome) => settle(event, record, lease, outcome, invocation).await,
+            // Nothing was sent: something of ours failed before.
+            Err(error) => {
+                lease.release("not tried", None).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The right to make an effect; nothing where it was made.
+    async fn claim(
+        &self,
+        event: &Event,
+        record: &str,
+        invocation: Invocation,
+    ) -> Result<Option<Lease>, Failure> {
+        match self.ledger.claim(event, record, invocation).await? {
+            Claim::Granted(lease) => Ok(Some(lease)),
+            Claim::Settled => Ok(None),
+            Claim::Taken { until } => {
+                let taken = anyhow::anyhow!("another worker is at {record}, until {until} at most");
+                Err(taken.into())
+            }
+            Claim::Early { until } => Err(Failure::Early(from_until(invocation.now(), until))),
+        }
+    }
+
+    /// Reminds a member of a coupon that expires soon, on the best channel that reaches them.
+    async fn remind(
+        &self,
+        event: &Event,
+        notice: &Notice,
+        invocation: Invocation,
+    ) -> Result<(), Failure> {
+        let Some(lease) = self.claim(event, REMINDER, invocation).await? else {
+            return Ok(());
+        };
+        match self.try_to_remind(event, notice, invocation.now()).await {
+            Ok(Reminded::Sent(outcome)) => {
+                settle(event, REMINDER, lease, outcome, invocation).await
+            }
+            Ok(Reminded::NotAtAll(reason)) if lease.in_doubt() > 0 => {
+                let reason =
+                    format!("{reason}; an attempt before had no answer, and may have been sent");
+                Ok(lease.settle(Status::Skipped, &reason).await?)
+            }
+            Ok(Reminded::NotAtAll(reason)) => Ok(lease.settle(Status::Skipped, &reason).await?),
+            Err(error) => {
+                lease.release("not tried", None).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn try_to_remind(
+        &self,
+        event: &Event,
+        notice: &Notice,
+        now: Timestamp,
+    ) -> anyhow::Result<Reminded> {
+        let mut in_account = self.members.coupon(event, &notice.coupon_code).await?;
+        in_account.expires_at = notice.expires_at.or(in_account.expires_at);
+        if let Err(reason) = in_account.is_usable(now) {
+            return Ok(Reminded::NotAtAll(reason));
+        }
+        let contact = self.members.contact(event).await?;
+        if contact.do_not_contact {
+            return Ok(Reminded::NotAtAll(DO_NOT_CONTACT.into()));
+        }
+        // What was redeemed tells more of the reward, and in v1 of the member.
+        let key = EventKey::redeemed(&event.provider, &event.tenant, &notice.coupon_code);
+        let (member, redemption) = match self.redemption(&key).await? {
+            Some((member, redemption)) => (contact.complete(&member), redemption),
+            None => (contact.complete(&event.member), of_notice(notice)),
+        };
+        let mut coupon = coupon(&member, &redemption);
+        coupon.expires_at = notice.expires_at.or(coupon.expires_at);
+        if event.sandbox {
+            return Ok(Reminded::NotAtAll(SANDBOX.into()));
+        }
+        let mut refused = None;
+        for channel in Channel::BEST_FIRST {
+            let Some(address) = channel.address(&member) else {
+                continue;
+            };
+            if !self.is_open(channel, Occasion::Expiring, &coupon) {
+                continue;
+            }
+            match self
+                .try_on(channel, Occasion::Expiring, event, &coupon, address)
+                .await?
+            {
+                // The next best may take it.
+                Outcome::Refused(reason) => refused = Some(Outcome::Refused(reason)),
+                outcome => return Ok(Reminded::Sent(outcome)),
+            }
+        }
+        Ok(match refused {
+            Some(refused) => Reminded::Sent(refused),
+            None => Reminded::NotAtAll("no contact".into()),
+        })
+    }
+
+    /// Keeps a member's contact, and sends the coupons that waited for it.
+    async fn enrol(&self, event: &Event, invocation: Invocation) -> Result<(), Failure> {
+        let now = invocation.now();
+        let keep = Effects::new(event, CONTACT).change(self.members.keep_contact(event));
+        if self.ledger.commit(keep, invocation).await? == Committed::Overtaken {
+            // A later contact is known: this leaves its record alone.
+            self.ledger
+                .commit(Effects::new(event, CONTACT), invocation)
+                .await?;
+        }
+        let contact = self.members.contact(event).await?;
+        let mut outcomes = Vec::new();
+        for coupon in self.members.coupons(event).await? {
+            let Some(key) = &coupon.event else {
+                continue;
+            };
+            let outcome = match coupon.is_usable(now) {
+                Ok(()) => self.send_late(key, &contact, invocation).await,
+                Err(reason) => self.abandon(key, &reason, invocation).await,
+            };
+            outcomes.push(outcome);
+        }
+        all_of(outcomes)
+    }
+
+    /// Sends a coupon that waited for its member's contact. What was sent stays.
+    async fn send_late(
+        &self,
+        key: &EventKey,
+        contact: &Contact,
+        invocation: Invocation,
+    ) -> Result<(), Failure> {
+        let redeemed = self.event(key).await?;
+        match redeemed.as_ref().map(|it| (it, &it.fact)) {
+            Some((event, Fact::Redeemed(redemption))) => {
+                self.send(event, redemption, contact, invocation).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends what an attempt before this one began for a coupon that has come to its end since.
+    async fn abandon(
+        &self,
+        key: &EventKey,
+        reason: &str,
+        invocation: Invocation,
+    ) -> Result<(), Failure> {
+        let mut outcomes = Vec::new();
+        for channel in Channel::ALL {
+            let at_it = self
+                .ledger
+                .abandon(key, channel.record(), reason, invocation)
+                .await?;
+            let early = |until| Failure::Early(from_until(invocation.now(), until));
+            outcomes.push(at_it.map_or(Ok(()), |until| Err(early(until))));
+        }
+        all_of(outcomes)
+    }
+
+    /// A redemption of in-game items: recorded for the player, and told to the game's server, where that is asked for.
+    async fn bring_items(
         &self,
         event: &Event,
         redemption: &Redemption,
         invocation: Invocation,
-    ) -> anyhow::Result<()> {
-        let lease = match self.ledger.claim(event, EMAIL, invocation).await? {
-            Claim::Granted(lease) => lease,
-            Claim::Settled => return Ok(()),
-            Claim::Taken { until } => {
-                anyhow::bail!("another worker is sending the mail, until {until} at most")
-            }
-        };
-        let Some(address) = &event.member.email else {
-            return lease.settle(Status::Skipped, "no e-mail address").await;
-        };
-        if event.sandbox {
-            let result = "a sandbox or test event: not sent";
-            return lease.settle(Status::Skipped, result).await;
-        }
-        // One address: what separates several would send the coupon to others too.
-        if address.contains(|c: char| ",;<>".contains(c) || c.is_control() || c.is_whitespace()) {
-            tracing::warn!(event.key = %event.key, "The member's e-mail address is none");
-            return lease.settle(Status::Failed, "not one e-mail address").await;
-        }
-        let mail = email::write(&event.member, redemption, &self.time_zone);
-        self.send(event, lease, address, mail).await
+    ) -> Result<(), Failure> {
+        let (granted, told) = tokio::join!(
+            self.grant(event, redemption, invocation),
+            self.forward(event, redemption, invocation)
+        );
+        all_of([granted, told])
     }
 
-    async fn send(
+    async fn grant(
         &self,
         event: &Event,
-        lease: Lease,
-        address: &str,
-        mail: email::Email,
-    ) -> anyhow::Result<()> {
-        let content = EmailContent::builder()
-            .simple(
-                Mail::builder()
-                    .subject(utf8(mail.subject)?)
-                    .set_headers(event_header(event)?.map(|header| vec![header]))
-                    .body(
-                        Body::builder()
-                            .html(utf8(mail.html)?)
-                            .text(utf8(mail.text)?)
-                            .build(),
-                    )
-                    .build(),
-            )
-            .build();
-        let sent = self
-            .ses
-            .send_email()
-            .from_email_address(&self.mail_from)
-            .destination(Destination::builder().to_addresses(address).build())
-            .content(content)
-            .send()
-            .await;
-        match sent.map_err(Error::from) {
-            Ok(sent) => {
-                let id = sent.message_id().unwrap_or_default();
-                lease.settle(Status::Done, id).await?;
-                tracing::info!(event.key = %event.key, mail.id = id, "Mailed");
-                Ok(())
+        redemption: &Redemption,
+        invocation: Invocation,
+    ) -> Result<(), Failure> {
+        let then: &[&str] = match &self.game_server {
+            Some(_) => &[FORWARD],
+            None => &[],
+        };
+        let skip = |reason, would_send| Note {
+            would_send,
+            then: then.join(" "),
+            ..Note::new(Status::Skipped, reason)
+        };
+        let note = |note| self.ledger.note(event, GRANT, note, invocation);
+        if !self.grants {
+            return Ok(note(skip("off: Aghanim's item.add credits the items", None)).await?);
+        }
+        let items = flattened(&redemption.reward.items).map_err(Failure::Permanent)?;
+        if event.sandbox {
+            return Ok(note(skip(SANDBOX, Some(json!({"items": items})))).await?);
+        }
+        let grant = self.members.grant(event, &redemption.coupon_code, &items);
+        let forget_at = self.ledger.forget_at(event, invocation.now());
+        let effects = Effects::new(event, GRANT).fields(following(then));
+        let effects = effects.change(grant.set("ttl", forget_at));
+        self.ledger.commit(effects, invocation).await?;
+        Ok(())
+    }
+
+    async fn forward(
+        &self,
+        event: &Event,
+        redemption: &Redemption,
+        invocation: Invocation,
+    ) -> Result<(), Failure> {
+        let Some(server) = &self.game_server else {
+            return Ok(());
+        };
+        if event.sandbox {
+            let body = game_server::body(event, redemption).map_err(Failure::Permanent)?;
+            let mut sandbox = Note::new(Status::Skipped, SANDBOX);
+            sandbox.would_send = Some(json!({"url": server.url(), "body": body}));
+            return Ok(self
+                .ledger
+                .note(event, FORWARD, sandbox, invocation)
+                .await?);
+        }
+        self.make(event, FORWARD, invocation, async || {
+            server.tell(event, redemption, invocation).await
+        })
+        .await
+    }
+
+    /// A recorded event, as today's code reads it.
+    async fn event(&self, key: &EventKey) -> anyhow::Result<Option<Event>> {
+        let recorded = self.ledger.recorded(key).await?;
+        Ok(
+            match recorded.as_ref().and_then(|it| read_recorded(&it.as_ref())) {
+                Some(Content::Event(event)) => Some(*event),
+                _ => None,
+            },
+        )
+    }
+
+    async fn redemption(&self, key: &EventKey) -> anyhow::Result<Option<(Member, Redemption)>> {
+        Ok(match self.event(key).await? {
+            Some(Event {
+                member,
+                fact: Fact::Redeemed(redemption),
+                ..
+            }) => Some((member, redemption)),
+            _ => None,
+        })
+    }
+}
+
+/// What came of a reminder.
+enum Reminded {
+    Sent(Outcome),
+    NotAtAll(String),
+}
+
+/// The field of a record that names those that follow it, so that it can be seen whether all is done.
+fn following(then: &[&str]) -> Row {
+    let mut row = Row::default();
+    row.set("then", (!then.is_empty()).then(|| then.join(" ")));
+    row
+}
+
+/// What a message tells of a coupon.
+fn coupon<'a>(member: &'a Member, redemption: &'a Redemption) -> Coupon<'a> {
+    Coupon {
+        name: member.name.as_deref(),
+        code: &redemption.coupon_code,
+        reward: &redemption.reward,
+        discount: redemption.discount.as_ref(),
+        expires_at: redemption.expires_at,
+    }
+}
+
+/// As much of a redemption as a notice tells.
+fn of_notice(notice: &Notice) -> Redemption {
+    Redemption {
+        coupon_code: notice.coupon_code.clone(),
+        reward: Reward {
+            name: notice.reward_name.clone(),
+            ..Reward::default()
+        },
+        points_spent: None,
+        new_balance: None,
+        expires_at: notice.expires_at,
+        method: None,
+        discount: None,
+    }
+}
+
+/// Records what came of an effect.
+async fn settle(
+    event: &Event,
+    record: &str,
+    lease: Lease,
+    outcome: Outcome,
+    invocation: Invocation,
+) -> Result<(), Failure> {
+    match outcome {
+        Outcome::Taken(id) => {
+            lease.settle(Status::Done, &id).await?;
+            tracing::info!(event.key = %event.key, record, message.id = id, "Sent");
+            Ok(())
+        }
+        Outcome::Refused(reason) => {
+            tracing::error!(event.key = %event.key, record, reason, "Never to be delivered");
+            Ok(lease.settle(Status::Failed, &reason).await?)
+        }
+        Outcome::NotNow(NotNow {
+            reason,
+            hint,
+            in_doubt,
+            after,
+        }) => {
+            let pause = match in_doubt {
+                true => Some(in_doubt_pause(lease.in_doubt())),
+                false => after,
+            };
+            let not_before = pause.map(|pause| invocation.now() + pause);
+            match (in_doubt, not_before) {
+                (true, Some(at)) => lease.release_in_doubt(&reason, at).await?,
+                _ => lease.release(&reason, not_before).await?,
             }
-            Err(error) => refused(event, lease, error).await,
+            Err(Failure::Outside {
+                error: anyhow::anyhow!("{record}: {reason}{hint}"),
+                after: pause,
+            })
         }
     }
 }
 
-/// A mail that SES will never take is recorded as failed; after anything else the mail is tried again.
-async fn refused(event: &Event, lease: Lease, error: Error) -> anyhow::Result<()> {
-    let code = error.code().unwrap_or("no answer").to_owned();
-    if !is_permanent(&error) {
-        lease.release(&code).await?;
-        // Never SES's own words: they name the address.
-        anyhow::bail!("sending the mail: {code}{}", hint(&error));
-    }
-    tracing::error!(event.key = %event.key, mail.refusal = code, "SES will not take the mail");
-    lease.settle(Status::Failed, &code).await
+fn in_doubt_pause(before: u32) -> Duration {
+    let times = 4_u32.saturating_pow(before);
+    IN_DOUBT_FIRST.saturating_mul(times).min(IN_DOUBT_MAX)
 }
 
-/// SES refuses the message itself. A sender that is not verified is refused alike, but is ours to mend.
-fn is_permanent(error: &Error) -> bool {
-    match error {
-        Error::BadRequestException(_) | Error::MessageRejected(_) => !is_unverified(error),
-        _ => false,
-    }
+fn from_until(now: Timestamp, until: Timestamp) -> Duration {
+    let left = until.duration_since(now).max(SignedDuration::ZERO);
+    Duration::try_from(left).unwrap_or_default()
 }
 
-fn is_unverified(error: &Error) -> bool {
-    let words = error.message().unwrap_or_default();
-    words.contains("not verified")
-}
-
-fn hint(error: &Error) -> &'static str {
-    if is_unverified(error) {
-        "; verify the address or domain of MailFrom in SES, and leave the SES sandbox"
-    } else {
-        ""
+/// One word for several outcomes: the message comes again where any of them asks for it, at the earliest time that one
+/// of them names.
+fn all_of(outcomes: impl IntoIterator<Item = Result<(), Failure>>) -> Result<(), Failure> {
+    let failures = outcomes.into_iter().filter_map(Result::err);
+    match failures.reduce(Failure::and) {
+        Some(failure) => Err(failure),
+        None => Ok(()),
     }
-}
-
-fn utf8(text: String) -> anyhow::Result<Content> {
-    Ok(Content::builder().data(text).charset("UTF-8").build()?)
-}
-
-/// Tells support, and whoever reads the mail's source, which event it came from. A header holds 870 printable
-/// ASCII characters; a key that is longer is left out.
-fn event_header(event: &Event) -> anyhow::Result<Option<MessageHeader>> {
-    let mut value = String::new();
-    for byte in event.key.to_string().bytes() {
-        match byte {
-            b'!'..=b'~' => value.push(byte.into()),
-            _ => value.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    if value.len() > HEADER_MAX_BYTES {
-        return Ok(None);
-    }
-    let header = MessageHeader::builder().name(EVENT_HEADER).value(value);
-    Ok(Some(header.build()?))
 }

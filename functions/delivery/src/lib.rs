@@ -1,7 +1,15 @@
-//! Brings a redeemed coupon to its customer: into the account, and by mail.
+//! Brings a coupon to its customer: into the account, by mail, by WhatsApp, by text message; and a redemption of in-game
+//! items to a game's own server.
 
 mod account;
+mod channel;
 mod delivery;
-mod email;
+mod game_server;
+mod items;
+mod members;
+pub mod message;
+mod ses;
+mod sms;
+mod whatsapp;
 
 pub use delivery::Delivery;

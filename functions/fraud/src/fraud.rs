@@ -572,7 +572,7 @@ impl Fraud {
             let lease = match self.ledger.claim(event, &name, invocation).await? {
                 Claim::Granted(lease) => lease,
                 Claim::Settled => continue,
-                Claim::Taken { until } => {
+                Claim::Taken { until } | Claim::Early { until } => {
                     bail!(
                         "another worker is telling of {}, until {until} at most",
                         event.key
@@ -596,7 +596,7 @@ impl Fraud {
                     lease.settle(Status::Done, &id).await?;
                 }
                 Err(error) => {
-                    lease.release(&format!("{error:#}")).await?;
+                    lease.release(&format!("{error:#}"), None).await?;
                     return Err(error);
                 }
             }

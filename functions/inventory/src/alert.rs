@@ -41,7 +41,7 @@ impl Cause {
             occurred_at: event.occurred_at,
             event: event.key.to_string(),
             company: event.tenant.clone(),
-            coupon: event.fact.coupon_code().to_owned(),
+            coupon: event.fact.coupon_code().unwrap_or_default().to_owned(),
             location,
         }
     }

@@ -46,6 +46,7 @@ impl<'a> Plan<'a> {
             Fact::Used(usage) => Self::Use(usage),
             Fact::Cancelled(_) | Fact::Expired(_) => Self::Release,
             Fact::Expiring(_) => Self::Nothing("it is still good"),
+            Fact::Enrolled => Self::Nothing("it is about no coupon"),
         }
     }
 }

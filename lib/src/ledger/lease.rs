@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
-use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+use anyhow::{Context, anyhow};
+use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::row::{is, number, text};
-use super::{Ledger, Status, refused_item, unique_id};
-use crate::event::Event;
+use super::row::{Item, Row, is, number, text};
+use super::{Ledger, Status, is_refused_put, refused_item, unique_id};
+use crate::event::{Event, EventKey};
 use crate::invocation::Invocation;
 
 /// What came of claiming an effect.
@@ -21,6 +21,8 @@ pub enum Claim {
     Settled,
     /// Another worker has the lease.
     Taken { until: Timestamp },
+    /// It failed, and is not to be tried again before then.
+    Early { until: Timestamp },
 }
 
 /// The right to make one effect. Only its owner can settle it.
@@ -30,8 +32,32 @@ pub struct Lease {
     coupon: String,
     entry: String,
     owner: String,
+    /// How many attempts before this one had no answer.
+    in_doubt: u32,
     invocation: Invocation,
 }
+/// How an effect ended that nobody had to make.
+#[derive(Debug)]
+pub struct Note {
+    pub status: Status,
+    pub result: &'static str,
+    /// What would have been sent, were the event not a sandbox's or a test's.
+    pub would_send: Option<serde_json::Value>,
+    /// The names of the records that follow, separated by spaces.
+    pub then: String,
+}
+
+impl Note {
+    pub fn new(status: Status, result: &'static str) -> Self {
+        Self {
+            status,
+            result,
+            would_send: None,
+            then: String::new(),
+        }
+    }
+}
+
 /// How long a worker waits for another's lease.
 const CLAIM_WAIT: Duration = Duration::from_secs(3);
 
@@ -88,10 +114,11 @@ impl Ledger {
             .update_expression(
                 "SET #status = :running, #owner = :owner, lease_until_ms = :until, #ttl = :ttl, \
                  attempts = if_not_exists(attempts, :zero) + :one, \
-                 started_at = if_not_exists(started_at, :started_at)",
+                 started_at = if_not_exists(started_at, :started_at) REMOVE not_before_ms",
             )
             .condition_expression(
-                "attribute_not_exists(entry) OR #status = :released OR #ttl <= :now_s OR \
+                "attribute_not_exists(entry) OR #status = :waiting OR #ttl <= :now_s OR \
+                 (#status = :released AND (attribute_not_exists(not_before_ms) OR not_before_ms <= :now_ms)) OR \
                  (#status = :running AND (lease_until_ms <= :now_ms OR #owner = :owner))",
             )
             .expression_attribute_names("#status", "status")
@@ -99,6 +126,7 @@ impl Ledger {
             .expression_attribute_names("#ttl", "ttl")
             .expression_attribute_values(":running", text(RUNNING))
             .expression_attribute_values(":released", text(RELEASED))
+            .expression_attribute_values(":waiting", text(Status::Waiting.name()))
             .expression_attribute_values(":owner", text(&owner))
             .expression_attribute_values(":until", number(until.as_millisecond()))
             .expression_attribute_values(":now_ms", number(now.as_millisecond()))
@@ -107,16 +135,21 @@ impl Ledger {
             .expression_attribute_values(":zero", number(0))
             .expression_attribute_values(":one", number(1))
             .expression_attribute_values(":started_at", text(now.to_string()))
+            .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
         let found = match claimed {
-            Ok(_) => {
+            Ok(claimed) => {
+                let row = claimed.attributes.unwrap_or_default();
+                let in_doubt = row.get("in_doubt");
+                let in_doubt = in_doubt.and_then(|it| it.as_n().ok()?.parse().ok());
                 return Ok(Claim::Granted(Lease {
                     ledger: self.clone(),
                     coupon: event.key.coupon().to_owned(),
                     entry,
                     owner,
+                    in_doubt: in_doubt.unwrap_or(0),
                     invocation,
                 }));
             }
@@ -125,54 +158,185 @@ impl Ledger {
             }
         };
         if is(&found, "status", RUNNING) {
-            let until = found.get("lease_until_ms").and_then(|ms| ms.as_n().ok());
-            let until = until
-                .and_then(|ms| ms.parse().ok())
-                .and_then(|ms| Timestamp::from_millisecond(ms).ok())
-                .unwrap_or(until_unknown(now));
+            let until = read_time(&found, "lease_until_ms").unwrap_or(until_unknown(now));
             return Ok(Claim::Taken { until });
+        }
+        if is(&found, "status", RELEASED) {
+            let until = read_time(&found, "not_before_ms").unwrap_or(until_unknown(now));
+            return Ok(Claim::Early { until });
         }
         Ok(Claim::Settled)
     }
 }
 
+impl Ledger {
+    /// Records how an effect ended that nobody had to make. What another worker has recorded or is at stays.
+    pub async fn note(
+        &self,
+        event: &Event,
+        name: &str,
+        note: Note,
+        invocation: Invocation,
+    ) -> anyhow::Result<()> {
+        let now = invocation.now();
+        let mut row = Row::default();
+        row.set("coupon", Some(event.key.coupon()));
+        row.set("entry", Some(event.key.beneath(name)));
+        row.set("status", Some(note.status.name()));
+        row.set("result", Some(note.result));
+        // It stays on the row when the effect is claimed later.
+        row.set(
+            "waited_for",
+            (note.status == Status::Waiting).then_some(note.result),
+        );
+        row.set("would_send", note.would_send);
+        row.set("then", (!note.then.is_empty()).then_some(note.then));
+        row.set("finished_at", Some(now));
+        row.0.insert("ttl".into(), self.forget_at(event, now));
+        let noted = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(row.0))
+            .condition_expression(
+                "attribute_not_exists(entry) OR #status = :released OR #ttl <= :now_s OR \
+                 (#status = :running AND lease_until_ms <= :now_ms)",
+            )
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_values(":released", text(RELEASED))
+            .expression_attribute_values(":running", text(RUNNING))
+            .expression_attribute_values(":now_s", number(now.as_second()))
+            .expression_attribute_values(":now_ms", number(now.as_millisecond()))
+            .send()
+            .await;
+        match noted {
+            Err(error) if !is_refused_put(&error) => {
+                Err(anyhow!(error).context(format!("noting {}/{name}", event.key)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Ledger {
+    /// Ends an effect that waited for something, was begun when that came, and need not be made any more: it failed for
+    /// now, or its maker died. Returns until when another worker may be at it, if one is.
+    pub async fn abandon(
+        &self,
+        key: &EventKey,
+        name: &str,
+        reason: &str,
+        invocation: Invocation,
+    ) -> anyhow::Result<Option<Timestamp>> {
+        let now = invocation.now();
+        let abandoned = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("coupon", text(key.coupon()))
+            .key("entry", text(key.beneath(name)))
+            .update_expression(
+                "SET #status = :skipped, #result = :reason, finished_at = :at REMOVE lease_until_ms, not_before_ms",
+            )
+            .condition_expression(
+                "attribute_exists(waited_for) AND \
+                 (#status = :released OR (#status = :running AND lease_until_ms <= :now_ms))",
+            )
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_names("#result", "result")
+            .expression_attribute_values(":released", text(RELEASED))
+            .expression_attribute_values(":running", text(RUNNING))
+            .expression_attribute_values(":skipped", text(Status::Skipped.name()))
+            .expression_attribute_values(":reason", text(reason))
+            .expression_attribute_values(":at", text(now.to_string()))
+            .expression_attribute_values(":now_ms", number(now.as_millisecond()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let Err(error) = abandoned else {
+            return Ok(None);
+        };
+        let found = refused_item(error).with_context(|| format!("abandoning {key}/{name}"))?;
+        let until = read_time(&found, "lease_until_ms").unwrap_or(until_unknown(now));
+        let at_it = is(&found, "status", RUNNING) && found.contains_key("waited_for");
+        Ok(at_it.then_some(until))
+    }
+}
+
 impl Lease {
+    /// How many attempts before this one had no answer: the effect may have been made that often.
+    pub fn in_doubt(&self) -> u32 {
+        self.in_doubt
+    }
+
     /// Records how the effect ended, with a word on it: a message id, a reason. Nothing happens where the lease
     /// has passed to another owner meanwhile.
     pub async fn settle(self, status: Status, result: &str) -> anyhow::Result<()> {
-        self.update(status.name(), result).await
+        self.update(status.name(), result, None).await
     }
 
     /// Lets go of the effect after a failure that may pass, so that the next attempt need not wait for the
-    /// lease's end.
-    pub async fn release(self, reason: &str) -> anyhow::Result<()> {
-        self.update(RELEASED, reason).await
+    /// lease's end; but not before a time, where there is one.
+    pub async fn release(self, reason: &str, not_before: Option<Timestamp>) -> anyhow::Result<()> {
+        self.update(RELEASED, reason, not_before).await
+    }
+
+    /// The same after an attempt that had no answer.
+    pub async fn release_in_doubt(
+        mut self,
+        reason: &str,
+        not_before: Timestamp,
+    ) -> anyhow::Result<()> {
+        self.in_doubt += 1;
+        self.update(RELEASED, reason, Some(not_before)).await
     }
 
     /// Tries for a while: once the effect is made, a word that is not recorded makes it twice.
-    async fn update(self, status: &str, result: &str) -> anyhow::Result<()> {
-        let mut outcome = self.try_update(status, result).await;
+    async fn update(
+        self,
+        status: &str,
+        result: &str,
+        not_before: Option<Timestamp>,
+    ) -> anyhow::Result<()> {
+        let mut outcome = self.try_update(status, result, not_before).await;
         for pause in SETTLE_PAUSES {
             if outcome.is_ok() {
                 break;
             }
             tokio::time::sleep(pause).await;
-            outcome = self.try_update(status, result).await;
+            outcome = self.try_update(status, result, not_before).await;
         }
         outcome
     }
 
-    async fn try_update(&self, status: &str, result: &str) -> anyhow::Result<()> {
-        let updated = self
+    async fn try_update(
+        &self,
+        status: &str,
+        result: &str,
+        not_before: Option<Timestamp>,
+    ) -> anyhow::Result<()> {
+        let mut update = self
             .ledger
             .client
             .update_item()
             .table_name(&self.ledger.table)
             .key("coupon", text(&self.coupon))
-            .key("entry", text(&self.entry))
-            .update_expression(
+            .key("entry", text(&self.entry));
+        let not_before = not_before.map(|at| number(at.as_millisecond()));
+        update = match not_before {
+            None => update.update_expression(
                 "SET #status = :status, #result = :result, finished_at = :now REMOVE lease_until_ms",
-            )
+            ),
+            Some(at) => update
+                .update_expression(
+                    "SET #status = :status, #result = :result, finished_at = :now, \
+                     not_before_ms = :not_before, in_doubt = :in_doubt REMOVE lease_until_ms",
+                )
+                .expression_attribute_values(":not_before", at)
+                .expression_attribute_values(":in_doubt", number(self.in_doubt.into())),
+        };
+        let updated = update
             .condition_expression("#owner = :owner AND #status = :running")
             .expression_attribute_names("#status", "status")
             .expression_attribute_names("#owner", "owner")
@@ -198,6 +362,11 @@ impl Lease {
         Ok(())
     }
 }
+fn read_time(item: &Item, name: &str) -> Option<Timestamp> {
+    let ms = item.get(name)?.as_n().ok()?.parse().ok()?;
+    Timestamp::from_millisecond(ms).ok()
+}
+
 /// A lease without a legible end is one of another version of this code; it is looked at again soon.
 fn until_unknown(now: Timestamp) -> Timestamp {
     now + SignedDuration::from_secs(30)

@@ -4,13 +4,14 @@ use proptest::prelude::*;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use super::aghanim::Aghanim;
-use super::wire::Problem;
+use super::aghanim::{self, Aghanim};
+use super::wire::{PROBLEMS_MAX, Problem};
 use super::zupy::{self, Zupy};
-use super::{Content, Parsed, Provider, RecordedBody, read_recorded};
-use crate::event::{DiscountKind, Event, Fact, Item, Money, Redemption, Usage};
+use super::{Content, Parsed, Provider, RecordedBody, read_recorded, without_personal_data};
+use crate::event::{DiscountKind, Event, Fact, Item, Member, Money, Redemption, Usage};
 use crate::ledger::content_hash;
 use crate::verify::Verified;
+use crate::webhook::BODY_MAX_BYTES;
 
 const ZUPY_REDEEMED: &str = include_str!("../../../events/samples/zupy-coupon-redeemed.json");
 const ZUPY_PERCENTAGE: &str =
@@ -437,6 +438,16 @@ fn every_problem_is_named_at_once() {
     );
 }
 
+/// A function's answer holds 6 MB, and one line of a log 256 KB.
+#[test]
+fn the_longest_body_is_told_no_endless_list() {
+    let items = vec![json!({}); BODY_MAX_BYTES / 4];
+    let body = edited(AGHANIM, &[("/event_data/items", Some(json!(items)))]);
+    let problems = problems(Aghanim, &body);
+    assert_eq!(problems.len(), PROBLEMS_MAX);
+    assert_eq!(problems[0], "event_data.items[0].id is missing");
+}
+
 #[test]
 fn what_is_not_json_says_where() {
     let check = |body: &[u8], expected: &str| {
@@ -654,4 +665,95 @@ fn a_recorded_body_is_read_by_its_providers_name() {
         }
     }
     assert!(read("nobody", "", zupy).is_none());
+}
+
+#[test]
+fn a_body_without_personal_data_says_the_same_of_everything_else() {
+    const ENROLLED: &str = include_str!("../../../events/samples/zupy-v2-customer-enrolled.json");
+    const REGISTERED: &str = include_str!("../../../events/samples/zupy-customer-registered.json");
+    let check = |scheme: &str, body: &str| {
+        let tenant = "comp_bella_vista";
+        let recorded = |body| RecordedBody {
+            provider: if scheme == aghanim::NAME {
+                aghanim::NAME
+            } else {
+                zupy::NAME
+            },
+            scheme,
+            tenant,
+            body,
+        };
+        let redacted = without_personal_data(&recorded(body)).unwrap();
+        for personal in ["Maria", "customer@example.com", "965958122", "Player"] {
+            assert!(!redacted.contains(personal), "{redacted}");
+        }
+        let read = |body| match read_recorded(&recorded(body)) {
+            Some(Content::Event(event)) => *event,
+            other => panic!("{other:?}"),
+        };
+        let (mut before, after) = (read(body), read(&redacted));
+        before.member = Member {
+            name: None,
+            email: None,
+            phone: None,
+            ..before.member
+        };
+        assert_eq!(before, after);
+    };
+    for body in [
+        ZUPY_REDEEMED,
+        ZUPY_PERCENTAGE,
+        ZUPY_USED_PERCENTAGE,
+        REGISTERED,
+    ] {
+        check(zupy::V1.name, body);
+    }
+    check(zupy::V2.name, ENROLLED);
+    let with_player = AGHANIM.replace(
+        "\"context\": null",
+        r#""context": {"player": {"name": "Player One"}}"#,
+    );
+    assert_ne!(with_player, AGHANIM);
+    check(aghanim::NAME, &with_player);
+}
+
+#[test]
+fn an_enrolment_tells_how_its_member_is_reached() {
+    let check = |data: &str, expected: (&str, Option<&str>, Option<&str>, Option<&str>)| {
+        let body = format!(
+            r#"{{"event": "customer.enrolled", "webhook_id": "w-1", "timestamp": "2026-03-20T09:30:00Z", "data": {data}}}"#
+        );
+        let recorded = RecordedBody {
+            provider: zupy::NAME,
+            scheme: zupy::V2.name,
+            tenant: "comp",
+            body: &body,
+        };
+        let Some(Content::Event(event)) = read_recorded(&recorded) else {
+            panic!("{data} is no event");
+        };
+        assert_eq!(event.key.to_string(), "zupy#comp#member#C-1/enrolled@w-1");
+        assert_eq!(event.fact, Fact::Enrolled);
+        let member = &event.member;
+        let found = (
+            member.id.as_str(),
+            member.name.as_deref(),
+            member.email.as_deref(),
+            member.phone.as_deref(),
+        );
+        assert_eq!(found, expected);
+    };
+    check(r#"{"customer_id": "C-1"}"#, ("C-1", None, None, None));
+    check(
+        r#"{"customer_id": "C-1", "name": "Ana", "email": "a@example.com", "phone": "+5511"}"#,
+        ("C-1", Some("Ana"), Some("a@example.com"), Some("+5511")),
+    );
+    check(
+        r#"{"customer_id": "C-1", "customer_name": "Ana", "customer_email": "a@example.com", "whatsapp": "+5511"}"#,
+        ("C-1", Some("Ana"), Some("a@example.com"), Some("+5511")),
+    );
+    check(
+        r#"{"customer_id": "C-1", "phone": "+1", "whatsapp": "+2", "customer_phone": "+3"}"#,
+        ("C-1", None, None, Some("+1")),
+    );
 }

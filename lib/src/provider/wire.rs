@@ -274,12 +274,19 @@ fn depth(text: &str) -> usize {
     deepest
 }
 
+/// Most problems that are told: a body of 256 KiB has room for so many that Lambda, which takes 6 MB, would refuse the
+/// answer that lists them.
+pub const PROBLEMS_MAX: usize = 100;
+
 /// Collects what is wrong with a payload while its fields are read.
 #[derive(Debug, Default)]
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
     pub fn add(&mut self, field: impl Into<String>, problem: impl Into<String>) {
+        if self.0.len() == PROBLEMS_MAX {
+            return;
+        }
         self.0.push(Problem {
             field: field.into(),
             problem: problem.into(),

@@ -51,6 +51,10 @@ impl Zupy {
     pub const COUPON_CANCELLED: &'static str = "coupon.cancelled";
     pub const COUPON_EXPIRING: &'static str = "coupon.expiring";
     pub const COUPON_EXPIRED: &'static str = "coupon.expired";
+    /// A customer joined: v1.
+    pub const CUSTOMER_REGISTERED: &'static str = "customer.registered";
+    /// What v2 calls it.
+    pub const CUSTOMER_ENROLLED: &'static str = "customer.enrolled";
 
     /// Every type that there is a reading for.
     pub const fn every_event() -> Self {
@@ -61,6 +65,8 @@ impl Zupy {
             Self::COUPON_CANCELLED,
             Self::COUPON_EXPIRING,
             Self::COUPON_EXPIRED,
+            Self::CUSTOMER_REGISTERED,
+            Self::CUSTOMER_ENROLLED,
         ])
     }
 
@@ -97,8 +103,9 @@ impl Provider for Zupy {
         let sent_at = body.timestamp.value().copied();
         let tenant = verified.tenant();
         let content = match body.event.value().cloned() {
-            Some(kind) if !self.handles(&kind, &[Self::COUPON_REDEEMED, Self::COUPON_USED]) => {
-                Content::Ignored(kind)
+            Some(kind) if !self.handles(&kind, &V1_TYPES) => Content::Ignored(kind),
+            Some(kind) if kind == Self::CUSTOMER_REGISTERED => {
+                Content::settle(registered(body, tenant))
             }
             Some(kind) if kind == Self::COUPON_USED => Content::settle(used(body, tenant)),
             _ => Content::settle(redeemed(body, tenant)),
@@ -106,6 +113,16 @@ impl Provider for Zupy {
         Parsed { sent_at, content }
     }
 }
+
+/// The fields of a customer that tell nothing of who it is but the id.
+pub(super) const NOT_PERSONAL: [&str; 2] = ["member_id", "tier"];
+
+/// The types of v1 that there is a reading for.
+const V1_TYPES: [&str; 3] = [
+    Zupy::COUPON_REDEEMED,
+    Zupy::COUPON_USED,
+    Zupy::CUSTOMER_REGISTERED,
+];
 
 /// A body as Zupy sends it.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -246,6 +263,30 @@ fn used(body: Body, of_secret: Option<&str>) -> Result<Event, Vec<Problem>> {
             sandbox: false,
             member: envelope.member?,
             fact: Fact::Used(usage),
+        })
+    })();
+    problems.settle(event)
+}
+
+fn registered(body: Body, of_secret: Option<&str>) -> Result<Event, Vec<Problem>> {
+    let mut problems = Problems::default();
+    let envelope = envelope(
+        &mut problems,
+        body.event,
+        body.timestamp,
+        tenant(body.company_id, of_secret),
+        body.customer,
+    );
+    let event = (|| {
+        let (tenant, member, at) = (envelope.tenant?, envelope.member?, envelope.occurred_at?);
+        Some(Event {
+            key: EventKey::of_member(NAME, &tenant, &member.id, "registered", &at.to_string()),
+            provider: NAME.into(),
+            tenant,
+            occurred_at: at,
+            sandbox: false,
+            member,
+            fact: Fact::Enrolled,
         })
     })();
     problems.settle(event)

@@ -14,11 +14,12 @@ let selected = null; // The button of the message that is shown.
 let onlyChannel = null; // Whose messages are listed; all where it is null.
 let preferredTab = "seen";
 
-function showMessages(messages) {
+function showMessages(messages, count) {
   const list = byId("messages");
   showOrEmpty(list.parentElement, messages.length === 0);
-  setText(byId("messages-title").querySelector(".count"), String(messages.length));
-  showChannels(messages);
+  const all = count > messages.length ? `the newest ${messages.length} of ${count}` : String(count);
+  setText(byId("messages-title").querySelector(".count"), all);
+  showChannels(messages, count);
   const listed = messages.filter((message) => !onlyChannel || message.channel === onlyChannel);
   const key = (message) => [message.at, message.channel, message.to, message.event, message.message_id].join("\n");
   follow(list, newestFirst(listed, "at"), key, createMessage, () => {});
@@ -27,7 +28,7 @@ function showMessages(messages) {
 }
 
 /** A button for each channel, once there are several. */
-function showChannels(messages) {
+function showChannels(messages, count) {
   const bar = byId("channels");
   const counts = new Map();
   for (const { channel } of messages) counts.set(channel, (counts.get(channel) ?? 0) + 1);
@@ -43,11 +44,12 @@ function showChannels(messages) {
       // Begun anew, so that none of them seems to have just come.
       byId("messages").replaceChildren();
       delete byId("messages").childrenByKey;
-      showMessages(bar.messages);
+      showMessages(bar.messages, bar.count);
     });
     return button;
   };
   bar.messages = messages;
+  bar.count = count;
   follow(bar, choices, ([channel]) => String(channel), create, (button, [channel, count]) => {
     setText(button, `${channel ? channelLabel(channel) : "All"} ${count}`);
     button.setAttribute("aria-pressed", String(channel === onlyChannel));

@@ -291,7 +291,7 @@ function show(state) {
   setText(byId("game-server"), state.game_server ?? "–");
   showRoutes(state.routes ?? []);
   showQueues(state.queues ?? {});
-  showMessages(state.messages ?? []);
+  showMessages(state.messages ?? [], state.message_count ?? 0);
   showInvocations(state.invocations ?? []);
   showTables(state.tables ?? []);
   showFaults((state.faults ?? []).filter((fault) => fault.active));

@@ -88,7 +88,7 @@ fn our_tasks_have_their_queues_and_permissions() {
         "arn:aws:dynamodb:us-east-1:000000000000:table/members"
     ));
     assert!(!may(
-        "dynamodb:PutItem",
+        "dynamodb:DeleteItem",
         "arn:aws:dynamodb:us-east-1:000000000000:table/members"
     ));
     assert!(may(

@@ -5,36 +5,59 @@ use serde_json::Value;
 use super::Judge;
 use crate::history::{Call, Moment, Process};
 
-/// What goes out once.
+/// An alert of the stock.
 #[derive(Debug)]
-pub(super) enum Sending<'a> {
-    Mail {
-        event: &'a str,
-    },
-    Alert {
-        /// `low_stock`, `stock_below_zero`.
-        kind: &'a str,
-        company: &'a str,
-        product: &'a str,
-    },
+pub(super) struct Alert<'a> {
+    /// `low_stock`, `stock_below_zero`.
+    pub(super) kind: &'a str,
+    pub(super) company: &'a str,
+    pub(super) product: &'a str,
 }
 
 impl Judge<'_> {
+    /// How many messages about an event left their sender in doubt: it died, or did not hear that the message was taken, or
+    /// could not record it.
+    pub(super) fn explained(&self, about: &str, record: &str) -> usize {
+        let channel = record.rsplit('/').next().unwrap_or_default();
+        let moments: Vec<_> = self.moments.iter().map(|(_, moment)| moment).collect();
+        let is_explained = |(index, moment): (usize, &&Moment)| {
+            let (process, heard) = message_of(moment, about, channel)?;
+            let before = moments[..index].iter().rev();
+            let owner = before
+                .filter_map(|it| claim_of(it, record, process))
+                .next()?;
+            let after = &moments[index + 1..];
+            // Until the next one is sent.
+            let next = after
+                .iter()
+                .position(|it| message_of(it, about, channel).is_some());
+            let mut until_next = after[..next.unwrap_or(after.len())].iter();
+            let recorded = until_next
+                .clone()
+                .any(|it| settled(it, record, owner) == Some(true));
+            let died =
+                until_next.any(|it| matches!(it, Moment::Killed(killed) if killed == process));
+            // It said so in vain, or too late.
+            let tried = after.iter().any(|it| settled(it, record, owner).is_some());
+            Some(!recorded && (!heard || died || tried))
+        };
+        let explained = moments.iter().enumerate().filter_map(is_explained);
+        explained.filter(|explained| *explained).count()
+    }
+
     /// How many of these left their sender in doubt: it died, or did not hear that it was taken, or could not record it.
-    pub(super) fn explained(&self, sending: &Sending<'_>) -> usize {
+    pub(super) fn explained_alerts(&self, alert: &Alert<'_>) -> usize {
         let mut explained = 0;
         let mut moments = self.moments.iter().map(|(_, moment)| moment);
         while let Some(moment) = moments.next() {
-            let Some((process, heard)) = sending.sent_by(moment) else {
+            let Some((process, heard)) = alert.sent_by(moment) else {
                 continue;
             };
             // Until the next one is sent.
-            let rest = moments
-                .clone()
-                .take_while(|it| sending.sent_by(it).is_none());
-            let mut recorded = rest.clone().filter(|it| sending.settles(it, process));
+            let rest = moments.clone().take_while(|it| alert.sent_by(it).is_none());
+            let mut recorded = rest.clone().filter(|it| alert.settles(it, process));
             let died = |it: &Moment| matches!(it, Moment::Killed(killed) if killed == process);
-            let mut in_doubt = rest.filter(|it| died(it) || sending.fails_to_settle(it, process));
+            let mut in_doubt = rest.filter(|it| died(it) || alert.fails_to_settle(it, process));
             explained +=
                 usize::from(recorded.next().is_none() && (!heard || in_doubt.next().is_some()));
         }
@@ -42,7 +65,7 @@ impl Judge<'_> {
     }
 }
 
-impl Sending<'_> {
+impl Alert<'_> {
     /// The process that sent it, and whether that heard that it was taken.
     fn sent_by<'m>(&self, moment: &'m Moment) -> Option<(&'m Process, bool)> {
         match moment {
@@ -59,25 +82,14 @@ impl Sending<'_> {
     }
 
     fn is_sent_with(&self, call: &Call) -> bool {
-        match self {
-            Self::Mail { event } => {
-                call.operation.contains("outbound-emails") && header(&call.body) == Some(event)
-            }
-            Self::Alert {
-                kind,
-                company,
-                product,
-            } => {
-                let attribute = |name: &str| {
-                    let attributes = &call.body["MessageAttributes"];
-                    attributes[name]["StringValue"].as_str()
-                };
-                call.operation == "Publish"
-                    && attribute("type") == Some(kind)
-                    && attribute("tenant") == Some(company)
-                    && attribute("product") == Some(product)
-            }
-        }
+        let attribute = |name: &str| {
+            let attributes = &call.body["MessageAttributes"];
+            attributes[name]["StringValue"].as_str()
+        };
+        call.operation == "Publish"
+            && attribute("type") == Some(self.kind)
+            && attribute("tenant") == Some(self.company)
+            && attribute("product") == Some(self.product)
     }
 
     /// The process recorded that it was sent.
@@ -86,7 +98,7 @@ impl Sending<'_> {
             Moment::Performed { call, status, .. } => {
                 call.process == *by
                     && self.is_update_of_its_record(&call.body)
-                    && self.says_done(&call.body)
+                    && says_alerted(&call.body)
                     && status.is_some_and(|status| status.is_success())
             }
             _ => false,
@@ -111,33 +123,74 @@ impl Sending<'_> {
 
     fn is_update_of_its_record(&self, body: &Value) -> bool {
         let is = |name: &str, value: &str| body["Key"][name]["S"] == value;
-        match self {
-            Self::Mail { event } => {
-                let (coupon, entry) = event.split_once('/').unwrap_or_default();
-                is("coupon", coupon) && is("entry", &format!("{entry}/delivery/email"))
-            }
-            Self::Alert {
-                company, product, ..
-            } => {
-                is("tenant", &format!("zupy#{company}"))
-                    && is("entry", &format!("product#{product}"))
-            }
-        }
-    }
-
-    fn says_done(&self, body: &Value) -> bool {
-        match self {
-            Self::Mail { .. } => body["ExpressionAttributeValues"][":status"]["S"] == "done",
-            Self::Alert { .. } => {
-                let update = body["UpdateExpression"].as_str().unwrap_or_default();
-                update.starts_with("SET alerted")
-            }
-        }
+        is("tenant", &format!("zupy#{}", self.company))
+            && is("entry", &format!("product#{}", self.product))
     }
 }
 
-fn header(mail: &Value) -> Option<&str> {
-    let headers = mail["Content"]["Simple"]["Headers"].as_array()?;
-    let event = headers.iter().find(|it| it["Name"] == "X-Event-Key")?;
-    event["Value"].as_str()
+fn says_alerted(body: &Value) -> bool {
+    let update = body["UpdateExpression"].as_str().unwrap_or_default();
+    update.starts_with("SET alerted")
+}
+
+/// The process that sent a message about an event, and whether it heard that the message was taken.
+fn message_of<'a>(moment: &'a Moment, about: &str, channel: &str) -> Option<(&'a Process, bool)> {
+    match moment {
+        Moment::Performed {
+            call,
+            status,
+            heard,
+        } => {
+            let taken = status.is_none_or(|status| status.is_success());
+            let path = match channel {
+                "email" => "outbound-emails",
+                "whatsapp" => "whatsapp",
+                "forward" => "game-server",
+                "sms" => "",
+                _ => {
+                    return (taken && call.about.as_deref() == Some(about))
+                        .then_some((&call.process, *heard));
+                }
+            };
+            let is_sms = channel == "sms"
+                && call.operation == "Publish"
+                && !call.body["PhoneNumber"].is_null();
+            let is_of_channel = is_sms || (!path.is_empty() && call.operation.contains(path));
+            let is_message = taken && is_of_channel && call.about.as_deref() == Some(about);
+            is_message.then_some((&call.process, *heard))
+        }
+        _ => None,
+    }
+}
+
+fn is_update_of(body: &Value, record: &str) -> bool {
+    let text = |name: &str| body["Key"][name]["S"].as_str().unwrap_or_default();
+    format!("{}/{}", text("coupon"), text("entry")) == record
+}
+
+/// The owner by whose name a process claimed a record.
+fn claim_of<'a>(moment: &'a Moment, record: &str, by: &Process) -> Option<&'a str> {
+    match moment {
+        Moment::Performed { call, .. }
+            if call.process == *by && is_update_of(&call.body, record) =>
+        {
+            let values = &call.body["ExpressionAttributeValues"];
+            let owner = values[":owner"]["S"].as_str();
+            owner.filter(|_| !values[":until"].is_null())
+        }
+        _ => None,
+    }
+}
+
+/// Whether an owner's word on a record was taken, where it is one.
+fn settled(moment: &Moment, record: &str, owner: &str) -> Option<bool> {
+    match moment {
+        Moment::Performed { call, status, .. } if is_update_of(&call.body, record) => {
+            let values = &call.body["ExpressionAttributeValues"];
+            let is_word = values[":until"].is_null() && values[":owner"]["S"] == owner;
+            let taken = status.is_none_or(|status| status.is_success());
+            is_word.then(|| taken && values[":status"]["S"] == "done")
+        }
+        _ => None,
+    }
 }

@@ -9,7 +9,7 @@ use local::sent::Detail;
 use serde_json::{Value, json};
 
 use super::Judge;
-use super::sendings::Sending;
+use super::sendings::Alert;
 use crate::story::{CATALOGUE, Event, Kind, THRESHOLD, Telling};
 use crate::world::{COMPANIES, World};
 
@@ -19,7 +19,7 @@ pub(super) fn is_told_to_it(kind: Kind, telling: &Telling) -> bool {
         Kind::Redeemed => reserves(telling),
         Kind::Used => telling.discount != Some("percentage"),
         Kind::Cancelled | Kind::Expired => true,
-        Kind::Expiring | Kind::Items => false,
+        Kind::Expiring | Kind::Items | Kind::Enrolled => false,
     }
 }
 
@@ -68,7 +68,7 @@ impl Judge<'_> {
             if event.kind != Kind::Used || !self.is_worked_off(event) {
                 continue;
             }
-            let Some(telling) = self.recorded(event) else {
+            let Some(telling) = self.telling(event) else {
                 continue;
             };
             let (discount, is_certain) = self.discount_of(event, telling);
@@ -101,7 +101,7 @@ impl Judge<'_> {
         let Some((index, redemption)) = redemptions.next() else {
             return (None, true);
         };
-        let Some(recorded) = self.recorded(redemption) else {
+        let Some(recorded) = self.telling(redemption) else {
             return (None, true);
         };
         let record = &self.rows[&format!("{}/inventory", event.key)];
@@ -184,7 +184,7 @@ impl Judge<'_> {
         let of_coupon = events.filter(|it| coupon_of(it) == coupon && self.is_worked_off(it));
         let of_coupon: Vec<_> = of_coupon.collect();
         let redemption = of_coupon.iter().find(|it| it.kind == Kind::Redeemed)?;
-        let telling = self.recorded(redemption)?;
+        let telling = self.telling(redemption)?;
         let ends = |it: &&&Event| matches!(it.kind, Kind::Used | Kind::Cancelled | Kind::Expired);
         if !reserves(telling) || of_coupon.iter().any(|it| ends(&it)) {
             return None;
@@ -240,7 +240,7 @@ impl Judge<'_> {
             let deliveries = deliveries.count();
             for (kind, sent) in [("low_stock", low), ("stock_below_zero", below)] {
                 let (company, product) = names(product);
-                let explained = self.explained(&Sending::Alert {
+                let explained = self.explained_alerts(&Alert {
                     kind,
                     company,
                     product,

@@ -12,13 +12,30 @@ use crate::verify::Verified;
 /// The company where neither the body nor the secret names one: there is only one then.
 const ONLY_TENANT: &str = "default";
 
-/// The types of v2 that are about coupons.
-const TYPES: [&str; 5] = [
+/// The types of v2 that there is a reading for.
+const TYPES: [&str; 6] = [
+    Zupy::CUSTOMER_ENROLLED,
     Zupy::REWARD_REDEEMED,
     Zupy::COUPON_USED,
     Zupy::COUPON_CANCELLED,
     Zupy::COUPON_EXPIRING,
     Zupy::COUPON_EXPIRED,
+];
+
+/// The fields of the data that tell nothing of who the customer is but the id.
+pub(in crate::provider) const NOT_PERSONAL: [&str; 12] = [
+    "customer_id",
+    "coupon_code",
+    "reward_id",
+    "reward_name",
+    "points_spent",
+    "valid_until",
+    "order_id",
+    "used_at",
+    "cancelled_at",
+    "expired_at",
+    "expires_in_days",
+    "tier",
 ];
 
 pub(super) fn parse(zupy: &Zupy, verified: &Verified<'_>) -> Parsed {
@@ -34,6 +51,7 @@ pub(super) fn parse(zupy: &Zupy, verified: &Verified<'_>) -> Parsed {
             Content::settle(read(body, tenant))
         }
         Some(kind) if !zupy.handles(&kind, &TYPES) => Content::Ignored(kind),
+        Some(kind) if kind == Zupy::CUSTOMER_ENROLLED => Content::settle(enrolled(body, tenant)),
         _ => Content::settle(read(body, tenant)),
     };
     Parsed { sent_at, content }
@@ -65,6 +83,15 @@ pub struct Data {
     pub cancelled_at: Field<Timestamp>,
     pub expired_at: Field<Timestamp>,
     pub expires_in_days: Field<i64>,
+    // Of a customer who joined. What the contact's fields are called is not documented: these are the likely names.
+    pub name: Field<String>,
+    pub customer_name: Field<String>,
+    pub email: Field<String>,
+    pub customer_email: Field<String>,
+    pub phone: Field<String>,
+    pub whatsapp: Field<String>,
+    pub customer_phone: Field<String>,
+    pub tier: Field<String>,
 }
 
 impl Object for Body {}
@@ -82,9 +109,9 @@ fn read(body: Body, tenant: &str) -> Result<Event, Vec<Problem>> {
         let reward_name = problems.text("data.reward_name", data.reward_name.clone());
         let told = read_data(&mut problems, kind.as_deref(), data);
         let (code, webhook_id) = (code?, webhook_id?);
-        let (at, fact) = told.into_fact(&code, reward_name);
+        let (key, at, fact) = told.settle(tenant, &code, reward_name, &webhook_id);
         Some(Event {
-            key: key(tenant, &code, &fact, &webhook_id),
+            key,
             provider: NAME.into(),
             tenant: tenant.into(),
             occurred_at: at.or(sent_at)?,
@@ -97,6 +124,42 @@ fn read(body: Body, tenant: &str) -> Result<Event, Vec<Problem>> {
                 tier: None,
             },
             fact,
+        })
+    });
+    problems.settle(event)
+}
+
+fn enrolled(body: Body, tenant: &str) -> Result<Event, Vec<Problem>> {
+    let mut problems = Problems::default();
+    problems.required("event", body.event);
+    let webhook_id = problems.name("webhook_id", body.webhook_id);
+    let sent_at = problems.required("timestamp", body.timestamp);
+    let data = problems.section("data", body.data);
+    let event = data.and_then(|data| {
+        let id = problems.name("data.customer_id", data.customer_id);
+        let name = problems.text("data.name", data.name);
+        let name = name.or(problems.text("data.customer_name", data.customer_name));
+        let email = problems.text("data.email", data.email);
+        let email = email.or(problems.text("data.customer_email", data.customer_email));
+        let phone = problems.text("data.phone", data.phone);
+        let phone = phone.or(problems.text("data.whatsapp", data.whatsapp));
+        let phone = phone.or(problems.text("data.customer_phone", data.customer_phone));
+        let tier = problems.text("data.tier", data.tier);
+        let (id, webhook_id) = (id?, webhook_id?);
+        Some(Event {
+            key: EventKey::of_member(NAME, tenant, &id, "enrolled", &webhook_id),
+            provider: NAME.into(),
+            tenant: tenant.into(),
+            occurred_at: sent_at?,
+            sandbox: false,
+            member: Member {
+                id,
+                name,
+                email,
+                phone,
+                tier,
+            },
+            fact: Fact::Enrolled,
         })
     });
     problems.settle(event)
@@ -156,8 +219,15 @@ fn read_data(problems: &mut Problems, kind: Option<&str>, data: Data) -> Told {
 }
 
 impl Told {
-    /// The fact, and when it happened where the data say so.
-    fn into_fact(self, code: &str, reward_name: Option<String>) -> (Option<Timestamp>, Fact) {
+    /// The fact with its key, and when it happened where the data say so.
+    fn settle(
+        self,
+        tenant: &str,
+        code: &str,
+        reward_name: Option<String>,
+        webhook_id: &str,
+    ) -> (EventKey, Option<Timestamp>, Fact) {
+        let once = |what| EventKey::once(NAME, tenant, code, what);
         let notice = |reward_name, expires_at| Notice {
             coupon_code: code.into(),
             reward_name,
@@ -183,9 +253,14 @@ impl Told {
                     method: None,
                     discount: None,
                 };
-                (None, Fact::Redeemed(redemption))
+                let key = EventKey::redeemed(NAME, tenant, code);
+                (key, None, Fact::Redeemed(redemption))
             }
             Told::Used { order_id, at } => {
+                let key = match &order_id {
+                    Some(order_id) => EventKey::used(NAME, tenant, code, order_id),
+                    None => EventKey::told(NAME, tenant, code, "used", webhook_id),
+                };
                 let usage = Usage {
                     coupon_code: code.into(),
                     reward_name,
@@ -199,33 +274,19 @@ impl Told {
                     order_id,
                     items: Vec::new(),
                 };
-                (at, Fact::Used(usage))
+                (key, at, Fact::Used(usage))
             }
-            Told::Cancelled { at } => (at, Fact::Cancelled(notice(reward_name, None))),
+            Told::Cancelled { at } => {
+                let notice = notice(reward_name, None);
+                (once("cancelled"), at, Fact::Cancelled(notice))
+            }
             Told::Expiring { valid_until } => {
-                (None, Fact::Expiring(notice(reward_name, valid_until)))
+                // Told anew where the coupon was extended.
+                let by = valid_until.map_or(webhook_id.into(), |at| at.to_string());
+                let key = EventKey::told(NAME, tenant, code, "expiring", &by);
+                (key, None, Fact::Expiring(notice(reward_name, valid_until)))
             }
-            Told::Expired { at } => (at, Fact::Expired(notice(reward_name, at))),
-        }
-    }
-}
-
-fn key(tenant: &str, code: &str, fact: &Fact, webhook_id: &str) -> EventKey {
-    match fact {
-        Fact::Redeemed(_) => EventKey::redeemed(NAME, tenant, code),
-        Fact::Used(Usage {
-            order_id: Some(order_id),
-            ..
-        }) => EventKey::used(NAME, tenant, code, order_id),
-        Fact::Used(_) => EventKey::told(NAME, tenant, code, "used", webhook_id),
-        Fact::Cancelled(_) => EventKey::once(NAME, tenant, code, "cancelled"),
-        Fact::Expired(_) => EventKey::once(NAME, tenant, code, "expired"),
-        Fact::Expiring(notice) => {
-            // Told anew where the coupon was extended.
-            let by = notice
-                .expires_at
-                .map_or(webhook_id.into(), |at| at.to_string());
-            EventKey::told(NAME, tenant, code, "expiring", &by)
+            Told::Expired { at } => (once("expired"), at, Fact::Expired(notice(reward_name, at))),
         }
     }
 }

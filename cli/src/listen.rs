@@ -1,0 +1,275 @@
+//! `coupons listen`: a small game's server, which checks the signature of what is forwarded to it, and prints it.
+
+use std::collections::HashSet;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse;
+use axum::{Router, routing};
+use clap::value_parser;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use webhooks::request::Headers;
+use webhooks::verify::{Freshness, STANDARD_WEBHOOKS, Secrets};
+
+use crate::output::{readable, say};
+
+/// What a system on this machine signs with, unless it is told otherwise.
+const LOCAL_SECRET: &str = "whsec_bG9jYWwtZm9yd2FyZC1zZWNyZXQ=";
+
+/// How far from now a request may be signed (Standard Webhooks suggests five minutes).
+const TOLERANCE_S: i64 = 300;
+
+const EXAMPLES: &str = "\
+In one terminal:      coupons listen
+in another:           coupons --parameter ForwardUrl=http://127.0.0.1:3100
+and in a third:       coupons send aghanim-coupon-redeemed";
+
+/// Be a small game's server: check the signature of what is forwarded, print it, and answer.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// Port to listen on
+    #[arg(long, value_name = "PORT", default_value_t = 3100)]
+    on: u16,
+    /// Secret that is signed with (whsec_ and base64), several separated by commas [default: what the system on this
+    /// machine signs with]
+    #[arg(
+        long,
+        value_name = "SECRETS",
+        env = "FORWARD_SECRETS",
+        hide_env_values = true
+    )]
+    secret: Option<String>,
+    /// Answer this to what is signed well, to see what becomes of it
+    #[arg(long, value_name = "STATUS", default_value_t = 204)]
+    #[arg(value_parser = value_parser!(u16).range(200..=599))]
+    answer: u16,
+    /// Say this in the header Retry-After
+    #[arg(long, value_name = "SECONDS", requires = "answer")]
+    retry_after: Option<u32>,
+    /// Print JSON: an object on one line for each request
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Port of the system on this machine that is to forward here, for the command that starts it
+    #[arg(long, value_name = "PORT", default_value_t = 3000)]
+    port: u16,
+    /// Port of its AWS endpoint, for the same
+    #[arg(long, value_name = "PORT", default_value_t = 4566)]
+    aws_port: u16,
+}
+
+struct Server {
+    secrets: Secrets,
+    answer: StatusCode,
+    retry_after: Option<u32>,
+    json: bool,
+    /// Ids that came before: each is one event, however often it comes.
+    seen: Mutex<HashSet<String>>,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let secret = arguments.secret.as_deref().unwrap_or(LOCAL_SECRET);
+    let secrets = Secrets::parse(secret).context("--secret is empty")?;
+    anyhow::ensure!(
+        secrets.all().all(|secret| STANDARD_WEBHOOKS.takes(secret)),
+        "--secret is none of Standard Webhooks: it must be base64, after whsec_ or alone"
+    );
+    let listener = TcpListener::bind(("127.0.0.1", arguments.on))
+        .await
+        .with_context(|| {
+            format!(
+                "cannot listen on 127.0.0.1:{}: choose another port with --on",
+                arguments.on
+            )
+        })?;
+    let address = listener.local_addr()?;
+    let server = Arc::new(Server {
+        secrets,
+        answer: StatusCode::from_u16(arguments.answer).context("--answer")?,
+        retry_after: arguments.retry_after,
+        json: arguments.json,
+        seen: Mutex::default(),
+    });
+    if arguments.json {
+        say(&format!(
+            "{}\n",
+            json!({"listening": format!("http://{address}")})
+        ))?;
+    } else {
+        say(&format!("listening: http://{address}\n"))?;
+        eprintln!(
+            "{}",
+            how_to_forward(&arguments, &format!("http://{address}"))
+        );
+    }
+    let router = Router::new()
+        .fallback(routing::any(receive))
+        .with_state(server);
+    let stopped = async {
+        // Without a signal handler the process ends all the same.
+        let _ = tokio::signal::ctrl_c().await;
+    };
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stopped)
+        .await
+        .context("serving")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The command that starts a system that forwards here.
+fn how_to_forward(arguments: &Arguments, url: &str) -> String {
+    let mut command = "cargo run --".to_owned();
+    if arguments.port != 3000 {
+        command.push_str(&format!(" --port {}", arguments.port));
+    }
+    if arguments.aws_port != 4566 {
+        command.push_str(&format!(" --aws-port {}", arguments.aws_port));
+    }
+    command.push_str(&format!(" --parameter ForwardUrl={url}"));
+    if arguments.secret.is_some() {
+        command.push_str(" --parameter ForwardSecrets=...");
+    }
+    format!(
+        "A system on this machine forwards here if it is started with\n  {command}\nCtrl-C stops listening."
+    )
+}
+
+async fn receive(
+    State(server): State<Arc<Server>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> impl IntoResponse {
+    let received = Received::of(&server, &headers, &body, Timestamp::now());
+    let line = match server.json {
+        true => format!("{}\n", received.to_json()),
+        false => received.describe(),
+    };
+    // Nobody reads it any more; whoever forwards is answered all the same.
+    let _ = say(&line);
+    let mut answer = HeaderMap::new();
+    if let (Some(seconds), true) = (server.retry_after, received.refused.is_none()) {
+        answer.insert("retry-after", seconds.into());
+    }
+    let status = match received.refused {
+        Some(_) => StatusCode::UNAUTHORIZED,
+        None => server.answer,
+    };
+    (status, answer)
+}
+
+/// A request, judged.
+struct Received {
+    id: String,
+    /// Why it is not believed.
+    refused: Option<String>,
+    again: bool,
+    body: Value,
+}
+
+impl Received {
+    fn of(server: &Server, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Self {
+        let pairs = headers
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        let headers: Headers<'_> = pairs.collect();
+        let id = headers
+            .values("webhook-id")
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        let verified = STANDARD_WEBHOOKS.verify(&headers, body, &server.secrets);
+        let freshness = Freshness {
+            max_age_s: TOLERANCE_S,
+            max_future_s: TOLERANCE_S,
+        };
+        let refused = verified.and_then(|(_, at)| at.map_or(Ok(()), |at| freshness.check(at, now)));
+        let refused = refused.err().map(|reason| reason.to_string());
+        let again = refused.is_none() && {
+            let mut seen = server.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            !seen.insert(id.clone())
+        };
+        Self {
+            id,
+            refused,
+            again,
+            body: serde_json::from_slice(body).unwrap_or_default(),
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let word = match (&self.refused, self.again) {
+            (Some(_), _) => "refused",
+            (None, true) => "again",
+            (None, false) => "received",
+        };
+        let body = self.refused.is_none().then_some(&self.body);
+        json!({"what": word, "id": self.id, "reason": self.refused, "body": body})
+    }
+
+    fn describe(&self) -> String {
+        let id = readable(self.id.as_bytes());
+        match &self.refused {
+            Some(reason) => format!("refused {id}: {reason}\n\n"),
+            None if self.again => format!("again {id}: it was here before\n\n"),
+            None => format!(
+                "received {id}\n{}\n\n",
+                readable(self.body.to_string().as_bytes())
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server() -> Server {
+        Server {
+            secrets: Secrets::parse(LOCAL_SECRET).unwrap(),
+            answer: StatusCode::NO_CONTENT,
+            retry_after: None,
+            json: true,
+            seen: Mutex::default(),
+        }
+    }
+
+    fn signed(server: &Server, body: &[u8], at: Timestamp) -> HeaderMap {
+        let secret = server.secrets.first();
+        let signed = STANDARD_WEBHOOKS.sign(body, secret, at);
+        let signed = signed.into_iter();
+        signed
+            .map(|(name, value)| {
+                (
+                    name.parse::<http::HeaderName>().unwrap(),
+                    value.parse().unwrap(),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_is_signed_well_is_believed_and_known_again() {
+        let (server, now) = (server(), Timestamp::from_second(1_800_000_000).unwrap());
+        let body = br#"{"type":"coupon.redeemed"}"#;
+        let headers = signed(&server, body, now);
+        let word = |headers: &HeaderMap, body: &[u8]| {
+            Received::of(&server, headers, body, now).to_json()["what"].clone()
+        };
+        assert_eq!(word(&headers, body), "received");
+        assert_eq!(word(&headers, body), "again");
+        assert_eq!(word(&headers, b"{}"), "refused");
+        assert_eq!(word(&HeaderMap::new(), body), "refused");
+        let old = signed(
+            &server,
+            body,
+            now - jiff::SignedDuration::from_secs(TOLERANCE_S + 1),
+        );
+        assert_eq!(word(&old, body), "refused");
+    }
+}

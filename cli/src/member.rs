@@ -1,0 +1,638 @@
+//! `coupons member`: what is kept of a member, and what the law lets them ask for: to see it, to have it erased, to be
+//! left alone.
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use serde::Serialize;
+use webhooks::event::{escape, member_key};
+use webhooks::ledger::Item;
+use webhooks::provider::{RecordedBody, aghanim, without_personal_data, zupy};
+
+use crate::life::{rows, text};
+use crate::output::{harmless, say, say_json};
+use crate::target::{self, Target};
+
+const EXAMPLES: &str = "\
+Examples:
+  coupons member ZP-4F95FB0A
+  coupons member ZP-4F95FB0A --tenant comp_bella_vista --json
+  coupons member 'zupy#comp_bella_vista#ZP-4F95FB0A' --do-not-contact
+  coupons member ZP-4F95FB0A --forget --dry-run";
+
+/// Show what is kept of a member, erase their personal data, or mark that they want no messages.
+///
+/// An id alone is looked for in the whole tables, which takes long and costs read units in large ones; a key, or an id
+/// with --tenant, is found at once. Erasing reads the whole events table in any case.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// A member's id, or their key such as 'zupy#comp#ZP-1'
+    #[arg(value_name = "ID or KEY", value_parser = not_empty)]
+    member: String,
+    /// The company or game that the member belongs to
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Erase name, e-mail address and phone number wherever they are kept; ids and keys stay, so that nothing comes twice
+    #[arg(long, conflicts_with_all = ["do_not_contact", "may_contact"])]
+    forget: bool,
+    /// Tell what would be erased, and leave it
+    #[arg(long, requires = "forget")]
+    dry_run: bool,
+    /// Send no messages from now on: coupons go to the account alone
+    #[arg(long, conflicts_with = "may_contact")]
+    do_not_contact: bool,
+    /// Send messages again
+    #[arg(long)]
+    may_contact: bool,
+    /// Print JSON: one object, or a list of them where several tenants have a member of this id
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    target: target::Arguments,
+}
+
+fn not_empty(text: &str) -> Result<String, &'static str> {
+    match text.trim() {
+        "" => Err("it is empty: give a member's id or key"),
+        text => Ok(text.to_owned()),
+    }
+}
+
+/// A member, by the three parts of their key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    provider: String,
+    tenant: String,
+    id: String,
+}
+
+/// What is kept of a member.
+#[derive(Debug, Default, Serialize)]
+struct Member {
+    /// Their key.
+    member: String,
+    contact: Option<Contact>,
+    do_not_contact: bool,
+    /// When their personal data were erased, if they were.
+    forgotten_at: Option<String>,
+    coupons: Vec<Coupon>,
+    /// In-game items that were recorded for a player.
+    grants: Vec<Grant>,
+    /// Entries of kinds that this version does not know.
+    other: Vec<String>,
+}
+
+#[derive(Debug, Default, PartialEq, Serialize)]
+struct Contact {
+    name: Option<String>,
+    email: Option<String>,
+    phone: Option<String>,
+    /// When it was told.
+    told_at: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Coupon {
+    code: String,
+    state: Option<String>,
+    reward: Option<String>,
+    redeemed_at: Option<String>,
+    expires_at: Option<String>,
+    /// Its redemption's key.
+    event: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Grant {
+    code: String,
+    granted_at: Option<String>,
+    event: Option<String>,
+    items: serde_json::Value,
+}
+
+/// What erasing did, or would do.
+#[derive(Debug, Default, Serialize)]
+struct Forgotten {
+    member: String,
+    dry_run: bool,
+    /// Whether a contact was erased.
+    contact: bool,
+    /// Recorded bodies from which personal data were taken out.
+    bodies: usize,
+    /// What would have been sent for a sandbox or a test.
+    drafts: usize,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let target = Target::connect(&arguments.target).await?;
+    let keys = find(&target, &arguments).await?;
+    if keys.is_empty() {
+        bail!("nothing is kept of a member {:?}", arguments.member);
+    }
+    let changes = arguments.forget || arguments.do_not_contact || arguments.may_contact;
+    if changes && keys.len() > 1 {
+        let keys: Vec<_> = keys.iter().map(Key::text).collect();
+        bail!(
+            "several members have this id: {}; name one by its key, or add --tenant",
+            keys.join(", ")
+        );
+    }
+    if arguments.forget {
+        let forgotten = forget(&target, &keys[0], arguments.dry_run).await?;
+        match arguments.json {
+            true => say_json(&forgotten)?,
+            false => say(&forgotten.describe())?,
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    if arguments.do_not_contact || arguments.may_contact {
+        mark(&target, &keys[0], arguments.do_not_contact).await?;
+    }
+    let mut members = Vec::new();
+    for key in &keys {
+        members.push(Member::read(key, &own_rows(&target, key).await?));
+    }
+    if arguments.json {
+        match members.as_slice() {
+            [one] => say_json(one)?,
+            several => say_json(&several)?,
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let described: Vec<_> = members.iter().map(Member::describe).collect();
+    say(&harmless(&described.join("\n")))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Key {
+    fn parse(text: &str) -> Option<Self> {
+        let [provider, tenant, id] = text.split('#').collect::<Vec<_>>()[..] else {
+            return None;
+        };
+        Some(Self {
+            provider: provider.into(),
+            tenant: unescape(tenant),
+            id: unescape(id),
+        })
+    }
+
+    fn text(&self) -> String {
+        member_key(&self.provider, &self.tenant, &self.id)
+    }
+}
+
+/// Takes back [`escape`].
+fn unescape(part: &str) -> String {
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.as_bytes();
+    while let [first, others @ ..] = rest {
+        let digits = others.get(..2).filter(|_| *first == b'%');
+        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &others[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = others;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The members that are meant, in the order of their keys.
+async fn find(target: &Target, arguments: &Arguments) -> anyhow::Result<Vec<Key>> {
+    if let Some(key) = Key::parse(&arguments.member) {
+        return Ok(vec![key]);
+    }
+    let mut found = BTreeSet::new();
+    if let Some(tenant) = &arguments.tenant {
+        for provider in [zupy::NAME, aghanim::NAME] {
+            let key = Key {
+                provider: provider.into(),
+                tenant: tenant.clone(),
+                id: arguments.member.clone(),
+            };
+            if !own_rows(target, &key).await?.is_empty() {
+                found.insert(key);
+            }
+        }
+        if !found.is_empty() {
+            return Ok(found.into_iter().collect());
+        }
+    }
+    found.extend(in_accounts(target, &arguments.member).await?);
+    found.extend(in_events(target, &arguments.member).await?);
+    let of_tenant = |key: &Key| arguments.tenant.as_ref().is_none_or(|it| *it == key.tenant);
+    Ok(found.into_iter().filter(of_tenant).collect())
+}
+
+async fn in_accounts(target: &Target, id: &str) -> anyhow::Result<BTreeSet<Key>> {
+    let table = target.table("members")?;
+    let end = format!("#{}", escape(id));
+    let rows = target
+        .dynamodb
+        .scan()
+        .table_name(table)
+        .filter_expression("contains(#member, :end)")
+        .expression_attribute_names("#member", "member")
+        .expression_attribute_values(":end", AttributeValue::S(end.clone()))
+        .projection_expression("#member")
+        .into_paginator()
+        .items()
+        .send()
+        .try_collect()
+        .await
+        .map_err(|error| target.explain(error))
+        .with_context(|| format!("reading the table {table}"))?;
+    let keys = rows.iter().filter_map(|row| text(row, "member"));
+    Ok(keys
+        .filter(|key| key.ends_with(&end))
+        .filter_map(|key| Key::parse(&key))
+        .collect())
+}
+
+async fn in_events(target: &Target, id: &str) -> anyhow::Result<BTreeSet<Key>> {
+    let rows = events_of(target, id).await?;
+    let key = |row: &Item| {
+        Some(Key {
+            provider: text(row, "provider")?,
+            tenant: text(row, "tenant")?,
+            id: id.to_owned(),
+        })
+    };
+    Ok(rows.iter().filter_map(key).collect())
+}
+
+/// The events of all members with this id, by key. Reads the whole table: no index leads from a member to their events.
+async fn events_of(target: &Target, id: &str) -> anyhow::Result<Vec<Item>> {
+    let table = target.table("events")?;
+    let rows = target
+        .dynamodb
+        .scan()
+        .table_name(table)
+        .filter_expression("#member = :id")
+        .expression_attribute_names("#member", "member")
+        .expression_attribute_names("#provider", "provider")
+        .expression_attribute_values(":id", AttributeValue::S(id.to_owned()))
+        .projection_expression("coupon, entry, #provider, tenant")
+        .into_paginator()
+        .items()
+        .send()
+        .try_collect()
+        .await;
+    rows.map_err(|error| target.explain(error))
+        .with_context(|| format!("reading the table {table}"))
+}
+
+/// A member's rows in the members table.
+async fn own_rows(target: &Target, key: &Key) -> anyhow::Result<Vec<Item>> {
+    let table = target.table("members")?;
+    let rows = target
+        .dynamodb
+        .query()
+        .table_name(table)
+        .consistent_read(true)
+        .key_condition_expression("#member = :member")
+        .expression_attribute_names("#member", "member")
+        .expression_attribute_values(":member", AttributeValue::S(key.text()))
+        .into_paginator()
+        .items()
+        .send()
+        .try_collect()
+        .await;
+    rows.map_err(|error| target.explain(error))
+        .with_context(|| format!("reading the table {table}"))
+}
+
+async fn mark(target: &Target, key: &Key, do_not_contact: bool) -> anyhow::Result<()> {
+    let table = target.table("members")?;
+    target
+        .dynamodb
+        .update_item()
+        .table_name(table)
+        .key("member", AttributeValue::S(key.text()))
+        .key("entry", AttributeValue::S("contact".into()))
+        .update_expression("SET do_not_contact = :flag, marked_at = :now")
+        .expression_attribute_values(":flag", AttributeValue::Bool(do_not_contact))
+        .expression_attribute_values(":now", AttributeValue::S(Timestamp::now().to_string()))
+        .send()
+        .await
+        .map_err(|error| target.explain(error))
+        .with_context(|| format!("marking {}", key.text()))?;
+    Ok(())
+}
+
+/// Takes a member's personal data out of every table. Keys and hashes stay: a webhook that comes again is still known.
+async fn forget(target: &Target, key: &Key, dry_run: bool) -> anyhow::Result<Forgotten> {
+    let mut forgotten = Forgotten {
+        member: key.text(),
+        dry_run,
+        ..Forgotten::default()
+    };
+    let contact = own_rows(target, key).await?;
+    let contact = contact
+        .iter()
+        .find(|row| text(row, "entry").as_deref() == Some("contact"));
+    let personal = ["name", "email", "phone", "tier"];
+    if contact.is_some_and(|row| personal.iter().any(|name| row.contains_key(*name))) {
+        forgotten.contact = true;
+        if !dry_run {
+            forget_contact(target, key).await?;
+        }
+    }
+    let events = events_of(target, &key.id).await?;
+    let own = events.iter().filter(|row| {
+        text(row, "provider").as_deref() == Some(&key.provider)
+            && text(row, "tenant").as_deref() == Some(&key.tenant)
+    });
+    let coupons: BTreeSet<_> = own.filter_map(|row| text(row, "coupon")).collect();
+    for coupon in coupons {
+        let all = rows(target, &coupon, None).await?;
+        let of_member: Vec<_> = all
+            .iter()
+            .filter(|row| text(row, "member").as_deref() == Some(&key.id))
+            .filter_map(|row| Some((text(row, "entry")?, row)))
+            .collect();
+        for row in &all {
+            let Some(entry) = text(row, "entry") else {
+                continue;
+            };
+            // What hangs beneath an event of theirs, too: bodies that contradicted it, and drafts.
+            let event = of_member.iter().find(|(event, _)| {
+                let rest = entry.strip_prefix(event.as_str());
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            });
+            if let Some((_, event)) = event {
+                forget_row(target, event, row, &mut forgotten).await?;
+            }
+        }
+    }
+    Ok(forgotten)
+}
+
+async fn forget_contact(target: &Target, key: &Key) -> anyhow::Result<()> {
+    let table = target.table("members")?;
+    target
+        .dynamodb
+        .update_item()
+        .table_name(table)
+        .key("member", AttributeValue::S(key.text()))
+        .key("entry", AttributeValue::S("contact".into()))
+        .update_expression("REMOVE #name, email, phone, tier SET forgotten_at = :now")
+        .expression_attribute_names("#name", "name")
+        .expression_attribute_values(":now", AttributeValue::S(Timestamp::now().to_string()))
+        .send()
+        .await
+        .map_err(|error| target.explain(error))
+        .with_context(|| format!("erasing the contact of {}", key.text()))?;
+    Ok(())
+}
+
+async fn forget_row(
+    target: &Target,
+    event: &Item,
+    row: &Item,
+    forgotten: &mut Forgotten,
+) -> anyhow::Result<()> {
+    let of_event = |name: &str| text(event, name).unwrap_or_default();
+    let (coupon, entry) = (of_event("coupon"), text(row, "entry").unwrap_or_default());
+    let body = text(row, "body");
+    let erased = body.as_ref().and_then(|body| {
+        let erased = without_personal_data(&RecordedBody {
+            provider: &of_event("provider"),
+            scheme: &text(row, "scheme").unwrap_or_else(|| of_event("scheme")),
+            tenant: &of_event("tenant"),
+            body,
+        });
+        // What cannot be read is not kept either.
+        let erased = erased.unwrap_or_else(|| "{}".into());
+        let same = |a: &str, b: &str| {
+            let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+            read(a) == read(b)
+        };
+        (!same(&erased, body)).then_some(erased)
+    });
+    let has_draft = row.contains_key("would_send");
+    forgotten.bodies += usize::from(erased.is_some());
+    forgotten.drafts += usize::from(has_draft);
+    if forgotten.dry_run || (erased.is_none() && !has_draft) {
+        return Ok(());
+    }
+    let table = target.table("events")?;
+    let now = AttributeValue::S(Timestamp::now().to_string());
+    let mut update = target
+        .dynamodb
+        .update_item()
+        .table_name(table)
+        .key("coupon", AttributeValue::S(coupon.clone()))
+        .key("entry", AttributeValue::S(entry.clone()))
+        .condition_expression("attribute_exists(entry)")
+        .expression_attribute_values(":now", now);
+    update = match erased {
+        Some(erased) => update
+            .update_expression("SET body = :body, erased_at = :now REMOVE would_send")
+            .expression_attribute_values(":body", AttributeValue::S(erased)),
+        None => update.update_expression("SET erased_at = :now REMOVE would_send"),
+    };
+    let updated = update.send().await;
+    updated
+        .map_err(|error| target.explain(error))
+        .with_context(|| format!("erasing {coupon}/{entry}"))?;
+    Ok(())
+}
+
+impl Member {
+    fn read(key: &Key, rows: &[Item]) -> Self {
+        let mut member = Self {
+            member: key.text(),
+            ..Self::default()
+        };
+        for row in rows {
+            member.take(row);
+        }
+        member
+    }
+
+    fn take(&mut self, row: &Item) {
+        let Some(entry) = text(row, "entry") else {
+            return;
+        };
+        let field = |name: &str| text(row, name);
+        if entry == "contact" {
+            let contact = Contact {
+                name: field("name"),
+                email: field("email"),
+                phone: field("phone"),
+                told_at: field("told_at"),
+            };
+            let known =
+                contact.name.is_some() || contact.email.is_some() || contact.phone.is_some();
+            self.contact = known.then_some(contact);
+            self.forgotten_at = field("forgotten_at");
+            let flag = row.get("do_not_contact");
+            self.do_not_contact = flag.and_then(|it| it.as_bool().ok()) == Some(&true);
+        } else if entry.starts_with("coupon#") {
+            self.coupons.push(Coupon {
+                code: field("code").unwrap_or_default(),
+                state: field("state"),
+                reward: field("reward"),
+                redeemed_at: field("redeemed_at"),
+                expires_at: field("expires_at"),
+                event: field("event"),
+            });
+        } else if entry.starts_with("grant#") {
+            let items = field("items").and_then(|items| serde_json::from_str(&items).ok());
+            self.grants.push(Grant {
+                code: field("code").unwrap_or_default(),
+                granted_at: field("granted_at"),
+                event: field("event"),
+                items: items.unwrap_or_default(),
+            });
+        } else {
+            self.other.push(entry);
+        }
+    }
+
+    fn describe(&self) -> String {
+        let mut text = format!("{}\n", self.member);
+        let mut line = |what: &str, value: Option<&str>| {
+            if let Some(value) = value {
+                text.push_str(&format!("  {what:<10} {value}\n"));
+            }
+        };
+        match &self.contact {
+            Some(contact) => {
+                line("name", contact.name.as_deref());
+                line("e-mail", contact.email.as_deref());
+                line("phone", contact.phone.as_deref());
+            }
+            None => line("contact", Some("none is kept")),
+        }
+        if let Some(at) = &self.forgotten_at {
+            line("erased", Some(at));
+        }
+        if self.do_not_contact {
+            line("messages", Some("none: do not contact"));
+        }
+        for coupon in &self.coupons {
+            let state = coupon.state.as_deref().unwrap_or("no state");
+            let mut words = format!("{} {state}", coupon.code);
+            if let Some(reward) = &coupon.reward {
+                words.push_str(&format!(", {reward}"));
+            }
+            if let Some(at) = &coupon.expires_at {
+                words.push_str(&format!(", expires {at}"));
+            }
+            line("coupon", Some(&words));
+        }
+        for grant in &self.grants {
+            let items = grant.items.as_array().into_iter().flatten();
+            let items: Vec<_> = items
+                .map(|it| format!("{} x {}", it["sku"].as_str().unwrap_or("?"), it["quantity"]))
+                .collect();
+            line(
+                "grant",
+                Some(&format!("{}: {}", grant.code, items.join(", "))),
+            );
+        }
+        for entry in &self.other {
+            line("other", Some(entry));
+        }
+        text
+    }
+}
+
+impl Forgotten {
+    fn describe(&self) -> String {
+        let (contact, verb) = match (self.contact, self.dry_run) {
+            (true, true) => ("the contact would be erased", "would lose"),
+            (true, false) => ("the contact is erased", "lost"),
+            (false, true) => ("no contact is kept", "would lose"),
+            (false, false) => ("no contact was kept", "lost"),
+        };
+        format!(
+            "{}: {contact}; {} recorded bodies {verb} their personal data, and {} drafts\n\
+             Messages on their way, in queues and dead-letter queues, hold such data until they are worked off, for 14 \
+             days at most; backups of the tables for 35.\n",
+            self.member, self.bodies, self.drafts
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(fields: &[(&str, &str)]) -> Item {
+        let fields = fields.iter();
+        fields
+            .map(|(name, value)| ((*name).to_owned(), AttributeValue::S((*value).to_owned())))
+            .collect()
+    }
+
+    #[test]
+    fn a_key_reads_back_as_it_is_written() {
+        for id in ["ZP-1", "a#b", "50%/off", "ção\n"] {
+            let key = Key {
+                provider: "zupy".into(),
+                tenant: "comp#1".into(),
+                id: id.into(),
+            };
+            assert_eq!(Key::parse(&key.text()), Some(key));
+        }
+        assert_eq!(Key::parse("ZP-1"), None);
+        assert_eq!(Key::parse("zupy#comp#member#ZP-1"), None);
+    }
+
+    #[test]
+    fn a_member_reads_from_top_to_bottom() {
+        let key = Key::parse("zupy#comp#ZP-1").unwrap();
+        let mut contact = row(&[
+            ("entry", "contact"),
+            ("name", "Maria"),
+            ("phone", "+55"),
+            ("told_at", "2026-11-22T10:00:00Z"),
+        ]);
+        contact.insert("do_not_contact".into(), AttributeValue::Bool(true));
+        let rows = [
+            contact,
+            row(&[
+                ("entry", "coupon#CP-1"),
+                ("code", "CP-1"),
+                ("state", "used"),
+                ("reward", "Pizza"),
+                ("expires_at", "2027-01-01T00:00:00Z"),
+            ]),
+            row(&[
+                ("entry", "grant#k"),
+                ("code", "WELCOME"),
+                ("items", r#"[{"sku":"gem","quantity":3}]"#),
+            ]),
+            row(&[("entry", "novelty#1")]),
+        ];
+        assert_eq!(
+            Member::read(&key, &rows).describe(),
+            "\
+zupy#comp#ZP-1
+  name       Maria
+  phone      +55
+  messages   none: do not contact
+  coupon     CP-1 used, Pizza, expires 2027-01-01T00:00:00Z
+  grant      WELCOME: gem x 3
+  other      novelty#1
+"
+        );
+        let nobody = Member::read(&key, &[]);
+        assert_eq!(
+            nobody.describe(),
+            "zupy#comp#ZP-1\n  contact    none is kept\n"
+        );
+    }
+}

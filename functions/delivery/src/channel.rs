@@ -1,0 +1,125 @@
+//! The ways to a person, and what comes of trying one.
+
+use std::time::Duration;
+
+use aws_sdk_sesv2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use webhooks::event::{Event, Member};
+
+/// How a message reaches a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Channel {
+    Email,
+    WhatsApp,
+    Sms,
+}
+
+impl Channel {
+    pub(crate) const ALL: [Channel; 3] = [Channel::Email, Channel::WhatsApp, Channel::Sms];
+
+    /// A reminder goes out on the first of these that reaches its member.
+    pub(crate) const BEST_FIRST: [Channel; 3] = [Channel::WhatsApp, Channel::Email, Channel::Sms];
+
+    /// The name of its record beneath the event.
+    pub(crate) fn record(self) -> &'static str {
+        match self {
+            Channel::Email => "delivery/email",
+            Channel::WhatsApp => "delivery/whatsapp",
+            Channel::Sms => "delivery/sms",
+        }
+    }
+
+    /// Where the member is reached on it.
+    pub(crate) fn address(self, member: &Member) -> Option<&str> {
+        match self {
+            Channel::Email => member.email.as_deref(),
+            Channel::WhatsApp | Channel::Sms => member.phone.as_deref(),
+        }
+    }
+
+    pub(crate) fn without_address(self) -> &'static str {
+        match self {
+            Channel::Email => "no e-mail address",
+            Channel::WhatsApp | Channel::Sms => "no phone number",
+        }
+    }
+}
+
+/// What came of trying to send something.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// It was taken, under this id.
+    Taken(String),
+    /// It will never be taken, for this reason.
+    Refused(String),
+    NotNow(NotNow),
+}
+
+/// Something was not taken now.
+#[derive(Debug)]
+pub(crate) struct NotNow {
+    /// A code of the other side's, never its words: they quote addresses.
+    pub(crate) reason: String,
+    /// What an operator can do about it.
+    pub(crate) hint: &'static str,
+    /// It may have been taken: there was no answer.
+    pub(crate) in_doubt: bool,
+    /// When the other side asks to be tried again.
+    pub(crate) after: Option<Duration>,
+}
+
+impl NotNow {
+    pub(crate) fn new(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            hint: "",
+            in_doubt: false,
+            after: None,
+        }
+    }
+}
+
+/// What an AWS service's refusal means, by its code. `permanent` names the codes of messages that it will never take.
+pub(crate) fn refusal<E, R>(error: &SdkError<E, R>, permanent: &[&str]) -> Outcome
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug,
+{
+    let code = error.code().map(str::to_owned);
+    let Some(code) = code else {
+        return Outcome::NotNow(unanswered(error));
+    };
+    if permanent.contains(&code.as_str()) {
+        return Outcome::Refused(code);
+    }
+    Outcome::NotNow(NotNow::new(code))
+}
+
+/// No answer, or none that could be read. Where there was not even a connection, nothing was taken.
+pub(crate) fn unanswered<E, R>(error: &SdkError<E, R>) -> NotNow
+where
+    E: std::error::Error + 'static,
+    R: std::fmt::Debug,
+{
+    let not_sent = match error {
+        SdkError::ConstructionFailure(_) => true,
+        SdkError::DispatchFailure(failure) => failure.is_io() || failure.is_user(),
+        _ => false,
+    };
+    tracing::debug!("no answer: {}", DisplayErrorContext(error));
+    NotNow {
+        in_doubt: !not_sent,
+        ..NotNow::new("no answer")
+    }
+}
+
+/// What tells which event a message came from: printable ASCII. `None` where it is longer than what carries it.
+pub(crate) fn event_reference(event: &Event, max_bytes: usize) -> Option<String> {
+    let mut reference = String::new();
+    for byte in event.key.to_string().bytes() {
+        match byte {
+            b'!'..=b'~' => reference.push(byte.into()),
+            _ => reference.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    (reference.len() <= max_bytes).then_some(reference)
+}

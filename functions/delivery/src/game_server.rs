@@ -1,0 +1,297 @@
+//! A game's own server: told of a redemption by a webhook, signed as Standard Webhooks says.
+
+use std::time::Duration;
+
+use aws_smithy_runtime::client::orchestrator::operation::Operation;
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::interceptors::context::{Error, Output};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse, OrchestratorError};
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::client::ser_de::DeserializeResponse;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::timeout::TimeoutConfig;
+use http::Uri;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use webhooks::config::{Aws, CallLimits, Environment};
+use webhooks::event::{Event, Redemption};
+use webhooks::invocation::Invocation;
+use webhooks::secrets::SecretStore;
+use webhooks::verify::STANDARD_WEBHOOKS;
+
+use crate::channel::{NotNow, Outcome, unanswered};
+use crate::items::flattened;
+
+/// How long the server may take to accept a connection, and to answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest pause that a server's `Retry-After` brings about.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(6 * 3600);
+
+#[derive(Debug)]
+pub(crate) struct GameServer {
+    /// Scheme and authority, and the rest.
+    origin: String,
+    path: String,
+    http: SharedHttpClient,
+    secrets: SecretStore,
+}
+
+/// What a server answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Answer {
+    status: u16,
+    retry_after: Option<Duration>,
+}
+
+impl GameServer {
+    /// Nothing where no server is to be told.
+    pub(crate) fn read(environment: &mut Environment, aws: &Aws) -> Option<Self> {
+        let url = environment.optional("FORWARD_URL")?;
+        let (origin, path) = split(&url).unwrap_or_else(|problem| {
+            environment.problem(format!("FORWARD_URL is {url:?}, {problem}"));
+            Default::default()
+        });
+        let secret_id = environment.text("FORWARD_SECRET_ID");
+        Some(Self {
+            origin,
+            path,
+            http: aws.http(),
+            secrets: SecretStore::new(&aws.sdk_config(CallLimits::TASK), secret_id),
+        })
+    }
+
+    /// Fetches the secrets to sign with.
+    ///
+    /// # Errors
+    /// They are missing or empty, or no keys of Standard Webhooks.
+    pub(crate) async fn start(&self) -> anyhow::Result<()> {
+        self.secrets.start().await?;
+        let Ok(secrets) = self.secrets.current().await else {
+            return Ok(());
+        };
+        anyhow::ensure!(
+            secrets.all().all(|secret| STANDARD_WEBHOOKS.takes(secret)),
+            "a secret in {} is none of Standard Webhooks: it must be base64, after whsec_ or alone",
+            self.secrets.id()
+        );
+        Ok(())
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("{}{}", self.origin, self.path)
+    }
+
+    /// Tells the server.
+    pub(crate) async fn tell(
+        &self,
+        event: &Event,
+        redemption: &Redemption,
+        invocation: Invocation,
+    ) -> anyhow::Result<Outcome> {
+        let body = body(event, redemption)?.to_string();
+        let secrets = self.secrets.current().await?;
+        let id = format!(
+            "msg_{}",
+            &hex::encode(Sha256::digest(event.key.to_string()))[..32]
+        );
+        let signers: Vec<_> = secrets.of_tenant(&event.tenant).collect();
+        if signers.is_empty() {
+            return Ok(Outcome::NotNow(NotNow {
+                hint: "; ForwardSecrets holds no secret for this game",
+                ..NotNow::new("no secret")
+            }));
+        }
+        let signature = STANDARD_WEBHOOKS.sign_as(&id, body.as_bytes(), &signers, invocation.now());
+        let told = self.post(signature, body).await;
+        Ok(match told {
+            Ok(answer) => judge(answer),
+            Err(error) => Outcome::NotNow(unanswered(&error)),
+        })
+    }
+
+    async fn post(
+        &self,
+        headers: Vec<(&'static str, String)>,
+        body: String,
+    ) -> Result<Answer, SdkError<Error, HttpResponse>> {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(ANSWER_TIMEOUT)
+            .operation_timeout(ANSWER_TIMEOUT)
+            .build();
+        let path = self.path.clone();
+        let operation = Operation::builder()
+            .service_name("game-server")
+            .operation_name("forward")
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(self.http.clone())
+            .endpoint_url(&self.origin)
+            .no_auth()
+            .no_retry()
+            .timeout_config(timeouts)
+            .serializer(
+                move |(headers, body): (Vec<(&'static str, String)>, String)| {
+                    let mut request = HttpRequest::new(SdkBody::from(body));
+                    request.set_method("POST")?;
+                    request.set_uri(path.as_str())?;
+                    let fixed = [("content-type", "application/json".to_owned())];
+                    for (name, value) in fixed.into_iter().chain(headers) {
+                        request.headers_mut().insert(name, value);
+                    }
+                    Ok(request)
+                },
+            )
+            .deserializer_impl(ReadAnswer)
+            .build();
+        operation.invoke((headers, body)).await
+    }
+}
+
+/// Reads status and headers, and leaves the body, which may be of any length.
+#[derive(Debug)]
+struct ReadAnswer;
+
+impl DeserializeResponse for ReadAnswer {
+    fn deserialize_streaming(
+        &self,
+        answer: &mut HttpResponse,
+    ) -> Option<Result<Output, OrchestratorError<Error>>> {
+        let retry_after = answer.headers().get("retry-after");
+        let retry_after = retry_after.and_then(|it| it.trim().parse().ok());
+        Some(Ok(Output::erase(Answer {
+            status: answer.status().as_u16(),
+            retry_after: retry_after.map(Duration::from_secs),
+        })))
+    }
+
+    fn deserialize_nonstreaming(
+        &self,
+        _: &HttpResponse,
+    ) -> Result<Output, OrchestratorError<Error>> {
+        Err(OrchestratorError::other("the answer is read as it streams"))
+    }
+}
+
+/// 2xx is success; what may pass is tried again; anything else never will.
+fn judge(answer: Answer) -> Outcome {
+    let Answer {
+        status,
+        retry_after,
+    } = answer;
+    match status {
+        200..=299 => Outcome::Taken(status.to_string()),
+        408 | 429 | 500.. => Outcome::NotNow(NotNow {
+            after: retry_after.map(|after| after.min(RETRY_AFTER_MAX)),
+            ..NotNow::new(format!("the game's server answered {status}"))
+        }),
+        300..=399 => Outcome::Refused(format!(
+            "the game's server answered {status}, and redirects are not followed"
+        )),
+        _ => Outcome::Refused(format!("the game's server answered {status}")),
+    }
+}
+
+/// What the server is told: the same for every attempt.
+pub(crate) fn body(event: &Event, redemption: &Redemption) -> anyhow::Result<Value> {
+    Ok(json!({
+        "type": "coupon.redeemed",
+        "timestamp": event.occurred_at,
+        "data": {
+            "event": event.key.to_string(),
+            "game_id": event.tenant,
+            "player_id": event.member.id,
+            "coupon_code": redemption.coupon_code,
+            "sku": redemption.reward.id,
+            "sandbox": event.sandbox,
+            "items": flattened(&redemption.reward.items)?,
+        },
+    }))
+}
+
+/// Scheme and authority, and path with query. Anywhere but on this machine, what is told is encrypted on its way.
+fn split(url: &str) -> Result<(String, String), &'static str> {
+    let uri: Uri = url.parse().map_err(|_| "it must be a URL")?;
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return Err("it must be a URL such as https://game.example.com/webhooks");
+    };
+    let is_local = [
+        "127.0.0.1",
+        "localhost",
+        "172.17.0.1",
+        "host.docker.internal",
+    ]
+    .contains(&authority.host());
+    match scheme {
+        "https" => {}
+        "http" if is_local => {}
+        _ => return Err("it must begin with https://"),
+    }
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    Ok((format!("{scheme}://{authority}"), path.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(status: u16, retry_after_s: Option<u64>, expected: &str) {
+        let retry_after = retry_after_s.map(Duration::from_secs);
+        let judged = match judge(Answer {
+            status,
+            retry_after,
+        }) {
+            Outcome::Taken(id) => format!("taken {id}"),
+            Outcome::Refused(reason) => format!("refused: {reason}"),
+            Outcome::NotNow(not_now) => format!("again after {:?}", not_now.after),
+        };
+        assert_eq!(judged, expected, "{status}");
+    }
+
+    #[test]
+    fn what_may_pass_is_tried_again_and_what_will_not_is_not() {
+        check(200, None, "taken 200");
+        check(204, None, "taken 204");
+        check(
+            302,
+            None,
+            "refused: the game's server answered 302, and redirects are not followed",
+        );
+        for status in [400, 401, 404, 409, 410, 422] {
+            check(
+                status,
+                None,
+                &format!("refused: the game's server answered {status}"),
+            );
+        }
+        for status in [408, 429, 500, 502, 503, 504, 599] {
+            check(status, None, "again after None");
+        }
+        check(429, Some(120), "again after Some(120s)");
+        check(503, Some(1_000_000), "again after Some(21600s)");
+    }
+
+    #[test]
+    fn a_server_is_told_over_https_alone() {
+        let split = |url| split(url).map(|(origin, path)| format!("{origin} {path}"));
+        assert_eq!(
+            split("https://game.example.com:8443/hooks?key=1").unwrap(),
+            "https://game.example.com:8443 /hooks?key=1"
+        );
+        assert_eq!(
+            split("http://127.0.0.1:3100").unwrap(),
+            "http://127.0.0.1:3100 /"
+        );
+        for wrong in [
+            "http://game.example.com",
+            "ftp://127.0.0.1",
+            "game.example.com",
+            "/x",
+            "a b",
+        ] {
+            assert!(split(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The members table: a member's contact, and their coupons.
+
+use anyhow::Context;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use serde_json::Value;
+use webhooks::config::{Aws, CallLimits, Environment};
+use webhooks::event::{Event, EventKey, Member, escape, member_key};
+use webhooks::ledger::{Change, Item, ItemKey, Row};
+
+/// The entry of a member's contact.
+const CONTACT: &str = "contact";
+
+/// What comes before a coupon's code in its entry.
+const COUPON: &str = "coupon#";
+
+/// What comes before a redemption's name in the entry of the items that it brought.
+const GRANT: &str = "grant#";
+
+#[derive(Debug)]
+pub(crate) struct Members {
+    client: Client,
+    pub(crate) table: String,
+}
+
+/// How a member is reached, as far as their provider told.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Contact {
+    name: Option<String>,
+    email: Option<String>,
+    phone: Option<String>,
+    /// They asked for no messages.
+    pub(crate) do_not_contact: bool,
+}
+
+/// A coupon as the account shows it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct AccountCoupon {
+    pub(crate) state: Option<String>,
+    pub(crate) expires_at: Option<Timestamp>,
+    /// Its redemption.
+    pub(crate) event: Option<EventKey>,
+}
+
+impl AccountCoupon {
+    fn read(row: &Item) -> Self {
+        Self {
+            state: text(row, "state"),
+            expires_at: text(row, "expires_at").and_then(|at| at.parse().ok()),
+            event: text(row, "event").and_then(|key| EventKey::parse(&key)),
+        }
+    }
+
+    /// Whether it can still be used: one whose state is not known yet, can.
+    pub(crate) fn is_usable(&self, now: Timestamp) -> Result<(), String> {
+        match self.state.as_deref() {
+            None | Some("active") => {}
+            Some(state) => return Err(format!("the coupon is {state}")),
+        }
+        match self.expires_at {
+            Some(at) if at <= now => Err("the coupon has expired".into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Contact {
+    /// The member as an event tells of them, with what only the contact knows.
+    pub(crate) fn complete(&self, told: &Member) -> Member {
+        let or = |told: &Option<String>, known: &Option<String>| told.clone().or(known.clone());
+        Member {
+            id: told.id.clone(),
+            name: or(&told.name, &self.name),
+            email: or(&told.email, &self.email),
+            phone: or(&told.phone, &self.phone),
+            tier: told.tier.clone(),
+        }
+    }
+}
+
+impl Members {
+    pub(crate) fn read(environment: &mut Environment, aws: &Aws) -> Self {
+        Self {
+            client: Client::new(&aws.sdk_config(CallLimits::TASK)),
+            table: environment.text("MEMBERS_TABLE"),
+        }
+    }
+
+    /// The contact of the member that an event is about; an empty one where none was told.
+    pub(crate) async fn contact(&self, event: &Event) -> anyhow::Result<Contact> {
+        let row = self.get(event, CONTACT.into()).await?;
+        let row = row.unwrap_or_default();
+        let flag = row.get("do_not_contact").and_then(|it| it.as_bool().ok());
+        Ok(Contact {
+            name: text(&row, "name"),
+            email: text(&row, "email"),
+            phone: text(&row, "phone"),
+            do_not_contact: flag == Some(&true),
+        })
+    }
+
+    /// The change that keeps the contact that an event tells, unless a later one is there.
+    pub(crate) fn keep_contact(&self, event: &Event) -> Change {
+        let mut row = Row::default();
+        row.set("told_at", Some(format!("{:.9}", event.occurred_at)));
+        row.set("name", event.member.name.as_ref());
+        row.set("email", event.member.email.as_ref());
+        row.set("phone", event.member.phone.as_ref());
+        row.set("tier", event.member.tier.as_ref());
+        let later = "attribute_not_exists(#told_at) OR #told_at < :told_at";
+        self.change(event, CONTACT).set_all(row).only_if(later, &[])
+    }
+
+    /// The change that records the items that a redemption brings its player.
+    pub(crate) fn grant(&self, event: &Event, code: &str, items: &[Value]) -> Change {
+        let mut row = Row::default();
+        row.set("code", Some(code));
+        row.set("granted_at", Some(event.occurred_at));
+        row.set("event", Some(&event.key));
+        row.json("items", Some(items));
+        let entry = format!("{GRANT}{}", escape(event.key.coupon()));
+        self.change(event, entry).set_all(row)
+    }
+
+    fn change(&self, event: &Event, entry: impl Into<String>) -> Change {
+        let member = member_key(&event.provider, &event.tenant, &event.member.id);
+        Change::of(ItemKey::new(
+            &self.table,
+            ("member", member),
+            ("entry", entry),
+        ))
+    }
+
+    /// The account's row of the coupon that an event is about.
+    pub(crate) async fn coupon(&self, event: &Event, code: &str) -> anyhow::Result<AccountCoupon> {
+        let row = self.get(event, format!("{COUPON}{}", escape(code))).await?;
+        Ok(row.as_ref().map(AccountCoupon::read).unwrap_or_default())
+    }
+
+    /// All coupons of the member that an event is about.
+    pub(crate) async fn coupons(&self, event: &Event) -> anyhow::Result<Vec<AccountCoupon>> {
+        let rows = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("#member = :member AND begins_with(#entry, :coupon)")
+            .expression_attribute_names("#member", "member")
+            .expression_attribute_names("#entry", "entry")
+            .expression_attribute_values(":member", member(event))
+            .expression_attribute_values(":coupon", AttributeValue::S(COUPON.into()))
+            .into_paginator()
+            .items()
+            .send()
+            .try_collect()
+            .await
+            .context("reading the member's coupons")?;
+        Ok(rows.iter().map(AccountCoupon::read).collect())
+    }
+
+    async fn get(&self, event: &Event, entry: String) -> anyhow::Result<Option<Item>> {
+        let found = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("member", member(event))
+            .key("entry", AttributeValue::S(entry))
+            .consistent_read(true)
+            .send()
+            .await
+            .context("reading the member")?;
+        Ok(found.item)
+    }
+}
+
+fn member(event: &Event) -> AttributeValue {
+    let key = member_key(&event.provider, &event.tenant, &event.member.id);
+    AttributeValue::S(key)
+}
+
+fn text(row: &Item, name: &str) -> Option<String> {
+    row.get(name)?.as_s().ok().cloned()
+}

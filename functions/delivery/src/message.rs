@@ -1,0 +1,53 @@
+//! What is written to a customer: a mail, an SMS, the parameters of a WhatsApp message. Pure functions over the
+//! templates in `templates/`, a folder per language.
+//!
+//! - [`language`]: the languages, and the [`templates`] of each.
+//! - [`shown`]: a coupon as the templates show it, made of what providers sent, by [`clean`].
+//! - [`discount`]: what the coupon takes off an order, in words.
+//! - [`email`]: subject, HTML and plain text.
+//! - [`sms`]: one message, in the alphabet of phone networks, [`gsm`].
+//! - [`whatsapp`]: the parameters of an approved template.
+//! - [`phone`]: numbers as networks take them.
+
+mod clean;
+mod discount;
+mod email;
+mod gsm;
+mod language;
+mod phone;
+#[cfg(test)]
+mod samples;
+mod shown;
+mod sms;
+mod templates;
+mod whatsapp;
+
+use jiff::Timestamp;
+use webhooks::event::{Discount, Reward};
+
+pub use self::discount::discount_in_words;
+pub use self::email::{Email, email};
+pub use self::language::Language;
+pub use self::phone::e164;
+pub use self::sms::sms;
+pub use self::whatsapp::whatsapp_parameters;
+
+/// Why a customer is written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// A coupon came to be.
+    Redeemed,
+    /// It expires soon.
+    Expiring,
+}
+
+/// What a message tells of. Providers may leave out all that is optional.
+#[derive(Clone, Copy)]
+pub struct Coupon<'a> {
+    /// The member's name.
+    pub name: Option<&'a str>,
+    pub code: &'a str,
+    pub reward: &'a Reward,
+    pub discount: Option<&'a Discount>,
+    pub expires_at: Option<Timestamp>,
+}

@@ -1,0 +1,60 @@
+//! The templates, bound to their languages. They are compiled in, so a file that is missing or shows what is not there
+//! does not build.
+
+use askama::Template;
+
+use super::discount::{Kind, Saving};
+use super::shown::Shown;
+use super::{Language, Occasion};
+
+/// A file that each language's folder has.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum File {
+    Subject,
+    EmailHtml,
+    EmailText,
+    /// Its reward is a sentence.
+    Sms,
+    /// A parameter a line.
+    WhatsApp,
+}
+
+/// A template filled in. Its path must be a literal, hence the tables below.
+macro_rules! filled {
+    ($path:literal, $name:ident: $type:ty) => {{
+        #[derive(Template)]
+        #[template(path = $path)]
+        struct Page<'a> {
+            $name: &'a $type,
+        }
+        Page { $name }.render().expect(RENDERS)
+    }};
+}
+
+const RENDERS: &str = "the templates hold only text, and a string takes any amount of it";
+
+impl File {
+    pub(super) fn fill(self, coupon: &Shown) -> String {
+        match (coupon.language, self) {
+            (Language::PtBr, Self::Subject) => filled!("pt-BR/subject.txt", coupon: Shown),
+            (Language::PtBr, Self::EmailHtml) => filled!("pt-BR/email.html", coupon: Shown),
+            (Language::PtBr, Self::EmailText) => filled!("pt-BR/email.txt", coupon: Shown),
+            (Language::PtBr, Self::Sms) => filled!("pt-BR/sms.txt", coupon: Shown),
+            (Language::PtBr, Self::WhatsApp) => filled!("pt-BR/whatsapp.txt", coupon: Shown),
+
+            (Language::En, Self::Subject) => filled!("en/subject.txt", coupon: Shown),
+            (Language::En, Self::EmailHtml) => filled!("en/email.html", coupon: Shown),
+            (Language::En, Self::EmailText) => filled!("en/email.txt", coupon: Shown),
+            (Language::En, Self::Sms) => filled!("en/sms.txt", coupon: Shown),
+            (Language::En, Self::WhatsApp) => filled!("en/whatsapp.txt", coupon: Shown),
+        }
+    }
+}
+
+/// A discount in words, by the file `discount.txt`.
+pub(super) fn fill_discount(language: Language, saving: &Saving) -> String {
+    match language {
+        Language::PtBr => filled!("pt-BR/discount.txt", saving: Saving),
+        Language::En => filled!("en/discount.txt", saving: Saving),
+    }
+}

@@ -1,0 +1,94 @@
+//! E-mails, through SES.
+
+use aws_sdk_sesv2::Client;
+use aws_sdk_sesv2::error::ProvideErrorMetadata;
+use aws_sdk_sesv2::types::{
+    Body, Content, Destination, EmailContent, Message as Mail, MessageHeader,
+};
+use webhooks::config::{Aws, CallLimits, Environment};
+use webhooks::event::Event;
+
+use crate::channel::{NotNow, Outcome, event_reference, refusal};
+use crate::message::Email;
+
+/// The mail's header that names the event, for support and for whoever reads the mail's source; and the longest value
+/// that SES takes for it.
+const EVENT_HEADER: &str = "X-Event-Key";
+const HEADER_MAX_BYTES: usize = 870;
+
+#[derive(Debug)]
+pub(crate) struct Ses {
+    client: Client,
+    from: String,
+    reply_to: Option<String>,
+    configuration_set: Option<String>,
+}
+
+impl Ses {
+    pub(crate) fn read(environment: &mut Environment, aws: &Aws) -> Self {
+        Self {
+            client: Client::new(&aws.sdk_config(CallLimits::ONCE)),
+            from: environment.text("MAIL_FROM"),
+            reply_to: environment.optional("MAIL_REPLY_TO"),
+            configuration_set: environment.optional("MAIL_CONFIGURATION_SET"),
+        }
+    }
+
+    pub(crate) async fn send(
+        &self,
+        event: &Event,
+        address: &str,
+        email: Email,
+    ) -> anyhow::Result<Outcome> {
+        // One address: what separates several would send the coupon to others too.
+        if address.contains(|c: char| ",;<>".contains(c) || c.is_control() || c.is_whitespace()) {
+            return Ok(Outcome::Refused("not one e-mail address".into()));
+        }
+        let headers = event_reference(event, HEADER_MAX_BYTES)
+            .map(|key| {
+                MessageHeader::builder()
+                    .name(EVENT_HEADER)
+                    .value(key)
+                    .build()
+            })
+            .transpose()?;
+        let body = Body::builder()
+            .html(utf8(email.html)?)
+            .text(utf8(email.text)?)
+            .build();
+        let mail = Mail::builder()
+            .subject(utf8(email.subject)?)
+            .set_headers(headers.map(|header| vec![header]))
+            .body(body)
+            .build();
+        let sent = self
+            .client
+            .send_email()
+            .from_email_address(&self.from)
+            .set_reply_to_addresses(self.reply_to.clone().map(|address| vec![address]))
+            .set_configuration_set_name(self.configuration_set.clone())
+            .destination(Destination::builder().to_addresses(address).build())
+            .content(EmailContent::builder().simple(mail).build())
+            .send()
+            .await;
+        Ok(match sent {
+            Ok(sent) => Outcome::Taken(sent.message_id.unwrap_or_default()),
+            // A sender that is not verified is refused like a message, but is ours to mend.
+            Err(error)
+                if error
+                    .message()
+                    .is_some_and(|it| it.contains("not verified")) =>
+            {
+                Outcome::NotNow(NotNow {
+                    hint: "; verify the address or domain of MailFrom in SES, and leave the SES sandbox",
+                    ..NotNow::new(error.code().unwrap_or_default())
+                })
+            }
+            Err(error) => refusal(&error, &["BadRequestException", "MessageRejected"]),
+        })
+    }
+}
+
+fn utf8(text: String) -> anyhow::Result<Content> {
+    Ok(Content::builder().data(text).charset("UTF-8").build()?)
+}

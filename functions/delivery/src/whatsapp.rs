@@ -1,0 +1,91 @@
+//! WhatsApp, through AWS End User Messaging Social: a template that Meta has approved, and what it is filled with.
+
+use aws_sdk_socialmessaging::Client;
+use aws_sdk_socialmessaging::primitives::Blob;
+use serde_json::json;
+use webhooks::config::{Aws, CallLimits, Environment};
+use webhooks::event::Event;
+
+use crate::channel::{Outcome, event_reference, refusal};
+use crate::message::{Occasion, e164};
+
+/// The version of Meta's Cloud API whose messages these are.
+const META_API_VERSION: &str = "v23.0";
+
+/// Longest value of `biz_opaque_callback_data` (Meta's Cloud API), which comes back with the message's status.
+const CALLBACK_MAX_BYTES: usize = 512;
+
+#[derive(Debug)]
+pub(crate) struct WhatsApp {
+    client: Client,
+    phone_number_id: String,
+    /// The approved template for a new coupon, and the one for a reminder, if there is one.
+    template: String,
+    reminder_template: Option<String>,
+    /// Of both, as Meta spells it: `pt_BR`.
+    language: String,
+}
+
+impl WhatsApp {
+    /// Nothing where no phone number is set up to send from.
+    pub(crate) fn read(environment: &mut Environment, aws: &Aws) -> Option<Self> {
+        let phone_number_id = environment.optional("WHATSAPP_PHONE_NUMBER_ID")?;
+        Some(Self {
+            client: Client::new(&aws.sdk_config(CallLimits::ONCE)),
+            phone_number_id,
+            template: environment.text("WHATSAPP_TEMPLATE"),
+            reminder_template: environment.optional("WHATSAPP_REMINDER_TEMPLATE"),
+            language: environment.text("WHATSAPP_TEMPLATE_LANGUAGE"),
+        })
+    }
+
+    /// The template for an occasion, if there is one.
+    pub(crate) fn template(&self, occasion: Occasion) -> Option<&str> {
+        match occasion {
+            Occasion::Redeemed => Some(&self.template),
+            Occasion::Expiring => self.reminder_template.as_deref(),
+        }
+    }
+
+    pub(crate) async fn send(
+        &self,
+        event: &Event,
+        number: &str,
+        template: &str,
+        parameters: [String; 4],
+    ) -> anyhow::Result<Outcome> {
+        let number = match e164(number) {
+            Ok(number) => number,
+            Err(reason) => return Ok(Outcome::Refused(reason.into())),
+        };
+        let parameters = parameters.map(|text| json!({"type": "text", "text": text}));
+        let mut message = json!({
+            "messaging_product": "whatsapp",
+            "to": number,
+            "type": "template",
+            "template": {
+                "name": template,
+                "language": {"code": self.language},
+                "components": [{"type": "body", "parameters": parameters}],
+            },
+        });
+        if let Some(event) = event_reference(event, CALLBACK_MAX_BYTES) {
+            message["biz_opaque_callback_data"] = event.into();
+        }
+        let sent = self
+            .client
+            .send_whats_app_message()
+            .origination_phone_number_id(&self.phone_number_id)
+            .meta_api_version(META_API_VERSION)
+            .message(Blob::new(message.to_string()))
+            .send()
+            .await;
+        Ok(match sent {
+            Ok(sent) => Outcome::Taken(sent.message_id.unwrap_or_default()),
+            Err(error) => refusal(
+                &error,
+                &["ValidationException", "InvalidParametersException"],
+            ),
+        })
+    }
+}

@@ -1,0 +1,21 @@
+//! Aghanim's webhooks: any bytes, signed as Aghanim signs.
+
+use webhooks::event::Fact;
+use webhooks::provider::Content;
+use webhooks::provider::aghanim::{Aghanim, SCHEME};
+
+use crate::provider;
+
+pub fn check(data: &[u8]) {
+    provider::check(&SCHEME, &Aghanim, data, |_, content| match content {
+        Content::Event(event) => {
+            let Fact::Redeemed(redemption) = &event.fact else {
+                panic!("{:?}", event.fact);
+            };
+            // What the player gets is what it is all about.
+            assert!(!redemption.reward.items.is_empty());
+        }
+        Content::Ignored(kind) => assert_ne!(kind, Aghanim::COUPON_REDEEMED),
+        Content::Invalid(_) => {}
+    });
+}

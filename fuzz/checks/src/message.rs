@@ -1,0 +1,69 @@
+//! Queue messages: any text is read without a panic, and what was read is written so that it reads back the same.
+
+use webhooks::ledger::content_hash;
+use webhooks::provider::{Content, RecordedBody, read_recorded};
+use webhooks::retry::Waiting;
+use webhooks::task::{MESSAGE_VERSION, Message, tasks};
+use webhooks::worker::QueueMessage;
+
+/// What a message holds around an event, at most.
+const ENVELOPE_MAX_BYTES: usize = 1024;
+
+pub fn check(data: &[u8]) {
+    // SQS holds text.
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let Ok(message) = Message::read(text) {
+        of_task(&message, text.len());
+    }
+    if let Ok(waiting) = Waiting::read(text) {
+        of_retry(&waiting, text.len());
+    }
+}
+
+fn of_task(message: &Message<'static>, length: usize) {
+    assert!(message.version <= MESSAGE_VERSION);
+    let body = message.to_body();
+    assert_sqs_takes(&body, length);
+    let again = Message::read(&body).expect("what is written reads back");
+    assert_eq!(again, *message);
+    assert_eq!(again.to_body(), body);
+    assert_eq!(again.key(), message.key());
+    assert_eq!(content_hash(&again.event), content_hash(&message.event));
+    for task in tasks(&message.event) {
+        let first = task.first_record(&message.event);
+        assert!(task.records().contains(&first), "{first}");
+    }
+}
+
+fn of_retry(waiting: &Waiting, length: usize) {
+    assert!(waiting.version <= MESSAGE_VERSION);
+    let body = waiting.to_body();
+    assert_sqs_takes(&body, length);
+    assert_eq!(Waiting::read(&body).as_ref(), Ok(waiting));
+    let content = read_recorded(&RecordedBody {
+        provider: &waiting.provider,
+        scheme: &waiting.scheme,
+        tenant: &waiting.tenant,
+        body: &waiting.body,
+    });
+    if let Some(Content::Event(event)) = content {
+        assert_eq!(event.provider, waiting.provider);
+    }
+}
+
+/// SQS refuses a message with any other character, and one of more than 1 MiB, which is four times the longest body.
+pub(crate) fn assert_sqs_takes(message: &str, length_of_body: usize) {
+    let taken = |character: char| {
+        matches!(character, '\t' | '\n' | '\r' | '\u{20}'..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}')
+            || character >= '\u{10000}'
+    };
+    assert_eq!(message.chars().find(|&character| !taken(character)), None);
+    let longest = 4 * length_of_body + ENVELOPE_MAX_BYTES;
+    assert!(
+        message.len() <= longest,
+        "{} bytes of {length_of_body}",
+        message.len()
+    );
+}

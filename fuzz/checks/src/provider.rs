@@ -1,0 +1,123 @@
+//! What holds for every provider: a body that it signs is an event that keeps its promises, or of a type that is
+//! ignored, or a list of problems; never a panic.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+use webhooks::event::Event;
+use webhooks::ledger::content_hash;
+use webhooks::provider::wire::{PROBLEMS_MAX, Problem};
+use webhooks::provider::{Content, Provider, RecordedBody, read_recorded};
+use webhooks::retry::Waiting;
+use webhooks::verify::{Scheme, Secrets, Verified};
+use webhooks::worker::QueueMessage;
+
+use crate::event;
+use crate::json;
+use crate::message::assert_sqs_takes;
+
+/// Signs the body as the provider does, with a secret that names a tenant and with one that does not, and reads it.
+/// What holds for this provider alone is left to `particular`.
+pub(crate) fn check(
+    scheme: &Scheme,
+    provider: &impl Provider,
+    body: &[u8],
+    particular: impl Fn(&Verified<'_>, &Content),
+) {
+    for secrets in ["secret", "shop-1=secret"] {
+        let secrets = Secrets::parse(secrets).expect("there is one");
+        let (verified, signed_at) = sign(scheme, body, &secrets);
+        let parsed = provider.parse(&verified);
+        match &parsed.content {
+            Content::Event(event) => {
+                // Else a signature would be good for ever.
+                assert!(signed_at.or(parsed.sent_at).is_some(), "no time is signed");
+                assert_eq!(event.provider, provider.name());
+                event::check(event, body);
+                waits_and_is_read_again(event, &verified);
+                for respelled in respellings(body) {
+                    let (verified, _) = sign(scheme, &respelled, &secrets);
+                    let Content::Event(again) = provider.parse(&verified).content else {
+                        panic!("no event: {}", String::from_utf8_lossy(&respelled));
+                    };
+                    assert_eq!(again, *event);
+                    assert_eq!(content_hash(&again), content_hash(event));
+                }
+            }
+            Content::Ignored(_) => {}
+            Content::Invalid(problems) => tell_enough_and_quote_nothing(problems),
+        }
+        particular(&verified, &parsed.content);
+    }
+}
+
+/// Takes the only way to a verified body.
+fn sign<'a>(
+    scheme: &Scheme,
+    body: &'a [u8],
+    secrets: &'a Secrets,
+) -> (Verified<'a>, Option<Timestamp>) {
+    let headers = scheme.sign(body, secrets.first(), Timestamp::UNIX_EPOCH);
+    let headers = headers.into_iter().collect();
+    let verified = scheme.verify(&headers, body, secrets);
+    verified.expect("what was signed verifies")
+}
+
+/// An event that DynamoDB refuses waits as a message, and is read once more from it, as it is from the ledger.
+fn waits_and_is_read_again(event: &Event, verified: &Verified<'_>) {
+    let at = Timestamp::UNIX_EPOCH;
+    let waiting = Waiting::new(&event.provider, event, verified, Some("Root=1-2-3"), at);
+    let waiting = waiting.expect("an event's body is UTF-8");
+    let message = waiting.to_body();
+    assert_sqs_takes(&message, verified.body().len());
+    let read = Waiting::read(&message).expect("what is written reads back");
+    assert_eq!(read, waiting);
+    assert_eq!(read.key(), event.key.to_string());
+    let content = read_recorded(&RecordedBody {
+        provider: &read.provider,
+        scheme: &read.scheme,
+        tenant: &read.tenant,
+        body: &read.body,
+    });
+    assert!(
+        matches!(&content, Some(Content::Event(again)) if **again == *event),
+        "{content:?}"
+    );
+}
+
+/// The body with white space around it, with a field that we do not know, with its fields in another order, and with other
+/// spellings of its strings and numbers.
+fn respellings(body: &[u8]) -> Vec<Vec<u8>> {
+    let padded = [b" \n", body, b"\r\n\t"].concat();
+    let end = body.iter().rposition(|&byte| byte == b'}');
+    let (open, close) = body.split_at(end.expect("an event's body is an object"));
+    let extended = [open, br#","x_unknown":[{"event":null}]"#, close].concat();
+    let mut bodies = vec![padded, extended, json::respelled(body)];
+    let fields = serde_json::from_slice::<BTreeMap<String, Box<RawValue>>>(body);
+    // Names that are no text are read by nobody.
+    bodies.extend(
+        fields
+            .ok()
+            .and_then(|fields| serde_json::to_vec(&fields).ok()),
+    );
+    bodies
+}
+
+/// The answer lists them, and so does the log: neither may be endless, or hold what the body says.
+fn tell_enough_and_quote_nothing(problems: &[Problem]) {
+    assert!((1..=PROBLEMS_MAX).contains(&problems.len()));
+    for Problem { field, problem } in problems {
+        let is_path = |byte: u8| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.[]".contains(&byte)
+        };
+        assert!(!field.is_empty() && field.bytes().all(is_path), "{field}");
+        let begins = ["is ", "must ", "has "]
+            .iter()
+            .any(|it| problem.starts_with(it));
+        assert!(
+            begins && problem.len() < 100 && problem.is_ascii(),
+            "{problem}"
+        );
+    }
+}

@@ -1,0 +1,142 @@
+//! What API Gateway hands over: any JSON is read without a panic and as a plain reader reads it, and a request that was
+//! signed reaches the verifier unharmed, in whichever format it comes.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value, from_value, json};
+use webhooks::provider::aghanim::Aghanim;
+use webhooks::provider::zupy::Zupy;
+use webhooks::provider::{Provider, SCHEMES};
+use webhooks::request::{Body, Headers, Request};
+use webhooks::verify::{Secrets, verify};
+
+/// The secrets that the samples are signed with.
+const SECRETS: &str = "local-aghanim-secret,local-zupy-secret";
+
+pub fn check(data: &[u8]) {
+    let Ok(event) = serde_json::from_slice::<&RawValue>(data) else {
+        return;
+    };
+    let request = Request::read(event);
+    if let Ok(value) = serde_json::from_slice::<Value>(data) {
+        reads_as_a_plain_reader(&request, &value);
+    }
+    let Body::Bytes(body) = &request.body else {
+        return;
+    };
+    as_the_pipeline(&request.headers, body, &Aghanim);
+    as_the_pipeline(&request.headers, body, &Zupy::every_event());
+    passes_in_every_format(body);
+}
+
+/// Verifies and parses, as a webhook function would.
+fn as_the_pipeline(headers: &Headers<'_>, body: &[u8], provider: &impl Provider) {
+    let secrets = Secrets::parse(SECRETS).expect("there are two");
+    if let Ok((verified, _)) = verify(provider.schemes(), headers, body, &secrets) {
+        assert_eq!(verified.body(), body);
+        provider.parse(&verified);
+    }
+}
+
+/// Compares with what `serde_json::Value` makes of the event. A field twice, which it does not see, makes an empty request.
+fn reads_as_a_plain_reader(request: &Request<'_>, event: &Value) {
+    let Some(event) = event.as_object() else {
+        return;
+    };
+    let plain = Plain::read(event).unwrap_or_else(Plain::empty);
+    assert!(plain.is(request) || Plain::empty().is(request));
+    let written_again = to_raw_value(event).expect("it was JSON");
+    assert!(plain.is(&Request::read(&written_again)));
+}
+
+/// A request, read without regard to speed.
+struct Plain {
+    /// By name in lower case.
+    headers: BTreeMap<String, Vec<String>>,
+    /// `None` where it is not the base64 that it should be.
+    body: Option<Vec<u8>>,
+}
+
+impl Plain {
+    fn empty() -> Self {
+        Self {
+            headers: BTreeMap::new(),
+            body: Some(Vec::new()),
+        }
+    }
+
+    /// `None` where a field is of another type.
+    fn read(event: &Map<String, Value>) -> Option<Self> {
+        let field = |name: &str| event.get(name).cloned().unwrap_or_default();
+        let single: Option<BTreeMap<String, String>> = from_value(field("headers")).ok()?;
+        let several: Option<BTreeMap<String, Vec<String>>> =
+            from_value(field("multiValueHeaders")).ok()?;
+        let body: Option<String> = from_value(field("body")).ok()?;
+        let is_base64: Option<bool> = from_value(field("isBase64Encoded")).ok()?;
+
+        let single = single.unwrap_or_default().into_iter();
+        let single = single.map(|(name, value)| (name, vec![value])).collect();
+        let all = several.filter(|it| !it.is_empty()).unwrap_or(single);
+        let mut headers: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (name, values) in all {
+            let name = name.to_ascii_lowercase();
+            headers.entry(name).or_default().extend(values);
+        }
+        let body = body.unwrap_or_default();
+        let body = match is_base64 {
+            Some(true) => STANDARD.decode(body).ok(),
+            _ => Some(body.into_bytes()),
+        };
+        Some(Self { headers, body })
+    }
+
+    fn is(&self, request: &Request<'_>) -> bool {
+        let same_body = match (&request.body, &self.body) {
+            (Body::Bytes(bytes), Some(plain)) => bytes.as_ref() == plain,
+            (Body::Undecodable, None) => true,
+            _ => false,
+        };
+        let same_headers = self.headers.iter().all(|(name, values)| {
+            let mut found: Vec<_> = request.headers.values(name).collect();
+            let pieces = values.iter().flat_map(|value| value.split(','));
+            let mut plain: Vec<_> = pieces.map(str::trim).filter(|it| !it.is_empty()).collect();
+            found.sort_unstable();
+            plain.sort_unstable();
+            found == plain
+        });
+        same_body && same_headers
+    }
+}
+
+/// Signs the body, and hands it over in each way in which a gateway may.
+fn passes_in_every_format(body: &[u8]) {
+    let secrets = Secrets::parse(SECRETS).expect("there are two");
+    for scheme in SCHEMES {
+        let signed = scheme.sign(body, secrets.first(), Timestamp::UNIX_EPOCH);
+        let one_each: BTreeMap<_, _> = signed.iter().map(|(name, value)| (name, value)).collect();
+        let several = |(name, value): &(&'static str, String)| (*name, vec![value.clone(); 2]);
+        let several_each: BTreeMap<_, _> = signed.iter().map(several).collect();
+        let joined = |(name, value): &(&'static str, String)| (*name, format!("{value},{value}"));
+        let joined: BTreeMap<_, _> = signed.iter().map(joined).collect();
+
+        let encoded = STANDARD.encode(body);
+        let mut events = vec![
+            json!({"version": "2.0", "headers": joined, "body": encoded, "isBase64Encoded": true}),
+            json!({"headers": one_each, "multiValueHeaders": several_each, "body": encoded, "isBase64Encoded": true}),
+        ];
+        if let Ok(text) = std::str::from_utf8(body) {
+            events.push(json!({"version": "2.0", "headers": one_each, "body": text, "isBase64Encoded": false}));
+        }
+        for event in events {
+            let event = to_raw_value(&event).expect("it is JSON");
+            let request = Request::read(&event);
+            assert_eq!(request.body, Body::Bytes(body.into()));
+            let verified = scheme.verify(&request.headers, body, &secrets);
+            assert!(verified.is_ok(), "{}: {verified:?}", scheme.name);
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! What holds for both of Zupy's formats.
+
+use webhooks::event::Fact;
+use webhooks::provider::zupy::Zupy;
+use webhooks::provider::{Content, Provider};
+use webhooks::verify::Verified;
+
+/// What the one URL for all events makes of a body is what the function for its type makes of it; the others ignore it.
+pub(crate) fn functions_share_the_types(verified: &Verified<'_>, content: &Content) {
+    let takes_redemptions = Zupy::only(&[Zupy::COUPON_REDEEMED]).parse(verified).content;
+    let takes_uses = Zupy::only(&[Zupy::COUPON_USED]).parse(verified).content;
+    match content {
+        Content::Event(event) => {
+            for (function, takes) in [
+                (takes_redemptions, matches!(event.fact, Fact::Redeemed(_))),
+                (takes_uses, matches!(event.fact, Fact::Used(_))),
+            ] {
+                match function {
+                    Content::Event(other) => assert!(takes && other == *event),
+                    Content::Ignored(_) => assert!(!takes),
+                    Content::Invalid(problems) => panic!("{problems:?}"),
+                }
+            }
+        }
+        Content::Ignored(kind) => {
+            for function in [takes_redemptions, takes_uses] {
+                assert!(matches!(function, Content::Ignored(other) if other == *kind));
+            }
+        }
+        Content::Invalid(problems) => {
+            for function in [takes_redemptions, takes_uses] {
+                match function {
+                    Content::Event(event) => panic!("{event:?}"),
+                    Content::Ignored(_) => {}
+                    Content::Invalid(others) => assert_eq!(others, *problems),
+                }
+            }
+        }
+    }
+}

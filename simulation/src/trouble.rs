@@ -1,0 +1,181 @@
+//! What goes wrong while a story is told: all at random, or mostly of one kind, so that rare things meet.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use local::aws::Service;
+use local::faults::{CallMode, Calls, Fault, MessageMode, Subject};
+
+/// So long do things go wrong.
+pub(crate) const TROUBLE: Duration = Duration::from_secs(300);
+
+/// The services that messages to people go through.
+const OUTSIDE: [Service; 4] = [
+    Service::Ses,
+    Service::Sns,
+    Service::SocialMessaging,
+    Service::GameServer,
+];
+
+/// The operations that functions call most. Of another service one hits nothing, which is a story too.
+const OPERATIONS: [&str; 9] = [
+    "PutItem",
+    "UpdateItem",
+    "TransactWriteItems",
+    "Query",
+    "GetItem",
+    "BatchGetItem",
+    "Publish",
+    "SendMessage",
+    "SendEmail",
+];
+
+#[derive(Debug, Default)]
+pub(crate) struct Trouble {
+    /// When each fault begins and ends.
+    pub(crate) faults: Vec<(Duration, Duration, Fault)>,
+    /// The share of invocations whose process dies.
+    pub(crate) kill_rate: f64,
+    /// Over how much of the time providers begin to send.
+    pub(crate) sending: Duration,
+}
+
+impl Trouble {
+    pub(crate) fn of(random: &mut Rng) -> Self {
+        let mut trouble = Self {
+            sending: random
+                .choice([TROUBLE, TROUBLE, TROUBLE / 5, TROUBLE / 60])
+                .unwrap_or(TROUBLE),
+            ..Self::default()
+        };
+        match random.u32(0..10) {
+            0..=4 => trouble.anything(random),
+            5 => trouble.crashes(random),
+            6 => trouble.lost_answers(random),
+            7 => trouble.stores_down(random),
+            8 => trouble.slowness(random),
+            _ => trouble.outside_refuses(random),
+        }
+        trouble
+    }
+
+    fn anything(&mut self, random: &mut Rng) {
+        self.kill_rate = random.choice([0.0, 0.0, 0.1, 0.4]).unwrap_or(0.0);
+        for _ in 0..random.usize(0..=4) {
+            let fault = match random.u32(0..6) {
+                0 => Fault::everywhere(mode(random)),
+                1 => messages(random),
+                _ => some_calls(random),
+            };
+            self.add(random, fault);
+        }
+    }
+
+    /// Processes die, and their messages come to others meanwhile.
+    fn crashes(&mut self, random: &mut Rng) {
+        self.kill_rate = random.choice([0.3, 0.6]).unwrap_or(0.3);
+        for _ in 0..2 {
+            let fault = messages(random);
+            self.always(random, fault, 0.6);
+        }
+    }
+
+    /// The work is done, and nobody hears of it.
+    fn lost_answers(&mut self, random: &mut Rng) {
+        let fault = Fault::everywhere(CallMode::LoseResponse);
+        self.always(random, fault, 0.25);
+        let fault = messages(random);
+        self.always(random, fault, 0.3);
+    }
+
+    /// Neither store takes much, for a while or all the time.
+    fn stores_down(&mut self, random: &mut Rng) {
+        for service in [Service::DynamoDb, Service::Sqs] {
+            for _ in 0..2 {
+                let mode = random
+                    .choice([CallMode::Fail, CallMode::Throttle])
+                    .unwrap_or(CallMode::Fail);
+                let mut fault = Fault::service(service, mode);
+                narrow(random, &mut fault);
+                let rate = random.choice([0.7, 0.9, 1.0]).unwrap_or(1.0);
+                match random.bool() {
+                    true => self.always(random, fault, rate),
+                    false => self.add(random, fault),
+                }
+            }
+        }
+    }
+
+    /// Everything takes longer than anybody waits.
+    fn slowness(&mut self, random: &mut Rng) {
+        for _ in 0..3 {
+            let delay = Duration::from_millis(random.u64(100..=25_000));
+            let fault = Fault::everywhere(CallMode::Delay(delay));
+            self.always(random, fault, 0.2);
+        }
+    }
+
+    /// Those who take messages to people take few.
+    fn outside_refuses(&mut self, random: &mut Rng) {
+        for service in OUTSIDE {
+            let mode = mode(random);
+            self.always(random, Fault::service(service, mode), 0.6);
+        }
+        self.kill_rate = random.choice([0.0, 0.2]).unwrap_or(0.0);
+    }
+
+    fn add(&mut self, random: &mut Rng, fault: Fault) {
+        let (one, other) = (moment(random), moment(random));
+        let rate = random.choice([0.1, 0.3, 0.7, 1.0]).unwrap_or(1.0);
+        let fault = fault.at_rate(rate).seeded(random.u64(..));
+        self.faults.push((one.min(other), one.max(other), fault));
+    }
+
+    fn always(&mut self, random: &mut Rng, fault: Fault, rate: f64) {
+        let fault = fault.at_rate(rate).seeded(random.u64(..));
+        self.faults.push((Duration::ZERO, TROUBLE, fault));
+    }
+}
+
+/// Some time while there is trouble.
+pub(crate) fn moment(random: &mut Rng) -> Duration {
+    TROUBLE.mul_f64(random.f64())
+}
+
+fn mode(random: &mut Rng) -> CallMode {
+    match random.u32(0..7) {
+        0 | 1 => CallMode::Fail,
+        2 => CallMode::Throttle,
+        3 => CallMode::Conflict,
+        4 => CallMode::Delay(Duration::from_millis(random.u64(100..=25_000))),
+        _ => CallMode::LoseResponse,
+    }
+}
+
+/// Messages come twice, or in another order.
+fn messages(random: &mut Rng) -> Fault {
+    let mode = match random.bool() {
+        true => MessageMode::Duplicate,
+        false => MessageMode::Reorder(Duration::from_secs(random.u64(1..=60))),
+    };
+    Fault::all_messages(mode)
+}
+
+fn some_calls(random: &mut Rng) -> Fault {
+    let service = random.choice(Service::ALL).unwrap_or(Service::DynamoDb);
+    let mut fault = Fault::service(service, mode(random));
+    narrow(random, &mut fault);
+    fault
+}
+
+/// To one operation, half of the time.
+fn narrow(random: &mut Rng, fault: &mut Fault) {
+    if let Subject::Calls {
+        calls: Calls { operation, .. },
+        ..
+    } = &mut fault.subject
+        && random.bool()
+    {
+        *operation = random.choice(OPERATIONS).map(str::to_owned);
+    }
+}
