@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use webhooks::event::{Event, escape, member_key};
+use webhooks::fraud::{self, Finding};
 use webhooks::ledger::Item;
 use webhooks::provider::{Content, RecordedBody, read_recorded};
 use webhooks::stock::RESERVATION;
@@ -58,6 +59,8 @@ pub(crate) struct Life {
     /// Tasks that an event causes and that left no record.
     pub(crate) missing: Vec<Missing>,
     pub(crate) conflicts: Vec<Conflict>,
+    /// What does not look right about it.
+    pub(crate) findings: Vec<Found>,
     /// What is or was reserved for it; nothing where the inventory has not heard of it.
     pub(crate) reservation: Option<Reservation>,
     /// Entries of kinds that this version does not know.
@@ -121,6 +124,14 @@ pub(crate) struct Record {
 pub(crate) struct Missing {
     pub(crate) event: String,
     pub(crate) task: String,
+}
+
+/// A finding, and the event that it is about.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Found {
+    pub(crate) event: String,
+    #[serde(flatten)]
+    pub(crate) finding: Finding,
 }
 
 /// A body that contradicted the recorded one.
@@ -291,6 +302,8 @@ impl Life {
         let key = |entry: &str| format!("{}/{entry}", self.coupon);
         match entry.split_once('/') {
             None if entry == RESERVATION => self.reservation = Some(Reservation::read(row)),
+            // It only says which version the findings are of.
+            None if entry == fraud::RECORD => {}
             None => match Received::read(row) {
                 Some(received) => self.received.push(received),
                 None => self.other.push(entry),
@@ -302,7 +315,12 @@ impl Life {
                     received_at: text(row, "received_at").unwrap_or_default(),
                     body: text(row, "body"),
                 }),
-                None => self.tasks.push(Record::read(row, key(event), beneath)),
+                None => {
+                    if beneath == fraud::RECORD {
+                        self.findings.extend(Found::read(row, &key(event)));
+                    }
+                    self.tasks.push(Record::read(row, key(event), beneath));
+                }
             },
         }
     }
@@ -314,6 +332,7 @@ impl Life {
         self.tasks.retain(|it| it.event == event);
         self.missing.retain(|it| it.event == event);
         self.conflicts.retain(|it| it.event == event);
+        self.findings.retain(|it| it.event == event);
         self.other.clear();
     }
 
@@ -322,6 +341,21 @@ impl Life {
         self.received.iter_mut().for_each(|it| it.body = None);
         self.conflicts.iter_mut().for_each(|it| it.body = None);
         self
+    }
+}
+
+impl Found {
+    /// What the record beneath an event says.
+    fn read(row: &Item, event: &str) -> Vec<Self> {
+        let findings = text(row, "findings");
+        let findings = findings.and_then(|it| serde_json::from_str::<Vec<Finding>>(&it).ok());
+        let findings = findings.into_iter().flatten();
+        findings
+            .map(|finding| Self {
+                event: event.to_owned(),
+                finding,
+            })
+            .collect()
     }
 }
 
@@ -537,11 +571,11 @@ mod tests {
                 .map(|it| it.task.clone())
                 .collect::<Vec<_>>()
         };
-        assert_eq!(missing(&life), ["delivery", "inventory"]);
+        assert_eq!(missing(&life), ["delivery", "inventory", "fraud"]);
 
         let record = row(&[("entry", "redeemed/delivery/email"), ("status", "running")]);
         let life = Life::read(COUPON.into(), &[redeemed(), record]);
-        assert_eq!(missing(&life), ["inventory"]);
+        assert_eq!(missing(&life), ["inventory", "fraud"]);
         assert_eq!(life.tasks[0].task, "delivery/email");
         assert!(life.tasks[0].is_of(&event, "delivery"));
         assert!(!life.tasks[0].is_of(&event, "deli"));
@@ -558,6 +592,30 @@ mod tests {
         let life = life.without_bodies();
         let json = serde_json::to_value(&life).unwrap();
         assert!(!json.to_string().contains("body"), "{json}");
+    }
+
+    #[test]
+    fn findings_are_told_with_their_event() {
+        let findings =
+            r#"[{"type":"expired_usage","severity":"high","details":"d","rule":"expired_usage"}]"#;
+        let rows = [
+            redeemed(),
+            row(&[("entry", "fraud"), ("attempt", "0123")]),
+            row(&[("entry", "redeemed/fraud"), ("findings", "[]")]),
+            row(&[("entry", "used#1/fraud"), ("findings", findings)]),
+            row(&[("entry", "used#1/fraud/alert/1"), ("status", "done")]),
+        ];
+        let mut life = Life::read(COUPON.into(), &rows);
+        assert_eq!(life.other, Vec::<String>::new());
+        assert_eq!(
+            serde_json::to_value(&life.findings).unwrap(),
+            serde_json::json!([{
+                "event": format!("{COUPON}/used#1"), "type": "expired_usage", "severity": "high", "details": "d",
+                "rule": "expired_usage",
+            }])
+        );
+        life.keep_only("redeemed");
+        assert_eq!(life.findings, []);
     }
 
     #[test]

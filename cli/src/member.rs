@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde::Serialize;
 use webhooks::event::{escape, member_key};
+use webhooks::fraud::{FLAG, HISTORY};
 use webhooks::ledger::Item;
 use webhooks::provider::{RecordedBody, aghanim, without_personal_data, zupy};
 
@@ -21,9 +22,10 @@ Examples:
   coupons member ZP-4F95FB0A
   coupons member ZP-4F95FB0A --tenant comp_bella_vista --json
   coupons member 'zupy#comp_bella_vista#ZP-4F95FB0A' --do-not-contact
+  coupons member ZP-4F95FB0A --clear-flag
   coupons member ZP-4F95FB0A --forget --dry-run";
 
-/// Show what is kept of a member, erase their personal data, or mark that they want no messages.
+/// Show what is kept of a member, erase their personal data, mark that they want no messages, or clear their flags.
 ///
 /// An id alone is looked for in the whole tables, which takes long and costs read units in large ones; a key, or an id
 /// with --tenant, is found at once. Erasing reads the whole events table in any case.
@@ -37,7 +39,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     tenant: Option<String>,
     /// Erase name, e-mail address and phone number wherever they are kept; ids and keys stay, so that nothing comes twice
-    #[arg(long, conflicts_with_all = ["do_not_contact", "may_contact"])]
+    #[arg(long, conflicts_with_all = ["do_not_contact", "may_contact", "clear_flag"])]
     forget: bool,
     /// Tell what would be erased, and leave it
     #[arg(long, requires = "forget")]
@@ -48,6 +50,9 @@ pub(crate) struct Arguments {
     /// Send messages again
     #[arg(long)]
     may_contact: bool,
+    /// Clear the flags that critical findings raised: somebody has looked into them
+    #[arg(long)]
+    clear_flag: bool,
     /// Print JSON: one object, or a list of them where several tenants have a member of this id
     #[arg(long)]
     pub(crate) json: bool,
@@ -79,6 +84,11 @@ struct Member {
     do_not_contact: bool,
     /// When their personal data were erased, if they were.
     forgotten_at: Option<String>,
+    /// Whether a flag was raised that nobody has cleared.
+    flagged: bool,
+    flags: Vec<Flag>,
+    /// Of the last days, by time: what is counted to find who redeems too fast.
+    redemptions: Vec<Redemption>,
     coupons: Vec<Coupon>,
     /// In-game items that were recorded for a player.
     grants: Vec<Grant>,
@@ -93,6 +103,24 @@ struct Contact {
     phone: Option<String>,
     /// When it was told.
     told_at: Option<String>,
+}
+
+/// A critical finding about an event of theirs.
+#[derive(Debug, Serialize)]
+struct Flag {
+    event: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    why: Option<String>,
+    flagged_at: Option<String>,
+    cleared_at: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Redemption {
+    at: String,
+    /// The coupon's key.
+    coupon: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -133,7 +161,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if keys.is_empty() {
         bail!("nothing is kept of a member {:?}", arguments.member);
     }
-    let changes = arguments.forget || arguments.do_not_contact || arguments.may_contact;
+    let contact_changes = arguments.do_not_contact || arguments.may_contact;
+    let changes = arguments.forget || contact_changes || arguments.clear_flag;
     if changes && keys.len() > 1 {
         let keys: Vec<_> = keys.iter().map(Key::text).collect();
         bail!(
@@ -149,8 +178,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    if arguments.do_not_contact || arguments.may_contact {
+    if contact_changes {
         mark(&target, &keys[0], arguments.do_not_contact).await?;
+    }
+    if arguments.clear_flag {
+        clear_flags(&target, &keys[0]).await?;
     }
     let mut members = Vec::new();
     for key in &keys {
@@ -329,6 +361,33 @@ async fn mark(target: &Target, key: &Key, do_not_contact: bool) -> anyhow::Resul
     Ok(())
 }
 
+/// Clears every flag that is not. They stay, so that what raised them raises none again.
+async fn clear_flags(target: &Target, key: &Key) -> anyhow::Result<()> {
+    let table = target.table("members")?;
+    let now = AttributeValue::S(Timestamp::now().to_string());
+    for row in own_rows(target, key).await? {
+        let is_raised = !row.contains_key("cleared_at");
+        let entry = text(&row, "entry").filter(|it| it.starts_with(FLAG) && is_raised);
+        let Some(entry) = entry else {
+            continue;
+        };
+        target
+            .dynamodb
+            .update_item()
+            .table_name(table)
+            .key("member", AttributeValue::S(key.text()))
+            .key("entry", AttributeValue::S(entry))
+            .update_expression("SET cleared_at = if_not_exists(cleared_at, :now)")
+            .condition_expression("attribute_exists(entry)")
+            .expression_attribute_values(":now", now.clone())
+            .send()
+            .await
+            .map_err(|error| target.explain(error))
+            .with_context(|| format!("clearing a flag of {}", key.text()))?;
+    }
+    Ok(())
+}
+
 /// Takes a member's personal data out of every table. Keys and hashes stay: a webhook that comes again is still known.
 async fn forget(target: &Target, key: &Key, dry_run: bool) -> anyhow::Result<Forgotten> {
     let mut forgotten = Forgotten {
@@ -487,6 +546,22 @@ impl Member {
                 expires_at: field("expires_at"),
                 event: field("event"),
             });
+        } else if entry.starts_with(FLAG) {
+            let flag = Flag {
+                event: field("event"),
+                kind: field("type"),
+                why: field("why"),
+                flagged_at: field("flagged_at"),
+                cleared_at: field("cleared_at"),
+            };
+            self.flagged |= flag.cleared_at.is_none();
+            self.flags.push(flag);
+        } else if let Some(at) = entry.strip_prefix(HISTORY) {
+            let at = at.split('#').next().unwrap_or_default();
+            self.redemptions.push(Redemption {
+                at: at.to_owned(),
+                coupon: field("coupon"),
+            });
         } else if entry.starts_with("grant#") {
             let items = field("items").and_then(|items| serde_json::from_str(&items).ok());
             self.grants.push(Grant {
@@ -520,6 +595,25 @@ impl Member {
         }
         if self.do_not_contact {
             line("messages", Some("none: do not contact"));
+        }
+        for flag in &self.flags {
+            let field = |field: &Option<String>| field.clone().unwrap_or_else(|| "?".into());
+            let mut words = format!(
+                "{}: {}; {}, {}",
+                field(&flag.kind),
+                field(&flag.why),
+                field(&flag.event),
+                field(&flag.flagged_at)
+            );
+            if let Some(at) = &flag.cleared_at {
+                words.push_str(&format!("; cleared {at}"));
+            }
+            line("flag", Some(&words));
+        }
+        if let (Some(first), Some(last)) = (self.redemptions.first(), self.redemptions.last()) {
+            let (count, first, last) = (self.redemptions.len(), &first.at, &last.at);
+            let words = format!("{count} lately, the first at {first}, the last at {last}");
+            line("redeemed", Some(&words));
         }
         for coupon in &self.coupons {
             let state = coupon.state.as_deref().unwrap_or("no state");
@@ -615,6 +709,15 @@ mod tests {
                 ("code", "WELCOME"),
                 ("items", r#"[{"sku":"gem","quantity":3}]"#),
             ]),
+            row(&[
+                ("entry", "flag#e#excessive_discount"),
+                ("event", "zupy#comp#CP-1/used#1"),
+                ("type", "excessive_discount"),
+                ("why", "a discount of 36 BRL on an order of 35 BRL"),
+                ("flagged_at", "2026-11-22T10:00:00Z"),
+                ("cleared_at", "2026-11-23T10:00:00Z"),
+            ]),
+            row(&[("entry", "redeemed@2026-11-22T10:00:00.000000000Z#c")]),
             row(&[("entry", "novelty#1")]),
         ];
         assert_eq!(
@@ -624,6 +727,8 @@ zupy#comp#ZP-1
   name       Maria
   phone      +55
   messages   none: do not contact
+  flag       excessive_discount: a discount of 36 BRL on an order of 35 BRL; zupy#comp#CP-1/used#1, 2026-11-22T10:00:00Z; cleared 2026-11-23T10:00:00Z
+  redeemed   1 lately, the first at 2026-11-22T10:00:00.000000000Z, the last at 2026-11-22T10:00:00.000000000Z
   coupon     CP-1 used, Pizza, expires 2027-01-01T00:00:00Z
   grant      WELCOME: gem x 3
   other      novelty#1

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use jiff::Timestamp;
+use webhooks::fraud;
 
-use crate::life::{Life, Lookup, Received, Record, Reservation, lives};
+use crate::life::{Found, Life, Lookup, Received, Record, Reservation, lives};
 use crate::output::{harmless, readable, say, say_json};
 use crate::target::{self, Target};
 
@@ -145,6 +146,13 @@ fn describe_event(life: &Life, event: &Received, now: Timestamp) -> String {
     let records = life.tasks.iter().filter(|it| it.event == event.event);
     for record in records {
         text.push_str(&format!("    {}\n", describe_record(record, now)));
+        if record.task == fraud::RECORD {
+            let found = life.findings.iter().filter(|it| it.event == event.event);
+            for Found { finding, .. } in found {
+                let (kind, severity) = (&finding.kind, finding.severity.name());
+                text.push_str(&format!("      {kind} ({severity}): {}\n", finding.details));
+            }
+        }
         if let Some(draft) = &record.would_send {
             text.push_str("      would have been sent:\n");
             push_body(&mut text, Some(&draft.to_string()));
@@ -209,6 +217,8 @@ fn push_body(text: &mut String, body: Option<&str>) {
 
 #[cfg(test)]
 mod tests {
+    use webhooks::fraud::{Finding, Severity};
+
     use super::*;
     use crate::life::{Account, Conflict, Missing};
 
@@ -250,7 +260,23 @@ mod tests {
                     finished_at: at(2),
                     ..Record::default()
                 },
+                Record {
+                    event: event.clone(),
+                    task: "fraud".into(),
+                    status: "done".into(),
+                    result: Some("found rapid_redemption".into()),
+                    ..Record::default()
+                },
             ],
+            findings: vec![Found {
+                event: event.clone(),
+                finding: Finding {
+                    kind: "rapid_redemption".into(),
+                    severity: Severity::Medium,
+                    details: "at least 5 redemptions".into(),
+                    rule: "rapid_redemption".into(),
+                },
+            }],
             missing: vec![Missing {
                 event: event.clone(),
                 task: "inventory".into(),
@@ -282,6 +308,8 @@ zupy#comp#CP-1
     occurred 2026-11-22T09:59:59Z, received 2026-11-22T10:00:00Z
     delivery/account done, finished 2026-11-22T10:00:01Z
     delivery/email released: TooManyRequestsException (3 attempts), started 2026-11-22T10:00:01Z, last tried 2026-11-22T10:00:02Z
+    fraud done: found rapid_redemption
+      rapid_redemption (medium): at least 5 redemptions
     inventory: no record, so it is waiting in its queue or was lost; `coupons replay` sends it again
 
   contradicted by another body for zupy#comp#CP-1/redeemed, received 2026-11-22T11:00:00Z, hash 0123

@@ -48,7 +48,7 @@ pub(crate) struct Arguments {
     #[arg(conflicts_with = "deployed")]
     stack: Option<String>,
     /// A deployed system whose tables and queues the environment names: EVENTS_TABLE, MEMBERS_TABLE, STOCK_TABLE,
-    /// DELIVERY_QUEUE_URL, INVENTORY_QUEUE_URL
+    /// DELIVERY_QUEUE_URL, INVENTORY_QUEUE_URL, FRAUD_QUEUE_URL
     #[arg(long, help_heading = "System")]
     deployed: bool,
 }

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{DiscountKind, Event, Fact};
+use crate::fraud;
 use crate::worker::QueueMessage;
 
 /// Slow work behind a queue, done by the function of the same name.
@@ -14,16 +15,18 @@ use crate::worker::QueueMessage;
 pub enum Task {
     Delivery,
     Inventory,
+    Fraud,
 }
 
 impl Task {
-    pub const ALL: [Task; 2] = [Task::Delivery, Task::Inventory];
+    pub const ALL: [Task; 3] = [Task::Delivery, Task::Inventory, Task::Fraud];
 
     /// The name of its function, its queue and its records in the ledger.
     pub fn name(self) -> &'static str {
         match self {
             Task::Delivery => "delivery",
             Task::Inventory => "inventory",
+            Task::Fraud => fraud::RECORD,
         }
     }
 
@@ -45,6 +48,7 @@ impl Task {
                 "delivery/forward",
             ],
             Task::Inventory => &["inventory"],
+            Task::Fraud => &[fraud::RECORD],
         }
     }
 
@@ -56,6 +60,7 @@ impl Task {
             (Task::Delivery, Fact::Enrolled) => "delivery/contact",
             (Task::Delivery, _) => "delivery/account",
             (Task::Inventory, _) => "inventory",
+            (Task::Fraud, _) => fraud::RECORD,
         }
     }
 
@@ -64,27 +69,31 @@ impl Task {
         match self {
             Task::Delivery => "DELIVERY_QUEUE_URL",
             Task::Inventory => "INVENTORY_QUEUE_URL",
+            Task::Fraud => "FRAUD_QUEUE_URL",
         }
     }
 }
 
 /// The tasks that an event causes. A new consumer of events is a line here, and a function.
 pub fn tasks(event: &Event) -> &'static [Task] {
+    use Task::{Delivery, Fraud, Inventory};
     match &event.fact {
         // The account, the messages, and what became of the coupon.
-        Fact::Expiring(_) | Fact::Enrolled => &[Task::Delivery],
+        Fact::Expiring(_) | Fact::Enrolled => &[Delivery],
         Fact::Redeemed(redemption) => match redemption.discount.as_ref().map(|it| &it.kind) {
             Some(DiscountKind::ProductFree | DiscountKind::BuyOneGetOne) => {
-                &[Task::Delivery, Task::Inventory]
+                &[Delivery, Inventory, Fraud]
             }
-            _ => &[Task::Delivery],
+            _ => &[Delivery, Fraud],
         },
         // Money off an order leaves the stock alone.
         Fact::Used(usage) => match &usage.discount_kind {
-            Some(DiscountKind::Percentage | DiscountKind::FixedAmount) => &[Task::Delivery],
-            _ => &[Task::Delivery, Task::Inventory],
+            Some(DiscountKind::Percentage | DiscountKind::FixedAmount) => &[Delivery, Fraud],
+            _ => &[Delivery, Inventory, Fraud],
         },
-        Fact::Cancelled(_) | Fact::Expired(_) => &[Task::Delivery, Task::Inventory],
+        Fact::Cancelled(_) => &[Delivery, Inventory, Fraud],
+        // That a coupon expires is known from its redemption.
+        Fact::Expired(_) => &[Delivery, Inventory],
     }
 }
 
@@ -174,6 +183,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::event::Notice;
     use crate::provider::aghanim::Aghanim;
     use crate::provider::zupy::Zupy;
     use crate::provider::{Content, Provider};
@@ -201,22 +211,40 @@ mod tests {
     #[test]
     fn only_what_may_move_stock_is_told_to_the_inventory() {
         let zupy = Zupy::every_event();
-        let delivery = [Task::Delivery];
-        let both = [Task::Delivery, Task::Inventory];
+        let others = [Task::Delivery, Task::Fraud];
+        let all = [Task::Delivery, Task::Inventory, Task::Fraud];
         for (kind, of_redeemed, of_used) in [
-            ("buy_one_get_one", &both[..], &both[..]),
-            ("percentage", &delivery, &delivery),
-            ("fixed_amount", &delivery, &delivery),
+            ("buy_one_get_one", &all[..], &all[..]),
+            ("percentage", &others, &others),
+            ("fixed_amount", &others, &others),
             // What the provider has added since may be about products: the use lets go of them.
-            ("mystery", &delivery, &both),
+            ("mystery", &others, &all),
         ] {
             let with = |body: &str| body.replace("product_free", kind);
             check(zupy, &with(REDEEMED), of_redeemed);
             check(zupy, &with(USED), of_used);
         }
         let without = |body: &str| body.replace("\"product_free\"", "null");
-        check(zupy, &without(REDEEMED), &delivery);
-        check(zupy, &without(USED), &both);
+        check(zupy, &without(REDEEMED), &others);
+        check(zupy, &without(USED), &all);
+        check(Aghanim, ITEMS, &others);
+    }
+
+    #[test]
+    fn what_ends_a_coupon_is_looked_at_where_it_can_be_misused_after_that() {
+        let told = |fact: fn(Notice) -> Fact| {
+            let mut event = event(Zupy::every_event(), USED);
+            event.fact = fact(Notice {
+                coupon_code: "CP-1".into(),
+                reward_name: None,
+                expires_at: None,
+            });
+            tasks(&event)
+        };
+        let all = [Task::Delivery, Task::Inventory, Task::Fraud];
+        assert_eq!(told(Fact::Cancelled), all);
+        assert_eq!(told(Fact::Expired), [Task::Delivery, Task::Inventory]);
+        assert_eq!(told(Fact::Expiring), [Task::Delivery]);
     }
 
     #[test]

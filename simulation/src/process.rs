@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use aws_lambda_events::event::sqs::SqsEvent;
 use delivery::Delivery;
+use fraud::Fraud;
 use futures_util::future::BoxFuture;
 use inventory::Inventory;
 use local::aws::{Aws, access_key_id};
@@ -168,6 +169,7 @@ impl Functions {
             "zupy" => webhook(Zupy::every_event(), environment, aws).await,
             "delivery" => worker(&function.name, Delivery::read, environment, &aws),
             "inventory" => batch_worker(&function.name, Inventory::read, environment, &aws),
+            "fraud" => batch_worker(&function.name, Fraud::read, environment, &aws),
             "retry" => worker(&function.name, Retry::read, environment, &aws),
             "outbox" => outbox(environment, &aws),
             other => bail!(

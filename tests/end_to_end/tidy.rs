@@ -215,6 +215,7 @@ fn the_tasks_samples_are_what_the_webhooks_samples_cause() {
     for (task, webhook) in [
         ("delivery", "zupy-coupon-redeemed"),
         ("inventory", "zupy-coupon-used"),
+        ("fraud", "zupy-coupon-used"),
     ] {
         let sample = event(task);
         let record = &sample["Records"][0];

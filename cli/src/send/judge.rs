@@ -226,6 +226,8 @@ mod tests {
     use super::*;
 
     const EMAIL: &str = "delivery/email";
+    /// What the other tasks leave.
+    const OTHERS: [&str; 2] = ["inventory", "fraud"];
     const MARK: &str = "-RUN-";
     const COUPON: &str = "zupy#comp_bella_vista#CP-A1B2C3D4-RUN-1";
     const MEMBER: &str = "zupy#comp_bella_vista#ZP-4F95FB0A";
@@ -274,6 +276,9 @@ mod tests {
         account_record.insert("then".into(), AttributeValue::S(EMAIL.into()));
         found.take_event(&account_record);
         found.take_event(&record(EMAIL, "done"));
+        for other in OTHERS {
+            found.take_event(&record(other, "done"));
+        }
         found.take_account(&account(MEMBER));
         found
     }
@@ -320,7 +325,7 @@ mod tests {
                 .for_each(|row| row.body = Some("{}".into()));
         };
         check(another, &["its row holds another body than was sent"], &[]);
-        let none = "delivery/account: no record";
+        let none = "delivery/account: no record; inventory: no record; fraud: no record";
         check(|found| found.records.clear(), &[none], &[]);
         for (status, said) in [("running", "running"), ("failed", "failed")] {
             let unsettled = |found: &mut Found| {
@@ -334,7 +339,7 @@ mod tests {
         }
         let waits = |found: &mut Found| {
             found.records.values_mut().for_each(|all| {
-                all.retain(|it| it.task == ACCOUNT);
+                all.retain(|it| it.task != EMAIL);
             });
             let waiting = || vec!["delivery".to_owned()];
             found
