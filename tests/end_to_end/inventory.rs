@@ -8,7 +8,7 @@ use local::faults::{CallMode, Fault, HELD_BACK, MessageMode};
 use local::sent::{Detail, Sent};
 use serde_json::{Value, json};
 
-use crate::shop::{COMPANY, OWN_SECRET, Shop, Webhook, in_a_shop, in_a_shop_with, told};
+use crate::shop::{COMPANY, OWN_SECRET, Shop, Webhook, attribute, in_a_shop, in_a_shop_with, told};
 use crate::shop::{code_redeemed, redeemed, used};
 use crate::support::{Said, command, deployed, run};
 
@@ -69,11 +69,7 @@ impl Shop {
 
 /// Type and product of an alert.
 fn about(alert: &Sent) -> (String, String) {
-    let Detail::Topic(publication) = &alert.detail else {
-        panic!("{alert:?}");
-    };
-    let attribute = |name: &str| publication.attributes[name].clone();
-    (attribute("type"), attribute("product"))
+    (attribute(alert, "type"), attribute(alert, "product"))
 }
 
 #[tokio::test(flavor = "multi_thread")]

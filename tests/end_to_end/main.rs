@@ -6,6 +6,7 @@ mod answers;
 mod command_line;
 mod delivery;
 mod faults;
+mod fraud;
 mod inventory;
 mod local_pages;
 mod shop;

@@ -12,7 +12,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use jiff::Timestamp;
 use local::binaries;
-use local::sent::Sent;
+use local::sent::{Detail, Sent};
 use local::system::{Options, System};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -48,13 +48,17 @@ pub(crate) async fn in_a_shop(story: impl AsyncFnOnce(&mut Shop)) {
     in_a_shop_with(&[], story).await;
 }
 
+/// Few stories tell where each coupon comes from, and none waits for that.
+const RULES: (&str, &str) = ("FraudRules", "unknown_coupon=off");
+
 /// The same, with other values for some of the template's parameters.
 pub(crate) async fn in_a_shop_with(
     parameters: &[(&str, &str)],
     story: impl AsyncFnOnce(&mut Shop),
 ) {
-    let parameters = parameters
+    let parameters = [RULES]
         .iter()
+        .chain(parameters)
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let prepared = System::prepare(Options {
         template: root().join("template.yaml"),
@@ -246,6 +250,14 @@ pub(crate) fn code_redeemed(idempotency_key: &str) -> Webhook {
 pub(crate) const COMPANY: &str = "comp_bella_vista";
 pub(crate) const MEMBER: &str = "ZP-4F95FB0A";
 
+/// An attribute of what was published to a topic.
+pub(crate) fn attribute(alert: &Sent, name: &str) -> String {
+    let Detail::Topic(publication) = &alert.detail else {
+        panic!("{alert:?}");
+    };
+    publication.attributes[name].clone()
+}
+
 impl Shop {
     /// Signs a webhook as its provider does, and posts it.
     pub(crate) async fn send(&self, webhook: Webhook) -> Answer {
@@ -395,10 +407,18 @@ impl Shop {
             .sum()
     }
 
-    /// What those were told who look after the shop.
+    /// What those were told who look after the shop's stock.
     pub(crate) fn alerts(&self) -> Vec<Sent> {
-        let sent = self.system.sent().into_iter();
-        sent.filter(|sent| sent.channel == "topic").collect()
+        let told = self.sent("topic").into_iter();
+        told.filter(|alert| attribute(alert, "type") != "fraud")
+            .collect()
+    }
+
+    /// What those were told who look for fraud.
+    pub(crate) fn fraud_alerts(&self) -> Vec<Sent> {
+        let told = self.sent("topic").into_iter();
+        told.filter(|alert| attribute(alert, "type") == "fraud")
+            .collect()
     }
 
     /// A function is expected to log an `ERROR` line that holds this.

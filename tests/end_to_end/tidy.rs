@@ -8,8 +8,8 @@ use local::template::{Function, Resources, Template};
 use serde_json::Value;
 use webhooks::provider::aghanim::{self, Aghanim};
 use webhooks::provider::zupy::{self, Zupy};
-use webhooks::provider::{Content, Provider};
-use webhooks::task::Message;
+use webhooks::provider::{Content, Provider, RecordedBody, read_recorded};
+use webhooks::task::{Message, tasks};
 use webhooks::verify::Secrets;
 use webhooks::worker::QueueMessage;
 
@@ -195,6 +195,39 @@ fn a_webhooks_sample_is_truly_signed_for_the_local_secrets() {
             _ => Zupy::every_event().parse(&verified).content,
         };
         assert!(matches!(content, Content::Event(_)), "{name}: {content:?}");
+    }
+}
+
+#[test]
+fn a_webhook_can_send_to_every_task_that_its_sample_causes() {
+    for (name, function) in functions() {
+        if function.routes.is_empty() {
+            continue;
+        }
+        let body = event(&name)["body"].as_str().unwrap().to_owned();
+        let provider = name.split('-').next().unwrap_or_default();
+        let recorded = RecordedBody {
+            provider,
+            scheme: "",
+            tenant: "",
+            body: &body,
+        };
+        let Some(Content::Event(event)) = read_recorded(&recorded) else {
+            panic!("{name}: its sample is no event");
+        };
+        for task in tasks(&event) {
+            let variable = task.queue_variable();
+            assert!(
+                function.environment.contains_key(variable),
+                "{name}: {variable}"
+            );
+            let queue = format!("arn:aws:sqs:us-east-1:000000000000:{}", task.name());
+            let mut statements = function.statements.iter();
+            assert!(
+                statements.any(|it| it.allows("sqs:SendMessage", &queue)),
+                "{name}: {queue}"
+            );
+        }
     }
 }
 

@@ -1,0 +1,483 @@
+//! Fraud: what does not look right is found whatever the order, told once, and kept where people look.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use local::faults::{Fault, HELD_BACK, MessageMode};
+use local::sent::Sent;
+use serde_json::{Value, json};
+use webhooks::provider::zupy::{self, Zupy};
+use webhooks::provider::{Content, Provider};
+use webhooks::task::Message;
+use webhooks::verify::Secrets;
+
+use crate::shop::{
+    COMPANY, MEMBER, OWN_SECRET, Shop, Webhook, attribute, code_redeemed, in_a_shop_with, redeemed,
+    told, used,
+};
+use crate::support::command;
+
+/// The rules as they are deployed.
+const ALL_RULES: (&str, &str) = ("FraudRules", "");
+
+/// When the sample's coupon was used.
+const USED_AT: &str = "2025-08-26T18:45:00Z";
+
+/// Type and severity of a finding, with the entry of its event.
+type Found = (String, String, String);
+
+fn found(entry: &str, kind: &str, severity: &str) -> Found {
+    (entry.to_owned(), kind.to_owned(), severity.to_owned())
+}
+
+impl Shop {
+    /// Tells of events one after another, each worked off before the next.
+    async fn hear(&self, webhooks: &[Webhook]) {
+        for webhook in webhooks {
+            let answer = self.send(webhook.clone()).await;
+            assert_eq!(answer.word(), "200 accepted", "{:?}", answer.body);
+            self.settle().await;
+        }
+    }
+
+    /// What was found of a coupon, as `show` tells it.
+    async fn details(&self, code: &str) -> Vec<Value> {
+        let key = format!("zupy#{COMPANY}#{code}");
+        let life = command(self, &["show", &key, "--json"]).await.json();
+        life["findings"].as_array().unwrap().clone()
+    }
+
+    async fn findings(&self, code: &str) -> Vec<Found> {
+        let details = self.details(code).await;
+        let found = details.iter().map(|finding| {
+            let text = |name: &str| finding[name].as_str().unwrap().to_owned();
+            let event = text("event");
+            let (_, entry) = event.split_once('/').unwrap();
+            (entry.to_owned(), text("type"), text("severity"))
+        });
+        found.collect()
+    }
+
+    async fn member(&self, arguments: &[&str]) -> Value {
+        let key = format!("zupy#{COMPANY}#{MEMBER}");
+        let all = [&["member", &key, "--json"], arguments].concat();
+        command(self, &all).await.json()
+    }
+
+    /// Gives the task an event once more, as a queue may.
+    async fn redeliver(&self, webhook: &Webhook) {
+        let secrets = Secrets::parse("local-zupy-secret").unwrap();
+        let headers = webhook.signature().into_iter().collect();
+        let (verified, _) = zupy::V1.verify(&headers, &webhook.body, &secrets).unwrap();
+        let Content::Event(event) = Zupy::every_event().parse(&verified).content else {
+            panic!("{webhook:?}");
+        };
+        let message = Message::new(&event, Timestamp::now(), None).to_body();
+        let queue = format!("{}/000000000000/fraud", self.system.aws_url());
+        let request = json!({"QueueUrl": queue, "MessageBody": message});
+        self.aws("AmazonSQS.SendMessage", &request).await;
+        self.settle().await;
+    }
+
+    /// The findings that each alert was about, by event.
+    fn told_of(&self) -> BTreeMap<String, Vec<String>> {
+        let mut told: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for alert in self.fraud_alerts() {
+            let event = told.entry(alert.event.clone().unwrap()).or_default();
+            event.push(attribute(&alert, "findings"));
+        }
+        told
+    }
+}
+
+fn text(alert: &Sent) -> &str {
+    alert.text.as_deref().unwrap()
+}
+
+fn at(webhook: Webhook, time: &str) -> Webhook {
+    webhook.set("/timestamp", time)
+}
+
+/// A use of so much off an order of so much, of which so much was paid.
+fn paid(code: &str, discount: f64, value: f64, paid: f64) -> Webhook {
+    used(code, "ord_1")
+        .set("/usage/discount_applied", discount)
+        .set("/usage/order_value", value)
+        .set("/usage/final_value", paid)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_looks_right_is_found_no_fault_with() {
+    in_a_shop_with(&[ALL_RULES], async |shop| {
+        shop.hear(&[redeemed("CP-1"), used("CP-1", "ord_1")]).await;
+        assert_eq!(shop.findings("CP-1").await, []);
+        let ledger = shop.ledger("CP-1").await;
+        for entry in ["redeemed/fraud", "used#ord_1/fraud"] {
+            assert_eq!(ledger[entry]["status"], "done", "{entry}");
+            assert_eq!(ledger[entry]["result"], "nothing found", "{entry}");
+        }
+        assert_eq!(shop.fraud_alerts().len(), 0);
+        let member = shop.member(&[]).await;
+        assert_eq!(member["flagged"], false);
+        assert_eq!(member["redemptions"].as_array().unwrap().len(), 1);
+        assert_eq!(member["other"], json!([]));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_order_is_told_of_once_and_names_both() {
+    in_a_shop_with(&[ALL_RULES], async |shop| {
+        let second = at(used("CP-1", "ord_2"), "2025-08-26T19:00:00Z");
+        shop.hear(&[redeemed("CP-1"), used("CP-1", "ord_1"), second.clone()])
+            .await;
+        // The same webhook again is none.
+        assert_eq!(shop.send(second.clone()).await.word(), "200 duplicate");
+        for _ in 0..3 {
+            shop.redeliver(&second).await;
+        }
+        let expected = [found("used#ord_2", "duplicate_usage", "high")];
+        assert_eq!(shop.findings("CP-1").await, expected);
+        let details = shop.details("CP-1").await[0]["details"].to_string();
+        assert!(details.contains("ord_1") && details.contains("ord_2"));
+
+        let alerts = shop.fraud_alerts();
+        assert_eq!(alerts.len(), 1);
+        let event = format!("zupy#{COMPANY}#CP-1/used#ord_2");
+        for piece in [
+            COMPANY,
+            MEMBER,
+            "CP-1",
+            "duplicate_usage",
+            "ord_1",
+            &event,
+            "coupons show 'zupy#comp_bella_vista#CP-1'",
+        ] {
+            assert!(text(&alerts[0]).contains(piece), "{piece}: {:?}", alerts[0]);
+        }
+        for personal in ["Maria", "customer@", "965958122"] {
+            let alert = format!("{:?}", alerts[0]);
+            assert!(!alert.contains(personal), "{personal}: {alert}");
+        }
+        let shown = command(shop, &["show", "CP-1"]).await.out;
+        assert!(shown.contains("duplicate_usage (high): used for order ord_2"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_use_after_the_end_is_found_by_the_events_own_times() {
+    in_a_shop_with(&[ALL_RULES, OWN_SECRET], async |shop| {
+        // Each of another member, who does not redeem too fast.
+        let redeemed = |code| {
+            redeemed(code)
+                .set("/customer/member_id", code)
+                .set("/coupon/expires_at", "2025-08-26T18:45:00Z")
+        };
+        for (code, time, is_found) in [
+            ("CP-1", "2025-08-26T18:44:59Z", false),
+            ("CP-2", USED_AT, false),
+            ("CP-3", "2025-08-26T18:45:01Z", true),
+        ] {
+            shop.hear(&[redeemed(code), at(used(code, "ord"), time)])
+                .await;
+            let expected = [found("used#ord", "expired_usage", "high")];
+            let expected = &expected[..usize::from(is_found)];
+            assert_eq!(shop.findings(code).await, expected, "{code}");
+        }
+        let cancelled = |code, time: &str| {
+            told("coupon.cancelled", code)
+                .set("/timestamp", time)
+                .set("/data/cancelled_at", time)
+        };
+        shop.hear(&[
+            cancelled("CP-4", "2025-08-26T18:44:59Z"),
+            used("CP-4", "ord"),
+        ])
+        .await;
+        let late = [found("used#ord", "cancelled_usage", "high")];
+        assert_eq!(shop.findings("CP-4").await, late);
+        shop.hear(&[redeemed("CP-4")]).await;
+        shop.hear(&[
+            used("CP-5", "ord"),
+            redeemed("CP-5"),
+            cancelled("CP-5", "2025-08-26T18:46:00Z"),
+        ])
+        .await;
+        assert_eq!(shop.findings("CP-5").await, []);
+        assert_eq!(shop.findings("CP-4").await, late);
+        // Those that came before their redemption were waited with.
+        shop.settle_retries().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_found_does_not_depend_on_the_order() {
+    in_a_shop_with(&[ALL_RULES, OWN_SECRET], async |shop| {
+        let events = |code: &str| {
+            let ends = "2025-08-26T18:50:00Z";
+            [
+                redeemed(code).set("/coupon/expires_at", ends),
+                used(code, "ord_1"),
+                at(used(code, "ord_2"), "2025-08-26T19:00:00Z"),
+                told("coupon.cancelled", code)
+                    .set("/timestamp", "2025-08-26T18:55:00Z")
+                    .set("/data/cancelled_at", "2025-08-26T18:55:00Z"),
+            ]
+        };
+        let orders = [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1], [1, 3, 0, 2]];
+        for (number, order) in orders.into_iter().enumerate() {
+            let code = format!("CP-{number}");
+            let events = events(&code);
+            shop.hear(&order.map(|index| events[index].clone())).await;
+            shop.settle_retries().await;
+            let of_second = |kind| found("used#ord_2", kind, "high");
+            let expected = ["duplicate_usage", "expired_usage", "cancelled_usage"].map(of_second);
+            assert_eq!(shop.findings(&code).await, expected, "{order:?}");
+            let event = format!("zupy#{COMPANY}#{code}/used#ord_2");
+            let alerts = shop.told_of();
+            let mut told: Vec<_> = alerts[&event].iter().flat_map(|it| it.split(',')).collect();
+            told.sort_unstable();
+            let each = ["cancelled_usage", "duplicate_usage", "expired_usage"];
+            assert_eq!(told, each, "{order:?}: {alerts:?}");
+        }
+        assert_eq!(shop.told_of().len(), orders.len());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn amounts_that_cannot_be_are_found_and_the_worst_flags_the_member() {
+    in_a_shop_with(&[ALL_RULES], async |shop| {
+        let limited = |code| {
+            redeemed(code)
+                .set("/discount_details/maximum_discount", 30.0)
+                .set("/discount_details/minimum_purchase", 50.0)
+        };
+        let medium = found("used#ord_1", "excessive_discount", "medium");
+        let critical = found("used#ord_1", "excessive_discount", "critical");
+        for (code, use_, expected) in [
+            ("CP-1", paid("CP-1", 30.0, 50.0, 20.0), vec![]),
+            (
+                "CP-2",
+                paid("CP-2", 30.01, 50.0, 19.99),
+                vec![medium.clone()],
+            ),
+            (
+                "CP-3",
+                paid("CP-3", 10.0, 49.99, 39.99),
+                vec![medium.clone()],
+            ),
+            (
+                "CP-4",
+                paid("CP-4", 10.0, 50.0, 39.99),
+                vec![medium.clone()],
+            ),
+            (
+                "CP-5",
+                paid("CP-5", 50.01, 50.0, 0.0),
+                vec![critical, medium.clone()],
+            ),
+        ] {
+            // Each of another member, who does not redeem too fast.
+            shop.hear(&[limited(code).set("/customer/member_id", code), use_])
+                .await;
+            assert_eq!(shop.findings(code).await, expected, "{code}");
+        }
+        let member = shop.member(&[]).await;
+        assert_eq!(member["flagged"], true);
+        let flags = member["flags"].as_array().unwrap();
+        assert_eq!(flags.len(), 1);
+        let event = format!("zupy#{COMPANY}#CP-5/used#ord_1");
+        assert_eq!(flags[0]["event"], event);
+        let why = "a discount of 50.01 BRL on an order of 50 BRL";
+        assert_eq!(flags[0]["why"], why);
+        let shown = command(shop, &["member", MEMBER]).await.out;
+        assert!(shown.contains(why), "{shown}");
+
+        let cleared = shop.member(&["--clear-flag"]).await;
+        assert_eq!(cleared["flagged"], false);
+        assert_eq!(cleared["flags"].as_array().unwrap().len(), 1);
+        shop.redeliver(&paid("CP-5", 50.01, 50.0, 0.0)).await;
+        assert_eq!(shop.member(&[]).await["flags"], cleared["flags"]);
+        // Another one is another matter.
+        shop.hear(&[paid("CP-6", 2.0, 1.0, 0.0)]).await;
+        assert_eq!(shop.member(&[]).await["flagged"], true);
+        shop.hear(&[redeemed("CP-6").set("/customer/member_id", "CP-6")])
+            .await;
+        shop.settle_retries().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_coupon_is_reported_after_a_while_and_cleared_by_its_redemption() {
+    let grace = ("UnknownCouponGraceS", "2");
+    in_a_shop_with(&[ALL_RULES, grace], async |shop| {
+        let told_at = Timestamp::now();
+        shop.hear(&[used("CP-1", "ord_1")]).await;
+        assert_eq!(shop.findings("CP-1").await, []);
+        let result = shop.ledger("CP-1").await["used#ord_1/fraud"]["result"].clone();
+        assert_eq!(result, "nothing found; its redemption is not known yet");
+        // Its message comes again by itself.
+        let settled = shop.system.settle_all(std::time::Duration::from_secs(30));
+        assert!(settled.await);
+        let waited_s = Timestamp::now().duration_since(told_at).as_secs();
+        assert!((2..20).contains(&waited_s), "{waited_s}");
+        let expected = [found("used#ord_1", "unknown_coupon", "high")];
+        assert_eq!(shop.findings("CP-1").await, expected);
+        assert_eq!(shop.fraud_alerts().len(), 1);
+
+        shop.hear(&[redeemed("CP-1")]).await;
+        assert_eq!(shop.findings("CP-1").await, []);
+        shop.redeliver(&used("CP-1", "ord_1")).await;
+        assert_eq!(shop.findings("CP-1").await, []);
+        assert_eq!(shop.fraud_alerts().len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redemption_that_comes_within_the_grace_leaves_nothing_to_report() {
+    in_a_shop_with(&[ALL_RULES], async |shop| {
+        shop.hear(&[used("CP-1", "ord_1"), redeemed("CP-1")]).await;
+        assert_eq!(shop.system.queues()["fraud"].in_flight, 1);
+        shop.settle_retries().await;
+        assert_eq!(shop.findings("CP-1").await, []);
+        assert_eq!(shop.fraud_alerts().len(), 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_fifth_redemption_in_an_hour_is_found_and_those_that_follow() {
+    in_a_shop_with(&[ALL_RULES], async |shop| {
+        for number in 0..6 {
+            let time = format!("2025-08-26T14:{:02}:00Z", 10 * number);
+            let code = format!("CP-{number}");
+            shop.hear(&[at(redeemed(&code), &time)]).await;
+            let expected = [found("redeemed", "rapid_redemption", "medium")];
+            let expected = &expected[..usize::from(number >= 4)];
+            assert_eq!(shop.findings(&code).await, expected, "{code}");
+        }
+        assert_eq!(shop.fraud_alerts().len(), 2);
+        assert_eq!(shop.member(&[]).await["flagged"], false);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redemption_that_comes_late_makes_a_later_one_too_many() {
+    in_a_shop_with(&[ALL_RULES], async |shop| {
+        let redeemed = |minute: u32| {
+            let time = format!("2025-08-26T14:{minute:02}:00Z");
+            at(redeemed(&format!("CP-{minute}")), &time)
+        };
+        shop.hear(&[redeemed(50), redeemed(40), redeemed(30), redeemed(20)])
+            .await;
+        assert_eq!(shop.findings("CP-50").await, []);
+        shop.hear(&[redeemed(10)]).await;
+        let expected = [found("redeemed", "rapid_redemption", "medium")];
+        assert_eq!(shop.findings("CP-50").await, expected);
+        for minute in [10, 20, 30, 40] {
+            assert_eq!(shop.findings(&format!("CP-{minute}")).await, []);
+        }
+        let event = format!("zupy#{COMPANY}#CP-50/redeemed");
+        let told = BTreeMap::from([(event, vec!["rapid_redemption".to_owned()])]);
+        assert_eq!(shop.told_of(), told);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_hundred_redemptions_at_once_each_is_found_and_told_once() {
+    in_a_shop_with(&[ALL_RULES], async |shop| {
+        const EVENTS: usize = 100;
+        let faults = shop.system.faults();
+        faults.add(Fault::messages("fraud", MessageMode::Duplicate).at_rate(0.3));
+        faults.add(Fault::messages("fraud", MessageMode::Reorder(HELD_BACK)));
+        let codes: Vec<_> = (0..EVENTS).map(|n| format!("CP-{n}")).collect();
+        for codes in codes.chunks(10) {
+            let sends = codes.iter().map(|code| shop.send(redeemed(code)));
+            for answer in futures_util::future::join_all(sends).await {
+                assert_eq!(answer.word(), "200 accepted");
+            }
+        }
+        shop.settle_retries().await;
+        let rows = shop.system.items("events").await.unwrap();
+        let records = rows.iter().filter(|row| row["entry"] == "redeemed/fraud");
+        let results: Vec<_> = records.map(|row| row["result"].clone()).collect();
+        assert_eq!(results, vec![json!("found rapid_redemption"); EVENTS]);
+        let told = shop.told_of();
+        assert_eq!(told.len(), EVENTS);
+        let times: Vec<_> = told.values().map(Vec::len).collect();
+        assert_eq!(times, [1; EVENTS]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_games_shared_codes_only_the_pace_is_looked_at() {
+    in_a_shop_with(&[ALL_RULES], async |shop| {
+        for number in 0..5 {
+            shop.send(code_redeemed(&format!("key-{number}"))).await;
+        }
+        let sandbox = (0..5).map(|n| code_redeemed(&format!("trial-{n}")).set("/sandbox", true));
+        for webhook in sandbox {
+            shop.send(webhook.set("/event_data/player_id", "tester"))
+                .await;
+        }
+        shop.settle_retries().await;
+        let rows = shop.system.items("events").await.unwrap();
+        let records = rows.iter().filter(|row| row["entry"] == "redeemed/fraud");
+        let mut results: Vec<_> = records.map(|row| row["result"].clone()).collect();
+        results.sort_by_key(Value::to_string);
+        let mut expected = vec![json!("a sandbox or test event: not looked at"); 5];
+        expected.extend(vec![json!("found rapid_redemption"); 5]);
+        assert_eq!(results, expected);
+        assert_eq!(shop.told_of().len(), 5);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_are_switched_and_set_per_tenant() {
+    let rules = "duplicate_usage=off,unknown_coupon=off;comp_bella_vista:rapid_redemption=2/60";
+    in_a_shop_with(&[("FraudRules", rules)], async |shop| {
+        shop.hear(&[redeemed("CP-1"), redeemed("CP-2")]).await;
+        let expected = [found("redeemed", "rapid_redemption", "medium")];
+        assert_eq!(shop.findings("CP-2").await, expected);
+        shop.hear(&[used("CP-3", "1"), used("CP-3", "2")]).await;
+        assert_eq!(shop.findings("CP-3").await, []);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_erasing_leaves_of_a_member_is_keys_and_times() {
+    in_a_shop_with(&[ALL_RULES], async |shop| {
+        shop.hear(&[redeemed("CP-1"), paid("CP-1", 2.0, 1.0, 0.0)])
+            .await;
+        shop.member(&["--forget"]).await;
+        let rows = shop.account(MEMBER).await;
+        let kept: Vec<_> = rows
+            .iter()
+            .map(|row| row["entry"].as_str().unwrap())
+            .collect();
+        let is_kept = |beginning: &str| kept.iter().any(|entry| entry.starts_with(beginning));
+        assert!(is_kept("flag#") && is_kept("redeemed@"), "{kept:?}");
+        let rows = format!("{rows:?}");
+        for personal in ["Maria", "customer@", "965958122"] {
+            assert!(!rows.contains(personal), "{personal}: {rows}");
+        }
+        // What stands in the ledger is still enough to look at it.
+        shop.redeliver(&paid("CP-1", 2.0, 1.0, 0.0)).await;
+        let found_ = shop.findings("CP-1").await;
+        assert_eq!(
+            found_,
+            [found("used#ord_1", "excessive_discount", "critical")]
+        );
+    })
+    .await;
+}
