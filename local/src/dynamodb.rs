@@ -24,12 +24,15 @@ use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::AwsError;
 use crate::template::Table;
 
 /// AWS takes up to days; here an expired item should be seen to go.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
+/// A sweep is followed by a pause that is so many times as long.
+const SWEEP_PAUSE: u32 = 20;
 
 const JSON: &str = "application/x-amz-json-1.0";
 
@@ -276,10 +279,10 @@ fn shape(table: &Value) -> Value {
     json!({"attributes": attributes, "keys": table["KeySchema"], "indexes": indexes})
 }
 
+/// A sweep reads every item while others wait, so the more there are the rarer it comes.
 async fn sweep(database: Database) {
-    let mut ticks = tokio::time::interval(SWEEP_EVERY);
     loop {
-        ticks.tick().await;
+        let began = Instant::now();
         let database = database.clone();
         let swept = tokio::task::spawn_blocking(move || database.sweep_ttl()).await;
         match swept {
@@ -288,6 +291,7 @@ async fn sweep(database: Database) {
             Ok(Err(error)) => tracing::error!("cannot remove expired items: {error}"),
             Err(error) => tracing::error!("cannot remove expired items: {error}"),
         }
+        tokio::time::sleep(SWEEP_EVERY.max(began.elapsed() * SWEEP_PAUSE)).await;
     }
 }
 

@@ -258,9 +258,9 @@ async fn send(world: &World, story: &Story, sending: Sending, answers: &Mutex<Ve
 async fn settle(world: &World) -> bool {
     let settled = async {
         loop {
-            // Longer than the outbox's minute: what it finds, it has sent.
+            // Longer than the outbox's minute.
             tokio::time::sleep(Duration::from_secs(61)).await;
-            if world.is_idle() {
+            if world.is_idle() && world.outbox_is_empty().await {
                 return;
             }
         }

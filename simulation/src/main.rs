@@ -1,7 +1,7 @@
 //! Plays many seeds, or one with everything that happened.
 
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
@@ -16,8 +16,11 @@ struct Arguments {
     /// The first of them.
     #[arg(long, default_value_t = 0)]
     from: u64,
+    /// Stop at the first that is broken.
+    #[arg(long)]
+    until_broken: bool,
     /// Play this seed alone, and tell everything that happened.
-    #[arg(long, conflicts_with_all = ["seeds", "from"])]
+    #[arg(long, conflicts_with_all = ["seeds", "from", "until_broken"])]
     seed: Option<u64>,
     /// How many are played at a time [default: one for each processor].
     #[arg(long)]
@@ -40,11 +43,12 @@ fn main() -> anyhow::Result<ExitCode> {
     };
     let next = AtomicU64::new(arguments.from);
     let end = arguments.from.saturating_add(arguments.seeds);
+    let is_over = AtomicBool::new(false);
     let work = || -> anyhow::Result<(Vec<Outcome>, usize)> {
         let (mut broken, mut calls) = (Vec::new(), 0);
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= end {
+            if seed >= end || is_over.load(Ordering::Relaxed) {
                 return Ok((broken, calls));
             }
             let outcome = play(seed)?;
@@ -52,6 +56,7 @@ fn main() -> anyhow::Result<ExitCode> {
             if !outcome.broken.is_empty() {
                 eprintln!("seed {seed}: {}", outcome.broken[0]);
                 broken.push(outcome);
+                is_over.fetch_or(arguments.until_broken, Ordering::Relaxed);
             }
         }
     };
@@ -68,9 +73,10 @@ fn main() -> anyhow::Result<ExitCode> {
         broken.extend(of_thread);
         calls += called;
     }
+    broken.sort_by_key(|it| it.seed);
     println!(
         "{} seeds, {calls} calls, {} broken, {:.1} s",
-        arguments.seeds,
+        next.into_inner().min(end) - arguments.from,
         broken.len(),
         began.elapsed().as_secs_f64()
     );

@@ -209,6 +209,12 @@ impl World {
         waiting.all(|messages| messages == 0) && self.functions.running() == 0
     }
 
+    /// Whether no event's tasks wait for the next minute's outbox.
+    pub(crate) async fn outbox_is_empty(&self) -> bool {
+        let events = self.items("events").await;
+        events.is_ok_and(|rows| rows.iter().all(|row| row["outbox"].is_null()))
+    }
+
     /// The messages of the dead-letter queues, by queue.
     pub(crate) async fn dead_letters(&self) -> BTreeMap<String, Vec<Received>> {
         let mut dead = BTreeMap::new();

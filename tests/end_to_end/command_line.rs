@@ -125,6 +125,17 @@ impl Served {
     }
 }
 
+/// A test that fails leaves nothing running.
+impl Drop for Served {
+    fn drop(&mut self) {
+        if let Ok(None) = self.process.try_wait() {
+            let pid = self.process.id().to_string();
+            let _ = Command::new("kill").args(["-TERM", &pid]).status();
+            let _ = self.process.wait();
+        }
+    }
+}
+
 #[tokio::test]
 async fn serve_starts_everything_and_send_brings_a_coupon_to_its_customer() {
     let served = serve(&[]).await;
