@@ -1,6 +1,7 @@
 //! What must hold when everything has settled, whatever went wrong meanwhile. Judged from the tables, the sent messages
 //! and the dead letters, by expectations that are written down here and not taken from the code that is judged.
 
+mod fraud;
 mod sendings;
 mod stock;
 
@@ -43,6 +44,7 @@ pub(crate) async fn broken(
     judge.messages(world);
     judge.grants();
     judge.stock(world).await?;
+    judge.fraud(world);
     judge.nothing_is_under_way();
     judge.dead_letters(world).await;
     Ok(judge.broken)
@@ -174,7 +176,18 @@ impl<'a> Judge<'a> {
         };
         let is_told = told.is_some_and(|told| stock::is_told_to_it(event.kind, told));
         let inventory = is_told.then_some(inventory);
-        for expected in self.expected(event, recorded).into_iter().chain(inventory) {
+        let fraud = Expected {
+            record: "fraud",
+            channel: None,
+            statuses: if event.sandbox {
+                &["skipped"]
+            } else {
+                &["done"]
+            },
+        };
+        let fraud = fraud::is_told_to_it(event.kind).then_some(fraud);
+        let inside = inventory.into_iter().chain(fraud);
+        for expected in self.expected(event, recorded).into_iter().chain(inside) {
             let key = format!("{}/{}", event.key, expected.record);
             let found = self
                 .rows
@@ -324,7 +337,7 @@ impl<'a> Judge<'a> {
         let events: BTreeSet<_> = self.story.events.iter().map(|it| it.key.clone()).collect();
         let rows: Vec<_> = self.rows.keys().cloned().collect();
         for key in rows {
-            if self.is_reservation(&key) {
+            if self.is_reservation(&key) || self.is_version(&key) {
                 continue;
             }
             let mut parts = key.splitn(3, '/');
@@ -341,9 +354,8 @@ impl<'a> Judge<'a> {
         let accounts: Vec<_> = self.accounts.keys().cloned().collect();
         for key in accounts {
             let is_grant = key.contains("/grant#");
-            self.expect(is_grant || coupons.contains(&key), || {
-                format!("{key} has no cause")
-            });
+            let is_known = is_grant || coupons.contains(&key) || self.is_of_fraud(&key);
+            self.expect(is_known, || format!("{key} has no cause"));
         }
     }
 

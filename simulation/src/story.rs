@@ -120,6 +120,13 @@ pub(crate) struct Telling {
     /// When the coupon expires, where the body tells it.
     pub(crate) expires_at: Option<Timestamp>,
     pub(crate) items: Vec<Line>,
+    /// When it happened.
+    pub(crate) at: Timestamp,
+    /// Of an order, in cents: discount, value, and what was paid.
+    pub(crate) amounts: [Option<i64>; 3],
+    /// What the coupon takes off at most, and what it asks for, in cents.
+    pub(crate) maximum: Option<i64>,
+    pub(crate) minimum: Option<i64>,
 }
 
 /// An item of an order.
@@ -170,6 +177,9 @@ impl Story {
         }
         for number in 0..teller.random.usize(0..=1) {
             teller.items(number);
+        }
+        if teller.random.f64() < 0.2 {
+            teller.spree();
         }
         if teller.random.f64() < 0.5 {
             teller.enrolment();
@@ -223,7 +233,7 @@ fn poison(random: &mut Rng) -> Vec<(Duration, &'static str, String)> {
     if random.f64() > 0.15 {
         return Vec::new();
     }
-    let queue = random.choice(["delivery", "inventory", "retry"]);
+    let queue = random.choice(["delivery", "inventory", "fraud", "retry"]);
     let queue = queue.unwrap_or("delivery");
     let body = random.choice([
         "not JSON",
@@ -297,6 +307,14 @@ impl Teller<'_> {
             now: self.now,
             discount: self.random.choice(discounts).flatten(),
             expires_at: self.now + SignedDuration::from_secs(lasts_s.unwrap_or(3 * 86_400)),
+            maximum: self
+                .random
+                .choice([None, None, Some(3500), Some(3499)])
+                .flatten(),
+            minimum: self
+                .random
+                .choice([None, None, Some(8550), Some(8551)])
+                .flatten(),
         };
         if self.random.f64() < 0.85 {
             let newer = self.random.f64() < 0.3;
@@ -316,10 +334,18 @@ impl Teller<'_> {
                 _ => coupon.discount,
             };
             let items = self.items_of_an_order();
-            let mut tellings = vec![coupon.used(&order, "35.00", discount, items)];
+            let coupon = coupon.at(self.about_now(&coupon));
+            let value = self.random.choice([8550, 8550, 3500, 3499]).unwrap_or(8550);
+            let left = (value - 3500).max(0);
+            let paid = self
+                .random
+                .choice([None, Some(left), Some(left), Some(left + 1)]);
+            let amounts = [Some(3500), Some(value), paid.flatten()];
+            let mut tellings = vec![coupon.used(&order, amounts, discount, items)];
             if self.random.f64() < 0.15 {
                 let items = self.items_of_an_order();
-                tellings.push(coupon.used(&order, "34.99", discount, items));
+                let amounts = [Some(3499), Some(value), None];
+                tellings.push(coupon.used(&order, amounts, discount, items));
             }
             self.events
                 .push(coupon.event(format!("used#{order}"), Kind::Used, tellings));
@@ -334,9 +360,47 @@ impl Teller<'_> {
                     Kind::Expiring => format!("expiring@{}", coupon.expires_at),
                     _ => name.to_owned(),
                 };
+                let coupon = coupon.at(self.about_now(&coupon));
                 let telling = coupon.notice(name);
                 self.events.push(coupon.event(entry, kind, vec![telling]));
             }
+        }
+    }
+
+    /// One time of few, so that things happen at the same one, and just before and after a coupon's end.
+    fn about_now(&mut self, coupon: &Coupon) -> Timestamp {
+        let end = match coupon.expires_at.duration_since(self.now).as_hours() {
+            0 => coupon.expires_at,
+            _ => self.now,
+        };
+        let second = self.random.choice([-60, -1, 0, 0, 1, 60]).unwrap_or(0);
+        end + SignedDuration::from_secs(second)
+    }
+
+    /// A member redeems much within about an hour.
+    fn spree(&mut self) {
+        let (company, secret) = COMPANIES[self.random.usize(0..COMPANIES.len())];
+        for number in 0..self.random.usize(4..=6) {
+            let minute = self
+                .random
+                .choice([-61, -60, -60, -40, -30, -10, 0])
+                .unwrap_or(0);
+            let coupon = Coupon {
+                company,
+                secret: format!("{company}={secret}"),
+                code: format!("CP-spree-{number}"),
+                member: "ZP-0".into(),
+                reach: CONTACTS[0],
+                precious: false,
+                now: self.now + SignedDuration::from_mins(minute),
+                discount: None,
+                expires_at: self.now + SignedDuration::from_hours(24),
+                maximum: None,
+                minimum: None,
+            };
+            let tellings = vec![coupon.redeemed(false, "Pizza Grátis")];
+            self.events
+                .push(coupon.event("redeemed".into(), Kind::Redeemed, tellings));
         }
     }
 
@@ -355,6 +419,8 @@ impl Teller<'_> {
             discount: None,
             expires_at: self.now,
             now: self.now,
+            maximum: None,
+            minimum: None,
         };
         let newer = self.random.bool();
         let (entry, mut telling) = match newer {
@@ -420,6 +486,10 @@ impl Teller<'_> {
                 discount: None,
                 expires_at: None,
                 items: Vec::new(),
+                at: Timestamp::from_second(seconds).expect("a second of now"),
+                amounts: [None; 3],
+                maximum: None,
+                minimum: None,
             }],
             forged: false,
             sandbox,
@@ -439,6 +509,8 @@ impl Teller<'_> {
             now: self.now,
             discount: Some("product_free"),
             expires_at: self.now + SignedDuration::from_hours(24 * 3),
+            maximum: None,
+            minimum: None,
         };
         match self.random.u32(0..4) {
             0 => coupon.secret = "unknown".into(),
@@ -455,6 +527,7 @@ impl Teller<'_> {
 }
 
 /// A restaurant's coupon, in the words of its provider.
+#[derive(Clone)]
 struct Coupon {
     company: &'static str,
     secret: String,
@@ -466,9 +539,19 @@ struct Coupon {
     /// The type of discount, where its redemption tells it.
     discount: Option<&'static str>,
     expires_at: Timestamp,
+    maximum: Option<i64>,
+    minimum: Option<i64>,
 }
 
 impl Coupon {
+    /// The same, of which something is told that happened then.
+    fn at(&self, now: Timestamp) -> Self {
+        Self {
+            now,
+            ..self.clone()
+        }
+    }
+
     fn event(&self, entry: String, kind: Kind, tellings: Vec<Telling>) -> Event {
         Event {
             key: format!("zupy#{}#{}/{entry}", self.company, self.code),
@@ -504,13 +587,15 @@ impl Coupon {
         telling.precious = self.precious;
         telling.discount = self.discount;
         telling.expires_at = Some(self.expires_at);
+        telling.maximum = self.maximum;
+        telling.minimum = self.minimum;
         telling
     }
 
     fn used(
         &self,
         order: &str,
-        amount: &str,
+        amounts: [Option<i64>; 3],
         discount: Option<&'static str>,
         items: Vec<Line>,
     ) -> Telling {
@@ -523,13 +608,14 @@ impl Coupon {
         });
         let usage = json!({
             "coupon_code": self.code, "reward_name": "Pizza Grátis", "discount_type": discount,
-            "discount_applied": amount.parse::<f64>().unwrap_or_default(), "order_value": 85.5,
-            "location": "Loja Centro", "platform": "pos", "order_id": order,
+            "discount_applied": amounts[0].map(money), "order_value": amounts[1].map(money),
+            "final_value": amounts[2].map(money), "location": "Loja Centro", "platform": "pos", "order_id": order,
             "items_affected": affected.collect::<Vec<_>>(),
         });
         let mut telling = self.v1(ZUPY_USED, "coupon.used", "usage", usage, None);
         telling.discount = discount;
         telling.items = items;
+        telling.amounts = amounts;
         telling
     }
 
@@ -558,6 +644,7 @@ impl Coupon {
             "discount_details": {
                 "discount_type": self.discount.unwrap_or("fixed_amount"),
                 "discount_value": if self.precious { 50 } else { 49 },
+                "maximum_discount": self.maximum.map(money), "minimum_purchase": self.minimum.map(money),
             },
         });
         body[section] = contents;
@@ -586,6 +673,15 @@ impl Coupon {
             discount: None,
             expires_at: None,
             items: Vec::new(),
+            at: self.now,
+            amounts: [None; 3],
+            maximum: None,
+            minimum: None,
         }
     }
+}
+
+/// Cents as their unit.
+fn money(cents: i64) -> f64 {
+    cents as f64 / 100.0
 }

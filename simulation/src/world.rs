@@ -253,6 +253,8 @@ fn template() -> anyhow::Result<&'static Template> {
             ),
             ("ForwardSecrets", "whsec_c2VncmVkbw==".into()),
             ("MailIdentity", "example.com".into()),
+            // Longer than the trouble, and no longer than has to be played.
+            ("UnknownCouponGraceS", "400".into()),
             ("AwsEndpointUrl", "http://aws".into()),
         ];
         let parameters = parameters.map(|(name, value)| (name.to_owned(), value));

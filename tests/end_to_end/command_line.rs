@@ -141,7 +141,7 @@ async fn serve_starts_everything_and_send_brings_a_coupon_to_its_customer() {
     let served = serve(&[]).await;
     let ready = format!("ready: http://127.0.0.1:{}", served.port);
     assert_eq!(served.said.last(), Some(&ready), "{:?}", served.said);
-    assert_eq!(served.function_processes(), 8);
+    assert_eq!(served.function_processes(), 9);
 
     let sent = served.send(&[]).await;
     assert!(sent.status.success(), "{sent:?}");
@@ -191,7 +191,7 @@ async fn serve_tells_programs_what_it_started_in_one_line() {
     assert_eq!(started["gateway"], format!("http://127.0.0.1:{port}"));
     assert_eq!(started["aws"], format!("http://127.0.0.1:{aws_port}"));
     let functions = started["functions"].as_array().unwrap();
-    assert_eq!(functions.len(), 8);
+    assert_eq!(functions.len(), 9);
     let function = |name: &str| functions.iter().find(|it| it["name"] == name).unwrap();
     let route = json!([{"method": "POST", "path": "/webhooks/zupy"}]);
     assert_eq!(function("zupy")["routes"], route);

@@ -22,15 +22,16 @@ async fn assert_delivered(shop: &Shop, code: &str) {
     let ledger = shop.ledger(code).await;
     let entries: Vec<_> = ledger.keys().map(String::as_str).collect();
     let tasks = [
-        "redeemed",
         "redeemed/delivery/account",
         "redeemed/delivery/email",
         "redeemed/delivery/whatsapp",
+        "redeemed/fraud",
         "redeemed/inventory",
     ];
-    assert_eq!(entries[..tasks.len()], tasks);
-    assert_eq!(entries[tasks.len()..], ["reservation"]);
-    for task in &tasks[1..] {
+    assert_eq!(entries[..2], ["fraud", "redeemed"]);
+    assert_eq!(entries[2..][..tasks.len()], tasks);
+    assert_eq!(entries[2 + tasks.len()..], ["reservation"]);
+    for task in &tasks {
         assert_eq!(ledger[*task]["status"], "done", "{task}");
     }
     assert_eq!(shop.account(MEMBER).await.len(), 1);
@@ -113,12 +114,12 @@ async fn an_outage_of_sqs_leaves_the_tasks_to_the_outbox() {
         shop.system.faults().add(outage);
         assert_eq!(shop.send(redeemed("CP-1")).await.word(), "200 accepted");
         let row = &shop.ledger("CP-1").await["redeemed"];
-        assert_eq!(row["undispatched"], "delivery inventory");
+        assert_eq!(row["undispatched"], "delivery inventory fraud");
         // The outbox tries in vain, and leaves everything as it is.
         shop.system.run_schedules().await;
         assert_eq!(
             shop.ledger("CP-1").await["redeemed"]["undispatched"],
-            "delivery inventory"
+            "delivery inventory fraud"
         );
 
         shop.system.faults().clear();

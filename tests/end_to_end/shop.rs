@@ -48,8 +48,8 @@ pub(crate) async fn in_a_shop(story: impl AsyncFnOnce(&mut Shop)) {
     in_a_shop_with(&[], story).await;
 }
 
-/// Few stories tell where each coupon comes from, and none waits for that.
-const RULES: (&str, &str) = ("FraudRules", "unknown_coupon=off");
+/// Few stories tell where each coupon comes from, and most have one member, who redeems it all at once.
+const RULES: (&str, &str) = ("FraudRules", "unknown_coupon=off,rapid_redemption=off");
 
 /// The same, with other values for some of the template's parameters.
 pub(crate) async fn in_a_shop_with(

@@ -117,8 +117,8 @@ async fn what_is_lost_or_doubled_is_named_and_fails() {
             done.map(|row| row["coupon"].as_str().unwrap().to_owned())
                 .collect::<Vec<_>>()
         };
-        // Four records each.
-        while deliveries().await.len() < 40 {
+        // Five records each.
+        while deliveries().await.len() < 50 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let lost = deliveries().await.remove(0);

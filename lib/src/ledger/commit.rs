@@ -221,8 +221,10 @@ impl<'a> Commit<'a> {
         let item = self.ledger.row_key(event.key.coupon(), entry);
         let mut fields = item.attributes();
         fields.extend(effects.fields.0.clone());
+        if let Once::Record = effects.once {
+            fields.insert("status".to_owned(), text(effects.status.name()));
+        }
         fields.extend([
-            ("status".to_owned(), text(effects.status.name())),
             ("attempt".to_owned(), text(&attempt)),
             ("finished_at".to_owned(), text(now.to_string())),
             ("ttl".to_owned(), self.ledger.forget_at(event, now)),

@@ -18,7 +18,10 @@ impl Judge<'_> {
     /// How many messages about an event left their sender in doubt: it died, or did not hear that the message was taken, or
     /// could not record it.
     pub(super) fn explained(&self, about: &str, record: &str) -> usize {
-        let channel = record.rsplit('/').next().unwrap_or_default();
+        let channel = match record.contains("/fraud/alert/") {
+            true => "alert",
+            false => record.rsplit('/').next().unwrap_or_default(),
+        };
         let moments: Vec<_> = self.moments.iter().map(|(_, moment)| moment).collect();
         let is_explained = |(index, moment): (usize, &&Moment)| {
             let (process, heard) = message_of(moment, about, channel)?;
@@ -147,6 +150,11 @@ fn message_of<'a>(moment: &'a Moment, about: &str, channel: &str) -> Option<(&'a
                 "whatsapp" => "whatsapp",
                 "forward" => "game-server",
                 "sms" => "",
+                "alert" => {
+                    let is_alert = call.operation == "Publish" && is_about_fraud(&call.body);
+                    let is_taken = taken && call.about.as_deref() == Some(about);
+                    return (is_alert && is_taken).then_some((&call.process, *heard));
+                }
                 _ => {
                     return (taken && call.about.as_deref() == Some(about))
                         .then_some((&call.process, *heard));
@@ -161,6 +169,10 @@ fn message_of<'a>(moment: &'a Moment, about: &str, channel: &str) -> Option<(&'a
         }
         _ => None,
     }
+}
+
+fn is_about_fraud(body: &Value) -> bool {
+    body["MessageAttributes"]["type"]["StringValue"] == "fraud"
 }
 
 fn is_update_of(body: &Value, record: &str) -> bool {

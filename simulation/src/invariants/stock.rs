@@ -210,6 +210,9 @@ impl Judge<'_> {
             let Detail::Topic(alert) = alert.detail else {
                 continue;
             };
+            if alert.attributes.get("type").is_some_and(|it| it == "fraud") {
+                continue;
+            }
             let attribute = |name: &str| alert.attributes.get(name).cloned().unwrap_or_default();
             let product = (attribute("tenant"), attribute("product"));
             *sent.entry((product, attribute("type"))).or_default() += 1;

@@ -1,0 +1,325 @@
+//! What must hold of fraud: what is found of each event, who is told, who is flagged. Expected from what was told alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::SignedDuration;
+use local::sent::Detail;
+use serde_json::Value;
+
+use super::Judge;
+use crate::story::{Event, Kind, Telling};
+use crate::world::World;
+
+/// So many redemptions of a member within an hour are too many.
+const RAPID: usize = 5;
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+/// Whether fraud hears of an event.
+pub(super) fn is_told_to_it(kind: Kind) -> bool {
+    match kind {
+        Kind::Redeemed | Kind::Items | Kind::Used | Kind::Cancelled => true,
+        Kind::Expiring | Kind::Expired | Kind::Enrolled => false,
+    }
+}
+
+/// An event as it is recorded.
+#[derive(Clone, Copy)]
+struct Recorded<'a> {
+    event: &'a Event,
+    telling: &'a Telling,
+}
+
+impl Judge<'_> {
+    pub(super) fn fraud(&mut self, world: &World) {
+        let recorded: Vec<_> = self
+            .story
+            .events
+            .iter()
+            .filter(|it| is_told_to_it(it.kind) && !it.forged)
+            .filter_map(|event| {
+                let telling = self.telling(event)?;
+                Some(Recorded { event, telling })
+            })
+            .collect();
+        let mut flags = BTreeSet::new();
+        for it in &recorded {
+            if self.record(it.event).is_none() {
+                continue;
+            }
+            let found = self.found(it.event);
+            let possible = self.possible(*it, &recorded);
+            self.expect(possible.contains(&found), || {
+                format!(
+                    "of {} was found {found:?}, it should be one of {possible:?}",
+                    it.event.key
+                )
+            });
+            if found.contains("excessive_discount") {
+                flags.insert(it.event.key.clone());
+            }
+            if found.contains("rapid_redemption") {
+                let is_told = self
+                    .history(it.event)
+                    .is_some_and(|row| row["told"] == true);
+                self.expect(is_told, || format!("{} is still looked at", it.event.key));
+            }
+        }
+        self.flags(&flags);
+        self.told(world);
+    }
+
+    /// The version of a coupon's findings stands where something of the coupon was looked at.
+    pub(super) fn is_version(&self, key: &str) -> bool {
+        let Some(coupon) = key.strip_suffix("/fraud") else {
+            return false;
+        };
+        !coupon.contains('/')
+            && self
+                .story
+                .events
+                .iter()
+                .any(|it| coupon_of(it) == coupon && is_told_to_it(it.kind) && !it.forged)
+    }
+
+    /// A member's row that is about fraud, and stands there for a reason.
+    pub(super) fn is_of_fraud(&self, key: &str) -> bool {
+        let Some((_, entry)) = key.split_once('/') else {
+            return false;
+        };
+        if entry.starts_with("flag#") {
+            // They are judged one by one.
+            return true;
+        }
+        let events = self.story.events.iter();
+        let mut redemptions = events.filter(|it| !it.forged && !it.sandbox);
+        entry.starts_with("redeemed@")
+            && redemptions.any(|it| {
+                matches!(it.kind, Kind::Redeemed | Kind::Items)
+                    && self.rows.contains_key(&it.key)
+                    && entry.ends_with(&format!("#{}", webhooks::event::escape(coupon_of(it))))
+            })
+    }
+
+    fn record(&self, event: &Event) -> Option<&Value> {
+        self.rows.get(&format!("{}/fraud", event.key))
+    }
+
+    /// The rules by which something was found.
+    fn found(&self, event: &Event) -> BTreeSet<String> {
+        let findings = self.record(event).map(|row| json(&row["findings"]));
+        let findings = findings.as_ref().and_then(Value::as_array);
+        let rules = findings.into_iter().flatten();
+        rules
+            .filter_map(|it| Some(it["rule"].as_str()?.to_owned()))
+            .collect()
+    }
+
+    fn history(&self, event: &Event) -> Option<&Value> {
+        let end = format!("#{}", webhooks::event::escape(coupon_of(event)));
+        let mut rows = self.accounts.iter();
+        let is_its = |key: &str| key.contains("/redeemed@") && key.ends_with(&end);
+        rows.find(|(key, _)| is_its(key)).map(|(_, row)| row)
+    }
+
+    /// What may be found: one thing, unless something was recorded that nobody was told about, because its provider gave
+    /// up. Others may have seen that or not.
+    fn possible(&self, it: Recorded<'_>, all: &[Recorded<'_>]) -> Vec<BTreeSet<String>> {
+        let of_coupon = all
+            .iter()
+            .filter(|other| coupon_of(other.event) == coupon_of(it.event));
+        let (certain, doubtful): (Vec<_>, Vec<_>) =
+            of_coupon.partition(|other| self.record(other.event).is_some());
+        let mut possible = Vec::new();
+        for subset in 0..1_u32 << doubtful.len() {
+            let seen = doubtful.iter().enumerate();
+            let seen = seen.filter(|(bit, _)| subset & (1 << bit) != 0);
+            let coupon: Vec<_> = certain
+                .iter()
+                .copied()
+                .chain(seen.map(|(_, other)| *other))
+                .copied()
+                .collect();
+            let found = self.expected_of(it, &coupon, all);
+            if !possible.contains(&found) {
+                possible.push(found);
+            }
+        }
+        possible
+    }
+
+    fn expected_of(
+        &self,
+        it: Recorded<'_>,
+        coupon: &[Recorded<'_>],
+        all: &[Recorded<'_>],
+    ) -> BTreeSet<String> {
+        let mut rules: BTreeSet<&str> = BTreeSet::new();
+        if it.event.sandbox {
+            return BTreeSet::new();
+        }
+        let at = it.telling.at;
+        match it.event.kind {
+            Kind::Redeemed | Kind::Items => {
+                let within = all.iter().filter(|other| {
+                    matches!(other.event.kind, Kind::Redeemed | Kind::Items)
+                        && !other.event.sandbox
+                        && member_of(other.event) == member_of(it.event)
+                        && self.history(other.event).is_some()
+                        && at - HOUR <= other.telling.at
+                        && other.telling.at <= at
+                });
+                if within.count() >= RAPID {
+                    rules.insert("rapid_redemption");
+                }
+            }
+            Kind::Used => {
+                let of_kind = |kind: Kind| coupon.iter().find(|it| it.event.kind == kind);
+                let earlier = coupon.iter().any(|other| {
+                    other.event.kind == Kind::Used
+                        && (other.telling.at, &other.event.key) < (at, &it.event.key)
+                });
+                let redemption = of_kind(Kind::Redeemed);
+                let cancelled = of_kind(Kind::Cancelled);
+                let terms = redemption.map(|it| it.telling);
+                let [discount, order, paid] = it.telling.amounts;
+                let exceeds = |a: Option<i64>, b: Option<i64>| a.zip(b).is_some_and(|(a, b)| a > b);
+                let left = discount.zip(order).map(|(a, b)| (b - a).max(0));
+                for (rule, is_found) in [
+                    ("duplicate_usage", earlier),
+                    (
+                        "expired_usage",
+                        terms.and_then(|it| it.expires_at).is_some_and(|it| at > it),
+                    ),
+                    (
+                        "cancelled_usage",
+                        cancelled.is_some_and(|it| at > it.telling.at),
+                    ),
+                    ("unknown_coupon", redemption.is_none()),
+                    ("excessive_discount", exceeds(discount, order)),
+                    (
+                        "maximum_discount",
+                        exceeds(discount, terms.and_then(|it| it.maximum)),
+                    ),
+                    (
+                        "minimum_purchase",
+                        exceeds(terms.and_then(|it| it.minimum), order),
+                    ),
+                    (
+                        "final_value",
+                        paid.zip(left).is_some_and(|(paid, left)| paid != left),
+                    ),
+                ] {
+                    if is_found {
+                        rules.insert(rule);
+                    }
+                }
+            }
+            _ => {}
+        }
+        rules.into_iter().map(str::to_owned).collect()
+    }
+
+    /// A flag for every critical finding, and for nothing else.
+    fn flags(&mut self, expected: &BTreeSet<String>) {
+        let flags = self.accounts.iter();
+        let flags = flags.filter(|(key, _)| key.contains("/flag#"));
+        let found: Vec<_> = flags
+            .map(|(key, row)| {
+                let member = key.split('/').next().unwrap_or_default().to_owned();
+                let event = row["event"].as_str().unwrap_or_default().to_owned();
+                (event, member)
+            })
+            .collect();
+        let members: BTreeMap<_, _> = self
+            .story
+            .events
+            .iter()
+            .map(|it| (it.key.clone(), member_of(it)))
+            .collect();
+        for (event, member) in &found {
+            let is_its = members.get(event).is_some_and(|it| it == member);
+            self.expect(is_its, || format!("{member} is flagged for {event}"));
+        }
+        let mut flagged: Vec<_> = found.iter().map(|(event, _)| event).collect();
+        flagged.sort();
+        self.expect(flagged.iter().copied().eq(expected), || {
+            format!("there are flags for {flagged:?}, they should be for {expected:?}")
+        });
+    }
+
+    /// One alert of what was found of an event at once, and a second one only where its sender could not know or say so.
+    fn told(&mut self, world: &World) {
+        let mut sent: BTreeMap<String, usize> = BTreeMap::new();
+        for alert in world.sent() {
+            if let Detail::Topic(topic) = &alert.detail
+                && topic.attributes.get("type").is_some_and(|it| it == "fraud")
+            {
+                *sent.entry(alert.event.unwrap_or_default()).or_default() += 1;
+            }
+        }
+        for (index, event) in self.story.events.iter().enumerate() {
+            let Some(record) = self.record(event) else {
+                continue;
+            };
+            let alerts = json(&record["alerts"]);
+            let alerts = alerts.as_array().cloned().unwrap_or_default();
+            let rules: Vec<_> = alerts
+                .iter()
+                .flat_map(|it| it.as_array().cloned().unwrap_or_default())
+                .filter_map(|it| Some(it.as_str()?.to_owned()))
+                .collect();
+            let each: BTreeSet<_> = rules.iter().cloned().collect();
+            let found = self.found(event);
+            self.expect(each.len() == rules.len() && found.is_subset(&each), || {
+                format!("of {} was found {found:?}, told {rules:?}", event.key)
+            });
+            let mut done = 0;
+            let mut most = 0;
+            for number in 1..=alerts.len() {
+                let key = format!("{}/fraud/alert/{number}", event.key);
+                let status = self.rows.get(&key).map(|row| row["status"].clone());
+                let is_done = status.as_ref().is_some_and(|it| it == "done");
+                let is_skipped = status.as_ref().is_some_and(|it| it == "skipped");
+                let accepted = self.is_accepted(index);
+                self.expect(!accepted || is_done || is_skipped, || {
+                    format!("{key} is {status:?}")
+                });
+                done += usize::from(is_done);
+                // One that was never settled may have been sent.
+                let unsettled = !is_done && !is_skipped;
+                most += usize::from(is_done || unsettled) + self.explained(&event.key, &key);
+            }
+            let count = sent.remove(&event.key).unwrap_or_default();
+            self.expect(done <= count && count <= most, || {
+                format!(
+                    "{count} alerts of {}, there should be {done} to {most}",
+                    event.key
+                )
+            });
+        }
+        self.expect(sent.is_empty(), || {
+            format!("alerts without a cause: {sent:?}")
+        });
+    }
+}
+
+/// JSON that stands in a field as text.
+fn json(field: &Value) -> Value {
+    let text = field.as_str().unwrap_or("[]");
+    serde_json::from_str(text).unwrap_or(Value::Null)
+}
+
+fn coupon_of(event: &Event) -> &str {
+    event.key.split('/').next().unwrap_or_default()
+}
+
+/// The member's key. All items are redeemed by one player.
+fn member_of(event: &Event) -> String {
+    match &event.account {
+        Some((member, _)) => member.clone(),
+        None => {
+            let game = event.key.split('#').nth(1).unwrap_or_default();
+            format!("aghanim#{game}#2D2R-OP3C")
+        }
+    }
+}
