@@ -39,6 +39,8 @@ impl Desk {
             ("MailFrom", "cupons@example.com"),
             ("MailIdentity", "example.com"),
             ("AwsEndpointUrl", "http://aws"),
+            // What is measured is not recorded first, so no use has a redemption.
+            ("FraudRules", "unknown_coupon=off"),
         ];
         let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let template = Template::read(&path, &parameters.into(), 4566)?;
@@ -111,10 +113,11 @@ pub fn used(count: usize, products: usize) -> anyhow::Result<Vec<Event>> {
     numbers.map(|it| told(USED, it, it % products)).collect()
 }
 
-/// What a sample tells, of another coupon and another product.
+/// What a sample tells, of another coupon, another member and another product.
 fn told(sample: &str, coupon: usize, product: usize) -> anyhow::Result<Event> {
     let body = sample
         .replace("CP-A1B2C3D4", &format!("CP-{coupon:08}"))
+        .replace("ZP-4F95FB0A", &format!("ZP-{coupon:08}"))
         .replace("Pizza Margherita", &format!("Pizza {product}"));
     let recorded = RecordedBody {
         provider: zupy::NAME,

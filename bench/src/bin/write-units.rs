@@ -1,6 +1,7 @@
 //! Prints what an event costs at DynamoDB, by task and by how many come in a batch. A task adds itself in `main`.
 
 use bench::desk::{Desk, redeemed, used};
+use fraud::Fraud;
 use inventory::Inventory;
 use webhooks::event::Event;
 use webhooks::task::Message;
@@ -32,6 +33,18 @@ async fn main() -> anyhow::Result<()> {
             table.row("redeemed", &inventory, &redeemed).await?;
             table.row("used", &inventory, &used).await?;
         }
+    }
+    for batch_size in BATCH_SIZES {
+        let desk = Desk::new()?;
+        let fraud = desk.worker("fraud", Fraud::read)?;
+        let table = Table {
+            desk: &desk,
+            task: "fraud",
+            products: 1,
+            batch_size,
+        };
+        table.row("redeemed", &fraud, &redeemed(EVENTS, 1)?).await?;
+        table.row("used", &fraud, &used(EVENTS, 1)?).await?;
     }
     Ok(())
 }
