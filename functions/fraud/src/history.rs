@@ -53,13 +53,16 @@ impl History {
         now: Timestamp,
     ) -> anyhow::Result<()> {
         let forget_at = now.checked_add(KEPT).unwrap_or(Timestamp::MAX).as_second();
+        // Whatever the row says besides stays, also where this takes effect late.
         self.client
-            .put_item()
+            .update_item()
             .table_name(&self.table)
-            .item("member", text(member))
-            .item("entry", text(redeemed.entry()))
-            .item("coupon", text(&redeemed.coupon))
-            .item("ttl", AttributeValue::N(forget_at.to_string()))
+            .key("member", text(member))
+            .key("entry", text(redeemed.entry()))
+            .update_expression("SET coupon = :coupon, #ttl = if_not_exists(#ttl, :ttl)")
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_values(":coupon", text(&redeemed.coupon))
+            .expression_attribute_values(":ttl", AttributeValue::N(forget_at.to_string()))
             .send()
             .await
             .with_context(|| format!("writing down the redemption of {}", redeemed.coupon))?;
