@@ -7,7 +7,8 @@ use local::faults::{CallMode, Fault};
 use serde_json::{Value, json};
 
 use crate::shop::{
-    COMPANY, MEMBER, Shop, Webhook, code_redeemed, in_a_shop, in_a_shop_with, redeemed, used, v2,
+    COMPANY, MEMBER, OWN_SECRET, Shop, code_redeemed, in_a_shop, in_a_shop_with, redeemed, told,
+    used,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -232,8 +233,7 @@ async fn nobody_is_told_of_a_use_or_of_game_items() {
 /// The account shows the same, whichever order the events come in.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_account_ends_in_the_same_state_in_any_order() {
-    let own_secret = "comp_bella_vista=local-zupy-secret";
-    in_a_shop_with(&[("ZupyWebhookSecrets", own_secret)], async |shop| {
+    in_a_shop_with(&[OWN_SECRET], async |shop| {
         let cancelled = |code: &str| told("coupon.cancelled", code);
         let expired = |code: &str| told("coupon.expired", code);
         let stories = [
@@ -278,13 +278,6 @@ async fn the_account_ends_in_the_same_state_in_any_order() {
         assert_eq!(shop.mails().len(), stories.len());
     })
     .await;
-}
-
-/// An event of v2 about the v1 sample's member and company, signed by the company's own secret.
-fn told(kind: &str, code: &str) -> Webhook {
-    v2(kind)
-        .set("/data/coupon_code", code)
-        .set("/data/customer_id", MEMBER)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,10 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod answers;
+mod channels;
 mod command_line;
 mod delivery;
 mod faults;
+mod game_server;
 mod local_pages;
+mod members;
 mod shop;
 mod soak;
 mod support;

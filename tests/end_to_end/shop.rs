@@ -53,6 +53,15 @@ pub(crate) async fn in_a_shop_with(
     parameters: &[(&str, &str)],
     story: impl AsyncFnOnce(&mut Shop),
 ) {
+    in_a_shop_at(0, parameters, story).await;
+}
+
+/// The same, with the AWS endpoint at a port that is known before: parameters may name it.
+pub(crate) async fn in_a_shop_at(
+    aws_port: u16,
+    parameters: &[(&str, &str)],
+    story: impl AsyncFnOnce(&mut Shop),
+) {
     let parameters = parameters
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -61,7 +70,7 @@ pub(crate) async fn in_a_shop_with(
         parameters: parameters.collect(),
         data_dir: None,
         port: 0,
-        aws_port: 0,
+        aws_port,
         log_output: None,
     })
     .await
@@ -235,6 +244,17 @@ pub(crate) fn code_redeemed(idempotency_key: &str) -> Webhook {
 pub(crate) const COMPANY: &str = "comp_bella_vista";
 pub(crate) const MEMBER: &str = "ZP-4F95FB0A";
 
+/// The company's own secret, by which v2 knows it too.
+pub(crate) const OWN_SECRET: (&str, &str) =
+    ("ZupyWebhookSecrets", "comp_bella_vista=local-zupy-secret");
+
+/// An event of v2 about the v1 sample's member and company, signed by the company's own secret.
+pub(crate) fn told(kind: &str, code: &str) -> Webhook {
+    v2(kind)
+        .set("/data/coupon_code", code)
+        .set("/data/customer_id", MEMBER)
+}
+
 impl Shop {
     /// Signs a webhook as its provider does, and posts it.
     pub(crate) async fn send(&self, webhook: Webhook) -> Answer {
@@ -342,6 +362,19 @@ impl Shop {
         rows.filter(|row| row["coupon"] == coupon.as_str())
             .map(|row| (row["entry"].as_str().unwrap().to_owned(), row))
             .collect()
+    }
+
+    /// How a task's record of a coupon ended: `done`, or `failed: a reason`.
+    pub(crate) async fn record(&self, code: &str, record: &str) -> String {
+        let ledger = self.ledger(code).await;
+        let Some(row) = ledger.get(record) else {
+            return "no record".into();
+        };
+        let status = row["status"].as_str().unwrap();
+        match row["result"].as_str() {
+            Some(result) if status != "done" => format!("{status}: {result}"),
+            _ => status.to_owned(),
+        }
     }
 
     /// A member's account: their coupons, as one Query gives them.

@@ -13,20 +13,20 @@ use crate::command_line::{coupons, free_port};
 use crate::shop::{COMPANY, MEMBER, Shop, in_a_shop, redeemed, used};
 
 /// What a command says.
-struct Said {
-    code: Option<i32>,
-    out: String,
-    error: String,
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) error: String,
 }
 
 impl Said {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         assert_eq!(self.code, Some(0), "{}", self.error);
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.out))
     }
 
     #[track_caller]
-    fn check_failed(&self, pieces: &[&str]) {
+    pub(crate) fn check_failed(&self, pieces: &[&str]) {
         assert_eq!(self.code, Some(1), "{}{}", self.out, self.error);
         for piece in pieces {
             assert!(self.error.contains(piece), "{piece:?}: {}", self.error);
@@ -50,7 +50,7 @@ async fn run(mut command: Command) -> Said {
 }
 
 /// A command, as one would type it beside the shop.
-async fn command(shop: &Shop, arguments: &[&str]) -> Said {
+pub(crate) async fn command(shop: &Shop, arguments: &[&str]) -> Said {
     let mut command = Command::new(coupons().await);
     let port = shop.system.aws_url().rsplit_once(':').unwrap().1.to_owned();
     command.args(arguments).args(["--aws-port", &port]);
