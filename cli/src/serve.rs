@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     /// Port of the gateway, where webhooks are posted to and the page is shown.
     #[arg(long, default_value_t = PORT)]
     port: u16,
-    /// Port of the AWS endpoint: DynamoDB, SQS, SES, Secrets Manager.
+    /// Port of the AWS endpoint: DynamoDB, SQS, SES, SNS, WhatsApp, Secrets Manager; and a game's server to forward to.
     #[arg(long, default_value_t = AWS_PORT)]
     aws_port: u16,
     /// Keep tables, queues and sent messages in this directory; without it they are gone at the end.

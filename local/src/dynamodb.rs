@@ -145,6 +145,20 @@ impl DynamoDb {
     }
     /// All items of a table as plain JSON: numbers as numbers, sets as lists, binaries as base64.
     pub async fn scan(&self, table: &str) -> anyhow::Result<Vec<Value>> {
+        self.scan_those(table, None).await
+    }
+
+    /// Those items of a table that have an attribute, in the same form.
+    pub(crate) async fn scan_having(
+        &self,
+        table: &str,
+        attribute: &str,
+    ) -> anyhow::Result<Vec<Value>> {
+        let filter = format!("attribute_exists({attribute})");
+        self.scan_those(table, Some(filter)).await
+    }
+
+    async fn scan_those(&self, table: &str, filter: Option<String>) -> anyhow::Result<Vec<Value>> {
         let database = self.database.clone();
         let table = table.to_owned();
         tokio::task::spawn_blocking(move || {
@@ -155,6 +169,7 @@ impl DynamoDb {
                     .scan(ScanRequest {
                         table_name: table.clone(),
                         exclusive_start_key: from,
+                        filter_expression: filter.clone(),
                         ..ScanRequest::default()
                     })
                     .with_context(|| format!("scanning the table {table}"))?;

@@ -4,6 +4,7 @@ pub mod aws;
 pub mod binaries;
 pub mod clock;
 mod controls;
+mod drafts;
 pub mod dynamodb;
 pub mod event_source;
 pub mod faults;

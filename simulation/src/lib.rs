@@ -13,6 +13,7 @@ mod history;
 mod invariants;
 mod network;
 mod process;
+mod provider_trouble;
 #[cfg(test)]
 mod stock_keeping;
 mod story;
@@ -23,6 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fastrand::Rng;
+use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -52,19 +54,40 @@ pub struct Outcome {
 /// # Errors
 /// The simulation itself could not go on.
 pub fn play(seed: u64) -> anyhow::Result<Outcome> {
+    play_story(seed, Story::of, |_, _| Vec::new())
+}
+
+/// Plays a day on which SES, WhatsApp and SMS throttle half of all calls for hours, with hundreds of coupons.
+///
+/// # Errors
+/// The simulation itself could not go on.
+pub fn play_a_day_of_provider_trouble(seed: u64) -> anyhow::Result<Outcome> {
+    play_story(seed, provider_trouble::story, provider_trouble::broken)
+}
+
+/// Plays a story, and judges by what else must hold of it.
+fn play_story(
+    seed: u64,
+    tell_of: fn(&mut Rng, Timestamp) -> Story,
+    judge: fn(&World, &Story) -> Vec<String>,
+) -> anyhow::Result<Outcome> {
     // For those who draw from this thread's generator: names of attempts, pauses between retries.
     fastrand::seed(seed);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()?;
-    runtime.block_on(run(seed))
+    runtime.block_on(run(seed, tell_of, judge))
 }
 
-async fn run(seed: u64) -> anyhow::Result<Outcome> {
+async fn run(
+    seed: u64,
+    tell_of: fn(&mut Rng, Timestamp) -> Story,
+    judge: fn(&World, &Story) -> Vec<String>,
+) -> anyhow::Result<Outcome> {
     let mut random = Rng::with_seed(seed);
     let world = Arc::new(World::start(seed, &mut random)?);
-    let story = Arc::new(Story::of(&mut random, world.now()));
+    let story = Arc::new(tell_of(&mut random, world.now()));
     fill_stock(&world, &story).await?;
     let answers = tell(&world, &story).await?;
     let mut broken = Vec::new();
@@ -73,6 +96,7 @@ async fn run(seed: u64) -> anyhow::Result<Outcome> {
         broken.push(format!("still busy after {SETTLES_WITHIN:?}: {counts:?}"));
     }
     broken.extend(invariants::broken(&world, &story, &answers).await?);
+    broken.extend(judge(&world, &story));
     broken.extend(tell_again(&world, &story, &answers).await?);
     let moments = world.history.moments();
     let began_at = moments.first().map(|(at, _)| *at);

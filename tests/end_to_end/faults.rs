@@ -160,6 +160,45 @@ async fn only_where_both_are_down_is_the_event_refused_and_never_before_it_is_du
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_function_that_starts_without_its_secrets_answers_503_until_it_has_them() {
+    in_a_shop(async |shop| {
+        shop.expect_error("No secrets yet");
+        shop.expect_error("Not taken");
+        // The process that has the secrets dies; the next one starts while nobody tells it any.
+        let killed = Fault::kill(WEBHOOK, Moment::Start).once();
+        shop.system.faults().add(killed);
+        let outage = Fault::service(Service::SecretsManager, CallMode::Fail);
+        let outage = shop.system.faults().add(outage);
+        assert_eq!(shop.send(redeemed("CP-1")).await.status, 500);
+        let cold = |shop: &Shop| {
+            let runs = shop.system.invocations().into_iter();
+            let of_webhook = runs.filter(|run| run.function == WEBHOOK);
+            of_webhook
+                .filter(|run| run.init_duration_ms.is_some())
+                .count()
+        };
+        for _ in 0..2 {
+            let answer = shop.send(redeemed("CP-1")).await;
+            assert_eq!(answer.word(), "503 unavailable");
+            assert_eq!(answer.headers["retry-after"], "30");
+        }
+        // Whoever signs wrongly learns nothing of that.
+        let forged = redeemed("CP-2").secret("another");
+        assert_eq!(shop.send(forged.clone()).await.word(), "503 unavailable");
+        assert_eq!(cold(shop), 1);
+
+        shop.system.faults().remove(outage);
+        assert_eq!(shop.send(redeemed("CP-1")).await.word(), "200 accepted");
+        assert_eq!(shop.send(forged).await.word(), "401 invalid_signature");
+        // It is the same process: it needed no restart.
+        assert_eq!(cold(shop), 1);
+        shop.settle_retries().await;
+        assert_delivered_once(shop, "CP-1").await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_comes_in_time_whatever_is_slow() {
     in_a_shop(async |shop| {
         shop.expect_error("Left to");

@@ -3,12 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod answers;
+mod channels;
 mod command_line;
 mod delivery;
 mod faults;
 mod fraud;
+mod game_server;
 mod inventory;
 mod local_pages;
+mod members;
 mod shop;
 mod soak;
 mod support;

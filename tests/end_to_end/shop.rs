@@ -56,6 +56,15 @@ pub(crate) async fn in_a_shop_with(
     parameters: &[(&str, &str)],
     story: impl AsyncFnOnce(&mut Shop),
 ) {
+    in_a_shop_at(0, parameters, story).await;
+}
+
+/// The same, with the AWS endpoint at a port that is known before: parameters may name it.
+pub(crate) async fn in_a_shop_at(
+    aws_port: u16,
+    parameters: &[(&str, &str)],
+    story: impl AsyncFnOnce(&mut Shop),
+) {
     let parameters = [RULES]
         .iter()
         .chain(parameters)
@@ -65,7 +74,7 @@ pub(crate) async fn in_a_shop_with(
         parameters: parameters.collect(),
         data_dir: None,
         port: 0,
-        aws_port: 0,
+        aws_port,
         log_output: None,
     })
     .await
@@ -358,6 +367,12 @@ impl Shop {
         sent.filter(|sent| sent.channel == channel).collect()
     }
 
+    /// All but alerts, which go to those who look after the shop.
+    pub(crate) fn sent_to_people(&self) -> Vec<Sent> {
+        let sent = self.system.sent().into_iter();
+        sent.filter(|sent| sent.channel != "topic").collect()
+    }
+
     /// A coupon's whole life: its rows in the ledger, by entry.
     pub(crate) async fn ledger(&self, code: &str) -> BTreeMap<String, Value> {
         let coupon = format!("zupy#{COMPANY}#{code}");
@@ -365,6 +380,19 @@ impl Shop {
         rows.filter(|row| row["coupon"] == coupon.as_str())
             .map(|row| (row["entry"].as_str().unwrap().to_owned(), row))
             .collect()
+    }
+
+    /// How a task's record of a coupon ended: `done`, or `failed: a reason`.
+    pub(crate) async fn record(&self, code: &str, record: &str) -> String {
+        let ledger = self.ledger(code).await;
+        let Some(row) = ledger.get(record) else {
+            return "no record".into();
+        };
+        let status = row["status"].as_str().unwrap();
+        match row["result"].as_str() {
+            Some(result) if status != "done" => format!("{status}: {result}"),
+            _ => status.to_owned(),
+        }
     }
 
     /// A member's account: their coupons, as one Query gives them.

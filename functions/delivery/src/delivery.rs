@@ -233,7 +233,7 @@ impl Delivery {
         };
         if event.sandbox {
             let mut sandbox = Note::new(Status::Skipped, SANDBOX);
-            sandbox.would_send = Some(self.written(channel, event, &coupon));
+            sandbox.would_send = Some(self.written(channel, event, &coupon, address));
             return Ok(note(sandbox).await?);
         }
         self.make(event, channel.record(), invocation, async || {
@@ -296,20 +296,29 @@ impl Delivery {
     }
 
     /// What would be sent on a channel.
-    fn written(&self, channel: Channel, event: &Event, coupon: &Coupon<'_>) -> Value {
+    fn written(
+        &self,
+        channel: Channel,
+        event: &Event,
+        coupon: &Coupon<'_>,
+        address: &str,
+    ) -> Value {
         let (language, zone) = (self.languages.of(&event.tenant), &self.time_zone);
         let occasion = Occasion::Redeemed;
-        match channel {
+        let mut written = match channel {
             Channel::Email => {
                 let email = message::email(language, occasion, coupon, zone);
                 json!({"subject": email.subject, "text": email.text, "html": email.html})
             }
             Channel::WhatsApp => json!({
                 "template": self.whatsapp.as_ref().and_then(|it| it.template(occasion)),
+                "language": self.whatsapp.as_ref().map(WhatsApp::language),
                 "parameters": message::whatsapp_parameters(language, coupon, zone),
             }),
             Channel::Sms => json!({"text": message::sms(language, occasion, coupon, zone).ok()}),
-        }
+        };
+        written["to"] = address.into();
+        written
     }
 
     /// Makes an effect outside, once: claimed before it is made, settled after.

@@ -12,6 +12,8 @@ use aws_smithy_runtime_api::client::ser_de::DeserializeResponse;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::timeout::TimeoutConfig;
 use http::Uri;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use webhooks::config::{Aws, CallLimits, Environment};
@@ -105,7 +107,7 @@ impl GameServer {
             }));
         }
         let signature = STANDARD_WEBHOOKS.sign_as(&id, body.as_bytes(), &signers, invocation.now());
-        let told = self.post(signature, body).await;
+        let told = self.post(signature, body, invocation.now()).await;
         Ok(match told {
             Ok(answer) => judge(answer),
             Err(error) => Outcome::NotNow(unanswered(&error)),
@@ -116,6 +118,7 @@ impl GameServer {
         &self,
         headers: Vec<(&'static str, String)>,
         body: String,
+        now: Timestamp,
     ) -> Result<Answer, SdkError<Error, HttpResponse>> {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
@@ -144,7 +147,7 @@ impl GameServer {
                     Ok(request)
                 },
             )
-            .deserializer_impl(ReadAnswer)
+            .deserializer_impl(ReadAnswer { now })
             .build();
         operation.invoke((headers, body)).await
     }
@@ -152,18 +155,19 @@ impl GameServer {
 
 /// Reads status and headers, and leaves the body, which may be of any length.
 #[derive(Debug)]
-struct ReadAnswer;
+struct ReadAnswer {
+    now: Timestamp,
+}
 
 impl DeserializeResponse for ReadAnswer {
     fn deserialize_streaming(
         &self,
         answer: &mut HttpResponse,
     ) -> Option<Result<Output, OrchestratorError<Error>>> {
-        let retry_after = answer.headers().get("retry-after");
-        let retry_after = retry_after.and_then(|it| it.trim().parse().ok());
+        let asked = answer.headers().get("retry-after");
         Some(Ok(Output::erase(Answer {
             status: answer.status().as_u16(),
-            retry_after: retry_after.map(Duration::from_secs),
+            retry_after: asked.and_then(|it| retry_after(it, self.now)),
         })))
     }
 
@@ -173,6 +177,18 @@ impl DeserializeResponse for ReadAnswer {
     ) -> Result<Output, OrchestratorError<Error>> {
         Err(OrchestratorError::other("the answer is read as it streams"))
     }
+}
+
+/// How long a header `Retry-After` asks to wait: so many seconds, or until a date (RFC 9110, 10.2.3).
+fn retry_after(header: &str, now: Timestamp) -> Option<Duration> {
+    let header = header.trim();
+    if let Ok(seconds) = header.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = rfc2822::DateTimeParser::new()
+        .parse_timestamp(header)
+        .ok()?;
+    Some(until.duration_since(now).try_into().unwrap_or_default())
 }
 
 /// 2xx is success; what may pass is tried again; anything else never will.
@@ -271,6 +287,22 @@ mod tests {
         }
         check(429, Some(120), "again after Some(120s)");
         check(503, Some(1_000_000), "again after Some(21600s)");
+    }
+
+    #[test]
+    fn a_pause_is_asked_for_in_seconds_or_by_a_date() {
+        let now = "2026-11-22T10:00:00Z".parse().unwrap();
+        let check = |header, expected: Option<u64>| {
+            let pause = retry_after(header, now);
+            assert_eq!(pause, expected.map(Duration::from_secs), "{header:?}");
+        };
+        check("120", Some(120));
+        check(" 0 ", Some(0));
+        check("Sun, 22 Nov 2026 10:02:00 GMT", Some(120));
+        check("Sun, 22 Nov 2026 09:00:00 GMT", Some(0));
+        for wrong in ["", "-1", "1.5", "soon", "2026-11-22T10:02:00Z"] {
+            check(wrong, None);
+        }
     }
 
     #[test]

@@ -47,6 +47,10 @@ impl WhatsApp {
         }
     }
 
+    pub(crate) fn language(&self) -> &str {
+        &self.language
+    }
+
     pub(crate) async fn send(
         &self,
         event: &Event,

@@ -1,0 +1,526 @@
+//! Every channel as the person gets it, and what becomes of a coupon that one of them does not take, or for which there is
+//! no address yet.
+
+use local::sent::{Detail, Sent, Sms, Whatsapp};
+use serde_json::{Value, json};
+
+use crate::shop::{
+    COMPANY, MEMBER, OWN_SECRET, Shop, Webhook, in_a_shop, in_a_shop_with, redeemed, told, used, v2,
+};
+
+/// Long after any test.
+const NEXT_CENTURY: &str = "2126-01-01T00:00:00Z";
+const LAST_YEAR: &str = "2025-09-26T14:20:00Z";
+
+const EMAIL: &str = "redeemed/delivery/email";
+const WHATSAPP: &str = "redeemed/delivery/whatsapp";
+const SMS: &str = "redeemed/delivery/sms";
+
+/// Both Zupy's formats tell of one company, and another company's customers read English.
+const TWO: (&str, &str) = (
+    "ZupyWebhookSecrets",
+    "comp_bella_vista=local-zupy-secret, comp_soho=soho-secret",
+);
+
+fn event(code: &str) -> String {
+    format!("zupy#{COMPANY}#{code}/redeemed")
+}
+
+/// What a channel sent for an event.
+fn about(sent: &[Sent], event: &str) -> Vec<Sent> {
+    let of_event = sent.iter().filter(|it| it.event.as_deref() == Some(event));
+    of_event.cloned().collect()
+}
+
+fn whatsapp_of(sent: &Sent) -> &Whatsapp {
+    match &sent.detail {
+        Detail::Whatsapp(whatsapp) => whatsapp,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn sms_of(sent: &Sent) -> &Sms {
+    match &sent.detail {
+        Detail::Sms(sms) => sms,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A redemption of a reward that is worth so much.
+fn worth(code: &str, value: impl Into<Value>) -> Webhook {
+    redeemed(code).set("/discount_details/discount_value", value)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_channel_speaks_as_the_parameters_say() {
+    let parameters = [
+        TWO,
+        ("Languages", "pt-BR, comp_soho=en"),
+        ("MailReplyTo", "atendimento@example.com"),
+        ("MailConfigurationSet", "coupons"),
+        ("WhatsAppTemplate", "cupom_novo"),
+        ("WhatsAppTemplateLanguage", "pt_PT"),
+        ("SmsMinimumDiscountValue", "75.5"),
+    ];
+    in_a_shop_with(&parameters, async |shop| {
+        let percentage = worth("CP-1", 75.50)
+            .set("/discount_details/discount_type", "percentage")
+            .set("/discount_details/maximum_discount", 75)
+            .set("/discount_details/minimum_purchase", 30);
+        shop.send(percentage).await;
+        let english = redeemed("CP-2").set("/company_id", "comp_soho");
+        shop.send(english.secret("soho-secret")).await;
+        shop.settle().await;
+
+        let mails = shop.mails();
+        let ours = about(&mails, &event("CP-1")).remove(0);
+        let Detail::Email(email) = &ours.detail else {
+            panic!("{ours:?}")
+        };
+        assert_eq!(email.reply_to, ["atendimento@example.com"]);
+        assert_eq!(email.configuration_set.as_deref(), Some("coupons"));
+        let words = "75,5% de desconto até R$ 75,00, pedidos acima de R$ 30,00";
+        for part in [ours.text.unwrap(), ours.html.unwrap()] {
+            assert!(part.contains(words), "{part}");
+        }
+        let theirs = about(&mails, "zupy#comp_soho#CP-2/redeemed").remove(0);
+        assert_eq!(
+            theirs.subject.unwrap(),
+            "Your coupon: Pizza Margherita Grátis"
+        );
+        assert!(
+            theirs
+                .text
+                .unwrap()
+                .contains("Valid until 26 September 2025")
+        );
+
+        let whatsapp = about(&shop.sent("whatsapp"), &event("CP-1")).remove(0);
+        assert_eq!(whatsapp.to, "+5511965958122");
+        let whatsapp = whatsapp_of(&whatsapp);
+        assert_eq!(whatsapp.template.as_deref(), Some("cupom_novo"));
+        assert_eq!(whatsapp.language.as_deref(), Some("pt_PT"));
+        let parameters: Vec<_> = whatsapp.parameters.iter().map(|it| &*it.text).collect();
+        assert_eq!(
+            parameters,
+            [
+                "Maria Silva",
+                "Pizza Margherita Grátis",
+                "CP-1",
+                "26/09/2025"
+            ]
+        );
+
+        // The other company's is worth 35.
+        let texts = shop.sent("sms");
+        assert_eq!(texts.len(), 1, "{texts:?}");
+        assert_eq!(texts[0].event, Some(event("CP-1")));
+        assert_eq!(sms_of(&texts[0]).kind, "Transactional");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_message_goes_out_for_a_reward_of_50_and_more() {
+    in_a_shop(async |shop| {
+        let long = "Rodízio de pizzas «ção» com bebida, sobremesa e café para a família inteira "
+            .repeat(4);
+        let stories = [
+            ("below", worth("below", 49.99), false),
+            ("at", worth("at", 50), true),
+            ("at-as-text", worth("at-as-text", 50.000), true),
+            ("above", worth("above", 1_000_000), true),
+            ("nothing", worth("nothing", Value::Null), false),
+            ("negative", worth("negative", -50), false),
+            (
+                "no-details",
+                redeemed("no-details").unset("/discount_details"),
+                false,
+            ),
+            (
+                "unknown-type",
+                worth("unknown-type", 50).set("/discount_details/discount_type", "moon_phase"),
+                true,
+            ),
+            (
+                "long",
+                worth("long", 50).set("/coupon/reward_name", long),
+                true,
+            ),
+            (
+                "cyrillic",
+                worth("cyrillic", 50).set("/customer/name", "Мария Ивановна Пономарёва"),
+                true,
+            ),
+            (
+                "emoji",
+                worth("emoji", 50).set("/coupon/reward_name", "🍕".repeat(60)),
+                true,
+            ),
+        ];
+        for (code, webhook, _) in &stories {
+            let answer = shop.send(webhook.clone()).await;
+            assert_eq!(answer.word(), "200 accepted", "{code}: {answer:?}");
+        }
+        shop.settle().await;
+        let texts = shop.sent("sms");
+        for (code, _, is_sent) in stories {
+            let sent = about(&texts, &event(code));
+            assert_eq!(sent.len(), usize::from(is_sent), "{code}: {sent:?}");
+            let expected = if is_sent { "done" } else { "no record" };
+            assert_eq!(shop.record(code, SMS).await, expected, "{code}");
+            for text in sent {
+                let sms = sms_of(&text);
+                assert_eq!(sms.parts, 1, "{text:?}");
+                assert!(text.text.as_deref().unwrap().contains(code), "{text:?}");
+                assert!(
+                    text.text.as_deref().unwrap().contains("26/09/2025"),
+                    "{text:?}"
+                );
+            }
+        }
+        assert_eq!(shop.mails().len(), 11);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_cannot_be_one_fails_with_its_reason_and_stops_nothing_else() {
+    const CODE: &str = "failed: a phone number without + and a country code";
+    const OTHER: &str = "failed: a phone number with other characters than digits";
+    const LENGTH: &str = "failed: a phone number of less than 8 or more than 15 digits";
+    let stories = [
+        ("local", "(11) 96595-8122", CODE),
+        ("double-zero", "005511965958122", CODE),
+        ("words", "+55 11 96595 8122 ramal 3", OTHER),
+        ("two", "+5511965958122,+5511965958123", OTHER),
+        ("arabic", "+٥٥١١٩٦٥٩٥٨١٢٢", OTHER),
+        ("short", "+55", LENGTH),
+        ("long", "+5511965958122965958122", LENGTH),
+        ("written", " +55 (11) 96595-8122\n", "done"),
+        ("blank", " ", "waiting: no phone number"),
+    ];
+    in_a_shop(async |shop| {
+        shop.expect_error("Never to be delivered");
+        for (code, number, _) in stories {
+            shop.send(worth(code, 50).set("/customer/whatsapp", number))
+                .await;
+        }
+        shop.settle().await;
+        for (code, _, expected) in stories {
+            for record in [WHATSAPP, SMS] {
+                assert_eq!(shop.record(code, record).await, expected, "{code} {record}");
+            }
+            assert_eq!(shop.record(code, EMAIL).await, "done", "{code}");
+        }
+        assert_eq!(shop.mails().len(), stories.len());
+        for channel in ["whatsapp", "sms"] {
+            let sent = shop.sent(channel);
+            assert_eq!(sent.len(), 1, "{channel}: {sent:?}");
+            assert_eq!(sent[0].to, "+5511965958122");
+        }
+        // A word of ours, and not the number.
+        for line in shop.system.logs("delivery") {
+            assert!(!line.line.contains("96595"), "{line}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn throttling_slows_down_and_loses_and_doubles_nothing() {
+    in_a_shop(async |shop| {
+        for service in ["ses", "whatsapp", "sns"] {
+            let throttle =
+                json!({"service": service, "mode": "throttle", "rate": 0.5, "count": 8, "seed": 3});
+            assert_eq!(shop.ask("POST", "/_local/faults", throttle).await.0, 201);
+        }
+        let codes: Vec<_> = (0..8).map(|number| format!("CP-{number}")).collect();
+        for code in &codes {
+            shop.send(worth(code, 60)).await;
+        }
+        shop.settle_retries().await;
+        let (_, faults) = shop.ask("GET", "/_local/faults", Value::Null).await;
+        for fault in faults.as_array().unwrap() {
+            assert!(fault["applied"].as_u64().unwrap() > 0, "{fault}");
+        }
+        for channel in ["email", "whatsapp", "sms"] {
+            let sent = shop.sent(channel);
+            for code in &codes {
+                assert_eq!(about(&sent, &event(code)).len(), 1, "{channel} of {code}");
+                let record = format!("redeemed/delivery/{channel}");
+                assert_eq!(shop.record(code, &record).await, "done");
+            }
+        }
+    })
+    .await;
+}
+
+/// Marks of what one channel's refusal leaves are on its record alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_is_down_holds_up_no_other() {
+    in_a_shop(async |shop| {
+        let outage = json!({"service": "ses", "mode": "fail"});
+        shop.ask("POST", "/_local/faults", outage).await;
+        shop.send(worth("CP-1", 50)).await;
+        shop.settle().await;
+        assert_eq!(
+            shop.record("CP-1", EMAIL).await,
+            "released: InternalFailure"
+        );
+        assert_eq!(shop.record("CP-1", WHATSAPP).await, "done");
+        assert_eq!(shop.record("CP-1", SMS).await, "done");
+        shop.ask("DELETE", "/_local/faults", Value::Null).await;
+        shop.settle_retries().await;
+        assert_eq!(shop.record("CP-1", EMAIL).await, "done");
+        for channel in ["email", "whatsapp", "sms"] {
+            assert_eq!(shop.sent(channel).len(), 1, "{channel}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_is_not_set_up_leaves_no_word() {
+    let off = [
+        ("WhatsAppPhoneNumberId", ""),
+        ("SmsMinimumDiscountValue", ""),
+    ];
+    in_a_shop_with(&off, async |shop| {
+        shop.send(worth("CP-1", 500)).await;
+        shop.settle().await;
+        let entries = shop.ledger("CP-1").await.into_keys();
+        let of_delivery: Vec<_> = entries.filter(|it| it.contains("/delivery/")).collect();
+        assert_eq!(of_delivery, ["redeemed/delivery/account", EMAIL]);
+        assert_eq!(shop.system.sent().len(), 1);
+    })
+    .await;
+}
+
+fn redeemed_in_v2(code: &str, valid_until: &str) -> Webhook {
+    told("reward.redeemed", code).set("/data/valid_until", valid_until)
+}
+
+fn enrolled(webhook_id: &str) -> Webhook {
+    v2("customer.enrolled")
+        .set("/data/customer_id", MEMBER)
+        .set("/webhook_id", webhook_id)
+}
+
+/// v1 tells of a new member on the URL that takes all events.
+fn registered() -> Webhook {
+    let body = include_str!("../../events/samples/zupy-customer-registered.json");
+    redeemed("any").to(crate::shop::ZUPY).body(body)
+}
+
+async fn settled_records(shop: &Shop, code: &str) -> [String; 2] {
+    [
+        shop.record(code, EMAIL).await,
+        shop.record(code, WHATSAPP).await,
+    ]
+}
+
+const NO_CONTACT: [&str; 2] = ["waiting: no contact", "waiting: no contact"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coupon_waits_for_its_members_contact_within_its_life() {
+    in_a_shop_with(&[OWN_SECRET], async |shop| {
+        shop.send(redeemed_in_v2("good", NEXT_CENTURY)).await;
+        shop.send(redeemed_in_v2("over", LAST_YEAR)).await;
+        shop.send(redeemed_in_v2("used", NEXT_CENTURY)).await;
+        shop.send(redeemed_in_v2("cancelled", NEXT_CENTURY)).await;
+        let others = redeemed_in_v2("others", NEXT_CENTURY).set("/data/customer_id", "another");
+        shop.send(others).await;
+        shop.send(used("used", "ord-1")).await;
+        shop.send(told("coupon.cancelled", "cancelled")).await;
+        shop.settle().await;
+        for code in ["good", "over", "used", "cancelled", "others"] {
+            assert_eq!(settled_records(shop, code).await, NO_CONTACT, "{code}");
+        }
+        assert_eq!(shop.sent_to_people(), []);
+        // A word of its own for support, and nothing that has to be done.
+        assert_eq!(shop.account(MEMBER).await.len(), 4);
+
+        for _ in 0..3 {
+            shop.send(enrolled("first")).await;
+        }
+        shop.settle().await;
+        assert_eq!(settled_records(shop, "good").await, ["done", "done"]);
+        for code in ["over", "used", "cancelled", "others"] {
+            assert_eq!(settled_records(shop, code).await, NO_CONTACT, "{code}");
+        }
+        for channel in ["email", "whatsapp"] {
+            let sent = shop.sent(channel);
+            assert_eq!(sent.len(), 1, "{sent:?}");
+            assert_eq!(sent[0].event, Some(event("good")));
+        }
+        assert!(shop.mails()[0].text.as_deref().unwrap().contains("Maria"));
+
+        // What comes later finds the contact, and what was sent is not sent again.
+        shop.send(redeemed_in_v2("later", NEXT_CENTURY)).await;
+        shop.send(enrolled("second")).await;
+        shop.send(redeemed_in_v2("good", NEXT_CENTURY)).await;
+        shop.settle().await;
+        assert_eq!(settled_records(shop, "later").await, ["done", "done"]);
+        assert_eq!(shop.mails().len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_contact_lacks_waits_for_the_next_one() {
+    in_a_shop_with(&[OWN_SECRET], async |shop| {
+        shop.send(redeemed_in_v2("CP-1", NEXT_CENTURY)).await;
+        let by_mail = registered().set("/customer/whatsapp", Value::Null);
+        assert_eq!(shop.send(by_mail).await.word(), "200 accepted");
+        shop.settle().await;
+        let [email, whatsapp] = settled_records(shop, "CP-1").await;
+        assert_eq!(email, "done");
+        assert!(whatsapp.starts_with("waiting: no "), "{whatsapp}");
+
+        // Told before, and heard of later: what is known stays.
+        let older = enrolled("older")
+            .set("/timestamp", "2020-01-01T00:00:00Z")
+            .set("/data/phone", "+5511000000000");
+        assert_eq!(shop.send(older).await.word(), "200 accepted");
+        shop.settle().await;
+        assert_eq!(shop.sent("whatsapp"), []);
+
+        shop.send(enrolled("newer")).await;
+        shop.settle().await;
+        assert_eq!(settled_records(shop, "CP-1").await, ["done", "done"]);
+        assert_eq!(shop.mails().len(), 1);
+        assert_eq!(shop.sent("whatsapp")[0].to, "+5511965958122");
+        assert_eq!(shop.account(MEMBER).await.len(), 2);
+    })
+    .await;
+}
+
+/// Zupy tells that a coupon expires soon.
+fn expiring(code: &str) -> Webhook {
+    told("coupon.expiring", code).set("/data/valid_until", NEXT_CENTURY)
+}
+
+async fn reminder(shop: &Shop, code: &str) -> String {
+    let record = format!("expiring@{NEXT_CENTURY}/delivery/reminder");
+    shop.record(code, &record).await
+}
+
+fn valid(code: &str) -> Webhook {
+    redeemed(code).set("/coupon/expires_at", NEXT_CENTURY)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_reminder_goes_out_on_the_best_channel() {
+    in_a_shop_with(&[OWN_SECRET], async |shop| {
+        shop.expect_error("Never to be delivered");
+        shop.send(valid("both")).await;
+        shop.send(valid("mail").set("/customer/whatsapp", Value::Null))
+            .await;
+        shop.send(valid("wrong-number").set("/customer/whatsapp", "123"))
+            .await;
+        shop.send(
+            valid("nowhere")
+                .set("/customer/whatsapp", "123")
+                .set("/customer/email", "nobody"),
+        )
+        .await;
+        shop.settle().await;
+        let before = shop.system.sent().len();
+        for code in ["both", "mail", "wrong-number", "nowhere"] {
+            for expected in ["200 accepted", "200 duplicate", "200 duplicate"] {
+                assert_eq!(shop.send(expiring(code)).await.word(), expected);
+            }
+        }
+        shop.settle().await;
+        let reminders = &shop.system.sent()[before..];
+        for (code, channel) in [
+            ("both", "whatsapp"),
+            ("mail", "email"),
+            ("wrong-number", "email"),
+        ] {
+            let event = format!("zupy#{COMPANY}#{code}/expiring@{NEXT_CENTURY}");
+            let sent = about(reminders, &event);
+            assert_eq!(sent.len(), 1, "{code}: {sent:?}");
+            assert_eq!(sent[0].channel, channel, "{code}");
+            assert_eq!(reminder(shop, code).await, "done", "{code}");
+        }
+        assert_eq!(reminders.len(), 3);
+        assert!(reminder(shop, "nowhere").await.starts_with("failed: "));
+        let whatsapp = reminders.iter().find(|it| it.channel == "whatsapp");
+        let template = whatsapp_of(whatsapp.unwrap()).template.as_deref();
+        assert_eq!(template, Some("coupon_reminder_whatsapp"));
+        let mail = reminders.iter().find(|it| it.channel == "email").unwrap();
+        assert!(mail.subject.as_deref().unwrap().contains("expira em breve"));
+        // What only the redemption tells.
+        assert!(mail.text.as_deref().unwrap().contains("consumo no local"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_reminded_of_a_coupon_that_has_come_to_its_end() {
+    in_a_shop_with(&[OWN_SECRET], async |shop| {
+        for code in ["used", "cancelled", "expired"] {
+            shop.send(valid(code)).await;
+        }
+        shop.send(used("used", "ord-1")).await;
+        shop.send(told("coupon.cancelled", "cancelled")).await;
+        shop.send(told("coupon.expired", "expired")).await;
+        shop.settle().await;
+        let before = shop.system.sent().len();
+        for code in ["used", "cancelled", "expired", "unknown"] {
+            shop.send(expiring(code)).await;
+        }
+        // It is over by the notice's own word.
+        let over = told("coupon.expiring", "over").set("/data/valid_until", LAST_YEAR);
+        shop.send(over).await;
+        shop.settle().await;
+        assert_eq!(shop.system.sent().len(), before);
+        for code in ["used", "cancelled", "expired"] {
+            let expected = format!("skipped: the coupon is {code}");
+            assert_eq!(reminder(shop, code).await, expected);
+        }
+        assert_eq!(reminder(shop, "unknown").await, "skipped: no contact");
+        let over = format!("expiring@{LAST_YEAR}/delivery/reminder");
+        assert_eq!(
+            shop.record("over", &over).await,
+            "skipped: the coupon has expired"
+        );
+    })
+    .await;
+}
+
+/// What a task is told of a test at a restaurant: no provider tells of one yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_test_would_have_sent_is_kept_as_the_person_would_have_seen_it() {
+    in_a_shop(async |shop| {
+        let sample = include_str!("../../events/delivery.json");
+        let sample: Value = serde_json::from_str(sample).unwrap();
+        let message = sample["Records"][0]["body"].as_str().unwrap();
+        let mut message: Value = serde_json::from_str(message).unwrap();
+        message["event"]["sandbox"] = true.into();
+        let discount = &mut message["event"]["fact"]["redeemed"]["discount"];
+        discount["value"] = "50".into();
+        let send = json!({"QueueUrl": "delivery", "MessageBody": message.to_string()});
+        shop.aws("AmazonSQS.SendMessage", &send).await;
+        shop.settle().await;
+        assert_eq!(shop.system.sent(), []);
+        let (_, state) = shop.get("/_local/state").await;
+        let state: Value = serde_json::from_str(&state).unwrap();
+        let shown = state["messages"].as_array().unwrap();
+        let of = |channel: &str| {
+            let mut shown = shown.iter();
+            shown
+                .find(|it| it["channel"] == channel)
+                .unwrap_or_else(|| panic!("{state}"))
+        };
+        assert_eq!(shown.len(), 3);
+        assert!(shown.iter().all(|it| it["would_be"] == true));
+        assert_eq!(of("email")["to"], "customer@example.com");
+        assert!(of("email")["html"].as_str().unwrap().starts_with("<!"));
+        assert_eq!(of("whatsapp")["whatsapp"]["language"], "pt_BR");
+        assert!(of("sms")["text"].as_str().unwrap().contains("cupom"));
+    })
+    .await;
+}
