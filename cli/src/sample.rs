@@ -177,6 +177,22 @@ impl Sender {
         }
         Ok(())
     }
+
+    /// Makes it another member's event. Thousands of coupons of one member would be one case of fraud.
+    pub(crate) fn rename_member(self, body: &mut Value, suffix: &str) {
+        if let Some(Value::String(name)) = field_mut(body, self.member_path()) {
+            name.push_str(suffix);
+        }
+    }
+
+    /// Where a body names its member.
+    pub(crate) fn member_path(self) -> &'static [&'static str] {
+        match self {
+            Self::Aghanim => &["event_data", "player_id"],
+            Self::Zupy => &["customer", "member_id"],
+            Self::ZupyV2 => &["data", "customer_id"],
+        }
+    }
 }
 
 fn field<'a>(body: &'a Value, path: &[&str]) -> Option<&'a Value> {
@@ -209,6 +225,14 @@ enum Step {
     /// Of an object; of a list where it is a number.
     Name(String),
     Index(usize),
+}
+
+impl Path {
+    /// Whether it leads to these names, or to something that holds what they lead to.
+    pub(crate) fn leads_to(&self, names: &[&str]) -> bool {
+        let is = |(step, name): (&Step, &&str)| matches!(step, Step::Name(it) if it == name);
+        self.0.len() <= names.len() && self.0.iter().zip(names).all(is)
+    }
 }
 
 impl FromStr for Path {
@@ -553,6 +577,17 @@ mod tests {
             json!({"timestamp": "2025-08-26T14:20:00Z", "coupon": {"expires_at": "never"}});
         Sender::Zupy.move_to(&mut dated, now).unwrap();
         assert_eq!(dated["coupon"]["expires_at"], "never");
+    }
+
+    #[test]
+    fn copies_are_about_members_of_their_own() {
+        for sample in SAMPLES {
+            let mut copy = body(sample.name);
+            sample.sender.rename_member(&mut copy, "-R-1");
+            let member = field(&copy, sample.sender.member_path());
+            let member = member.and_then(Value::as_str);
+            assert!(member.unwrap().ends_with("-R-1"), "{}", sample.name);
+        }
     }
 
     #[test]

@@ -84,7 +84,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     as_dated: bool,
 
-    /// Send this many distinct coupons, sum up the answers, and judge what became of them.
+    /// Send this many distinct coupons, sum up the answers, and judge what became of them. Each is of a member of its
+    /// own, unless --set names one.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1_000_000))]
     count: Option<u32>,
 
@@ -161,6 +162,8 @@ struct Draft {
     secret: Secret,
     body: Vec<u8>,
     now: Timestamp,
+    /// Whether all copies are about the member that was asked for.
+    one_member: bool,
     /// Signed now, or at the time that the body tells.
     signed_now: bool,
 }
@@ -171,7 +174,11 @@ impl Draft {
         let sample = sample.with_context(|| format!("no sample {:?}", arguments.sample))?;
         let url = endpoint(arguments, sample)?;
         let leaves = !is_loopback(&url);
+        let member = sample.sender.member_path();
+        let set = arguments.set.iter().map(|it| &it.path);
+        let mut changed = set.chain(&arguments.unset);
         Ok(Self {
+            one_member: changed.any(|path| path.leads_to(member)),
             sender: sample.sender,
             secret: secret(arguments, sample.sender, leaves)?,
             body: body(arguments, sample, leaves, now)?,

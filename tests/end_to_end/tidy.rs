@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use local::template::{Function, Resources, Template};
 use serde_json::Value;
@@ -345,6 +346,27 @@ fn every_fuzz_target_has_a_check_a_description_and_a_small_corpus() {
         let (count, bytes) = (sizes.len(), sizes.iter().sum::<u64>());
         assert!((1..=100).contains(&count), "{name}: {count} inputs");
         assert!(bytes <= 200_000, "{name}: {bytes} bytes");
+    }
+}
+
+#[test]
+fn every_mistake_that_the_simulation_catches_can_still_be_made() {
+    let record = read("docs/adr/0009-simulation.md");
+    let files = names_in("simulation/bugs").into_iter();
+    let patches: Vec<_> = files.filter(|name| name != "run").collect();
+    assert!(patches.len() >= 3, "{patches:?}");
+    for patch in patches {
+        let checked = Command::new("git")
+            .args(["apply", "--check"])
+            .arg(root().join("simulation/bugs").join(&patch))
+            .current_dir(root())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&checked.stderr);
+        assert!(checked.status.success(), "{patch}: {said}");
+        let name = patch.strip_suffix(".patch").unwrap();
+        let row = format!("| `{name}`: ");
+        assert!(record.contains(&row), "{name}: docs/adr/0009-simulation.md");
     }
 }
 

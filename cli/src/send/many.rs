@@ -101,6 +101,9 @@ impl<'a> Run<'a> {
         let mut body = self.body.clone();
         let suffix = format!("{}{index}", self.mark());
         self.draft.sender.rename(&mut body, &suffix)?;
+        if !self.draft.one_member {
+            self.draft.sender.rename_member(&mut body, &suffix);
+        }
         Ok(write(&body))
     }
 }
