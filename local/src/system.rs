@@ -432,6 +432,8 @@ fn local_parameters(aws_url: &str) -> BTreeMap<String, String> {
     /// Samples carry the dates of their day: ten years, and the ledger remembers a little longer.
     const MAX_AGE_S: &str = "315360000";
     const RETENTION_DAYS: &str = "3660";
+    /// Whoever tries the system out does not wait an hour for what becomes of a use without a redemption.
+    const UNKNOWN_COUPON_GRACE_S: &str = "30";
     let secrets = |variable: &str, otherwise: &str| {
         std::env::var(variable)
             .ok()
@@ -464,6 +466,7 @@ fn local_parameters(aws_url: &str) -> BTreeMap<String, String> {
         ),
         ("MaxAgeS", MAX_AGE_S.into()),
         ("RetentionDays", RETENTION_DAYS.into()),
+        ("UnknownCouponGraceS", UNKNOWN_COUPON_GRACE_S.into()),
         ("AwsEndpointUrl", aws_url.into()),
     ];
     parameters
