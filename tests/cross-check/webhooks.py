@@ -84,7 +84,10 @@ def main():
     _, messages = request(base + "/_local/messages")
     messages = [message for message in messages if code in (message["event"] or "")]
     channels = sorted(message["channel"] for message in messages)
-    check("the customer has one mail and one WhatsApp message", channels == ["email", "whatsapp"], channels)
+    expected = ["email", "topic", "whatsapp"]
+    check("the customer has one mail and one WhatsApp message, the shop an alert", channels == expected, channels)
+    alerts = [message["subject"] for message in messages if message["channel"] == "topic"]
+    check("of the stock, which nobody counted", "Stock below zero" in alerts[0], alerts)
     mails = [message for message in messages if message["channel"] == "email"]
     check("the code is in the mail", all(code in mail["html"] and code in mail["text"] for mail in mails))
 
