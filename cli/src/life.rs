@@ -181,21 +181,13 @@ pub(crate) async fn lives(target: &Target, lookup: &Lookup) -> anyhow::Result<Ve
 /// The keys of the coupons that have a code; several tenants may have given out the same. Reads the whole table: no
 /// index leads from a code to its coupons.
 async fn coupons_of_code(target: &Target, code: &str) -> anyhow::Result<BTreeSet<String>> {
-    let table = target.table("events")?;
-    let rows = target
-        .dynamodb
-        .scan()
-        .table_name(table)
-        .filter_expression("code = :code")
-        .expression_attribute_values(":code", AttributeValue::S(code.to_owned()))
-        .projection_expression("coupon")
-        .into_paginator()
-        .items()
-        .send()
-        .try_collect()
-        .await
-        .map_err(|error| target.explain(error))
-        .with_context(|| format!("reading the table {table}"))?;
+    let rows = target.scan_all("events", |events| {
+        events
+            .filter_expression("code = :code")
+            .expression_attribute_values(":code", AttributeValue::S(code.to_owned()))
+            .projection_expression("coupon")
+    });
+    let rows = rows.await?;
     Ok(rows.iter().filter_map(|row| text(row, "coupon")).collect())
 }
 

@@ -1,21 +1,25 @@
 //! `coupons member`: what is kept of a member, and what the law lets them ask for: to see it, to have it erased, to be
 //! left alone.
 
+mod forget;
+
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde::Serialize;
-use webhooks::event::{escape, member_key};
+use webhooks::event::{escape, member_key, unescape};
 use webhooks::fraud::{FLAG, HISTORY};
 use webhooks::ledger::Item;
-use webhooks::provider::{RecordedBody, aghanim, without_personal_data, zupy};
+use webhooks::provider::{aghanim, zupy};
 
-use crate::life::{rows, text};
+use crate::life::text;
 use crate::output::{harmless, say, say_json};
 use crate::target::{self, Target};
+use forget::forget;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,6 +28,9 @@ Examples:
   coupons member 'zupy#comp_bella_vista#ZP-4F95FB0A' --do-not-contact
   coupons member ZP-4F95FB0A --clear-flag
   coupons member ZP-4F95FB0A --forget --dry-run";
+
+/// The row of a member's contact.
+const CONTACT: &str = "contact";
 
 /// Show what is kept of a member, erase their personal data, mark that they want no messages, or clear their flags.
 ///
@@ -142,19 +149,6 @@ struct Grant {
     items: serde_json::Value,
 }
 
-/// What erasing did, or would do.
-#[derive(Debug, Default, Serialize)]
-struct Forgotten {
-    member: String,
-    dry_run: bool,
-    /// Whether a contact was erased.
-    contact: bool,
-    /// Recorded bodies from which personal data were taken out.
-    bodies: usize,
-    /// What would have been sent for a sandbox or a test.
-    drafts: usize,
-}
-
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let target = Target::connect(&arguments.target).await?;
     let keys = find(&target, &arguments).await?;
@@ -217,27 +211,6 @@ impl Key {
     }
 }
 
-/// Takes back [`escape`].
-fn unescape(part: &str) -> String {
-    let mut bytes = Vec::with_capacity(part.len());
-    let mut rest = part.as_bytes();
-    while let [first, others @ ..] = rest {
-        let digits = others.get(..2).filter(|_| *first == b'%');
-        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &others[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = others;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
 /// The members that are meant, in the order of their keys.
 async fn find(target: &Target, arguments: &Arguments) -> anyhow::Result<Vec<Key>> {
     if let Some(key) = Key::parse(&arguments.member) {
@@ -266,23 +239,15 @@ async fn find(target: &Target, arguments: &Arguments) -> anyhow::Result<Vec<Key>
 }
 
 async fn in_accounts(target: &Target, id: &str) -> anyhow::Result<BTreeSet<Key>> {
-    let table = target.table("members")?;
     let end = format!("#{}", escape(id));
-    let rows = target
-        .dynamodb
-        .scan()
-        .table_name(table)
-        .filter_expression("contains(#member, :end)")
-        .expression_attribute_names("#member", "member")
-        .expression_attribute_values(":end", AttributeValue::S(end.clone()))
-        .projection_expression("#member")
-        .into_paginator()
-        .items()
-        .send()
-        .try_collect()
-        .await
-        .map_err(|error| target.explain(error))
-        .with_context(|| format!("reading the table {table}"))?;
+    let rows = target.scan_all("members", |members| {
+        members
+            .filter_expression("contains(#member, :end)")
+            .expression_attribute_names("#member", "member")
+            .expression_attribute_values(":end", AttributeValue::S(end.clone()))
+            .projection_expression("#member")
+    });
+    let rows = rows.await?;
     let keys = rows.iter().filter_map(|row| text(row, "member"));
     Ok(keys
         .filter(|key| key.ends_with(&end))
@@ -304,23 +269,15 @@ async fn in_events(target: &Target, id: &str) -> anyhow::Result<BTreeSet<Key>> {
 
 /// The events of all members with this id, by key. Reads the whole table: no index leads from a member to their events.
 async fn events_of(target: &Target, id: &str) -> anyhow::Result<Vec<Item>> {
-    let table = target.table("events")?;
-    let rows = target
-        .dynamodb
-        .scan()
-        .table_name(table)
-        .filter_expression("#member = :id")
-        .expression_attribute_names("#member", "member")
-        .expression_attribute_names("#provider", "provider")
-        .expression_attribute_values(":id", AttributeValue::S(id.to_owned()))
-        .projection_expression("coupon, entry, #provider, tenant")
-        .into_paginator()
-        .items()
-        .send()
-        .try_collect()
-        .await;
-    rows.map_err(|error| target.explain(error))
-        .with_context(|| format!("reading the table {table}"))
+    let events = target.scan_all("events", |events| {
+        events
+            .filter_expression("#member = :id")
+            .expression_attribute_names("#member", "member")
+            .expression_attribute_names("#provider", "provider")
+            .expression_attribute_values(":id", AttributeValue::S(id.to_owned()))
+            .projection_expression("coupon, entry, #provider, tenant")
+    });
+    events.await
 }
 
 /// A member's rows in the members table.
@@ -344,166 +301,49 @@ async fn own_rows(target: &Target, key: &Key) -> anyhow::Result<Vec<Item>> {
 }
 
 async fn mark(target: &Target, key: &Key, do_not_contact: bool) -> anyhow::Result<()> {
-    let table = target.table("members")?;
-    target
-        .dynamodb
-        .update_item()
-        .table_name(table)
-        .key("member", AttributeValue::S(key.text()))
-        .key("entry", AttributeValue::S("contact".into()))
-        .update_expression("SET do_not_contact = :flag, marked_at = :now")
-        .expression_attribute_values(":flag", AttributeValue::Bool(do_not_contact))
-        .expression_attribute_values(":now", AttributeValue::S(Timestamp::now().to_string()))
-        .send()
-        .await
-        .map_err(|error| target.explain(error))
-        .with_context(|| format!("marking {}", key.text()))?;
-    Ok(())
+    update(target, key, CONTACT, |contact| {
+        contact
+            .update_expression("SET do_not_contact = :flag, marked_at = :now")
+            .expression_attribute_values(":flag", AttributeValue::Bool(do_not_contact))
+    })
+    .await
 }
 
 /// Clears every flag that is not. They stay, so that what raised them raises none again.
 async fn clear_flags(target: &Target, key: &Key) -> anyhow::Result<()> {
-    let table = target.table("members")?;
-    let now = AttributeValue::S(Timestamp::now().to_string());
     for row in own_rows(target, key).await? {
         let is_raised = !row.contains_key("cleared_at");
         let entry = text(&row, "entry").filter(|it| it.starts_with(FLAG) && is_raised);
         let Some(entry) = entry else {
             continue;
         };
-        target
-            .dynamodb
-            .update_item()
-            .table_name(table)
-            .key("member", AttributeValue::S(key.text()))
-            .key("entry", AttributeValue::S(entry))
-            .update_expression("SET cleared_at = if_not_exists(cleared_at, :now)")
-            .condition_expression("attribute_exists(entry)")
-            .expression_attribute_values(":now", now.clone())
-            .send()
-            .await
-            .map_err(|error| target.explain(error))
-            .with_context(|| format!("clearing a flag of {}", key.text()))?;
+        update(target, key, &entry, |flag| {
+            flag.update_expression("SET cleared_at = if_not_exists(cleared_at, :now)")
+                .condition_expression("attribute_exists(entry)")
+        })
+        .await?;
     }
     Ok(())
 }
 
-/// Takes a member's personal data out of every table. Keys and hashes stay: a webhook that comes again is still known.
-async fn forget(target: &Target, key: &Key, dry_run: bool) -> anyhow::Result<Forgotten> {
-    let mut forgotten = Forgotten {
-        member: key.text(),
-        dry_run,
-        ..Forgotten::default()
-    };
-    let contact = own_rows(target, key).await?;
-    let contact = contact
-        .iter()
-        .find(|row| text(row, "entry").as_deref() == Some("contact"));
-    let personal = ["name", "email", "phone", "tier"];
-    if contact.is_some_and(|row| personal.iter().any(|name| row.contains_key(*name))) {
-        forgotten.contact = true;
-        if !dry_run {
-            forget_contact(target, key).await?;
-        }
-    }
-    let events = events_of(target, &key.id).await?;
-    let own = events.iter().filter(|row| {
-        text(row, "provider").as_deref() == Some(&key.provider)
-            && text(row, "tenant").as_deref() == Some(&key.tenant)
-    });
-    let coupons: BTreeSet<_> = own.filter_map(|row| text(row, "coupon")).collect();
-    for coupon in coupons {
-        let all = rows(target, &coupon, None).await?;
-        let of_member: Vec<_> = all
-            .iter()
-            .filter(|row| text(row, "member").as_deref() == Some(&key.id))
-            .filter_map(|row| Some((text(row, "entry")?, row)))
-            .collect();
-        for row in &all {
-            let Some(entry) = text(row, "entry") else {
-                continue;
-            };
-            // What hangs beneath an event of theirs, too: bodies that contradicted it, and drafts.
-            let event = of_member.iter().find(|(event, _)| {
-                let rest = entry.strip_prefix(event.as_str());
-                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            });
-            if let Some((_, event)) = event {
-                forget_row(target, event, row, &mut forgotten).await?;
-            }
-        }
-    }
-    Ok(forgotten)
-}
-
-async fn forget_contact(target: &Target, key: &Key) -> anyhow::Result<()> {
-    let table = target.table("members")?;
-    target
-        .dynamodb
-        .update_item()
-        .table_name(table)
-        .key("member", AttributeValue::S(key.text()))
-        .key("entry", AttributeValue::S("contact".into()))
-        .update_expression("REMOVE #name, email, phone, tier SET forgotten_at = :now")
-        .expression_attribute_names("#name", "name")
-        .expression_attribute_values(":now", AttributeValue::S(Timestamp::now().to_string()))
-        .send()
-        .await
-        .map_err(|error| target.explain(error))
-        .with_context(|| format!("erasing the contact of {}", key.text()))?;
-    Ok(())
-}
-
-async fn forget_row(
+/// Changes one of a member's rows. `:now` is the time.
+async fn update(
     target: &Target,
-    event: &Item,
-    row: &Item,
-    forgotten: &mut Forgotten,
+    key: &Key,
+    entry: &str,
+    change: impl FnOnce(UpdateItemFluentBuilder) -> UpdateItemFluentBuilder,
 ) -> anyhow::Result<()> {
-    let of_event = |name: &str| text(event, name).unwrap_or_default();
-    let (coupon, entry) = (of_event("coupon"), text(row, "entry").unwrap_or_default());
-    let body = text(row, "body");
-    let erased = body.as_ref().and_then(|body| {
-        let erased = without_personal_data(&RecordedBody {
-            provider: &of_event("provider"),
-            scheme: &text(row, "scheme").unwrap_or_else(|| of_event("scheme")),
-            tenant: &of_event("tenant"),
-            body,
-        });
-        // What cannot be read is not kept either.
-        let erased = erased.unwrap_or_else(|| "{}".into());
-        let same = |a: &str, b: &str| {
-            let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
-            read(a) == read(b)
-        };
-        (!same(&erased, body)).then_some(erased)
-    });
-    let has_draft = row.contains_key("would_send");
-    forgotten.bodies += usize::from(erased.is_some());
-    forgotten.drafts += usize::from(has_draft);
-    if forgotten.dry_run || (erased.is_none() && !has_draft) {
-        return Ok(());
-    }
-    let table = target.table("events")?;
-    let now = AttributeValue::S(Timestamp::now().to_string());
-    let mut update = target
+    let update = target
         .dynamodb
         .update_item()
-        .table_name(table)
-        .key("coupon", AttributeValue::S(coupon.clone()))
-        .key("entry", AttributeValue::S(entry.clone()))
-        .condition_expression("attribute_exists(entry)")
-        .expression_attribute_values(":now", now);
-    update = match erased {
-        Some(erased) => update
-            .update_expression("SET body = :body, erased_at = :now REMOVE would_send")
-            .expression_attribute_values(":body", AttributeValue::S(erased)),
-        None => update.update_expression("SET erased_at = :now REMOVE would_send"),
-    };
-    let updated = update.send().await;
+        .table_name(target.table("members")?)
+        .key("member", AttributeValue::S(key.text()))
+        .key("entry", AttributeValue::S(entry.to_owned()))
+        .expression_attribute_values(":now", AttributeValue::S(Timestamp::now().to_string()));
+    let updated = change(update).send().await;
     updated
         .map_err(|error| target.explain(error))
-        .with_context(|| format!("erasing {coupon}/{entry}"))?;
+        .with_context(|| format!("changing {}/{entry}", key.text()))?;
     Ok(())
 }
 
@@ -524,7 +364,7 @@ impl Member {
             return;
         };
         let field = |name: &str| text(row, name);
-        if entry == "contact" {
+        if entry == CONTACT {
             let contact = Contact {
                 name: field("name"),
                 email: field("email"),
@@ -640,23 +480,6 @@ impl Member {
             line("other", Some(entry));
         }
         text
-    }
-}
-
-impl Forgotten {
-    fn describe(&self) -> String {
-        let (contact, verb) = match (self.contact, self.dry_run) {
-            (true, true) => ("the contact would be erased", "would lose"),
-            (true, false) => ("the contact is erased", "lost"),
-            (false, true) => ("no contact is kept", "would lose"),
-            (false, false) => ("no contact was kept", "lost"),
-        };
-        format!(
-            "{}: {contact}; {} recorded bodies {verb} their personal data, and {} drafts\n\
-             Messages on their way, in queues and dead-letter queues, hold such data until they are worked off, for 14 \
-             days at most; backups of the tables for 35.\n",
-            self.member, self.bodies, self.drafts
-        )
     }
 }
 

@@ -7,11 +7,13 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::scan::builders::ScanFluentBuilder;
 use aws_sdk_sqs::config::ProvideCredentials;
 use aws_sdk_sqs::types::QueueAttributeName;
 use http::Method;
 use serde_json::Value;
 use webhooks::config::{Aws, CallLimits, http_client};
+use webhooks::ledger::Item;
 use webhooks::task::Task;
 
 use crate::http::{Client, parse_url, refused};
@@ -268,6 +270,20 @@ impl Target {
             .into_iter()
             .filter_map(|url| Some((url.rsplit_once('/')?.1.to_owned(), url)))
             .collect())
+    }
+
+    /// All that a scan of a table finds, once it was narrowed. It reads the whole table.
+    pub(crate) async fn scan_all(
+        &self,
+        name: &str,
+        narrow: impl FnOnce(ScanFluentBuilder) -> ScanFluentBuilder,
+    ) -> anyhow::Result<Vec<Item>> {
+        let table = self.table(name)?;
+        let scan = narrow(self.dynamodb.scan().table_name(table));
+        let items = scan.into_paginator().items().send().try_collect().await;
+        items
+            .map_err(|error| self.explain(error))
+            .with_context(|| format!("reading the table {table}"))
     }
 
     /// What AWS said, or why it said nothing.

@@ -1,0 +1,154 @@
+//! `coupons member --forget`: takes a member's personal data out of every table.
+
+use std::collections::BTreeSet;
+
+use anyhow::Context;
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use serde::Serialize;
+use webhooks::ledger::Item;
+use webhooks::provider::{RecordedBody, without_personal_data};
+
+use super::{CONTACT, Key, events_of, own_rows, update};
+use crate::life::{rows, text};
+use crate::target::Target;
+
+/// What erasing did, or would do.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Forgotten {
+    member: String,
+    dry_run: bool,
+    /// Whether a contact was erased.
+    contact: bool,
+    /// Recorded bodies from which personal data were taken out.
+    bodies: usize,
+    /// What would have been sent for a sandbox or a test.
+    drafts: usize,
+}
+
+/// Keys and hashes stay: a webhook that comes again is still known.
+pub(super) async fn forget(target: &Target, key: &Key, dry_run: bool) -> anyhow::Result<Forgotten> {
+    let mut forgotten = Forgotten {
+        member: key.text(),
+        dry_run,
+        ..Forgotten::default()
+    };
+    let contact = own_rows(target, key).await?;
+    let contact = contact
+        .iter()
+        .find(|row| text(row, "entry").as_deref() == Some(CONTACT));
+    let personal = ["name", "email", "phone", "tier"];
+    if contact.is_some_and(|row| personal.iter().any(|name| row.contains_key(*name))) {
+        forgotten.contact = true;
+        if !dry_run {
+            forget_contact(target, key).await?;
+        }
+    }
+    let events = events_of(target, &key.id).await?;
+    let own = events.iter().filter(|row| {
+        text(row, "provider").as_deref() == Some(&key.provider)
+            && text(row, "tenant").as_deref() == Some(&key.tenant)
+    });
+    let coupons: BTreeSet<_> = own.filter_map(|row| text(row, "coupon")).collect();
+    for coupon in coupons {
+        let all = rows(target, &coupon, None).await?;
+        let of_member: Vec<_> = all
+            .iter()
+            .filter(|row| text(row, "member").as_deref() == Some(&key.id))
+            .filter_map(|row| Some((text(row, "entry")?, row)))
+            .collect();
+        for row in &all {
+            let Some(entry) = text(row, "entry") else {
+                continue;
+            };
+            // What hangs beneath an event of theirs, too: bodies that contradicted it, and drafts.
+            let event = of_member.iter().find(|(event, _)| {
+                let rest = entry.strip_prefix(event.as_str());
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            });
+            if let Some((_, event)) = event {
+                forget_row(target, event, row, &mut forgotten).await?;
+            }
+        }
+    }
+    Ok(forgotten)
+}
+
+async fn forget_contact(target: &Target, key: &Key) -> anyhow::Result<()> {
+    update(target, key, CONTACT, |contact| {
+        contact
+            .update_expression("REMOVE #name, email, phone, tier SET forgotten_at = :now")
+            .expression_attribute_names("#name", "name")
+    })
+    .await
+}
+
+async fn forget_row(
+    target: &Target,
+    event: &Item,
+    row: &Item,
+    forgotten: &mut Forgotten,
+) -> anyhow::Result<()> {
+    let of_event = |name: &str| text(event, name).unwrap_or_default();
+    let (coupon, entry) = (of_event("coupon"), text(row, "entry").unwrap_or_default());
+    let body = text(row, "body");
+    let erased = body.as_ref().and_then(|body| {
+        let erased = without_personal_data(&RecordedBody {
+            provider: &of_event("provider"),
+            scheme: &text(row, "scheme").unwrap_or_else(|| of_event("scheme")),
+            tenant: &of_event("tenant"),
+            body,
+        });
+        // What cannot be read is not kept either.
+        let erased = erased.unwrap_or_else(|| "{}".into());
+        let same = |a: &str, b: &str| {
+            let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+            read(a) == read(b)
+        };
+        (!same(&erased, body)).then_some(erased)
+    });
+    let has_draft = row.contains_key("would_send");
+    forgotten.bodies += usize::from(erased.is_some());
+    forgotten.drafts += usize::from(has_draft);
+    if forgotten.dry_run || (erased.is_none() && !has_draft) {
+        return Ok(());
+    }
+    let table = target.table("events")?;
+    let now = AttributeValue::S(Timestamp::now().to_string());
+    let mut update = target
+        .dynamodb
+        .update_item()
+        .table_name(table)
+        .key("coupon", AttributeValue::S(coupon.clone()))
+        .key("entry", AttributeValue::S(entry.clone()))
+        .condition_expression("attribute_exists(entry)")
+        .expression_attribute_values(":now", now);
+    update = match erased {
+        Some(erased) => update
+            .update_expression("SET body = :body, erased_at = :now REMOVE would_send")
+            .expression_attribute_values(":body", AttributeValue::S(erased)),
+        None => update.update_expression("SET erased_at = :now REMOVE would_send"),
+    };
+    let updated = update.send().await;
+    updated
+        .map_err(|error| target.explain(error))
+        .with_context(|| format!("erasing {coupon}/{entry}"))?;
+    Ok(())
+}
+
+impl Forgotten {
+    pub(super) fn describe(&self) -> String {
+        let (contact, verb) = match (self.contact, self.dry_run) {
+            (true, true) => ("the contact would be erased", "would lose"),
+            (true, false) => ("the contact is erased", "lost"),
+            (false, true) => ("no contact is kept", "would lose"),
+            (false, false) => ("no contact was kept", "lost"),
+        };
+        format!(
+            "{}: {contact}; {} recorded bodies {verb} their personal data, and {} drafts\n\
+             Messages on their way, in queues and dead-letter queues, hold such data until they are worked off, for 14 \
+             days at most; backups of the tables for 35.\n",
+            self.member, self.bodies, self.drafts
+        )
+    }
+}
