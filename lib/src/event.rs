@@ -52,7 +52,7 @@ impl Fact {
 }
 
 /// The customer or the player. Personal data: never in a log.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Member {
     pub id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -75,7 +75,7 @@ impl fmt::Debug for Member {
 }
 
 /// A coupon came to be: points were turned into it, or a player redeemed a code.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Redemption {
     pub coupon_code: String,
     pub reward: Reward,
@@ -185,7 +185,7 @@ impl From<DiscountKind> for String {
 }
 
 /// A coupon was handed in for an order.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
     pub coupon_code: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -532,7 +532,7 @@ fn report(failed: Vec<String>) -> SqsBatchResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Event, EventKey, Fact, Member, Redemption, Reward};
+    use crate::event::{Event, EventKey, Fact, Member, Redemption};
     use crate::task::Message;
 
     fn body(code: &str) -> String {
@@ -544,19 +544,11 @@ mod tests {
             sandbox: false,
             member: Member {
                 id: "ZP-1".into(),
-                name: None,
-                email: None,
-                phone: None,
-                tier: None,
+                ..Member::default()
             },
             fact: Fact::Redeemed(Redemption {
                 coupon_code: code.into(),
-                reward: Reward::default(),
-                points_spent: None,
-                new_balance: None,
-                expires_at: None,
-                method: None,
-                discount: None,
+                ..Redemption::default()
             }),
         };
         Message::new(&event, Timestamp::UNIX_EPOCH, None).to_body()

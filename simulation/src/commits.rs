@@ -52,23 +52,11 @@ fn used(order: usize) -> Event {
         sandbox: false,
         member: Member {
             id: "ZP-1".into(),
-            name: None,
-            email: None,
-            phone: None,
-            tier: None,
+            ..Member::default()
         },
         fact: Fact::Used(Usage {
             coupon_code: "CP-1".into(),
-            reward_name: None,
-            discount_kind: None,
-            discount_applied: None,
-            order_value: None,
-            final_value: None,
-            location: None,
-            staff_member: None,
-            platform: None,
-            order_id: None,
-            items: Vec::new(),
+            ..Usage::default()
         }),
     }
 }

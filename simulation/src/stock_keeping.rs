@@ -29,10 +29,7 @@ fn event(key: EventKey, fact: Fact) -> Event {
         sandbox: false,
         member: Member {
             id: "ZP-1".into(),
-            name: None,
-            email: None,
-            phone: None,
-            tier: None,
+            ..Member::default()
         },
         fact,
     }
@@ -45,16 +42,14 @@ fn redeemed(desk: &Desk, code: &str) -> Event {
             name: Some(PIZZA.into()),
             ..Reward::default()
         },
-        points_spent: None,
-        new_balance: None,
         expires_at: Some(desk.world.now() + SignedDuration::from_hours(1)),
-        method: None,
         discount: Some(Discount {
             kind: DiscountKind::ProductFree,
             value: None,
             maximum: None,
             minimum_purchase: None,
         }),
+        ..Redemption::default()
     });
     event(EventKey::redeemed("zupy", "comp", code), fact)
 }
@@ -64,14 +59,8 @@ fn used(code: &str, order: &str, kind: Option<DiscountKind>, quantity: i64) -> E
     let price = Some(Money::new(35.into(), "BRL"));
     let fact = Fact::Used(Usage {
         coupon_code: code.into(),
-        reward_name: None,
         discount_kind: kind,
-        discount_applied: None,
-        order_value: None,
-        final_value: None,
         location: Some("Loja Centro".into()),
-        staff_member: None,
-        platform: None,
         order_id: Some(order.into()),
         items: vec![AffectedItem {
             name: Some(PIZZA.into()),
@@ -79,6 +68,7 @@ fn used(code: &str, order: &str, kind: Option<DiscountKind>, quantity: i64) -> E
             unit_price: price.clone(),
             discount_applied: price,
         }],
+        ..Usage::default()
     });
     event(EventKey::used("zupy", "comp", code, order), fact)
 }

@@ -620,11 +620,8 @@ fn of_notice(notice: &Notice) -> Redemption {
             name: notice.reward_name.clone(),
             ..Reward::default()
         },
-        points_spent: None,
-        new_balance: None,
         expires_at: notice.expires_at,
-        method: None,
-        discount: None,
+        ..Redemption::default()
     }
 }
 

@@ -254,7 +254,7 @@ impl Rapid {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use webhooks::event::{Discount, DiscountKind, EventKey, Member, Notice, Reward};
+    use webhooks::event::{Discount, DiscountKind, EventKey, Member, Notice};
 
     use super::*;
 
@@ -279,12 +279,7 @@ pub(crate) mod tests {
     pub(crate) fn redeemed(coupon: &str, at: &str) -> Event {
         let redemption = Redemption {
             coupon_code: coupon.into(),
-            reward: Reward::default(),
-            points_spent: None,
-            new_balance: None,
-            expires_at: None,
-            method: None,
-            discount: None,
+            ..Redemption::default()
         };
         let key = EventKey::redeemed("zupy", "comp", coupon);
         event(key, at, Fact::Redeemed(redemption))
@@ -293,16 +288,8 @@ pub(crate) mod tests {
     pub(crate) fn used(order: &str, at: &str) -> Event {
         let usage = Usage {
             coupon_code: "CP-1".into(),
-            reward_name: None,
-            discount_kind: None,
-            discount_applied: None,
-            order_value: None,
-            final_value: None,
-            location: None,
-            staff_member: None,
-            platform: None,
             order_id: Some(order.into()),
-            items: Vec::new(),
+            ..Usage::default()
         };
         let key = EventKey::used("zupy", "comp", "CP-1", order);
         event(key, at, Fact::Used(usage))

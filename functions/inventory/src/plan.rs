@@ -160,16 +160,8 @@ mod tests {
     fn usage(items: Vec<AffectedItem>) -> Usage {
         Usage {
             coupon_code: "CP-1".into(),
-            reward_name: None,
-            discount_kind: None,
-            discount_applied: None,
-            order_value: None,
-            final_value: None,
-            location: None,
-            staff_member: None,
-            platform: None,
-            order_id: None,
             items,
+            ..Usage::default()
         }
     }
 
