@@ -98,7 +98,7 @@ enum Action {
         #[arg(value_name = "N", value_parser = quantity, allow_negative_numbers = true)]
         on_hand: Decimal,
         /// How much of it is little: who looks after the stock is told of it once
-        #[arg(long, value_name = "N", value_parser = at_least_zero)]
+        #[arg(long, value_name = "N", value_parser = at_least_zero, allow_negative_numbers = true)]
         threshold: Option<Decimal>,
         #[command(flatten)]
         common: Common,
@@ -107,7 +107,7 @@ enum Action {
     Receive {
         #[arg(value_parser = name)]
         product: String,
-        #[arg(value_name = "N", value_parser = above_zero)]
+        #[arg(value_name = "N", value_parser = above_zero, allow_negative_numbers = true)]
         quantity: Decimal,
         #[command(flatten)]
         common: Common,
