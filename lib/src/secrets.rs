@@ -71,19 +71,23 @@ impl SecretStore {
     }
 
     /// Fetches the secrets for the first time. Where the secret store does not answer, who first needs them asks again:
-    /// a function that does not start is answered for by the gateway, with a 500.
+    /// a function that does not start is answered for by the gateway, with a 500. Nothing is returned then.
     ///
     /// # Errors
     /// There is no such secret, or it is empty, or may not be read: the error names it.
-    pub async fn start(&self) -> anyhow::Result<()> {
+    pub async fn start(&self) -> anyhow::Result<Option<Arc<Secrets>>> {
         match fetch(&self.client, &self.id).await {
-            Ok(secrets) => self.lock().secrets = Some(Arc::new(secrets)),
-            Err(Unfetched::Wrong(error)) => return Err(error),
+            Ok(secrets) => {
+                let secrets = Arc::new(secrets);
+                self.lock().secrets = Some(Arc::clone(&secrets));
+                Ok(Some(secrets))
+            }
+            Err(Unfetched::Wrong(error)) => Err(error),
             Err(Unfetched::Unavailable(error)) => {
                 tracing::error!("No secrets yet: {error:#}");
+                Ok(None)
             }
         }
-        Ok(())
     }
 
     /// What the secret store knows them by.

@@ -60,7 +60,8 @@ pub enum Failure {
 
 impl Failure {
     /// One word for two parts of a message that failed side by side. It comes again where one of them asks for it, at the
-    /// earlier time, and is given up only once nothing else is left of it.
+    /// earlier time. Where one is for ever and the other is not, it comes again; where one is somebody else's fault, the day
+    /// that such a fault may last counts for both.
     pub fn and(self, other: Self) -> Self {
         use Failure::{Early, Outside, Permanent, Transient};
         let both = |a: anyhow::Error, b: &anyhow::Error| a.context(format!("{b:#}; and"));

@@ -11,7 +11,6 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::retry::ErrorKind;
 use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -80,10 +79,10 @@ impl Network {
             // Nobody waits for it any more where the sender has given up or died.
             let _ = answered.send(body.map(|body| (number, head, body)));
         });
-        // As a connection that ends in place of an answer is told apart from one that was never made.
+        // As the client tells of a connection that ends in place of an answer; of one that was never made it says no more.
         let lost = || {
-            let ended = "the connection ended without an answer".into();
-            ConnectorError::other(ended, Some(ErrorKind::TransientError))
+            let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+            ConnectorError::io(reset.into())
         };
         let (number, head, body) = match answer.await {
             Ok(Ok(answer)) => answer,

@@ -1,5 +1,7 @@
 //! The ways to a person, and what comes of trying one.
 
+use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 use aws_sdk_sesv2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
@@ -94,7 +96,7 @@ where
     Outcome::NotNow(NotNow::new(code))
 }
 
-/// No answer, or none that could be read. Where there was not even a connection, nothing was taken.
+/// No answer, or none that could be read. Where there was surely not even a connection, nothing was taken.
 pub(crate) fn unanswered<E, R>(error: &SdkError<E, R>) -> NotNow
 where
     E: std::error::Error + 'static,
@@ -102,7 +104,9 @@ where
 {
     let not_sent = match error {
         SdkError::ConstructionFailure(_) => true,
-        SdkError::DispatchFailure(failure) => failure.is_io() || failure.is_user(),
+        SdkError::DispatchFailure(failure) => {
+            failure.is_user() || failure.as_connector_error().is_some_and(never_connected)
+        }
         _ => false,
     };
     tracing::debug!("no answer: {}", DisplayErrorContext(error));
@@ -110,6 +114,24 @@ where
         in_doubt: !not_sent,
         ..NotNow::new("no answer")
     }
+}
+
+/// A connection that ended after the request was sent is an I/O error too, so only what cannot happen on one counts.
+fn never_connected(error: &(impl Error + 'static)) -> bool {
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        if let Some(
+            io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable,
+        ) = kind
+        {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// What tells which event a message came from: printable ASCII. `None` where it is longer than what carries it.
@@ -122,4 +144,38 @@ pub(crate) fn event_reference(event: &Event, max_bytes: usize) -> Option<String>
         }
     }
     (reference.len() <= max_bytes).then_some(reference)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(error: ConnectorError, in_doubt: bool) {
+        let error: SdkError<io::Error, HttpResponse> = SdkError::dispatch_failure(error);
+        assert_eq!(unanswered(&error).in_doubt, in_doubt);
+    }
+
+    #[test]
+    fn what_was_not_answered_may_have_been_taken_unless_nothing_was_sent() {
+        let io = |kind| ConnectorError::io(Box::new(io::Error::from(kind)));
+        check(io(io::ErrorKind::ConnectionRefused), false);
+        check(io(io::ErrorKind::NetworkUnreachable), false);
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        let around = anyhow::Error::from(refused).context("tcp connect error");
+        check(ConnectorError::io(around.into()), false);
+        check(ConnectorError::user("no such header".into()), false);
+        for kind in [
+            io::ErrorKind::ConnectionReset,
+            io::ErrorKind::BrokenPipe,
+            io::ErrorKind::UnexpectedEof,
+        ] {
+            check(io(kind), true);
+        }
+        check(ConnectorError::timeout("late".into()), true);
+        check(ConnectorError::other("ended".into(), None), true);
+    }
 }

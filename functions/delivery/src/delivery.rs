@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use webhooks::config::{Aws, CallLimits, Environment};
 use webhooks::event::{Event, EventKey, Fact, Member, Notice, Redemption, Reward};
 use webhooks::invocation::Invocation;
@@ -39,6 +40,9 @@ const DO_NOT_CONTACT: &str = "do not contact";
 /// times the one before; a day has room for eleven.
 const IN_DOUBT_FIRST: Duration = Duration::from_secs(5);
 const IN_DOUBT_MAX: Duration = Duration::from_secs(4 * 3600);
+
+/// What is left of an invocation's time when an attempt has ended: for its word, and for the worker's.
+const SETTLING: Duration = Duration::from_secs(6);
 
 /// Delivers what a message tells.
 #[derive(Debug)]
@@ -110,7 +114,7 @@ impl Languages {
                     languages.of.insert(tenant.to_owned(), language);
                 }
                 (Some(language), None) => languages.otherwise = language,
-                (None, _) if name.is_empty() => {}
+                (None, None) if name.is_empty() => {}
                 (None, _) => environment.problem(format!(
                     "LANGUAGES names the language {name:?}; there are pt-BR and en"
                 )),
@@ -342,13 +346,17 @@ impl Delivery {
         }
     }
 
-    /// The right to make an effect; nothing where it was made.
+    /// The right to make an effect; nothing where it was made. None is begun that could be cut off by the invocation's end:
+    /// nobody would know whether it was made.
     async fn claim(
         &self,
         event: &Event,
         record: &str,
         invocation: Invocation,
     ) -> Result<Option<Lease>, Failure> {
+        if is_late(invocation) {
+            return Err(Failure::Early(Duration::ZERO));
+        }
         match self.ledger.claim(event, record, invocation).await? {
             Claim::Granted(lease) => Ok(Some(lease)),
             Claim::Settled => Ok(None),
@@ -449,6 +457,10 @@ impl Delivery {
         let contact = self.members.contact(event).await?;
         let mut outcomes = Vec::new();
         for coupon in self.members.coupons(event).await? {
+            if is_late(invocation) {
+                outcomes.push(Err(Failure::Early(Duration::ZERO)));
+                break;
+            }
             let Some(key) = &coupon.event else {
                 continue;
             };
@@ -550,8 +562,8 @@ impl Delivery {
         let Some(server) = &self.game_server else {
             return Ok(());
         };
+        let body = game_server::body(event, redemption).map_err(Failure::Permanent)?;
         if event.sandbox {
-            let body = game_server::body(event, redemption).map_err(Failure::Permanent)?;
             let mut sandbox = Note::new(Status::Skipped, SANDBOX);
             sandbox.would_send = Some(json!({"url": server.url(), "body": body}));
             return Ok(self
@@ -560,7 +572,7 @@ impl Delivery {
                 .await?);
         }
         self.make(event, FORWARD, invocation, async || {
-            server.tell(event, redemption, invocation).await
+            server.tell(event, body.to_string(), invocation).await
         })
         .await
     }
@@ -666,6 +678,11 @@ async fn settle(
     }
 }
 
+/// Whether what is begun now may not come to its end.
+fn is_late(invocation: Invocation) -> bool {
+    Instant::now() >= invocation.before_end(CallLimits::ONCE.call + SETTLING)
+}
+
 fn in_doubt_pause(before: u32) -> Duration {
     let times = 4_u32.saturating_pow(before);
     IN_DOUBT_FIRST.saturating_mul(times).min(IN_DOUBT_MAX)
@@ -683,5 +700,20 @@ fn all_of(outcomes: impl IntoIterator<Item = Result<(), Failure>>) -> Result<(),
     match failures.reduce(Failure::and) {
         Some(failure) => Err(failure),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_begun_that_the_invocations_end_could_cut_off() {
+        let now = Timestamp::UNIX_EPOCH;
+        let ending_in = |s| Invocation::new(now, now + SignedDuration::from_secs(s));
+        assert!(!is_late(ending_in(30)));
+        assert!(!is_late(ending_in(25)));
+        assert!(is_late(ending_in(24)));
+        assert!(is_late(ending_in(1)));
     }
 }

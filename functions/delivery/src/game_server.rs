@@ -70,12 +70,10 @@ impl GameServer {
     /// # Errors
     /// They are missing or empty, or no keys of Standard Webhooks.
     pub(crate) async fn start(&self) -> anyhow::Result<()> {
-        self.secrets.start().await?;
-        let Ok(secrets) = self.secrets.current().await else {
-            return Ok(());
-        };
+        let secrets = self.secrets.start().await?;
+        let mut all = secrets.iter().flat_map(|secrets| secrets.all());
         anyhow::ensure!(
-            secrets.all().all(|secret| STANDARD_WEBHOOKS.takes(secret)),
+            all.all(|secret| STANDARD_WEBHOOKS.takes(secret)),
             "a secret in {} is none of Standard Webhooks: it must be base64, after whsec_ or alone",
             self.secrets.id()
         );
@@ -90,19 +88,22 @@ impl GameServer {
     pub(crate) async fn tell(
         &self,
         event: &Event,
-        redemption: &Redemption,
+        body: String,
         invocation: Invocation,
     ) -> anyhow::Result<Outcome> {
-        let body = body(event, redemption)?.to_string();
         let secrets = self.secrets.current().await?;
         let id = format!(
             "msg_{}",
             &hex::encode(Sha256::digest(event.key.to_string()))[..32]
         );
-        let signers: Vec<_> = secrets.of_tenant(&event.tenant).collect();
+        // One that cannot sign may have been stored since the start.
+        let signers = secrets.of_tenant(&event.tenant);
+        let signers: Vec<_> = signers
+            .filter(|secret| STANDARD_WEBHOOKS.takes(secret))
+            .collect();
         if signers.is_empty() {
             return Ok(Outcome::NotNow(NotNow {
-                hint: "; ForwardSecrets holds no secret for this game",
+                hint: "; ForwardSecrets holds no secret of Standard Webhooks for this game",
                 ..NotNow::new("no secret")
             }));
         }
