@@ -188,7 +188,7 @@ async fn a_reservation_ends_by_time_alone() {
     in_a_shop(async |shop| {
         map_reward(shop).await;
         set(shop, PIZZA, "20").await;
-        let expires_in = SignedDuration::from_secs(3);
+        let expires_in = SignedDuration::from_secs(10);
         shop.tell(&[good_for("CP-1", expires_in)]).await;
         let ends_at = Timestamp::now() + expires_in;
         let reservation = &shop.ledger("CP-1").await["reservation"];

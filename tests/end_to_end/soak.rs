@@ -118,9 +118,13 @@ async fn what_is_lost_or_doubled_is_named_and_fails() {
                 .collect::<Vec<_>>()
         };
         // Five records each.
-        while deliveries().await.len() < 50 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let all = async {
+            while deliveries().await.len() < 50 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let all = tokio::time::timeout(Duration::from_secs(60), all).await;
+        all.expect("five records of each coupon");
         let lost = deliveries().await.remove(0);
         let key = json!({"coupon": {"S": lost}, "entry": {"S": "redeemed"}});
         let delete = json!({"TableName": "events", "Key": key});

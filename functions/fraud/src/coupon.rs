@@ -18,6 +18,8 @@ pub(crate) struct Coupon {
 pub(crate) struct Known {
     pub(crate) event: Event,
     pub(crate) received_at: Timestamp,
+    /// The second from which its row is forgotten.
+    pub(crate) forget_at: Option<i64>,
     pub(crate) record: Option<Record>,
     /// The alerts of it that were told of, or that nobody need be told of any more.
     pub(crate) told: BTreeSet<usize>,
@@ -42,6 +44,7 @@ impl Coupon {
             let event = read_event(row).filter(|it| it.key.entry() == entry)?;
             let received_at = text(row, "received_at")?.parse().ok()?;
             let mut known = Known::new(event, received_at);
+            known.forget_at = forget_at(row);
             // Of two deliveries of the event the one that was recorded says when it was.
             if let Some(at) = text(row, "occurred_at").and_then(|it| it.parse().ok()) {
                 known.event.occurred_at = at;
@@ -75,6 +78,14 @@ impl Coupon {
         }
     }
 
+    /// Until when an event must be remembered with its coupon, where its own row is forgotten before that: a use or a
+    /// cancellation counts as long as the coupon is known.
+    pub(crate) fn outlives(&self, known: &Known) -> Option<i64> {
+        let redemption = self.redemption()?;
+        let until = self.known(redemption.key.entry())?.forget_at?;
+        known.forget_at.filter(|own| *own < until).map(|_| until)
+    }
+
     pub(crate) fn redemption(&self) -> Option<&Event> {
         self.real(|fact| matches!(fact, Fact::Redeemed(_))).next()
     }
@@ -101,6 +112,7 @@ impl Known {
         Self {
             event,
             received_at,
+            forget_at: None,
             record: None,
             told: BTreeSet::new(),
         }
@@ -147,10 +159,11 @@ impl Record {
 }
 
 fn is_past(row: &Item, now: Timestamp) -> bool {
-    let ttl = row
-        .get("ttl")
-        .and_then(|it| it.as_n().ok()?.parse::<i64>().ok());
-    ttl.is_some_and(|ttl| ttl <= now.as_second())
+    forget_at(row).is_some_and(|second| second <= now.as_second())
+}
+
+fn forget_at(row: &Item) -> Option<i64> {
+    row.get("ttl")?.as_n().ok()?.parse().ok()
 }
 
 fn text<'a>(row: &'a Item, name: &str) -> Option<&'a String> {

@@ -24,13 +24,13 @@ use crate::alert::alert;
 use crate::coupon::{Coupon, Known, Record, alert_name};
 use crate::history::{History, Redeemed, Span};
 use crate::parameters::{Parameters, Settings};
-use crate::rules::{RAPID_REDEMPTION, Sight, UNKNOWN_COUPON, look};
+use crate::rules::{RAPID_REDEMPTION, Sight, UNKNOWN_COUPON, look, place};
 
 /// How often a coupon is looked at anew because something of it changed meanwhile. What is left then is tried again later.
 const ROUNDS: usize = 16;
 
 /// How many records of a coupon one commit brings up to date, each with its flag. The rest follows in the next.
-const RECORDS_MAX: usize = 40;
+const RECORDS_MAX: usize = 20;
 
 /// How many coupons are read at a time.
 const READS_MAX: usize = 25;
@@ -413,7 +413,8 @@ impl Fraud {
                 continue;
             }
             let record = self.record(case, known, now);
-            if known.record.as_ref() != Some(&record) {
+            let is_outlived = case.coupon.outlives(known).is_some();
+            if is_outlived || known.record.as_ref() != Some(&record) {
                 stale.push((!is_own, known, record));
             }
         }
@@ -430,7 +431,9 @@ impl Fraud {
         };
         let mut changes = Vec::new();
         for (_, known, record) in &stale {
-            changes.push(self.write(known, record, now));
+            let until = case.coupon.outlives(known);
+            changes.push(self.write(known, record, until, now));
+            changes.extend(until.map(|until| self.remember(known, until)));
             changes.extend(self.flags(known, record, now));
         }
         let records = stale.into_iter();
@@ -460,14 +463,15 @@ impl Fraud {
             overdue: is_over,
             settings,
         });
-        // No redemption is taken back: where one is not counted any more, it was forgotten.
-        let is_rapid = |it: &&Finding| it.rule == RAPID_REDEMPTION;
-        if let Some(rapid) = before.findings.iter().find(is_rapid)
-            && settings.runs(RAPID_REDEMPTION)
-            && !findings.iter().any(|it| is_rapid(&it))
-        {
-            findings.insert(0, rapid.clone());
+        // No event is taken back: what is not found any more was found of something that is forgotten since. But a coupon
+        // can become known.
+        for finding in &before.findings {
+            let is_kept = finding.rule != UNKNOWN_COUPON && settings.runs(&finding.rule);
+            if is_kept && !findings.iter().any(|it| it.rule == finding.rule) {
+                findings.push(finding.clone());
+            }
         }
+        findings.sort_by_key(|it| place(&it.rule));
         let is_use = matches!(known.event.fact, Fact::Used(_));
         let is_known = case.coupon.redemption().is_some();
         let awaits = is_use && !is_known && !is_over && settings.runs(UNKNOWN_COUPON);
@@ -490,7 +494,7 @@ impl Fraud {
         ends.unwrap_or(Timestamp::MAX)
     }
 
-    fn write(&self, known: &Known, record: &Record, now: Timestamp) -> Change {
+    fn write(&self, known: &Known, record: &Record, until: Option<i64>, now: Timestamp) -> Change {
         let event = &known.event;
         let key = self
             .ledger
@@ -508,15 +512,27 @@ impl Fraud {
         );
         row.set("awaits", record.awaits.then_some("redeemed"));
         row.set("finished_at", Some(now));
-        if known.record.is_none() {
-            let forget_at = self.ledger.forget_at(event, now);
-            row.0.insert("ttl".into(), forget_at);
+        match until {
+            Some(until) => _ = row.0.insert("ttl".into(), second(until)),
+            None if known.record.is_none() => {
+                let forget_at = self.ledger.forget_at(event, now);
+                row.0.insert("ttl".into(), forget_at);
+            }
+            None => {}
         }
         let change = Change::of(key).set_all(row);
         match record.awaits {
             true => change,
             false => change.remove("awaits"),
         }
+    }
+
+    /// Keeps an event's row until then.
+    fn remember(&self, known: &Known, until: i64) -> Change {
+        let key = &known.event.key;
+        Change::of(self.ledger.row_key(key.coupon(), key.entry()))
+            .set("ttl", second(until))
+            .only_if("attribute_exists(#entry)", &[])
     }
 
     /// Flags the member for what is critical and was not found before. A flag that was cleared stays so.
@@ -686,6 +702,10 @@ fn is_of(row: &Item, coupon: &str) -> bool {
     row.get("coupon")
         .and_then(|it| it.as_s().ok())
         .is_some_and(|it| it == coupon)
+}
+
+fn second(second: i64) -> AttributeValue {
+    AttributeValue::N(second.to_string())
 }
 
 fn text(text: impl Into<String>) -> AttributeValue {

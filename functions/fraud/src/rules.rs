@@ -88,6 +88,12 @@ pub(crate) fn look(sight: &Sight<'_>) -> Vec<Finding> {
     findings.collect()
 }
 
+/// Where a rule stands in the table; behind it, where it is one of other code.
+pub(crate) fn place(rule: &str) -> usize {
+    let found = RULES.iter().position(|it| it.name == rule);
+    found.unwrap_or(RULES.len())
+}
+
 /// The member redeemed often within a short time up to this redemption. Those before it that are not too many yet are not
 /// found fault with, whatever came after them.
 fn rapid_redemption(sight: &Sight<'_>) -> Option<String> {
