@@ -86,12 +86,8 @@ pub fn tasks(event: &Event) -> &'static [Task] {
             }
             _ => &[Delivery, Fraud],
         },
-        // Money off an order leaves the stock alone.
-        Fact::Used(usage) => match &usage.discount_kind {
-            Some(DiscountKind::Percentage | DiscountKind::FixedAmount) => &[Delivery, Fraud],
-            _ => &[Delivery, Inventory, Fraud],
-        },
-        Fact::Cancelled(_) => &[Delivery, Inventory, Fraud],
+        // Whatever a use says of its discount, nothing is reserved for the coupon any more.
+        Fact::Used(_) | Fact::Cancelled(_) => &[Delivery, Inventory, Fraud],
         // That a coupon expires is known from its redemption.
         Fact::Expired(_) => &[Delivery, Inventory],
     }
@@ -213,16 +209,17 @@ mod tests {
         let zupy = Zupy::every_event();
         let others = [Task::Delivery, Task::Fraud];
         let all = [Task::Delivery, Task::Inventory, Task::Fraud];
-        for (kind, of_redeemed, of_used) in [
-            ("buy_one_get_one", &all[..], &all[..]),
-            ("percentage", &others, &others),
-            ("fixed_amount", &others, &others),
-            // What the provider has added since may be about products: the use lets go of them.
-            ("mystery", &others, &all),
+        for (kind, of_redeemed) in [
+            ("buy_one_get_one", &all[..]),
+            ("percentage", &others),
+            ("fixed_amount", &others),
+            // What the provider has added since.
+            ("mystery", &others),
         ] {
             let with = |body: &str| body.replace("product_free", kind);
             check(zupy, &with(REDEEMED), of_redeemed);
-            check(zupy, &with(USED), of_used);
+            // What was reserved is let go of, whatever the use says.
+            check(zupy, &with(USED), &all);
         }
         let without = |body: &str| body.replace("\"product_free\"", "null");
         check(zupy, &without(REDEEMED), &others);

@@ -226,6 +226,35 @@ fn a_redemption_tells_what_uses_took_that_came_before_it() {
     });
 }
 
+/// There is nothing to reserve then, and the use takes what the discount says all the same.
+#[test]
+fn a_reward_without_a_name_takes_the_same_in_any_order() {
+    at_a_desk(async |desk| {
+        desk.set(10).await;
+        for (code, used_first) in [("CP-1", false), ("CP-2", true)] {
+            let mut redeemed = redeemed(desk, code);
+            if let Fact::Redeemed(redemption) = &mut redeemed.fact {
+                redemption.reward.name = None;
+            }
+            let used = used(code, "1", None, 1);
+            let mut events = [(&redeemed, String::new()), (&used, used_body(code, "1"))];
+            if used_first {
+                events.reverse();
+            }
+            for (event, body) in events {
+                desk.record(event, &body).await;
+                desk.done(&desk.keep(&[event]).await);
+            }
+            let record = desk.row(&used, "inventory").await;
+            assert_eq!(record["result"], "took 1 Pizza", "{code}");
+        }
+        assert_eq!(
+            (desk.on_hand().await, desk.reserved().await),
+            (8.into(), 0.into())
+        );
+    });
+}
+
 /// The use has looked and found no redemption; the redemption looks and finds no use. One of them must give way.
 #[test]
 fn a_use_and_its_redemption_that_miss_each_other_find_each_other() {

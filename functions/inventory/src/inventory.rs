@@ -147,7 +147,7 @@ impl<'a> Case<'a> {
     fn reward(&self) -> Option<(String, String)> {
         match &self.plan {
             Plan::Reserve(reserve) if self.is_open() && self.known.product.is_none() => {
-                Some((self.tenant.clone(), reserve.reward.to_owned()))
+                Some((self.tenant.clone(), reserve.reward.ok()?.to_owned()))
             }
             _ => None,
         }
@@ -325,17 +325,21 @@ impl Inventory {
         reserve: Reserve<'_>,
         now: Timestamp,
     ) -> Effects<'a> {
-        let product = case.known.product.clone().unwrap_or_default();
+        let product = case.known.product.clone();
         let row = self.reservation(case);
         let (_, forget_at) = self.times(case, now);
         let mut record = Row::default();
-        record.set("product", Some(&product));
+        record.set("product", product.as_ref());
         let effects = Effects::new(case.event, RECORD);
         let Some(end) = case.known.end.take() else {
+            let change = reservation::redeemed(row, reserve.kind, (now, forget_at));
+            let (Ok(_), Some(product)) = (reserve.reward, product) else {
+                let why = reserve.reward.err().unwrap_or_default();
+                record.set("result", Some(format!("reserved nothing: {why}")));
+                return effects.fields(record).change(change);
+            };
             let until = reserve.until;
-            let times = (now, forget_at);
-            let change =
-                reservation::reserve(row, &case.tenant, &product, reserve.kind, until, times);
+            let change = reservation::reserve(change, &case.tenant, &product, until);
             let summary = format!("reserved 1 {product} until {until}");
             record.set("result", Some(summary));
             return effects.fields(record).change(change).change(self.stock.add(

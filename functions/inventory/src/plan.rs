@@ -31,7 +31,8 @@ pub(crate) enum Plan<'a> {
 /// One of a reward's product is kept for the coupon.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Reserve<'a> {
-    pub(crate) reward: &'a str,
+    /// Its name, or why it can be no product's: what a use takes is told by the discount all the same.
+    pub(crate) reward: Result<&'a str, &'static str>,
     pub(crate) kind: &'a DiscountKind,
     pub(crate) until: Timestamp,
 }
@@ -56,12 +57,11 @@ fn reserve(redemption: &Redemption) -> Plan<'_> {
     let Some(kind @ (DiscountKind::ProductFree | DiscountKind::BuyOneGetOne)) = discount else {
         return Plan::Nothing("its discount is not about a product");
     };
-    let Some(reward) = redemption.reward.name.as_deref() else {
-        return Plan::Nothing("the reward has no name");
+    let reward = match redemption.reward.name.as_deref() {
+        Some(reward) if is_a_name(reward) => Ok(reward),
+        Some(_) => Err("the reward's name is too long for a product's"),
+        None => Err("the reward has no name"),
     };
-    if !is_a_name(reward) {
-        return Plan::Nothing("the reward's name is too long for a product's");
-    }
     Plan::Reserve(Reserve {
         reward,
         kind,

@@ -7,20 +7,13 @@ use webhooks::event::DiscountKind;
 use webhooks::ledger::{Change, ItemKey};
 use webhooks::stock::{reserves, sortable};
 
-/// Keeps one of a product, unless the coupon has come to its end already.
-pub(crate) fn reserve(
+/// Tells what the coupon is good for, unless it has come to its end already.
+pub(crate) fn redeemed(
     row: ItemKey,
-    tenant: &str,
-    product: &str,
     kind: &DiscountKind,
-    until: Timestamp,
     (now, forget_at): (Timestamp, AttributeValue),
 ) -> Change {
     Change::of(row)
-        .set("reserves", text(reserves(tenant, product)))
-        .set("product", text(product))
-        .set("quantity", AttributeValue::N("1".into()))
-        .set("reserved_until", text(sortable(until)))
         .set("kind", text(kind.text()))
         .set("ttl", forget_at)
         .remove("released")
@@ -29,6 +22,15 @@ pub(crate) fn reserve(
             "attribute_not_exists(#released) OR #ttl <= :now",
             &[("now", second(now))],
         )
+}
+
+/// With that, keeps one of a product.
+pub(crate) fn reserve(redeemed: Change, tenant: &str, product: &str, until: Timestamp) -> Change {
+    redeemed
+        .set("reserves", text(reserves(tenant, product)))
+        .set("product", text(product))
+        .set("quantity", AttributeValue::N("1".into()))
+        .set("reserved_until", text(sortable(until)))
 }
 
 /// Ends it, whether or not there is one yet.

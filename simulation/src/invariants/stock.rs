@@ -17,8 +17,7 @@ use crate::world::{COMPANIES, World};
 pub(super) fn is_told_to_it(kind: Kind, telling: &Telling) -> bool {
     match kind {
         Kind::Redeemed => reserves(telling),
-        Kind::Used => telling.discount != Some("percentage"),
-        Kind::Cancelled | Kind::Expired => true,
+        Kind::Used | Kind::Cancelled | Kind::Expired => true,
         Kind::Expiring | Kind::Items | Kind::Enrolled => false,
     }
 }
