@@ -154,7 +154,7 @@ fn message(product: &Product, level: Level, cause: &Cause) -> alerts::Alert {
              coupons stock receive {} <quantity> --tenant {}\n",
         cause.event,
         quoted(&name),
-        quoted(&company),
+        quoted(&product.tenant),
     );
     alerts::Alert {
         subject,
@@ -211,7 +211,7 @@ Coupon:    CP-1
 Event:     zupy#comp_bella_vista#CP-1/used#ord_1
 
 The next alert comes after it was restocked above its threshold:
-coupons stock receive 'Pizza d'\\''Oro' <quantity> --tenant 'comp_bella_vista'
+coupons stock receive 'Pizza d'\\''Oro' <quantity> --tenant 'zupy#comp_bella_vista'
 "
         );
         let attributes = [

@@ -41,11 +41,18 @@ pub struct Inventory {
 impl Inventory {
     pub fn read(environment: &mut Environment, aws: &Aws) -> Self {
         let client = aws_sdk_dynamodb::Client::new(&aws.sdk_config(CallLimits::TASK));
+        let threshold = environment.text("STOCK_THRESHOLD");
+        let threshold = Decimal::from_str_exact(&threshold).unwrap_or_else(|_| {
+            environment.problem(format!(
+                "STOCK_THRESHOLD is {threshold:?}, it must be a number such as 5 or 2.5"
+            ));
+            Decimal::ZERO
+        });
         let stock = Stock::new(
             client,
             environment.text("STOCK_TABLE"),
             environment.text("EVENTS_TABLE"),
-            environment.number("STOCK_THRESHOLD", 0).into(),
+            threshold,
         );
         Self {
             ledger: Ledger::read(environment, aws, CallLimits::TASK),

@@ -1,6 +1,7 @@
 //! Reading what was recorded.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::Context;
 use aws_sdk_dynamodb::Client;
@@ -13,6 +14,16 @@ use crate::provider::{Content, read_recorded};
 
 /// The most items of one BatchGetItem.
 const BATCH_MAX: usize = 100;
+
+/// The pauses before what DynamoDB left out is asked for again. It did so for want of capacity, unless it read 16 MB; the
+/// client does not try such a part again by itself.
+const LEFT_OUT_PAUSES: [Duration; 5] = [
+    Duration::from_millis(50),
+    Duration::from_millis(200),
+    Duration::from_millis(600),
+    Duration::from_millis(1500),
+    Duration::from_millis(3000),
+];
 
 impl Ledger {
     /// The key of a coupon's row of this name.
@@ -63,18 +74,30 @@ pub async fn read_all(
     let mut found = Vec::new();
     for keys in keys.chunks(BATCH_MAX) {
         let mut asked = request(keys, fields)?;
+        let mut pauses = LEFT_OUT_PAUSES.iter();
         // DynamoDB may leave some out where it has much to do, and names them.
         while !asked.is_empty() {
             let answer = client.batch_get_item();
             let answer = answer.set_request_items(Some(asked.into_iter().collect()));
             let answer = answer.send().await?;
             let of_tables = answer.responses.into_iter().flatten();
+            let read_before = found.len();
             found.extend(of_tables.flat_map(|(_, items)| items));
             asked = answer
                 .unprocessed_keys
                 .unwrap_or_default()
                 .into_iter()
                 .collect();
+            if found.len() > read_before {
+                pauses = LEFT_OUT_PAUSES.iter();
+            }
+            if !asked.is_empty() {
+                let pause = pauses
+                    .next()
+                    .context("DynamoDB leaves out what is asked for")?;
+                // Spread, so that those who wait together do not come together.
+                tokio::time::sleep(pause.mul_f64(0.5 + 0.5 * fastrand::f64())).await;
+            }
         }
     }
     Ok(found)
