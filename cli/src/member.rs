@@ -164,6 +164,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             keys.join(", ")
         );
     }
+    // Whoever is not known yet may be marked all the same; a key that is mistyped is told.
+    if changes && own_rows(&target, &keys[0]).await?.is_empty() {
+        eprintln!("note: nothing is known of {} so far", keys[0].text());
+    }
     if arguments.forget {
         let forgotten = forget(&target, &keys[0], arguments.dry_run).await?;
         match arguments.json {
@@ -214,6 +218,21 @@ impl Key {
 /// The members that are meant, in the order of their keys.
 async fn find(target: &Target, arguments: &Arguments) -> anyhow::Result<Vec<Key>> {
     if let Some(key) = Key::parse(&arguments.member) {
+        let providers = [zupy::NAME, aghanim::NAME];
+        if !providers.contains(&key.provider.as_str()) {
+            bail!(
+                "{:?} is no member's key: it begins with {}",
+                arguments.member,
+                providers.map(|it| format!("{it}#")).join(" or ")
+            );
+        }
+        if arguments
+            .tenant
+            .as_ref()
+            .is_some_and(|it| *it != key.tenant)
+        {
+            bail!("the key names another tenant than --tenant does");
+        }
         return Ok(vec![key]);
     }
     let mut found = BTreeSet::new();

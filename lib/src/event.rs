@@ -5,6 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// One fact about one coupon, as every task gets it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -347,6 +348,16 @@ pub fn tenant_key(provider: &str, tenant: &str) -> String {
 /// The partition key of a member's own rows.
 pub fn member_key(provider: &str, tenant: &str, member_id: &str) -> String {
     format!("{provider}#{}#{}", escape(tenant), escape(member_id))
+}
+
+/// A key as part of another one: what would be too long for that is named by its hash.
+pub fn part(key: &str) -> String {
+    let escaped = escape(key);
+    if escaped.len() <= KEY_PART_MAX_BYTES {
+        return escaped;
+    }
+    // No key begins so: an escaped one has its provider first.
+    format!("sha256:{}", hex::encode(Sha256::digest(key)))
 }
 
 /// Percent-encodes what separates key parts, and control characters.

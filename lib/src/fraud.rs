@@ -1,9 +1,8 @@
 //! What was found out about events that do not look right, as the tables have it.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use crate::event::{EventKey, KEY_PART_MAX_BYTES, escape};
+use crate::event::{EventKey, part};
 
 /// The name of the task's record beneath an event, and of a coupon's own row among its events, which says the version
 /// of all its findings.
@@ -48,16 +47,6 @@ pub struct Finding {
 /// The sort key of a flag: one for each critical finding, so that the same is raised once.
 pub fn flag(event: &EventKey, rule: &str) -> String {
     format!("{FLAG}{}#{rule}", part(&event.to_string()))
-}
-
-/// A key as part of another one: what would be too long for that is named by its hash.
-pub fn part(key: &str) -> String {
-    let escaped = escape(key);
-    if escaped.len() <= KEY_PART_MAX_BYTES {
-        return escaped;
-    }
-    // No key begins so: an escaped one has its provider first.
-    format!("sha256:{}", hex::encode(Sha256::digest(key)))
 }
 
 #[cfg(test)]

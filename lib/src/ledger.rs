@@ -135,7 +135,7 @@ impl Ledger {
             .client
             .put_item()
             .table_name(&self.table)
-            .set_item(Some(self.row(event, body, &hash, &attempt, now)?))
+            .set_item(Some(self.row_of(event, body, &hash, &attempt, now)?))
             .condition_expression("attribute_not_exists(entry) OR #ttl <= :now")
             .expression_attribute_names("#ttl", "ttl")
             .expression_attribute_values(":now", number(now.as_second()))
@@ -198,21 +198,6 @@ impl Ledger {
         Ok(tasks.iter().copied().filter(|task| !seen(task)).collect())
     }
 
-    /// The body that an event was recorded with, if it was.
-    pub async fn recorded(&self, key: &EventKey) -> anyhow::Result<Option<OwnedBody>> {
-        let found = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .key("coupon", text(key.coupon()))
-            .key("entry", text(key.entry()))
-            .consistent_read(true)
-            .send()
-            .await
-            .with_context(|| format!("reading {key}"))?;
-        Ok(found.item.as_ref().map(OwnedBody::of))
-    }
-
     /// Keeps a body that contradicts the recorded one, for support. The first of its kind stays.
     pub async fn keep_conflict(
         &self,
@@ -228,6 +213,8 @@ impl Ledger {
             .table_name(&self.table)
             .item("coupon", text(event.key.coupon()))
             .item("entry", text(entry))
+            // It may be about another member than the event is.
+            .item("member", text(&event.member.id))
             .item("hash", text(hash))
             .item("scheme", text(body.scheme()))
             .item("body", text(utf8(body)?))
@@ -259,7 +246,7 @@ impl Ledger {
     }
 
     /// The event's row: what later events and support look up, and the body for a replay.
-    fn row(
+    fn row_of(
         &self,
         event: &Event,
         body: &Verified<'_>,

@@ -392,6 +392,45 @@ async fn what_a_contact_lacks_waits_for_the_next_one() {
         assert_eq!(shop.mails().len(), 1);
         assert_eq!(shop.sent("whatsapp")[0].to, "+5511965958122");
         assert_eq!(shop.account(MEMBER).await.len(), 2);
+
+        // What the latest does not name any more is not kept from those before it.
+        let latest = enrolled("latest")
+            .set("/timestamp", "2026-06-01T00:00:00Z")
+            .set("/data/phone", Value::Null);
+        shop.send(latest).await;
+        shop.settle().await;
+        let rows = shop.account(MEMBER).await;
+        let contact = rows.iter().find(|row| row["entry"] == "contact").unwrap();
+        assert_eq!(
+            (&contact["phone"], contact["email"].is_string()),
+            (&Value::Null, true)
+        );
+    })
+    .await;
+}
+
+/// Whoever sets a channel up does not want to tell of every old coupon.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_was_set_up_since_is_left_alone() {
+    in_a_shop_with(&[OWN_SECRET], async |shop| {
+        shop.send(redeemed_in_v2("CP-1", NEXT_CENTURY)).await;
+        shop.settle().await;
+        let coupon = json!({"S": format!("zupy#{COMPANY}#CP-1")});
+        let account = json!({
+            "TableName": "events",
+            "Key": {"coupon": coupon, "entry": {"S": "redeemed/delivery/account"}},
+            "UpdateExpression": "SET #then = :then",
+            "ExpressionAttributeNames": {"#then": "then"},
+            "ExpressionAttributeValues": {":then": {"S": "delivery/email"}},
+        });
+        shop.aws("DynamoDB_20120810.UpdateItem", &account).await;
+        let whatsapp =
+            json!({"TableName": "events", "Key": {"coupon": coupon, "entry": {"S": WHATSAPP}}});
+        shop.aws("DynamoDB_20120810.DeleteItem", &whatsapp).await;
+        shop.send(enrolled("first")).await;
+        shop.settle().await;
+        assert_eq!(shop.record("CP-1", EMAIL).await, "done");
+        assert_eq!(shop.sent("whatsapp"), []);
     })
     .await;
 }

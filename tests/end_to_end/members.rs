@@ -110,6 +110,40 @@ async fn whoever_asks_is_forgotten_in_every_table_and_nothing_comes_twice() {
     .await;
 }
 
+/// A body that contradicts another one's event names whoever it names.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_named_by_a_contradiction_alone_is_forgotten_too() {
+    in_a_shop_with(&[OWN_SECRET], async |shop| {
+        shop.send(redeemed("CP-1")).await;
+        let changed = redeemed("CP-1")
+            .set("/customer/member_id", "ZP-2")
+            .set("/customer/name", "Beltrana");
+        assert_eq!(shop.send(changed).await.word(), "409 conflicting_payload");
+        shop.settle().await;
+        let key = format!("zupy#{COMPANY}#ZP-2");
+        let forgotten = command(shop, &["member", &key, "--forget", "--json"]).await;
+        assert!(
+            forgotten.error.contains("nothing is known"),
+            "{}",
+            forgotten.error
+        );
+        assert_eq!(forgotten.json()["bodies"], 1);
+        let personal = personal_data(shop).await;
+        assert!(personal.contains(&"events: redeemed".to_owned()));
+        assert!(
+            !personal.iter().any(|it| it.contains("conflict")),
+            "{personal:?}"
+        );
+
+        let wrong = command(shop, &["member", "zupi#comp#ZP-2", "--do-not-contact"]).await;
+        assert_eq!(wrong.code, Some(1));
+        assert!(wrong.error.contains("zupy#"), "{}", wrong.error);
+        let other = ["member", &key, "--tenant", "another", "--forget"];
+        assert_eq!(command(shop, &other).await.code, Some(1));
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_wants_no_messages_gets_the_account_entry_alone() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {

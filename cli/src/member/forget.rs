@@ -6,6 +6,7 @@ use anyhow::Context;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde::Serialize;
+use webhooks::event::tenant_key;
 use webhooks::ledger::Item;
 use webhooks::provider::{RecordedBody, without_personal_data};
 
@@ -45,29 +46,28 @@ pub(super) async fn forget(target: &Target, key: &Key, dry_run: bool) -> anyhow:
         }
     }
     let events = events_of(target, &key.id).await?;
-    let own = events.iter().filter(|row| {
-        text(row, "provider").as_deref() == Some(&key.provider)
-            && text(row, "tenant").as_deref() == Some(&key.tenant)
-    });
-    let coupons: BTreeSet<_> = own.filter_map(|row| text(row, "coupon")).collect();
+    let of_tenant = format!("{}#", tenant_key(&key.provider, &key.tenant));
+    let coupons = events.iter().filter_map(|row| text(row, "coupon"));
+    let coupons: BTreeSet<_> = coupons.filter(|it| it.starts_with(&of_tenant)).collect();
     for coupon in coupons {
         let all = rows(target, &coupon, None).await?;
-        let of_member: Vec<_> = all
-            .iter()
-            .filter(|row| text(row, "member").as_deref() == Some(&key.id))
-            .filter_map(|row| Some((text(row, "entry")?, row)))
-            .collect();
+        let names_them = |row: &&Item| text(row, "member").as_deref() == Some(&key.id);
+        let theirs = all.iter().filter(names_them);
+        let theirs: Vec<_> = theirs.filter_map(|row| text(row, "entry")).collect();
         for row in &all {
             let Some(entry) = text(row, "entry") else {
                 continue;
             };
-            // What hangs beneath an event of theirs, too: bodies that contradicted it, and drafts.
-            let event = of_member.iter().find(|(event, _)| {
-                let rest = entry.strip_prefix(event.as_str());
-                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            });
-            if let Some((_, event)) = event {
-                forget_row(target, event, row, &mut forgotten).await?;
+            // Drafts of messages name nobody, and belong to whom their event does.
+            let is_theirs = match text(row, "member") {
+                Some(member) => member == key.id,
+                None => theirs.iter().any(|event| {
+                    let rest = entry.strip_prefix(event.as_str());
+                    rest.is_some_and(|rest| rest.starts_with('/'))
+                }),
+            };
+            if is_theirs {
+                forget_row(target, key, (&coupon, &entry), row, &mut forgotten).await?;
             }
         }
     }
@@ -85,18 +85,17 @@ async fn forget_contact(target: &Target, key: &Key) -> anyhow::Result<()> {
 
 async fn forget_row(
     target: &Target,
-    event: &Item,
+    key: &Key,
+    (coupon, entry): (&str, &str),
     row: &Item,
     forgotten: &mut Forgotten,
 ) -> anyhow::Result<()> {
-    let of_event = |name: &str| text(event, name).unwrap_or_default();
-    let (coupon, entry) = (of_event("coupon"), text(row, "entry").unwrap_or_default());
     let body = text(row, "body");
     let erased = body.as_ref().and_then(|body| {
         let erased = without_personal_data(&RecordedBody {
-            provider: &of_event("provider"),
-            scheme: &text(row, "scheme").unwrap_or_else(|| of_event("scheme")),
-            tenant: &of_event("tenant"),
+            provider: &key.provider,
+            scheme: &text(row, "scheme").unwrap_or_default(),
+            tenant: &key.tenant,
             body,
         });
         // What cannot be read is not kept either.
@@ -119,8 +118,8 @@ async fn forget_row(
         .dynamodb
         .update_item()
         .table_name(table)
-        .key("coupon", AttributeValue::S(coupon.clone()))
-        .key("entry", AttributeValue::S(entry.clone()))
+        .key("coupon", AttributeValue::S(coupon.to_owned()))
+        .key("entry", AttributeValue::S(entry.to_owned()))
         .condition_expression("attribute_exists(entry)")
         .expression_attribute_values(":now", now);
     update = match erased {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -11,8 +12,9 @@ use tokio::time::Instant;
 use webhooks::config::{Aws, CallLimits, Environment};
 use webhooks::event::{Event, EventKey, Fact, Member, Notice, Redemption, Reward};
 use webhooks::invocation::Invocation;
-use webhooks::ledger::{Claim, Committed, Effects, Lease, Ledger, Note, Row, Status, Uncommitted};
-use webhooks::provider::{Content, read_recorded};
+use webhooks::ledger::{
+    Claim, Committed, Effects, Lease, Ledger, Note, Row, Status, Uncommitted, read_event,
+};
 use webhooks::task::Message;
 use webhooks::worker::{Failure, Work};
 
@@ -167,10 +169,11 @@ impl Delivery {
         let coupon = coupon(&event.member, redemption);
         let mut open = Channel::ALL.to_vec();
         open.retain(|channel| self.is_open(*channel, Occasion::Redeemed, &coupon));
-        let open: Vec<_> = open.iter().map(|channel| channel.record()).collect();
-        self.store(event, &open, invocation).await?;
+        let then: Vec<_> = open.iter().map(|channel| channel.record()).collect();
+        self.store(event, &then, invocation).await?;
         let contact = self.members.contact(event).await?;
-        self.send(event, redemption, &contact, invocation).await
+        self.send(event, redemption, &open, &contact, invocation)
+            .await
     }
 
     /// Shows in the account what became of the coupon; `then` are the records that follow.
@@ -197,19 +200,20 @@ impl Delivery {
         Ok(())
     }
 
-    /// Sends a coupon on every channel, all at once.
+    /// Sends a coupon on these channels, all at once.
     async fn send(
         &self,
         event: &Event,
         redemption: &Redemption,
+        channels: &[Channel],
         contact: &Contact,
         invocation: Invocation,
     ) -> Result<(), Failure> {
         let member = contact.complete(&event.member);
-        let on = |channel| self.send_on(channel, event, redemption, &member, contact, invocation);
-        let [email, whatsapp, sms] = Channel::ALL.map(on);
-        let (email, whatsapp, sms) = tokio::join!(email, whatsapp, sms);
-        all_of([email, whatsapp, sms])
+        let sends = channels
+            .iter()
+            .map(|channel| self.send_on(*channel, event, redemption, &member, contact, invocation));
+        all_of(join_all(sends).await)
     }
 
     async fn send_on(
@@ -473,17 +477,29 @@ impl Delivery {
         all_of(outcomes)
     }
 
-    /// Sends a coupon that waited for its member's contact. What was sent stays.
+    /// Sends a coupon that waited for its member's contact. What was sent stays, and a channel that was not meant for it
+    /// when it was redeemed is not one now.
     async fn send_late(
         &self,
         key: &EventKey,
         contact: &Contact,
         invocation: Invocation,
     ) -> Result<(), Failure> {
+        let stored = self.ledger.row(key.coupon(), &key.beneath(ACCOUNT)).await?;
+        let then = stored.as_ref().and_then(|row| row.get("then")?.as_s().ok());
+        let meant = |channel: &Channel| {
+            let mut names = then.into_iter().flat_map(|names| names.split(' '));
+            names.any(|name| name == channel.record())
+        };
+        let channels: Vec<_> = Channel::ALL.into_iter().filter(meant).collect();
+        if channels.is_empty() {
+            return Ok(());
+        }
         let redeemed = self.event(key).await?;
         match redeemed.as_ref().map(|it| (it, &it.fact)) {
             Some((event, Fact::Redeemed(redemption))) => {
-                self.send(event, redemption, contact, invocation).await
+                self.send(event, redemption, &channels, contact, invocation)
+                    .await
             }
             _ => Ok(()),
         }
@@ -579,13 +595,8 @@ impl Delivery {
 
     /// A recorded event, as today's code reads it.
     async fn event(&self, key: &EventKey) -> anyhow::Result<Option<Event>> {
-        let recorded = self.ledger.recorded(key).await?;
-        Ok(
-            match recorded.as_ref().and_then(|it| read_recorded(&it.as_ref())) {
-                Some(Content::Event(event)) => Some(*event),
-                _ => None,
-            },
-        )
+        let recorded = self.ledger.row(key.coupon(), key.entry()).await?;
+        Ok(recorded.as_ref().and_then(read_event))
     }
 
     async fn redemption(&self, key: &EventKey) -> anyhow::Result<Option<(Member, Redemption)>> {

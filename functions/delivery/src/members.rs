@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde_json::Value;
 use webhooks::config::{Aws, CallLimits, Environment};
-use webhooks::event::{Event, EventKey, Member, escape, member_key};
+use webhooks::event::{Event, EventKey, Member, escape, member_key, part};
 use webhooks::ledger::{Change, Item, ItemKey, Row};
 
 /// The entry of a member's contact.
@@ -108,8 +108,12 @@ impl Members {
         row.set("email", event.member.email.as_ref());
         row.set("phone", event.member.phone.as_ref());
         row.set("tier", event.member.tier.as_ref());
+        // What it does not name any more is gone, so that the latest counts in whatever order they come.
+        let absent = ["name", "email", "phone", "tier"].into_iter();
+        let absent: Vec<_> = absent.filter(|name| !row.0.contains_key(*name)).collect();
         let later = "attribute_not_exists(#told_at) OR #told_at < :told_at";
-        self.change(event, CONTACT).set_all(row).only_if(later, &[])
+        let change = self.change(event, CONTACT).set_all(row).only_if(later, &[]);
+        absent.into_iter().fold(change, Change::remove)
     }
 
     /// The change that records the items that a redemption brings its player.
@@ -119,7 +123,7 @@ impl Members {
         row.set("granted_at", Some(event.occurred_at));
         row.set("event", Some(&event.key));
         row.json("items", Some(items));
-        let entry = format!("{GRANT}{}", escape(event.key.coupon()));
+        let entry = format!("{GRANT}{}", part(event.key.coupon()));
         self.change(event, entry).set_all(row)
     }
 

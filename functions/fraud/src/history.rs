@@ -9,7 +9,8 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use webhooks::fraud::{HISTORY, part};
+use webhooks::event::part;
+use webhooks::fraud::HISTORY;
 use webhooks::ledger::Item;
 
 /// How long a redemption is counted with others after it was told of. A queue gives up what is older than 14 days, and what is

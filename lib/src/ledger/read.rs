@@ -31,6 +31,20 @@ impl Ledger {
         ItemKey::new(&self.table, ("coupon", coupon), ("entry", entry))
     }
 
+    /// A coupon's row of this name, if there is one.
+    pub async fn row(&self, coupon: &str, entry: &str) -> anyhow::Result<Option<Item>> {
+        let found = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(self.row_key(coupon, entry).attributes()))
+            .consistent_read(true)
+            .send()
+            .await
+            .with_context(|| format!("reading {coupon}/{entry}"))?;
+        Ok(found.item)
+    }
+
     /// Rows by their keys, each named once; absent ones are missing. Without `fields`, all of them.
     pub async fn rows(&self, keys: &[ItemKey], fields: &[&str]) -> anyhow::Result<Vec<Item>> {
         let rows = read_all(&self.client, keys, fields).await;
