@@ -483,6 +483,7 @@ impl<'a> Judge<'a> {
 
     /// A grant of every redemption of items that was accepted, and of no sandbox's.
     fn grants(&mut self) {
+        let mut known = 0;
         for (index, event) in self.story.events.iter().enumerate() {
             if event.kind != Kind::Items {
                 continue;
@@ -503,7 +504,11 @@ impl<'a> Judge<'a> {
                 granted <= expected && (!accepted || granted == expected),
                 || format!("{} has {granted} grants", event.key),
             );
+            known += granted;
         }
+        let grants = self.accounts.keys().filter(|key| key.contains("/grant#"));
+        let unknown = grants.count() - known;
+        self.expect(unknown == 0, || format!("{unknown} grants have no cause"));
     }
 
     fn nothing_is_under_way(&mut self) {

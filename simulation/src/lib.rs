@@ -20,13 +20,14 @@ mod story;
 mod trouble;
 mod world;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fastrand::Rng;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use webhooks::stock::Counted;
 
@@ -211,6 +212,7 @@ async fn tell_again(
 ) -> anyhow::Result<Vec<String>> {
     let mut broken = Vec::new();
     let sent = world.sent().len();
+    let before = effects(world).await?;
     let ledger = invariants::Ledger::read(world).await?;
     for (index, event) in story.events.iter().enumerate() {
         if !invariants::is_accepted(answers, index) {
@@ -237,12 +239,28 @@ async fn tell_again(
             }
         }
     }
-    settle(world).await;
+    if !settle(world).await {
+        broken.push("duplicates do not come to rest".to_owned());
+    }
     let again = world.sent().len() - sent;
     if again > 0 {
         broken.push(format!("{again} messages went out because of duplicates"));
     }
+    let changed: Vec<_> = effects(world).await?.difference(&before).cloned().collect();
+    if !changed.is_empty() {
+        broken.push(format!("duplicates changed {changed:?}"));
+    }
     Ok(broken)
+}
+
+/// What events brought about inside: the members and the stock.
+async fn effects(world: &World) -> anyhow::Result<BTreeSet<String>> {
+    let (members, stock) = (world.items("members").await?, world.items("stock").await?);
+    let items = members.into_iter().chain(stock);
+    // A scan's fields come in any order.
+    let in_order = |item| serde_json::from_value::<BTreeMap<String, Value>>(item);
+    let items = items.map(|item| Ok(format!("{:?}", in_order(item)?)));
+    items.collect()
 }
 
 /// Sends as a provider does: until there is an answer that is final, or patience ends.

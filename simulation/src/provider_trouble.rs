@@ -104,7 +104,7 @@ fn redeemed(number: usize, now: Timestamp) -> Event {
             reward: Some("Pizza Grátis".into()),
             precious: true,
             discount: Some("fixed_amount"),
-            expires_at: None,
+            expires_at: Some(now + SignedDuration::from_hours(24 * 30)),
             items: Vec::new(),
             at: now,
             amounts: [None; 3],

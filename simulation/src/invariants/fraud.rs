@@ -46,6 +46,11 @@ impl Judge<'_> {
             if self.record(it.event).is_none() {
                 continue;
             }
+            let is_redemption = matches!(it.event.kind, Kind::Redeemed | Kind::Items);
+            let is_counted = self.history(it.event).is_some();
+            self.expect(is_counted || !is_redemption || it.event.sandbox, || {
+                format!("{} is not in its member's history", it.event.key)
+            });
             let found = self.found(it.event);
             let possible = self.possible(*it, &recorded);
             self.expect(possible.contains(&found), || {
