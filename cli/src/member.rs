@@ -218,14 +218,6 @@ impl Key {
 /// The members that are meant, in the order of their keys.
 async fn find(target: &Target, arguments: &Arguments) -> anyhow::Result<Vec<Key>> {
     if let Some(key) = Key::parse(&arguments.member) {
-        let providers = [zupy::NAME, aghanim::NAME];
-        if !providers.contains(&key.provider.as_str()) {
-            bail!(
-                "{:?} is no member's key: it begins with {}",
-                arguments.member,
-                providers.map(|it| format!("{it}#")).join(" or ")
-            );
-        }
         if arguments
             .tenant
             .as_ref()

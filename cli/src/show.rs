@@ -85,7 +85,10 @@ pub(crate) fn not_found(lookup: &Lookup) -> String {
 fn describe(life: &Life, now: Timestamp) -> String {
     let mut text = format!("{}\n", life.coupon);
     if let Some(event) = life.received.first() {
-        text.push_str(&format!("  code     {}\n", event.code));
+        // Of a member's own events there is none.
+        if !event.code.is_empty() {
+            text.push_str(&format!("  code     {}\n", event.code));
+        }
         text.push_str(&format!("  member   {}\n", event.member));
     }
     if let Some(account) = &life.account {
