@@ -49,8 +49,12 @@ impl Coupon {
             if let Some(at) = text(row, "occurred_at").and_then(|it| it.parse().ok()) {
                 known.event.occurred_at = at;
             }
+            let record = known.event.key.beneath(RECORD);
             for row in &rows {
-                known.take(text(row, "entry").map_or("", String::as_str), row);
+                let entry = text(row, "entry").map_or("", String::as_str);
+                if let Some(beneath) = entry.strip_prefix(&record) {
+                    known.take(beneath, row);
+                }
             }
             Some(known)
         });
@@ -118,11 +122,8 @@ impl Known {
         }
     }
 
-    /// Takes what a row beneath the event says.
-    fn take(&mut self, entry: &str, row: &Item) {
-        let Some(beneath) = entry.strip_prefix(&self.event.key.beneath(RECORD)) else {
-            return;
-        };
+    /// Takes what the record says, or a row beneath it.
+    fn take(&mut self, beneath: &str, row: &Item) {
         if beneath.is_empty() {
             self.record = Some(Record::read(row));
         }

@@ -122,7 +122,14 @@ impl Stock {
                     }
                     None => "attribute_not_exists(alerted)",
                 };
-                format!("on_hand = :before AND {alerted}")
+                let threshold = match before.has_threshold {
+                    true => {
+                        values.insert(":had_threshold".to_owned(), number(before.threshold));
+                        "threshold = :had_threshold"
+                    }
+                    false => "attribute_not_exists(threshold)",
+                };
+                format!("on_hand = :before AND {alerted} AND {threshold}")
             }
         };
         let mut expression = format!("SET {}", set.join(", "));
