@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use webhooks::event::{escape, member_key, unescape};
 use webhooks::fraud::{FLAG, HISTORY};
+use webhooks::identifier::clean;
 use webhooks::ledger::Item;
 use webhooks::provider::{aghanim, zupy};
 
@@ -68,7 +69,7 @@ pub(crate) struct Arguments {
 }
 
 fn not_empty(text: &str) -> Result<String, &'static str> {
-    match text.trim() {
+    match clean(text) {
         "" => Err("it is empty: give a member's id or key"),
         text => Ok(text.to_owned()),
     }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use jiff::Timestamp;
 use webhooks::fraud;
+use webhooks::identifier::clean;
 
 use crate::life::{Found, Life, Lookup, Received, Record, Reservation, lives};
 use crate::output::{harmless, readable, say, say_json};
@@ -38,10 +39,10 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn lookup(text: &str) -> Result<Lookup, String> {
-    if text.trim().is_empty() {
-        return Err("it is empty: give a coupon's code or key".to_owned());
+    match clean(text) {
+        "" => Err("it is empty: give a coupon's code or key".to_owned()),
+        text => Ok(Lookup::parse(text)),
     }
-    Ok(Lookup::parse(text.trim()))
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {

@@ -5,6 +5,7 @@
 //! - [`request`]: what API Gateway hands to a function.
 //! - [`verify`]: who sent these bytes, and when.
 //! - [`provider`]: each provider's signature scheme and wire types, and how they become an event.
+//! - [`identifier`]: what is cut off the ends of every identifier.
 //! - [`event`]: the domain: what happened to which coupon.
 //! - [`task`]: which tasks an event causes.
 //! - [`ledger`]: the events table: one conditional write for an event, a lease for a task's effect.
@@ -24,6 +25,7 @@ pub mod config;
 pub mod dispatch;
 pub mod event;
 pub mod fraud;
+pub mod identifier;
 pub mod invocation;
 pub mod ledger;
 pub mod outbox;

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use webhooks::event::{
     Event, EventKey, Fact, Item, KEY_PART_MAX_BYTES, Money, Usage, escape, member_key,
 };
+use webhooks::identifier::clean;
 use webhooks::ledger::content_hash;
 use webhooks::task::{Message, tasks};
 use webhooks::worker::QueueMessage;
@@ -23,14 +24,14 @@ pub(crate) fn check(event: &Event, body: &[u8]) {
     check_fact(&event.fact);
     let contacts = [&event.member.email, &event.member.phone, &event.member.name];
     for text in contacts.into_iter().flatten() {
-        assert!(!text.is_empty() && text.trim() == text);
+        assert!(!text.is_empty() && clean(text) == text);
     }
     check_message(event, body);
 }
 
 /// Not blank, and short enough for a key.
 fn assert_is_name(name: &str) {
-    assert!(!name.trim().is_empty());
+    assert!(!name.is_empty() && clean(name) == name);
     assert!(escape(name).len() <= KEY_PART_MAX_BYTES);
 }
 

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::event::{Event, EventKey, Fact, Item, Member, Money, Redemption, Reward};
+use crate::identifier::clean;
 use crate::provider::wire::{Field, Object, Problem, Problems, UnixSeconds, parse};
 use crate::provider::{Content, Parsed, Provider};
 use crate::verify::{Encoding, Scheme, Verified};
@@ -47,7 +48,9 @@ impl Provider for Aghanim {
             Ok(Body {
                 event_type: Field::Value(kind),
                 ..
-            }) if kind != Self::COUPON_REDEEMED => Content::Ignored(kind),
+            }) if clean(&kind) != Self::COUPON_REDEEMED => {
+                Content::Ignored(clean(&kind).to_owned())
+            }
             Ok(body) => Content::settle(redeemed(body)),
         };
         Parsed {
@@ -138,7 +141,7 @@ fn redeemed(body: Body) -> Result<Event, Vec<Problem>> {
     let idempotency_key = idempotency_key.and_then(|key| problems.key_part("idempotency_key", key));
     let event_time = problems.required("event_time", body.event_time);
     let sandbox = problems.optional("sandbox", body.sandbox) == Some(true);
-    let trigger = problems.optional("trigger", body.trigger);
+    let trigger = problems.text("trigger", body.trigger);
     let data = problems.section("event_data", body.event_data);
     let data = data.map(|data| read_data(&mut problems, data));
     let event = (|| {
@@ -236,12 +239,12 @@ fn read_items(
 
 fn read_item(problems: &mut Problems, path: &str, item: WireItem) -> Option<Item> {
     let at = |name: &str| format!("{path}.{name}");
-    let id = problems.required(&at("id"), item.id);
-    let name = problems.required(&at("name"), item.name);
+    let id = problems.label(&at("id"), item.id);
+    let name = problems.label(&at("name"), item.name);
     let description = problems.text(&at("description"), item.description);
-    let sku = problems.required(&at("sku"), item.sku);
+    let sku = problems.label(&at("sku"), item.sku);
     let quantity = problems.required(&at("quantity"), item.quantity);
-    let kind = problems.required(&at("type"), item.kind);
+    let kind = problems.label(&at("type"), item.kind);
     problems.optional(&at("price"), item.price);
     let price = problems.optional(&at("price_decimal"), item.price_decimal);
     let currency = problems.text(&at("currency"), item.currency);

@@ -1,5 +1,7 @@
 //! The providers' samples and what may be wrong with them, read as the pipeline reads them.
 
+mod identifiers;
+
 use proptest::prelude::*;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -19,6 +21,7 @@ const ZUPY_PERCENTAGE: &str =
 const ZUPY_USED: &str = include_str!("../../../events/samples/zupy-coupon-used.json");
 const ZUPY_USED_PERCENTAGE: &str =
     include_str!("../../../events/samples/zupy-coupon-used-percentage.json");
+const ZUPY_V2_USED: &str = include_str!("../../../events/samples/zupy-v2-coupon-used.json");
 const AGHANIM: &str = include_str!("../../../events/samples/aghanim-coupon-redeemed.json");
 const AGHANIM_BUNDLE: &str =
     include_str!("../../../events/samples/aghanim-coupon-redeemed-bundle.json");

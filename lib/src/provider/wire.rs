@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::event::KEY_PART_MAX_BYTES;
 use crate::event::escape;
+use crate::identifier::clean;
 
 /// One thing that is wrong with a payload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -320,17 +321,23 @@ impl Problems {
         }
     }
 
-    /// Text that may be missing, without white space around it; blank counts as missing.
+    /// Text that may be missing, without blanks around it; blank counts as missing.
     pub fn text(&mut self, path: &str, field: Field<String>) -> Option<String> {
         let text = self.optional(path, field)?;
-        let trimmed = text.trim();
-        (!trimmed.is_empty()).then(|| trimmed.to_owned())
+        let cleaned = clean(&text);
+        (!cleaned.is_empty()).then(|| cleaned.to_owned())
     }
 
-    /// Text that names something, and becomes part of a key.
+    /// Text that must be there and may be blank, without blanks around it.
+    pub fn label(&mut self, path: &str, field: Field<String>) -> Option<String> {
+        let label = self.required(path, field)?;
+        Some(clean(&label).to_owned())
+    }
+
+    /// Text that names something, and becomes part of a key: without blanks around it.
     pub fn name(&mut self, path: &str, field: Field<String>) -> Option<String> {
-        let name = self.required(path, field)?;
-        if name.trim().is_empty() {
+        let name = self.label(path, field)?;
+        if name.is_empty() {
             self.add(path, "must not be blank");
             return None;
         }

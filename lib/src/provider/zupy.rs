@@ -12,6 +12,7 @@ use serde::Deserialize;
 use crate::event::{
     AffectedItem, Discount, Event, EventKey, Fact, Member, Money, Redemption, Reward, Usage,
 };
+use crate::identifier::clean;
 use crate::provider::wire::{Field, Object, Problem, Problems, parse};
 use crate::provider::{Content, Parsed, Provider};
 use crate::verify::{Encoding, Scheme, Verified};
@@ -102,7 +103,7 @@ impl Provider for Zupy {
         };
         let sent_at = body.timestamp.value().copied();
         let tenant = verified.tenant();
-        let content = match body.event.value().cloned() {
+        let content = match kind(&body.event) {
             Some(kind) if !self.handles(&kind, &V1_TYPES) => Content::Ignored(kind),
             Some(kind) if kind == Self::CUSTOMER_REGISTERED => {
                 Content::settle(registered(body, tenant))
@@ -112,6 +113,11 @@ impl Provider for Zupy {
         };
         Parsed { sent_at, content }
     }
+}
+
+/// The type that a body says it is of.
+pub(super) fn kind(event: &Field<String>) -> Option<String> {
+    event.value().map(|kind| clean(kind).to_owned())
 }
 
 /// The fields of a customer that tell nothing of who it is but the id.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{NAME, Zupy};
+use super::{NAME, Zupy, kind};
 use crate::event::{Event, EventKey, Fact, Member, Notice, Redemption, Reward, Usage};
 use crate::provider::wire::{self, Field, Object, Problem, Problems};
 use crate::provider::{Content, Parsed};
@@ -45,7 +45,7 @@ pub(super) fn parse(zupy: &Zupy, verified: &Verified<'_>) -> Parsed {
     };
     let sent_at = body.timestamp.value().copied();
     let tenant = verified.tenant().unwrap_or(ONLY_TENANT);
-    let content = match body.event.value().cloned() {
+    let content = match kind(&body.event) {
         // A redemption has another name in v2; a function that takes one takes the other.
         Some(kind) if kind == Zupy::REWARD_REDEEMED && zupy.takes_redemptions() => {
             Content::settle(read(body, tenant))
@@ -99,7 +99,7 @@ impl Object for Data {}
 
 fn read(body: Body, tenant: &str) -> Result<Event, Vec<Problem>> {
     let mut problems = Problems::default();
-    let kind = problems.required("event", body.event);
+    let kind = problems.label("event", body.event);
     let webhook_id = problems.name("webhook_id", body.webhook_id);
     let sent_at = problems.required("timestamp", body.timestamp);
     let data = problems.section("data", body.data);

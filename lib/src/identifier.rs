@@ -1,0 +1,106 @@
+//! Identifiers as people mean them: without the blanks that a spreadsheet, a form or a file leaves at their ends.
+
+/// The identifier without what nobody sees at its ends: white space of every kind, line breaks and other control
+/// characters, zero-width characters, marks of direction and byte order marks. What stands inside stays: it may be
+/// meant.
+///
+/// Every identifier that comes from outside goes through here before it names anything. Otherwise `CP-1` and `CP-1`
+/// with a no-break space are two coupons.
+pub fn clean(text: &str) -> &str {
+    text.trim_matches(is_blank)
+}
+
+/// Whether a character shows nothing at the end of an identifier.
+pub fn is_blank(character: char) -> bool {
+    character.is_whitespace() || character.is_control() || is_zero_width(character)
+}
+
+/// What Unicode calls ignorable by default, as far as it turns up around text that was copied, and the letters and
+/// symbols that are drawn as nothing.
+fn is_zero_width(character: char) -> bool {
+    matches!(
+        character,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'
+            | '\u{1160}'
+            | '\u{17b4}'
+            | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{2800}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn nothing_unseen_is_left_at_the_ends() {
+        for blank in [
+            " ",
+            "\t",
+            "\n",
+            "\r\n",
+            "\0",
+            "\u{7f}",
+            "\u{85}",
+            "\u{a0}",
+            "\u{ad}",
+            "\u{1680}",
+            "\u{180e}",
+            "\u{2003}",
+            "\u{200b}",
+            "\u{200c}",
+            "\u{200d}",
+            "\u{200e}",
+            "\u{2028}",
+            "\u{202e}",
+            "\u{202f}",
+            "\u{2060}",
+            "\u{2066}",
+            "\u{2800}",
+            "\u{3000}",
+            "\u{3164}",
+            "\u{feff}",
+            " \u{feff}\u{a0}\n\u{200b} ",
+        ] {
+            for text in [
+                format!("CP-1{blank}"),
+                format!("{blank}CP-1"),
+                format!("{blank}CP-1{blank}"),
+            ] {
+                assert_eq!(clean(&text), "CP-1", "{text:?}");
+            }
+            assert_eq!(clean(blank), "", "{blank:?}");
+        }
+    }
+
+    #[test]
+    fn what_stands_inside_is_kept() {
+        for text in ["CP 1", "CP\u{a0}1", "CP\u{200b}1", "Café-1", "优惠", "🍕"] {
+            assert_eq!(clean(text), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_clean_stays_as_it_is(text in any::<String>(), end in "[ \u{a0}\u{feff}\u{200b}\na]{0,4}") {
+            let text = text + &end;
+            let cleaned = clean(&text);
+            prop_assert_eq!(clean(cleaned), cleaned);
+        }
+    }
+}
