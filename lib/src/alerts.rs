@@ -7,6 +7,7 @@ use aws_sdk_sns::Client;
 use aws_sdk_sns::error::ProvideErrorMetadata;
 use aws_sdk_sns::types::MessageAttributeValue;
 
+use crate::characters::sendable;
 use crate::config::{Aws, CallLimits, Environment};
 
 /// How long a publication may take. An answer that comes later tells twice, which is better than not to tell.
@@ -48,12 +49,12 @@ impl Topic {
             .sns
             .publish()
             .topic_arn(&self.arn)
-            .subject(alert.subject)
-            .message(alert.text);
+            .subject(sendable(&alert.subject))
+            .message(sendable(&alert.text));
         for (name, value) in alert.attributes {
             let value = MessageAttributeValue::builder()
                 .data_type("String")
-                .string_value(value);
+                .string_value(sendable(&value));
             publish = publish.message_attributes(name, value.build()?);
         }
         match publish.send().await {

@@ -17,10 +17,12 @@
 //! - [`fraud`]: what was found out about events, for the fraud task and for people.
 //! - [`alerts`]: how those who run this are told.
 //! - [`retry`], [`outbox`]: the safety nets for an outage of DynamoDB, and of SQS.
+//! - [`characters`]: what AWS takes in a text.
 //! - [`config`], [`secrets`], [`invocation`], [`telemetry`]: what a function reads at start, the time it has, and what
 //!   it tells.
 
 pub mod alerts;
+pub mod characters;
 pub mod config;
 pub mod dispatch;
 pub mod event;

@@ -17,3 +17,4 @@ mod soak;
 mod support;
 mod tenants;
 mod tidy;
+mod worker;

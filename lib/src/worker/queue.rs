@@ -7,6 +7,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, MessageAttributeValue};
 use futures_util::future::join_all;
 
+use crate::characters::sendable_within;
 use crate::config::{Aws, CallLimits, Environment};
 
 /// First and longest delay before a message is tried again, in seconds. The queues' receive counts allow for days of it.
@@ -19,6 +20,10 @@ const VISIBILITY_MAX_S: u32 = 43_000;
 /// The attribute of a dead letter that says why it was given up, and its longest value in bytes.
 pub const REASON: &str = "Reason";
 const REASON_MAX_BYTES: usize = 1000;
+
+/// The most bytes of a message: its body, and of each attribute the name, the type and the value.
+const MESSAGE_MAX_BYTES: usize = 1024 * 1024;
+const TEXT: &str = "String";
 
 /// The most messages of one request to SQS.
 const BATCH_MAX: usize = 10;
@@ -44,17 +49,18 @@ impl Queue {
 
     /// Moves a message that can never be worked off to the dead-letter queue.
     pub(super) async fn give_up(&self, body: &str, reason: &str) -> anyhow::Result<()> {
-        let end = reason.floor_char_boundary(REASON_MAX_BYTES);
-        let reason = MessageAttributeValue::builder()
-            .data_type("String")
-            .string_value(&reason[..end])
-            .build()?;
-        self.client
+        let mut send = self
+            .client
             .send_message()
             .queue_url(&self.dead_letter_url)
-            .message_body(body)
-            .message_attributes(REASON, reason)
-            .send()
+            .message_body(body);
+        if let Some(reason) = reason_beside(body, reason) {
+            let reason = MessageAttributeValue::builder()
+                .data_type(TEXT)
+                .string_value(reason);
+            send = send.message_attributes(REASON, reason.build()?);
+        }
+        send.send()
             .await
             .context("sending to the dead-letter queue")?;
         Ok(())
@@ -89,6 +95,17 @@ impl Queue {
             .await?;
         Ok(())
     }
+}
+
+/// As much of a reason as SQS takes beside a body: it may quote what somebody else wrote, and a body may leave no room.
+fn reason_beside(body: &str, reason: &str) -> Option<String> {
+    let reason = match reason {
+        "" => "no reason was given",
+        reason => reason,
+    };
+    let room = MESSAGE_MAX_BYTES.checked_sub(body.len() + REASON.len() + TEXT.len())?;
+    let reason = sendable_within(reason, room.min(REASON_MAX_BYTES));
+    (!reason.is_empty()).then_some(reason)
 }
 
 /// In how many seconds a message is tried again that was received so often. Doubles with every receive, and is spread
