@@ -26,6 +26,7 @@ pub mod characters;
 pub mod config;
 pub mod dispatch;
 pub mod event;
+pub mod expiry;
 pub mod fraud;
 pub mod identifier;
 pub mod invocation;

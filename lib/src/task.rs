@@ -79,7 +79,7 @@ pub fn tasks(event: &Event) -> &'static [Task] {
     use Task::{Delivery, Fraud, Inventory};
     match &event.fact {
         // The account, the messages, and what became of the coupon.
-        Fact::Expiring(_) | Fact::Enrolled => &[Delivery],
+        Fact::Enrolled => &[Delivery],
         Fact::Redeemed(redemption) => match redemption.discount.as_ref().map(|it| &it.kind) {
             Some(DiscountKind::ProductFree | DiscountKind::BuyOneGetOne) => {
                 &[Delivery, Inventory, Fraud]
@@ -88,6 +88,8 @@ pub fn tasks(event: &Event) -> &'static [Task] {
         },
         // Whatever a use says of its discount, nothing is reserved for the coupon any more.
         Fact::Used(_) | Fact::Cancelled(_) => &[Delivery, Inventory, Fraud],
+        // It may name another date than the redemption: the reservation and what is found follow it.
+        Fact::Expiring(_) => &[Delivery, Inventory, Fraud],
         // That a coupon expires is known from its redemption.
         Fact::Expired(_) => &[Delivery, Inventory],
     }
@@ -241,7 +243,7 @@ mod tests {
         let all = [Task::Delivery, Task::Inventory, Task::Fraud];
         assert_eq!(told(Fact::Cancelled), all);
         assert_eq!(told(Fact::Expired), [Task::Delivery, Task::Inventory]);
-        assert_eq!(told(Fact::Expiring), [Task::Delivery]);
+        assert_eq!(told(Fact::Expiring), all);
     }
 
     #[test]

@@ -17,8 +17,8 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// Whether fraud hears of an event.
 pub(super) fn is_told_to_it(kind: Kind) -> bool {
     match kind {
-        Kind::Redeemed | Kind::Items | Kind::Used | Kind::Cancelled => true,
-        Kind::Expiring | Kind::Expired | Kind::Enrolled => false,
+        Kind::Redeemed | Kind::Items | Kind::Used | Kind::Cancelled | Kind::Expiring => true,
+        Kind::Expired | Kind::Enrolled => false,
     }
 }
 

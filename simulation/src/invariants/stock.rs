@@ -17,8 +17,8 @@ use crate::world::{COMPANIES, World};
 pub(super) fn is_told_to_it(kind: Kind, telling: &Telling) -> bool {
     match kind {
         Kind::Redeemed => reserves(telling),
-        Kind::Used | Kind::Cancelled | Kind::Expired => true,
-        Kind::Expiring | Kind::Items | Kind::Enrolled => false,
+        Kind::Used | Kind::Cancelled | Kind::Expired | Kind::Expiring => true,
+        Kind::Items | Kind::Enrolled => false,
     }
 }
 
