@@ -5,6 +5,7 @@
 //! was lost. So each carries an id of its own, by which a refusal is recognised as our own earlier success.
 
 mod commit;
+mod contents;
 mod lease;
 mod outbox;
 mod read;
@@ -17,16 +18,15 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use crate::config::{Aws, CallLimits, Environment};
 use crate::event::{Event, EventKey, Fact};
-use crate::provider::RecordedBody;
+use crate::provider::{Content, RecordedBody, read_recorded};
 use crate::task::Task;
 use crate::verify::Verified;
 
 pub use commit::{Change, Committed, Effects, ItemKey, Uncommitted, version};
+pub use contents::content_hash;
 pub use lease::{Claim, Lease, Note};
 pub use outbox::Undispatched;
 pub use read::{read_all, read_event};
@@ -46,10 +46,44 @@ pub struct Ledger {
 pub enum Recorded {
     New,
     /// Recorded before, with the same contents.
-    Duplicate,
+    Duplicate(Standing),
     /// Something else is recorded under the key, or the same as an older version of this code hashed it:
     /// the body that was recorded decides.
-    Differs(OwnedBody),
+    Differs(Standing),
+}
+
+/// An event as it was recorded first, which is what counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    key: EventKey,
+    body: OwnedBody,
+    received_at: Option<Timestamp>,
+}
+
+impl Standing {
+    fn of(row: &Item, key: &EventKey) -> Self {
+        Self {
+            key: key.clone(),
+            body: OwnedBody::of(row),
+            received_at: read_text(row, "received_at").and_then(|at| at.parse().ok()),
+        }
+    }
+
+    /// The event as today's code reads its body, under the key that it was recorded with. `None` where this code cannot
+    /// read the body.
+    pub fn event(&self) -> Option<Event> {
+        match read_recorded(&self.body.as_ref()) {
+            Some(Content::Event(event)) => Some(Event {
+                key: self.key.clone(),
+                ..*event
+            }),
+            _ => None,
+        }
+    }
+
+    pub fn received_at(&self) -> Option<Timestamp> {
+        self.received_at
+    }
 }
 
 /// A body as a row holds it.
@@ -154,10 +188,11 @@ impl Ledger {
         if read_text(&recorded, "attempt") == Some(&attempt) {
             return Ok(Recorded::New);
         }
+        let standing = Standing::of(&recorded, &event.key);
         if read_text(&recorded, "hash") == Some(&hash) {
-            return Ok(Recorded::Duplicate);
+            return Ok(Recorded::Duplicate(standing));
         }
-        Ok(Recorded::Differs(OwnedBody::of(&recorded)))
+        Ok(Recorded::Differs(standing))
     }
 
     /// Those of an event's tasks that have left no record: their messages may have been lost.
@@ -294,23 +329,6 @@ impl Ledger {
         row.0.insert("ttl".into(), self.forget_at(event, now));
         Ok(row.0)
     }
-}
-
-/// What an event says, without what may differ between two deliveries of it: times of sending and ids of requests.
-pub fn content_hash(event: &Event) -> String {
-    #[derive(Serialize)]
-    struct Content<'a> {
-        sandbox: bool,
-        member: &'a crate::event::Member,
-        fact: &'a Fact,
-    }
-    let content = Content {
-        sandbox: event.sandbox,
-        member: &event.member,
-        fact: &event.fact,
-    };
-    let content = serde_json::to_vec(&content).expect("an event holds nothing that JSON cannot");
-    hex::encode(Sha256::digest(content))
 }
 
 /// An id that no other attempt has.

@@ -11,7 +11,6 @@ use tokio::time::Instant;
 use crate::config::{Aws, CallLimits, Environment};
 use crate::invocation::{Invocation, serve};
 use crate::ledger::Undispatched;
-use crate::provider::{Content, RecordedBody, read_recorded};
 use crate::receiver::Receiver;
 use crate::task::Message;
 use crate::telemetry;
@@ -82,8 +81,7 @@ impl Outbox {
 
 /// Sends the tasks, then clears the mark: a crash in between sends them once more, which tasks are made for.
 async fn send(receiver: &Receiver, undispatched: &Undispatched) -> anyhow::Result<()> {
-    let recorded: RecordedBody<'_> = undispatched.body.as_ref();
-    let Some(Content::Event(event)) = read_recorded(&recorded) else {
+    let Some(event) = undispatched.standing.event() else {
         anyhow::bail!("no event is read in the body of {}", undispatched.key);
     };
     let message = Message::new(&event, undispatched.received_at, None);

@@ -6,8 +6,8 @@ use crate::config::{Aws, CallLimits, Environment};
 use crate::dispatch::Dispatcher;
 use crate::event::Event;
 use crate::ledger::{Ledger, Recorded, content_hash};
-use crate::provider::{Content, RecordedBody, read_recorded};
 use crate::task::{Message, Task, tasks};
+use crate::telemetry::{Count, count};
 use crate::verify::Verified;
 
 #[derive(Debug)]
@@ -33,8 +33,9 @@ impl Receiver {
         Self { ledger, dispatcher }
     }
 
-    /// Takes an event. A crash between recording it and sending its tasks is healed by the next attempt, which finds a
-    /// duplicate whose tasks left no record.
+    /// Takes an event. A crash between recording it and sending its tasks is healed by the next attempt, which finds the
+    /// event recorded and tasks without a record. That attempt may be rendered anew by its provider: what was recorded
+    /// first is worked on in any case, also where the other contradicts it.
     ///
     /// # Errors
     /// DynamoDB refuses; nothing is promised then, and the same call may be made again.
@@ -45,23 +46,55 @@ impl Receiver {
         received_at: Timestamp,
         trace: Option<&str>,
     ) -> anyhow::Result<Taken> {
-        let message = Message::new(event, received_at, trace);
-        let recorded = self.ledger.record(event, body, received_at).await?;
-        match recorded {
+        let standing = match self.ledger.record(event, body, received_at).await? {
             Recorded::New => {
+                let message = Message::new(event, received_at, trace);
                 self.dispatch(&message, tasks(event)).await?;
                 return Ok(Taken::New);
             }
-            Recorded::Duplicate => {}
-            Recorded::Differs(recorded) if says_the_same(&recorded.as_ref(), event) => {}
-            Recorded::Differs(_) => {
-                self.ledger.keep_conflict(event, body, received_at).await?;
-                return Ok(Taken::Conflict);
+            Recorded::Duplicate(standing) => {
+                let first = standing.event();
+                // It says the same, so it stands in where this code does not read the recorded body any more.
+                let first = first.as_ref().unwrap_or(event);
+                let at = standing.received_at().unwrap_or(received_at);
+                self.dispatch_missing(first, at, trace).await?;
+                return Ok(Taken::Duplicate);
+            }
+            Recorded::Differs(standing) => standing,
+        };
+        let first = standing.event();
+        match &first {
+            Some(first) => {
+                let at = standing.received_at().unwrap_or(received_at);
+                self.dispatch_missing(first, at, trace).await?;
+            }
+            None => {
+                count(Count::UnreadableRecord);
+                tracing::error!(
+                    event.key = %event.key,
+                    "The recorded body cannot be read, so its missing tasks were not sent: replay it with newer code"
+                );
             }
         }
+        if first.is_some_and(|first| content_hash(&first) == content_hash(event)) {
+            // The row's hash is one of older code.
+            return Ok(Taken::Duplicate);
+        }
+        // Last, so that no crash leaves a contradiction kept and a task unsent.
+        self.ledger.keep_conflict(event, body, received_at).await?;
+        Ok(Taken::Conflict)
+    }
+
+    /// Sends those tasks of a recorded event that have left no record.
+    async fn dispatch_missing(
+        &self,
+        event: &Event,
+        received_at: Timestamp,
+        trace: Option<&str>,
+    ) -> anyhow::Result<()> {
         let missing = self.ledger.without_record(&event.key, tasks(event)).await?;
-        self.dispatch(&message, &missing).await?;
-        Ok(Taken::Duplicate)
+        let message = Message::new(event, received_at, trace);
+        self.dispatch(&message, &missing).await
     }
 
     /// Sends the tasks; those that SQS does not take are written on the event's row, for the outbox.
@@ -74,13 +107,5 @@ impl Receiver {
         self.ledger
             .mark_undispatched(&message.event.key, &tasks)
             .await
-    }
-}
-
-/// Reads the recorded body as this version of the code does, so that a new field in the hash is no conflict.
-fn says_the_same(recorded: &RecordedBody<'_>, event: &Event) -> bool {
-    match read_recorded(recorded) {
-        Some(Content::Event(recorded)) => content_hash(&recorded) == content_hash(event),
-        _ => false,
     }
 }

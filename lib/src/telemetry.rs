@@ -34,6 +34,8 @@ pub enum Count {
     InvalidSignature,
     StaleSignature,
     ConflictingPayload,
+    /// A recorded body that this code cannot read stood against another body.
+    UnreadableRecord,
     PayloadTooLarge,
     Unavailable,
     TaskDone,

@@ -12,6 +12,7 @@ mod game_server;
 mod inventory;
 mod local_pages;
 mod members;
+mod renderings;
 mod shop;
 mod soak;
 mod support;

@@ -35,7 +35,9 @@ async fn whoever_asks_is_forgotten_in_every_table_and_nothing_comes_twice() {
         let unknown_field = redeemed("CP-1").set("/customer/cpf", "Silva 123.456.789-09");
         shop.send(unknown_field).await;
         // A contradiction keeps another body.
-        let changed = redeemed("CP-1").set("/customer/name", "Beltrana");
+        let changed = redeemed("CP-1")
+            .set("/customer/name", "Beltrana")
+            .set("/coupon/points_spent", 10);
         assert_eq!(shop.send(changed).await.word(), "409 conflicting_payload");
         shop.send(used("CP-1", "ord-1")).await;
         shop.send(enrolled("first")).await;

@@ -4,7 +4,7 @@ use anyhow::Context;
 use jiff::Timestamp;
 
 use super::row::{Item, read_text, text};
-use super::{Ledger, OwnedBody, refused_item};
+use super::{Ledger, Standing, refused_item};
 use crate::event::EventKey;
 use crate::task::Task;
 
@@ -13,7 +13,7 @@ use crate::task::Task;
 pub struct Undispatched {
     pub key: EventKey,
     pub tasks: Vec<Task>,
-    pub body: OwnedBody,
+    pub standing: Standing,
     pub received_at: Timestamp,
     /// The tasks as the row names them.
     named: String,
@@ -91,10 +91,11 @@ fn read_undispatched(row: &Item) -> Option<Undispatched> {
     let named = read_text(row, "undispatched")?;
     // A task that only newer code knows stays for newer code.
     let tasks = named.split(' ').map(Task::named).collect::<Option<_>>()?;
+    let key = EventKey::recorded(read_text(row, "coupon")?, read_text(row, "entry")?);
     Some(Undispatched {
-        key: EventKey::recorded(read_text(row, "coupon")?, read_text(row, "entry")?),
+        standing: Standing::of(row, &key),
+        key,
         tasks,
-        body: OwnedBody::of(row),
         received_at: read_text(row, "received_at")?.parse().ok()?,
         named: named.to_owned(),
     })

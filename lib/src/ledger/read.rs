@@ -7,10 +7,9 @@ use anyhow::Context;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 
-use super::row::{Item, text};
-use super::{ItemKey, Ledger, OwnedBody};
-use crate::event::Event;
-use crate::provider::{Content, read_recorded};
+use super::row::{Item, read_text, text};
+use super::{ItemKey, Ledger, Standing};
+use crate::event::{Event, EventKey};
 
 /// The most items of one BatchGetItem.
 const BATCH_MAX: usize = 100;
@@ -70,12 +69,10 @@ impl Ledger {
     }
 }
 
-/// The event that a row records, as today's code reads it.
+/// The event that a row records, as today's code reads it, under the row's own key.
 pub fn read_event(row: &Item) -> Option<Event> {
-    match read_recorded(&OwnedBody::of(row).as_ref()) {
-        Some(Content::Event(event)) => Some(*event),
-        _ => None,
-    }
+    let key = EventKey::recorded(read_text(row, "coupon")?, read_text(row, "entry")?);
+    Standing::of(row, &key).event()
 }
 
 /// Reads items of any tables by their keys, each named once; absent ones are missing. Without `fields`, all of them are

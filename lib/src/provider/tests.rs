@@ -580,6 +580,35 @@ fn what_differs_between_retries_is_no_other_content() {
 }
 
 #[test]
+fn what_only_describes_is_no_other_content() {
+    let zupy = Zupy::every_event();
+    for (pointer, value) in [
+        ("/coupon/new_balance", json!(1)),
+        ("/coupon/new_balance", Value::Null),
+        ("/coupon/terms", json!("Another")),
+        ("/coupon/reward_description", Value::Null),
+        ("/coupon/redemption_method", json!("manual")),
+        ("/customer/tier", json!("gold")),
+        ("/customer/name", Value::Null),
+        ("/customer/email", json!("another@example.com")),
+        ("/customer/whatsapp", json!("+5511900000000")),
+    ] {
+        let other = edited(ZUPY_REDEEMED, &[(pointer, Some(value))]);
+        check_same(zupy, ZUPY_REDEEMED, &other, true);
+    }
+    for (pointer, value) in [
+        ("/usage/reward_name", json!("Another")),
+        ("/usage/location", json!("Another")),
+        ("/usage/staff_member", Value::Null),
+        ("/usage/platform", json!("ifood")),
+        ("/usage/order_value", json!(67.5)),
+    ] {
+        let other = edited(ZUPY_USED, &[(pointer, Some(value))]);
+        check_same(zupy, ZUPY_USED, &other, true);
+    }
+}
+
+#[test]
 fn what_an_event_says_is_its_content() {
     let zupy = Zupy::every_event();
     for (pointer, value) in [
@@ -591,6 +620,17 @@ fn what_an_event_says_is_its_content() {
     ] {
         let other = edited(ZUPY_REDEEMED, &[(pointer, Some(value))]);
         check_same(zupy, ZUPY_REDEEMED, &other, false);
+    }
+    for (pointer, value) in [
+        ("/usage/discount_applied", json!(35.01)),
+        ("/usage/final_value", Value::Null),
+        ("/usage/discount_type", json!("percentage")),
+        ("/usage/items_affected/0/quantity", json!(2)),
+        ("/usage/items_affected/0/name", json!("Another")),
+        ("/usage/items_affected", json!([])),
+    ] {
+        let other = edited(ZUPY_USED, &[(pointer, Some(value))]);
+        check_same(zupy, ZUPY_USED, &other, false);
     }
     let other = edited(AGHANIM, &[("/event_data/player_id", Some(json!("X")))]);
     check_same(Aghanim, AGHANIM, &other, false);
