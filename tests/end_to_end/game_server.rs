@@ -112,25 +112,28 @@ async fn granted_items_are_the_bundles_multiplied_with_what_replaces_them() {
         let grant = &members[0];
         assert_eq!(grant["member"], format!("aghanim#{GAME}#{PLAYER}").as_str());
         assert_eq!(grant["code"], "LAUNCHDAY");
-        let items: Value = serde_json::from_str(grant["items"].as_str().unwrap()).unwrap();
-        let items: Vec<_> = items
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|it| {
+        let told = |field: &str| {
+            let all: Value = serde_json::from_str(grant[field].as_str().unwrap()).unwrap();
+            let sku = |it: &Value| it["sku"].as_str().unwrap_or("-").to_owned();
+            let all = all.as_array().unwrap().iter().map(|it| {
                 let fallback = &it["fallback_item"];
-                let sku = |it: &Value| it["sku"].as_str().unwrap_or("-").to_owned();
-                format!("{} x {}, or {}", sku(it), it["quantity"], sku(fallback))
-            })
-            .collect();
-        assert_eq!(
-            items,
-            [
-                "gems x 1500, or gems",
-                "sword x 6, or -",
-                "coins x 1500, or -"
-            ]
-        );
+                let place = it["bundle"].as_u64();
+                let place = place.map_or("-".into(), |it| it.to_string());
+                let one = format!("{place}: {} x {}", sku(it), it["quantity"]);
+                match fallback {
+                    Value::Null => one,
+                    fallback => format!("{one}, or {} x {}", sku(fallback), fallback["quantity"]),
+                }
+            });
+            all.collect::<Vec<_>>()
+        };
+        let items = ["0: gems x 1500", "1: sword x 6", "1: coins x 1500"];
+        assert_eq!(told("items"), items);
+        let bundles = [
+            "-: starter.bundle x 3, or gems x 1500",
+            "0: chest.bundle x 6",
+        ];
+        assert_eq!(told("bundles"), bundles);
 
         let sent = shop.sent("game-server");
         assert_eq!(sent.len(), 1, "{sent:?}");
@@ -140,6 +143,7 @@ async fn granted_items_are_the_bundles_multiplied_with_what_replaces_them() {
         assert_eq!(body["data"]["player_id"], PLAYER);
         assert_eq!(body["data"]["coupon_code"], "LAUNCHDAY");
         assert_eq!(body["data"]["items"].as_array().unwrap().len(), 3);
+        assert_eq!(body["data"]["bundles"].as_array().unwrap().len(), 2);
         assert_eq!(
             body["data"]["event"],
             format!("aghanim#{GAME}#three/redeemed")
@@ -213,6 +217,35 @@ async fn a_server_that_refuses_for_now_is_told_again_and_one_that_refuses_for_go
                 "done: 200"
             );
         }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redemption_of_more_than_can_be_granted_or_told_fails_on_its_records() {
+    in_a_forwarding_shop(&[("Grant", "on")], async |shop| {
+        shop.expect_error("Never to be delivered");
+        let leaf = json!({
+            "id": "itm", "name": "Coin", "sku": "coin", "quantity": 1_i64 << 40, "type": "item",
+        });
+        let much = bundle("much", false)
+            .set("/event_data/item/quantity", 1_i64 << 40)
+            .set("/event_data/item/nested_items", json!([leaf]));
+        shop.send(much).await;
+        let mut small = leaf.clone();
+        small["quantity"] = 1.into();
+        let many = bundle("many", false).set("/event_data/item/nested_items", vec![small; 3_600]);
+        assert_eq!(shop.send(many).await.word(), "200 accepted");
+        shop.settle().await;
+        let reason = "failed: the quantity of an item does not fit 64 bits";
+        assert_eq!(record(shop, "much", GRANT).await, reason);
+        assert_eq!(record(shop, "much", FORWARD).await, reason);
+        let reason = "failed: more items than a row of the player's account holds";
+        assert_eq!(record(shop, "many", GRANT).await, reason);
+        // A request has more room.
+        assert_eq!(record(shop, "many", FORWARD).await, "done: 200");
+        let (_, body) = verified(&shop.sent("game-server")[0], SECRET);
+        assert_eq!(body["data"]["items"].as_array().unwrap().len(), 3_600);
     })
     .await;
 }

@@ -1,7 +1,7 @@
 //! The customer's account: the rows of the members table, one per coupon.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use webhooks::event::{Event, Fact, Redemption, escape, member_key};
+use webhooks::event::{Discount, Event, Fact, Redemption, escape, member_key};
 use webhooks::ledger::{Change, ItemKey, Row};
 
 /// What a coupon's row says of it. Events come in any order; of two states the later in this list stands.
@@ -34,6 +34,13 @@ impl State {
     }
 }
 
+/// The most that the account shows of a reward's description, and of its terms: more than a mail does. The row stays far
+/// below DynamoDB's 400 KB.
+const TEXT_MAX_BYTES: usize = 40_000;
+
+/// The longest name of a kind of discount.
+const KIND_MAX_BYTES: usize = 4096;
+
 /// The change that brings a coupon's row up to what the event says; none where it changes nothing.
 pub(crate) fn update(table: &str, event: &Event, forget_at: AttributeValue) -> Option<Change> {
     let (state, code) = (State::of(&event.fact)?, event.fact.coupon_code()?);
@@ -58,10 +65,13 @@ pub(crate) fn update(table: &str, event: &Event, forget_at: AttributeValue) -> O
 }
 
 fn describe(row: &mut Row, redemption: &Redemption) {
-    row.set("reward_id", redemption.reward.id.as_ref());
-    row.set("reward", redemption.reward.name.as_ref());
-    row.set("description", redemption.reward.description.as_ref());
-    row.set("terms", redemption.reward.terms.as_ref());
+    let reward = &redemption.reward;
+    row.copy("reward_id", reward.id.as_ref());
+    row.copy("reward", reward.name.as_ref());
+    row.copy_within("description", reward.description.as_ref(), TEXT_MAX_BYTES);
+    row.copy_within("terms", reward.terms.as_ref(), TEXT_MAX_BYTES);
     row.set("expires_at", redemption.expires_at);
-    row.json("discount", redemption.discount.as_ref());
+    let discount = redemption.discount.as_ref();
+    let is_short = |it: &&Discount| it.kind.text().len() <= KIND_MAX_BYTES;
+    row.json("discount", discount.filter(is_short));
 }

@@ -21,8 +21,8 @@ use webhooks::worker::{Failure, Work};
 use crate::account;
 use crate::channel::{Channel, NotNow, Outcome};
 use crate::game_server::{self, GameServer};
-use crate::items::flattened;
-use crate::members::{Contact, Members};
+use crate::items::Brought;
+use crate::members::{Contact, Granted, Members};
 use crate::message::{self, Coupon, Language, Occasion};
 use crate::ses::Ses;
 use crate::sms::Sms;
@@ -37,6 +37,7 @@ const FORWARD: &str = "delivery/forward";
 
 const SANDBOX: &str = "a sandbox or test event: not sent";
 const DO_NOT_CONTACT: &str = "do not contact";
+const TOO_MANY: &str = "the quantity of an item does not fit 64 bits";
 
 /// The pauses after an attempt that had no answer: it may have been taken, and another would double it. Each is four
 /// times the one before; a day has room for eleven.
@@ -548,20 +549,32 @@ impl Delivery {
             Some(_) => &[FORWARD],
             None => &[],
         };
-        let skip = |reason, would_send| Note {
+        let end = |status, reason, would_send| Note {
             would_send,
             then: then.join(" "),
-            ..Note::new(Status::Skipped, reason)
+            ..Note::new(status, reason)
         };
+        let skip = |reason, would_send| end(Status::Skipped, reason, would_send);
         let note = |note| self.ledger.note(event, GRANT, note, invocation);
         if !self.grants {
             return Ok(note(skip("off: Aghanim's item.add credits the items", None)).await?);
         }
-        let items = flattened(&redemption.reward.items).map_err(Failure::Permanent)?;
+        let fail = |reason| {
+            tracing::error!(event.key = %event.key, record = GRANT, reason, "Never to be delivered");
+            note(end(Status::Failed, reason, None))
+        };
+        let Ok(brought) = Brought::of(&redemption.reward.items) else {
+            return Ok(fail(TOO_MANY).await?);
+        };
+        let Some(granted) = Granted::of(&brought) else {
+            return Ok(fail("more items than a row of the player's account holds").await?);
+        };
         if event.sandbox {
-            return Ok(note(skip(SANDBOX, Some(json!({"items": items})))).await?);
+            let Brought { items, bundles } = brought;
+            let would_send = json!({"items": items, "bundles": bundles});
+            return Ok(note(skip(SANDBOX, Some(would_send))).await?);
         }
-        let grant = self.members.grant(event, &redemption.coupon_code, &items);
+        let grant = self.members.grant(event, &redemption.coupon_code, granted);
         let forget_at = self.ledger.forget_at(event, invocation.now());
         let effects = Effects::new(event, GRANT).fields(following(then));
         let effects = effects.change(grant.set("ttl", forget_at));
@@ -578,17 +591,25 @@ impl Delivery {
         let Some(server) = &self.game_server else {
             return Ok(());
         };
-        let body = game_server::body(event, redemption).map_err(Failure::Permanent)?;
+        let note = |note| self.ledger.note(event, FORWARD, note, invocation);
+        let fail = |reason| {
+            tracing::error!(event.key = %event.key, record = FORWARD, reason, "Never to be delivered");
+            note(Note::new(Status::Failed, reason))
+        };
+        let Ok(body) = game_server::body(event, redemption) else {
+            return Ok(fail(TOO_MANY).await?);
+        };
+        let text = body.to_string();
+        if text.len() > game_server::BODY_MAX_BYTES {
+            return Ok(fail("more items than a request to the game's server holds").await?);
+        }
         if event.sandbox {
             let mut sandbox = Note::new(Status::Skipped, SANDBOX);
             sandbox.would_send = Some(json!({"url": server.url(), "body": body}));
-            return Ok(self
-                .ledger
-                .note(event, FORWARD, sandbox, invocation)
-                .await?);
+            return Ok(note(sandbox).await?);
         }
         self.make(event, FORWARD, invocation, async || {
-            server.tell(event, body.to_string(), invocation).await
+            server.tell(event, text, invocation).await
         })
         .await
     }

@@ -23,7 +23,7 @@ use webhooks::secrets::SecretStore;
 use webhooks::verify::STANDARD_WEBHOOKS;
 
 use crate::channel::{NotNow, Outcome, unanswered};
-use crate::items::flattened;
+use crate::items::{Brought, TooMany};
 
 /// How long the server may take to accept a connection, and to answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -31,6 +31,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longest pause that a server's `Retry-After` brings about.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(6 * 3600);
+
+/// The most that a game's server is sent: a webhook is not larger, and what it tells of in other words hardly is.
+pub(crate) const BODY_MAX_BYTES: usize = 1024 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct GameServer {
@@ -212,7 +215,8 @@ fn judge(answer: Answer) -> Outcome {
 }
 
 /// What the server is told: the same for every attempt.
-pub(crate) fn body(event: &Event, redemption: &Redemption) -> anyhow::Result<Value> {
+pub(crate) fn body(event: &Event, redemption: &Redemption) -> Result<Value, TooMany> {
+    let brought = Brought::of(&redemption.reward.items)?;
     Ok(json!({
         "type": "coupon.redeemed",
         "timestamp": event.occurred_at,
@@ -223,7 +227,8 @@ pub(crate) fn body(event: &Event, redemption: &Redemption) -> anyhow::Result<Val
             "coupon_code": redemption.coupon_code,
             "sku": redemption.reward.id,
             "sandbox": event.sandbox,
-            "items": flattened(&redemption.reward.items)?,
+            "items": brought.items,
+            "bundles": brought.bundles,
         },
     }))
 }
@@ -252,6 +257,8 @@ fn split(url: &str) -> Result<(String, String), &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use webhooks::event::{EventKey, Fact, Item, Member, Reward};
+
     use super::*;
 
     fn check(status: u16, retry_after_s: Option<u64>, expected: &str) {
@@ -325,6 +332,49 @@ mod tests {
             "a b",
         ] {
             assert!(split(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    fn item(sku: &str, nested: Vec<Item>) -> Item {
+        Item {
+            id: sku.into(),
+            name: sku.into(),
+            description: None,
+            sku: sku.into(),
+            quantity: 1,
+            kind: "item".into(),
+            price: None,
+            nested,
+            fallback: None,
+        }
+    }
+
+    #[test]
+    fn a_body_is_not_much_larger_than_the_webhook_that_it_tells_of() {
+        let long = "x".repeat(20_000);
+        let leaves = || (0..500).map(|n| item(&n.to_string(), Vec::new())).collect();
+        let mut of_fallback = item("chest", leaves());
+        of_fallback.fallback = Some(Box::new(item(&long, Vec::new())));
+        for bundle in [of_fallback, item(&long, leaves())] {
+            let redemption = Redemption {
+                reward: Reward {
+                    items: vec![item("outer", vec![bundle])],
+                    ..Reward::default()
+                },
+                ..Redemption::default()
+            };
+            let told = serde_json::to_string(&redemption).unwrap().len();
+            let event = Event {
+                fact: Fact::Redeemed(redemption.clone()),
+                key: EventKey::redeemed("aghanim", "game", "1"),
+                provider: "aghanim".into(),
+                tenant: "game".into(),
+                occurred_at: Timestamp::UNIX_EPOCH,
+                sandbox: false,
+                member: Member::default(),
+            };
+            let body = body(&event, &redemption).unwrap().to_string().len();
+            assert!(body < 2 * told, "{body} bytes of {told}");
         }
     }
 }

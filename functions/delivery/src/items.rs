@@ -1,47 +1,56 @@
 //! In-game items: what a redemption brings its player, with bundles taken apart.
 
-use anyhow::Context;
 use serde_json::{Value, json};
 use webhooks::event::Item;
 
-/// The items that are no bundles, each with its whole quantity. What an item is replaced by where it cannot be given is
-/// its own fallback, else that of the bundle that it came in.
-pub(crate) fn flattened(items: &[Item]) -> anyhow::Result<Vec<Value>> {
-    let mut flat = Vec::new();
-    for item in items {
-        flatten(item, 1, None, &mut flat)?;
-    }
-    Ok(flat)
+/// What a redemption brings. It is not much longer than the redemption: what a bundle says stands there once, and its
+/// items name its place.
+#[derive(Debug, Default)]
+pub(crate) struct Brought {
+    /// The items that are no bundles, each with its whole quantity, its own fallback and the place of its bundle.
+    pub(crate) items: Vec<Value>,
+    /// The bundles, each before those within it. A fallback replaces a bundle with all that came in it.
+    pub(crate) bundles: Vec<Value>,
 }
 
-fn flatten(
-    item: &Item,
-    times: i64,
-    bundle: Option<&Item>,
-    flat: &mut Vec<Value>,
-) -> anyhow::Result<()> {
-    let quantity = item.quantity.checked_mul(times);
-    let quantity =
-        quantity.with_context(|| format!("the quantity of {} is too large", item.sku))?;
-    if item.nested.is_empty() {
-        let fallback = item
-            .fallback
-            .as_ref()
-            .or(bundle.and_then(|it| it.fallback.as_ref()));
-        let mut one = named(item, quantity);
-        one["bundle"] = json!(bundle.map(|it| &it.sku));
-        one["fallback_item"] = json!(fallback.map(|it| named(it, it.quantity)));
-        flat.push(one);
-        return Ok(());
+/// Multiplied along its bundles, a quantity does not fit 64 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooMany;
+
+impl Brought {
+    pub(crate) fn of(items: &[Item]) -> Result<Self, TooMany> {
+        let mut brought = Self::default();
+        for item in items {
+            brought.take(item, 1, None)?;
+        }
+        Ok(brought)
     }
-    for nested in &item.nested {
-        flatten(nested, quantity, Some(item), flat)?;
+
+    /// Takes an item that comes so many times, in the bundle at a place.
+    fn take(&mut self, item: &Item, times: i64, bundle: Option<usize>) -> Result<(), TooMany> {
+        let mut one = named(item, times)?;
+        one["bundle"] = json!(bundle);
+        // It replaces the item, whatever the item's quantity is; so it comes as often as the item's line does.
+        let fallback = item.fallback.as_ref().map(|it| named(it, times));
+        one["fallback_item"] = json!(fallback.transpose()?);
+        if item.nested.is_empty() {
+            self.items.push(one);
+            return Ok(());
+        }
+        let place = self.bundles.len();
+        self.bundles.push(one);
+        let times = item.quantity.checked_mul(times).ok_or(TooMany)?;
+        for nested in &item.nested {
+            self.take(nested, times, Some(place))?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
-fn named(item: &Item, quantity: i64) -> Value {
-    json!({"id": item.id, "sku": item.sku, "name": item.name, "quantity": quantity, "type": item.kind})
+fn named(item: &Item, times: i64) -> Result<Value, TooMany> {
+    let quantity = item.quantity.checked_mul(times).ok_or(TooMany)?;
+    let (id, sku, name, kind) = (&item.id, &item.sku, &item.name, &item.kind);
+    Ok(json!({"id": id, "sku": sku, "name": name, "quantity": quantity, "type": kind}))
 }
 
 #[cfg(test)]
@@ -62,22 +71,31 @@ mod tests {
         }
     }
 
-    /// `sku x quantity (bundle, or its fallback)`
-    fn check(items: &[Item], expected: &[&str]) {
-        let flat = flattened(items).unwrap();
-        let flat: Vec<_> = flat
-            .iter()
-            .map(|it| {
-                let text = |it: &Value| it.as_str().unwrap_or("-").to_owned();
-                let (bundle, fallback) = (text(&it["bundle"]), text(&it["fallback_item"]["sku"]));
-                format!(
-                    "{} x {} ({bundle}, {fallback})",
-                    text(&it["sku"]),
-                    it["quantity"]
-                )
-            })
-            .collect();
-        assert_eq!(flat, expected);
+    fn or(mut item: Item, fallback: &str, quantity: i64) -> Item {
+        item.fallback = Some(Box::new(self::item(fallback, quantity, vec![])));
+        item
+    }
+
+    /// `quantity sku in the bundle, else its fallback`
+    fn told(all: &[Value]) -> Vec<String> {
+        let one = |it: &Value| format!("{} {}", it["quantity"], it["sku"].as_str().unwrap());
+        let all = all.iter().map(|it| {
+            let mut told = one(it);
+            if let Some(bundle) = it["bundle"].as_u64() {
+                told.push_str(&format!(" in {bundle}"));
+            }
+            if it["fallback_item"].is_object() {
+                told.push_str(&format!(", else {}", one(&it["fallback_item"])));
+            }
+            told
+        });
+        all.collect()
+    }
+
+    fn check(items: &[Item], expected: &[&str], bundles: &[&str]) {
+        let brought = Brought::of(items).unwrap();
+        assert_eq!(told(&brought.items), expected);
+        assert_eq!(told(&brought.bundles), bundles);
     }
 
     #[test]
@@ -90,24 +108,36 @@ mod tests {
         let chest = item("chest", 2, vec![purse, item("sword", 1, vec![])]);
         check(
             &[chest, item("map", 1, vec![])],
-            &[
-                "coin x 600 (purse, -)",
-                "gem x 12 (purse, -)",
-                "sword x 2 (chest, -)",
-                "map x 1 (-, -)",
-            ],
+            &["600 coin in 1", "12 gem in 1", "2 sword in 0", "1 map"],
+            &["2 chest", "6 purse in 0"],
         );
     }
 
     #[test]
-    fn a_fallback_is_the_items_own_or_its_bundles() {
-        let mut coin = item("coin", 5, vec![]);
-        coin.fallback = Some(Box::new(item("dust", 1, vec![])));
-        let mut chest = item("chest", 1, vec![coin, item("gem", 1, vec![])]);
-        chest.fallback = Some(Box::new(item("ticket", 1, vec![])));
+    fn a_bundles_fallback_is_told_once_and_for_the_bundle() {
+        let coin = or(item("coin", 5, vec![]), "dust", 1);
+        let chest = item("chest", 3, vec![coin, item("gem", 1, vec![])]);
         check(
-            &[chest],
-            &["coin x 5 (chest, dust)", "gem x 1 (chest, ticket)"],
+            &[or(chest, "ticket", 1)],
+            // The coins come in three lines of five: each is replaced once.
+            &["15 coin in 0, else 3 dust", "3 gem in 0"],
+            &["3 chest, else 1 ticket"],
+        );
+    }
+
+    #[test]
+    fn a_fallback_below_the_first_level_comes_as_often_as_what_it_replaces() {
+        let coins = || vec![item("coin", 10, vec![])];
+        let purse = or(item("purse", 5, coins()), "ticket", 2);
+        let twins = item("chest", 2, vec![purse.clone(), purse]);
+        check(
+            &[or(twins, "trophy", 1)],
+            &["100 coin in 1", "100 coin in 2"],
+            &[
+                "2 chest, else 1 trophy",
+                "10 purse in 0, else 4 ticket",
+                "10 purse in 0, else 4 ticket",
+            ],
         );
     }
 
@@ -115,8 +145,13 @@ mod tests {
     fn an_empty_bundle_is_an_item_and_too_much_is_an_error() {
         let mut empty = item("empty", 4, vec![]);
         empty.kind = "bundle".into();
-        check(&[empty], &["empty x 4 (-, -)"]);
+        check(&[or(empty, "ticket", 1)], &["4 empty, else 1 ticket"], &[]);
         let much = item("much", i64::MAX, vec![item("coin", 2, vec![])]);
-        assert!(flattened(&[much]).unwrap_err().to_string().contains("coin"));
+        assert_eq!(Brought::of(&[much]).unwrap_err(), TooMany);
+        let much = or(item("coin", 1, vec![]), "dust", i64::MAX);
+        assert_eq!(
+            Brought::of(&[item("chest", 2, vec![much])]).unwrap_err(),
+            TooMany
+        );
     }
 }

@@ -4,10 +4,12 @@ use anyhow::Context;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::json;
 use webhooks::config::{Aws, CallLimits, Environment};
 use webhooks::event::{Event, EventKey, Member, escape, member_key, part};
 use webhooks::ledger::{Change, Item, ItemKey, Row};
+
+use crate::items::Brought;
 
 /// The entry of a member's contact.
 const CONTACT: &str = "contact";
@@ -17,6 +19,9 @@ const COUPON: &str = "coupon#";
 
 /// What comes before a redemption's name in the entry of the items that it brought.
 const GRANT: &str = "grant#";
+
+/// The most that a grant tells of its items. With the row's other fields that stays below DynamoDB's 400 KB.
+const GRANT_MAX_BYTES: usize = 350_000;
 
 #[derive(Debug)]
 pub(crate) struct Members {
@@ -41,6 +46,26 @@ pub(crate) struct AccountCoupon {
     pub(crate) expires_at: Option<Timestamp>,
     /// Its redemption.
     pub(crate) event: Option<EventKey>,
+}
+
+/// What a redemption brings its player, as the grant's row holds it.
+#[derive(Debug)]
+pub(crate) struct Granted {
+    items: String,
+    bundles: Option<String>,
+}
+
+impl Granted {
+    /// Nothing where it is more than a row holds.
+    pub(crate) fn of(brought: &Brought) -> Option<Self> {
+        let bundles = (!brought.bundles.is_empty()).then_some(&brought.bundles);
+        let granted = Self {
+            items: json!(brought.items).to_string(),
+            bundles: bundles.map(|it| json!(it).to_string()),
+        };
+        let bytes = granted.items.len() + granted.bundles.as_ref().map_or(0, String::len);
+        (bytes <= GRANT_MAX_BYTES).then_some(granted)
+    }
 }
 
 impl AccountCoupon {
@@ -104,10 +129,10 @@ impl Members {
     pub(crate) fn keep_contact(&self, event: &Event) -> Change {
         let mut row = Row::default();
         row.set("told_at", Some(format!("{:.9}", event.occurred_at)));
-        row.set("name", event.member.name.as_ref());
-        row.set("email", event.member.email.as_ref());
-        row.set("phone", event.member.phone.as_ref());
-        row.set("tier", event.member.tier.as_ref());
+        row.copy("name", event.member.name.as_ref());
+        row.copy("email", event.member.email.as_ref());
+        row.copy("phone", event.member.phone.as_ref());
+        row.copy("tier", event.member.tier.as_ref());
         // What it does not name any more is gone, so that the latest counts in whatever order they come.
         let absent = ["name", "email", "phone", "tier"].into_iter();
         let absent: Vec<_> = absent.filter(|name| !row.0.contains_key(*name)).collect();
@@ -117,12 +142,13 @@ impl Members {
     }
 
     /// The change that records the items that a redemption brings its player.
-    pub(crate) fn grant(&self, event: &Event, code: &str, items: &[Value]) -> Change {
+    pub(crate) fn grant(&self, event: &Event, code: &str, granted: Granted) -> Change {
         let mut row = Row::default();
         row.set("code", Some(code));
         row.set("granted_at", Some(event.occurred_at));
         row.set("event", Some(&event.key));
-        row.json("items", Some(items));
+        row.set("items", Some(granted.items));
+        row.set("bundles", granted.bundles);
         let entry = format!("{GRANT}{}", part(event.key.coupon()));
         self.change(event, entry).set_all(row)
     }

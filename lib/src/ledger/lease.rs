@@ -58,6 +58,9 @@ impl Note {
     }
 }
 
+/// The most that a record shows of what would have been sent. With its other fields that stays below DynamoDB's 400 KB.
+const DRAFT_MAX_BYTES: usize = 350_000;
+
 /// How long a worker waits for another's lease.
 const CLAIM_WAIT: Duration = Duration::from_secs(3);
 
@@ -189,7 +192,9 @@ impl Ledger {
             "waited_for",
             (note.status == Status::Waiting).then_some(note.result),
         );
-        row.set("would_send", note.would_send);
+        // The event's own body has it all.
+        let draft = note.would_send.map(|it| it.to_string());
+        row.set("would_send", draft.filter(|it| it.len() <= DRAFT_MAX_BYTES));
         row.set("then", (!note.then.is_empty()).then_some(note.then));
         row.set("finished_at", Some(now));
         row.0.insert("ttl".into(), self.forget_at(event, now));

@@ -17,10 +17,12 @@ pub(super) const COPY_MAX_BYTES: usize = 4096;
 impl Row {
     /// Sets a field for looking up what the body says too; one that is too long to be of use is cut.
     pub fn copy(&mut self, name: &str, value: Option<&String>) {
-        let cut = |value: &String| {
-            let end = value.floor_char_boundary(COPY_MAX_BYTES);
-            value[..end].to_owned()
-        };
+        self.copy_within(name, value, COPY_MAX_BYTES);
+    }
+
+    /// The same, with another longest copy.
+    pub fn copy_within(&mut self, name: &str, value: Option<&String>, max_bytes: usize) {
+        let cut = |value: &String| value[..value.floor_char_boundary(max_bytes)].to_owned();
         self.set(name, value.map(cut));
     }
 
