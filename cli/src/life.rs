@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use webhooks::event::{Event, EventKey, escape, member_key};
 use webhooks::fraud::{self, Finding};
-use webhooks::ledger::Item;
+use webhooks::ledger::{Item, body};
 use webhooks::provider::{Content, RecordedBody, read_recorded};
 use webhooks::stock::RESERVATION;
 use webhooks::task::{Task, tasks};
@@ -191,8 +191,17 @@ async fn coupons_of_code(target: &Target, code: &str) -> anyhow::Result<BTreeSet
     Ok(rows.iter().filter_map(|row| text(row, "coupon")).collect())
 }
 
-/// A coupon's rows, or those whose entry begins like this.
+/// A coupon's rows, or those whose entry begins like this. Bodies are whole.
 pub(crate) async fn rows(
+    target: &Target,
+    coupon: &str,
+    beginning: Option<&str>,
+) -> anyhow::Result<Vec<Item>> {
+    Ok(body::join(raw_rows(target, coupon, beginning).await?))
+}
+
+/// The same, as they are stored.
+pub(crate) async fn raw_rows(
     target: &Target,
     coupon: &str,
     beginning: Option<&str>,
@@ -213,6 +222,16 @@ pub(crate) async fn rows(
     let rows = query.into_paginator().items().send().try_collect().await;
     rows.map_err(|error| target.explain(error))
         .with_context(|| format!("reading the table {table}"))
+}
+
+/// A row that was read by itself, with its body whole.
+pub(crate) async fn whole(target: &Target, row: &Item) -> anyhow::Result<Item> {
+    let Some((coupon, beginning)) = text(row, "coupon").zip(body::parts_of(row)) else {
+        return Ok(row.clone());
+    };
+    let mut parts = raw_rows(target, &coupon, Some(&beginning)).await?;
+    parts.push(row.clone());
+    Ok(body::join(parts).pop().unwrap_or_default())
 }
 
 /// The records of the tasks of one event.
@@ -305,8 +324,9 @@ impl Life {
                     event: key(event),
                     hash: text(row, "hash").unwrap_or_else(|| hash.to_owned()),
                     received_at: text(row, "received_at").unwrap_or_default(),
-                    body: text(row, "body"),
+                    body: body_of(row),
                 }),
+                None if body::is_part(&entry) => {}
                 None => {
                     if beneath == fraud::RECORD {
                         self.findings.extend(Found::read(row, &key(event)));
@@ -380,7 +400,7 @@ impl Received {
                 .map(|tasks| tasks.split(' ').map(str::to_owned).collect())
                 .unwrap_or_default(),
             causes: None,
-            body: Some(text(row, "body")?),
+            body: Some(body_of(row)?),
         };
         let event = received.parse().ok();
         received.causes = event.map(|event| tasks(&event).iter().map(|it| it.name()).collect());
@@ -496,6 +516,16 @@ pub(crate) fn task_named(name: &str) -> Result<(Task, Option<&'static str>), Str
         .flat_map(|task| std::iter::once(task.name()).chain(task.records().iter().copied()));
     let known: Vec<_> = known.collect();
     Err(format!("there are {}", known.join(", ")))
+}
+
+/// The body that a row holds, for reading; a row that is no event's has none.
+fn body_of(row: &Item) -> Option<String> {
+    match body::read(row) {
+        Ok(body) => Some(String::from_utf8_lossy(&body).into_owned()),
+        Err(body::Unreadable::Absent) => None,
+        // The row is shown all the same: that its body cannot be read is told where it is read.
+        Err(_) => Some(String::new()),
+    }
 }
 
 pub(crate) fn text(row: &Item, name: &str) -> Option<String> {

@@ -14,7 +14,7 @@ use webhooks::dispatch::Dispatcher;
 use webhooks::event::Event;
 use webhooks::task::{Message, Task, tasks};
 
-use crate::life::{Life, Lookup, Received, Record, expected, lives, records, task_named};
+use crate::life::{Life, Lookup, Received, Record, expected, lives, records, task_named, whole};
 use crate::output::{harmless, say, say_json};
 use crate::show::{lookup, not_found};
 use crate::target::{self, Target};
@@ -182,8 +182,11 @@ impl Replay {
                 .map_err(|error| self.target.explain(error))
                 .with_context(|| format!("reading the table {table}"))?;
             read += page.scanned_count();
-            let received = page.items().iter().filter_map(Received::read);
-            let received: Vec<_> = received.filter(|it| is_since(it, since)).collect();
+            let mut received = Vec::new();
+            for row in page.items() {
+                received.extend(Received::read(&whole(&self.target, row).await?));
+            }
+            received.retain(|it| is_since(it, since));
             found += received.len();
             let of_page = stream::iter(&received)
                 .map(|received| async {

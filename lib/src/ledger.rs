@@ -4,6 +4,7 @@
 //! Invariant: every write here is conditional on what it believes, and may be repeated by the SDK after an answer
 //! was lost. So each carries an id of its own, by which a refusal is recognised as our own earlier success.
 
+pub mod body;
 mod commit;
 mod contents;
 mod lease;
@@ -17,6 +18,7 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::config::{Aws, CallLimits, Environment};
@@ -30,7 +32,7 @@ pub use contents::content_hash;
 pub use lease::{Claim, Lease, Note};
 pub use outbox::Undispatched;
 pub use read::{read_all, read_event};
-use row::{COPY_MAX_BYTES, number, read_text, text};
+use row::{COPY_MAX_BYTES, digits, number, read_text, text};
 pub use row::{Item, Row};
 
 /// The events table.
@@ -96,13 +98,21 @@ pub struct OwnedBody {
 }
 
 impl OwnedBody {
+    /// What a row holds with its body [whole](Ledger::whole). A body that cannot be read is empty, in which no event is read.
     fn of(row: &Item) -> Self {
         let field = |name: &str| read_text(row, name).cloned().unwrap_or_default();
+        let body = body::read(row).unwrap_or_else(|error| {
+            if error != body::Unreadable::Absent {
+                let (coupon, entry) = (field("coupon"), field("entry"));
+                tracing::error!(event.key = format!("{coupon}/{entry}"), "{error}");
+            }
+            Vec::new()
+        });
         Self {
             provider: field("provider"),
             scheme: field("scheme"),
             tenant: field("tenant"),
-            body: field("body"),
+            body: String::from_utf8(body).unwrap_or_default(),
         }
     }
 
@@ -143,12 +153,18 @@ impl Status {
 const REMEMBERED_MAX: SignedDuration = SignedDuration::from_hours(24 * 365 * 5);
 
 impl Ledger {
-    pub fn read(environment: &mut Environment, aws: &Aws, limits: CallLimits) -> Self {
+    pub fn new(client: Client, table: impl Into<String>, retention: SignedDuration) -> Self {
         Self {
-            client: Client::new(&aws.sdk_config(limits)),
-            table: environment.text("EVENTS_TABLE"),
-            retention: SignedDuration::from_hours(24 * environment.number("RETENTION_DAYS", 1)),
+            client,
+            table: table.into(),
+            retention,
         }
+    }
+
+    pub fn read(environment: &mut Environment, aws: &Aws, limits: CallLimits) -> Self {
+        let retention = SignedDuration::from_hours(24 * environment.number("RETENTION_DAYS", 1));
+        let client = Client::new(&aws.sdk_config(limits));
+        Self::new(client, environment.text("EVENTS_TABLE"), retention)
     }
 
     /// How long an event is remembered.
@@ -156,7 +172,8 @@ impl Ledger {
         self.retention
     }
 
-    /// Records an event unless it is there: one conditional write.
+    /// Records an event unless it is there: one conditional write. The parts of a body that is too large for one row are
+    /// written before it.
     pub async fn record(
         &self,
         event: &Event,
@@ -165,18 +182,28 @@ impl Ledger {
     ) -> anyhow::Result<Recorded> {
         let attempt = unique_id();
         let hash = content_hash(event);
+        let mut row = self.row_of(event, body.scheme(), &hash, &attempt, now);
+        let parts = body::put(&mut row, body.body());
+        if !parts.is_empty() {
+            // A duplicate of it would cost what the first one did.
+            let standing = self.row(event.key.coupon(), event.key.entry()).await?;
+            if let Some(standing) = standing.filter(|row| !is_past(row, now)) {
+                return self.judge(&event.key, standing, (&hash, &attempt)).await;
+            }
+            self.write_parts(parts).await?;
+        }
         let refused = self
             .client
             .put_item()
             .table_name(&self.table)
-            .set_item(Some(self.row_of(event, body, &hash, &attempt, now)?))
+            .set_item(Some(row))
             .condition_expression("attribute_not_exists(entry) OR #ttl <= :now")
             .expression_attribute_names("#ttl", "ttl")
             .expression_attribute_values(":now", number(now.as_second()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        let recorded = match refused {
+        let standing = match refused {
             Ok(_) => return Ok(Recorded::New),
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(refusal)) => {
@@ -185,14 +212,37 @@ impl Ledger {
                 _ => return Err(anyhow!(error).context("recording the event")),
             },
         };
-        if read_text(&recorded, "attempt") == Some(&attempt) {
+        self.judge(&event.key, standing, (&hash, &attempt)).await
+    }
+
+    /// What the row that stands under an event's key makes of another attempt to record it.
+    async fn judge(
+        &self,
+        key: &EventKey,
+        standing: Item,
+        (hash, attempt): (&str, &str),
+    ) -> anyhow::Result<Recorded> {
+        if digits(&standing, "attempt").is_some_and(|it| it == attempt) {
             return Ok(Recorded::New);
         }
-        let standing = Standing::of(&recorded, &event.key);
-        if read_text(&recorded, "hash") == Some(&hash) {
-            return Ok(Recorded::Duplicate(standing));
-        }
-        Ok(Recorded::Differs(standing))
+        let is_same = digits(&standing, "hash").is_some_and(|it| it == hash);
+        let standing = Standing::of(&self.whole(standing).await?, key);
+        Ok(match is_same {
+            true => Recorded::Duplicate(standing),
+            false => Recorded::Differs(standing),
+        })
+    }
+
+    /// Writes the parts of a body before the row that names them: all at once, and whatever stands there, since a part is
+    /// named by what it holds.
+    async fn write_parts(&self, parts: Vec<Item>) -> anyhow::Result<()> {
+        let puts = parts.into_iter().map(|part| {
+            let put = self.client.put_item().table_name(&self.table);
+            put.set_item(Some(part)).send()
+        });
+        let written = try_join_all(puts).await;
+        written.context("writing the parts of a body")?;
+        Ok(())
     }
 
     /// Those of an event's tasks that have left no record: their messages may have been lost.
@@ -242,19 +292,27 @@ impl Ledger {
     ) -> anyhow::Result<()> {
         let hash = content_hash(event);
         let entry = event.key.beneath(&format!("conflict/{}", &hash[..16]));
+        let mut row = Row::default();
+        row.set("coupon", Some(event.key.coupon()));
+        row.set("entry", Some(&entry));
+        // It may be about another member than the event is.
+        row.set("member", Some(&event.member.id));
+        row.set("hash", Some(hash));
+        row.set("scheme", Some(body.scheme()));
+        row.set("received_at", Some(now));
+        row.0.insert("ttl".into(), self.forget_at(event, now));
+        let parts = body::put(&mut row.0, body.body());
+        if !parts.is_empty() {
+            if self.row(event.key.coupon(), &entry).await?.is_some() {
+                return Ok(());
+            }
+            self.write_parts(parts).await?;
+        }
         let kept = self
             .client
             .put_item()
             .table_name(&self.table)
-            .item("coupon", text(event.key.coupon()))
-            .item("entry", text(entry))
-            // It may be about another member than the event is.
-            .item("member", text(&event.member.id))
-            .item("hash", text(hash))
-            .item("scheme", text(body.scheme()))
-            .item("body", text(utf8(body)?))
-            .item("received_at", text(now.to_string()))
-            .item("ttl", self.forget_at(event, now))
+            .set_item(Some(row.0))
             .condition_expression("attribute_not_exists(entry)")
             .send()
             .await;
@@ -280,15 +338,15 @@ impl Ledger {
         number(at.unwrap_or(Timestamp::MAX).as_second())
     }
 
-    /// The event's row: what later events and support look up, and the body for a replay.
+    /// The event's row without its body: of what the body says too, only what others query or read here.
     fn row_of(
         &self,
         event: &Event,
-        body: &Verified<'_>,
+        scheme: &str,
         hash: &str,
         attempt: &str,
         now: Timestamp,
-    ) -> anyhow::Result<Item> {
+    ) -> Item {
         let mut row = Row::default();
         row.set("coupon", Some(event.key.coupon()));
         row.set("entry", Some(event.key.entry()));
@@ -300,8 +358,6 @@ impl Ledger {
         row.set("code", event.fact.coupon_code());
         match &event.fact {
             Fact::Redeemed(redemption) => {
-                row.copy("reward_id", redemption.reward.id.as_ref());
-                row.copy("reward_name", redemption.reward.name.as_ref());
                 row.set("expires_at", redemption.expires_at);
                 let discount = redemption.discount.as_ref();
                 row.json(
@@ -309,25 +365,19 @@ impl Ledger {
                     discount.filter(|it| it.kind.text().len() <= COPY_MAX_BYTES),
                 );
             }
-            Fact::Used(usage) => {
-                row.set("order_id", usage.order_id.as_ref());
-                row.copy("location", usage.location.as_ref());
-            }
             Fact::Cancelled(notice) | Fact::Expiring(notice) | Fact::Expired(notice) => {
-                row.copy("reward_name", notice.reward_name.as_ref());
                 row.set("expires_at", notice.expires_at);
             }
-            Fact::Enrolled => {}
+            Fact::Used(_) | Fact::Enrolled => {}
         }
         if event.sandbox {
             row.0.insert("sandbox".into(), AttributeValue::Bool(true));
         }
-        row.set("hash", Some(hash));
-        row.set("attempt", Some(attempt));
-        row.set("scheme", Some(body.scheme()));
-        row.set("body", Some(utf8(body)?));
+        row.digits("hash", hash);
+        row.digits("attempt", attempt);
+        row.set("scheme", Some(scheme));
         row.0.insert("ttl".into(), self.forget_at(event, now));
-        Ok(row.0)
+        row.0
     }
 }
 
@@ -353,6 +403,9 @@ fn is_refused_put(error: &SdkError<PutItemError>) -> bool {
     )
 }
 
-fn utf8<'a>(body: &Verified<'a>) -> anyhow::Result<&'a str> {
-    std::str::from_utf8(body.body()).context("a body that was parsed is UTF-8")
+/// Whether a row is forgotten, though DynamoDB may not have deleted it yet.
+fn is_past(row: &Item, now: Timestamp) -> bool {
+    let ttl = row.get("ttl").and_then(|it| it.as_n().ok());
+    ttl.and_then(|it| it.parse::<i64>().ok())
+        .is_some_and(|ttl| ttl <= now.as_second())
 }

@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 use crate::config::{Aws, CallLimits, Environment};
 use crate::event::Event;
 use crate::invocation::{Invocation, serve};
+use crate::ledger::body::BODY_MAX_BYTES;
 use crate::provider::wire::Problem;
 use crate::provider::{Content, Provider};
 use crate::receiver::{Receiver, Taken};
@@ -24,9 +25,6 @@ use crate::retry::Waiting;
 use crate::secrets::SecretStore;
 use crate::telemetry::{self, Count, count};
 use crate::verify::{Freshness, Unverified, Verified, verify};
-
-/// Longest body that is taken, in bytes. A body is kept whole in the ledger, whose rows hold 400 KB.
-pub const BODY_MAX_BYTES: usize = 256 * 1024;
 
 /// Longest time until an answer. Zupy gives up after 10 s.
 const ANSWER_WITHIN: Duration = Duration::from_secs(9);

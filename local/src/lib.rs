@@ -2,6 +2,7 @@
 
 pub mod aws;
 pub mod binaries;
+pub mod bodies;
 pub mod clock;
 mod controls;
 mod drafts;

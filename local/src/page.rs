@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use webhooks::provider::SCHEMES;
 use webhooks::verify::Secrets;
 
+use crate::bodies::readable;
 use crate::controls;
 use crate::drafts::draft;
 use crate::dynamodb::TableCount;
@@ -186,7 +187,7 @@ async fn table(State(inner): State<Arc<Inner>>, UrlPath(name): UrlPath<String>) 
         return (StatusCode::NOT_FOUND, Json(json!({"error": message}))).into_response();
     }
     match inner.dynamodb.scan(&name).await {
-        Ok(items) => Json(items).into_response(),
+        Ok(items) => Json(readable(items)).into_response(),
         Err(error) => failed(&error),
     }
 }

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::aws::{self, Aws, access_key_id};
+use crate::bodies::readable;
 use crate::dynamodb::DynamoDb;
 use crate::faults::Faults;
 use crate::lambda::{
@@ -250,9 +251,9 @@ impl System {
         self.inner.lambda.logs(function)
     }
 
-    /// All items of a table, as plain JSON.
+    /// All items of a table, as plain JSON; bodies of webhooks as text.
     pub async fn items(&self, table: &str) -> anyhow::Result<Vec<Value>> {
-        self.inner.dynamodb.scan(table).await
+        Ok(readable(self.inner.dynamodb.scan(table).await?))
     }
 
     /// Waits until no queue holds a message that a function would get now, and no function runs.

@@ -12,6 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use local::aws::Aws;
+use local::bodies::readable;
 use local::clock::Clock;
 use local::dynamodb::DynamoDb;
 use local::event_source;
@@ -154,7 +155,7 @@ impl World {
     }
 
     pub(crate) async fn items(&self, table: &str) -> anyhow::Result<Vec<Value>> {
-        self.dynamodb.scan(table).await
+        Ok(readable(self.dynamodb.scan(table).await?))
     }
 
     /// Asks DynamoDB, past everything that may go wrong.

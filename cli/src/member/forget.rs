@@ -4,15 +4,18 @@ use std::collections::BTreeSet;
 
 use anyhow::Context;
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use webhooks::event::tenant_key;
-use webhooks::ledger::Item;
+use webhooks::ledger::{Item, body};
 use webhooks::provider::{RecordedBody, without_personal_data};
 
 use super::{CONTACT, Key, events_of, own_rows, update};
-use crate::life::{rows, text};
+use crate::life::{raw_rows, text};
 use crate::target::Target;
+
+/// Longest time that an attempt to record an event takes: what it wrote and has not named yet stays until then.
+const UNDER_WAY_MAX: SignedDuration = SignedDuration::from_mins(15);
 
 /// What erasing did, or would do.
 #[derive(Debug, Default, Serialize)]
@@ -50,28 +53,74 @@ pub(super) async fn forget(target: &Target, key: &Key, dry_run: bool) -> anyhow:
     let coupons = events.iter().filter_map(|row| text(row, "coupon"));
     let coupons: BTreeSet<_> = coupons.filter(|it| it.starts_with(&of_tenant)).collect();
     for coupon in coupons {
-        let all = rows(target, &coupon, None).await?;
-        let names_them = |row: &&Item| text(row, "member").as_deref() == Some(&key.id);
-        let theirs = all.iter().filter(names_them);
-        let theirs: Vec<_> = theirs.filter_map(|row| text(row, "entry")).collect();
-        for row in &all {
-            let Some(entry) = text(row, "entry") else {
-                continue;
-            };
-            // Drafts of messages name nobody, and belong to whom their event does.
-            let is_theirs = match text(row, "member") {
-                Some(member) => member == key.id,
-                None => theirs.iter().any(|event| {
-                    let rest = entry.strip_prefix(event.as_str());
-                    rest.is_some_and(|rest| rest.starts_with('/'))
-                }),
-            };
-            if is_theirs {
-                forget_row(target, key, (&coupon, &entry), row, &mut forgotten).await?;
-            }
-        }
+        forget_coupon(target, key, &coupon, &mut forgotten).await?;
     }
     Ok(forgotten)
+}
+
+/// What the rows of a coupon hold of the member.
+async fn forget_coupon(
+    target: &Target,
+    key: &Key,
+    coupon: &str,
+    forgotten: &mut Forgotten,
+) -> anyhow::Result<()> {
+    let stored = raw_rows(target, coupon, None).await?;
+    let all = body::join(stored.clone());
+    let names_them = |row: &&Item| text(row, "member").as_deref() == Some(&key.id);
+    let theirs = all.iter().filter(names_them);
+    let theirs: Vec<_> = theirs.filter_map(|row| text(row, "entry")).collect();
+    let mut named = Vec::new();
+    for row in &all {
+        let Some(entry) = text(row, "entry") else {
+            continue;
+        };
+        // Drafts of messages name nobody, and belong to whom their event does.
+        let is_theirs = match text(row, "member") {
+            Some(member) => member == key.id,
+            None => theirs.iter().any(|event| {
+                let rest = entry.strip_prefix(event.as_str());
+                rest.is_some_and(|rest| rest.starts_with('/'))
+            }),
+        };
+        named.extend(if is_theirs {
+            forget_row(target, key, (coupon, &entry), row, forgotten).await?
+        } else {
+            body::named_parts(row)
+        });
+    }
+    if forgotten.dry_run {
+        return Ok(());
+    }
+    // What a body was stored in, and what attempts wrote that did not come to record it.
+    let before = Timestamp::now() - UNDER_WAY_MAX;
+    for part in stored.iter().filter(names_them) {
+        let Some(entry) = text(part, "entry").filter(|it| body::is_part(it)) else {
+            continue;
+        };
+        let is_named = named.iter().any(|it| entry.starts_with(it.as_str()));
+        let has_row = theirs.iter().any(|it| entry.starts_with(&format!("{it}/")));
+        let written: Option<Timestamp> = text(part, "received_at").and_then(|it| it.parse().ok());
+        if !is_named && (has_row || written.is_none_or(|at| at < before)) {
+            forget_part(target, (coupon, &entry)).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn forget_part(target: &Target, (coupon, entry): (&str, &str)) -> anyhow::Result<()> {
+    let deleted = target
+        .dynamodb
+        .delete_item()
+        .table_name(target.table("events")?)
+        .key("coupon", AttributeValue::S(coupon.to_owned()))
+        .key("entry", AttributeValue::S(entry.to_owned()))
+        .send()
+        .await;
+    deleted
+        .map_err(|error| target.explain(error))
+        .with_context(|| format!("erasing {coupon}/{entry}"))?;
+    Ok(())
 }
 
 async fn forget_contact(target: &Target, key: &Key) -> anyhow::Result<()> {
@@ -83,14 +132,19 @@ async fn forget_contact(target: &Target, key: &Key) -> anyhow::Result<()> {
     .await
 }
 
+/// Returns what the names of the parts begin with that the row's body is stored in from now on, if it is.
 async fn forget_row(
     target: &Target,
     key: &Key,
     (coupon, entry): (&str, &str),
     row: &Item,
     forgotten: &mut Forgotten,
-) -> anyhow::Result<()> {
-    let body = text(row, "body");
+) -> anyhow::Result<Option<String>> {
+    let body = match body::read(row) {
+        Err(body::Unreadable::Absent) => None,
+        // What cannot be read is not kept either.
+        body => Some(String::from_utf8(body.unwrap_or_default()).unwrap_or_default()),
+    };
     let erased = body.as_ref().and_then(|body| {
         let erased = without_personal_data(&RecordedBody {
             provider: &key.provider,
@@ -110,9 +164,23 @@ async fn forget_row(
     forgotten.bodies += usize::from(erased.is_some());
     forgotten.drafts += usize::from(has_draft);
     if forgotten.dry_run || (erased.is_none() && !has_draft) {
-        return Ok(());
+        return Ok(body::named_parts(row));
     }
     let table = target.table("events")?;
+    let mut with_erased = row.clone();
+    if row.contains_key(body::BODY_PARTS) {
+        with_erased.remove(body::BODY);
+    }
+    if let Some(erased) = erased {
+        for part in body::put(&mut with_erased, erased.as_bytes()) {
+            let put = target.dynamodb.put_item().table_name(table);
+            put.set_item(Some(part))
+                .send()
+                .await
+                .map_err(|error| target.explain(error))
+                .with_context(|| format!("erasing {coupon}/{entry}"))?;
+        }
+    }
     let now = AttributeValue::S(Timestamp::now().to_string());
     let mut update = target
         .dynamodb
@@ -122,17 +190,27 @@ async fn forget_row(
         .key("entry", AttributeValue::S(entry.to_owned()))
         .condition_expression("attribute_exists(entry)")
         .expression_attribute_values(":now", now);
-    update = match erased {
-        Some(erased) => update
-            .update_expression("SET body = :body, erased_at = :now REMOVE would_send")
-            .expression_attribute_values(":body", AttributeValue::S(erased)),
-        None => update.update_expression("SET erased_at = :now REMOVE would_send"),
-    };
+    let (mut set, mut removed) = (Vec::new(), vec!["would_send"]);
+    for name in [body::BODY, body::BODY_PARTS, body::BODY_PARTS_COUNT] {
+        match with_erased.get(name) {
+            Some(value) => {
+                set.push(format!("{name} = :{name}"));
+                update = update.expression_attribute_values(format!(":{name}"), value.clone());
+            }
+            None => removed.push(name),
+        }
+    }
+    set.push("erased_at = :now".to_owned());
+    update = update.update_expression(format!(
+        "SET {} REMOVE {}",
+        set.join(", "),
+        removed.join(", ")
+    ));
     let updated = update.send().await;
     updated
         .map_err(|error| target.explain(error))
         .with_context(|| format!("erasing {coupon}/{entry}"))?;
-    Ok(())
+    Ok(body::named_parts(&with_erased))
 }
 
 impl Forgotten {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde::Serialize;
-use webhooks::ledger::Item;
+use webhooks::ledger::{Item, body};
 use webhooks::task::tasks;
 
 use crate::life::{Received, Record, expected, text};
@@ -73,7 +73,7 @@ impl Found {
                     self.events.insert(received.event.clone(), received);
                 }
             }
-            Some((_, beneath)) if beneath.starts_with("conflict/") => {}
+            Some((_, beneath)) if beneath.starts_with("conflict/") || body::is_part(&entry) => {}
             Some((event, beneath)) => {
                 let event = format!("{coupon}/{event}");
                 let record = Record::read(row, event.clone(), beneath);

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use http::Uri;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
-use webhooks::ledger::Item;
+use webhooks::ledger::{Item, body};
 
 use crate::http::is_loopback;
 use crate::send::judge::{Found, Verdict};
@@ -235,7 +235,11 @@ async fn read(target: &Target, mark: &str, mut found: Found) -> anyhow::Result<F
         .consistent_read(true)
         .filter_expression("contains(coupon, :mark)")
         .expression_attribute_values(":mark", AttributeValue::S(mark.to_owned()));
-    scan(target, events, |row| found.take_event(row)).await?;
+    let mut rows = Vec::new();
+    scan(target, events, |row| rows.push(row.clone())).await?;
+    for row in body::join(rows) {
+        found.take_event(&row);
+    }
     // The codes of some providers are not the run's own: there is no mark to filter by.
     let accounts = target
         .dynamodb

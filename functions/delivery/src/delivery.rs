@@ -616,8 +616,11 @@ impl Delivery {
 
     /// A recorded event, as today's code reads it.
     async fn event(&self, key: &EventKey) -> anyhow::Result<Option<Event>> {
-        let recorded = self.ledger.row(key.coupon(), key.entry()).await?;
-        Ok(recorded.as_ref().and_then(read_event))
+        let Some(recorded) = self.ledger.row(key.coupon(), key.entry()).await? else {
+            return Ok(None);
+        };
+        let recorded = self.ledger.whole(recorded).await?;
+        Ok(read_event(&recorded))
     }
 
     async fn redemption(&self, key: &EventKey) -> anyhow::Result<Option<(Member, Redemption)>> {

@@ -61,7 +61,10 @@ impl Ledger {
             .send()
             .await
             .context("reading the outbox")?;
-        let rows = page.items().iter().filter_map(read_undispatched).collect();
+        let mut rows = Vec::new();
+        for row in page.items.unwrap_or_default() {
+            rows.extend(read_undispatched(&self.whole(row).await?));
+        }
         Ok((rows, page.last_evaluated_key))
     }
 

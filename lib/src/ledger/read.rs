@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 
 use super::row::{Item, read_text, text};
-use super::{ItemKey, Ledger, Standing};
+use super::{ItemKey, Ledger, Standing, body};
 use crate::event::{Event, EventKey};
 
 /// The most items of one BatchGetItem.
@@ -30,7 +30,18 @@ impl Ledger {
         ItemKey::new(&self.table, ("coupon", coupon), ("entry", entry))
     }
 
-    /// A coupon's row of this name, if there is one.
+    /// A row with its body whole: what is stored of it beneath the row is joined to it.
+    pub async fn whole(&self, row: Item) -> anyhow::Result<Item> {
+        let parts = read_text(&row, "coupon").zip(body::parts_of(&row));
+        let Some((coupon, beginning)) = parts else {
+            return Ok(row);
+        };
+        let mut rows = self.query(coupon, &beginning).await?;
+        rows.push(row);
+        Ok(body::join(rows).pop().unwrap_or_default())
+    }
+
+    /// A coupon's row of this name, if there is one. Its body may not be [whole](Self::whole).
     pub async fn row(&self, coupon: &str, entry: &str) -> anyhow::Result<Option<Item>> {
         let found = self
             .client
@@ -50,8 +61,12 @@ impl Ledger {
         rows.context("reading what was recorded")
     }
 
-    /// A coupon's rows whose names begin like this: all of them where it is empty.
+    /// A coupon's rows whose names begin like this: all of them where it is empty. Bodies are whole.
     pub async fn rows_of(&self, coupon: &str, beginning: &str) -> anyhow::Result<Vec<Item>> {
+        Ok(body::join(self.query(coupon, beginning).await?))
+    }
+
+    async fn query(&self, coupon: &str, beginning: &str) -> anyhow::Result<Vec<Item>> {
         let mut query = self
             .client
             .query()
@@ -69,7 +84,7 @@ impl Ledger {
     }
 }
 
-/// The event that a row records, as today's code reads it, under the row's own key.
+/// The event that a row with its body [whole](Ledger::whole) records, as today's code reads it, under the row's own key.
 pub fn read_event(row: &Item) -> Option<Event> {
     let key = EventKey::recorded(read_text(row, "coupon")?, read_text(row, "entry")?);
     Standing::of(row, &key).event()

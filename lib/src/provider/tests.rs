@@ -11,9 +11,9 @@ use super::wire::{PROBLEMS_MAX, Problem};
 use super::zupy::{self, Zupy};
 use super::{Content, Parsed, Provider, RecordedBody, read_recorded, without_personal_data};
 use crate::event::{DiscountKind, Event, Fact, Item, Member, Money, Redemption, Usage};
+use crate::ledger::body::BODY_MAX_BYTES;
 use crate::ledger::content_hash;
 use crate::verify::Verified;
-use crate::webhook::BODY_MAX_BYTES;
 
 const ZUPY_REDEEMED: &str = include_str!("../../../events/samples/zupy-coupon-redeemed.json");
 const ZUPY_PERCENTAGE: &str =
