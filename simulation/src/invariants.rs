@@ -250,13 +250,22 @@ impl<'a> Judge<'a> {
                 let expires_at = telling.and_then(|it| it.expires_at);
                 let last = self.moments.last().map(|(at, _)| *at);
                 let may_have_expired = expires_at.is_some_and(|it| Some(it) <= last);
-                let sure = if self.may_be_closed(event) || may_have_expired {
+                // Nobody gets a message about one that has come to its end.
+                let received_at = self.rows.get(&event.key).and_then(|row| {
+                    let at: Timestamp = row["received_at"].as_str()?.parse().ok()?;
+                    Some(at)
+                });
+                let was_over = expires_at.is_some_and(|it| Some(it) <= received_at);
+                let may_be_over = self.may_be_closed(event) || may_have_expired;
+                let sure = if may_be_over {
                     body
                 } else {
                     body.or(self.enrolled(event, true))
                 };
                 let possible = body.or(self.enrolled(event, false));
                 let statuses = |sure: bool, possible: bool| match (sure, possible) {
+                    (true, _) if was_over => SKIPPED,
+                    (true, _) if may_be_over => &["done", "skipped"],
                     (true, _) => DONE,
                     (false, true) => &["done", "waiting", "skipped"],
                     (false, false) => WAITING,

@@ -92,7 +92,7 @@ async fn each_channel_speaks_as_the_parameters_say() {
             theirs
                 .text
                 .unwrap()
-                .contains("Valid until 26 September 2025")
+                .contains("Valid until 26 September 2125")
         );
 
         let whatsapp = about(&shop.sent("whatsapp"), &event("CP-1")).remove(0);
@@ -107,7 +107,7 @@ async fn each_channel_speaks_as_the_parameters_say() {
                 "Maria Silva",
                 "Pizza Margherita Grátis",
                 "CP-1",
-                "26/09/2025"
+                "26/09/2125"
             ]
         );
 
@@ -174,7 +174,7 @@ async fn a_text_message_goes_out_for_a_reward_of_50_and_more() {
                 assert_eq!(sms.parts, 1, "{text:?}");
                 assert!(text.text.as_deref().unwrap().contains(code), "{text:?}");
                 assert!(
-                    text.text.as_deref().unwrap().contains("26/09/2025"),
+                    text.text.as_deref().unwrap().contains("26/09/2125"),
                     "{text:?}"
                 );
             }

@@ -208,11 +208,15 @@ impl Webhook {
     }
 }
 
+/// When the coupons of [`redeemed`] and [`v2`] end: nobody gets a message about one that has expired.
+pub(crate) const EXPIRES_AT: &str = "2125-09-26T14:20:00Z";
+
 /// Zupy tells that a customer turned points into a coupon.
 pub(crate) fn redeemed(code: &str) -> Webhook {
     let body = include_str!("../../events/samples/zupy-coupon-redeemed.json");
     Webhook::sample(ZUPY_REDEEMED, zupy::V1, "local-zupy-secret", body)
         .set("/coupon/coupon_code", code)
+        .set("/coupon/expires_at", EXPIRES_AT)
 }
 
 /// Zupy tells that a coupon was used for an order.
@@ -234,7 +238,11 @@ pub(crate) fn v2(kind: &str) -> Webhook {
         "customer.enrolled" => include_str!("../../events/samples/zupy-v2-customer-enrolled.json"),
         other => panic!("there is no sample of {other}"),
     };
-    Webhook::sample(ZUPY, zupy::V2, "local-zupy-secret", body)
+    let webhook = Webhook::sample(ZUPY, zupy::V2, "local-zupy-secret", body);
+    match kind {
+        "reward.redeemed" => webhook.set("/data/valid_until", EXPIRES_AT),
+        _ => webhook,
+    }
 }
 
 /// A secret that names the samples' company, so that v2, which names none, is about the same one.

@@ -22,7 +22,7 @@ use crate::account;
 use crate::channel::{Channel, NotNow, Outcome};
 use crate::game_server::{self, GameServer};
 use crate::items::Brought;
-use crate::members::{Contact, Granted, Members};
+use crate::members::{AccountCoupon, Contact, Granted, Members};
 use crate::message::{self, Coupon, Language, Occasion};
 use crate::ses::Ses;
 use crate::sms::Sms;
@@ -210,10 +210,19 @@ impl Delivery {
         contact: &Contact,
         invocation: Invocation,
     ) -> Result<(), Failure> {
-        let member = contact.complete(&event.member);
+        if channels.is_empty() {
+            return Ok(());
+        }
+        let to = Recipient {
+            member: contact.complete(&event.member),
+            do_not_contact: contact.do_not_contact,
+        };
+        // What has become of the coupon since it was redeemed, at the last moment before the first channel is tried.
+        let mut in_account = self.members.coupon(event, &redemption.coupon_code).await?;
+        in_account.expires_at = in_account.expires_at.or(redemption.expires_at);
         let sends = channels
             .iter()
-            .map(|channel| self.send_on(*channel, event, redemption, &member, contact, invocation));
+            .map(|channel| self.send_on(*channel, event, redemption, &to, &in_account, invocation));
         all_of(join_all(sends).await)
     }
 
@@ -222,16 +231,18 @@ impl Delivery {
         channel: Channel,
         event: &Event,
         redemption: &Redemption,
-        member: &Member,
-        contact: &Contact,
+        to: &Recipient,
+        in_account: &AccountCoupon,
         invocation: Invocation,
     ) -> Result<(), Failure> {
-        let coupon = coupon(member, redemption);
+        let member = &to.member;
+        let mut coupon = coupon(member, redemption);
+        coupon.expires_at = in_account.expires_at;
         if !self.is_open(channel, Occasion::Redeemed, &coupon) {
             return Ok(());
         }
         let note = |note| self.ledger.note(event, channel.record(), note, invocation);
-        if contact.do_not_contact {
+        if to.do_not_contact {
             return Ok(note(Note::new(Status::Skipped, DO_NOT_CONTACT)).await?);
         }
         if member.email.is_none() && member.phone.is_none() {
@@ -244,6 +255,11 @@ impl Delivery {
             let mut sandbox = Note::new(Status::Skipped, SANDBOX);
             sandbox.would_send = Some(self.written(channel, event, &coupon, address));
             return Ok(note(sandbox).await?);
+        }
+        if let Err(reason) = in_account.is_usable(invocation.now()) {
+            return self
+                .skip(event, channel.record(), &reason, invocation)
+                .await;
         }
         self.make(event, channel.record(), invocation, async || {
             self.try_on(channel, Occasion::Redeemed, event, &coupon, address)
@@ -351,6 +367,20 @@ impl Delivery {
         }
     }
 
+    /// Ends an effect that need not be made any more, unless it was made.
+    async fn skip(
+        &self,
+        event: &Event,
+        record: &str,
+        reason: &str,
+        invocation: Invocation,
+    ) -> Result<(), Failure> {
+        match self.claim(event, record, invocation).await? {
+            Some(lease) => Ok(settle_skipped(lease, reason).await?),
+            None => Ok(()),
+        }
+    }
+
     /// The right to make an effect; nothing where it was made. None is begun that could be cut off by the invocation's end:
     /// nobody would know whether it was made.
     async fn claim(
@@ -387,12 +417,7 @@ impl Delivery {
             Ok(Reminded::Sent(outcome)) => {
                 settle(event, REMINDER, lease, outcome, invocation).await
             }
-            Ok(Reminded::NotAtAll(reason)) if lease.in_doubt() > 0 => {
-                let reason =
-                    format!("{reason}; an attempt before had no answer, and may have been sent");
-                Ok(lease.settle(Status::Skipped, &reason).await?)
-            }
-            Ok(Reminded::NotAtAll(reason)) => Ok(lease.settle(Status::Skipped, &reason).await?),
+            Ok(Reminded::NotAtAll(reason)) => Ok(settle_skipped(lease, &reason).await?),
             Err(error) => {
                 lease.release("not tried", None).await?;
                 Err(error.into())
@@ -635,6 +660,12 @@ impl Delivery {
     }
 }
 
+/// Whom a coupon goes to.
+struct Recipient {
+    member: Member,
+    do_not_contact: bool,
+}
+
 /// What came of a reminder.
 enum Reminded {
     Sent(Outcome),
@@ -669,6 +700,18 @@ fn of_notice(notice: &Notice) -> Redemption {
         },
         expires_at: notice.expires_at,
         ..Redemption::default()
+    }
+}
+
+/// Records that an effect was not made, and whether it may have been made by an attempt before.
+async fn settle_skipped(lease: Lease, reason: &str) -> anyhow::Result<()> {
+    match lease.in_doubt() {
+        0 => lease.settle(Status::Skipped, reason).await,
+        _ => {
+            let reason =
+                format!("{reason}; an attempt before had no answer, and may have been sent");
+            lease.settle(Status::Skipped, &reason).await
+        }
     }
 }
 
