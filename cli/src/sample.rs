@@ -120,25 +120,34 @@ impl Sender {
         }
     }
 
-    /// Moves all times of the body by the same amount, so that it is sent at `now`. What is no time stays.
-    /// Returns when it was sent before, or nothing where the body does not say.
+    /// Moves all times of the body, so that it is sent at `now`. The coupon's end moves by whole days, at least as far as
+    /// the others: a sample that is sent again on the same day names the same end, and is a duplicate. What is no time
+    /// stays. Returns when it was sent before, or nothing where the body does not say.
     pub(crate) fn move_to(self, body: &mut Value, now: Timestamp) -> Option<Timestamp> {
+        const DAY_S: i64 = 24 * 60 * 60;
         let sent_at = self.sent_at(body)?;
-        let by = SignedDuration::from_secs(now.as_second() - sent_at.as_second());
-        let others: &[&[&str]] = match self {
-            Self::Aghanim => &[&["event_data", "coupon", "redeemed_at"]],
-            Self::Zupy => &[&["coupon", "expires_at"]],
-            Self::ZupyV2 => &[
-                &["data", "valid_until"],
-                &["data", "used_at"],
-                &["data", "cancelled_at"],
-                &["data", "expired_at"],
-            ],
+        let by_s = now.as_second() - sent_at.as_second();
+        let days = by_s.div_euclid(DAY_S) + i64::from(by_s.rem_euclid(DAY_S) > 0);
+        let (happened, ends): (&[&[&str]], &[&[&str]]) = match self {
+            Self::Aghanim => (&[&["event_data", "coupon", "redeemed_at"]], &[]),
+            Self::Zupy => (&[], &[&["coupon", "expires_at"]]),
+            Self::ZupyV2 => (
+                &[
+                    &["data", "used_at"],
+                    &["data", "cancelled_at"],
+                    &["data", "expired_at"],
+                ],
+                &[&["data", "valid_until"]],
+            ),
         };
-        for path in others.iter().copied().chain([self.sent_at_path()]) {
+        let happened = happened.iter().copied().chain([self.sent_at_path()]);
+        let happened = happened.map(|path| (path, by_s));
+        let ends = ends.iter().map(|path| (*path, days * DAY_S));
+        for (path, by_s) in happened.chain(ends) {
             let Some(field) = field_mut(body, path) else {
                 continue;
             };
+            let by = SignedDuration::from_secs(by_s);
             let time = read_time(field).and_then(|time| time.checked_add(by).ok());
             if let Some(time) = time {
                 *field = match field {
@@ -548,6 +557,21 @@ mod tests {
                 format!("cannot unset `{path}`: the body has nothing there")
             );
         }
+    }
+
+    #[test]
+    fn a_coupon_sent_again_on_the_same_day_ends_at_the_same_time() {
+        let ends = |now: &str| {
+            let mut redeemed = body("zupy-coupon-redeemed");
+            let now = now.parse().unwrap();
+            Sender::Zupy.move_to(&mut redeemed, now).unwrap();
+            assert_eq!(redeemed["timestamp"], now.to_string());
+            redeemed["coupon"]["expires_at"].clone()
+        };
+        assert_eq!(ends("2026-08-26T14:20:01Z"), "2026-09-27T14:20:00Z");
+        assert_eq!(ends("2026-08-27T14:20:00Z"), "2026-09-27T14:20:00Z");
+        // Back in time, too.
+        assert_eq!(ends("2025-08-25T15:20:00Z"), "2025-09-26T14:20:00Z");
     }
 
     #[test]

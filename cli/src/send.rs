@@ -76,11 +76,11 @@ pub(crate) struct Arguments {
     #[arg(long)]
     file: Option<PathBuf>,
 
-    /// Move all times of the body so that it is sent now. The default for a sample that goes to another machine.
+    /// Move all times of a --file's body so that it is sent now. A sample's times are moved unless --as-dated is given.
     #[arg(long, conflicts_with = "as_dated")]
     now: bool,
 
-    /// Leave the times as they are, wherever it goes.
+    /// Leave the times of a sample as they are: its coupon has expired since, and nobody gets a message about it.
     #[arg(long)]
     as_dated: bool,
 
@@ -181,10 +181,10 @@ impl Draft {
             one_member: changed.any(|path| path.leads_to(member)),
             sender: sample.sender,
             secret: secret(arguments, sample.sender, leaves)?,
-            body: body(arguments, sample, leaves, now)?,
+            body: body(arguments, sample, now)?,
             url,
             now,
-            signed_now: arguments.now || (leaves && !arguments.as_dated),
+            signed_now: !arguments.as_dated,
         })
     }
 
@@ -244,12 +244,7 @@ fn secret(arguments: &Arguments, sender: Sender, leaves: bool) -> anyhow::Result
     Secret::new(secret).context("a local secret is not empty")
 }
 
-fn body(
-    arguments: &Arguments,
-    sample: &Sample,
-    leaves: bool,
-    now: Timestamp,
-) -> anyhow::Result<Vec<u8>> {
+fn body(arguments: &Arguments, sample: &Sample, now: Timestamp) -> anyhow::Result<Vec<u8>> {
     let bytes = match &arguments.file {
         None => sample.body.as_bytes().to_vec(),
         Some(file) if file.as_os_str() == "-" => {
@@ -260,7 +255,7 @@ fn body(
         }
         Some(file) => std::fs::read(file).with_context(|| format!("reading {}", file.display()))?,
     };
-    let moves = arguments.now || (leaves && !arguments.as_dated && arguments.file.is_none());
+    let moves = arguments.now || (!arguments.as_dated && arguments.file.is_none());
     if !moves && arguments.set.is_empty() && arguments.unset.is_empty() {
         return Ok(bytes);
     }
@@ -492,9 +487,21 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_that_is_not_edited_keeps_its_bytes() {
+    fn a_sample_as_dated_keeps_its_bytes() {
         for sample in SAMPLES {
-            assert_eq!(draft(&[sample.name]).unwrap().body, sample.body.as_bytes());
+            let draft = draft(&[sample.name, "--as-dated"]).unwrap();
+            assert_eq!(draft.body, sample.body.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_sample_is_dated_now_wherever_it_goes() {
+        let elsewhere: &[&str] = &["--url", "https://a.example"];
+        for given in [&[][..], elsewhere] {
+            let draft = draft(&[&["zupy-coupon-redeemed"], given].concat()).unwrap();
+            let body: Value = serde_json::from_slice(&draft.body).unwrap();
+            assert_eq!(body["timestamp"], "2030-03-17T17:46:40Z");
+            assert_eq!(body["coupon"]["expires_at"], "2030-04-18T14:20:00Z");
         }
     }
 
@@ -532,8 +539,9 @@ mod tests {
             request.headers[1].1.clone()
         };
         let elsewhere = ["--url", "https://a.example"];
-        assert_eq!(signed_at(&[]), "1725548450");
+        assert_eq!(signed_at(&[]), "1900000000");
         assert_eq!(signed_at(&["--now"]), "1900000000");
+        assert_eq!(signed_at(&["--as-dated"]), "1725548450");
         assert_eq!(signed_at(&elsewhere), "1900000000");
         assert_eq!(
             signed_at(&[elsewhere.as_slice(), &["--as-dated"]].concat()),
