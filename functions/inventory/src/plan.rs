@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, RoundingStrategy};
 use serde::Serialize;
 use webhooks::event::{
     AffectedItem, DiscountKind, Event, Fact, KEY_PART_MAX_BYTES, Redemption, Usage, escape,
@@ -12,6 +12,10 @@ use webhooks::event::{
 /// The largest quantity of one item, and the most decimals: sums of them stay exact.
 const QUANTITY_MAX: Decimal = Decimal::from_parts(1_000_000_000, 0, 0, false, 0);
 const DECIMALS_MAX: u32 = 9;
+
+/// What a price and its discount may be apart by rounding; and the price from which that is not a part of it.
+const CENT: Decimal = Decimal::from_parts(1, 0, 0, false, 2);
+const TEN_CENTS: Decimal = Decimal::from_parts(10, 0, 0, false, 2);
 
 /// How many items that were not taken are told of.
 const LEFT_TOLD_MAX: usize = 20;
@@ -118,10 +122,8 @@ fn taken<'a>(
     kind: &DiscountKind,
 ) -> Result<(&'a str, Decimal), &'static str> {
     match kind {
-        DiscountKind::ProductFree => match (&item.unit_price, &item.discount_applied) {
-            (Some(price), Some(discount)) if price == discount => {}
-            _ => return Err("it was not wholly free"),
-        },
+        DiscountKind::ProductFree if is_wholly_free(item) => {}
+        DiscountKind::ProductFree => return Err("it was not wholly free"),
         DiscountKind::BuyOneGetOne => {}
         _ => return Err("the discount is not about a product"),
     }
@@ -137,6 +139,29 @@ fn taken<'a>(
         return Err("its quantity is none that a stock has");
     }
     Ok((name, quantity))
+}
+
+/// Whether the discount is the price: of one unit, or of the whole line. A cashier's till rounds either, by a cent.
+fn is_wholly_free(item: &AffectedItem) -> bool {
+    let (Some(price), Some(discount)) = (&item.unit_price, &item.discount_applied) else {
+        return false;
+    };
+    if price.currency != discount.currency {
+        return false;
+    }
+    let quantity = item.quantity.unwrap_or(Decimal::ONE);
+    let of_line = price.amount.checked_mul(quantity);
+    let mut prices = [Some(price.amount), of_line].into_iter().flatten();
+    prices.any(|price| is_same_amount(price, discount.amount))
+}
+
+/// Whether two amounts are the same in cents, or a cent apart where a cent is little.
+fn is_same_amount(price: Decimal, discount: Decimal) -> bool {
+    let cents =
+        |amount: Decimal| amount.round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero);
+    let (price, discount) = (cents(price), cents(discount));
+    let apart = price.checked_sub(discount).map(|it| it.abs());
+    apart.is_some_and(|apart| apart.is_zero() || (apart <= CENT && price >= TEN_CENTS))
 }
 
 #[cfg(test)]
@@ -198,6 +223,49 @@ mod tests {
             &[("Pizza", "1"), ("Sorvete", "3")],
             &[(2, free), (4, free), (5, free)],
         );
+    }
+
+    /// Some tills tell the discount of a unit, others that of the line; both round.
+    #[test]
+    fn a_lines_discount_is_wholly_free_as_a_units_is() {
+        let check = |quantity: &str, price: &str, discount: &str, is_free: bool| {
+            let takes = Takes::of(
+                &usage(vec![item("Pizza", quantity, price, discount)]),
+                &DiscountKind::ProductFree,
+            );
+            let line = format!("{quantity} x {price}, less {discount}");
+            assert_eq!(takes.taken.len() == 1, is_free, "{line}");
+        };
+        check("2", "35.00", "70.00", true);
+        check("2", "35.00", "35.00", true);
+        check("2", "35.00", "52.50", false);
+        check("2", "35.00", "105.00", false);
+        check("0.5", "35", "17.5", true);
+        check("", "35", "35", true);
+        check("3", "11.67", "35.00", true);
+        check("3", "11.67", "35.02", true);
+        check("3", "11.67", "34.99", false);
+        check("1", "35.00", "34.99", true);
+        check("1", "35.00", "35.01", true);
+        check("1", "35.00", "34.98", false);
+        check("1", "24.999", "25", true);
+        check("0.333", "30", "9.99", true);
+        // A cent is half of it.
+        check("1", "0.02", "0.01", false);
+        check("100", "0.02", "0.01", false);
+        check("100", "0.02", "2.00", true);
+        check("1", "0", "0", true);
+        check("1", "0.01", "0", false);
+        // Beyond what can be multiplied.
+        check("1000000000", "79228162514264337593543950335", "1", false);
+    }
+
+    #[test]
+    fn amounts_of_two_currencies_are_not_the_same() {
+        let mut item = item("Pizza", "1", "35", "35");
+        item.unit_price = Some(Money::new(35.into(), "USD"));
+        let takes = Takes::of(&usage(vec![item]), &DiscountKind::ProductFree);
+        assert_eq!(takes.left[0].why, "it was not wholly free");
     }
 
     #[test]
