@@ -262,8 +262,13 @@ struct Shown {
     reserved: Exact,
     available: Exact,
     threshold: Exact,
+    /// Whether anybody ever counted it; if not, nobody knows what there is, and nobody is alerted.
+    counted: bool,
     /// What was alerted of since it was last restocked: `low`, `below_zero`.
     alerted: Option<&'static str>,
+    /// Why the last alert was not sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alert_failed: Option<String>,
     #[serde(skip)]
     level: Option<Level>,
     #[serde(skip)]
@@ -291,8 +296,10 @@ impl Shown {
             reserved: Exact(reserved),
             available: Exact(product.on_hand - reserved),
             threshold: Exact(product.threshold),
+            counted: product.is_counted,
             alerted: product.alerted.map(Level::name),
-            level: Level::of(product.on_hand, product.threshold),
+            alert_failed: product.alert_failed.clone(),
+            level: product.level(),
             has_threshold: product.has_threshold,
         }
     }
@@ -373,8 +380,12 @@ impl Desk {
             format!("{} before", it.on_hand)
         });
         let threshold = now.threshold;
+        let known = match now.is_counted {
+            true => "",
+            false => "; it was sold before anybody counted it: count it, and `set` it",
+        };
         let text = format!(
-            "{product}: {} on hand ({before}), threshold {threshold}\n",
+            "{product}: {} on hand ({before}), threshold {threshold}{known}\n",
             now.on_hand
         );
         say(&harmless(&text))
@@ -566,22 +577,32 @@ fn table_of_company(products: &[&Shown]) -> String {
         cells.max().unwrap_or_default()
     };
     let widths = [0, 1, 2, 3, 4].map(width);
-    let levels = products.iter().map(|it| it.level);
+    let marks = products.iter().map(|it| mark(it));
     let mut text = String::new();
-    for (row, level) in rows.iter().zip(std::iter::once(None).chain(levels)) {
+    for (row, mark) in rows.iter().zip(std::iter::once(String::new()).chain(marks)) {
         let [name, numbers @ ..] = row;
         text.push_str(&format!("  {name:<0$}", widths[0]));
         for (number, width) in numbers.iter().zip(&widths[1..]) {
             text.push_str(&format!("  {number:>width$}"));
         }
-        match level {
-            Some(Level::Low) => text.push_str("  low"),
-            Some(Level::BelowZero) => text.push_str("  below zero"),
-            None => {}
-        }
+        text.push_str(&mark);
         text.push('\n');
     }
     text
+}
+
+/// What stands behind a product: how little there is of it.
+fn mark(product: &Shown) -> String {
+    let level = match product.level {
+        _ if !product.counted => "  not counted",
+        Some(Level::Low) => "  low",
+        Some(Level::BelowZero) => "  below zero",
+        None => "",
+    };
+    match &product.alert_failed {
+        Some(reason) => format!("{level}  not alerted: {reason}"),
+        None => level.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -595,7 +616,9 @@ mod tests {
             on_hand: on_hand.parse().unwrap(),
             threshold: 5.into(),
             has_threshold: false,
+            is_counted: true,
             alerted: None,
+            alert_failed: None,
         }
     }
 
@@ -626,11 +649,29 @@ comp_2
     }
 
     #[test]
+    fn a_product_that_nobody_counted_is_shown_as_such() {
+        let mut suco = product("zupy#comp", "Suco", "-4");
+        suco.is_counted = false;
+        let mut agua = product("zupy#comp", "Água", "-1");
+        agua.alert_failed = Some("SNS refuses the alert: InvalidParameter".into());
+        let shown = [suco, agua].map(|it| Shown::new(&it, Decimal::ZERO));
+        assert_eq!(
+            table(&shown),
+            "\
+comp
+  product  on hand  reserved  available  threshold
+  Suco          -4         0         -4          5  not counted
+  Água          -1         0         -1          5  below zero  not alerted: SNS refuses the alert: InvalidParameter
+"
+        );
+    }
+
+    #[test]
     fn numbers_are_exact_in_json() {
         let json = serde_json::to_string(&shown()[0]).unwrap();
         assert_eq!(
             json,
-            r#"{"tenant":"comp_2","product":"Suco","on_hand":4.5,"reserved":0,"available":4.5,"threshold":5,"alerted":null}"#
+            r#"{"tenant":"comp_2","product":"Suco","on_hand":4.5,"reserved":0,"available":4.5,"threshold":5,"counted":true,"alerted":null}"#
         );
     }
 

@@ -2,20 +2,31 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
 use aws_sdk_sns::Client;
-use aws_sdk_sns::error::ProvideErrorMetadata;
+use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sns::operation::publish::PublishError;
 use aws_sdk_sns::types::MessageAttributeValue;
 
 use crate::characters::sendable;
 use crate::config::{Aws, CallLimits, Environment};
+use crate::invocation::Invocation;
 
-/// How long a publication may take. An answer that comes later tells twice, which is better than not to tell.
+/// How long a publication may take. An answer that comes later alerts twice, which is better than not to alert.
 const PUBLISH_LIMITS: CallLimits = CallLimits {
     attempt: Duration::from_secs(5),
     call: Duration::from_secs(5),
     attempts: 1,
 };
+
+/// What must be left of an invocation to publish an alert and to record that: 5 s for SNS, 7 s for DynamoDB
+/// ([`CallLimits::TASK`]), and 4 s that the worker keeps for itself.
+const PUBLISH_TIME: Duration = Duration::from_secs(16);
+
+/// What must be left to claim it before that. Another worker's claim is waited for up to 3 s.
+const CLAIM_TIME: Duration = Duration::from_secs(19);
+
+/// How long nobody tries an alert again that SNS refused until somebody mends something.
+pub const MEND_PAUSE: Duration = Duration::from_secs(60);
 
 /// SNS takes subjects of up to 99 characters.
 pub const SUBJECT_MAX_CHARS: usize = 99;
@@ -26,6 +37,65 @@ pub struct Alert {
     pub subject: String,
     pub text: String,
     pub attributes: Vec<(&'static str, String)>,
+}
+
+/// Why an alert was not published. Names SNS's code, never its words: they may quote the alert.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unpublished {
+    /// SNS never takes this alert. The next one is another.
+    #[error("SNS refuses the alert: {0}")]
+    Refused(String),
+    /// SNS takes no alert until an operator mends the topic, its key or the function's permission.
+    #[error("SNS takes no alert: {0}; mend the topic, its key or the function's permission")]
+    Misconfigured(String),
+    /// It may be taken soon.
+    #[error("publishing an alert: {0}")]
+    ForNow(String),
+}
+
+/// The codes of alerts that SNS never takes (API reference, Publish: errors).
+const REFUSED: [&str; 5] = [
+    "InvalidParameter",
+    "InvalidParameterValue",
+    "ParameterValueInvalid",
+    "ValidationError",
+    "ValidationException",
+];
+
+/// The codes that pass by themselves (API reference, Publish: errors; Common errors).
+const PASSING: [&str; 9] = [
+    "InternalError",
+    "InternalFailure",
+    "KMSThrottling",
+    "RequestExpired",
+    "RequestTimeout",
+    "ServiceUnavailable",
+    "Throttled",
+    "Throttling",
+    "ThrottlingException",
+];
+
+impl Unpublished {
+    fn of<R>(error: &SdkError<PublishError, R>, status: Option<u16>) -> Self {
+        let Some(code) = error.code() else {
+            return Self::ForNow("no answer".to_owned());
+        };
+        // The alert names no topic: what is wrong with the topic's ARN is the configuration's.
+        let is_of_topic = error.message().is_some_and(|it| it.contains("TopicArn"));
+        Self::by(code, status, is_of_topic)
+    }
+
+    /// Every other code is about the account, the topic, its key or a permission.
+    fn by(code: &str, status: Option<u16>, is_of_topic: bool) -> Self {
+        let code_text = code.to_owned();
+        if PASSING.contains(&code) || status.is_some_and(|it| it >= 500 || it == 429) {
+            return Self::ForNow(code_text);
+        }
+        match REFUSED.contains(&code) && !is_of_topic {
+            true => Self::Refused(code_text),
+            false => Self::Misconfigured(code_text),
+        }
+    }
 }
 
 /// The topic that alerts are published to.
@@ -44,7 +114,7 @@ impl Topic {
     }
 
     /// Returns the message's id.
-    pub async fn publish(&self, alert: Alert) -> anyhow::Result<String> {
+    pub async fn publish(&self, alert: Alert) -> Result<String, Unpublished> {
         let mut publish = self
             .sns
             .publish()
@@ -54,17 +124,30 @@ impl Topic {
         for (name, value) in alert.attributes {
             let value = MessageAttributeValue::builder()
                 .data_type("String")
-                .string_value(sendable(&value));
-            publish = publish.message_attributes(name, value.build()?);
+                .string_value(sendable(&value))
+                .build()
+                .expect("an attribute with a type and a value is whole");
+            publish = publish.message_attributes(name, value);
         }
         match publish.send().await {
             Ok(sent) => Ok(sent.message_id.unwrap_or_default()),
             Err(error) => {
-                let code = error.code().unwrap_or("no answer").to_owned();
-                Err(anyhow!("{code}")).context("publishing an alert")
+                let status = error.raw_response().map(|it| it.status().as_u16());
+                Err(Unpublished::of(&error, status))
             }
         }
     }
+}
+
+/// Whether an invocation has the time to claim an alert, publish it and record that. One that is cut off in between is
+/// published twice.
+pub fn may_claim(invocation: Invocation) -> bool {
+    invocation.has_left(CLAIM_TIME)
+}
+
+/// Whether it still has the time to publish an alert that was claimed.
+pub fn may_publish(invocation: Invocation) -> bool {
+    invocation.has_left(PUBLISH_TIME)
 }
 
 /// Text on one line, as a subject must be.
@@ -83,4 +166,50 @@ pub fn shorten(text: &str, max_chars: usize) -> String {
 /// As a shell takes it.
 pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_says_who_can_mend_it() {
+        let check = |code: &str, status: u16, expected: fn(String) -> Unpublished| {
+            let found = Unpublished::by(code, Some(status), false);
+            assert_eq!(found, expected(code.to_owned()));
+        };
+        for code in [
+            "InvalidParameter",
+            "ParameterValueInvalid",
+            "ValidationError",
+        ] {
+            check(code, 400, Unpublished::Refused);
+        }
+        for (code, status) in [
+            ("AccessDenied", 403),
+            ("AuthorizationError", 403),
+            ("EndpointDisabled", 400),
+            ("ExpiredToken", 403),
+            ("InvalidClientTokenId", 403),
+            ("InvalidSecurity", 403),
+            ("KMSAccessDenied", 400),
+            ("KMSDisabled", 400),
+            ("KMSInvalidState", 400),
+            ("KMSNotFound", 400),
+            ("KMSOptInRequired", 403),
+            ("NotFound", 404),
+        ] {
+            check(code, status, Unpublished::Misconfigured);
+        }
+        for (code, status) in [
+            ("InternalError", 500),
+            ("KMSThrottling", 400),
+            ("Throttling", 400),
+            ("UnheardOf", 503),
+        ] {
+            check(code, status, Unpublished::ForNow);
+        }
+        let of_topic = Unpublished::by("InvalidParameter", Some(400), true);
+        assert!(matches!(of_topic, Unpublished::Misconfigured(_)));
+    }
 }

@@ -63,6 +63,11 @@ impl Invocation {
         self.ends_at
     }
 
+    /// Whether so much of its time is left.
+    pub fn has_left(&self, time: Duration) -> bool {
+        Instant::now() < self.before_end(time)
+    }
+
     /// The moment so long before its end.
     pub fn before_end(&self, margin: Duration) -> Instant {
         let left = self.ends_at.duration_since(self.began_at);

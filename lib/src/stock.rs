@@ -50,8 +50,20 @@ pub struct Product {
     pub threshold: Decimal,
     /// Whether the threshold is its own.
     pub has_threshold: bool,
+    /// Whether anybody ever counted it. If not, `on_hand` is only what was taken since it was first sold.
+    pub is_counted: bool,
     /// What was alerted of since it was last restocked.
     pub alerted: Option<Level>,
+    /// Why SNS did not take the last alert.
+    pub alert_failed: Option<String>,
+}
+
+impl Product {
+    /// How little there is of it, if that is known.
+    pub fn level(&self) -> Option<Level> {
+        let level = Level::of(self.on_hand, self.threshold);
+        level.filter(|_| self.is_counted)
+    }
 }
 
 /// How little there is of a product. Of two the later in this list is the worse.
@@ -248,7 +260,9 @@ impl Stock {
             on_hand: on_hand.unwrap_or_default(),
             threshold: threshold.unwrap_or(self.threshold),
             has_threshold: threshold.is_some(),
+            is_counted: row.contains_key("counted"),
             alerted: read_text(row, "alerted").and_then(|name| Level::named(&name)),
+            alert_failed: read_text(row, "alert_failed"),
             name,
         }))
     }

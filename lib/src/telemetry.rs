@@ -43,6 +43,8 @@ pub enum Count {
     TaskFailed,
     /// Went to the dead-letter queue.
     TaskGivenUp,
+    /// Nobody was told: SNS does not take the alert, which its record says.
+    AlertFailed,
 }
 
 /// Counts one, in CloudWatch's embedded metric format: no call, no permission, one line of the log. Only a function

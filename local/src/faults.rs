@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::aws::Service;
 
+pub use answers::Refusal;
 pub use json::{Known, Problem};
 
 /// How long [`MessageMode::Reorder`] holds a message back at most, unless told.
@@ -65,6 +66,8 @@ pub enum CallMode {
     FailPartially,
     /// A game's server answers with this HTTP status; nothing is done.
     FailWith(u16),
+    /// SNS refuses to publish, with one of its own codes; nothing is done.
+    Refuse(&'static Refusal),
     Throttle,
     /// DynamoDB's conflict with another transaction.
     Conflict,
@@ -435,6 +438,7 @@ impl CallMode {
                 service == Service::DynamoDb && answers::CONFLICTING.contains(&operation)
             }
             CallMode::FailWith(_) => service == Service::GameServer,
+            CallMode::Refuse(_) => service == Service::Sns && operation == "Publish",
             CallMode::FailPartially => service == Service::Sqs && operation.ends_with("Batch"),
             _ => true,
         }

@@ -96,12 +96,26 @@ impl Desk {
 
     /// Gives events to the inventory, as one batch.
     pub(crate) async fn keep(&self, events: &[&Event]) -> Vec<Result<(), Failure>> {
+        self.work(events, self.invocation()).await
+    }
+
+    /// The same in an invocation of so much time, 4 s before whose end the worker cuts it off.
+    pub(crate) async fn keep_within(
+        &self,
+        events: &[&Event],
+        time: Duration,
+    ) -> Option<Vec<Result<(), Failure>>> {
+        let now = self.world.now();
+        let work = self.work(events, Invocation::new(now, now + time));
+        let margin = Duration::from_secs(4);
+        tokio::time::timeout(time - margin, work).await.ok()
+    }
+
+    async fn work(&self, events: &[&Event], invocation: Invocation) -> Vec<Result<(), Failure>> {
         let messages = events.iter().map(|event| {
             let message = Message::new(event, self.world.now(), None);
             Message::read(&message.to_body()).unwrap()
         });
-        self.inventory
-            .work(messages.collect(), self.invocation())
-            .await
+        self.inventory.work(messages.collect(), invocation).await
     }
 }

@@ -129,6 +129,7 @@ async fn fill_stock(world: &World, story: &Story) -> anyhow::Result<()> {
             "entry": {"S": format!("product#{}", stocked.product)},
             "product": {"S": stocked.product},
             "on_hand": {"N": (stocked.halves as f64 / 2.0).to_string()},
+            "counted": {"S": "in the beginning"},
         });
         if let Some(threshold) = stocked.threshold {
             row["threshold"] = json!({"N": threshold.to_string()});

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use local::aws::Service;
-use local::faults::{CallMode, Fault};
+use local::faults::{CallMode, Fault, Refusal};
 use local::sent::Detail;
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -12,7 +12,7 @@ use webhooks::event::{
     AffectedItem, Discount, DiscountKind, Event, EventKey, Fact, Member, Money, Notice, Redemption,
     Reward, Usage,
 };
-use webhooks::stock::Counted;
+use webhooks::stock::{Counted, Product};
 use webhooks::worker::Failure;
 
 use crate::desk::{Desk, at_a_desk};
@@ -98,9 +98,26 @@ impl Desk {
         stock.count(TENANT, PIZZA, all, None).await.unwrap();
     }
 
+    async fn receive(&self, quantity: i64) {
+        let more = Counted::More(quantity.into());
+        let stock = self.world.stock();
+        stock.count(TENANT, PIZZA, more, None).await.unwrap();
+    }
+
+    async fn product(&self) -> Product {
+        let mut contents = self.world.stock().contents(Some(TENANT)).await.unwrap();
+        contents.products.remove(0)
+    }
+
     async fn on_hand(&self) -> Decimal {
-        let contents = self.world.stock().contents(Some(TENANT)).await.unwrap();
-        contents.products[0].on_hand
+        self.product().await.on_hand
+    }
+
+    /// From now on SNS refuses to publish.
+    fn refuse(&self, code: &str) -> u64 {
+        let refused = CallMode::Refuse(Refusal::of(code).unwrap());
+        let refused = Fault::calls(Service::Sns, "Publish", refused);
+        self.world.faults.add(refused)
     }
 
     async fn reserved(&self) -> Decimal {
@@ -371,6 +388,109 @@ fn an_alert_that_cannot_be_sent_is_owed() {
         desk.done(&desk.keep(&[&used]).await);
         desk.done(&desk.keep(&[&used, &other]).await);
         assert_eq!((desk.on_hand().await, desk.alerts().len()), (3.into(), 1));
+    });
+}
+
+#[test]
+fn what_nobody_ever_counted_alerts_nobody() {
+    at_a_desk(async |desk| {
+        let uses: Vec<_> = (0..5).map(|n| free_pizza(&format!("CP-{n}"))).collect();
+        desk.done(&desk.keep(&[&uses[0], &uses[1]]).await);
+        assert_eq!(
+            (desk.on_hand().await, desk.alerts().len()),
+            ((-2).into(), 0)
+        );
+        // What was sold before this came, nobody knows.
+        desk.receive(1).await;
+        desk.done(&desk.keep(&[&uses[2]]).await);
+        assert_eq!(
+            (desk.on_hand().await, desk.alerts().len()),
+            ((-2).into(), 0)
+        );
+        desk.set(5).await;
+        desk.done(&desk.keep(&[&uses[3]]).await);
+        assert_eq!(desk.alerts(), ["low_stock"]);
+    });
+}
+
+#[test]
+fn what_came_first_and_was_sold_later_is_counted() {
+    at_a_desk(async |desk| {
+        desk.receive(6).await;
+        desk.done(&desk.keep(&[&free_pizza("CP-1")]).await);
+        assert_eq!(desk.alerts(), ["low_stock"]);
+    });
+}
+
+#[test]
+fn an_alert_that_sns_refuses_for_good_is_done_and_says_so() {
+    at_a_desk(async |desk| {
+        desk.set(5).await;
+        let refused = desk.refuse("InvalidParameter");
+        desk.done(&desk.keep(&[&free_pizza("CP-1")]).await);
+        desk.world.faults.remove(refused);
+        desk.done(&desk.keep(&[&free_pizza("CP-2")]).await);
+        assert_eq!((desk.on_hand().await, desk.alerts().len()), (3.into(), 0));
+        let product = desk.product().await;
+        assert_eq!(
+            product.alert_failed.as_deref(),
+            Some("SNS refuses the alert: InvalidParameter")
+        );
+        // The next one is another.
+        let many = used("CP-3", "1", Some(DiscountKind::ProductFree), 4);
+        desk.done(&desk.keep(&[&many]).await);
+        assert_eq!(desk.alerts(), ["stock_below_zero"]);
+        assert_eq!(desk.product().await.alert_failed, None);
+    });
+}
+
+/// Until somebody mends the topic one message comes again, and no sale waits for it.
+#[test]
+fn an_alert_that_an_operator_must_make_possible_comes_after_that() {
+    at_a_desk(async |desk| {
+        desk.set(5).await;
+        let refused = desk.refuse("NotFound");
+        let uses = ["CP-1", "CP-2", "CP-3"].map(free_pizza);
+        let outcomes = desk.keep(&[&uses[0], &uses[1]]).await;
+        let Err(Failure::Outside { after, error }) = &outcomes[0] else {
+            panic!("{outcomes:?}");
+        };
+        assert!(format!("{error:#}").contains("NotFound"), "{error:#}");
+        desk.done(&outcomes[1..]);
+        desk.done(&desk.keep(&[&uses[2]]).await);
+        assert_eq!(desk.world.faults.applied(refused), Some(1));
+        assert_eq!((desk.on_hand().await, desk.alerts().len()), (2.into(), 0));
+        desk.world.faults.remove(refused);
+        tokio::time::sleep(after.unwrap()).await;
+        desk.done(&desk.keep(&[&uses[0]]).await);
+        assert_eq!(desk.alerts(), ["low_stock"]);
+    });
+}
+
+/// DynamoDB is slow: an alert that is begun would be published, and cut off before that is written down.
+#[test]
+fn an_alert_that_could_be_cut_off_is_not_begun() {
+    at_a_desk(async |desk| {
+        desk.set(5).await;
+        let slow = CallMode::Delay(Duration::from_millis(2600));
+        let slow = desk
+            .world
+            .faults
+            .add(Fault::service(Service::DynamoDb, slow));
+        let slow_topic = CallMode::Delay(Duration::from_secs(4));
+        let slow_topic = Fault::service(Service::Sns, slow_topic);
+        let slow_topic = desk.world.faults.add(slow_topic);
+        let used = free_pizza("CP-1");
+        let outcomes = desk.keep_within(&[&used], Duration::from_secs(15)).await;
+        assert!(
+            outcomes.is_none_or(|it| it[0].is_err()),
+            "it is owed, and done"
+        );
+        desk.world.faults.remove(slow);
+        desk.world.faults.remove(slow_topic);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        desk.done(&desk.keep(&[&used]).await);
+        assert_eq!(desk.alerts(), ["low_stock"]);
     });
 }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use local::faults::{Fault, HELD_BACK, MessageMode};
+use local::aws::Service;
+use local::faults::{CallMode, Fault, HELD_BACK, MessageMode, Refusal};
 use local::sent::Sent;
 use serde_json::{Value, json};
 use webhooks::provider::zupy::{self, Zupy};
@@ -121,6 +122,28 @@ async fn what_looks_right_is_found_no_fault_with() {
         assert_eq!(member["flagged"], false);
         assert_eq!(member["redemptions"].as_array().unwrap().len(), 1);
         assert_eq!(member["other"], json!([]));
+    })
+    .await;
+}
+
+/// A second use of a coupon is found, but SNS does not take its alert. A third one's alert comes all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_that_sns_refuses_for_good_keeps_no_later_one_back() {
+    in_a_shop_with(&[ALL_RULES], async |shop| {
+        shop.hear(&[redeemed("CP-1"), used("CP-1", "ord_1")]).await;
+        let refused = CallMode::Refuse(Refusal::of("InvalidParameter").unwrap());
+        let refused = Fault::calls(Service::Sns, "Publish", refused).by("fraud");
+        let id = shop.system.faults().add(refused.once());
+        shop.hear(&[used("CP-1", "ord_2")]).await;
+        assert_eq!(shop.system.faults().applied(id), Some(1));
+        let ledger = shop.ledger("CP-1").await;
+        let record = &ledger["used#ord_2/fraud/alert/1"];
+        assert_eq!(record["status"], "failed");
+        assert_eq!(record["result"], "SNS refuses the alert: InvalidParameter");
+        shop.hear(&[used("CP-1", "ord_3")]).await;
+        let told: Vec<_> = shop.told_of().into_keys().collect();
+        assert_eq!(told, [format!("zupy#{COMPANY}#CP-1/used#ord_3")]);
+        shop.expect_error("SNS refuses the alert");
     })
     .await;
 }

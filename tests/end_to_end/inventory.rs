@@ -335,11 +335,19 @@ async fn stock_may_go_below_zero_and_somebody_is_told() {
             panic!("{alerts:?}");
         };
         assert_eq!(publication.subscribers, ["email:ops@example.com"]);
-        // A product that nobody counted is one that there is none of.
+        // How much there is of a product that nobody counted, nobody knows.
         let items = [item("Suco", 1.0, 8.0, 8.0)];
         shop.tell(&[used_for("CP-9", "product_free", &items)]).await;
         assert_eq!(shop.stock("Suco").await, -1.0);
-        assert_eq!(shop.alerts().len(), 3);
+        assert_eq!(shop.alerts().len(), 2);
+        let said = stock(shop, &[]).await;
+        let suco = said.out.lines().find(|it| it.contains("Suco")).unwrap();
+        assert!(suco.ends_with("not counted"), "{}", said.out);
+        set(shop, "Suco", "3").await;
+        shop.tell(&[used_for("CP-10", "product_free", &items)])
+            .await;
+        let last = shop.alerts().pop().unwrap();
+        assert_eq!(about(&last), ("low_stock".to_owned(), "Suco".to_owned()));
     })
     .await;
 }

@@ -11,7 +11,7 @@ use rust_decimal::Decimal;
 
 use super::{Shown, at_least_zero, name, quantity};
 
-const COLUMNS: [&str; 7] = [
+const COLUMNS: [&str; 8] = [
     "tenant",
     "product",
     "on_hand",
@@ -19,7 +19,12 @@ const COLUMNS: [&str; 7] = [
     "available",
     "threshold",
     "rewards",
+    "counted",
 ];
+
+/// What the column `counted` says.
+const YES: &str = "yes";
+const NO: &str = "no";
 
 /// The columns without which a file says nothing.
 const NEEDED: [&str; 2] = ["product", "on_hand"];
@@ -51,20 +56,26 @@ pub(super) fn write(
             true => number(it.threshold.0),
             false => String::new(),
         };
+        // What was taken of a product before its first count must not be read again as a count.
+        let known = |exact: Decimal| match it.counted {
+            true => number(exact),
+            false => String::new(),
+        };
         sheet.write_record([
-            &it.tenant,
+            it.tenant.as_str(),
             &it.product,
-            &number(it.on_hand.0),
+            &known(it.on_hand.0),
             &number(it.reserved.0),
-            &number(it.available.0),
+            &known(it.available.0),
             &threshold,
             &rewards.unwrap_or_default().join("\n"),
+            if it.counted { YES } else { NO },
         ])?;
     }
     // Rewards of products of which nothing was counted yet.
     for ((tenant, product), rewards) in rewards {
         let rewards = rewards.join("\n");
-        sheet.write_record([&tenant, &product, "", "", "", "", &rewards])?;
+        sheet.write_record([tenant.as_str(), &product, "", "", "", "", &rewards, NO])?;
     }
     let bytes = sheet.into_inner().context("writing CSV")?;
     String::from_utf8(bytes).context("CSV of texts is text")
@@ -195,6 +206,7 @@ impl Sheet {
         let rewards: Vec<_> = rewards.map(str::to_owned).collect();
         let (product, on_hand) = (cell("product"), cell("on_hand"));
         let threshold = cell("threshold");
+        let is_counted = cell("counted").is_none_or(|it| it != NO);
         let (product, on_hand, threshold) = (
             self.read(number, "product", product.unwrap_or_default(), name),
             on_hand.map(|text| self.number(number, "on_hand", text, quantity)),
@@ -209,7 +221,7 @@ impl Sheet {
             .map(|reward| self.read(number, "rewards", reward, name))
             .collect();
         let rewards = rewards?;
-        if on_hand.is_none() && rewards.is_empty() {
+        if on_hand.is_none() && rewards.is_empty() && is_counted {
             self.problem(number, "on_hand", "it is empty");
             return None;
         }
@@ -357,13 +369,19 @@ mod tests {
                 on_hand: on_hand.parse().unwrap(),
                 threshold: 7.into(),
                 has_threshold,
+                is_counted: true,
                 alerted: None,
+                alert_failed: None,
             };
             Shown::new(&product, 1.into())
         };
         let products = [
             product("Pizza \"grande\", 4;5", "-1.5", true),
             product("Suco", "3", false),
+            Shown {
+                counted: false,
+                ..product("Vinho", "-7", false)
+            },
         ];
         let key = |name: &str| ("comp".to_owned(), name.to_owned());
         let rewards = BTreeMap::from([
@@ -374,13 +392,18 @@ mod tests {
             (key("Bolo"), vec!["Bolo grátis".to_owned()]),
         ]);
         let sheet = write(&products, rewards).unwrap();
-        assert!(sheet.starts_with("tenant,product,on_hand,reserved,available,threshold,rewards\n"));
+        assert!(
+            sheet.starts_with(
+                "tenant,product,on_hand,reserved,available,threshold,rewards,counted\n"
+            )
+        );
         let mut pizza = line(2, "comp", "Pizza \"grande\", 4;5", "-1.5");
         pizza.threshold = Some(7.into());
         let mut suco = line(3, "comp", "Suco", "3");
         suco.rewards = vec!["Suco grátis".into(), "Um suco".into()];
-        let mut bolo = line(5, "comp", "Bolo", "");
+        let vinho = line(5, "comp", "Vinho", "");
+        let mut bolo = line(6, "comp", "Bolo", "");
         bolo.rewards = vec!["Bolo grátis".into()];
-        assert_eq!(parse(sheet.as_bytes()).unwrap(), [pizza, suco, bolo]);
+        assert_eq!(parse(sheet.as_bytes()).unwrap(), [pizza, suco, vinho, bolo]);
     }
 }

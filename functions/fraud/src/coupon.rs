@@ -129,7 +129,8 @@ impl Known {
         }
         let alert = beneath.strip_prefix(ALERT_BENEATH);
         let alert = alert.and_then(|number| number.parse::<usize>().ok());
-        let is_settled = text(row, "status").is_some_and(|it| it == "done" || it == "skipped");
+        let is_settled = text(row, "status")
+            .is_some_and(|it| ["done", "skipped", "failed"].contains(&it.as_str()));
         if is_settled {
             self.told.extend(alert);
         }

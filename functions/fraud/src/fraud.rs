@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::time::Duration;
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context, anyhow};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use webhooks::alerts::Topic;
+use webhooks::alerts::{MEND_PAUSE, Topic, Unpublished, may_claim, may_publish};
 use webhooks::config::{Aws, CallLimits, Environment};
 use webhooks::event::{Event, Fact, member_key};
 use webhooks::fraud::{Finding, RECORD, Severity, flag};
@@ -18,6 +18,7 @@ use webhooks::ledger::{
     Change, Claim, Committed, Effects, Item, ItemKey, Ledger, Row, Status, Uncommitted, version,
 };
 use webhooks::task::Message;
+use webhooks::telemetry::{Count, count};
 use webhooks::worker::{BatchWork, Failure};
 
 use crate::alert::alert;
@@ -118,6 +119,8 @@ enum State {
     /// All of its records say what there is to say.
     UpToDate,
     Failed(anyhow::Error),
+    /// SNS takes no alert until an operator mends something: the message comes again then.
+    Unheard(anyhow::Error, Duration),
     /// DynamoDB takes it never.
     GivenUp(anyhow::Error),
 }
@@ -565,59 +568,120 @@ impl Fraud {
             if !matches!(case.state, State::UpToDate) {
                 return;
             }
+            // One that fails keeps none of the others back.
+            let mut failed: Option<Failure> = None;
             for known in &case.coupon.events {
-                if let Err(error) = self.tell_of(known, invocation).await {
-                    return case.fail(&error);
+                let is_own = case.is_own(known.event.key.entry());
+                for failure in self.tell_of(known, is_own, invocation).await {
+                    failed = Some(match failed {
+                        Some(before) => before.and(failure),
+                        None => failure,
+                    });
                 }
+            }
+            match failed {
+                None => {}
+                Some(Failure::Outside { error, after }) => {
+                    case.state = State::Unheard(error, after.unwrap_or(MEND_PAUSE));
+                }
+                Some(Failure::Early(after)) => {
+                    let error = anyhow!("SNS took no alert, which is tried again later");
+                    case.state = State::Unheard(error, after);
+                }
+                Some(Failure::Transient(error) | Failure::Permanent(error)) => case.fail(&error),
             }
         });
         join_all(tells).await;
     }
 
-    async fn tell_of(&self, known: &Known, invocation: Invocation) -> anyhow::Result<()> {
+    /// Tells of each alert of an event that nobody was told of. Returns what failed.
+    async fn tell_of(&self, known: &Known, is_own: bool, invocation: Invocation) -> Vec<Failure> {
         let Some(record) = &known.record else {
-            return Ok(());
+            return Vec::new();
         };
-        let event = &known.event;
+        let mut failed = Vec::new();
         for (index, rules) in record.alerts.iter().enumerate() {
             let number = index + 1;
             if known.told.contains(&number) {
                 continue;
             }
-            let name = alert_name(number);
-            let lease = match self.ledger.claim(event, &name, invocation).await? {
-                Claim::Granted(lease) => lease,
-                Claim::Settled => continue,
-                Claim::Taken { until } | Claim::Early { until } => {
-                    bail!(
-                        "another worker is telling of {}, until {until} at most",
-                        event.key
-                    )
-                }
-            };
-            let findings: Vec<_> = record
-                .findings
-                .iter()
+            let findings = record.findings.iter();
+            let findings: Vec<_> = findings
                 .filter(|it| rules.contains(&it.rule))
                 .cloned()
                 .collect();
-            if findings.is_empty() {
-                let why = "what was found does not stand any more";
-                lease.settle(Status::Skipped, why).await?;
-                continue;
+            let name = alert_name(number);
+            let told = self.publish(&known.event, &name, &findings, is_own, invocation);
+            failed.extend(told.await.err());
+        }
+        failed
+    }
+
+    /// Publishes one alert of an event, unless somebody did.
+    async fn publish(
+        &self,
+        event: &Event,
+        name: &str,
+        findings: &[Finding],
+        is_own: bool,
+        invocation: Invocation,
+    ) -> Result<(), Failure> {
+        if !may_claim(invocation) {
+            return Err(anyhow!("no time is left to alert of {}", event.key).into());
+        }
+        let lease = match self.ledger.claim(event, name, invocation).await? {
+            Claim::Granted(lease) => lease,
+            Claim::Settled => return Ok(()),
+            Claim::Taken { until } => {
+                let key = &event.key;
+                let why = anyhow!("another worker is telling of {key}, until {until} at most");
+                return Err(why.into());
             }
-            match self.topic.publish(alert(event, &findings)).await {
-                Ok(id) => {
-                    tracing::warn!(event.key = %event.key, alert.id = id, "Told of what does not look right");
-                    lease.settle(Status::Done, &id).await?;
-                }
-                Err(error) => {
-                    lease.release(&format!("{error:#}"), None).await?;
-                    return Err(error);
-                }
+            // SNS took it not: the event's own message, or the one that found that out, tries again then.
+            Claim::Early { until } if is_own => {
+                let left = until.duration_since(invocation.now());
+                return Err(Failure::Early(Duration::try_from(left).unwrap_or_default()));
+            }
+            Claim::Early { .. } => return Ok(()),
+        };
+        if findings.is_empty() {
+            let why = "what was found does not stand any more";
+            return Ok(lease.settle(Status::Skipped, why).await?);
+        }
+        if !may_publish(invocation) {
+            let why = "no time was left to publish it";
+            lease.release(why, None).await?;
+            return Err(anyhow!("{why}, an alert of {}", event.key).into());
+        }
+        let unpublished = match self.topic.publish(alert(event, findings)).await {
+            Ok(id) => {
+                tracing::warn!(event.key = %event.key, alert.id = id, "Told of what does not look right");
+                return Ok(lease.settle(Status::Done, &id).await?);
+            }
+            Err(unpublished) => unpublished,
+        };
+        let reason = unpublished.to_string();
+        match unpublished {
+            Unpublished::Refused(_) => {
+                count(Count::AlertFailed);
+                tracing::error!(event.key = %event.key, "{reason}");
+                Ok(lease.settle(Status::Failed, &reason).await?)
+            }
+            Unpublished::Misconfigured(_) => {
+                count(Count::AlertFailed);
+                let until = invocation.now().checked_add(MEND_PAUSE);
+                let until = until.context("holding an alert")?;
+                lease.release(&reason, Some(until)).await?;
+                Err(Failure::Outside {
+                    error: anyhow!(reason),
+                    after: Some(MEND_PAUSE),
+                })
+            }
+            Unpublished::ForNow(_) => {
+                lease.release(&reason, None).await?;
+                Err(anyhow!(reason).into())
             }
         }
-        Ok(())
     }
 
     /// Writes down of redemptions that were one too many that nothing is owed of them, so that those that follow leave them
@@ -661,6 +725,12 @@ impl Fraud {
                 State::New | State::Read => {
                     let error = "other events of a coupon came in between, again and again";
                     return Err(anyhow!(error).into());
+                }
+                State::Unheard(error, after) => {
+                    return Err(Failure::Outside {
+                        error: anyhow!("{error:#}"),
+                        after: Some(*after),
+                    });
                 }
                 State::Failed(error) => return Err(anyhow!("{error:#}").into()),
                 State::GivenUp(error) if concerned.own.iter().any(|(own, _)| *own == index) => {

@@ -2,17 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{anyhow, bail};
-use futures_util::future::join_all;
+use anyhow::{Context, anyhow};
+use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
-use webhooks::alerts::{self, Topic, line, quoted, shorten};
+use webhooks::alerts::{
+    self, MEND_PAUSE, Topic, Unpublished, line, may_claim, may_publish, quoted, shorten,
+};
 use webhooks::config::{Aws, Environment};
 use webhooks::event::{Event, Fact};
 use webhooks::invocation::Invocation;
 use webhooks::stock::{Alert, Level, Product, Stock};
+use webhooks::telemetry::{Count, count};
+use webhooks::worker::Failure;
 
 /// SNS takes subjects of up to 99 characters; so many of them are the product's name.
 const SUBJECT_NAME_MAX_CHARS: usize = 50;
+
+/// How many products are alerted of at a time.
+const CONCURRENCY: usize = 16;
 
 /// Tells of little stock.
 #[derive(Debug)]
@@ -28,6 +35,7 @@ pub(crate) struct Cause {
     event: String,
     company: String,
     coupon: String,
+    member: String,
     location: Option<String>,
 }
 
@@ -42,6 +50,7 @@ impl Cause {
             event: event.key.to_string(),
             company: event.tenant.clone(),
             coupon: event.fact.coupon_code().unwrap_or_default().to_owned(),
+            member: event.member.id.clone(),
             location,
         }
     }
@@ -61,7 +70,7 @@ impl Alerts {
         &self,
         causes: BTreeMap<(String, String), Cause>,
         invocation: Invocation,
-    ) -> BTreeMap<(String, String), anyhow::Error> {
+    ) -> BTreeMap<(String, String), Failure> {
         if causes.is_empty() {
             return BTreeMap::new();
         }
@@ -71,24 +80,19 @@ impl Alerts {
             Err(error) => {
                 let each = causes.into_keys();
                 return each
-                    .map(|product| (product, anyhow!("{error:#}")))
+                    .map(|product| (product, anyhow!("{error:#}").into()))
                     .collect();
             }
         };
-        let tells = products.into_iter().map(|product| {
+        let tells = products.into_iter().filter_map(|product| {
             let key = (product.tenant.clone(), product.name.clone());
-            let cause = causes.get(&key);
-            async move {
-                let told = match cause {
-                    Some(cause) => self.tell_of(product, cause, invocation).await,
-                    None => Ok(()),
-                };
-                (key, told)
-            }
+            let cause = causes.get(&key).filter(|_| product.untold().is_some())?;
+            Some(async move { (key, self.tell_of(product, cause, invocation).await) })
         });
-        let told = join_all(tells).await.into_iter();
-        told.filter_map(|(product, told)| Some((product, told.err()?)))
+        let told = stream::iter(tells).buffer_unordered(CONCURRENCY);
+        told.filter_map(async |(product, told)| Some((product, told.err()?)))
             .collect()
+            .await
     }
 
     async fn tell_of(
@@ -96,25 +100,54 @@ impl Alerts {
         product: Product,
         cause: &Cause,
         invocation: Invocation,
-    ) -> anyhow::Result<()> {
+    ) -> Result<(), Failure> {
+        if !may_claim(invocation) {
+            return Err(anyhow!("no time is left to alert that little is left").into());
+        }
         let lease = match self.stock.claim_alert(product, invocation).await? {
             Alert::Due(lease) => lease,
-            Alert::NotDue => return Ok(()),
-            Alert::Taken => bail!("another worker is telling that little is left of a product"),
+            Alert::NotDue | Alert::Held => return Ok(()),
+            Alert::Taken => {
+                return Err(
+                    anyhow!("another worker is telling that little is left of a product").into(),
+                );
+            }
         };
+        if !may_publish(invocation) {
+            lease.release().await?;
+            return Err(anyhow!("no time is left to publish that little is left").into());
+        }
         let message = message(&lease.product, lease.level, cause);
-        match self.topic.publish(message).await {
+        let unpublished = match self.topic.publish(message).await {
             Ok(id) => {
                 tracing::info!(
                     event.key = cause.event,
                     alert.id = id,
                     "Told that little is left"
                 );
-                lease.settle().await
+                return Ok(lease.settle().await?);
             }
-            Err(error) => {
+            Err(unpublished) => unpublished,
+        };
+        match &unpublished {
+            Unpublished::Refused(_) => {
+                count(Count::AlertFailed);
+                tracing::error!(event.key = cause.event, "{unpublished}");
+                Ok(lease.fail(&unpublished.to_string()).await?)
+            }
+            Unpublished::Misconfigured(_) => {
+                count(Count::AlertFailed);
+                let until = invocation.now().checked_add(MEND_PAUSE);
+                let until = until.context("holding an alert")?;
+                lease.hold(&unpublished.to_string(), until).await?;
+                Err(Failure::Outside {
+                    error: unpublished.into(),
+                    after: Some(MEND_PAUSE),
+                })
+            }
+            Unpublished::ForNow(_) => {
                 lease.release().await?;
-                Err(error)
+                Err(anyhow::Error::from(unpublished).into())
             }
         }
     }
@@ -140,7 +173,8 @@ fn message(product: &Product, level: Level, cause: &Cause) -> alerts::Alert {
     };
     let company = line(&cause.company);
     let location = cause.location.as_deref().map_or("not told".into(), line);
-    let (threshold, coupon) = (product.threshold, line(&cause.coupon));
+    let threshold = product.threshold;
+    let (coupon, member) = (line(&cause.coupon), line(&cause.member));
     let text = format!(
         "{what}\n\n\
              Company:   {company}\n\
@@ -149,6 +183,7 @@ fn message(product: &Product, level: Level, cause: &Cause) -> alerts::Alert {
              Threshold: {threshold}\n\
              Location:  {location}\n\
              Coupon:    {coupon}\n\
+             Member:    {member}\n\
              Event:     {}\n\n\
              The next alert comes after it was restocked above its threshold:\n\
              coupons stock receive {} <quantity> --tenant {}\n",
@@ -179,7 +214,9 @@ mod tests {
             on_hand: on_hand.into(),
             threshold: 5.into(),
             has_threshold: false,
+            is_counted: true,
             alerted: None,
+            alert_failed: None,
         }
     }
 
@@ -189,6 +226,7 @@ mod tests {
             event: "zupy#comp_bella_vista#CP-1/used#ord_1".into(),
             company: "comp_bella_vista".into(),
             coupon: "CP-1".into(),
+            member: "ZP-1".into(),
             location: Some("Loja Centro".into()),
         }
     }
@@ -208,6 +246,7 @@ On hand:   5
 Threshold: 5
 Location:  Loja Centro
 Coupon:    CP-1
+Member:    ZP-1
 Event:     zupy#comp_bella_vista#CP-1/used#ord_1
 
 The next alert comes after it was restocked above its threshold:

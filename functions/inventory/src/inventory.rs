@@ -490,14 +490,30 @@ impl Inventory {
         if failed.is_empty() {
             return;
         }
+        // Where an operator has to mend something, one message is enough to try again.
+        let mut owed = BTreeSet::new();
         for case in cases.iter_mut() {
             if !matches!(case.outcome, Some(Ok(_))) {
                 continue;
             }
-            let mut products = case.taken.keys();
-            let error = products.find_map(|it| failed.get(&(case.tenant.clone(), it.clone())));
-            if let Some(error) = error {
-                case.outcome = Some(Err(anyhow!("{error}").into()));
+            for product in case.taken.keys() {
+                let product = (case.tenant.clone(), product.clone());
+                match failed.get(&product) {
+                    None => {}
+                    Some(Failure::Outside { error, after }) if !owed.contains(&product) => {
+                        case.outcome = Some(Err(Failure::Outside {
+                            error: anyhow!("{error:#}"),
+                            after: *after,
+                        }));
+                        owed.insert(product);
+                    }
+                    Some(Failure::Outside { .. }) => {}
+                    Some(Failure::Transient(error) | Failure::Permanent(error)) => {
+                        case.outcome = Some(Err(anyhow!("{error:#}").into()));
+                        break;
+                    }
+                    Some(Failure::Early(_)) => {}
+                }
             }
         }
     }

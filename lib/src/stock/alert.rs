@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use tokio::time::Instant;
@@ -29,11 +29,13 @@ const SETTLE_PAUSES: [Duration; 3] = [
 #[derive(Debug)]
 pub enum Alert {
     /// It is ours to tell, until the lease ends.
-    Due(AlertLease),
+    Due(Box<AlertLease>),
     /// There is enough, or it was told.
     NotDue,
     /// Another worker is telling of the product.
     Taken,
+    /// SNS took no alert a moment ago, until an operator mends something. Who found that out tries again.
+    Held,
 }
 
 /// The right to tell of a product. Only its owner can settle it.
@@ -47,9 +49,9 @@ pub struct AlertLease {
 }
 
 impl Product {
-    /// What should be told of it, and was not.
+    /// What should be told of it, and was not. How much there is of what nobody ever counted, nobody knows.
     pub fn untold(&self) -> Option<Level> {
-        let level = Level::of(self.on_hand, self.threshold);
+        let level = self.level();
         level.filter(|level| Some(*level) > self.alerted)
     }
 }
@@ -66,12 +68,15 @@ impl Stock {
         while let Some(level) = product.untold() {
             let claimed = self.try_claim(&product, level, invocation).await;
             let found = match claimed.with_context(|| format!("claiming {:?}", product.name))? {
-                Ok(lease) => return Ok(Alert::Due(lease)),
+                Ok(lease) => return Ok(Alert::Due(Box::new(lease))),
                 Err(found) => found,
             };
             let Some(now) = self.read_product(&found)? else {
                 break;
             };
+            if is_held(&found, invocation.now()) {
+                return Ok(Alert::Held);
+            }
             // Where the product changed meanwhile, that decides, and at once.
             let waits = if now == product {
                 pause
@@ -115,7 +120,8 @@ impl Stock {
             ))
             .update_expression("SET alert_owner = :owner, alert_until_ms = :until");
         let free = "(attribute_not_exists(alert_until_ms) OR alert_until_ms <= :now OR alert_owner = :owner)";
-        claim = claim.condition_expression(format!("{is_low} AND {free}"));
+        claim = claim
+            .condition_expression(format!("attribute_exists(counted) AND {is_low} AND {free}"));
         if level == Level::BelowZero {
             claim = claim.expression_attribute_values(":level", text(level.name()));
         }
@@ -146,30 +152,54 @@ impl AlertLease {
     /// Writes down that it was told. Nothing happens where the product was restocked meanwhile, or the lease has passed to
     /// another owner.
     pub async fn settle(self) -> anyhow::Result<()> {
-        let told = "SET alerted = :level REMOVE alert_owner, alert_until_ms";
-        self.update(told, Some(self.level)).await
+        let told = "SET alerted = :level REMOVE alert_owner, alert_until_ms, alert_failed";
+        let level = text(self.level.name());
+        self.update(told, &[(":level", level)]).await
+    }
+
+    /// Writes down that it never will be told, and why. The next one comes as if it had been.
+    pub async fn fail(self, reason: &str) -> anyhow::Result<()> {
+        let failed =
+            "SET alerted = :level, alert_failed = :reason REMOVE alert_owner, alert_until_ms";
+        let level = text(self.level.name());
+        self.update(failed, &[(":level", level), (":reason", text(reason))])
+            .await
+    }
+
+    /// Lets go of it, but nobody tries again before then: until an operator mends something, nobody would succeed.
+    pub async fn hold(self, reason: &str, until: Timestamp) -> anyhow::Result<()> {
+        let held = "SET alert_until_ms = :until, alert_failed = :reason REMOVE alert_owner";
+        let values = [(":until", milliseconds(until)), (":reason", text(reason))];
+        self.update(held, &values).await
     }
 
     /// Lets go of it after a failure that may pass.
     pub async fn release(self) -> anyhow::Result<()> {
-        self.update("REMOVE alert_owner, alert_until_ms", None)
-            .await
+        self.update("REMOVE alert_owner, alert_until_ms", &[]).await
     }
 
     /// Tries for a while: once it is told, a word that is not written down tells it twice.
-    async fn update(&self, expression: &str, level: Option<Level>) -> anyhow::Result<()> {
-        let mut outcome = self.try_update(expression, level).await;
+    async fn update(
+        &self,
+        expression: &str,
+        values: &[(&str, AttributeValue)],
+    ) -> anyhow::Result<()> {
+        let mut outcome = self.try_update(expression, values).await;
         for pause in SETTLE_PAUSES {
             if outcome.is_ok() {
                 break;
             }
             tokio::time::sleep(pause).await;
-            outcome = self.try_update(expression, level).await;
+            outcome = self.try_update(expression, values).await;
         }
         outcome
     }
 
-    async fn try_update(&self, expression: &str, level: Option<Level>) -> anyhow::Result<()> {
+    async fn try_update(
+        &self,
+        expression: &str,
+        values: &[(&str, AttributeValue)],
+    ) -> anyhow::Result<()> {
         let (stock, product) = (&self.stock, &self.product);
         let mut update = stock
             .client
@@ -181,8 +211,8 @@ impl AlertLease {
             .update_expression(expression)
             .condition_expression("alert_owner = :owner")
             .expression_attribute_values(":owner", text(&self.owner));
-        if let Some(level) = level {
-            update = update.expression_attribute_values(":level", text(level.name()));
+        for (name, value) in values {
+            update = update.expression_attribute_values(*name, value.clone());
         }
         let Err(error) = update.send().await else {
             return Ok(());
@@ -192,6 +222,14 @@ impl AlertLease {
     }
 }
 
-fn milliseconds(at: Timestamp) -> aws_sdk_dynamodb::types::AttributeValue {
+/// Whether a row's alert has no owner and waits all the same.
+fn is_held(row: &Item, now: Timestamp) -> bool {
+    let until_ms = row
+        .get("alert_until_ms")
+        .and_then(|it| it.as_n().ok()?.parse::<i64>().ok());
+    !row.contains_key("alert_owner") && until_ms.is_some_and(|it| it > now.as_millisecond())
+}
+
+fn milliseconds(at: Timestamp) -> AttributeValue {
     number(at.as_millisecond().into())
 }

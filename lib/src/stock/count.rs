@@ -74,6 +74,14 @@ impl Stock {
             on_hand: on_hand.normalize(),
             threshold,
             has_threshold: own.is_some(),
+            is_counted: match counted {
+                Counted::All(_) => true,
+                // What is there beside what came, nobody knows where some was sold before it was counted.
+                Counted::More(_) => {
+                    before.is_none_or(|it| it.is_counted || it.on_hand >= Decimal::ZERO)
+                }
+            },
+            alert_failed: None,
             // What is still too little is no news; what will be worse than now is.
             alerted: before
                 .and_then(|it| it.alerted)
@@ -88,8 +96,14 @@ impl Stock {
         now: &Product,
         id: &str,
     ) -> anyhow::Result<bool> {
-        let mut set = vec!["on_hand = :now", "product = :product", "counted = :id"];
-        let mut remove = Vec::new();
+        // By which a repeat is recognised.
+        let mark = match now.is_counted {
+            true => "counted",
+            false => "received",
+        };
+        let mark = format!("{mark} = :id");
+        let mut set = vec!["on_hand = :now", "product = :product", &mark];
+        let mut remove = vec!["alert_failed"];
         let mut values = Item::from([
             (":now".to_owned(), number(now.on_hand)),
             (":product".to_owned(), text(&now.name)),
@@ -150,7 +164,8 @@ impl Stock {
         let Err(error) = written else { return Ok(true) };
         let found = refused_item(error);
         let found = found.with_context(|| format!("writing the stock of {:?}", now.name))?;
-        Ok(read_text(&found, "counted").as_deref() == Some(id))
+        let mut marks = ["counted", "received"].iter();
+        Ok(marks.any(|mark| read_text(&found, mark).as_deref() == Some(id)))
     }
 
     /// From now on a reward is this product.

@@ -59,6 +59,7 @@ async fn meet(
         None | Some(CallMode::Delay(_)) => super::perform(aws, call, now).await,
         Some(CallMode::Fail) => Err(answers::failure(call.service)),
         Some(CallMode::FailWith(status)) => Err(answers::chosen(status)),
+        Some(CallMode::Refuse(refusal)) => Err(refusal.answer()),
         Some(CallMode::Throttle) => Err(answers::throttling(call.service)),
         Some(CallMode::Conflict) => {
             let body = answers::conflict(&call.operation, &call.request()?);

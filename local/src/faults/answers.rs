@@ -77,6 +77,66 @@ pub(crate) fn throttling(service: Service) -> AwsError {
     error(status, code, message)
 }
 
+/// Why SNS publishes nothing (API reference, Publish: errors).
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refusal {
+    status: u16,
+    pub(super) code: &'static str,
+    message: &'static str,
+}
+
+impl Refusal {
+    const ALL: [Refusal; 10] = [
+        refusal(
+            403,
+            "AuthorizationError",
+            "Not authorized to perform: SNS:Publish",
+        ),
+        refusal(400, "EndpointDisabled", "Endpoint is disabled"),
+        refusal(400, "InvalidParameter", "Invalid parameter: Message"),
+        refusal(
+            400,
+            "KMSAccessDenied",
+            "The ciphertext refers to a key that you have no access to.",
+        ),
+        refusal(400, "KMSDisabled", "The key is disabled."),
+        refusal(
+            400,
+            "KMSInvalidState",
+            "The key's state is not valid for this request.",
+        ),
+        refusal(400, "KMSNotFound", "The key is not found."),
+        refusal(400, "KMSThrottling", "The rate of requests is exceeded."),
+        refusal(404, "NotFound", "Topic does not exist"),
+        refusal(
+            400,
+            "ParameterValueInvalid",
+            "The message attribute's value is not valid.",
+        ),
+    ];
+
+    pub fn of(code: &str) -> Option<&'static Refusal> {
+        const ALL: &[Refusal] = &Refusal::ALL;
+        ALL.iter().find(|it| it.code == code)
+    }
+
+    pub(super) fn codes() -> [&'static str; 10] {
+        Self::ALL.map(|it| it.code)
+    }
+
+    pub(crate) fn answer(&self) -> AwsError {
+        error(self.status, self.code, self.message)
+    }
+}
+
+const fn refusal(status: u16, code: &'static str, message: &'static str) -> Refusal {
+    Refusal {
+        status,
+        code,
+        message,
+    }
+}
+
 /// What a game's server answers instead of taking a request.
 pub(crate) fn chosen(status: u16) -> AwsError {
     error(status, "fault", "This is a fault of the local system.")

@@ -6,13 +6,13 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    ActiveFault, CallMode, Calls, Fault, FunctionMode, HELD_BACK, MessageMode, Moment, Subject,
-    answers,
+    ActiveFault, CallMode, Calls, Fault, FunctionMode, HELD_BACK, MessageMode, Moment, Refusal,
+    Subject, answers,
 };
 use crate::aws::Service;
 use crate::template::Template;
 
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "service",
     "operation",
     "function",
@@ -21,6 +21,7 @@ const FIELDS: [&str; 12] = [
     "at",
     "partial",
     "status",
+    "code",
     "count",
     "rate",
     "delay_ms",
@@ -158,6 +159,7 @@ impl<'a> Reader<'a> {
         let queue = self.one_of("queue", &known.queues);
         let partial = self.partial(addressed, mode, operation);
         let status = self.status(addressed, mode);
+        let refusal = self.refusal(addressed, mode, operation);
         let delay = self.delay(mode);
         let at = self.at(mode);
         let count = self.whole("count", 1, u32::MAX.into());
@@ -202,7 +204,10 @@ impl<'a> Reader<'a> {
                     operation: operation.map(str::to_owned),
                     function: function.map(str::to_owned),
                 },
-                mode: call_mode(mode, partial, status, delay)?,
+                mode: match refusal {
+                    Some(refusal) => CallMode::Refuse(refusal),
+                    None => call_mode(mode, partial, status, delay)?,
+                },
             },
         };
         Some(Fault {
@@ -286,6 +291,22 @@ impl<'a> Reader<'a> {
         // What counts as taken by a sender is no failure.
         let status = self.whole("status", 300, 599)?;
         u16::try_from(status).ok()
+    }
+
+    fn refusal(
+        &mut self,
+        addressed: Option<Addressed>,
+        mode: Option<&str>,
+        operation: Option<&str>,
+    ) -> Option<&'static Refusal> {
+        let is_possible = addressed == Some(Addressed::Aws(Service::Sns))
+            && mode == Some("fail")
+            && operation.is_none_or(|operation| operation == "Publish");
+        if self.has("code") && !is_possible {
+            self.refuse("code", "is only for mode fail of SNS's Publish");
+        }
+        let code = self.one_of("code", &Refusal::codes())?;
+        Refusal::of(code)
     }
 
     fn delay(&mut self, mode: Option<&str>) -> Option<Duration> {
@@ -433,7 +454,10 @@ impl ActiveFault {
                 set("operation", json!(calls.operation));
                 set("function", json!(calls.function));
                 let name = match mode {
-                    CallMode::Fail | CallMode::FailPartially | CallMode::FailWith(_) => "fail",
+                    CallMode::Fail
+                    | CallMode::FailPartially
+                    | CallMode::FailWith(_)
+                    | CallMode::Refuse(_) => "fail",
                     CallMode::Throttle => "throttle",
                     CallMode::Conflict => "conflict",
                     CallMode::Delay(_) => "delay",
@@ -442,6 +466,7 @@ impl ActiveFault {
                 set("mode", name.into());
                 match mode {
                     CallMode::FailPartially => set("partial", true.into()),
+                    CallMode::Refuse(refusal) => set("code", refusal.code.into()),
                     CallMode::FailWith(status) => set("status", json!(status)),
                     CallMode::Delay(delay) => set("delay_ms", milliseconds(*delay)),
                     _ => {}

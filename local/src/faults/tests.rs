@@ -35,6 +35,7 @@ fn a_fault_is_listed_as_it_was_asked_for() {
         json!({"service": "ses", "mode": "lose_response", "rate": 1.0, "seed": 1}),
         json!({"service": "secretsmanager", "mode": "throttle", "rate": 1.0, "seed": 1}),
         json!({"service": "game-server", "mode": "fail", "status": 404, "rate": 1.0, "seed": 1}),
+        json!({"service": "sns", "operation": "Publish", "mode": "fail", "code": "NotFound", "rate": 1.0, "seed": 1}),
         json!({"service": "sqs", "queue": "delivery", "mode": "duplicate", "rate": 0.5, "seed": 1}),
         json!({"service": "sqs", "mode": "reorder", "delay_ms": 50, "rate": 1.0, "seed": 1}),
         json!({"service": "lambda", "function": "delivery", "mode": "kill", "at": "call 3", "rate": 1.0, "seed": 1}),
@@ -123,6 +124,10 @@ fn everything_that_is_wrong_is_said_at_once() {
     refused(
         json!({"service": "ses", "mode": "fail", "status": 404}),
         &["status is only for mode fail of the service game-server"],
+    );
+    refused(
+        json!({"service": "ses", "mode": "fail", "code": "NotFound"}),
+        &["code is only for mode fail of SNS's Publish"],
     );
     refused(
         json!({"service": "game-server", "mode": "throttle", "status": 404}),
