@@ -1,11 +1,16 @@
 //! The domain: what happened to which coupon, whoever told us.
 
+mod envelope;
+
 use std::fmt;
 
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use crate::provider::wire::Problem;
+pub use envelope::{Envelope, Verbatim};
 
 /// One fact about one coupon, as every task gets it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +27,12 @@ pub struct Event {
     pub sandbox: bool,
     pub member: Member,
     pub fact: Fact,
+    /// What the provider tells around it.
+    #[serde(default, skip_serializing_if = "Envelope::is_empty")]
+    pub envelope: Envelope,
+    /// What could not be read as it was told, and was left out or mended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Problem>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -123,6 +134,9 @@ pub struct Item {
     pub kind: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Money>,
+    /// The price as Aghanim tells it beside that: in the smallest unit of its currency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_minor: Option<i64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nested: Vec<Item>,
     /// What the player gets where the item cannot be given.
@@ -251,6 +265,23 @@ impl Money {
             amount: amount.normalize(),
             currency: currency.into(),
         }
+    }
+
+    /// An amount in the smallest unit of its currency: 9499 cents are 94.99 dollars, 9499 yen are yen.
+    pub fn of_minor(amount: i64, currency: impl Into<String>) -> Self {
+        let currency = currency.into();
+        Self::new(Decimal::new(amount, minor_digits(&currency)), currency)
+    }
+}
+
+/// Decimals of a currency's smallest unit. Source: ISO 4217's list one (2025).
+fn minor_digits(currency: &str) -> u32 {
+    match currency {
+        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX"
+        | "UYI" | "VND" | "VUV" | "XAF" | "XOF" | "XPF" => 0,
+        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
+        "CLF" | "UYW" => 4,
+        _ => 2,
     }
 }
 

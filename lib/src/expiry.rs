@@ -43,7 +43,7 @@ pub fn latest<'a>(events: impl IntoIterator<Item = &'a Event>) -> Option<Timesta
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{EventKey, Member, Notice, Redemption};
+    use crate::event::{Envelope, EventKey, Member, Notice, Redemption};
 
     fn event(at: &str, fact: Fact) -> Event {
         Event {
@@ -54,6 +54,8 @@ mod tests {
             sandbox: false,
             member: Member::default(),
             fact,
+            envelope: Envelope::default(),
+            warnings: Vec::new(),
         }
     }
 

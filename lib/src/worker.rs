@@ -533,7 +533,7 @@ fn report(failed: Vec<String>) -> SqsBatchResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Event, EventKey, Fact, Member, Redemption};
+    use crate::event::{Envelope, Event, EventKey, Fact, Member, Redemption};
     use crate::task::Message;
 
     fn body(code: &str) -> String {
@@ -551,6 +551,8 @@ mod tests {
                 coupon_code: code.into(),
                 ..Redemption::default()
             }),
+            envelope: Envelope::default(),
+            warnings: Vec::new(),
         };
         Message::new(&event, Timestamp::UNIX_EPOCH, None).to_body()
     }

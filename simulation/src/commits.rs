@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use local::faults::CallMode;
 use serde_json::json;
-use webhooks::event::{Event, EventKey, Fact, Member, Usage};
+use webhooks::event::{Envelope, Event, EventKey, Fact, Member, Usage};
 use webhooks::ledger::{Change, Committed, Effects, ItemKey, Row, Uncommitted, version};
 
 use crate::desk::{Desk, at_a_desk};
@@ -58,6 +58,8 @@ fn used(order: usize) -> Event {
             coupon_code: "CP-1".into(),
             ..Usage::default()
         }),
+        envelope: Envelope::default(),
+        warnings: Vec::new(),
     }
 }
 

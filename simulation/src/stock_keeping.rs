@@ -9,8 +9,8 @@ use local::sent::Detail;
 use rust_decimal::Decimal;
 use serde_json::Value;
 use webhooks::event::{
-    AffectedItem, Discount, DiscountKind, Event, EventKey, Fact, Member, Money, Notice, Redemption,
-    Reward, Usage,
+    AffectedItem, Discount, DiscountKind, Envelope, Event, EventKey, Fact, Member, Money, Notice,
+    Redemption, Reward, Usage,
 };
 use webhooks::stock::{Counted, Product};
 use webhooks::worker::Failure;
@@ -32,6 +32,8 @@ fn event(key: EventKey, fact: Fact) -> Event {
             ..Member::default()
         },
         fact,
+        envelope: Envelope::default(),
+        warnings: Vec::new(),
     }
 }
 

@@ -257,7 +257,7 @@ fn split(url: &str) -> Result<(String, String), &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use webhooks::event::{EventKey, Fact, Item, Member, Reward};
+    use webhooks::event::{Envelope, EventKey, Fact, Item, Member, Reward};
 
     use super::*;
 
@@ -344,6 +344,7 @@ mod tests {
             quantity: 1,
             kind: "item".into(),
             price: None,
+            price_minor: None,
             nested,
             fallback: None,
         }
@@ -372,6 +373,8 @@ mod tests {
                 occurred_at: Timestamp::UNIX_EPOCH,
                 sandbox: false,
                 member: Member::default(),
+                envelope: Envelope::default(),
+                warnings: Vec::new(),
             };
             let body = body(&event, &redemption).unwrap().to_string().len();
             assert!(body < 2 * told, "{body} bytes of {told}");

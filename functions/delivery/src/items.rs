@@ -66,6 +66,7 @@ mod tests {
             quantity,
             kind: if nested.is_empty() { "item" } else { "bundle" }.into(),
             price: None,
+            price_minor: None,
             nested,
             fallback: None,
         }

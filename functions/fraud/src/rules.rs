@@ -260,7 +260,7 @@ impl Rapid {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use webhooks::event::{Discount, DiscountKind, EventKey, Member, Notice};
+    use webhooks::event::{Discount, DiscountKind, Envelope, EventKey, Member, Notice};
 
     use super::*;
 
@@ -279,6 +279,8 @@ pub(crate) mod tests {
                 tier: None,
             },
             fact,
+            envelope: Envelope::default(),
+            warnings: Vec::new(),
         }
     }
 

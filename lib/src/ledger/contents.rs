@@ -92,6 +92,7 @@ fn item(item: &Item) -> Value {
         quantity,
         kind,
         price,
+        price_minor: _,
         nested,
         fallback,
     } = item;

@@ -4,9 +4,10 @@
 
 use rust_decimal::Decimal;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
-use crate::event::{Event, EventKey, Fact, Item, Member, Money, Redemption, Reward};
+use crate::event::{
+    Envelope, Event, EventKey, Fact, Item, Member, Money, Redemption, Reward, Verbatim,
+};
 use crate::identifier::clean;
 use crate::provider::wire::{Field, Object, Problem, Problems, UnixSeconds, parse};
 use crate::provider::{Content, Parsed, Provider};
@@ -76,7 +77,8 @@ pub struct Body {
     pub trigger: Field<String>,
     /// May be shared by several events: never a key.
     pub transaction_id: Field<String>,
-    pub context: Field<Context>,
+    /// Order and player: what is within them is not published.
+    pub context: Field<Verbatim>,
     pub game_id: Field<String>,
 }
 
@@ -117,20 +119,11 @@ pub struct WireItem {
     pub fallback_item: Field<Box<WireItem>>,
 }
 
-/// The schemas of what is within are not published.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct Context {
-    pub order: Field<Box<RawValue>>,
-    pub player: Field<Box<RawValue>>,
-}
-
 impl Object for Body {}
 impl Object for EventData {}
 impl Object for Coupon {}
 impl Object for WireItem {}
 impl Object for Box<WireItem> {}
-impl Object for Context {}
 
 fn redeemed(body: Body) -> Result<Event, Vec<Problem>> {
     let mut problems = Problems::default();
@@ -142,6 +135,13 @@ fn redeemed(body: Body) -> Result<Event, Vec<Problem>> {
     let event_time = problems.required("event_time", body.event_time);
     let sandbox = problems.optional("sandbox", body.sandbox) == Some(true);
     let trigger = problems.text("trigger", body.trigger);
+    let envelope = Envelope {
+        event_id: event_id.clone(),
+        request_id: problems.text("request_id", body.request_id),
+        transaction_id: problems.text("transaction_id", body.transaction_id),
+        trigger,
+        context: problems.optional("context", body.context),
+    };
     let data = problems.section("event_data", body.event_data);
     let data = data.map(|data| read_data(&mut problems, data));
     let event = (|| {
@@ -153,9 +153,11 @@ fn redeemed(body: Body) -> Result<Event, Vec<Problem>> {
             provider: NAME.into(),
             tenant,
             occurred_at,
-            sandbox: sandbox || trigger.as_deref() == Some("test"),
+            sandbox: sandbox || envelope.trigger.as_deref() == Some("test"),
             member: data.player?,
             fact: Fact::Redeemed(data.redemption?),
+            envelope,
+            warnings: Vec::new(),
         })
     })();
     problems.settle(event)
@@ -245,7 +247,7 @@ fn read_item(problems: &mut Problems, path: &str, item: WireItem) -> Option<Item
     let sku = problems.label(&at("sku"), item.sku);
     let quantity = problems.required(&at("quantity"), item.quantity);
     let kind = problems.label(&at("type"), item.kind);
-    problems.optional(&at("price"), item.price);
+    let price_minor = problems.optional(&at("price"), item.price);
     let price = problems.optional(&at("price_decimal"), item.price_decimal);
     let currency = problems.text(&at("currency"), item.currency);
     let nested = read_items(problems, &at("nested_items"), item.nested_items);
@@ -259,9 +261,12 @@ fn read_item(problems: &mut Problems, path: &str, item: WireItem) -> Option<Item
         sku: sku?,
         quantity: quantity?,
         kind: kind?,
-        price: price
-            .zip(currency)
-            .map(|(price, currency)| Money::new(price, currency)),
+        price: currency.and_then(|currency| match (price, price_minor) {
+            (Some(price), _) => Some(Money::new(price, currency)),
+            (None, Some(minor)) => Some(Money::of_minor(minor, currency)),
+            (None, None) => None,
+        }),
+        price_minor,
         nested,
         fallback: fallback.map(Box::new),
     })

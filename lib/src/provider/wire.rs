@@ -7,12 +7,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use crate::event::KEY_PART_MAX_BYTES;
-use crate::event::escape;
+use crate::event::{KEY_PART_MAX_BYTES, Verbatim, escape};
 use crate::identifier::clean;
 
 /// One thing that is wrong with a payload.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// A path such as `usage.items_affected[0].quantity`.
     pub field: String,
@@ -172,13 +171,12 @@ impl Wire for UnixSeconds {
     }
 }
 
-/// A part of the payload that the provider does not describe: kept as it is.
-impl Wire for Box<RawValue> {
+/// An object that the provider does not describe: kept as it is.
+impl Wire for Verbatim {
     fn field<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Field<Self>, D::Error> {
-        let raw = Box::<RawValue>::deserialize(deserializer)?;
-        Ok(match raw.get() {
-            "null" => Field::Null,
-            _ => Field::Value(raw),
+        leaf(deserializer, "must be an object", |text| {
+            let object = text.starts_with('{').then(|| text.to_owned())?;
+            Some(RawValue::from_string(object).ok()?.into())
         })
     }
 }

@@ -10,7 +10,8 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 
 use crate::event::{
-    AffectedItem, Discount, Event, EventKey, Fact, Member, Money, Redemption, Reward, Usage,
+    AffectedItem, Discount, Envelope, Event, EventKey, Fact, Member, Money, Redemption, Reward,
+    Usage,
 };
 use crate::identifier::clean;
 use crate::provider::wire::{Field, Object, Problem, Problems, parse};
@@ -210,7 +211,7 @@ impl Object for CouponUsage {}
 impl Object for UsedItem {}
 
 /// What every event has.
-struct Envelope {
+struct Common {
     tenant: Option<String>,
     occurred_at: Option<Timestamp>,
     member: Option<Member>,
@@ -218,7 +219,7 @@ struct Envelope {
 
 fn redeemed(body: Body, of_secret: Option<&str>) -> Result<Event, Vec<Problem>> {
     let mut problems = Problems::default();
-    let envelope = envelope(
+    let common = common(
         &mut problems,
         body.event,
         body.timestamp,
@@ -230,15 +231,17 @@ fn redeemed(body: Body, of_secret: Option<&str>) -> Result<Event, Vec<Problem>> 
     let coupon = problems.section("coupon", body.coupon);
     let redemption = coupon.and_then(|coupon| read_coupon(&mut problems, coupon, discount));
     let event = (|| {
-        let (tenant, redemption) = (envelope.tenant?, redemption?);
+        let (tenant, redemption) = (common.tenant?, redemption?);
         Some(Event {
             key: EventKey::redeemed(NAME, &tenant, &redemption.coupon_code),
             provider: NAME.into(),
             tenant,
-            occurred_at: envelope.occurred_at?,
+            occurred_at: common.occurred_at?,
             sandbox: false,
-            member: envelope.member?,
+            member: common.member?,
             fact: Fact::Redeemed(redemption),
+            envelope: Envelope::default(),
+            warnings: Vec::new(),
         })
     })();
     problems.settle(event)
@@ -246,7 +249,7 @@ fn redeemed(body: Body, of_secret: Option<&str>) -> Result<Event, Vec<Problem>> 
 
 fn used(body: Body, of_secret: Option<&str>) -> Result<Event, Vec<Problem>> {
     let mut problems = Problems::default();
-    let envelope = envelope(
+    let common = common(
         &mut problems,
         body.event,
         body.timestamp,
@@ -256,7 +259,7 @@ fn used(body: Body, of_secret: Option<&str>) -> Result<Event, Vec<Problem>> {
     let usage = problems.section("usage", body.usage);
     let usage = usage.and_then(|usage| read_usage(&mut problems, usage));
     let event = (|| {
-        let (tenant, usage, at) = (envelope.tenant?, usage?, envelope.occurred_at?);
+        let (tenant, usage, at) = (common.tenant?, usage?, common.occurred_at?);
         let key = match &usage.order_id {
             Some(order_id) => EventKey::used(NAME, &tenant, &usage.coupon_code, order_id),
             None => EventKey::told(NAME, &tenant, &usage.coupon_code, "used", &at.to_string()),
@@ -267,8 +270,10 @@ fn used(body: Body, of_secret: Option<&str>) -> Result<Event, Vec<Problem>> {
             tenant,
             occurred_at: at,
             sandbox: false,
-            member: envelope.member?,
+            member: common.member?,
             fact: Fact::Used(usage),
+            envelope: Envelope::default(),
+            warnings: Vec::new(),
         })
     })();
     problems.settle(event)
@@ -276,7 +281,7 @@ fn used(body: Body, of_secret: Option<&str>) -> Result<Event, Vec<Problem>> {
 
 fn registered(body: Body, of_secret: Option<&str>) -> Result<Event, Vec<Problem>> {
     let mut problems = Problems::default();
-    let envelope = envelope(
+    let common = common(
         &mut problems,
         body.event,
         body.timestamp,
@@ -284,7 +289,7 @@ fn registered(body: Body, of_secret: Option<&str>) -> Result<Event, Vec<Problem>
         body.customer,
     );
     let event = (|| {
-        let (tenant, member, at) = (envelope.tenant?, envelope.member?, envelope.occurred_at?);
+        let (tenant, member, at) = (common.tenant?, common.member?, common.occurred_at?);
         Some(Event {
             key: EventKey::of_member(NAME, &tenant, &member.id, "registered", &at.to_string()),
             provider: NAME.into(),
@@ -293,6 +298,8 @@ fn registered(body: Body, of_secret: Option<&str>) -> Result<Event, Vec<Problem>
             sandbox: false,
             member,
             fact: Fact::Enrolled,
+            envelope: Envelope::default(),
+            warnings: Vec::new(),
         })
     })();
     problems.settle(event)
@@ -306,13 +313,13 @@ fn tenant(company_id: Field<String>, of_secret: Option<&str>) -> Field<String> {
     }
 }
 
-fn envelope(
+fn common(
     problems: &mut Problems,
     event: Field<String>,
     timestamp: Field<Timestamp>,
     company_id: Field<String>,
     customer: Field<Customer>,
-) -> Envelope {
+) -> Common {
     problems.required("event", event);
     let occurred_at = problems.required("timestamp", timestamp);
     let tenant = problems.name("company_id", company_id);
@@ -331,7 +338,7 @@ fn envelope(
             tier,
         })
     });
-    Envelope {
+    Common {
         tenant,
         occurred_at,
         member,

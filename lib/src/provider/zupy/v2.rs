@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{NAME, Zupy, kind};
-use crate::event::{Event, EventKey, Fact, Member, Notice, Redemption, Reward, Usage};
+use crate::event::{Envelope, Event, EventKey, Fact, Member, Notice, Redemption, Reward, Usage};
 use crate::provider::wire::{self, Field, Object, Problem, Problems};
 use crate::provider::{Content, Parsed};
 use crate::verify::Verified;
@@ -124,6 +124,8 @@ fn read(body: Body, tenant: &str) -> Result<Event, Vec<Problem>> {
                 tier: None,
             },
             fact,
+            envelope: named(webhook_id),
+            warnings: Vec::new(),
         })
     });
     problems.settle(event)
@@ -160,9 +162,18 @@ fn enrolled(body: Body, tenant: &str) -> Result<Event, Vec<Problem>> {
                 tier,
             },
             fact: Fact::Enrolled,
+            envelope: named(webhook_id),
+            warnings: Vec::new(),
         })
     });
     problems.settle(event)
+}
+
+fn named(webhook_id: String) -> Envelope {
+    Envelope {
+        event_id: Some(webhook_id),
+        ..Envelope::default()
+    }
 }
 
 /// What the data tell, before it is known that nothing is missing.
