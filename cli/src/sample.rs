@@ -30,7 +30,7 @@ macro_rules! sample {
     };
 }
 
-pub(crate) const SAMPLES: [Sample; 13] = [
+pub(crate) const SAMPLES: [Sample; 15] = [
     sample!(
         "aghanim-coupon-redeemed",
         Sender::Aghanim,
@@ -58,6 +58,16 @@ pub(crate) const SAMPLES: [Sample; 13] = [
     ),
     sample!(
         "zupy-coupon-used-percentage",
+        Sender::Zupy,
+        "/webhooks/zupy/coupon-used"
+    ),
+    sample!(
+        "zupy-test-coupon-redeemed",
+        Sender::Zupy,
+        "/webhooks/zupy/coupon-redeemed"
+    ),
+    sample!(
+        "zupy-test-coupon-used",
         Sender::Zupy,
         "/webhooks/zupy/coupon-used"
     ),
