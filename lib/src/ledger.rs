@@ -9,6 +9,7 @@ mod commit;
 mod contents;
 mod lease;
 mod outbox;
+mod progress;
 mod read;
 mod row;
 
@@ -31,6 +32,7 @@ pub use commit::{Change, Committed, Effects, ItemKey, Uncommitted, version};
 pub use contents::content_hash;
 pub use lease::{Claim, Lease, Note};
 pub use outbox::Undispatched;
+pub use progress::Progress;
 pub use read::{read_all, read_event};
 use row::{COPY_MAX_BYTES, digits, number, read_text, text};
 pub use row::{Item, Row};

@@ -23,7 +23,7 @@ pub use queue::{Queue, REASON};
 use queue::{delay_s, seconds};
 
 /// What is left of an invocation's time when its unfinished messages are given back.
-const MARGIN: Duration = Duration::from_secs(4);
+pub const MARGIN: Duration = Duration::from_secs(4);
 
 /// What is left when what became of them is reported, whatever else is slow.
 const LAST_MARGIN: Duration = Duration::from_millis(500);
@@ -33,6 +33,16 @@ const OUTSIDE_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 /// How often a message that panics is received: the fault is its own, or the code's for it.
 const PANICS_MAX: u32 = 3;
+
+/// The least delay before a message comes again: a fault that comes back at once would be a loop without a pause.
+const DELAY_MIN: Duration = Duration::from_secs(1);
+
+/// How often a message is received before it is given up, whatever was wrong with it: days of growing delays. At its own
+/// `maxReceiveCount` of 1,000 the queue would move it without a reason.
+pub const RECEIVES_MAX: u32 = 990;
+
+/// How much is told of failures that are one.
+const TOLD_MAX_BYTES: usize = 400;
 
 /// A message that a queue may hold.
 pub trait QueueMessage: Sized {
@@ -64,7 +74,11 @@ impl Failure {
     /// that such a fault may last counts for both.
     pub fn and(self, other: Self) -> Self {
         use Failure::{Early, Outside, Permanent, Transient};
-        let both = |a: anyhow::Error, b: &anyhow::Error| a.context(format!("{b:#}; and"));
+        // Of many that fail side by side, the first ones are enough to know what is wrong.
+        let both = |a: anyhow::Error, b: &anyhow::Error| match format!("{a:#}").len() {
+            0..TOLD_MAX_BYTES => a.context(format!("{b:#}; and")),
+            _ => a,
+        };
         match (self, other) {
             (Transient(a), Transient(b) | Outside { error: b, .. } | Permanent(b))
             | (Outside { error: b, .. } | Permanent(b), Transient(a)) => Transient(both(a, &b)),
@@ -272,12 +286,24 @@ struct Unfinished {
 /// What happens to it.
 #[derive(Debug)]
 enum Next {
-    /// It is tried again, not before so long.
-    Again(Duration),
+    /// It is tried again, not before so long, for this reason.
+    Again(Duration, String),
     /// It comes again then, and nothing failed.
     Early(Duration),
     /// It goes to the dead-letter queue, for this reason.
     GivenUp(String),
+}
+
+impl Next {
+    /// In how many seconds a message comes again that was received so often.
+    fn again_s(&self, received: u32) -> u32 {
+        let again_s = match self {
+            Self::Early(by) => seconds(*by),
+            Self::Again(after, _) => delay_s(received).max(seconds(*after)),
+            Self::GivenUp(_) => delay_s(received),
+        };
+        again_s.max(seconds(DELAY_MIN))
+    }
 }
 
 impl Batch {
@@ -385,11 +411,31 @@ impl Unfinished {
         Self {
             received: received.unwrap_or(1),
             sent_at: sent_at.unwrap_or(invocation.now()),
-            next: Next::Again(Duration::ZERO),
+            next: Next::Again(Duration::ZERO, "it was not finished in time".into()),
             id: message.message_id.unwrap_or_default(),
             receipt: message.receipt_handle.unwrap_or_default(),
             body: message.body.unwrap_or_default(),
         }
+    }
+}
+
+impl Unfinished {
+    /// Gives it up before the queue does, which would not say why.
+    fn give_up_at_last(&mut self) {
+        let received = self.received;
+        if received < RECEIVES_MAX {
+            return;
+        }
+        let why = match &self.next {
+            Next::Again(_, why) => why,
+            Next::Early(_) => "it was too early each time",
+            Next::GivenUp(_) => return,
+        };
+        tracing::error!(
+            message.id = self.id,
+            "Given up after {received} receives: {why}"
+        );
+        self.next = Next::GivenUp(format!("received {received} times; {why}"));
     }
 }
 
@@ -415,7 +461,7 @@ impl Given {
             // During a deployment old code may get what new code wrote; it waits for new code.
             Err(newer @ Unreadable::Newer(_)) => {
                 tracing::warn!(message.id = self.id, "Try again: {newer}");
-                Err(Next::Again(Duration::ZERO))
+                Err(Next::Again(Duration::ZERO, newer.to_string()))
             }
             Err(unreadable) => {
                 tracing::error!(message.id = self.id, "Given up: {unreadable}");
@@ -439,11 +485,11 @@ impl Given {
             }
             Failure::Transient(error) => {
                 tracing::warn!(message.id = id, event.key = key, "Try again: {error:#}");
-                Next::Again(Duration::ZERO)
+                Next::Again(Duration::ZERO, format!("{error:#}"))
             }
             Failure::Outside { error, after } => {
                 tracing::warn!(message.id = id, event.key = key, "Try again: {error:#}");
-                Next::Again(after.unwrap_or_default())
+                Next::Again(after.unwrap_or_default(), format!("{error:#}"))
             }
             Failure::Early(by) => Next::Early(by),
             Failure::Permanent(error) => {
@@ -483,11 +529,14 @@ async fn work_on<W: BatchWork>(
 }
 
 /// Moves what is given up to the dead-letter queue, and delays the rest. Returns the ids that SQS must keep.
-async fn settle(queue: &Queue, unfinished: Vec<Unfinished>) -> Vec<String> {
+async fn settle(queue: &Queue, mut unfinished: Vec<Unfinished>) -> Vec<String> {
+    for message in &mut unfinished {
+        message.give_up_at_last();
+    }
     let give_ups = unfinished.iter().map(|message| async move {
         match &message.next {
             Next::GivenUp(reason) => Some(queue.give_up(&message.body, reason).await),
-            Next::Again(_) | Next::Early(_) => None,
+            Next::Again(..) | Next::Early(_) => None,
         }
     });
     let given_up = join_all(give_ups).await;
@@ -502,11 +551,7 @@ async fn settle(queue: &Queue, unfinished: Vec<Unfinished>) -> Vec<String> {
             Some(Err(error)) => tracing::warn!(message.id, "Kept for now: {error:#}"),
             None => {}
         }
-        let again_s = match message.next {
-            Next::Early(by) => seconds(by),
-            Next::Again(after) => delay_s(message.received).max(seconds(after)),
-            Next::GivenUp(_) => delay_s(message.received),
-        };
+        let again_s = message.next.again_s(message.received);
         if !matches!(message.next, Next::Early(_)) {
             count(Count::TaskFailed);
         }
@@ -650,8 +695,10 @@ mod tests {
             .map(|message| match message.next {
                 Next::GivenUp(reason) => format!("{}: {reason}", message.id),
                 Next::Early(by) => format!("{} in {by:?}", message.id),
-                Next::Again(after) if !after.is_zero() => format!("{} after {after:?}", message.id),
-                Next::Again(_) => message.id,
+                Next::Again(after, _) if !after.is_zero() => {
+                    format!("{} after {after:?}", message.id)
+                }
+                Next::Again(..) => message.id,
             })
             .collect();
         assert_eq!(left.len(), expected.len(), "{left:?}");
@@ -726,6 +773,70 @@ mod tests {
             assert_eq!(word(failure(a).and(failure(b))), expected, "{a} and {b}");
             assert_eq!(word(failure(b).and(failure(a))), expected, "{b} and {a}");
         }
+    }
+
+    #[test]
+    fn no_message_comes_again_without_a_pause() {
+        let next = |failure: Failure| {
+            let given = Given {
+                id: "1".into(),
+                body: String::new(),
+                sent_at: Timestamp::UNIX_EPOCH,
+            };
+            let now = Timestamp::UNIX_EPOCH;
+            given.next("key", failure, Invocation::new(now, now))
+        };
+        let outside = |after| Failure::Outside {
+            error: anyhow!("busy"),
+            after,
+        };
+        for (failure, least_s) in [
+            (Failure::Early(Duration::ZERO), 1),
+            (Failure::Early(Duration::from_millis(1)), 1),
+            (Failure::Early(Duration::from_secs(7)), 7),
+            (outside(None), 1),
+            (outside(Some(Duration::ZERO)), 1),
+            (outside(Some(Duration::from_secs(7))), 7),
+            (anyhow!("down").into(), 1),
+            (Failure::Permanent(anyhow!("never")), 1),
+        ] {
+            assert!(next(failure).again_s(1) >= least_s);
+        }
+    }
+
+    #[test]
+    fn before_the_queue_moves_a_message_without_a_reason_it_is_given_up_with_one() {
+        let check = |received: u32, next: Next, expected: Option<&str>| {
+            let mut message = batch(&["a"]).messages.remove(0).unwrap();
+            message.received = received;
+            message.next = next;
+            message.give_up_at_last();
+            let reason = match &message.next {
+                Next::GivenUp(reason) => Some(reason.as_str()),
+                _ => None,
+            };
+            assert_eq!(reason, expected);
+        };
+        let down = || Next::Again(Duration::ZERO, "DynamoDB is down".into());
+        let early = || Next::Early(Duration::from_secs(60));
+        check(989, down(), None);
+        check(990, down(), Some("received 990 times; DynamoDB is down"));
+        check(989, early(), None);
+        check(
+            995,
+            early(),
+            Some("received 995 times; it was too early each time"),
+        );
+        check(995, Next::GivenUp("never".into()), Some("never"));
+    }
+
+    #[test]
+    fn a_word_for_many_failures_is_short() {
+        let failures = (0..1000).map(|n| Failure::from(anyhow!("the coupon {n} cannot be sent")));
+        let Some(Failure::Transient(error)) = failures.reduce(Failure::and) else {
+            panic!("they may pass");
+        };
+        assert!(format!("{error:#}").len() < 500);
     }
 
     #[tokio::test]

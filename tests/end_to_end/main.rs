@@ -15,6 +15,7 @@ mod local_pages;
 mod members;
 mod renderings;
 mod shop;
+mod slow;
 mod soak;
 mod support;
 mod tenants;

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use anyhow::anyhow;
+use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use tokio::time::Instant;
 use webhooks::config::{Aws, CallLimits, Environment};
 use webhooks::event::{Event, EventKey, Fact, Member, Notice, Redemption, Reward};
 use webhooks::invocation::Invocation;
@@ -22,21 +23,22 @@ use crate::account;
 use crate::channel::{Channel, NotNow, Outcome};
 use crate::game_server::{self, GameServer};
 use crate::items::Brought;
-use crate::members::{AccountCoupon, Contact, Granted, Members};
+use crate::members::{AccountCoupon, Contact, Granted, Members, WAITS};
 use crate::message::{self, Coupon, Language, Occasion};
 use crate::ses::Ses;
 use crate::sms::Sms;
+use crate::time::{CLAIM, SEND, has_time};
 use crate::whatsapp::WhatsApp;
 
 /// Names of records beneath the event; a channel's is [`Channel::record`].
-const ACCOUNT: &str = "delivery/account";
-const CONTACT: &str = "delivery/contact";
+pub(crate) const ACCOUNT: &str = "delivery/account";
 const REMINDER: &str = "delivery/reminder";
 const GRANT: &str = "delivery/grant";
 const FORWARD: &str = "delivery/forward";
 
 const SANDBOX: &str = "a sandbox or test event: not sent";
 const DO_NOT_CONTACT: &str = "do not contact";
+const NO_TIME: &str = "the time was up before it could be tried";
 const TOO_MANY: &str = "the quantity of an item does not fit 64 bits";
 
 /// The pauses after an attempt that had no answer: it may have been taken, and another would double it. Each is four
@@ -44,14 +46,11 @@ const TOO_MANY: &str = "the quantity of an item does not fit 64 bits";
 const IN_DOUBT_FIRST: Duration = Duration::from_secs(5);
 const IN_DOUBT_MAX: Duration = Duration::from_secs(4 * 3600);
 
-/// What is left of an invocation's time when an attempt has ended: for its word, and for the worker's.
-const SETTLING: Duration = Duration::from_secs(6);
-
 /// Delivers what a message tells.
 #[derive(Debug)]
 pub struct Delivery {
-    ledger: Ledger,
-    members: Members,
+    pub(crate) ledger: Ledger,
+    pub(crate) members: Members,
     ses: Ses,
     whatsapp: Option<WhatsApp>,
     sms: Option<Sms>,
@@ -151,7 +150,7 @@ impl Work for Delivery {
             Fact::Expiring(notice) => self.remind(event, notice, invocation).await,
             Fact::Enrolled => self.enrol(event, invocation).await,
             Fact::Used(_) | Fact::Cancelled(_) | Fact::Expired(_) => {
-                Ok(self.store(event, &[], invocation).await?)
+                Ok(self.store(event, &[], false, invocation).await?)
             }
         }
     }
@@ -171,23 +170,32 @@ impl Delivery {
         let mut open = Channel::ALL.to_vec();
         open.retain(|channel| self.is_open(*channel, Occasion::Redeemed, &coupon));
         let then: Vec<_> = open.iter().map(|channel| channel.record()).collect();
-        self.store(event, &then, invocation).await?;
+        // Where the event itself has no address for a channel, the coupon is marked, so that an enrolment finds it.
+        let mut channels = open.iter();
+        let waits = channels.any(|channel| channel.address(&event.member).is_none());
+        self.store(event, &then, waits, invocation).await?;
         let contact = self.members.contact(event).await?;
         self.send(event, redemption, &open, &contact, invocation)
             .await
     }
 
-    /// Shows in the account what became of the coupon; `then` are the records that follow.
+    /// Shows in the account what became of the coupon, and whether it may wait for its member's contact; `then` are the
+    /// records that follow.
     async fn store(
         &self,
         event: &Event,
         then: &[&str],
+        waits_for_contact: bool,
         invocation: Invocation,
     ) -> Result<(), Uncommitted> {
         let forget_at = self.ledger.forget_at(event, invocation.now());
         let mut effects = Effects::new(event, ACCOUNT).fields(following(then));
         if let Some(update) = account::update(&self.members.table, event, forget_at) {
-            effects = effects.change(update);
+            let waits = AttributeValue::Bool(true);
+            effects = effects.change(match waits_for_contact {
+                true => update.set(WAITS, waits),
+                false => update,
+            });
         }
         match self.ledger.commit(effects, invocation).await? {
             Committed::Now => tracing::info!(event.key = %event.key, "Stored in the account"),
@@ -202,7 +210,7 @@ impl Delivery {
     }
 
     /// Sends a coupon on these channels, all at once.
-    async fn send(
+    pub(crate) async fn send(
         &self,
         event: &Event,
         redemption: &Redemption,
@@ -357,6 +365,10 @@ impl Delivery {
         let Some(lease) = self.claim(event, record, invocation).await? else {
             return Ok(());
         };
+        if !has_time(invocation, SEND) {
+            lease.release(NO_TIME, None).await?;
+            return Err(anyhow!("{NO_TIME}: {record}").into());
+        }
         match attempt().await {
             Ok(outcome) => settle(event, record, lease, outcome, invocation).await,
             // Nothing was sent: something of ours failed before.
@@ -389,14 +401,14 @@ impl Delivery {
         record: &str,
         invocation: Invocation,
     ) -> Result<Option<Lease>, Failure> {
-        if is_late(invocation) {
-            return Err(Failure::Early(Duration::ZERO));
+        if !has_time(invocation, CLAIM + SEND) {
+            return Err(anyhow!("{NO_TIME}: {record}").into());
         }
         match self.ledger.claim(event, record, invocation).await? {
             Claim::Granted(lease) => Ok(Some(lease)),
             Claim::Settled => Ok(None),
             Claim::Taken { until } => {
-                let taken = anyhow::anyhow!("another worker is at {record}, until {until} at most");
+                let taken = anyhow!("another worker is at {record}, until {until} at most");
                 Err(taken.into())
             }
             Claim::Early { until } => Err(Failure::Early(from_until(invocation.now(), until))),
@@ -413,7 +425,7 @@ impl Delivery {
         let Some(lease) = self.claim(event, REMINDER, invocation).await? else {
             return Ok(());
         };
-        match self.try_to_remind(event, notice, invocation.now()).await {
+        match self.try_to_remind(event, notice, invocation).await {
             Ok(Reminded::Sent(outcome)) => {
                 settle(event, REMINDER, lease, outcome, invocation).await
             }
@@ -429,11 +441,11 @@ impl Delivery {
         &self,
         event: &Event,
         notice: &Notice,
-        now: Timestamp,
+        invocation: Invocation,
     ) -> anyhow::Result<Reminded> {
         let mut in_account = self.members.coupon(event, &notice.coupon_code).await?;
         in_account.expires_at = notice.expires_at.or(in_account.expires_at);
-        if let Err(reason) = in_account.is_usable(now) {
+        if let Err(reason) = in_account.is_usable(invocation.now()) {
             return Ok(Reminded::NotAtAll(reason));
         }
         let contact = self.members.contact(event).await?;
@@ -459,6 +471,7 @@ impl Delivery {
             if !self.is_open(channel, Occasion::Expiring, &coupon) {
                 continue;
             }
+            anyhow::ensure!(has_time(invocation, SEND), NO_TIME);
             match self
                 .try_on(channel, Occasion::Expiring, event, &coupon, address)
                 .await?
@@ -472,82 +485,6 @@ impl Delivery {
             Some(refused) => Reminded::Sent(refused),
             None => Reminded::NotAtAll("no contact".into()),
         })
-    }
-
-    /// Keeps a member's contact, and sends the coupons that waited for it.
-    async fn enrol(&self, event: &Event, invocation: Invocation) -> Result<(), Failure> {
-        let now = invocation.now();
-        let keep = Effects::new(event, CONTACT).change(self.members.keep_contact(event));
-        if self.ledger.commit(keep, invocation).await? == Committed::Overtaken {
-            // A later contact is known: this leaves its record alone.
-            self.ledger
-                .commit(Effects::new(event, CONTACT), invocation)
-                .await?;
-        }
-        let contact = self.members.contact(event).await?;
-        let mut outcomes = Vec::new();
-        for coupon in self.members.coupons(event).await? {
-            if is_late(invocation) {
-                outcomes.push(Err(Failure::Early(Duration::ZERO)));
-                break;
-            }
-            let Some(key) = &coupon.event else {
-                continue;
-            };
-            let outcome = match coupon.is_usable(now) {
-                Ok(()) => self.send_late(key, &contact, invocation).await,
-                Err(reason) => self.abandon(key, &reason, invocation).await,
-            };
-            outcomes.push(outcome);
-        }
-        all_of(outcomes)
-    }
-
-    /// Sends a coupon that waited for its member's contact. What was sent stays, and a channel that was not meant for it
-    /// when it was redeemed is not one now.
-    async fn send_late(
-        &self,
-        key: &EventKey,
-        contact: &Contact,
-        invocation: Invocation,
-    ) -> Result<(), Failure> {
-        let stored = self.ledger.row(key.coupon(), &key.beneath(ACCOUNT)).await?;
-        let then = stored.as_ref().and_then(|row| row.get("then")?.as_s().ok());
-        let meant = |channel: &Channel| {
-            let mut names = then.into_iter().flat_map(|names| names.split(' '));
-            names.any(|name| name == channel.record())
-        };
-        let channels: Vec<_> = Channel::ALL.into_iter().filter(meant).collect();
-        if channels.is_empty() {
-            return Ok(());
-        }
-        let redeemed = self.event(key).await?;
-        match redeemed.as_ref().map(|it| (it, &it.fact)) {
-            Some((event, Fact::Redeemed(redemption))) => {
-                self.send(event, redemption, &channels, contact, invocation)
-                    .await
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Ends what an attempt before this one began for a coupon that has come to its end since.
-    async fn abandon(
-        &self,
-        key: &EventKey,
-        reason: &str,
-        invocation: Invocation,
-    ) -> Result<(), Failure> {
-        let mut outcomes = Vec::new();
-        for channel in Channel::ALL {
-            let at_it = self
-                .ledger
-                .abandon(key, channel.record(), reason, invocation)
-                .await?;
-            let early = |until| Failure::Early(from_until(invocation.now(), until));
-            outcomes.push(at_it.map_or(Ok(()), |until| Err(early(until))));
-        }
-        all_of(outcomes)
     }
 
     /// A redemption of in-game items: recorded for the player, and told to the game's server, where that is asked for.
@@ -640,7 +577,7 @@ impl Delivery {
     }
 
     /// A recorded event, as today's code reads it.
-    async fn event(&self, key: &EventKey) -> anyhow::Result<Option<Event>> {
+    pub(crate) async fn event(&self, key: &EventKey) -> anyhow::Result<Option<Event>> {
         let Some(recorded) = self.ledger.row(key.coupon(), key.entry()).await? else {
             return Ok(None);
         };
@@ -756,42 +693,24 @@ async fn settle(
     }
 }
 
-/// Whether what is begun now may not come to its end.
-fn is_late(invocation: Invocation) -> bool {
-    Instant::now() >= invocation.before_end(CallLimits::ONCE.call + SETTLING)
-}
-
 fn in_doubt_pause(before: u32) -> Duration {
     let times = 4_u32.saturating_pow(before);
     IN_DOUBT_FIRST.saturating_mul(times).min(IN_DOUBT_MAX)
 }
 
-fn from_until(now: Timestamp, until: Timestamp) -> Duration {
+pub(crate) fn from_until(now: Timestamp, until: Timestamp) -> Duration {
     let left = until.duration_since(now).max(SignedDuration::ZERO);
     Duration::try_from(left).unwrap_or_default()
 }
 
 /// One word for several outcomes: the message comes again where any of them asks for it, at the earliest time that one
 /// of them names.
-fn all_of(outcomes: impl IntoIterator<Item = Result<(), Failure>>) -> Result<(), Failure> {
+pub(crate) fn all_of(
+    outcomes: impl IntoIterator<Item = Result<(), Failure>>,
+) -> Result<(), Failure> {
     let failures = outcomes.into_iter().filter_map(Result::err);
     match failures.reduce(Failure::and) {
         Some(failure) => Err(failure),
         None => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_is_begun_that_the_invocations_end_could_cut_off() {
-        let now = Timestamp::UNIX_EPOCH;
-        let ending_in = |s| Invocation::new(now, now + SignedDuration::from_secs(s));
-        assert!(!is_late(ending_in(30)));
-        assert!(!is_late(ending_in(25)));
-        assert!(is_late(ending_in(24)));
-        assert!(is_late(ending_in(1)));
     }
 }

@@ -24,6 +24,7 @@ use webhooks::verify::STANDARD_WEBHOOKS;
 
 use crate::channel::{NotNow, Outcome, unanswered};
 use crate::items::{Brought, TooMany};
+use crate::time::has_time;
 
 /// How long the server may take to accept a connection, and to answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -109,6 +110,12 @@ impl GameServer {
                 hint: "; ForwardSecrets holds no secret of Standard Webhooks for this game",
                 ..NotNow::new("no secret")
             }));
+        }
+        // The secrets may have taken their time.
+        if !has_time(invocation, ANSWER_TIMEOUT) {
+            return Ok(Outcome::NotNow(NotNow::new(
+                "the time was up before it could be tried",
+            )));
         }
         let signature = STANDARD_WEBHOOKS.sign_as(&id, body.as_bytes(), &signers, invocation.now());
         let told = self.post(signature, body, invocation.now()).await;

@@ -4,12 +4,14 @@
 mod account;
 mod channel;
 mod delivery;
+mod enrolment;
 mod game_server;
 mod items;
 mod members;
 pub mod message;
 mod ses;
 mod sms;
+mod time;
 mod whatsapp;
 
 pub use delivery::Delivery;

@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde_json::json;
@@ -16,6 +17,12 @@ const CONTACT: &str = "contact";
 
 /// What comes before a coupon's code in its entry.
 const COUPON: &str = "coupon#";
+
+/// The mark of a coupon that may wait for its member's contact.
+pub(crate) const WAITS: &str = "waits";
+
+/// How many of a member's coupons one look goes over.
+const PAGE_ROWS: i32 = 500;
 
 /// What comes before a redemption's name in the entry of the items that it brought.
 const GRANT: &str = "grant#";
@@ -46,6 +53,15 @@ pub(crate) struct AccountCoupon {
     pub(crate) expires_at: Option<Timestamp>,
     /// Its redemption.
     pub(crate) event: Option<EventKey>,
+    /// The row's own name.
+    pub(crate) entry: String,
+}
+
+/// Coupons that wait, and the row after which there may be more.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) coupons: Vec<AccountCoupon>,
+    pub(crate) next: Option<String>,
 }
 
 /// What a redemption brings its player, as the grant's row holds it.
@@ -74,6 +90,7 @@ impl AccountCoupon {
             state: text(row, "state"),
             expires_at: text(row, "expires_at").and_then(|at| at.parse().ok()),
             event: text(row, "event").and_then(|key| EventKey::parse(&key)),
+            entry: text(row, "entry").unwrap_or_default(),
         }
     }
 
@@ -168,25 +185,60 @@ impl Members {
         Ok(row.as_ref().map(AccountCoupon::read).unwrap_or_default())
     }
 
-    /// All coupons of the member that an event is about.
-    pub(crate) async fn coupons(&self, event: &Event) -> anyhow::Result<Vec<AccountCoupon>> {
-        let rows = self
+    /// Those coupons of the member that an event is about that wait for the member's contact, as far as one look goes; after
+    /// a row of this name.
+    pub(crate) async fn waiting(&self, event: &Event, after: Option<&str>) -> anyhow::Result<Page> {
+        let after = after.map(|entry| {
+            let entry = AttributeValue::S(entry.to_owned());
+            [("member".into(), member(event)), ("entry".into(), entry)].into()
+        });
+        let page = self
             .client
             .query()
             .table_name(&self.table)
             .consistent_read(true)
             .key_condition_expression("#member = :member AND begins_with(#entry, :coupon)")
+            .filter_expression("attribute_exists(#waits)")
             .expression_attribute_names("#member", "member")
             .expression_attribute_names("#entry", "entry")
+            .expression_attribute_names("#waits", WAITS)
             .expression_attribute_values(":member", member(event))
             .expression_attribute_values(":coupon", AttributeValue::S(COUPON.into()))
-            .into_paginator()
-            .items()
+            .set_exclusive_start_key(after)
+            .limit(PAGE_ROWS)
             .send()
-            .try_collect()
             .await
             .context("reading the member's coupons")?;
-        Ok(rows.iter().map(AccountCoupon::read).collect())
+        let next = page.last_evaluated_key();
+        Ok(Page {
+            next: next.and_then(|row| text(row, "entry")),
+            coupons: page.items().iter().map(AccountCoupon::read).collect(),
+        })
+    }
+
+    /// A coupon waits for its member's contact no more.
+    pub(crate) async fn stop_waiting(&self, event: &Event, entry: &str) -> anyhow::Result<()> {
+        let updated = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("member", member(event))
+            .key("entry", AttributeValue::S(entry.to_owned()))
+            .update_expression("REMOVE #waits")
+            .condition_expression("attribute_exists(#waits)")
+            .expression_attribute_names("#waits", WAITS)
+            .send()
+            .await;
+        match updated {
+            Err(error)
+                if !error
+                    .as_service_error()
+                    .is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
+            {
+                Err(error).context("marking a coupon that waits no more")
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn get(&self, event: &Event, entry: String) -> anyhow::Result<Option<Item>> {

@@ -1,0 +1,206 @@
+//! A member enrols: their contact is kept, and the coupons that waited for it go out.
+//!
+//! A walk over the coupons that wait may take more than one invocation. Each coupon that waits for nothing any more is
+//! marked so, and is not visited again. How far a walk came stands on the enrolment's record.
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use webhooks::event::{Event, EventKey, Fact};
+use webhooks::invocation::Invocation;
+use webhooks::ledger::{Committed, Effects, Progress};
+use webhooks::worker::Failure;
+
+use crate::channel::Channel;
+use crate::delivery::{ACCOUNT, Delivery, all_of, from_until};
+use crate::members::{AccountCoupon, Contact};
+use crate::time::{CLAIM, SEND, VISIT, has_time};
+
+const CONTACT: &str = "delivery/contact";
+
+/// How soon a walk goes on that came further.
+const GOES_ON_AFTER: Duration = Duration::from_secs(1);
+
+/// How many attempts in a row may reach no coupon: hours of them, since the delay between two grows.
+const FRUITLESS_MAX: u32 = 30;
+
+impl Delivery {
+    /// Keeps a member's contact, and sends the coupons that waited for it.
+    pub(crate) async fn enrol(&self, event: &Event, invocation: Invocation) -> Result<(), Failure> {
+        let keep = Effects::new(event, CONTACT).change(self.members.keep_contact(event));
+        if self.ledger.commit(keep, invocation).await? == Committed::Overtaken {
+            // A later contact is known: this leaves its record alone.
+            self.ledger
+                .commit(Effects::new(event, CONTACT), invocation)
+                .await?;
+        }
+        let (contact, before) = tokio::try_join!(
+            self.members.contact(event),
+            self.ledger.progress(event, CONTACT)
+        )?;
+        let mut walk = Walk {
+            at: before.clone(),
+            visited: 0,
+            failure: None,
+        };
+        match self.walk(event, &contact, &mut walk, invocation).await? {
+            Walked::ToTheEnd => {
+                if before != Progress::default() {
+                    let done = Progress::default();
+                    self.ledger.advance(event, CONTACT, &before, &done).await?;
+                }
+                match (walk.failure, walk.at.failed) {
+                    (Some(failure), _) => Err(failure),
+                    (None, true) => Err(anyhow!("coupons before these could not be sent").into()),
+                    (None, false) => Ok(()),
+                }
+            }
+            Walked::UntilTheTimeWasUp => {
+                let is_further = walk.at.after != before.after;
+                walk.at.fruitless = if is_further { 0 } else { before.fruitless + 1 };
+                self.ledger
+                    .advance(event, CONTACT, &before, &walk.at)
+                    .await?;
+                Err(match walk.failure {
+                    _ if is_further => Failure::Early(GOES_ON_AFTER),
+                    _ if walk.at.fruitless >= FRUITLESS_MAX => Failure::Permanent(anyhow!(
+                        "{FRUITLESS_MAX} attempts in a row reached no coupon before their time was up"
+                    )),
+                    Some(failure) => failure,
+                    None => anyhow!("the time was up before a coupon was reached").into(),
+                })
+            }
+        }
+    }
+
+    /// Visits the coupons that wait, one after another, from where the walk came to before. The first one is visited in any
+    /// case, so that a walk comes further however slow everything is; each step looks at the time that it has.
+    async fn walk(
+        &self,
+        event: &Event,
+        contact: &Contact,
+        walk: &mut Walk,
+        invocation: Invocation,
+    ) -> Result<Walked, Failure> {
+        loop {
+            let page = self
+                .members
+                .waiting(event, walk.at.after.as_deref())
+                .await?;
+            for coupon in page.coupons {
+                if walk.visited > 0 && !has_time(invocation, VISIT) {
+                    return Ok(Walked::UntilTheTimeWasUp);
+                }
+                if let Err(failure) = self.visit(event, &coupon, contact, invocation).await {
+                    walk.fail(failure);
+                    if !has_time(invocation, CLAIM + SEND) {
+                        return Ok(Walked::UntilTheTimeWasUp);
+                    }
+                    walk.at.failed = true;
+                }
+                walk.visited += 1;
+                walk.at.after = Some(coupon.entry);
+            }
+            let Some(next) = page.next else {
+                return Ok(Walked::ToTheEnd);
+            };
+            walk.at.after = Some(next);
+            if !has_time(invocation, VISIT) {
+                return Ok(Walked::UntilTheTimeWasUp);
+            }
+        }
+    }
+
+    async fn visit(
+        &self,
+        event: &Event,
+        coupon: &AccountCoupon,
+        contact: &Contact,
+        invocation: Invocation,
+    ) -> Result<(), Failure> {
+        let waits = match (&coupon.event, coupon.is_usable(invocation.now())) {
+            (Some(key), Ok(())) => self.send_late(key, contact, invocation).await?,
+            (Some(key), Err(reason)) => {
+                self.abandon(key, &reason, invocation).await?;
+                false
+            }
+            (None, _) => false,
+        };
+        if !waits {
+            self.members.stop_waiting(event, &coupon.entry).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends a coupon that waited for its member's contact. What was sent stays, and a channel that was not meant for it
+    /// when it was redeemed is not one now. Returns whether it waits for more than the contact tells.
+    async fn send_late(
+        &self,
+        key: &EventKey,
+        contact: &Contact,
+        invocation: Invocation,
+    ) -> Result<bool, Failure> {
+        let record = key.beneath(ACCOUNT);
+        let (stored, redeemed) =
+            tokio::try_join!(self.ledger.row(key.coupon(), &record), self.event(key))?;
+        let then = stored.as_ref().and_then(|row| row.get("then")?.as_s().ok());
+        let meant = |channel: &Channel| {
+            let mut names = then.into_iter().flat_map(|names| names.split(' '));
+            names.any(|name| name == channel.record())
+        };
+        let channels: Vec<_> = Channel::ALL.into_iter().filter(meant).collect();
+        let Some(event) = redeemed else {
+            return Ok(false);
+        };
+        let Fact::Redeemed(redemption) = &event.fact else {
+            return Ok(false);
+        };
+        self.send(&event, redemption, &channels, contact, invocation)
+            .await?;
+        let member = contact.complete(&event.member);
+        let mut channels = channels.iter();
+        Ok(!contact.do_not_contact && channels.any(|channel| channel.address(&member).is_none()))
+    }
+
+    /// Ends what an attempt before this one began for a coupon that has come to its end since.
+    async fn abandon(
+        &self,
+        key: &EventKey,
+        reason: &str,
+        invocation: Invocation,
+    ) -> Result<(), Failure> {
+        let mut outcomes = Vec::new();
+        for channel in Channel::ALL {
+            let at_it = self
+                .ledger
+                .abandon(key, channel.record(), reason, invocation)
+                .await?;
+            let early = |until| Failure::Early(from_until(invocation.now(), until));
+            outcomes.push(at_it.map_or(Ok(()), |until| Err(early(until))));
+        }
+        all_of(outcomes)
+    }
+}
+
+/// A walk over the coupons that wait.
+struct Walk {
+    at: Progress,
+    /// How many coupons this invocation has visited.
+    visited: u32,
+    /// One word for all that failed in this invocation.
+    failure: Option<Failure>,
+}
+
+enum Walked {
+    ToTheEnd,
+    UntilTheTimeWasUp,
+}
+
+impl Walk {
+    fn fail(&mut self, failure: Failure) {
+        self.failure = Some(match self.failure.take() {
+            Some(before) => before.and(failure),
+            None => failure,
+        });
+    }
+}

@@ -1,0 +1,56 @@
+//! The time that a step may take: none is begun that the invocation's end could cut off, since nobody would know then
+//! whether it was made.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use webhooks::config::CallLimits;
+use webhooks::invocation::Invocation;
+use webhooks::worker;
+
+/// To claim an effect.
+pub(crate) const CLAIM: Duration = CallLimits::TASK.call;
+
+/// To send something, on any channel.
+pub(crate) const SEND: Duration = CallLimits::ONCE.call;
+
+/// To read what is recorded of a coupon and what the account shows of it, and to claim and send it: its channels are tried
+/// side by side.
+pub(crate) const VISIT: Duration = CallLimits::TASK
+    .call
+    .saturating_add(CallLimits::TASK.call)
+    .saturating_add(CLAIM)
+    .saturating_add(SEND);
+
+/// What follows a step: its word on the record, before the worker gives back what is unfinished.
+const SETTLING: Duration = CallLimits::TASK.call.saturating_add(worker::MARGIN);
+
+/// Whether a step that takes so long at most ends in time, and what came of it can be recorded.
+pub(crate) fn has_time(invocation: Invocation, step: Duration) -> bool {
+    Instant::now() < invocation.before_end(step + SETTLING)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::{SignedDuration, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_begun_that_the_invocations_end_could_cut_off() {
+        let now = Timestamp::UNIX_EPOCH;
+        let ending_in = |s| Invocation::new(now, now + SignedDuration::from_secs(s));
+        // 18 s to send, 7 s to record that, 4 s for the worker.
+        assert!(has_time(ending_in(30), SEND));
+        assert!(!has_time(ending_in(29), SEND));
+        assert!(has_time(ending_in(37), CLAIM + SEND));
+        assert!(!has_time(ending_in(36), CLAIM + SEND));
+        assert!(!has_time(ending_in(1), Duration::ZERO));
+    }
+
+    #[test]
+    fn a_reminder_has_time_for_its_reads_though_each_is_as_slow_as_it_may_be() {
+        let reads = CallLimits::TASK.call * 3;
+        assert!(CLAIM + reads + SEND + SETTLING < Duration::from_secs(60));
+    }
+}

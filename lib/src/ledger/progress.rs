@@ -1,0 +1,82 @@
+//! Progress: how far a task came that takes more than one invocation. It stands on the task's own record.
+
+use anyhow::Context;
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+
+use super::row::{number, read_text, text};
+use super::{Ledger, refused_item};
+use crate::event::Event;
+
+/// How far a walk over a list came, whose order does not change.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The last one that was visited; nothing before the first.
+    pub after: Option<String>,
+    /// Whether one of those failed, so that another walk must follow.
+    pub failed: bool,
+    /// How many attempts in a row came no further.
+    pub fruitless: u32,
+}
+
+impl Ledger {
+    /// How far the record of this name beneath an event says that its task came.
+    pub async fn progress(&self, event: &Event, name: &str) -> anyhow::Result<Progress> {
+        let row = self
+            .row(event.key.coupon(), &event.key.beneath(name))
+            .await?;
+        let row = row.unwrap_or_default();
+        let flag = row.get("walk_failed").and_then(|it| it.as_bool().ok());
+        let fruitless = row.get("fruitless").and_then(|it| it.as_n().ok());
+        Ok(Progress {
+            after: read_text(&row, "walked_to").cloned(),
+            failed: flag == Some(&true),
+            fruitless: fruitless.and_then(|it| it.parse().ok()).unwrap_or(0),
+        })
+    }
+
+    /// Records progress. Where another worker has come further meanwhile, that stands.
+    pub async fn advance(
+        &self,
+        event: &Event,
+        name: &str,
+        from: &Progress,
+        to: &Progress,
+    ) -> anyhow::Result<()> {
+        let entry = event.key.beneath(name);
+        let mut update = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(
+                self.row_key(event.key.coupon(), entry.clone()).attributes(),
+            ))
+            .expression_attribute_values(":fruitless", number(to.fruitless.into()))
+            .expression_attribute_values(
+                ":failed",
+                aws_sdk_dynamodb::types::AttributeValue::Bool(to.failed),
+            );
+        let set = "SET walk_failed = :failed, fruitless = :fruitless";
+        update = match &to.after {
+            Some(after) => update
+                .update_expression(format!("{set}, walked_to = :to"))
+                .expression_attribute_values(":to", text(after)),
+            None => update.update_expression(format!("{set} REMOVE walked_to")),
+        };
+        update = match &from.after {
+            Some(after) => update
+                .condition_expression("walked_to = :from")
+                .expression_attribute_values(":from", text(after)),
+            None => update.condition_expression(
+                "attribute_exists(entry) AND attribute_not_exists(walked_to)",
+            ),
+        };
+        let updated = update
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        if let Err(error) = updated {
+            refused_item(error).with_context(|| format!("recording how far {entry} came"))?;
+        }
+        Ok(())
+    }
+}
