@@ -105,10 +105,12 @@ impl<P: Provider> Webhook<P> {
         };
         let receiver = Receiver::read(&mut environment, aws, CallLimits::WEBHOOK);
         let retry_queue = environment.text("RETRY_QUEUE_URL");
-        if receiver.ledger.retention().as_secs() <= freshness.max_age_s {
+        // What is signed a little in the future is accepted for so much longer.
+        let accepted_s = freshness.max_age_s.saturating_add(freshness.max_future_s);
+        if receiver.ledger.retention().as_secs() <= accepted_s {
             environment.problem(
-                "RETENTION_DAYS is not longer than MAX_AGE_S: an old signature could be played again after its \
-                 event is forgotten"
+                "RETENTION_DAYS is not longer than MAX_AGE_S and MAX_FUTURE_S together: an old signature could be \
+                 played again after its event is forgotten"
                     .into(),
             );
         }

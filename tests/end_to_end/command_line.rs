@@ -412,6 +412,16 @@ async fn a_function_that_dies_at_start_is_named_with_its_last_words() {
     let pieces = ["`delivery` did not start", "TIME_ZONE", "America/Sao_Paulo"];
     check_fails(|serve| _ = serve.args(zone), &pieces).await;
 
+    // What is signed a little in the future may be played again for longer than MaxAgeS.
+    let short = [
+        "--parameter",
+        "MaxAgeS=2591900",
+        "--parameter",
+        "RetentionDays=30",
+    ];
+    let pieces = ["did not start", "RETENTION_DAYS", "MAX_FUTURE_S"];
+    check_fails(|serve| _ = serve.args(short), &pieces).await;
+
     let pieces = ["did not start", "zupy-secrets", "empty"];
     check_fails(
         |serve| _ = serve.env("ZUPY_WEBHOOK_SECRETS", " , "),

@@ -295,6 +295,23 @@ fn the_samples_environment_sets_what_the_template_declares() {
     assert_eq!(environment.len(), functions().len());
 }
 
+/// After an outage of weeks a provider still sends what it could not send before, dated as it happened.
+#[test]
+fn a_signature_may_be_thirty_days_old_and_is_forgotten_later() {
+    for (name, function) in functions() {
+        let days = |variable: &str, seconds: i64| -> Option<i64> {
+            let number: i64 = function.environment.get(variable)?.parse().unwrap();
+            Some(number * seconds)
+        };
+        let Some(max_age_s) = days("MAX_AGE_S", 1) else {
+            continue;
+        };
+        assert_eq!(max_age_s, 30 * 24 * 3600, "{name}");
+        let accepted_s = max_age_s + days("MAX_FUTURE_S", 1).unwrap();
+        assert!(days("RETENTION_DAYS", 24 * 3600).unwrap() > accepted_s);
+    }
+}
+
 #[test]
 fn versions_stand_only_in_the_workspace_table() {
     let crates = names_in("functions")

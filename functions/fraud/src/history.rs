@@ -14,8 +14,8 @@ use webhooks::fraud::HISTORY;
 use webhooks::ledger::Item;
 
 /// How long a redemption is counted with others after it was told of. A queue gives up what is older than 14 days, and what is
-/// sent to us is at most 7 days old.
-const KEPT: SignedDuration = SignedDuration::from_hours(24 * 21);
+/// sent to us is at most 30 days old.
+const KEPT: SignedDuration = SignedDuration::from_hours(24 * 45);
 
 /// A redemption of a member.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
