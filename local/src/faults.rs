@@ -56,6 +56,8 @@ pub struct Calls {
     pub operation: Option<String>,
     /// The function that calls.
     pub function: Option<String>,
+    /// A text that the request holds, such as the label of a secret's version.
+    pub about: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,7 +123,7 @@ impl Fault {
         let calls = Calls {
             service: Some(service),
             operation: Some(operation.to_owned()),
-            function: None,
+            ..Calls::default()
         };
         Fault::new(Subject::Calls { calls, mode })
     }
@@ -170,6 +172,14 @@ impl Fault {
     pub fn by(mut self, caller: &str) -> Fault {
         if let Subject::Calls { calls, .. } = &mut self.subject {
             calls.function = Some(caller.to_owned());
+        }
+        self
+    }
+
+    /// Only of calls whose request holds this text.
+    pub fn about(mut self, text: &str) -> Fault {
+        if let Subject::Calls { calls, .. } = &mut self.subject {
+            calls.about = Some(text.to_owned());
         }
         self
     }
@@ -278,14 +288,23 @@ impl Faults {
     }
 
     /// What meets a call of one operation.
-    pub(crate) fn on_call(&self, service: Service, operation: &str, function: Option<&str>) -> Met {
+    pub(crate) fn on_call(
+        &self,
+        service: Service,
+        operation: &str,
+        function: Option<&str>,
+        request: &[u8],
+    ) -> Met {
         let mut met = Met::default();
         for active in &mut self.lock().faults {
             let Subject::Calls { calls, mode } = &active.fault.subject else {
                 continue;
             };
             let mode = *mode;
-            if !calls.include(service, operation, function) || !mode.is_for(service, operation) {
+            if !calls.include(service, operation, function)
+                || !calls.are_about(request)
+                || !mode.is_for(service, operation)
+            {
                 continue;
             }
             match mode {
@@ -427,6 +446,13 @@ impl Calls {
                 .function
                 .as_deref()
                 .is_none_or(|only| Some(only) == function)
+    }
+}
+
+impl Calls {
+    fn are_about(&self, request: &[u8]) -> bool {
+        let about = self.about.as_deref();
+        about.is_none_or(|about| String::from_utf8_lossy(request).contains(about))
     }
 }
 

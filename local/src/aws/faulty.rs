@@ -28,7 +28,9 @@ pub(super) async fn perform(
         return Ok(die(aws, &call).await);
     }
     let function = call.function.as_deref();
-    let met = aws.faults.on_call(call.service, &call.operation, function);
+    let met = aws
+        .faults
+        .on_call(call.service, &call.operation, function, &call.body);
     if kill.is_some() {
         // Whatever came of it, the process does not hear of it.
         let _ = meet(aws, &call, met, now).await;

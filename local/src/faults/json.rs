@@ -203,6 +203,7 @@ impl<'a> Reader<'a> {
                     },
                     operation: operation.map(str::to_owned),
                     function: function.map(str::to_owned),
+                    about: None,
                 },
                 mode: match refusal {
                     Some(refusal) => CallMode::Refuse(refusal),
@@ -453,6 +454,7 @@ impl ActiveFault {
                 set("service", calls.service.map_or("*", Service::name).into());
                 set("operation", json!(calls.operation));
                 set("function", json!(calls.function));
+                set("about", json!(calls.about));
                 let name = match mode {
                     CallMode::Fail
                     | CallMode::FailPartially

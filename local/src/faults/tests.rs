@@ -147,7 +147,9 @@ fn everything_that_is_wrong_is_said_at_once() {
 }
 
 fn put(faults: &Faults, function: Option<&str>) -> Option<CallMode> {
-    faults.on_call(Service::DynamoDb, "PutItem", function).mode
+    faults
+        .on_call(Service::DynamoDb, "PutItem", function, b"")
+        .mode
 }
 
 #[test]
@@ -157,8 +159,8 @@ fn a_fault_happens_as_often_as_it_should_to_whom_it_should() {
     let id = faults.add(fault.by("zupy").times(2));
     assert_eq!(put(&faults, None), None);
     assert_eq!(put(&faults, Some("delivery")), None);
-    let query = faults.on_call(Service::DynamoDb, "Query", Some("zupy"));
-    let other = faults.on_call(Service::Ses, "PutItem", Some("zupy"));
+    let query = faults.on_call(Service::DynamoDb, "Query", Some("zupy"), b"");
+    let other = faults.on_call(Service::Ses, "PutItem", Some("zupy"), b"");
     assert_eq!((query, other), (Met::default(), Met::default()));
     for expected in [Some(CallMode::Fail), Some(CallMode::Fail), None] {
         assert_eq!(put(&faults, Some("zupy")), expected);
@@ -195,7 +197,7 @@ fn delays_add_to_what_else_happens_and_the_oldest_fault_decides() {
     faults.add(Fault::service(Service::DynamoDb, CallMode::Delay(delay)).times(2));
     let later = faults.add(Fault::everywhere(CallMode::Fail));
     faults.add(Fault::everywhere(CallMode::Delay(delay)).once());
-    let met = || faults.on_call(Service::DynamoDb, "PutItem", None);
+    let met = || faults.on_call(Service::DynamoDb, "PutItem", None, b"");
     let mode = Some(CallMode::LoseResponse);
     assert_eq!(
         met(),
@@ -223,7 +225,7 @@ fn a_mode_meets_only_what_can_go_wrong_like_that() {
     let faults = Faults::default();
     faults.add(Fault::service(Service::DynamoDb, CallMode::Conflict));
     faults.add(Fault::service(Service::Sqs, CallMode::FailPartially));
-    let mode = |service, operation| faults.on_call(service, operation, None).mode;
+    let mode = |service, operation| faults.on_call(service, operation, None, b"").mode;
     assert_eq!(mode(Service::DynamoDb, "Query"), None);
     assert_eq!(
         mode(Service::DynamoDb, "UpdateItem"),
