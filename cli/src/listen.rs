@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -75,11 +75,11 @@ struct Server {
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let secret = arguments.secret.as_deref().unwrap_or(LOCAL_SECRET);
-    let secrets = Secrets::parse(secret).context("--secret is empty")?;
-    anyhow::ensure!(
-        secrets.all().all(|secret| STANDARD_WEBHOOKS.takes(secret)),
-        "--secret is none of Standard Webhooks: it must be base64, after whsec_ or alone"
-    );
+    let secrets = Secrets::parse(secret).and_then(|secrets| {
+        secrets.check(&[STANDARD_WEBHOOKS])?;
+        Ok(secrets)
+    });
+    let secrets = secrets.map_err(|unusable| anyhow!("--secret {unusable}"))?;
     let listener = TcpListener::bind(("127.0.0.1", arguments.on))
         .await
         .with_context(|| {

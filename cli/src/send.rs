@@ -11,7 +11,7 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::builder::PossibleValuesParser;
 use clap::value_parser;
 use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
@@ -230,7 +230,11 @@ fn secret(arguments: &Arguments, sender: Sender, leaves: bool) -> anyhow::Result
     }
     let variable = sender.secrets_variable();
     let secrets = match std::env::var(variable) {
-        Ok(text) => Secrets::parse(&text),
+        Ok(text) if text.trim().is_empty() => None,
+        Ok(text) => {
+            let secrets = Secrets::parse(&text);
+            Some(secrets.map_err(|unusable| anyhow!("{variable} {unusable}"))?)
+        }
         Err(std::env::VarError::NotPresent) => None,
         Err(std::env::VarError::NotUnicode(_)) => bail!("{variable} is not UTF-8"),
     };

@@ -1,91 +1,150 @@
 //! The webhook secrets, from Secrets Manager: fetched at start, kept, and fetched again on a schedule and when a
-//! signature fails, so that a rotation needs no restart.
+//! signature fails, so that a rotation needs no restart. `docs/adr/0010-secrets.md` says why it is done so.
+
+mod budget;
+mod fetch;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::anyhow;
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 use aws_types::SdkConfig;
 use tokio::time::Instant;
 
-use crate::verify::Secrets;
+use crate::verify::{Scheme, Secrets};
+
+use budget::Budget;
+use fetch::{Fetched, Previous, Unfetched};
 
 /// How old the kept secrets may get.
 const REFRESH_AFTER: Duration = Duration::from_secs(300);
 
-/// Shortest time between two fetches because of a signature: anybody can send a wrong one.
-const AT_MOST_EVERY: Duration = Duration::from_secs(10);
+/// Fetches because of signatures: anybody can send wrong ones. So many at once, and then one more after each pause. A fetch is
+/// two calls, so a flood of forgeries costs a process 10 calls and then 0.4 a second, however many come.
+const FETCHES_AT_ONCE: u32 = 5;
+const PAUSE: Duration = Duration::from_secs(5);
 
-/// A secret whose value is a comma-separated list of `secret` or `tenant=secret`.
+/// A secret whose value is JSON, or a comma-separated list of `secret` or `tenant=secret`.
 #[derive(Debug)]
 pub struct SecretStore {
     client: Client,
     id: String,
+    /// What the secrets must be keys of.
+    schemes: &'static [Scheme],
     kept: Mutex<Kept>,
+    /// Held by whoever fetches: all others wait for what that brings.
+    fetching: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
 struct Kept {
     /// `None` while the secret store has not answered yet.
-    secrets: Option<Arc<Secrets>>,
+    known: Option<Arc<Known>>,
     /// When they were fetched, or when that was last tried.
     tried_at: Instant,
-    /// When that was because of a signature.
-    asked_at: Option<Instant>,
-    /// Whether it failed the last time: there may be newer secrets than these.
+    /// When the last fetch began that brought nothing.
+    failed: Option<Instant>,
+    budget: Budget,
+}
+
+/// The secrets as the secret store told them.
+#[derive(Debug)]
+pub struct Known {
+    current: Secrets,
+    previous: Option<Secrets>,
+    all: Secrets,
+    /// When the fetch began that brought them.
+    began: Instant,
+    /// Whether there may be others that are valid as well.
     in_doubt: bool,
 }
 
-/// Why there are no secrets.
-#[derive(Debug)]
-enum Unfetched {
-    /// The secret is missing, empty or not ours to read: only an operator can mend that.
-    Wrong(anyhow::Error),
-    /// The secret store does not answer now.
-    Unavailable(anyhow::Error),
+/// Why a signature that no known secret gives may be good all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Undecided {
+    #[error("the secret store does not tell which secrets are valid now")]
+    Unanswered,
+    #[error("too many signatures are wrong for the secret store to be asked about each")]
+    TooMany,
 }
 
-impl From<Unfetched> for anyhow::Error {
-    fn from(unfetched: Unfetched) -> Self {
-        match unfetched {
-            Unfetched::Wrong(error) | Unfetched::Unavailable(error) => error,
+impl Known {
+    pub fn secrets(&self) -> &Secrets {
+        &self.all
+    }
+
+    /// Whether a signature that none of these gives may be good all the same.
+    pub fn in_doubt(&self) -> bool {
+        self.in_doubt
+    }
+
+    fn new(fetched: Fetched, before: Option<&Self>, began: Instant) -> Self {
+        let Fetched { current, previous } = fetched;
+        // What was current before is the previous one now; else that has not changed.
+        let kept = before.and_then(|before| match before.current == current {
+            true => before.previous.clone(),
+            false => Some(before.current.clone()),
+        });
+        let (previous, in_doubt) = match previous {
+            Previous::Told(previous) => (previous, false),
+            Previous::Unusable => (kept, false),
+            Previous::Untold => (kept, true),
+        };
+        let all = match previous.clone() {
+            Some(previous) => current.clone().and(previous),
+            None => current.clone(),
+        };
+        Self {
+            current,
+            previous,
+            all,
+            began,
+            in_doubt,
+        }
+    }
+
+    /// The same, where a fetch that began later brought nothing.
+    fn doubted(&self) -> Self {
+        Self {
+            current: self.current.clone(),
+            previous: self.previous.clone(),
+            all: self.all.clone(),
+            began: self.began,
+            in_doubt: true,
         }
     }
 }
 
 impl SecretStore {
-    pub fn new(sdk_config: &SdkConfig, id: String) -> Self {
+    pub fn new(sdk_config: &SdkConfig, id: String, schemes: &'static [Scheme]) -> Self {
+        let now = Instant::now();
         Self {
             client: Client::new(sdk_config),
             id,
+            schemes,
             kept: Mutex::new(Kept {
-                secrets: None,
-                tried_at: Instant::now(),
-                asked_at: None,
-                in_doubt: false,
+                known: None,
+                tried_at: now,
+                failed: None,
+                budget: Budget::new(FETCHES_AT_ONCE, PAUSE, now),
             }),
+            fetching: tokio::sync::Mutex::default(),
         }
     }
 
     /// Fetches the secrets for the first time. Where the secret store does not answer, who first needs them asks again:
-    /// a function that does not start is answered for by the gateway, with a 500. Nothing is returned then.
+    /// a function that does not start is answered for by the gateway, with a 500.
     ///
     /// # Errors
-    /// There is no such secret, or it is empty, or may not be read: the error names it.
-    pub async fn start(&self) -> anyhow::Result<Option<Arc<Secrets>>> {
-        match fetch(&self.client, &self.id).await {
-            Ok(secrets) => {
-                let secrets = Arc::new(secrets);
-                self.lock().secrets = Some(Arc::clone(&secrets));
-                Ok(Some(secrets))
-            }
+    /// There is no such secret, or it is of no use, or may not be read: the error names it.
+    pub async fn start(&self) -> anyhow::Result<()> {
+        let _fetching = self.fetching.lock().await;
+        match self.fetch().await {
+            Ok(_) => Ok(()),
             Err(Unfetched::Wrong(error)) => Err(error),
             Err(Unfetched::Unavailable(error)) => {
                 tracing::error!("No secrets yet: {error:#}");
-                Ok(None)
+                Ok(())
             }
         }
     }
@@ -99,127 +158,72 @@ impl SecretStore {
     ///
     /// # Errors
     /// None are kept, and they cannot be fetched.
-    pub async fn current(&self) -> anyhow::Result<Arc<Secrets>> {
+    pub async fn current(&self) -> Result<Arc<Known>, Undecided> {
         let kept = {
             let mut kept = self.lock();
             let due = kept.tried_at.elapsed() >= REFRESH_AFTER;
-            match &kept.secrets {
-                Some(secrets) if !due => return Ok(Arc::clone(secrets)),
+            match &kept.known {
+                Some(known) if !due => return Ok(Arc::clone(known)),
                 _ => {}
             }
             kept.tried_at = Instant::now();
-            kept.secrets.clone()
+            kept.known.clone()
         };
-        match (self.refresh().await, kept) {
-            (Err(error), Some(kept)) => {
-                tracing::error!("The secrets that are kept stay in use: {error:#}");
-                Ok(kept)
-            }
-            (fetched, _) => fetched,
-        }
+        let Some(kept) = kept else {
+            return self.as_of(Instant::now()).await;
+        };
+        let _fetching = self.fetching.lock().await;
+        // Where that fails, it is logged there.
+        Ok(self.fetch().await.unwrap_or(kept))
     }
 
-    /// Other secrets than those, after a signature matched none of them; not too often.
+    /// The secrets that were valid at a time, or later: for a signature that came then and that no kept secret gives. Only
+    /// these can tell that it is wrong.
     ///
     /// # Errors
-    /// The secrets could not be fetched: the signature may be good.
-    pub async fn newer_than(&self, known: &Secrets) -> anyhow::Result<Option<Arc<Secrets>>> {
+    /// They cannot be fetched now: the signature may be good.
+    pub async fn as_of(&self, at: Instant) -> Result<Arc<Known>, Undecided> {
+        let _fetching = self.fetching.lock().await;
         {
             let mut kept = self.lock();
-            // Another request may have fetched them meanwhile.
-            match &kept.secrets {
-                Some(newer) if **newer != *known => return Ok(Some(Arc::clone(newer))),
+            // Another request may have fetched them while this one waited, or have tried to.
+            match &kept.known {
+                Some(known) if known.began >= at => return Ok(Arc::clone(known)),
                 _ => {}
             }
-            let recently = |at: Instant| at.elapsed() < AT_MOST_EVERY;
-            if kept.asked_at.is_some_and(recently) {
-                anyhow::ensure!(!kept.in_doubt, "the secret store did not answer just now");
-                return Ok(None);
+            if kept.failed.is_some_and(|began| began >= at) {
+                return Err(Undecided::Unanswered);
             }
-            kept.asked_at = Some(Instant::now());
+            if !kept.budget.take(Instant::now()) {
+                return Err(match kept.known.as_ref().is_none_or(|it| it.in_doubt) {
+                    true => Undecided::Unanswered,
+                    false => Undecided::TooMany,
+                });
+            }
         }
-        let fetched = self.refresh().await?;
-        Ok((*fetched != *known).then_some(fetched))
+        self.fetch().await.map_err(|_| Undecided::Unanswered)
     }
 
-    async fn refresh(&self) -> anyhow::Result<Arc<Secrets>> {
-        let fetched = fetch(&self.client, &self.id).await;
+    /// Asks the secret store. Whoever calls this holds `fetching`.
+    async fn fetch(&self) -> Result<Arc<Known>, Unfetched> {
+        let began = Instant::now();
+        let fetched = fetch::fetch(&self.client, &self.id, self.schemes).await;
         let mut kept = self.lock();
-        kept.in_doubt = fetched.is_err();
-        let fetched = Arc::new(fetched?);
-        kept.secrets = Some(Arc::clone(&fetched));
         kept.tried_at = Instant::now();
-        Ok(fetched)
+        let fetched = fetched.inspect_err(|unfetched| {
+            kept.failed = Some(began);
+            if let Some(known) = &kept.known {
+                tracing::error!("The secrets that are kept stay in use: {unfetched}");
+                kept.known = Some(Arc::new(known.doubted()));
+            }
+        })?;
+        let known = Known::new(fetched, kept.known.as_deref(), began);
+        let known = Arc::new(known);
+        kept.known = Some(Arc::clone(&known));
+        Ok(known)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Both the current version and the previous one, which stays valid until the next rotation.
-async fn fetch(client: &Client, id: &str) -> Result<Secrets, Unfetched> {
-    let (current, previous) = tokio::join!(
-        fetch_version(client, id, "AWSCURRENT"),
-        fetch_version(client, id, "AWSPREVIOUS")
-    );
-    let current = current?
-        .ok_or_else(|| Unfetched::Wrong(anyhow!("there is no secret {id} in Secrets Manager")))?;
-    let current = Secrets::parse(&current).ok_or_else(|| {
-        Unfetched::Wrong(anyhow!(
-            "the secret {id} is empty: put the provider's webhook secret there, several separated by commas"
-        ))
-    })?;
-    let previous = previous.unwrap_or_else(|unfetched| {
-        let error = anyhow::Error::from(unfetched);
-        tracing::warn!("Only the current secrets are known: {error:#}");
-        None
-    });
-    let previous = previous.and_then(|previous| Secrets::parse(&previous));
-    Ok(match previous {
-        Some(previous) => current.and(previous),
-        None => current,
-    })
-}
-
-async fn fetch_version(
-    client: &Client,
-    id: &str,
-    stage: &str,
-) -> Result<Option<String>, Unfetched> {
-    let fetched = client
-        .get_secret_value()
-        .secret_id(id)
-        .version_stage(stage)
-        .send()
-        .await;
-    let error = match fetched {
-        Ok(value) => {
-            return match value.secret_string {
-                Some(text) => Ok(Some(text)),
-                None => Err(Unfetched::Wrong(anyhow!(
-                    "the secret {id} is binary, it must be text"
-                ))),
-            };
-        }
-        Err(error) => error,
-    };
-    if let Some(GetSecretValueError::ResourceNotFoundException(_)) = error.as_service_error() {
-        return Ok(None);
-    }
-    let refused = is_refusal(&error);
-    let error = anyhow!(error).context(format!("reading the secret {id} from Secrets Manager"));
-    Err(match refused {
-        true => Unfetched::Wrong(error),
-        false => Unfetched::Unavailable(error),
-    })
-}
-
-/// Secrets Manager answered, and would answer the same again.
-fn is_refusal(error: &SdkError<GetSecretValueError>) -> bool {
-    let throttled = error
-        .code()
-        .is_some_and(|code| code.contains("Throttl") || code.contains("TooManyRequests"));
-    let status = error.raw_response().map(|answer| answer.status().as_u16());
-    status.is_some_and(|status| (400..500).contains(&status)) && !throttled
 }

@@ -32,6 +32,8 @@ pub enum Count {
     Ignored,
     InvalidPayload,
     InvalidSignature,
+    /// Wrong by every secret that is known, while too many are for the secret store to be asked about each.
+    UndecidedSignature,
     StaleSignature,
     ConflictingPayload,
     /// A recorded body that this code cannot read stood against another body.

@@ -2,7 +2,7 @@
 //!
 //! Nothing is parsed before it is verified: parsers take [`Verified`], and only this module makes one.
 
-use std::fmt;
+mod secret;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,6 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 use crate::request::Headers;
+
+pub use secret::{Secret, Secrets, Unusable};
 
 /// A body whose sender knew a secret.
 #[derive(Debug, Clone, Copy)]
@@ -63,82 +65,6 @@ pub enum Unverified {
     Stale { age_s: i64, max_age_s: i64 },
     #[error("signed {ahead_s} s in the future, at most {max_future_s} s are accepted")]
     Future { ahead_s: i64, max_future_s: i64 },
-}
-
-/// One secret that a provider may sign with.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Box<[u8]>);
-
-impl Secret {
-    /// White space around it is trimmed: a secret stored with a trailing newline is the commonest mistake.
-    /// `None` where nothing is left.
-    pub fn new(text: &str) -> Option<Self> {
-        let text = text.trim();
-        (!text.is_empty()).then(|| Self(text.as_bytes().into()))
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret([redacted])")
-    }
-}
-
-/// All secrets that are valid now: several while one replaces another. Never empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Secrets(Vec<(Option<String>, Secret)>);
-
-impl Secrets {
-    /// Reads a comma-separated list of `secret` or `tenant=secret`. `None` where it names no secret.
-    pub fn parse(text: &str) -> Option<Self> {
-        let secrets: Vec<_> = text.split(',').filter_map(named).collect();
-        (!secrets.is_empty()).then_some(Self(secrets))
-    }
-
-    pub fn first(&self) -> &Secret {
-        &self.0[0].1
-    }
-
-    pub fn all(&self) -> impl Iterator<Item = &Secret> {
-        self.0.iter().map(|(_, secret)| secret)
-    }
-
-    /// Those that a tenant may sign with, or that somebody signs with for it: its own, and those of nobody in particular.
-    pub fn of_tenant(&self, tenant: &str) -> impl Iterator<Item = &Secret> {
-        let may_sign = move |of: &Option<String>| of.as_deref().is_none_or(|of| of == tenant);
-        let secrets = self.0.iter();
-        secrets
-            .filter(move |(of, _)| may_sign(of))
-            .map(|(_, secret)| secret)
-    }
-
-    /// These and others, for instance those that were valid before.
-    pub fn and(mut self, others: Self) -> Self {
-        for other in others.0 {
-            if !self.0.contains(&other) {
-                self.0.push(other);
-            }
-        }
-        self
-    }
-}
-
-/// A tenant's name holds letters, digits, `_`, `-` and `.`; what follows is a secret only if it is more than the padding
-/// that ends a secret in base64.
-fn named(text: &str) -> Option<(Option<String>, Secret)> {
-    if let Some((tenant, secret)) = text.trim().split_once('=') {
-        let tenant = tenant.trim();
-        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-        let names = !tenant.is_empty() && tenant.bytes().all(is_name);
-        if names && !secret.trim_matches('=').trim().is_empty() {
-            return Some((Some(tenant.to_owned()), Secret::new(secret)?));
-        }
-    }
-    Some((None, Secret::new(text)?))
 }
 
 /// How old, and how far in the future, a signature may be.
@@ -206,15 +132,30 @@ pub fn verify<'a>(
     body: &'a [u8],
     secrets: &'a Secrets,
 ) -> Result<(Verified<'a>, Option<Timestamp>), Unverified> {
+    let mut genuine = verify_all(schemes, headers, body, secrets)?;
+    Ok(genuine.swap_remove(0))
+}
+
+/// The same by every scheme that has its header in the request: there is at least one whose signature is genuine.
+pub fn verify_all<'a>(
+    schemes: &'static [Scheme],
+    headers: &Headers<'_>,
+    body: &'a [u8],
+    secrets: &'a Secrets,
+) -> Result<Vec<(Verified<'a>, Option<Timestamp>)>, Unverified> {
+    let mut genuine = Vec::new();
     let mut refusal = None;
     for scheme in schemes {
         match scheme.verify(headers, body, secrets) {
-            Ok(verified) => return Ok(verified),
+            Ok(verified) => genuine.push(verified),
             Err(Unverified::Missing(_)) if refusal.is_some() => {}
             Err(other) => refusal = Some(other),
         }
     }
-    Err(refusal.expect("a provider has a scheme"))
+    match genuine.is_empty() {
+        true => Err(refusal.expect("a provider has a scheme")),
+        false => Ok(genuine),
+    }
 }
 
 impl Scheme {
@@ -338,7 +279,7 @@ impl Scheme {
         parts: &[&[u8]],
         claimed: &[[u8; 32]],
     ) -> Option<Option<&'a str>> {
-        secrets.0.iter().fold(None, |found, (tenant, secret)| {
+        secrets.signers().fold(None, |found, (tenant, secret)| {
             let genuine = self.mac(secret, parts).is_some_and(|mac| {
                 let own = mac.finalize();
                 let same = |digest: &[u8; 32]| own == CtOutput::new((*digest).into());
@@ -346,7 +287,7 @@ impl Scheme {
                     .iter()
                     .fold(false, |found, digest| found | same(digest))
             });
-            found.or(genuine.then_some(tenant.as_deref()))
+            found.or(genuine.then_some(tenant))
         })
     }
 
@@ -558,17 +499,14 @@ mod tests {
     #[test]
     fn a_secret_may_name_its_tenant() {
         let check = |text: &str, expected: &[(Option<&str>, &str)]| {
-            let secrets = Secrets::parse(text).unwrap().0;
+            let secrets = Secrets::parse(text).unwrap();
             let secrets: Vec<_> = secrets
-                .iter()
-                .map(|(tenant, secret)| {
-                    let secret = std::str::from_utf8(secret.bytes()).unwrap();
-                    (tenant.as_deref(), secret)
-                })
+                .signers()
+                .map(|(tenant, secret)| (tenant, std::str::from_utf8(secret.bytes()).unwrap()))
                 .collect();
             assert_eq!(secrets, expected);
         };
-        check("a, b\n", &[(None, "a"), (None, "b")]);
+        check("a, b\n", &[(None, "a"), (None, "b"), (None, "a, b")]);
         check(
             " comp_1 = s=1= ,b",
             &[(Some("comp_1"), "s=1="), (None, "b")],
@@ -617,7 +555,7 @@ mod tests {
 
     #[test]
     fn blank_secrets_are_none() {
-        assert!(Secrets::parse(" , \n,").is_none());
+        assert_eq!(Secrets::parse(" , \n,"), Err(Unusable::Empty));
         assert_eq!(
             format!("{:?}", Secret::new("x").unwrap()),
             "Secret([redacted])"
@@ -628,12 +566,13 @@ mod tests {
         #[test]
         fn what_is_signed_verifies_and_what_is_changed_does_not(
             body in prop::collection::vec(any::<u8>(), 1..200),
-            secret in "[!-+--~]{1,40}",
+            secret in "[!-~]{1,40}",
             seconds in 0_i64..4_000_000_000,
             position in any::<prop::sample::Index>(),
         ) {
             let at = Timestamp::from_second(seconds).unwrap();
-            let secrets = Secrets::parse(&secret).unwrap();
+            let secrets = serde_json::json!({"secret": secret}).to_string();
+            let secrets = Secrets::parse(&secrets).unwrap();
             for scheme in [aghanim::SCHEME, zupy::V1, zupy::V2] {
                 let headers = scheme.sign(&body, secrets.first(), at).into_iter().collect();
                 prop_assert!(scheme.verify(&headers, &body, &secrets).is_ok());

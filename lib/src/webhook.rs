@@ -12,19 +12,20 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 use crate::config::{Aws, CallLimits, Environment};
 use crate::event::Event;
 use crate::invocation::{Invocation, serve};
 use crate::ledger::body::BODY_MAX_BYTES;
 use crate::provider::wire::Problem;
-use crate::provider::{Content, Provider};
+use crate::provider::{Content, Parsed, Provider};
 use crate::receiver::{Receiver, Taken};
 use crate::request::{Body, Request};
 use crate::retry::Waiting;
-use crate::secrets::SecretStore;
+use crate::secrets::{SecretStore, Undecided};
 use crate::telemetry::{self, Count, count};
-use crate::verify::{Freshness, Unverified, Verified, verify};
+use crate::verify::{Freshness, Secrets, Unverified, Verified, verify};
 
 /// Longest time until an answer. Zupy gives up after 10 s.
 const ANSWER_WITHIN: Duration = Duration::from_secs(9);
@@ -84,8 +85,27 @@ enum Rejection {
     Conflict(String),
     #[error("a body of {0} bytes")]
     TooLarge(usize),
+    /// The signature may be good, and nobody can tell now.
+    #[error("undecided: {0}")]
+    Undecided(Undecided),
     #[error("{0:#}")]
     Unavailable(#[from] anyhow::Error),
+}
+
+impl From<Undecided> for Rejection {
+    fn from(undecided: Undecided) -> Self {
+        match undecided {
+            Undecided::Unanswered => Self::Unavailable(undecided.into()),
+            Undecided::TooMany => Self::Undecided(undecided),
+        }
+    }
+}
+
+/// A body whose sender knew a secret, and what it says.
+struct Read<'a> {
+    body: Verified<'a>,
+    signed_at: Option<Timestamp>,
+    content: Content,
 }
 
 impl<P: Provider> Webhook<P> {
@@ -116,7 +136,7 @@ impl<P: Provider> Webhook<P> {
         }
         environment.check()?;
         let sdk_config = aws.sdk_config(CallLimits::WEBHOOK);
-        let secrets = SecretStore::new(&sdk_config, secret_id);
+        let secrets = SecretStore::new(&sdk_config, secret_id, provider.schemes());
         secrets.start().await?;
         Ok(Self {
             provider,
@@ -157,6 +177,7 @@ impl<P: Provider> Webhook<P> {
         trace: Option<&str>,
         now: Timestamp,
     ) -> Result<Accepted, Rejection> {
+        let arrived = Instant::now();
         let request = Request::read(event);
         let Body::Bytes(bytes) = &request.body else {
             return Err(Unverified::Undecodable.into());
@@ -165,32 +186,38 @@ impl<P: Provider> Webhook<P> {
             return Err(Rejection::TooLarge(bytes.len()));
         }
         let known = self.secrets.current().await?;
-        let schemes = self.provider.schemes();
         let newer;
-        let verified = match verify(schemes, &request.headers, bytes, &known) {
-            // The secret may have been rotated since it was fetched.
-            Err(Unverified::Mismatch) => match self.secrets.newer_than(&known).await? {
-                Some(secrets) => {
-                    newer = secrets;
-                    verify(schemes, &request.headers, bytes, &newer)
+        let read = match self.read(&request, bytes, known.secrets()) {
+            // The secrets may have been replaced since they were fetched.
+            Err(Unverified::Mismatch | Unverified::OtherTenant) => {
+                newer = self.secrets.as_of(arrived).await?;
+                let read = self.read(&request, bytes, newer.secrets());
+                match read {
+                    Err(Unverified::Mismatch) if newer.in_doubt() => {
+                        return Err(Undecided::Unanswered.into());
+                    }
+                    Err(Unverified::Mismatch) => {
+                        self.check_for_misreading(&request, bytes, newer.secrets())?;
+                        read
+                    }
+                    read => read,
                 }
-                None => Err(Unverified::Mismatch),
-            },
-            verified => verified,
+            }
+            read => read,
         };
-        let (body, signed_at) = verified?;
-        let parsed = self.provider.parse(&body);
-        if let Some(at) = signed_at.or(parsed.sent_at) {
+        let Read {
+            body,
+            signed_at,
+            content,
+        } = read?;
+        if let Some(at) = signed_at {
             self.freshness.check(at, now)?;
         }
-        let event = match parsed.content {
+        let event = match content {
             Content::Event(event) => event,
             Content::Ignored(kind) => return Ok(Accepted::Ignored(kind)),
             Content::Invalid(problems) => return Err(Rejection::Invalid(problems)),
         };
-        if body.tenant().is_some_and(|tenant| tenant != event.tenant) {
-            return Err(Unverified::OtherTenant.into());
-        }
         let key = event.key.to_string();
         let take = self.receiver.take(&event, &body, now, trace);
         let taken = match tokio::time::timeout(TAKE_WITHIN, take).await {
@@ -208,6 +235,53 @@ impl<P: Provider> Webhook<P> {
                 Ok(Accepted::Waiting(key))
             }
         }
+    }
+
+    /// Reads a body that one of these secrets signed.
+    fn read<'a>(
+        &self,
+        request: &Request<'_>,
+        bytes: &'a [u8],
+        secrets: &'a Secrets,
+    ) -> Result<Read<'a>, Unverified> {
+        let (schemes, headers) = (self.provider.schemes(), &request.headers);
+        let (body, signed_at) = verify(schemes, headers, bytes, secrets)?;
+        let Parsed { sent_at, content } = self.provider.parse(&body);
+        if let Content::Event(event) = &content
+            && body.tenant().is_some_and(|tenant| tenant != event.tenant)
+        {
+            // One secret may be that of several tenants.
+            let own = secrets.only_of(&event.tenant);
+            let own = own.ok_or(Unverified::OtherTenant)?;
+            verify(schemes, headers, bytes, &own).map_err(|_| Unverified::OtherTenant)?;
+        }
+        Ok(Read {
+            body,
+            signed_at: signed_at.or(sent_at),
+            content,
+        })
+    }
+
+    /// Whoever signs with the whole of a text that was read as `tenant=secret` knows a secret that was stored wrongly.
+    fn check_for_misreading(
+        &self,
+        request: &Request<'_>,
+        bytes: &[u8],
+        secrets: &Secrets,
+    ) -> anyhow::Result<()> {
+        let schemes = self.provider.schemes();
+        let misread = secrets.misread();
+        let signed = misread.is_some_and(|whole| {
+            let verified = verify(schemes, &request.headers, bytes, &whole);
+            verified.is_ok()
+        });
+        anyhow::ensure!(
+            !signed,
+            "the secret {} is read as tenant=secret, and the provider signs with the whole of it: write it as \
+             {{\"secret\": \"...\"}}",
+            self.secrets.id()
+        );
+        Ok(())
     }
 
     /// DynamoDB refuses: the event waits on the retry queue, which is durable too.
@@ -256,6 +330,7 @@ fn tell(outcome: &Result<Accepted, Rejection>) {
                 Rejection::Invalid(_) => Count::InvalidPayload,
                 Rejection::Conflict(_) => Count::ConflictingPayload,
                 Rejection::TooLarge(_) => Count::PayloadTooLarge,
+                Rejection::Undecided(_) => Count::UndecidedSignature,
                 Rejection::Unavailable(_) => Count::Unavailable,
             };
             match rejection {
@@ -330,6 +405,11 @@ fn describe(rejection: &Rejection) -> (u16, serde_json::Value) {
             413,
             "payload_too_large",
             format!("The body is longer than {BODY_MAX_BYTES} bytes."),
+        ),
+        Rejection::Undecided(_) => (
+            503,
+            "unavailable",
+            format!("The signature cannot be judged now; send it again in {RETRY_AFTER_S} s."),
         ),
         Rejection::Unavailable(_) => (
             503,

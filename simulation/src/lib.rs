@@ -15,6 +15,8 @@ mod network;
 mod process;
 mod provider_trouble;
 #[cfg(test)]
+mod signatures;
+#[cfg(test)]
 mod stock_keeping;
 mod story;
 mod trouble;

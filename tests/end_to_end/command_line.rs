@@ -422,6 +422,24 @@ async fn a_function_that_dies_at_start_is_named_with_its_last_words() {
     let pieces = ["did not start", "RETENTION_DAYS", "MAX_FUTURE_S"];
     check_fails(|serve| _ = serve.args(short), &pieces).await;
 
+    let pieces = ["did not start", "zupy-secrets", "entry 2", "in quotes"];
+    let quoted = "new, \"old\"";
+    check_fails(
+        |serve| _ = serve.env("ZUPY_WEBHOOK_SECRETS", quoted),
+        &pieces,
+    )
+    .await;
+
+    // The template's default is no secret, and base64 all the same.
+    let unsigned = [
+        "--parameter",
+        "ForwardUrl=http://127.0.0.1:9",
+        "--parameter",
+        "ForwardSecrets=none",
+    ];
+    let pieces = ["`delivery` did not start", "forwarding-secrets", "none"];
+    check_fails(|serve| _ = serve.args(unsigned), &pieces).await;
+
     let pieces = ["did not start", "zupy-secrets", "empty"];
     check_fails(
         |serve| _ = serve.env("ZUPY_WEBHOOK_SECRETS", " , "),

@@ -1,5 +1,7 @@
 //! Several companies share a deployment, each with a secret of its own; and Zupy's format v2, which names no company.
 
+use std::time::{Duration, Instant};
+
 use local::aws::Service;
 use local::faults::{CallMode, Fault};
 use serde_json::json;
@@ -133,15 +135,31 @@ async fn a_secret_is_rotated_without_a_restart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_signatures_make_no_storm_on_the_secret_store() {
     in_a_shop(async |shop| {
+        let began = Instant::now();
+        let counted = CallMode::Delay(Duration::ZERO);
+        let counted = Fault::calls(Service::SecretsManager, "GetSecretValue", counted);
+        let counted = shop.system.faults().add(counted);
+        let forge = async || shop.send(redeemed("CP-1").secret("another")).await.word();
         for _ in 0..3 {
-            let forged = redeemed("CP-1").secret("another");
-            assert_eq!(shop.send(forged).await.word(), "401 invalid_signature");
+            assert_eq!(forge().await, "401 invalid_signature");
         }
-        // Were the store asked for each, a rotation would be seen at once.
+        for _ in 0..60 {
+            let word = forge().await;
+            assert!(["401 invalid_signature", "503 unavailable"].contains(&word.as_str()));
+        }
+        // Five fetches at once and one more every five seconds, of two calls each.
+        let fetches = 5 + began.elapsed().as_secs() / 5;
+        let calls = shop.system.faults().applied(counted).unwrap();
+        assert!(u64::from(calls) <= 2 * fetches, "{calls} calls");
+
         let rotate = json!({"SecretId": "zupy-secrets", "SecretString": "new-secret"});
         shop.aws("secretsmanager.PutSecretValue", &rotate).await;
-        let with_new = redeemed("CP-2").secret("new-secret");
-        assert_eq!(shop.send(with_new).await.word(), "401 invalid_signature");
+        let genuine = redeemed("CP-2").secret("new-secret");
+        // The provider sends again what gets a 503.
+        while shop.send(genuine.clone()).await.word() == "503 unavailable" {
+            assert!(began.elapsed() < Duration::from_secs(60));
+        }
+        assert_eq!(shop.send(genuine).await.word(), "200 duplicate");
     })
     .await;
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use webhooks::provider::{aghanim, zupy};
 use webhooks::request::Headers;
 use webhooks::verify::{
-    Encoding, Freshness, STANDARD_WEBHOOKS, Scheme, Secrets, Unverified, verify,
+    Encoding, Freshness, STANDARD_WEBHOOKS, Scheme, Secrets, Unusable, Unverified, verify,
 };
 
 const ALL: [Scheme; 4] = [aghanim::SCHEME, zupy::V1, zupy::V2, STANDARD_WEBHOOKS];
@@ -22,13 +22,22 @@ pub fn check(data: &[u8]) {
     let Some(input) = Input::read(data) else {
         return;
     };
-    let Some(secrets) = Secrets::parse(input.secrets) else {
-        assert!(input.pieces().next().is_none(), "a secret was overlooked");
-        return;
+    let secrets = match Secrets::parse(input.secrets) {
+        Ok(secrets) => secrets,
+        Err(Unusable::Empty) => {
+            assert!(input.pieces().next().is_none(), "a secret was overlooked");
+            return;
+        }
+        Err(_) => return,
     };
     assert_eq!(secrets.clone().and(secrets.clone()), secrets);
+    // JSON has rules of its own, which the tests beside its reader check.
+    if input.secrets.contains(['{', '[']) {
+        return;
+    }
     let spaced = format!("\t{}\n", input.secrets.replace(',', " ,,\t"));
-    assert_eq!(Secrets::parse(&spaced).as_ref(), Some(&secrets));
+    let spaced = Secrets::parse(&spaced).expect("blanks do not count");
+    assert!(spaced.all().eq(secrets.all()), "blanks do not count");
     freshness_is_a_span(input.signed_at());
     as_it_came(&input, &secrets);
     for scheme in ALL {
@@ -63,7 +72,9 @@ impl<'a> Input<'a> {
 
     /// The secrets one by one.
     fn pieces(&self) -> impl Iterator<Item = Secrets> {
-        self.secrets.split(',').filter_map(Secrets::parse)
+        self.secrets
+            .split(',')
+            .filter_map(|piece| Secrets::parse(piece).ok())
     }
 
     /// When the request says that it was signed.

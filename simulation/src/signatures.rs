@@ -1,0 +1,293 @@
+//! Signatures while secrets are replaced: one that may be good never gets a 401, whatever else is sent meanwhile.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use local::aws::Service;
+use local::faults::{CallMode, Fault};
+use serde_json::json;
+use webhooks::config::{Aws, CallLimits};
+use webhooks::provider::zupy;
+use webhooks::secrets::{SecretStore, Undecided};
+use webhooks::verify::{Secret, Secrets};
+
+use crate::desk::{Desk, at_a_desk};
+use crate::history::{Moment, Process};
+use crate::world::{COMPANIES, Format};
+
+const OLD: &str = COMPANIES[0].1;
+const COMPANY: &str = COMPANIES[0].0;
+
+/// The longest that a new secret stays unknown while forgeries come in, with the time that a fetch takes.
+const UNKNOWN_MAX: Duration = Duration::from_millis(5_500);
+
+impl Desk {
+    /// Sends a redemption of its own, signed with this, and returns the answer's status.
+    async fn send(&self, secret: &str) -> u16 {
+        let code = format!("CP-{}", fastrand::u64(..));
+        let body = json!({
+            "event": "coupon.redeemed", "timestamp": self.world.now(), "company_id": COMPANY,
+            "customer": {"member_id": "ZP-1"},
+            "coupon": {"coupon_code": code, "points_spent": 1, "expires_at": "2100-01-01T00:00:00Z"},
+        });
+        let body = body.to_string().into_bytes();
+        let secret = Secret::new(secret).unwrap();
+        let headers = zupy::V1.sign(&body, &secret, self.world.now());
+        let headers: Vec<_> = headers
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        let path = "/webhooks/zupy/coupon-redeemed";
+        let answer = self.world.post(path, &headers, &body, Format::V2).await;
+        answer.map_or(0, |(status, _)| status)
+    }
+
+    async fn send_all(&self, secrets: &[&str]) -> Vec<u16> {
+        let mut statuses = Vec::new();
+        for secret in secrets {
+            statuses.push(self.send(secret).await);
+        }
+        statuses
+    }
+
+    fn rotate(&self, text: &str) {
+        self.world.rotate(text).unwrap();
+    }
+
+    /// Lets every read of a version fail that has this label.
+    fn hide(&self, label: &str) -> u64 {
+        let fault = Fault::calls(Service::SecretsManager, "GetSecretValue", CallMode::Fail);
+        self.world.faults.add(fault.about(label))
+    }
+
+    fn fetches(&self) -> usize {
+        let moments = self.world.history.moments().into_iter();
+        let calls = moments.filter(|(_, moment)| {
+            matches!(moment, Moment::Performed { call, .. } if call.operation.contains("GetSecretValue"))
+        });
+        calls.count()
+    }
+}
+
+fn named(secret: &str) -> String {
+    format!("{COMPANY}={secret}")
+}
+
+#[test]
+fn forgeries_just_before_a_rotation_cost_no_event() {
+    at_a_desk(async |desk| {
+        assert_eq!(desk.send_all(&[OLD, "forged"]).await, [200, 401]);
+        desk.rotate(&named("new"));
+        assert_eq!(desk.send_all(&["new"; 9]).await, [200; 9]);
+        assert_eq!(desk.send_all(&[OLD, "forged"]).await, [200, 401]);
+    });
+}
+
+#[test]
+fn a_flood_of_forgeries_costs_no_event_and_few_calls() {
+    at_a_desk(async |desk| {
+        assert_eq!(desk.send(OLD).await, 200);
+        let before = desk.fetches();
+        let mut rotated = None;
+        let mut forged = Vec::new();
+        for number in 0..120 {
+            if number == 40 {
+                desk.rotate(&named("new"));
+                rotated = Some(tokio::time::Instant::now());
+            }
+            forged.push(desk.send("forged").await);
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            if let Some(rotated) = rotated {
+                let status = desk.send("new").await;
+                let known = rotated.elapsed() > UNKNOWN_MAX;
+                assert!(
+                    status == 200 || (status == 503 && !known),
+                    "{number}: {status}"
+                );
+                assert_eq!(desk.send(OLD).await, 200);
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+        assert!(
+            forged.iter().all(|status| [401, 503].contains(status)),
+            "{forged:?}"
+        );
+        // Five fetches at once and one each five seconds, of two calls each.
+        let calls = desk.fetches() - before;
+        assert!(calls <= 2 * (5 + 60 / 5 + 1), "{calls} calls");
+        // It is quiet again.
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert_eq!(desk.send_all(&["forged"; 3]).await, [401; 3]);
+    });
+}
+
+#[test]
+fn the_previous_secret_stays_while_its_version_cannot_be_read() {
+    at_a_desk(async |desk| {
+        desk.rotate(&named("new"));
+        assert_eq!(desk.send_all(&["new", OLD]).await, [200, 200]);
+        let hidden = desk.hide("AWSPREVIOUS");
+        // Whoever signs with nothing that is known may know what is hidden.
+        assert_eq!(
+            desk.send_all(&["forged", OLD, "new"]).await,
+            [503, 200, 200]
+        );
+        // The scheduled fetch changes nothing either.
+        tokio::time::sleep(Duration::from_secs(301)).await;
+        assert_eq!(
+            desk.send_all(&[OLD, "new", "forged"]).await,
+            [200, 200, 503]
+        );
+        desk.rotate(&named("newest"));
+        assert_eq!(desk.send_all(&["newest", "new"]).await, [200, 200]);
+        assert_ne!(desk.send(OLD).await, 401);
+        desk.world.faults.remove(hidden);
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        // Two rotations have ended the oldest.
+        assert_eq!(
+            desk.send_all(&[OLD, "forged", "new"]).await,
+            [401, 401, 200]
+        );
+    });
+}
+
+#[test]
+fn a_function_that_starts_without_the_previous_version_is_in_doubt() {
+    at_a_desk(async |desk| {
+        desk.rotate(&named("new"));
+        let hidden = desk.hide("AWSPREVIOUS");
+        assert_eq!(
+            desk.send_all(&["new", OLD, "forged"]).await,
+            [200, 503, 503]
+        );
+        desk.world.faults.remove(hidden);
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        assert_eq!(desk.send_all(&[OLD, "forged"]).await, [200, 401]);
+    });
+}
+
+#[test]
+fn an_outage_of_the_store_is_no_401() {
+    at_a_desk(async |desk| {
+        assert_eq!(desk.send(OLD).await, 200);
+        desk.rotate(&named("new"));
+        let hidden = desk.hide("AWS");
+        assert_eq!(desk.send_all(&["new"; 9]).await, [503; 9]);
+        assert_eq!(desk.send(OLD).await, 200);
+        desk.world.faults.remove(hidden);
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        assert_eq!(desk.send_all(&["new"; 3]).await, [200; 3]);
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        assert_eq!(desk.send("forged").await, 401);
+    });
+}
+
+#[test]
+fn a_rotation_to_what_cannot_be_meant_loses_no_secret() {
+    for unusable in [
+        "\"quoted\"",
+        "",
+        "sha256=x",
+        "{\"comp\": \"x\"}",
+        "whsec_x",
+        "a\u{200B}b",
+    ] {
+        at_a_desk(async |desk| {
+            assert_eq!(desk.send(OLD).await, 200);
+            desk.rotate(unusable);
+            assert_eq!(
+                desk.send_all(&["forged", OLD]).await,
+                [503, 200],
+                "{unusable}"
+            );
+            tokio::time::sleep(Duration::from_secs(301)).await;
+            assert_eq!(
+                desk.send_all(&[OLD, "forged"]).await,
+                [200, 503],
+                "{unusable}"
+            );
+            desk.rotate(&named("new"));
+            // What was signed before the slip is good as long as what was meant is the next secret.
+            assert_eq!(
+                desk.send_all(&["new", OLD, "forged"]).await,
+                [200, 200, 401]
+            );
+        });
+        // A function that starts meanwhile has the version before.
+        at_a_desk(async |desk| {
+            desk.rotate(unusable);
+            assert_eq!(
+                desk.send_all(&[OLD, "forged"]).await,
+                [200, 503],
+                "{unusable}"
+            );
+        });
+    }
+}
+
+#[test]
+fn a_secret_that_was_read_as_a_tenants_is_found_out() {
+    at_a_desk(async |desk| {
+        desk.rotate("S3=cr3t");
+        assert_eq!(desk.send_all(&["S3=cr3t", "forged"]).await, [503, 401]);
+        desk.rotate(r#"{"secret": "S3=cr3t"}"#);
+        assert_eq!(desk.send_all(&["S3=cr3t", "forged"]).await, [200, 401]);
+    });
+}
+
+#[test]
+fn one_secret_may_be_several_tenants_own() {
+    at_a_desk(async |desk| {
+        desk.rotate(&format!("other=shared,{}", named("shared")));
+        assert_eq!(desk.send("shared").await, 200);
+        desk.rotate("other=shared,shared");
+        assert_eq!(desk.send("shared").await, 200);
+        desk.rotate("other=theirs");
+        desk.rotate("other=theirs");
+        tokio::time::sleep(Duration::from_secs(301)).await;
+        assert_eq!(desk.send_all(&["shared", "theirs"]).await, [401, 401]);
+        // The same secret was given another tenant.
+        desk.rotate(&named("theirs"));
+        assert_eq!(desk.send("theirs").await, 200);
+    });
+}
+
+/// A process that serves many requests at a time.
+#[test]
+fn those_who_wait_share_one_fetch() {
+    at_a_desk(async |desk| {
+        let process = Process {
+            function: "test".into(),
+            number: 2,
+        };
+        let network = desk.world.functions.network(&process);
+        let config = Aws::local("http://aws").over(network.client());
+        let config = config.sdk_config(CallLimits::WEBHOOK);
+        let id = "zupy-secrets".to_owned();
+        let store = SecretStore::new(&config, id, &[zupy::V1]);
+        store.start().await.unwrap();
+        let before = desk.fetches();
+        let ask = async |_| {
+            let known = store.as_of(tokio::time::Instant::now()).await;
+            known.map(|known| known.secrets().clone())
+        };
+        desk.rotate("new");
+        let told = join_all((0..1000).map(ask)).await;
+        let new = Secrets::parse("new").unwrap();
+        let first =
+            |told: &Result<Secrets, Undecided>| told.as_ref().map(|it| it.first().clone()).unwrap();
+        assert!(told.iter().all(|it| first(it) == *new.first()));
+        assert_eq!(desk.fetches() - before, 2);
+        // A thousand a second, one after another.
+        let before = desk.fetches();
+        let mut undecided = 0;
+        for _ in 0..10_000 {
+            let began = tokio::time::Instant::now();
+            undecided += usize::from(ask(0).await == Err(Undecided::TooMany));
+            tokio::time::sleep_until(began + Duration::from_millis(1)).await;
+        }
+        let calls = desk.fetches() - before;
+        assert!(calls <= 2 * (4 + 10 / 5 + 1), "{calls} calls");
+        assert!(undecided > 9_900, "{undecided}");
+    });
+}
