@@ -23,6 +23,11 @@ pub trait Provider {
     /// The schemes that it signs by, told apart by their signature headers.
     fn schemes(&self) -> &'static [Scheme];
 
+    /// The scheme whose format a verified body has: where headers of several are genuine, the body decides.
+    fn scheme_of(&self, _verified: &[u8]) -> Option<&'static str> {
+        None
+    }
+
     /// Reads a verified body.
     fn parse(&self, body: &Verified<'_>) -> Parsed;
 }

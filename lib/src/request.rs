@@ -91,6 +91,29 @@ impl<'a> Request<'a> {
     }
 }
 
+impl Request<'_> {
+    /// Whether the body is compressed. A header alone is no proof: a gateway that decompresses a body may leave it there.
+    pub fn is_compressed(&self) -> bool {
+        let Body::Bytes(bytes) = &self.body else {
+            return false;
+        };
+        let mut codings = self.headers.values("content-encoding");
+        let is_said = codings.any(|coding| !coding.eq_ignore_ascii_case("identity"));
+        is_magic(bytes) || (is_said && !bytes.is_empty() && !is_json_object(bytes))
+    }
+}
+
+/// The first bytes of gzip (RFC 1952), zstd (RFC 8878) and zlib (RFC 1950): no text begins so.
+fn is_magic(bytes: &[u8]) -> bool {
+    let magic: [&[u8]; 4] = [b"\x1F\x8B", b"\x28\xB5\x2F\xFD", b"\x78\x9C", b"\x78\xDA"];
+    magic.iter().any(|magic| bytes.starts_with(magic))
+}
+
+fn is_json_object(bytes: &[u8]) -> bool {
+    let text = bytes.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(bytes);
+    text.trim_ascii_start().starts_with(b"{") && std::str::from_utf8(text).is_ok()
+}
+
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct GatewayEvent<'a> {
@@ -164,6 +187,36 @@ mod tests {
             &[],
             &Body::Undecodable,
         );
+    }
+
+    #[test]
+    fn a_compressed_body_is_known_by_its_header_or_by_its_bytes() {
+        let check = |coding: Option<&str>, bytes: &[u8], expected: bool| {
+            let headers = coding.map(|coding| ("Content-Encoding", coding));
+            let request = Request {
+                headers: headers.into_iter().collect(),
+                body: Body::Bytes(Cow::Borrowed(bytes)),
+            };
+            assert_eq!(request.is_compressed(), expected, "{coding:?} {bytes:x?}");
+        };
+        let brotli = b"\x0b\x02\x80{}\x03";
+        for coding in ["gzip", "GZIP", "br", "deflate, gzip", "x-new"] {
+            check(Some(coding), brotli, true);
+            // A proxy has taken it apart and left the header.
+            check(Some(coding), b"\xEF\xBB\xBF {\"a\":1}", false);
+            check(Some(coding), b"", false);
+        }
+        check(Some("identity"), brotli, false);
+        check(None, brotli, false);
+        check(None, b"{}", false);
+        for magic in [
+            &b"\x1f\x8b\x08\0"[..],
+            b"\x28\xb5\x2f\xfd\0",
+            b"\x78\x9c\x03",
+        ] {
+            check(None, magic, true);
+        }
+        check(None, b"x}", false);
     }
 
     #[test]

@@ -39,6 +39,7 @@ pub enum Count {
     /// A recorded body that this code cannot read stood against another body.
     UnreadableRecord,
     PayloadTooLarge,
+    CompressedPayload,
     Unavailable,
     TaskDone,
     /// To be tried again.

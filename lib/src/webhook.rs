@@ -25,7 +25,7 @@ use crate::request::{Body, Request};
 use crate::retry::Waiting;
 use crate::secrets::{SecretStore, Undecided};
 use crate::telemetry::{self, Count, count};
-use crate::verify::{Freshness, Secrets, Unverified, Verified, verify};
+use crate::verify::{Freshness, Secrets, Unverified, Verified, verify, verify_all};
 
 /// Longest time until an answer. Zupy gives up after 10 s.
 const ANSWER_WITHIN: Duration = Duration::from_secs(9);
@@ -85,6 +85,8 @@ enum Rejection {
     Conflict(String),
     #[error("a body of {0} bytes")]
     TooLarge(usize),
+    #[error("a body that is compressed")]
+    Compressed,
     /// The signature may be good, and nobody can tell now.
     #[error("undecided: {0}")]
     Undecided(Undecided),
@@ -188,6 +190,9 @@ impl<P: Provider> Webhook<P> {
         let known = self.secrets.current().await?;
         let newer;
         let read = match self.read(&request, bytes, known.secrets()) {
+            Err(Unverified::Mismatch) if request.is_compressed() => {
+                return Err(Rejection::Compressed);
+            }
             // The secrets may have been replaced since they were fetched.
             Err(Unverified::Mismatch | Unverified::OtherTenant) => {
                 newer = self.secrets.as_of(arrived).await?;
@@ -216,6 +221,7 @@ impl<P: Provider> Webhook<P> {
         let event = match content {
             Content::Event(event) => event,
             Content::Ignored(kind) => return Ok(Accepted::Ignored(kind)),
+            Content::Invalid(_) if request.is_compressed() => return Err(Rejection::Compressed),
             Content::Invalid(problems) => return Err(Rejection::Invalid(problems)),
         };
         let key = event.key.to_string();
@@ -245,7 +251,13 @@ impl<P: Provider> Webhook<P> {
         secrets: &'a Secrets,
     ) -> Result<Read<'a>, Unverified> {
         let (schemes, headers) = (self.provider.schemes(), &request.headers);
-        let (body, signed_at) = verify(schemes, headers, bytes, secrets)?;
+        let mut genuine = verify_all(schemes, headers, bytes, secrets)?;
+        // Where headers of several formats are genuine, the body decides.
+        let named = self.provider.scheme_of(bytes);
+        let named = genuine
+            .iter()
+            .position(|(body, _)| Some(body.scheme()) == named);
+        let (body, signed_at) = genuine.swap_remove(named.unwrap_or(0));
         let Parsed { sent_at, content } = self.provider.parse(&body);
         if let Content::Event(event) = &content
             && body.tenant().is_some_and(|tenant| tenant != event.tenant)
@@ -330,6 +342,7 @@ fn tell(outcome: &Result<Accepted, Rejection>) {
                 Rejection::Invalid(_) => Count::InvalidPayload,
                 Rejection::Conflict(_) => Count::ConflictingPayload,
                 Rejection::TooLarge(_) => Count::PayloadTooLarge,
+                Rejection::Compressed => Count::CompressedPayload,
                 Rejection::Undecided(_) => Count::UndecidedSignature,
                 Rejection::Unavailable(_) => Count::Unavailable,
             };
@@ -373,8 +386,11 @@ impl From<Result<Accepted, Rejection>> for Answer {
             }
         };
         let mut headers = json!({"content-type": "application/json"});
-        if status_code == 503 {
-            headers["retry-after"] = json!(RETRY_AFTER_S.to_string());
+        match status_code {
+            503 => headers["retry-after"] = json!(RETRY_AFTER_S.to_string()),
+            // What is understood instead (RFC 9110, 15.5.16).
+            415 => headers["accept-encoding"] = json!("identity"),
+            _ => {}
         }
         Self {
             status_code,
@@ -405,6 +421,12 @@ fn describe(rejection: &Rejection) -> (u16, serde_json::Value) {
             413,
             "payload_too_large",
             format!("The body is longer than {BODY_MAX_BYTES} bytes."),
+        ),
+        Rejection::Compressed => (
+            415,
+            "unsupported_encoding",
+            "The body is compressed; send it as it was signed, without Content-Encoding."
+                .to_owned(),
         ),
         Rejection::Undecided(_) => (
             503,

@@ -8,6 +8,7 @@ mod command_line;
 mod dead_coupons;
 mod delivery;
 mod faults;
+mod formats;
 mod fraud;
 mod game_server;
 mod inventory;

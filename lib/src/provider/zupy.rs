@@ -94,6 +94,13 @@ impl Provider for Zupy {
         &[V1, V2]
     }
 
+    fn scheme_of(&self, verified: &[u8]) -> Option<&'static str> {
+        Some(match v2::has_its_shape(verified) {
+            true => V2.name,
+            false => V1.name,
+        })
+    }
+
     fn parse(&self, verified: &Verified<'_>) -> Parsed {
         if verified.scheme() == V2.name {
             return v2::parse(self, verified);

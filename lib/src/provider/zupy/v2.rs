@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::{NAME, Zupy, kind};
 use crate::event::{Envelope, Event, EventKey, Fact, Member, Notice, Redemption, Reward, Usage};
@@ -37,6 +38,19 @@ pub(in crate::provider) const NOT_PERSONAL: [&str; 12] = [
     "expires_in_days",
     "tier",
 ];
+
+/// Whether a body is the envelope of this format: v1 has no `data`, and v2 no `customer` beside it.
+pub(super) fn has_its_shape(body: &[u8]) -> bool {
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Shape {
+        data: Option<IgnoredAny>,
+        customer: Option<IgnoredAny>,
+    }
+    let body = body.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(body);
+    let shape: Shape = serde_json::from_slice(body).unwrap_or_default();
+    shape.data.is_some() && shape.customer.is_none()
+}
 
 pub(super) fn parse(zupy: &Zupy, verified: &Verified<'_>) -> Parsed {
     let body: Body = match wire::parse(verified.body()) {

@@ -1,0 +1,71 @@
+//! In what form a body comes: which of Zupy's formats it has, and whether it can be read at all.
+
+use crate::shop::{Webhook, ZUPY, in_a_shop, redeemed, v2};
+
+/// The same signature under the header of the other format too.
+fn signed_twice(webhook: Webhook) -> Webhook {
+    let (name, signature) = webhook.signature().pop().unwrap();
+    let other = match name {
+        "X-Zupy-Signature" => "X-Webhook-Signature",
+        _ => "X-Zupy-Signature",
+    };
+    webhook.header(other, &signature)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_both_signatures_are_genuine_the_body_decides() {
+    in_a_shop(async |shop| {
+        let v1 = redeemed("CP-1").to(ZUPY);
+        assert_eq!(shop.send(signed_twice(v1)).await.word(), "200 accepted");
+        for kind in ["reward.redeemed", "coupon.used", "customer.enrolled"] {
+            let answer = shop.send(signed_twice(v2(kind))).await;
+            assert_eq!(answer.word(), "200 accepted", "{kind}: {answer:?}");
+            assert_eq!(shop.send(v2(kind)).await.word(), "200 duplicate", "{kind}");
+        }
+        // A header that is forged says nothing.
+        let forged = format!("sha256={:064}", 0);
+        let ours = v2("coupon.cancelled").header("X-Zupy-Signature", &forged);
+        assert_eq!(shop.send(ours).await.word(), "200 accepted");
+    })
+    .await;
+}
+
+/// `{"event":"coupon.redeemed"}`, as `gzip -n9` has it.
+const COMPRESSED: &str = "1f8b0800000000000203ab564a2d4bcd2b51b2524ace2f2dc8cfd32b4a4d494dcd4d4d51aa05003a1736f21b000000";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compressed_body_is_told_of_its_content_encoding() {
+    in_a_shop(async |shop| {
+        let digits = COMPRESSED.as_bytes().chunks(2);
+        let digits = digits.map(|pair| std::str::from_utf8(pair).unwrap());
+        let compressed: Vec<_> = digits
+            .map(|pair| u8::from_str_radix(pair, 16).unwrap())
+            .collect();
+        let plain = redeemed("CP-1");
+        let (name, of_plain) = plain.signature().pop().unwrap();
+        let check = async |webhook: Webhook| {
+            let answer = shop.post(webhook).await;
+            assert_eq!(answer.word(), "415 unsupported_encoding");
+            assert_eq!(answer.headers["accept-encoding"], "identity");
+            let message = answer.body["error"]["message"].as_str().unwrap();
+            assert!(message.contains("Content-Encoding"), "{message}");
+        };
+        for coding in [Some("gzip"), None] {
+            let mut webhook = plain.clone().body(compressed.clone());
+            if let Some(coding) = coding {
+                webhook = webhook.header("Content-Encoding", coding);
+            }
+            // Signed as it was before it was compressed, and signed as it is sent.
+            check(webhook.clone().header(name, &of_plain)).await;
+            let (_, of_compressed) = webhook.signature().pop().unwrap();
+            check(webhook.clone().header(name, &of_compressed)).await;
+            assert_eq!(shop.post(webhook).await.word(), "401 invalid_signature");
+        }
+        // A header alone makes no compressed body.
+        let claimed = plain.header("Content-Encoding", "gzip");
+        let forged = claimed.clone().secret("another");
+        assert_eq!(shop.send(forged).await.word(), "401 invalid_signature");
+        assert_eq!(shop.send(claimed).await.word(), "200 accepted");
+    })
+    .await;
+}
