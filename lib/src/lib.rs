@@ -31,6 +31,7 @@ pub mod fraud;
 pub mod identifier;
 pub mod invocation;
 pub mod ledger;
+pub mod money;
 pub mod outbox;
 pub mod provider;
 pub mod receiver;

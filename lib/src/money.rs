@@ -1,0 +1,74 @@
+//! Amounts as they are paid: whole minor units, a real to the cent.
+//!
+//! Tills compute with floats and percentages, and send 24.999 or 5.235. Nobody pays that. So amounts
+//! are compared as they would be paid: rounded half away from zero, as tills and banks round.
+
+use rust_decimal::{Decimal, RoundingStrategy};
+
+use crate::event::Money;
+
+/// Currencies of ISO 4217 whose minor unit is not a hundredth, by decimals.
+const DECIMALS: [(u32, &[&str]); 3] = [
+    (
+        0,
+        &[
+            "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI",
+            "VND", "VUV", "XAF", "XOF", "XPF",
+        ],
+    ),
+    (3, &["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"]),
+    (4, &["CLF", "UYW"]),
+];
+
+/// How many decimals an amount of a currency is paid with.
+pub fn decimals(currency: &str) -> u32 {
+    let other = DECIMALS.iter().find(|(_, them)| them.contains(&currency));
+    other.map_or(2, |(decimals, _)| *decimals)
+}
+
+impl Money {
+    /// The amount in whole minor units of its currency: 24.999 BRL is paid as 25.
+    pub fn as_paid(&self) -> Decimal {
+        let decimals = decimals(&self.currency);
+        let rounding = RoundingStrategy::MidpointAwayFromZero;
+        let rounded = self.amount.round_dp_with_strategy(decimals, rounding);
+        rounded.normalize()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(amount: &str, currency: &str, expected: &str) {
+        let money = Money::new(amount.parse().unwrap(), currency);
+        let expected: Decimal = expected.parse().unwrap();
+        assert_eq!(money.as_paid(), expected, "{amount} {currency}");
+    }
+
+    #[test]
+    fn an_amount_is_paid_in_cents() {
+        check("24.999", "BRL", "25");
+        check("24.994999999999997", "BRL", "24.99");
+        check("35", "USD", "35");
+        check("35.10", "EUR", "35.1");
+    }
+
+    #[test]
+    fn half_a_cent_is_rounded_away_from_zero() {
+        check("5.235", "BRL", "5.24");
+        check("5.245", "BRL", "5.25");
+        check("-5.235", "BRL", "-5.24");
+    }
+
+    #[test]
+    fn a_currency_may_have_no_cents_or_thousandths() {
+        check("499.5", "JPY", "500");
+        check("499.4", "CLP", "499");
+        check("1.2345", "KWD", "1.235");
+        check("1.00005", "CLF", "1.0001");
+        // An unknown one has cents.
+        check("1.005", "XYZ", "1.01");
+    }
+}
