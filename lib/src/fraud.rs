@@ -12,6 +12,9 @@ pub const RECORD: &str = "fraud";
 pub const FLAG: &str = "flag#";
 pub const HISTORY: &str = "redeemed@";
 
+/// The sort key of the row that says which rushes of a member were alerted.
+pub const RUSHES: &str = "rushes";
+
 /// How bad it is. Of two the later in this list is the worse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -33,7 +33,7 @@ pub use contents::content_hash;
 pub use lease::{Claim, Lease, Note};
 pub use outbox::Undispatched;
 pub use progress::Progress;
-pub use read::{read_all, read_event};
+pub use read::{read_all, read_conflict, read_event};
 use row::{COPY_MAX_BYTES, digits, number, read_text, text};
 pub use row::{Item, Row};
 
@@ -180,11 +180,16 @@ impl Ledger {
         &self,
         event: &Event,
         body: &Verified<'_>,
+        received_at: Timestamp,
         now: Timestamp,
     ) -> anyhow::Result<Recorded> {
         let attempt = unique_id();
         let hash = content_hash(event);
-        let mut row = self.row_of(event, body.scheme(), &hash, &attempt, now);
+        let mut row = self.row_of(event, body.scheme(), &hash, &attempt, received_at);
+        if now > received_at {
+            // It waited for an outage of DynamoDB to end.
+            row.insert("recorded_at".into(), text(now.to_string()));
+        }
         let parts = body::put(&mut row, body.body());
         if !parts.is_empty() {
             // A duplicate of it would cost what the first one did.

@@ -6,7 +6,7 @@ use crate::config::{Aws, CallLimits, Environment};
 use crate::dispatch::Dispatcher;
 use crate::event::Event;
 use crate::ledger::{Ledger, Recorded, content_hash};
-use crate::task::{Message, Task, tasks};
+use crate::task::{Message, Task, tasks, tasks_of_conflict};
 use crate::telemetry::{Count, count};
 use crate::verify::Verified;
 
@@ -37,6 +37,8 @@ impl Receiver {
     /// event recorded and tasks without a record. That attempt may be rendered anew by its provider: what was recorded
     /// first is worked on in any case, also where the other contradicts it.
     ///
+    /// A crash after a contradiction was kept leaves its sender without an answer. So it is sent again, and its tasks too.
+    ///
     /// # Errors
     /// DynamoDB refuses; nothing is promised then, and the same call may be made again.
     pub async fn take(
@@ -45,8 +47,9 @@ impl Receiver {
         body: &Verified<'_>,
         received_at: Timestamp,
         trace: Option<&str>,
+        now: Timestamp,
     ) -> anyhow::Result<Taken> {
-        let standing = match self.ledger.record(event, body, received_at).await? {
+        let standing = match self.ledger.record(event, body, received_at, now).await? {
             Recorded::New => {
                 let message = Message::new(event, received_at, trace);
                 self.dispatch(&message, tasks(event)).await?;
@@ -57,16 +60,28 @@ impl Receiver {
                 // It says the same, so it stands in where this code does not read the recorded body any more.
                 let first = first.as_ref().unwrap_or(event);
                 let at = standing.received_at().unwrap_or(received_at);
-                self.dispatch_missing(first, at, trace).await?;
+                self.dispatch_missing(first, at, trace, &[]).await?;
                 return Ok(Taken::Duplicate);
             }
             Recorded::Differs(standing) => standing,
         };
         let first = standing.event();
+        let hash = content_hash(event);
+        // Where the contents are the same, the row's hash is one of older code.
+        let is_same = first.as_ref().is_some_and(|it| content_hash(it) == hash);
+        if !is_same {
+            self.ledger.keep_conflict(event, body, received_at).await?;
+        }
         match &first {
             Some(first) => {
                 let at = standing.received_at().unwrap_or(received_at);
-                self.dispatch_missing(first, at, trace).await?;
+                // However often their records say that they are done: a contradiction is new to these.
+                let besides = if is_same {
+                    &[]
+                } else {
+                    tasks_of_conflict(first)
+                };
+                self.dispatch_missing(first, at, trace, besides).await?;
             }
             None => {
                 count(Count::UnreadableRecord);
@@ -76,23 +91,24 @@ impl Receiver {
                 );
             }
         }
-        if first.is_some_and(|first| content_hash(&first) == content_hash(event)) {
-            // The row's hash is one of older code.
-            return Ok(Taken::Duplicate);
+        match is_same {
+            true => Ok(Taken::Duplicate),
+            false => Ok(Taken::Conflict),
         }
-        // Last, so that no crash leaves a contradiction kept and a task unsent.
-        self.ledger.keep_conflict(event, body, received_at).await?;
-        Ok(Taken::Conflict)
     }
 
-    /// Sends those tasks of a recorded event that have left no record.
+    /// Sends those tasks of a recorded event that have left no record, and these. All at once: what the outbox is left with
+    /// replaces what it was left with before.
     async fn dispatch_missing(
         &self,
         event: &Event,
         received_at: Timestamp,
         trace: Option<&str>,
+        besides: &[Task],
     ) -> anyhow::Result<()> {
-        let missing = self.ledger.without_record(&event.key, tasks(event)).await?;
+        let mut missing = self.ledger.without_record(&event.key, tasks(event)).await?;
+        let besides = besides.iter().filter(|task| !missing.contains(task));
+        missing.extend(besides.copied().collect::<Vec<_>>());
         let message = Message::new(event, received_at, trace);
         self.dispatch(&message, &missing).await
     }

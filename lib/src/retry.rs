@@ -95,7 +95,7 @@ impl Retry {
 impl Work for Retry {
     type Message = Waiting;
 
-    async fn work(&self, waiting: Waiting, _: Invocation) -> Result<(), Failure> {
+    async fn work(&self, waiting: Waiting, invocation: Invocation) -> Result<(), Failure> {
         let recorded = waiting.body();
         let event = match read_recorded(&recorded) {
             Some(Content::Event(event)) => event,
@@ -113,7 +113,7 @@ impl Work for Retry {
         let trace = waiting.trace.as_deref();
         let taken = self
             .receiver
-            .take(&event, &body, waiting.received_at, trace)
+            .take(&event, &body, waiting.received_at, trace, invocation.now())
             .await
             .context("recording what waited")?;
         if taken == Taken::Conflict {

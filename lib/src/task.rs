@@ -95,6 +95,14 @@ pub fn tasks(event: &Event) -> &'static [Task] {
     }
 }
 
+/// The tasks that look at a recorded event again when another body contradicts it.
+pub fn tasks_of_conflict(recorded: &Event) -> &'static [Task] {
+    match &recorded.fact {
+        Fact::Used(_) => &[Task::Fraud],
+        _ => &[],
+    }
+}
+
 /// The version of [`Message`] that this code writes, and the newest that it reads.
 pub const MESSAGE_VERSION: u32 = 1;
 

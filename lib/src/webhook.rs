@@ -225,7 +225,7 @@ impl<P: Provider> Webhook<P> {
             Content::Invalid(problems) => return Err(Rejection::Invalid(problems)),
         };
         let key = event.key.to_string();
-        let take = self.receiver.take(&event, &body, now, trace);
+        let take = self.receiver.take(&event, &body, now, trace, now);
         let taken = match tokio::time::timeout(TAKE_WITHIN, take).await {
             Ok(taken) => taken,
             // It may yet be recorded: then what waits is found to be a duplicate.

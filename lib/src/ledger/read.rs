@@ -82,6 +82,37 @@ impl Ledger {
         let rows = query.into_paginator().items().send().try_collect().await;
         rows.with_context(|| format!("reading what was recorded of {coupon}"))
     }
+
+    /// Hands out a coupon's rows one by one, by name, with bodies whole. No more than a page of them is held at a time.
+    pub async fn each_row_of(
+        &self,
+        coupon: &str,
+        mut take: impl FnMut(&Item),
+    ) -> anyhow::Result<()> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("coupon = :coupon")
+            .expression_attribute_values(":coupon", text(coupon));
+        let mut pages = query.into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.with_context(|| format!("reading what was recorded of {coupon}"))?;
+            for row in page.items.unwrap_or_default() {
+                take(&self.whole(row).await?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The event that a body says which contradicts a recorded one, as today's code reads it.
+pub fn read_conflict(row: &Item, recorded: &Event) -> Option<Event> {
+    let mut row = row.clone();
+    row.insert("provider".into(), text(&recorded.provider));
+    row.insert("tenant".into(), text(&recorded.tenant));
+    Standing::of(&row, &recorded.key).event()
 }
 
 /// The event that a row with its body [whole](Ledger::whole) records, as today's code reads it, under the row's own key.
