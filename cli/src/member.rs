@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde::Serialize;
 use webhooks::event::{escape, member_key, unescape};
-use webhooks::fraud::{FLAG, HISTORY};
+use webhooks::fraud::{FLAG, HISTORY, RUSHES};
 use webhooks::identifier::clean;
 use webhooks::ledger::Item;
 use webhooks::provider::{aghanim, zupy};
@@ -422,7 +422,8 @@ impl Member {
                 event: field("event"),
                 items: items.unwrap_or_default(),
             });
-        } else {
+        } else if entry != RUSHES {
+            // That row says which alerts were published, and nothing that the redemptions do not.
             self.other.push(entry);
         }
     }

@@ -20,6 +20,8 @@ mod signatures;
 mod stock_keeping;
 mod story;
 mod trouble;
+#[cfg(test)]
+mod watch;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};

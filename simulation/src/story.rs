@@ -361,7 +361,10 @@ impl Teller<'_> {
                     _ => name.to_owned(),
                 };
                 let coupon = coupon.at(self.about_now(&coupon));
-                let telling = coupon.notice(name);
+                let mut telling = coupon.notice(name);
+                if kind == Kind::Expiring {
+                    telling.expires_at = Some(coupon.expires_at);
+                }
                 self.events.push(coupon.event(entry, kind, vec![telling]));
             }
         }

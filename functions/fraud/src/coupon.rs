@@ -1,16 +1,26 @@
 //! All that is known of a coupon, as its rows have it.
+//!
+//! A coupon may be used thousands of times. Its rows are read page by page, and of each event only what
+//! rules look at is kept.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
-use jiff::Timestamp;
-use webhooks::event::{Event, Fact};
+use jiff::{SignedDuration, Timestamp};
+use webhooks::event::{Event, Fact, Redemption};
+use webhooks::expiry;
 use webhooks::fraud::{Finding, RECORD};
 use webhooks::ledger::{Item, read_event};
+
+use crate::conflict::Conflict;
+use crate::grace::Wait;
+use crate::rush;
 
 /// A coupon's events, those of a sandbox left out of what rules see.
 #[derive(Debug, Default)]
 pub(crate) struct Coupon {
     pub(crate) events: Vec<Known>,
+    /// Where each event stands among them, by its entry.
+    places: HashMap<String, usize>,
 }
 
 /// An event of the coupon, and what was found out about it.
@@ -18,91 +28,100 @@ pub(crate) struct Coupon {
 pub(crate) struct Known {
     pub(crate) event: Event,
     pub(crate) received_at: Timestamp,
+    /// Later than it was received, where DynamoDB was down meanwhile.
+    pub(crate) recorded_at: Timestamp,
     /// The second from which its row is forgotten.
     pub(crate) forget_at: Option<i64>,
     pub(crate) record: Option<Record>,
-    /// The alerts of it that were told of, or that nobody need be told of any more.
+    /// The alerts of it that were published, or that nobody need get any more.
     pub(crate) told: BTreeSet<usize>,
+    /// Bodies that contradict it.
+    pub(crate) conflicts: Vec<Conflict>,
 }
 
 /// What the record beneath an event says.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Record {
     pub(crate) findings: Vec<Finding>,
-    /// The rules of the findings that each alert of the event is about. Once here, they are in no other.
+    /// The rules of the findings that each alert of the event is about. Once here, they are in no other,
+    /// but for the alerts of a [rush].
     pub(crate) alerts: Vec<Vec<String>>,
-    /// Its redemption is waited for.
-    pub(crate) awaits: bool,
+    /// How its redemption is waited for.
+    pub(crate) awaits: Option<Wait>,
+}
+
+/// What rules look at besides an event itself, looked up once for all events of the coupon.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Overview<'a> {
+    pub(crate) redemption: Option<&'a Event>,
+    pub(crate) cancelled: Option<&'a Event>,
+    /// The first use by time; of two at the same time, by name.
+    pub(crate) first_use: Option<&'a Event>,
+    /// By the statement that was made last.
+    pub(crate) expires_at: Option<Timestamp>,
 }
 
 impl Coupon {
-    pub(crate) fn read(rows: &[Item], now: Timestamp) -> Self {
+    /// Takes a row of the coupon. An event's row comes before those beneath it.
+    pub(crate) fn take(&mut self, row: &Item, grace: SignedDuration, now: Timestamp) {
         // What DynamoDB has not deleted yet is forgotten all the same.
-        let rows: Vec<_> = rows.iter().filter(|row| !is_past(row, now)).collect();
-        let events = rows.iter().filter_map(|row| {
-            let entry = text(row, "entry")?;
-            let event = read_event(row).filter(|it| it.key.entry() == entry)?;
-            let received_at = text(row, "received_at")?.parse().ok()?;
-            let mut known = Known::new(event, received_at);
-            known.forget_at = forget_at(row);
-            // Of two deliveries of the event the one that was recorded says when it was.
-            if let Some(at) = text(row, "occurred_at").and_then(|it| it.parse().ok()) {
-                known.event.occurred_at = at;
-            }
-            let record = known.event.key.beneath(RECORD);
-            for row in &rows {
-                let entry = text(row, "entry").map_or("", String::as_str);
-                if let Some(beneath) = entry.strip_prefix(&record) {
-                    known.take(beneath, row);
+        if forget_at(row).is_some_and(|second| second <= now.as_second()) {
+            return;
+        }
+        let Some(entry) = text(row, "entry") else {
+            return;
+        };
+        match entry.split_once('/') {
+            Some((event, beneath)) => {
+                if let Some(place) = self.places.get(event) {
+                    self.events[*place].take(beneath, row, grace);
                 }
             }
-            Some(known)
-        });
-        Self {
-            events: events.collect(),
+            // The other rows of a coupon record no body.
+            None => {
+                if let Some(known) = row.get("scheme").and_then(|_| Known::read(row)) {
+                    self.add(known);
+                }
+            }
         }
     }
 
     /// The event of this name, added where its row is gone.
     pub(crate) fn ensure(&mut self, event: &Event, received_at: Timestamp) {
         if self.known(event.key.entry()).is_none() {
-            self.events.push(Known::new(event.clone(), received_at));
+            self.add(Known::new(slim(event.clone()), received_at));
         }
     }
 
+    fn add(&mut self, known: Known) {
+        let entry = known.event.key.entry().to_owned();
+        self.places.insert(entry, self.events.len());
+        self.events.push(known);
+    }
+
     pub(crate) fn known(&self, entry: &str) -> Option<&Known> {
-        self.events.iter().find(|it| it.event.key.entry() == entry)
+        self.places.get(entry).map(|place| &self.events[*place])
     }
 
     /// What the record beneath an event says now.
     pub(crate) fn note(&mut self, entry: &str, record: Record) {
-        let mut events = self.events.iter_mut();
-        if let Some(known) = events.find(|it| it.event.key.entry() == entry) {
-            known.record = Some(record);
+        if let Some(place) = self.places.get(entry) {
+            self.events[*place].record = Some(record);
         }
-    }
-
-    /// Until when an event must be remembered with its coupon, where its own row is forgotten before that: a use or a
-    /// cancellation counts as long as the coupon is known.
-    pub(crate) fn outlives(&self, known: &Known) -> Option<i64> {
-        let redemption = self.redemption()?;
-        let until = self.known(redemption.key.entry())?.forget_at?;
-        known.forget_at.filter(|own| *own < until).map(|_| until)
     }
 
     pub(crate) fn redemption(&self) -> Option<&Event> {
         self.real(|fact| matches!(fact, Fact::Redeemed(_))).next()
     }
 
-    pub(crate) fn cancelled(&self) -> Option<&Event> {
-        self.real(|fact| matches!(fact, Fact::Cancelled(_))).next()
-    }
-
-    /// By time; of two at the same time, by name.
-    pub(crate) fn uses(&self) -> Vec<&Event> {
-        let mut uses: Vec<_> = self.real(|fact| matches!(fact, Fact::Used(_))).collect();
-        uses.sort_by_key(|event| (event.occurred_at, event.key.entry()));
-        uses
+    pub(crate) fn overview(&self) -> Overview<'_> {
+        let uses = self.real(|fact| matches!(fact, Fact::Used(_)));
+        Overview {
+            redemption: self.redemption(),
+            cancelled: self.real(|fact| matches!(fact, Fact::Cancelled(_))).next(),
+            first_use: uses.min_by_key(|event| (event.occurred_at, event.key.entry())),
+            expires_at: expiry::latest(self.events.iter().map(|it| &it.event)),
+        }
     }
 
     fn real(&self, is_meant: fn(&Fact) -> bool) -> impl Iterator<Item = &Event> {
@@ -116,18 +135,40 @@ impl Known {
         Self {
             event,
             received_at,
+            recorded_at: received_at,
             forget_at: None,
             record: None,
             told: BTreeSet::new(),
+            conflicts: Vec::new(),
         }
     }
 
-    /// Takes what the record says, or a row beneath it.
-    fn take(&mut self, beneath: &str, row: &Item) {
-        if beneath.is_empty() {
-            self.record = Some(Record::read(row));
+    fn read(row: &Item) -> Option<Self> {
+        let mut known = Self::new(slim(read_event(row)?), time(row, "received_at")?);
+        if let Some(at) = time(row, "recorded_at") {
+            known.recorded_at = at;
         }
-        let alert = beneath.strip_prefix(ALERT_BENEATH);
+        known.forget_at = forget_at(row);
+        // Of two deliveries of the event the one that was recorded says when it was.
+        if let Some(at) = time(row, "occurred_at") {
+            known.event.occurred_at = at;
+        }
+        Some(known)
+    }
+
+    /// Takes what a row beneath the event says.
+    fn take(&mut self, beneath: &str, row: &Item, grace: SignedDuration) {
+        if beneath == RECORD {
+            self.record = Some(Record::read(row, self.recorded_at, grace));
+            return;
+        }
+        if beneath.starts_with("conflict/") && row.contains_key("scheme") {
+            self.conflicts.extend(Conflict::read(row, &self.event));
+            return;
+        }
+        let alert = beneath
+            .strip_prefix(RECORD)
+            .and_then(|it| it.strip_prefix(ALERT_BENEATH));
         let alert = alert.and_then(|number| number.parse::<usize>().ok());
         let is_settled = text(row, "status")
             .is_some_and(|it| ["done", "skipped", "failed"].contains(&it.as_str()));
@@ -135,6 +176,32 @@ impl Known {
             self.told.extend(alert);
         }
     }
+}
+
+/// An event without what no rule looks at: a coupon may have thousands.
+fn slim(mut event: Event) -> Event {
+    event.member.name = None;
+    event.member.email = None;
+    event.member.phone = None;
+    event.member.tier = None;
+    match &mut event.fact {
+        Fact::Redeemed(redemption) => {
+            *redemption = Redemption {
+                coupon_code: std::mem::take(&mut redemption.coupon_code),
+                expires_at: redemption.expires_at,
+                discount: redemption.discount.take(),
+                ..Redemption::default()
+            };
+        }
+        Fact::Used(usage) => {
+            usage.items = Vec::new();
+            usage.reward_name = None;
+            usage.location = None;
+            usage.staff_member = None;
+        }
+        _ => {}
+    }
+    event
 }
 
 /// What stands between the record's name and an alert's number.
@@ -146,26 +213,45 @@ pub(crate) fn alert_name(number: usize) -> String {
 }
 
 impl Record {
-    fn read(row: &Item) -> Self {
+    fn read(row: &Item, recorded_at: Timestamp, grace: SignedDuration) -> Self {
         let json = |name: &str| text(row, name).map_or("[]", String::as_str);
+        let awaits = row.contains_key("awaits").then(|| {
+            // Older code names no end.
+            let mut wait = Wait::new(recorded_at, grace);
+            wait.until = time(row, "awaits_until").unwrap_or(wait.until);
+            wait.number = number(row, "awaits_number")
+                .and_then(|it| it.try_into().ok())
+                .unwrap_or(wait.number);
+            wait
+        });
         Self {
             findings: serde_json::from_str(json("findings")).unwrap_or_default(),
             alerts: serde_json::from_str(json("alerts")).unwrap_or_default(),
-            awaits: row.contains_key("awaits"),
+            awaits,
         }
     }
 
     pub(crate) fn has(&self, rule: &str) -> bool {
         self.findings.iter().any(|it| it.rule == rule)
     }
-}
 
-fn is_past(row: &Item, now: Timestamp) -> bool {
-    forget_at(row).is_some_and(|second| second <= now.as_second())
+    /// Whether an alert of this rule was raised; of a rush, one about so many redemptions or more.
+    pub(crate) fn is_alerted(&self, rule: &str, count: usize) -> bool {
+        let mut names = self.alerts.iter().flatten().map(|it| rush::parse(it));
+        names.any(|(alerted, of)| alerted == rule && of.is_none_or(|of| of >= count))
+    }
 }
 
 fn forget_at(row: &Item) -> Option<i64> {
-    row.get("ttl")?.as_n().ok()?.parse().ok()
+    number(row, "ttl")
+}
+
+fn number(row: &Item, name: &str) -> Option<i64> {
+    row.get(name)?.as_n().ok()?.parse().ok()
+}
+
+fn time(row: &Item, name: &str) -> Option<Timestamp> {
+    text(row, name)?.parse().ok()
 }
 
 fn text<'a>(row: &'a Item, name: &str) -> Option<&'a String> {

@@ -10,8 +10,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use webhooks::event::part;
-use webhooks::fraud::HISTORY;
-use webhooks::ledger::Item;
+use webhooks::fraud::{HISTORY, RUSHES};
+use webhooks::ledger::{Item, ItemKey};
+
+use crate::rush::Rushes;
 
 /// How long a redemption is counted with others after it was told of. A queue gives up what is older than 14 days, and what is
 /// sent to us is at most 30 days old.
@@ -22,9 +24,17 @@ const KEPT: SignedDuration = SignedDuration::from_hours(24 * 45);
 pub(crate) struct Redeemed {
     pub(crate) at: Timestamp,
     /// The key of its coupon.
-    pub(crate) coupon: String,
+    pub(crate) coupon: Box<str>,
     /// That it was one too many is on its record, and was told of.
     pub(crate) is_told: bool,
+}
+
+/// What is known of a member while a batch is worked on. There is one for all coupons of the member.
+#[derive(Debug)]
+pub(crate) struct MemberHistory {
+    /// By time.
+    pub(crate) redemptions: Vec<Redeemed>,
+    pub(crate) rushes: Rushes,
 }
 
 /// Times between which redemptions are asked for, both included.
@@ -46,6 +56,36 @@ impl History {
         &self.table
     }
 
+    /// The key of the row that says which rushes of a member were alerted.
+    pub(crate) fn rushes_key(&self, member: &str) -> ItemKey {
+        ItemKey::new(&self.table, ("member", member), ("entry", RUSHES))
+    }
+
+    /// The key of a redemption's row.
+    pub(crate) fn key(&self, member: &str, redeemed: &Redeemed) -> ItemKey {
+        let entry = ("entry", redeemed.entry());
+        ItemKey::new(&self.table, ("member", member), entry)
+    }
+
+    /// The second from which a row that is written now is forgotten.
+    pub(crate) fn forget_at(now: Timestamp) -> i64 {
+        now.checked_add(KEPT).unwrap_or(Timestamp::MAX).as_second()
+    }
+
+    /// Which rushes of a member were alerted.
+    pub(crate) async fn rushes(&self, member: &str) -> anyhow::Result<Rushes> {
+        let found = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(self.rushes_key(member).attributes()))
+            .consistent_read(true)
+            .send()
+            .await
+            .context("reading a member's rushes")?;
+        Ok(Rushes::read(found.item.as_ref()))
+    }
+
     /// Writes down that a member redeemed a coupon.
     pub(crate) async fn write(
         &self,
@@ -53,7 +93,7 @@ impl History {
         redeemed: &Redeemed,
         now: Timestamp,
     ) -> anyhow::Result<()> {
-        let forget_at = now.checked_add(KEPT).unwrap_or(Timestamp::MAX).as_second();
+        let forget_at = Self::forget_at(now);
         // Whatever the row says besides stays, also where this takes effect late.
         self.client
             .update_item()
@@ -62,7 +102,7 @@ impl History {
             .key("entry", text(redeemed.entry()))
             .update_expression("SET coupon = :coupon, #ttl = if_not_exists(#ttl, :ttl)")
             .expression_attribute_names("#ttl", "ttl")
-            .expression_attribute_values(":coupon", text(&redeemed.coupon))
+            .expression_attribute_values(":coupon", text(&*redeemed.coupon))
             .expression_attribute_values(":ttl", AttributeValue::N(forget_at.to_string()))
             .send()
             .await
@@ -86,24 +126,25 @@ impl History {
     }
 
     async fn read_span(&self, member: &str, (from, to): Span) -> anyhow::Result<Vec<Redeemed>> {
-        let rows = self
+        let mut pages = self
             .client
             .query()
             .table_name(&self.table)
             .consistent_read(true)
             .key_condition_expression("#member = :member AND entry BETWEEN :from AND :to")
+            .projection_expression("entry, coupon, told")
             .expression_attribute_names("#member", "member")
             .expression_attribute_values(":member", text(member))
             .expression_attribute_values(":from", text(format!("{HISTORY}{}", sortable(from))))
             // What follows a time is a `#`; `$` is the next.
             .expression_attribute_values(":to", text(format!("{HISTORY}{}$", sortable(to))))
             .into_paginator()
-            .items()
-            .send()
-            .try_collect()
-            .await
-            .context("reading a member's redemptions")?;
-        let mut found: Vec<_> = rows.iter().filter_map(Redeemed::read).collect();
+            .send();
+        let mut found = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.context("reading a member's redemptions")?;
+            found.extend(page.items().iter().filter_map(Redeemed::read));
+        }
         // To a millisecond the rows are by time already.
         found.sort();
         Ok(found)
@@ -144,10 +185,17 @@ impl Redeemed {
         let (at, _) = entry.strip_prefix(HISTORY)?.split_once('#')?;
         Some(Self {
             at: at.parse().ok()?,
-            coupon: row.get("coupon")?.as_s().ok()?.clone(),
+            coupon: row.get("coupon")?.as_s().ok()?.as_str().into(),
             is_told: row.contains_key("told"),
         })
     }
+}
+
+/// How many of these redemptions, which stand by time, fall into a span.
+pub(crate) fn count(redemptions: &[Redeemed], (from, to): Span) -> usize {
+    let before = |at: Timestamp| redemptions.partition_point(|it| it.at < at);
+    let until = redemptions.partition_point(|it| it.at <= to);
+    until.saturating_sub(before(from))
 }
 
 /// A time as text that sorts as the time does.
@@ -190,7 +238,7 @@ mod tests {
             at + SignedDuration::from_secs(1),
         ];
         let entry = |at: Timestamp| {
-            let coupon = "zupy#comp#CP-1".to_owned();
+            let coupon = "zupy#comp#CP-1".into();
             let is_told = false;
             Redeemed {
                 at,

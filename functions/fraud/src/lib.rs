@@ -4,10 +4,16 @@
 //! looked at anew, and so are those redemptions of its member that it makes too many.
 
 mod alert;
+mod case;
+mod conflict;
 mod coupon;
 mod fraud;
+mod grace;
 mod history;
+mod notify;
 mod parameters;
+mod records;
 mod rules;
+mod rush;
 
 pub use fraud::Fraud;

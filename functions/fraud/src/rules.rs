@@ -6,13 +6,17 @@
 //! A code of Aghanim's is shared by players, and each redemption of it is a coupon of its own here, which is never told to be
 //! used: of all rules only `rapid_redemption` can apply.
 
+mod amounts;
+
 use jiff::{SignedDuration, Timestamp};
-use webhooks::event::{Event, Fact, Money, Redemption, Usage};
+use webhooks::event::{Event, Fact, Redemption, Usage};
 use webhooks::fraud::{Finding, Severity};
 
-use crate::coupon::Coupon;
-use crate::history::Redeemed;
+use crate::conflict::{self, Conflict};
+use crate::coupon::Overview;
+use crate::history::{self, Redeemed};
 use crate::parameters::Settings;
+use amounts::{excessive_discount, final_value, maximum_discount, minimum_purchase};
 
 /// Something to look for.
 pub(crate) struct Rule {
@@ -28,8 +32,10 @@ pub(crate) struct Rule {
 /// What a rule sees.
 pub(crate) struct Sight<'a> {
     pub(crate) event: &'a Event,
-    /// All that is known of its coupon, this event included.
-    pub(crate) coupon: &'a Coupon,
+    /// What is known of its coupon.
+    pub(crate) coupon: &'a Overview<'a>,
+    /// The bodies that contradict the event.
+    pub(crate) conflicts: &'a [Conflict],
     /// Of a redemption: all of the member's about its time, this one included.
     pub(crate) history: &'a [Redeemed],
     /// Of a use: its redemption was waited for long enough.
@@ -39,12 +45,14 @@ pub(crate) struct Sight<'a> {
 
 pub(crate) const RAPID_REDEMPTION: &str = "rapid_redemption";
 pub(crate) const UNKNOWN_COUPON: &str = "unknown_coupon";
+pub(crate) const EXPIRED_USAGE: &str = "expired_usage";
 const EXCESSIVE_DISCOUNT: &str = "excessive_discount";
 
-pub(crate) const RULES: [Rule; 9] = [
+pub(crate) const RULES: [Rule; 10] = [
     Rule::new(RAPID_REDEMPTION, Severity::Medium, rapid_redemption),
     Rule::new("duplicate_usage", Severity::High, duplicate_usage),
-    Rule::new("expired_usage", Severity::High, expired_usage),
+    Rule::new("conflicting_usage", Severity::High, conflicting_usage),
+    Rule::new(EXPIRED_USAGE, Severity::High, expired_usage),
     Rule::new("cancelled_usage", Severity::High, cancelled_usage),
     Rule::new(UNKNOWN_COUPON, Severity::High, unknown_coupon),
     Rule::new(EXCESSIVE_DISCOUNT, Severity::Critical, excessive_discount),
@@ -102,19 +110,15 @@ fn rapid_redemption(sight: &Sight<'_>) -> Option<String> {
     };
     let rapid = sight.settings.rapid;
     let at = sight.event.occurred_at;
-    rapid.is_reached(sight.history, at).then(|| {
-        // How many more there are is not told: others may come late.
-        format!(
-            "at least {} redemptions of the member in the {} s up to {at}",
-            rapid.count, rapid.window_s
-        )
-    })
+    let is_reached = rapid.count_at(sight.history, at) >= rapid.count;
+    // How many more there are is not told: others may come late.
+    is_reached.then(|| rapid.told(rapid.count, at))
 }
 
 /// The coupon was used before, for another order.
 fn duplicate_usage(sight: &Sight<'_>) -> Option<String> {
     let usage = usage(sight.event)?;
-    let first = sight.coupon.uses().into_iter().next()?;
+    let first = sight.coupon.first_use?;
     if first.key == sight.event.key {
         return None;
     }
@@ -131,88 +135,29 @@ fn duplicate_usage(sight: &Sight<'_>) -> Option<String> {
     ))
 }
 
+/// The same order was told again with other contents. What was recorded first stands.
+fn conflicting_usage(sight: &Sight<'_>) -> Option<String> {
+    conflict::told(usage(sight.event)?, sight.conflicts)
+}
+
 fn expired_usage(sight: &Sight<'_>) -> Option<String> {
     usage(sight.event)?;
-    let expires_at = redemption(sight)?.expires_at?;
+    let expires_at = sight.coupon.expires_at?;
     let used_at = sight.event.occurred_at;
     (used_at > expires_at).then(|| format!("used at {used_at}, expired at {expires_at}"))
 }
 
 fn cancelled_usage(sight: &Sight<'_>) -> Option<String> {
     usage(sight.event)?;
-    let cancelled_at = sight.coupon.cancelled()?.occurred_at;
+    let cancelled_at = sight.coupon.cancelled?.occurred_at;
     let used_at = sight.event.occurred_at;
     (used_at > cancelled_at).then(|| format!("used at {used_at}, cancelled at {cancelled_at}"))
 }
 
 fn unknown_coupon(sight: &Sight<'_>) -> Option<String> {
     usage(sight.event)?;
-    let is_unknown = sight.overdue && sight.coupon.redemption().is_none();
+    let is_unknown = sight.overdue && sight.coupon.redemption.is_none();
     is_unknown.then(|| "used, and no redemption of it was ever told".to_owned())
-}
-
-/// More was taken off than the order was worth.
-fn excessive_discount(sight: &Sight<'_>) -> Option<String> {
-    let usage = usage(sight.event)?;
-    let (discount, value) = (
-        usage.discount_applied.as_ref()?,
-        usage.order_value.as_ref()?,
-    );
-    exceeds(discount, value).then(|| {
-        format!(
-            "a discount of {} on an order of {}",
-            told(discount),
-            told(value)
-        )
-    })
-}
-
-/// More was taken off than the coupon was good for.
-fn maximum_discount(sight: &Sight<'_>) -> Option<String> {
-    let discount = usage(sight.event)?.discount_applied.as_ref()?;
-    let maximum = redemption(sight)?.discount.as_ref()?.maximum.as_ref()?;
-    exceeds(discount, maximum).then(|| {
-        format!(
-            "a discount of {}, where {} is the coupon's maximum",
-            told(discount),
-            told(maximum)
-        )
-    })
-}
-
-/// The order was too small for the coupon.
-fn minimum_purchase(sight: &Sight<'_>) -> Option<String> {
-    let value = usage(sight.event)?.order_value.as_ref()?;
-    let discount = redemption(sight)?.discount.as_ref()?;
-    let minimum = discount.minimum_purchase.as_ref()?;
-    exceeds(minimum, value).then(|| {
-        format!(
-            "an order of {}, where {} is the coupon's minimum",
-            told(value),
-            told(minimum)
-        )
-    })
-}
-
-/// What the customer paid is not what was left. Nobody gets money back: of a discount above the order's value nothing is
-/// left.
-fn final_value(sight: &Sight<'_>) -> Option<String> {
-    let usage = usage(sight.event)?;
-    let discount = usage.discount_applied.as_ref()?;
-    let (value, paid) = (usage.order_value.as_ref()?, usage.final_value.as_ref()?);
-    if discount.currency != value.currency || paid.currency != value.currency {
-        return None;
-    }
-    let left = value.amount.checked_sub(discount.amount)?.max(0.into());
-    (paid.amount != left).then(|| {
-        format!(
-            "{} was paid, where an order of {} with a discount of {} leaves {}",
-            told(paid),
-            told(value),
-            told(discount),
-            told(&Money::new(left, &value.currency))
-        )
-    })
 }
 
 fn usage(event: &Event) -> Option<&Usage> {
@@ -223,19 +168,10 @@ fn usage(event: &Event) -> Option<&Usage> {
 }
 
 fn redemption<'a>(sight: &Sight<'a>) -> Option<&'a Redemption> {
-    match &sight.coupon.redemption()?.fact {
+    match &sight.coupon.redemption?.fact {
         Fact::Redeemed(redemption) => Some(redemption),
         _ => None,
     }
-}
-
-/// Amounts of two currencies cannot be compared.
-fn exceeds(more: &Money, less: &Money) -> bool {
-    more.currency == less.currency && more.amount > less.amount
-}
-
-fn told(money: &Money) -> String {
-    format!("{} {}", money.amount, money.currency)
 }
 
 /// How many redemptions of one member within how long are too many.
@@ -250,19 +186,34 @@ impl Rapid {
         SignedDuration::from_secs(self.window_s)
     }
 
-    /// Whether one at this time is one too many.
-    pub(crate) fn is_reached(self, history: &[Redeemed], at: Timestamp) -> bool {
-        let since = at.checked_sub(self.window()).unwrap_or(Timestamp::MIN);
-        let within = history.iter().filter(|it| since <= it.at && it.at <= at);
-        within.count() >= self.count
+    pub(crate) fn before(self, at: Timestamp) -> Timestamp {
+        at.checked_sub(self.window()).unwrap_or(Timestamp::MIN)
+    }
+
+    pub(crate) fn after(self, at: Timestamp) -> Timestamp {
+        at.checked_add(self.window()).unwrap_or(Timestamp::MAX)
+    }
+
+    /// How many there are up to this time, of a history that stands by time.
+    pub(crate) fn count_at(self, history: &[Redeemed], at: Timestamp) -> usize {
+        history::count(history, (self.before(at), at))
+    }
+
+    /// The count in a sentence.
+    pub(crate) fn told(self, count: usize, at: Timestamp) -> String {
+        format!(
+            "at least {count} redemptions of the member in the {} s up to {at}",
+            self.window_s
+        )
     }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use webhooks::event::{Discount, DiscountKind, Envelope, EventKey, Member, Notice};
+    use webhooks::event::{Envelope, EventKey, Member, Notice};
 
     use super::*;
+    use crate::coupon::Coupon;
 
     fn event(key: EventKey, at: &str, fact: Fact) -> Event {
         Event {
@@ -321,7 +272,8 @@ pub(crate) mod tests {
         }
         look(&Sight {
             event: &events[0],
-            coupon: &coupon,
+            coupon: &coupon.overview(),
+            conflicts: &[],
             history,
             overdue,
             settings: &Settings::default(),
@@ -329,7 +281,7 @@ pub(crate) mod tests {
     }
 
     #[track_caller]
-    fn check(events: &[Event], expected: &[(&str, Severity, &str)]) {
+    pub(crate) fn check(events: &[Event], expected: &[(&str, Severity, &str)]) {
         check_found(look_at(events, &[], false), expected);
     }
 
@@ -349,16 +301,17 @@ pub(crate) mod tests {
     /// Looks at a redemption at 7,200 s, after others.
     #[track_caller]
     fn check_rapid(others: &[i64], is_found: bool) {
-        let history: Vec<_> = others
+        let mut history: Vec<_> = others
             .iter()
             .chain(&[7200])
             .enumerate()
             .map(|(index, second)| Redeemed {
                 at: at(*second),
-                coupon: format!("zupy#comp#CP-{index}"),
+                coupon: format!("zupy#comp#CP-{index}").into(),
                 is_told: false,
             })
             .collect();
+        history.sort();
         let redeemed = redeemed("CP-1", &at(7200).to_string());
         let found = look_at(&[redeemed], &history, false);
         let details = format!(
@@ -455,6 +408,34 @@ pub(crate) mod tests {
         );
     }
 
+    /// The provider says when a coupon expires, at a time of its own.
+    fn moved(at: &str, expires_at: &str) -> Event {
+        let notice = Notice {
+            coupon_code: "CP-1".into(),
+            reward_name: None,
+            expires_at: Some(expires_at.parse().unwrap()),
+        };
+        let key = EventKey::told("zupy", "comp", "CP-1", "expiring", expires_at);
+        event(key, at, Fact::Expiring(notice))
+    }
+
+    #[test]
+    fn the_expiry_that_was_told_last_counts() {
+        let coupon = || expiring("2026-11-22T10:00:00Z");
+        let used = || used("1", "2026-11-22T12:00:00Z");
+        let later = || moved("2026-11-20T10:00:00Z", "2026-11-30T10:00:00Z");
+        let earlier = || moved("2026-11-21T10:00:00Z", "2026-11-22T11:00:00Z");
+        check(&[used(), coupon(), later()], &[]);
+        check(&[used(), later(), coupon()], &[]);
+        let expected = [(
+            EXPIRED_USAGE,
+            Severity::High,
+            "used at 2026-11-22T12:00:00Z, expired at 2026-11-22T11:00:00Z",
+        )];
+        check(&[used(), coupon(), later(), earlier()], &expected);
+        check(&[used(), earlier(), later(), coupon()], &expected);
+    }
+
     #[test]
     fn what_was_cancelled_is_not_used_after_that() {
         let cancelled = || cancelled("2026-11-22T10:00:00Z");
@@ -484,92 +465,6 @@ pub(crate) mod tests {
         check_found(look_at(&[used, redeemed], &[], true), &[]);
     }
 
-    /// Amounts are `discount, order, paid`, empty where they are not told.
-    fn paid(amounts: [&str; 3]) -> Event {
-        let mut event = used("1", "2026-11-22T10:00:00Z");
-        let [discount, order, paid] = amounts.map(money);
-        if let Fact::Used(usage) = &mut event.fact {
-            usage.discount_applied = discount;
-            usage.order_value = order;
-            usage.final_value = paid;
-        }
-        event
-    }
-
-    fn money(amount: &str) -> Option<Money> {
-        let (amount, currency) = match amount.split_once(' ') {
-            Some(both) => both,
-            None => (amount, "BRL"),
-        };
-        (!amount.is_empty()).then(|| Money::new(amount.parse().unwrap(), currency))
-    }
-
-    fn good_for(maximum: &str, minimum: &str) -> Event {
-        let mut event = redeemed("CP-1", "2026-11-01T10:00:00Z");
-        if let Fact::Redeemed(redemption) = &mut event.fact {
-            redemption.discount = Some(Discount {
-                kind: DiscountKind::Percentage,
-                value: None,
-                maximum: money(maximum),
-                minimum_purchase: money(minimum),
-            });
-        }
-        event
-    }
-
-    #[test]
-    fn a_discount_is_at_most_the_whole_order() {
-        check(&[paid(["34.99", "35", ""])], &[]);
-        check(&[paid(["35.00", "35", "0"])], &[]);
-        let details = "a discount of 35.01 BRL on an order of 35 BRL";
-        let expected = [(EXCESSIVE_DISCOUNT, Severity::Critical, details)];
-        check(&[paid(["35.01", "35", ""])], &expected);
-        // And nothing is left to be paid.
-        check(&[paid(["35.01", "35", "0"])], &expected);
-        check(&[paid(["35.01 USD", "35", ""])], &[]);
-        check(&[paid(["35.01", "", "1"])], &[]);
-    }
-
-    #[test]
-    fn a_discount_is_at_most_what_the_coupon_is_good_for() {
-        check(&[paid(["20", "100", "80"]), good_for("20.00", "")], &[]);
-        check(
-            &[paid(["20.01", "100", ""]), good_for("20.00", "")],
-            &[(
-                EXCESSIVE_DISCOUNT,
-                Severity::Medium,
-                "a discount of 20.01 BRL, where 20 BRL is the coupon's maximum",
-            )],
-        );
-        check(&[paid(["20.01", "100", ""]), good_for("20 USD", "")], &[]);
-    }
-
-    #[test]
-    fn an_order_is_at_least_what_the_coupon_asks_for() {
-        check(&[paid(["1", "50", ""]), good_for("", "50.00")], &[]);
-        check(
-            &[paid(["1", "49.99", ""]), good_for("", "50.00")],
-            &[(
-                EXCESSIVE_DISCOUNT,
-                Severity::Medium,
-                "an order of 49.99 BRL, where 50 BRL is the coupon's minimum",
-            )],
-        );
-    }
-
-    #[test]
-    fn what_is_paid_is_what_is_left_to_the_cent() {
-        check(&[paid(["17.50", "50", "32.5"])], &[]);
-        for amount in ["32.51", "32.49"] {
-            let details = format!(
-                "{amount} BRL was paid, where an order of 50 BRL with a discount of 17.5 BRL leaves 32.5 BRL"
-            );
-            let expected = [(EXCESSIVE_DISCOUNT, Severity::Medium, details.as_str())];
-            check(&[paid(["17.50", "50", amount])], &expected);
-        }
-        check(&[paid(["17.50", "50", "1 USD"])], &[]);
-    }
-
     #[test]
     fn no_rule_has_the_name_of_another() {
         let names: std::collections::BTreeSet<_> = RULES.iter().map(|rule| rule.name).collect();
@@ -578,12 +473,16 @@ pub(crate) mod tests {
 
     #[test]
     fn a_rule_that_is_switched_off_finds_nothing() {
-        let settings = crate::parameters::Parameters::parse("excessive_discount=off").unwrap();
-        let used = paid(["36", "35", ""]);
-        let coupon = Coupon::default();
+        let settings = crate::parameters::Parameters::parse("duplicate_usage=off").unwrap();
+        let uses = ["1", "2"].map(|order| used(order, "2026-11-22T10:00:00Z"));
+        let mut coupon = Coupon::default();
+        for used in &uses {
+            coupon.ensure(used, used.occurred_at);
+        }
         let sight = Sight {
-            event: &used,
-            coupon: &coupon,
+            event: &uses[1],
+            coupon: &coupon.overview(),
+            conflicts: &[],
             history: &[],
             overdue: false,
             settings: settings.of("comp"),

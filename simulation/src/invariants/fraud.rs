@@ -70,6 +70,7 @@ impl Judge<'_> {
             }
         }
         self.flags(&flags);
+        self.rushes();
         self.told(world);
     }
 
@@ -94,6 +95,12 @@ impl Judge<'_> {
         if entry.starts_with("flag#") {
             // They are judged one by one.
             return true;
+        }
+        if entry == "rushes" {
+            let member = key.strip_suffix("/rushes").unwrap_or_default();
+            let mut events = self.story.events.iter();
+            return events
+                .any(|it| member_of(it) == member && self.found(it).contains("rapid_redemption"));
         }
         let events = self.story.events.iter();
         let mut redemptions = events.filter(|it| !it.forged && !it.sandbox);
@@ -134,6 +141,7 @@ impl Judge<'_> {
             .filter(|other| coupon_of(other.event) == coupon_of(it.event));
         let (certain, doubtful): (Vec<_>, Vec<_>) =
             of_coupon.partition(|other| self.record(other.event).is_some());
+        let contradicted = self.contradicted(it);
         let mut possible = Vec::new();
         for subset in 0..1_u32 << doubtful.len() {
             let seen = doubtful.iter().enumerate();
@@ -144,12 +152,43 @@ impl Judge<'_> {
                 .chain(seen.map(|(_, other)| *other))
                 .copied()
                 .collect();
-            let found = self.expected_of(it, &coupon, all);
-            if !possible.contains(&found) {
-                possible.push(found);
+            for is_contradicted in &contradicted {
+                let mut found = self.expected_of(it, &coupon, all);
+                if *is_contradicted {
+                    found.insert("conflicting_usage".to_owned());
+                }
+                if !possible.contains(&found) {
+                    possible.push(found);
+                }
             }
         }
         possible
+    }
+
+    /// Whether a use was contradicted: for sure where its provider was told so, or was told that what it said is kept.
+    /// Where nobody was told, the contradiction may stand there and no task know of it.
+    fn contradicted(&self, it: Recorded<'_>) -> Vec<bool> {
+        let beneath = format!("{}/conflict/", it.event.key);
+        let is_kept = self.rows.keys().any(|key| key.starts_with(&beneath));
+        if it.event.kind != Kind::Used || !is_kept {
+            return vec![false];
+        }
+        let mut recorded = it.event.tellings.iter();
+        let recorded = recorded.position(|telling| std::ptr::eq(telling, it.telling));
+        let events = self.story.events.iter();
+        let event = events
+            .clone()
+            .position(|event| std::ptr::eq(event, it.event));
+        let mut answers = self.answers.iter();
+        let is_heard = answers.any(|answer| {
+            Some(answer.event) == event
+                && Some(answer.telling) != recorded
+                && matches!(answer.status, Some(200 | 409))
+        });
+        match is_heard {
+            true => vec![true],
+            false => vec![true, false],
+        }
     }
 
     fn expected_of(
@@ -186,15 +225,21 @@ impl Judge<'_> {
                 let redemption = of_kind(Kind::Redeemed);
                 let cancelled = of_kind(Kind::Cancelled);
                 let terms = redemption.map(|it| it.telling);
+                let statements = coupon.iter().filter_map(|it| {
+                    let is_notice = match it.event.kind {
+                        Kind::Redeemed => false,
+                        Kind::Expiring => true,
+                        _ => return None,
+                    };
+                    Some((it.telling.at, is_notice, it.telling.expires_at?))
+                });
+                let expires_at = statements.max().map(|(.., expires_at)| expires_at);
                 let [discount, order, paid] = it.telling.amounts;
                 let exceeds = |a: Option<i64>, b: Option<i64>| a.zip(b).is_some_and(|(a, b)| a > b);
                 let left = discount.zip(order).map(|(a, b)| (b - a).max(0));
                 for (rule, is_found) in [
                     ("duplicate_usage", earlier),
-                    (
-                        "expired_usage",
-                        terms.and_then(|it| it.expires_at).is_some_and(|it| at > it),
-                    ),
+                    ("expired_usage", expires_at.is_some_and(|it| at > it)),
                     (
                         "cancelled_usage",
                         cancelled.is_some_and(|it| at > it.telling.at),
@@ -252,6 +297,64 @@ impl Judge<'_> {
         });
     }
 
+    /// Each rush of a member is alerted, once for each time that it has doubled. All redemptions of a story are within two
+    /// hours, so a member has one rush, or two where an hour lies between them.
+    fn rushes(&mut self) {
+        const RUSHES_MAX: usize = 2;
+        // By member: the most redemptions within an hour, and what each alert was about.
+        let mut members: BTreeMap<String, (usize, Vec<usize>)> = BTreeMap::new();
+        let events: Vec<_> = self.story.events.iter().collect();
+        for event in &events {
+            let Some(record) = self.record(event) else {
+                continue;
+            };
+            let member = members.entry(member_of(event)).or_default();
+            if self.found(event).contains("rapid_redemption") {
+                member.0 = member.0.max(self.redeemed_before(event));
+            }
+            let alerts = json(&record["alerts"]);
+            let names = alerts.as_array().into_iter().flatten();
+            let names = names.filter_map(Value::as_array).flatten();
+            let names = names.filter_map(|it| it.as_str()?.strip_prefix("rapid_redemption/"));
+            member
+                .1
+                .extend(names.filter_map(|count| count.parse::<usize>().ok()));
+        }
+        for (member, (most, alerts)) in members {
+            let mut told = BTreeMap::<usize, usize>::new();
+            for count in &alerts {
+                *told.entry(*count).or_default() += 1;
+            }
+            let level = match most / RAPID {
+                0 => 0,
+                times => RAPID << times.ilog2(),
+            };
+            let is_right = told.keys().last().copied().unwrap_or_default() == level
+                && told.values().all(|times| *times <= RUSHES_MAX);
+            self.expect(is_right, || {
+                format!("alerts of {alerts:?} redemptions of {member}, who made {most} in an hour")
+            });
+        }
+    }
+
+    /// How many redemptions its member made in the hour up to a redemption, by the member's history.
+    fn redeemed_before(&self, event: &Event) -> usize {
+        let member = member_of(event);
+        let at = |event: &Event| self.telling(event).map(|telling| telling.at);
+        let Some(until) = at(event) else {
+            return 0;
+        };
+        let others = self.story.events.iter().filter(|other| {
+            matches!(other.kind, Kind::Redeemed | Kind::Items)
+                && !other.forged
+                && !other.sandbox
+                && member_of(other) == member
+                && self.history(other).is_some()
+                && at(other).is_some_and(|at| until - HOUR <= at && at <= until)
+        });
+        others.count()
+    }
+
     /// One alert of what was found of an event at once, and a second one only where its sender could not know or say so.
     fn told(&mut self, world: &World) {
         let mut sent: BTreeMap<String, usize> = BTreeMap::new();
@@ -275,7 +378,10 @@ impl Judge<'_> {
                 .collect();
             let each: BTreeSet<_> = rules.iter().cloned().collect();
             let found = self.found(event);
-            self.expect(each.len() == rules.len() && found.is_subset(&each), || {
+            // Not every redemption of a rush has an alert.
+            let mut owed = found.clone();
+            owed.remove("rapid_redemption");
+            self.expect(each.len() == rules.len() && owed.is_subset(&each), || {
                 format!("of {} was found {found:?}, told {rules:?}", event.key)
             });
             let mut done = 0;

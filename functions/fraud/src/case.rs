@@ -1,0 +1,132 @@
+//! A coupon that is being looked at, with the messages of a batch that are about it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use webhooks::event::{Fact, member_key};
+use webhooks::task::Message;
+
+use crate::coupon::{Coupon, Known};
+use crate::history::{MemberHistory, Redeemed};
+
+/// A coupon that is being looked at.
+pub(crate) struct Case<'a> {
+    /// The events of the batch that are about it, with the numbers of their messages.
+    pub(crate) own: Vec<(usize, &'a Message<'static>)>,
+    /// The messages of other coupons that are done only when this is.
+    pub(crate) awaited_by: BTreeSet<usize>,
+    /// Whether its redemption may be one too many: it was just redeemed, or another of the member was.
+    pub(crate) counts: bool,
+    /// As it stands in the history of its member, where it is looked at for the sake of other coupons of the member.
+    pub(crate) listed_as: Option<(String, Redeemed)>,
+    /// Its redemption stands in the member's history.
+    pub(crate) is_in_history: bool,
+    /// It concerns more coupons of the member than a batch takes up.
+    pub(crate) has_more: bool,
+    /// It was settled in the history of its member, and owes an alert since.
+    pub(crate) is_open_again: bool,
+    /// An alert of it is owed that another message publishes.
+    pub(crate) owes_alerts: bool,
+    pub(crate) version: Option<String>,
+    pub(crate) coupon: Coupon,
+    /// The member's redemptions about the time of this one, shared by all coupons of the member.
+    pub(crate) member: Option<Arc<MemberHistory>>,
+    pub(crate) state: State,
+}
+
+pub(crate) enum State {
+    /// It is read in the next round.
+    New,
+    /// What is known of it is there.
+    Read,
+    /// All of its records say what there is to say.
+    UpToDate,
+    Failed(anyhow::Error),
+    /// SNS takes no alert until an operator mends something: the message comes again then.
+    Unheard(anyhow::Error, Duration),
+    /// DynamoDB takes it never.
+    GivenUp(anyhow::Error),
+}
+
+impl<'a> Case<'a> {
+    pub(crate) fn new() -> Self {
+        Self {
+            own: Vec::new(),
+            awaited_by: BTreeSet::new(),
+            counts: false,
+            listed_as: None,
+            is_in_history: false,
+            has_more: false,
+            is_open_again: false,
+            owes_alerts: false,
+            version: None,
+            coupon: Coupon::default(),
+            member: None,
+            state: State::New,
+        }
+    }
+
+    pub(crate) fn of_all(messages: &'a [Message<'static>]) -> BTreeMap<String, Self> {
+        let mut cases: BTreeMap<String, Self> = BTreeMap::new();
+        for (index, message) in messages.iter().enumerate() {
+            let key = message.event.key.coupon().to_owned();
+            let case = cases.entry(key).or_insert_with(Self::new);
+            case.own.push((index, message));
+            case.counts = case.is_redeemed_now();
+        }
+        cases
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state, State::New | State::Read)
+    }
+
+    pub(crate) fn is_read(&self) -> bool {
+        matches!(self.state, State::Read)
+    }
+
+    pub(crate) fn is_up_to_date(&self) -> bool {
+        matches!(self.state, State::UpToDate)
+    }
+
+    pub(crate) fn fail(&mut self, error: &anyhow::Error) {
+        self.state = State::Failed(anyhow!("{error:#}"));
+    }
+
+    /// Whether its redemption is one of the batch's events, and so looked at for its own sake.
+    pub(crate) fn is_redeemed_now(&self) -> bool {
+        let mut own = self.own.iter();
+        own.any(|(_, message)| matches!(message.event.fact, Fact::Redeemed(_)))
+    }
+
+    pub(crate) fn is_own(&self, entry: &str) -> bool {
+        self.own
+            .iter()
+            .any(|(_, message)| message.event.key.entry() == entry)
+    }
+
+    /// The coupon's redemption as one of its member's, where that is to be looked at.
+    pub(crate) fn redeemed(&self) -> Option<(&Known, String, Redeemed)> {
+        let redemption = self.coupon.redemption().filter(|_| self.counts)?;
+        let known = self.coupon.known(redemption.key.entry())?;
+        let member = member_key(
+            &redemption.provider,
+            &redemption.tenant,
+            &redemption.member.id,
+        );
+        let redeemed = Redeemed {
+            at: redemption.occurred_at,
+            coupon: redemption.key.coupon().into(),
+            is_told: false,
+        };
+        Some((known, member, redeemed))
+    }
+
+    /// The member's redemptions about the time of this one, by time.
+    pub(crate) fn history(&self) -> &[Redeemed] {
+        let member = self.member.as_deref();
+        member.map_or(&[], |member| &member.redemptions)
+    }
+}

@@ -1,0 +1,216 @@
+//! Alerts of what was found, each published once.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use futures_util::future::join_all;
+use webhooks::alerts::{MEND_PAUSE, Unpublished, may_claim, may_publish};
+use webhooks::event::Event;
+use webhooks::fraud::Finding;
+use webhooks::invocation::Invocation;
+use webhooks::ledger::{Claim, Status};
+use webhooks::telemetry::{Count, count};
+use webhooks::worker::Failure;
+
+use crate::alert::alert;
+use crate::case::{Case, State};
+use crate::coupon::{Known, Record, alert_name};
+use crate::fraud::Fraud;
+use crate::rules::RAPID_REDEMPTION;
+use crate::rush;
+
+/// What came of an alert that is owed.
+enum Owed {
+    Settled,
+    /// Another message tries it again.
+    Later,
+}
+
+impl Fraud {
+    /// Publishes the alerts that are owed.
+    pub(crate) async fn notify(
+        &self,
+        cases: &mut BTreeMap<String, Case<'_>>,
+        invocation: Invocation,
+    ) {
+        let notify = cases.values_mut().map(|case| async move {
+            if !case.is_up_to_date() {
+                return;
+            }
+            // One that fails keeps none of the others back.
+            let mut failed: Option<Failure> = None;
+            let mut owes = false;
+            for known in &case.coupon.events {
+                let is_own = case.is_own(known.event.key.entry());
+                for outcome in self.notify_of(known, is_own, invocation).await {
+                    match outcome {
+                        Ok(Owed::Settled) => {}
+                        Ok(Owed::Later) => owes = true,
+                        Err(failure) => {
+                            failed = Some(match failed {
+                                Some(before) => before.and(failure),
+                                None => failure,
+                            });
+                        }
+                    }
+                }
+            }
+            case.owes_alerts = owes;
+            match failed {
+                None => {}
+                Some(Failure::Outside { error, after }) => {
+                    case.state = State::Unheard(error, after.unwrap_or(MEND_PAUSE));
+                }
+                Some(Failure::Early(after)) => {
+                    let error = anyhow!("SNS took no alert, which is tried again later");
+                    case.state = State::Unheard(error, after);
+                }
+                Some(Failure::Transient(error) | Failure::Permanent(error)) => case.fail(&error),
+            }
+        });
+        join_all(notify).await;
+    }
+
+    /// Publishes each alert of an event that nobody has published. Returns what came of each.
+    async fn notify_of(
+        &self,
+        known: &Known,
+        is_own: bool,
+        invocation: Invocation,
+    ) -> Vec<Result<Owed, Failure>> {
+        let Some(record) = &known.record else {
+            return Vec::new();
+        };
+        let mut outcomes = Vec::new();
+        for (index, names) in record.alerts.iter().enumerate() {
+            let number = index + 1;
+            if known.told.contains(&number) {
+                continue;
+            }
+            let findings = self.findings_of(known, record, names);
+            let name = alert_name(number);
+            let published = self.publish(&known.event, &name, &findings, is_own, invocation);
+            outcomes.push(published.await);
+        }
+        outcomes
+    }
+
+    /// Publishes one alert of an event, unless somebody did.
+    async fn publish(
+        &self,
+        event: &Event,
+        name: &str,
+        findings: &[Finding],
+        is_own: bool,
+        invocation: Invocation,
+    ) -> Result<Owed, Failure> {
+        if !may_claim(invocation) {
+            return Err(anyhow!("no time is left to alert of {}", event.key).into());
+        }
+        let lease = match self.ledger.claim(event, name, invocation).await? {
+            Claim::Granted(lease) => lease,
+            Claim::Settled => return Ok(Owed::Settled),
+            Claim::Taken { until } => {
+                let key = &event.key;
+                let why = anyhow!("another worker is telling of {key}, until {until} at most");
+                return Err(why.into());
+            }
+            // SNS took it not: the event's own message, or the one that found that out, tries again then.
+            Claim::Early { until } if is_own => {
+                let left = until.duration_since(invocation.now());
+                return Err(Failure::Early(Duration::try_from(left).unwrap_or_default()));
+            }
+            Claim::Early { .. } => return Ok(Owed::Later),
+        };
+        if findings.is_empty() {
+            let why = "what was found does not stand any more";
+            lease.settle(Status::Skipped, why).await?;
+            return Ok(Owed::Settled);
+        }
+        if !may_publish(invocation) {
+            let why = "no time was left to publish it";
+            lease.release(why, None).await?;
+            return Err(anyhow!("{why}, an alert of {}", event.key).into());
+        }
+        let unpublished = match self.topic.publish(alert(event, findings)).await {
+            Ok(id) => {
+                tracing::warn!(event.key = %event.key, alert.id = id, "Told of what does not look right");
+                lease.settle(Status::Done, &id).await?;
+                return Ok(Owed::Settled);
+            }
+            Err(unpublished) => unpublished,
+        };
+        let reason = unpublished.to_string();
+        match unpublished {
+            Unpublished::Refused(_) => {
+                count(Count::AlertFailed);
+                tracing::error!(event.key = %event.key, "{reason}");
+                lease.settle(Status::Failed, &reason).await?;
+                Ok(Owed::Settled)
+            }
+            Unpublished::Misconfigured(_) => {
+                count(Count::AlertFailed);
+                let until = invocation.now().checked_add(MEND_PAUSE);
+                let until = until.context("holding an alert")?;
+                lease.release(&reason, Some(until)).await?;
+                Err(Failure::Outside {
+                    error: anyhow!(reason),
+                    after: Some(MEND_PAUSE),
+                })
+            }
+            Unpublished::ForNow(_) => {
+                lease.release(&reason, None).await?;
+                Err(anyhow!(reason).into())
+            }
+        }
+    }
+
+    /// Writes down of redemptions that were one too many that nothing is owed of them, so that those that follow leave them
+    /// alone.
+    pub(crate) async fn settle(&self, cases: &mut BTreeMap<String, Case<'_>>) {
+        let settles = cases.values_mut().map(|case| async move {
+            if !case.is_up_to_date() || case.owes_alerts {
+                return;
+            }
+            let Some((known, member, redeemed)) = case.redeemed() else {
+                // Its own rows are forgotten. Nobody need take it up again.
+                if let Some((member, redeemed)) = &case.listed_as
+                    && let Err(error) = self.history.settle(member, redeemed).await
+                {
+                    case.fail(&error);
+                }
+                return;
+            };
+            let is_found = known
+                .record
+                .as_ref()
+                .is_some_and(|it| it.has(RAPID_REDEMPTION));
+            let mut rows = case.history().iter();
+            let is_open = rows.any(|it| it.coupon == redeemed.coupon && !it.is_told);
+            let is_open = is_open || case.is_open_again;
+            if is_found
+                && is_open
+                && let Err(error) = self.history.settle(&member, &redeemed).await
+            {
+                case.fail(&error);
+            }
+        });
+        join_all(settles).await;
+    }
+
+    /// The findings that an alert is about, as far as they stand. Of a rush it says how many redemptions there are.
+    fn findings_of(&self, known: &Known, record: &Record, names: &[String]) -> Vec<Finding> {
+        let alerted: BTreeMap<_, _> = names.iter().map(|name| rush::parse(name)).collect();
+        let of_alert = record.findings.iter().filter_map(|finding| {
+            let count = alerted.get(finding.rule.as_str())?;
+            let mut finding = finding.clone();
+            if let (RAPID_REDEMPTION, Some(count)) = (finding.rule.as_str(), count) {
+                let rapid = self.settings(&known.event).rapid;
+                finding.details = rapid.told(*count, known.event.occurred_at);
+            }
+            Some(finding)
+        });
+        of_alert.collect()
+    }
+}

@@ -1,0 +1,332 @@
+//! What the records of a coupon's events are to say.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use webhooks::event::{Event, Fact, member_key};
+use webhooks::fraud::{Finding, RECORD, Severity, flag};
+use webhooks::ledger::{Change, ItemKey, Row};
+
+use crate::case::Case;
+use crate::coupon::{Coupon, Known, Overview, Record};
+use crate::fraud::{Fraud, RushChange};
+use crate::grace::Wait;
+use crate::history::History;
+use crate::rules::{EXPIRED_USAGE, RAPID_REDEMPTION, Sight, UNKNOWN_COUPON, look, place};
+use crate::rush;
+
+/// How many records of a coupon one commit brings up to date, each with its flag. The rest follows in the next.
+const RECORDS_MAX: usize = 20;
+
+/// What a coupon's records are to say, as far as they do not.
+pub(crate) struct Update {
+    pub(crate) version: Option<String>,
+    /// An event of it, by which it is named.
+    pub(crate) event: Event,
+    /// The names of the events whose records change, with what they say then.
+    pub(crate) records: Vec<(String, Record)>,
+    pub(crate) changes: Vec<Change>,
+    /// There is more than one commit takes.
+    pub(crate) is_part: bool,
+    /// Its redemption was settled in the history of its member, and is no more.
+    pub(crate) is_open_again: bool,
+}
+
+/// An event whose rows are not as they should be.
+struct Stale<'a> {
+    known: &'a Known,
+    is_own: bool,
+    /// What its record is to say, where that is looked at.
+    record: Option<Record>,
+    /// Until when it must be remembered, where that is longer than it is.
+    until: Option<i64>,
+}
+
+impl Fraud {
+    /// What the records of a coupon are to say, as far as they do not, and what that does to the member's rushes.
+    pub(crate) fn update(
+        &self,
+        case: &Case<'_>,
+        rush: Option<RushChange>,
+        now: Timestamp,
+    ) -> Option<Update> {
+        let overview = case.coupon.overview();
+        let remembered = self.remembered_until(&case.coupon, &overview);
+        let raises = rush.as_ref().and_then(|it| it.raises);
+        let mut stale = Vec::new();
+        let mut is_awaited = false;
+        for known in &case.coupon.events {
+            let is_own = case.is_own(known.event.key.entry());
+            let is_redemption = matches!(known.event.fact, Fact::Redeemed(_));
+            if is_redemption && case.counts && known.record.is_none() && !is_own {
+                // Its own message is being worked on, or will be: it has to see what was written down meanwhile.
+                is_awaited = true;
+            }
+            if !is_own && known.record.is_none() {
+                continue;
+            }
+            let is_looked_at = !is_redemption || case.counts;
+            let raises = raises.filter(|_| is_redemption);
+            let record = is_looked_at.then(|| self.record(case, known, &overview, raises, now));
+            let record = record.filter(|record| known.record.as_ref() != Some(record));
+            let until = outlived(known, remembered);
+            if record.is_some() || until.is_some() {
+                stale.push(Stale {
+                    known,
+                    is_own,
+                    record,
+                    until,
+                });
+            }
+        }
+        if stale.is_empty() && !is_awaited {
+            return None;
+        }
+        // What changes the member's rushes comes first, then those that somebody waits for.
+        stale.sort_by_key(|it| {
+            let is_of_rush = raises.is_some() && matches!(it.known.event.fact, Fact::Redeemed(_));
+            (!is_of_rush, !it.is_own)
+        });
+        let is_part = stale.len() > RECORDS_MAX;
+        stale.truncate(RECORDS_MAX);
+        let event = match stale.first() {
+            Some(first) => &first.known.event,
+            None => overview.redemption?,
+        };
+        let mut changes = Vec::new();
+        let mut is_open_again = false;
+        for it in &stale {
+            let Stale { known, until, .. } = it;
+            changes.extend(until.map(|until| self.remember(known, until)));
+            match &it.record {
+                Some(record) => {
+                    changes.push(self.write(known, record, *until, now));
+                    changes.extend(self.flags(known, record, now));
+                }
+                None => changes.extend(until.map(|until| {
+                    let key = &known.event.key;
+                    let record = self.ledger.row_key(key.coupon(), key.beneath(RECORD));
+                    Change::of(record).set("ttl", second(until))
+                })),
+            }
+        }
+        if let (Some(rush), Some(member)) = (rush, case.member.as_deref())
+            && let Some((_, of_member, redeemed)) = case.redeemed()
+        {
+            let key = self.history.rushes_key(&of_member);
+            let forget_at = History::forget_at(now);
+            changes.push(member.rushes.change(key, &rush.rushes, forget_at));
+            let mut rows = member.redemptions.iter();
+            let is_told = rows.any(|it| it.coupon == redeemed.coupon && it.is_told);
+            if rush.raises.is_some() && is_told {
+                // It owes an alert again: whoever comes by looks after that until it is published.
+                let row = self.history.key(&of_member, &redeemed);
+                changes.push(Change::of(row).set("ttl", second(forget_at)).remove("told"));
+                is_open_again = true;
+            }
+        }
+        let records = stale.into_iter().filter_map(|it| {
+            let entry = it.known.event.key.entry().to_owned();
+            Some((entry, it.record?))
+        });
+        Some(Update {
+            version: case.version.clone(),
+            event: event.clone(),
+            records: records.collect(),
+            changes,
+            is_part,
+            is_open_again,
+        })
+    }
+
+    /// The second until which all that happened to a coupon is remembered: a use or a cancellation counts as long as the
+    /// coupon is known, and the coupon as long as it can be used.
+    fn remembered_until(&self, coupon: &Coupon, overview: &Overview<'_>) -> Option<i64> {
+        let redemption = overview.redemption?;
+        let known = coupon.known(redemption.key.entry())?;
+        let recorded = known.forget_at?;
+        let mut moved = redemption.clone();
+        if let Fact::Redeemed(moved) = &mut moved.fact {
+            moved.expires_at = overview.expires_at;
+        }
+        let moved = self.ledger.forget_at(&moved, known.received_at);
+        let moved = moved.as_n().ok().and_then(|it| it.parse().ok());
+        Some(recorded.max(moved.unwrap_or(recorded)))
+    }
+
+    /// What the record beneath an event is to say.
+    fn record(
+        &self,
+        case: &Case<'_>,
+        known: &Known,
+        overview: &Overview<'_>,
+        raises: Option<usize>,
+        now: Timestamp,
+    ) -> Record {
+        let before = known.record.clone().unwrap_or_default();
+        if known.event.sandbox {
+            return before;
+        }
+        let settings = self.settings(&known.event);
+        let wait = self.wait(known, now);
+        let mut findings = look(&Sight {
+            event: &known.event,
+            coupon: overview,
+            conflicts: &known.conflicts,
+            history: case.history(),
+            overdue: wait.is_none() && !was_known(known),
+            settings,
+        });
+        // No event is taken back: what is not found any more was found of something that is forgotten since. But a coupon
+        // can become known, and its expiry can be moved.
+        for finding in &before.findings {
+            let is_cleared = match finding.rule.as_str() {
+                UNKNOWN_COUPON => true,
+                EXPIRED_USAGE => overview.expires_at.is_some(),
+                rule => !settings.runs(rule),
+            };
+            if !is_cleared && !findings.iter().any(|it| it.rule == finding.rule) {
+                findings.push(finding.clone());
+            }
+        }
+        findings.sort_by_key(|it| place(&it.rule));
+        let is_use = matches!(known.event.fact, Fact::Used(_));
+        let is_awaited = is_use && overview.redemption.is_none() && settings.runs(UNKNOWN_COUPON);
+        let mut alerts = before.alerts;
+        let is_new = |rule: &&str| {
+            // Of rushes, members are asked.
+            *rule != RAPID_REDEMPTION && !alerts.iter().flatten().any(|it| it == rule)
+        };
+        let new = findings.iter().map(|it| it.rule.as_str()).filter(is_new);
+        let mut new: Vec<_> = new.map(str::to_owned).collect();
+        new.extend(raises.map(rush::name));
+        if !new.is_empty() {
+            alerts.push(new);
+        }
+        Record {
+            findings,
+            alerts,
+            awaits: wait.filter(|_| is_awaited),
+        }
+    }
+
+    /// How a use waits for its redemption, while it does.
+    fn wait(&self, known: &Known, now: Timestamp) -> Option<Wait> {
+        let record = known.record.as_ref();
+        if was_known(known) || record.is_some_and(|it| it.has(UNKNOWN_COUPON)) {
+            return None;
+        }
+        let wait = record.and_then(|it| it.awaits);
+        let wait = wait.unwrap_or_else(|| Wait::new(known.recorded_at, self.grace));
+        wait.at(now, self.grace)
+    }
+
+    fn write(&self, known: &Known, record: &Record, until: Option<i64>, now: Timestamp) -> Change {
+        let event = &known.event;
+        let key = self
+            .ledger
+            .row_key(event.key.coupon(), event.key.beneath(RECORD));
+        let mut row = Row::default();
+        row.set(
+            "status",
+            Some(if event.sandbox { "skipped" } else { "done" }),
+        );
+        row.set("result", Some(summary(event, record)));
+        row.json("findings", Some(&record.findings));
+        row.json(
+            "alerts",
+            (!record.alerts.is_empty()).then_some(&record.alerts),
+        );
+        row.set("awaits", record.awaits.map(|_| "redeemed"));
+        row.set("awaits_until", record.awaits.map(|it| it.until));
+        if let Some(wait) = record.awaits {
+            row.0
+                .insert("awaits_number".into(), second(wait.number.into()));
+        }
+        row.set("finished_at", Some(now));
+        match until {
+            Some(until) => _ = row.0.insert("ttl".into(), second(until)),
+            None if known.record.is_none() => {
+                let forget_at = self.ledger.forget_at(event, now);
+                row.0.insert("ttl".into(), forget_at);
+            }
+            None => {}
+        }
+        let change = Change::of(key).set_all(row);
+        match record.awaits {
+            Some(_) => change,
+            None => change
+                .remove("awaits")
+                .remove("awaits_until")
+                .remove("awaits_number"),
+        }
+    }
+
+    /// Keeps an event's row until then.
+    fn remember(&self, known: &Known, until: i64) -> Change {
+        let key = &known.event.key;
+        Change::of(self.ledger.row_key(key.coupon(), key.entry()))
+            .set("ttl", second(until))
+            .only_if("attribute_exists(#entry)", &[])
+    }
+
+    /// Flags the member for what is critical and was not found before. A flag that was cleared stays so.
+    fn flags(&self, known: &Known, record: &Record, now: Timestamp) -> Vec<Change> {
+        let event = &known.event;
+        let before = known.record.as_ref();
+        let is_new = |finding: &&Finding| before.is_none_or(|it| !it.has(&finding.rule));
+        let critical = record.findings.iter().filter(is_new);
+        let critical = critical.filter(|it| it.severity == Severity::Critical);
+        let member = member_key(&event.provider, &event.tenant, &event.member.id);
+        let flags = critical.map(|finding| {
+            let entry = flag(&event.key, &finding.rule);
+            let key = ItemKey::new(
+                self.history.table(),
+                ("member", member.clone()),
+                ("entry", entry),
+            );
+            Change::of(key)
+                .keep("event", text(event.key.to_string()))
+                .keep("type", text(&finding.kind))
+                .keep("why", text(&finding.details))
+                .keep("flagged_at", text(now.to_string()))
+        });
+        flags.collect()
+    }
+}
+
+/// Until when an event must be remembered with its coupon, where its own row is forgotten before that.
+fn outlived(known: &Known, remembered: Option<i64>) -> Option<i64> {
+    let own = known.forget_at?;
+    remembered.filter(|until| own < *until)
+}
+
+/// Whether a use was looked at when its redemption was known. It stays known, also when the redemption is forgotten.
+fn was_known(known: &Known) -> bool {
+    let record = known.record.as_ref();
+    record.is_some_and(|it| it.awaits.is_none() && !it.has(UNKNOWN_COUPON))
+}
+
+/// `2 findings: duplicate_usage, expired_usage`
+fn summary(event: &Event, record: &Record) -> String {
+    if event.sandbox {
+        return "a sandbox or test event: not looked at".to_owned();
+    }
+    let mut kinds: Vec<_> = record.findings.iter().map(|it| it.kind.as_str()).collect();
+    kinds.dedup();
+    let mut summary = match kinds.as_slice() {
+        [] => "nothing found".to_owned(),
+        kinds => format!("found {}", kinds.join(", ")),
+    };
+    if record.awaits.is_some() {
+        summary.push_str("; its redemption is not known yet");
+    }
+    summary
+}
+
+fn second(second: i64) -> AttributeValue {
+    AttributeValue::N(second.to_string())
+}
+
+fn text(text: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(text.into())
+}
