@@ -15,9 +15,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use webhooks::request::Headers;
+use webhooks::steering::escaped;
 use webhooks::verify::{Freshness, STANDARD_WEBHOOKS, Secrets};
 
-use crate::output::{readable, say};
+use crate::output::{harmless, readable, say};
 
 /// What a system on this machine signs with, unless it is told otherwise.
 const LOCAL_SECRET: &str = "whsec_bG9jYWwtZm9yd2FyZC1zZWNyZXQ=";
@@ -147,8 +148,8 @@ async fn receive(
 ) -> impl IntoResponse {
     let received = Received::of(&server, &headers, &body, Timestamp::now());
     let line = match server.json {
-        true => format!("{}\n", received.to_json()),
-        false => received.describe(),
+        true => format!("{}\n", escaped(&received.to_json().to_string())),
+        false => harmless(&received.describe()),
     };
     // Nobody reads it any more; whoever forwards is answered all the same.
     let _ = say(&line);

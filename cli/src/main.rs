@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use serde_json::json;
 
-use crate::output::say_json;
+use crate::output::{harmless, say_json};
 
 /// Coupon webhooks: the system on this machine, what its providers send, and looking after it.
 #[derive(Debug, Parser)]
@@ -80,7 +80,7 @@ async fn main() -> ExitCode {
         Command::Listen(arguments) => listen::run(arguments).await,
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        eprintln!("error: {}", harmless(&format!("{error:#}")));
         if is_json {
             // Of standard output that cannot be written to, the line above told.
             let _ = say_json(&json!({"error": format!("{error:#}")}));

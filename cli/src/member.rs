@@ -167,13 +167,14 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     // Whoever is not known yet may be marked all the same; a key that is mistyped is told.
     if changes && own_rows(&target, &keys[0]).await?.is_empty() {
-        eprintln!("note: nothing is known of {} so far", keys[0].text());
+        let key = harmless(&keys[0].text());
+        eprintln!("note: nothing is known of {key} so far");
     }
     if arguments.forget {
         let forgotten = forget(&target, &keys[0], arguments.dry_run).await?;
         match arguments.json {
             true => say_json(&forgotten)?,
-            false => say(&forgotten.describe())?,
+            false => say(&harmless(&forgotten.describe()))?,
         }
         return Ok(ExitCode::SUCCESS);
     }

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Write};
 use anyhow::Context;
 use serde::Serialize;
 use serde_json::Value;
+use webhooks::steering::{escaped, steers};
 
 /// Text for a terminal: JSON on one line is spread over several, and what could steer the terminal is taken out.
 pub(crate) fn readable(body: &[u8]) -> String {
@@ -20,14 +21,14 @@ pub(crate) fn readable(body: &[u8]) -> String {
 /// Text without the characters that could steer a terminal.
 pub(crate) fn harmless(text: &str) -> String {
     text.replace(
-        |it: char| it.is_control() && !matches!(it, '\n' | '\t'),
+        |it: char| steers(it) && !matches!(it, '\n' | '\t'),
         "\u{fffd}",
     )
 }
 
 pub(crate) fn say_json(value: &impl Serialize) -> anyhow::Result<()> {
     let text = serde_json::to_string_pretty(value).context("writing JSON")?;
-    say(&format!("{text}\n"))
+    say(&format!("{}\n", escaped(&text)))
 }
 
 /// A reader that has gone away, such as `head`, is no error.
@@ -46,6 +47,10 @@ mod tests {
     #[test]
     fn an_answer_cannot_steer_the_terminal() {
         assert_eq!(readable(b"a\x1b[2Jb\tc\n\n"), "a\u{fffd}[2Jb\tc");
+        assert_eq!(
+            harmless("a\u{202E}b\u{9B}c\u{2066}"),
+            "a\u{fffd}b\u{fffd}c\u{fffd}"
+        );
         assert_eq!(readable(br#"{"a":1}"#), "{\n  \"a\": 1\n}");
         assert_eq!(readable(b"{\n\"a\": 35.00}"), "{\n\"a\": 35.00}");
     }

@@ -327,7 +327,7 @@ async fn many(
         say(&harmless(&format!("{summary}{judged}")))?;
     }
     if let Some(error) = judged.error.as_ref().filter(|_| !arguments.json) {
-        eprintln!("error: {error:#}");
+        eprintln!("error: {}", harmless(&format!("{error:#}")));
     }
     Ok(summary.is_success() && judged.is_success())
 }
@@ -362,7 +362,7 @@ fn describe_request(request: &Request) -> String {
         text.push_str(&format!("{name}: {value}\n"));
     }
     text.push_str(&format!("\n{}\n", readable(&request.body)));
-    text
+    harmless(&text)
 }
 
 fn describe_answer(answer: &Answer) -> String {
@@ -374,7 +374,7 @@ fn describe_answer(answer: &Answer) -> String {
     if !answer.body.is_empty() {
         text.push_str(&format!("\n{}\n", readable(&answer.body)));
     }
-    text
+    harmless(&text)
 }
 
 fn result_json(request: &Request, answer: &anyhow::Result<Answer>) -> Value {

@@ -154,7 +154,7 @@ fn selection(functions: &[String], release: bool) -> Vec<String> {
 /// A function's log line, without the metrics that CloudWatch would take out of it.
 fn show(line: &LogLine) {
     if !line.line.starts_with(r#"{"_aws""#) {
-        eprintln!("{line}");
+        eprintln!("{}", webhooks::steering::escaped(&line.to_string()));
     }
 }
 

@@ -1,8 +1,10 @@
 //! `coupons stock`: what there is of each product, and what people do to it.
 
+mod cell;
 mod sheet;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -335,6 +337,7 @@ impl Desk {
         if let Some(tenant) = tenant
             && contents.tenants().is_empty()
         {
+            let tenant = harmless(tenant);
             eprintln!("note: nothing is known of the stock of {tenant}");
         }
         Ok(contents)
@@ -439,7 +442,12 @@ impl Desk {
             let product = (company(&it.tenant), it.product);
             rewards.entry(product).or_default().push(it.reward);
         }
-        say(&sheet::write(&shown, rewards)?)
+        let sheet = sheet::write(&shown, rewards)?;
+        // A file keeps every character, so that it can be read again.
+        match std::io::stdout().is_terminal() {
+            true => say(&harmless(&sheet)),
+            false => say(&sheet),
+        }
     }
 
     async fn import(&self, tenant: Option<&str>, file: &std::path::Path) -> anyhow::Result<()> {

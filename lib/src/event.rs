@@ -9,6 +9,8 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::steering::steers;
+
 use crate::provider::wire::Problem;
 pub use envelope::{Envelope, Verbatim};
 
@@ -391,16 +393,17 @@ pub fn part(key: &str) -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(key)))
 }
 
-/// Percent-encodes what separates key parts, and control characters.
+/// Percent-encodes what separates key parts, and what could steer whoever shows a key: control characters and marks of
+/// direction.
 pub fn escape(part: &str) -> String {
     let mut escaped = String::with_capacity(part.len());
     for character in part.chars() {
-        match character {
-            '%' | '#' | '/' => escaped.push_str(&format!("%{:02X}", character as u32)),
-            _ if character.is_ascii_control() => {
-                escaped.push_str(&format!("%{:02X}", character as u32));
-            }
-            _ => escaped.push(character),
+        if !matches!(character, '%' | '#' | '/') && !steers(character) {
+            escaped.push(character);
+            continue;
+        }
+        for byte in character.encode_utf8(&mut [0; 4]).bytes() {
+            escaped.push_str(&format!("%{byte:02X}"));
         }
     }
     escaped
@@ -410,24 +413,30 @@ pub fn escape(part: &str) -> String {
 pub fn unescape(escaped: &str) -> String {
     let mut part = String::with_capacity(escaped.len());
     let mut rest = escaped;
-    while let Some((before, after)) = rest.split_once('%') {
-        part.push_str(before);
-        let code = after
-            .get(..2)
-            .and_then(|it| u8::from_str_radix(it, 16).ok());
-        match code.filter(u8::is_ascii) {
-            Some(code) => {
-                part.push(code.into());
-                rest = &after[2..];
-            }
-            None => {
-                part.push('%');
-                rest = after;
-            }
-        }
+    while let Some(at) = rest.find('%') {
+        part.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let (character, length) = escaped_character(rest).unwrap_or(('%', 1));
+        part.push(character);
+        rest = &rest[length..];
     }
     part.push_str(rest);
     part
+}
+
+/// The character whose escape a text begins with, and the length of that.
+fn escaped_character(text: &str) -> Option<(char, usize)> {
+    let mut bytes = [0; 4];
+    for index in 0..bytes.len() {
+        let code = text.get(3 * index..3 * index + 3)?.strip_prefix('%')?;
+        let is_hex = code.bytes().all(|digit| digit.is_ascii_hexdigit());
+        bytes[index] = u8::from_str_radix(code, 16).ok().filter(|_| is_hex)?;
+        let read = std::str::from_utf8(&bytes[..=index]).ok();
+        if let Some(character) = read.and_then(|read| read.chars().next()) {
+            return Some((character, 3 * index + 3));
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -461,6 +470,32 @@ mod tests {
         let key = EventKey::used("zupy", "a#b", "50%/off", "1/delivery\n");
         assert_eq!(key.coupon(), "zupy#a%23b#50%25%2Foff");
         assert_eq!(key.entry(), "used#1%2Fdelivery%0A");
+    }
+
+    #[test]
+    fn what_could_steer_a_terminal_is_escaped_and_ordinary_text_is_not() {
+        let key = EventKey::redeemed("zupy", "comp", "A\u{202E}B\u{9B}C\u{7F}\u{2066}\u{200F}");
+        assert_eq!(
+            key.coupon(),
+            "zupy#comp#A%E2%80%AEB%C2%9BC%7F%E2%81%A6%E2%80%8F"
+        );
+        for text in [
+            "CP-1",
+            "Pão é 🍕👨\u{200D}👩",
+            "שלום",
+            "a b+c=d",
+            "\u{A0}",
+            "می\u{200C}خ",
+        ] {
+            assert_eq!(escape(text), text);
+        }
+        // What is no escape stays, also where it is one in part.
+        for text in [
+            "%", "%C", "%C2", "%C2%", "%C2%20", "%FF", "%é", "%+1", "100%",
+        ] {
+            let expected = text.replace("%20", " ");
+            assert_eq!(unescape(text), expected, "{text}");
+        }
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub mod receiver;
 pub mod request;
 pub mod retry;
 pub mod secrets;
+pub mod steering;
 pub mod stock;
 pub mod task;
 pub mod telemetry;

@@ -1,9 +1,12 @@
 //! What a function tells: log lines in Lambda's format, and counts as CloudWatch metrics within the log.
 
+use std::io::Write;
 use std::sync::OnceLock;
 
 use jiff::Timestamp;
 use serde_json::json;
+
+use crate::steering::escaped;
 
 /// The CloudWatch namespace of every count.
 pub const NAMESPACE: &str = "CouponWebhooks";
@@ -14,12 +17,28 @@ static FUNCTION: OnceLock<String> = OnceLock::new();
 /// Starts logging and counting, in the format and at the level that the function's `LoggingConfig` asks for.
 pub fn start() {
     FUNCTION.get_or_init(|| std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default());
-    lambda_runtime::tracing::init_default_subscriber();
+    lambda_runtime::tracing::init_default_subscriber_with_writer(|| Harmless(std::io::stdout()));
     // A panic's message may quote what it panicked over; its place tells enough.
     std::panic::set_hook(Box::new(|panic| match panic.location() {
         Some(place) => tracing::error!("panicked at {}:{}", place.file(), place.line()),
         None => tracing::error!("panicked"),
     }));
+}
+
+/// Takes out of a line what could steer whoever shows it: names of events and types come from outside.
+struct Harmless<W>(W);
+
+impl<W: Write> Write for Harmless<W> {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        // The subscriber writes a line at once.
+        let text = String::from_utf8_lossy(line);
+        self.0.write_all(escaped(&text).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Something worth counting, per function.
@@ -69,5 +88,19 @@ pub fn count(what: Count) {
         "Function": function,
     });
     line[name] = json!(1);
-    println!("{line}");
+    println!("{}", escaped(&line.to_string()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_line_cannot_turn_the_text_around() {
+        let mut log = Vec::new();
+        let line = "{\"event.kind\":\"x\u{202E}y\u{9B}2J\"}\n";
+        Harmless(&mut log).write_all(line.as_bytes()).unwrap();
+        let expected = "{\"event.kind\":\"x\\u202ey\\u009b2J\"}\n";
+        assert_eq!(String::from_utf8(log).unwrap(), expected);
+    }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use csv::{ReaderBuilder, StringRecord, Trim, Writer};
 use rust_decimal::Decimal;
 
-use super::{Shown, at_least_zero, name, quantity};
+use super::{Shown, at_least_zero, cell, name, quantity};
 
 const COLUMNS: [&str; 8] = [
     "tenant",
@@ -62,20 +62,21 @@ pub(super) fn write(
             false => String::new(),
         };
         sheet.write_record([
-            it.tenant.as_str(),
-            &it.product,
+            cell::written(&it.tenant).as_str(),
+            &cell::written(&it.product),
             &known(it.on_hand.0),
             &number(it.reserved.0),
             &known(it.available.0),
             &threshold,
-            &rewards.unwrap_or_default().join("\n"),
+            &cell::written(&rewards.unwrap_or_default().join("\n")),
             if it.counted { YES } else { NO },
         ])?;
     }
     // Rewards of products of which nothing was counted yet.
     for ((tenant, product), rewards) in rewards {
-        let rewards = rewards.join("\n");
-        sheet.write_record([tenant.as_str(), &product, "", "", "", "", &rewards, NO])?;
+        let [tenant, product, rewards] =
+            [tenant, product, rewards.join("\n")].map(|text| cell::written(&text));
+        sheet.write_record([&tenant, &product, "", "", "", "", &rewards, NO])?;
     }
     let bytes = sheet.into_inner().context("writing CSV")?;
     String::from_utf8(bytes).context("CSV of texts is text")
@@ -201,14 +202,15 @@ impl Sheet {
             let index = self.columns.get(column)?;
             record.get(*index).filter(|text| !text.is_empty())
         };
-        let tenant = cell("tenant").map(str::to_owned);
-        let rewards = cell("rewards").unwrap_or_default().lines();
-        let rewards: Vec<_> = rewards.map(str::to_owned).collect();
-        let (product, on_hand) = (cell("product"), cell("on_hand"));
+        let text = |column: &str| cell(column).map(cell::read);
+        let (tenant, product) = (text("tenant"), text("product"));
+        let rewards = text("rewards").unwrap_or_default();
+        let rewards: Vec<_> = rewards.lines().map(str::to_owned).collect();
+        let on_hand = cell("on_hand");
         let threshold = cell("threshold");
         let is_counted = cell("counted").is_none_or(|it| it != NO);
         let (product, on_hand, threshold) = (
-            self.read(number, "product", product.unwrap_or_default(), name),
+            self.read(number, "product", &product.unwrap_or_default(), name),
             on_hand.map(|text| self.number(number, "on_hand", text, quantity)),
             threshold.map(|text| self.number(number, "threshold", text, at_least_zero)),
         );
@@ -376,7 +378,7 @@ mod tests {
             Shown::new(&product, 1.into())
         };
         let products = [
-            product("Pizza \"grande\", 4;5", "-1.5", true),
+            product("=Pizza \"grande\", 4;-5", "-1.5", true),
             product("Suco", "3", false),
             Shown {
                 counted: false,
@@ -385,10 +387,7 @@ mod tests {
         ];
         let key = |name: &str| ("comp".to_owned(), name.to_owned());
         let rewards = BTreeMap::from([
-            (
-                key("Suco"),
-                vec!["Suco grátis".to_owned(), "Um suco".into()],
-            ),
+            (key("Suco"), vec!["-5% de suco".to_owned(), "@suco".into()]),
             (key("Bolo"), vec!["Bolo grátis".to_owned()]),
         ]);
         let sheet = write(&products, rewards).unwrap();
@@ -397,10 +396,15 @@ mod tests {
                 "tenant,product,on_hand,reserved,available,threshold,rewards,counted\n"
             )
         );
-        let mut pizza = line(2, "comp", "Pizza \"grande\", 4;5", "-1.5");
+        assert!(
+            sheet.contains("\"'=Pizza \"\"grande\"\", 4;'-5\",-1.5,"),
+            "{sheet}"
+        );
+        assert!(sheet.contains("\"'-5% de suco\n'@suco\""), "{sheet}");
+        let mut pizza = line(2, "comp", "=Pizza \"grande\", 4;-5", "-1.5");
         pizza.threshold = Some(7.into());
         let mut suco = line(3, "comp", "Suco", "3");
-        suco.rewards = vec!["Suco grátis".into(), "Um suco".into()];
+        suco.rewards = vec!["-5% de suco".into(), "@suco".into()];
         let vinho = line(5, "comp", "Vinho", "");
         let mut bolo = line(6, "comp", "Bolo", "");
         bolo.rewards = vec!["Bolo grátis".into()];

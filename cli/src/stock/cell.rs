@@ -1,0 +1,79 @@
+//! Texts in cells of CSV: a spreadsheet takes some for formulas, which may call programs or send data away.
+
+/// What a formula begins with, in full width too; a tab or a carriage return before it is passed over.
+fn begins_a_formula(text: &str) -> bool {
+    text.starts_with(['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'])
+}
+
+/// The text with an apostrophe wherever a cell may begin with a formula: spreadsheets show the rest as text. A cell may
+/// begin anew after a line's end, and where semicolons or tabs separate cells after those.
+pub(super) fn written(text: &str) -> String {
+    changed(text, |piece| {
+        let rest = piece.trim_start_matches('\'');
+        match begins_a_formula(rest.trim_start_matches(' ')) {
+            true => format!("'{piece}"),
+            false => piece.to_owned(),
+        }
+    })
+}
+
+/// The inverse of [`written`]. What was never written so, such as a name that somebody typed, stays as it is.
+pub(super) fn read(text: &str) -> String {
+    changed(text, |piece| {
+        let rest = piece.trim_start_matches('\'');
+        match piece.strip_prefix('\'') {
+            Some(without) if begins_a_formula(rest.trim_start_matches(' ')) => without.to_owned(),
+            _ => piece.to_owned(),
+        }
+    })
+}
+
+fn changed(text: &str, change: impl Fn(&str) -> String) -> String {
+    let pieces = text.split_inclusive([';', '\t', '\n', '\r']);
+    pieces.map(change).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cell_begins_with_a_formula() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(written(text), expected);
+            assert_eq!(read(expected), text);
+        };
+        check("=HYPERLINK(\"http://x\")", "'=HYPERLINK(\"http://x\")");
+        check("+1", "'+1");
+        check("-5", "'-5");
+        check("@SUM(A1)", "'@SUM(A1)");
+        check("  =1", "'  =1");
+        check("＝1", "'＝1");
+        check("'=1", "''=1");
+        check("Pizza;=1", "Pizza;'=1");
+        check("Pizza\n-5 Suco", "Pizza\n'-5 Suco");
+        check("'n Roll", "'n Roll");
+        check("Coca-Cola 2 + 1 = 3", "Coca-Cola 2 + 1 = 3");
+        check("", "");
+    }
+
+    /// Every short text of the characters that matter.
+    #[test]
+    fn what_is_written_is_read() {
+        let mut texts = vec![String::new()];
+        for _ in 0..5 {
+            let longer = texts.iter().flat_map(|text| {
+                let next = ['\'', '=', '-', '@', ';', '\t', '\n', ' ', 'a'];
+                next.map(|it| format!("{text}{it}"))
+            });
+            texts = longer.collect();
+            for text in &texts {
+                let cell = written(text);
+                assert_eq!(read(&cell), *text);
+                let mut cells = cell.split([';', '\t', '\n']);
+                let is_text = |it: &str| !it.trim_start().starts_with(['=', '-', '@']);
+                assert!(cells.all(is_text), "{text:?}: {cell:?}");
+            }
+        }
+    }
+}
