@@ -68,6 +68,12 @@ impl Invocation {
         Instant::now() < self.before_end(time)
     }
 
+    /// The moment at which half of its time is over.
+    pub fn middle(&self) -> Instant {
+        let left = self.ends_at.duration_since(self.began_at);
+        self.before_end(Duration::try_from(left / 2).unwrap_or_default())
+    }
+
     /// The moment so long before its end.
     pub fn before_end(&self, margin: Duration) -> Instant {
         let left = self.ends_at.duration_since(self.began_at);

@@ -1,6 +1,8 @@
 //! The loop of a task function over a batch of messages: each fails by itself, also where all are worked on as one.
 
+mod attempts;
 mod queue;
+mod suspects;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -21,6 +23,7 @@ use crate::telemetry::{self, Count, count};
 
 pub use queue::{Queue, REASON};
 use queue::{delay_s, seconds};
+use suspects::How;
 
 /// What is left of an invocation's time when its unfinished messages are given back.
 pub const MARGIN: Duration = Duration::from_secs(4);
@@ -211,16 +214,6 @@ impl<W> Worker<W> {
             work: Arc::new(work),
         }
     }
-
-    async fn report(&self, batch: Batch) -> SqsBatchResponse {
-        let unfinished: Vec<_> = batch.messages.into_iter().flatten().collect();
-        let ids: Vec<_> = unfinished.iter().map(|it| it.id.clone()).collect();
-        let settled = settle(&self.queue, unfinished);
-        let until = batch.invocation.before_end(LAST_MARGIN);
-        let settled = tokio::time::timeout_at(until, settled).await;
-        // Without a word from SQS they all stay, and come again at the queue's visibility timeout.
-        report(settled.unwrap_or(ids))
-    }
 }
 
 impl<W: Work> Worker<W> {
@@ -234,19 +227,16 @@ impl<W: Work> Worker<W> {
 
     /// Works on all messages of a batch side by side. What is not worked off is reported, and comes again.
     pub async fn work(&self, batch: SqsEvent, invocation: Invocation) -> SqsBatchResponse {
-        let mut batch = Batch::new(batch.records, invocation);
         let work = Arc::new(OneByOne(Arc::clone(&self.work)));
-        batch.work_one_by_one(&work, batch.all()).await;
-        self.report(batch).await
+        self.work_off(batch, &work, How::OneByOne, invocation).await
     }
 }
 
 impl<W: BatchWork> Worker<W> {
     /// Works on all messages of a batch as one. What is not worked off is reported, and comes again.
     pub async fn work_as_one(&self, batch: SqsEvent, invocation: Invocation) -> SqsBatchResponse {
-        let mut batch = Batch::new(batch.records, invocation);
-        batch.work_as_one(&self.work).await;
-        self.report(batch).await
+        self.work_off(batch, &self.work, How::AsOne, invocation)
+            .await
     }
 }
 
@@ -269,6 +259,8 @@ impl<W: Work> BatchWork for OneByOne<W> {
 /// The messages of one invocation, without those that were worked off.
 struct Batch {
     messages: Vec<Option<Unfinished>>,
+    /// Of each message the id and the receipt.
+    handles: Vec<(String, String)>,
     invocation: Invocation,
 }
 
@@ -309,9 +301,15 @@ impl Next {
 impl Batch {
     fn new(messages: Vec<SqsMessage>, invocation: Invocation) -> Self {
         let messages = messages.into_iter();
-        let messages = messages.map(|message| Some(Unfinished::new(message, invocation)));
+        let messages: Vec<_> = messages
+            .map(|message| Unfinished::new(message, invocation))
+            .collect();
+        let handles = messages
+            .iter()
+            .map(|it| (it.id.clone(), it.receipt.clone()));
         Self {
-            messages: messages.collect(),
+            handles: handles.collect(),
+            messages: messages.into_iter().map(Some).collect(),
             invocation,
         }
     }
@@ -333,13 +331,12 @@ impl Batch {
         }
     }
 
-    /// Works on all messages at once. Where that panics each is worked on by itself, so that only one whose fault it is
+    /// Works on these messages at once. Where that panics each is worked on by itself, so that only one whose fault it is
     /// fails.
-    async fn work_as_one<W: BatchWork>(&mut self, work: &Arc<W>) {
-        let all = self.all();
-        let panicked = match all.len() {
-            1 => all,
-            _ => self.work_in_groups(work, vec![all]).await,
+    async fn work_as_one<W: BatchWork>(&mut self, work: &Arc<W>, messages: Vec<usize>) {
+        let panicked = match messages.len() {
+            0 | 1 => messages,
+            _ => self.work_in_groups(work, vec![messages]).await,
         };
         self.work_one_by_one(work, panicked).await;
     }
@@ -684,7 +681,7 @@ mod tests {
     /// Works on them as one.
     async fn check_as_one(codes: &[&str], expected: &[&str]) {
         let mut batch = batch(codes);
-        batch.work_as_one(&Arc::new(InCompany)).await;
+        batch.work_as_one(&Arc::new(InCompany), batch.all()).await;
         check_left(batch, expected);
     }
 
@@ -891,7 +888,7 @@ mod tests {
             }
         }
         let mut batch = batch(&["a", "b"]);
-        batch.work_as_one(&Arc::new(Silent)).await;
+        batch.work_as_one(&Arc::new(Silent), batch.all()).await;
         check_left(batch, &["b"]);
     }
 

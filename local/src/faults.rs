@@ -30,6 +30,8 @@ pub struct Fault {
     pub rate: f64,
     /// Decides which occasions are hit; without it, a random one.
     pub seed: Option<u64>,
+    /// Of a kill at a call: only calls whose request holds this text count.
+    pub holding: Option<String>,
 }
 
 /// Whom it happens to.
@@ -115,6 +117,7 @@ impl Fault {
             count: None,
             rate: 1.0,
             seed: None,
+            holding: None,
         }
     }
 
@@ -181,6 +184,12 @@ impl Fault {
         if let Subject::Calls { calls, .. } = &mut self.subject {
             calls.about = Some(text.to_owned());
         }
+        self
+    }
+
+    /// Kills only at calls whose request holds this text, for instance a coupon's code.
+    pub fn holding(mut self, text: &str) -> Fault {
+        self.holding = Some(text.to_owned());
         self
     }
 
@@ -318,7 +327,7 @@ impl Faults {
     }
 
     /// Counts a call that a function makes during an invocation, and tells whether its process dies of it.
-    pub(crate) fn on_call_of(&self, function: &str) -> Option<Kill> {
+    pub(crate) fn on_call_of(&self, function: &str, request: &[u8]) -> Option<Kill> {
         let mut killed = None;
         for active in &mut self.lock().faults {
             let (nth, kill) = match active.fault.moment_of(function) {
@@ -326,7 +335,7 @@ impl Faults {
                 Some(Moment::AfterCall(nth)) => (nth, Kill::AfterTheCall),
                 _ => continue,
             };
-            if active.is_spent() {
+            if active.is_spent() || !active.fault.is_held_by(request) {
                 continue;
             }
             active.calls += 1;
@@ -472,6 +481,13 @@ impl CallMode {
 }
 
 impl Fault {
+    fn is_held_by(&self, request: &[u8]) -> bool {
+        let Some(text) = &self.holding else {
+            return true;
+        };
+        text.is_empty() || request.windows(text.len()).any(|it| it == text.as_bytes())
+    }
+
     fn moment_of(&self, function: &str) -> Option<Moment> {
         match &self.subject {
             Subject::Function {

@@ -353,7 +353,9 @@ impl<'a> Judge<'a> {
         let events: BTreeSet<_> = self.story.events.iter().map(|it| it.key.clone()).collect();
         let rows: Vec<_> = self.rows.keys().cloned().collect();
         for key in rows {
-            if self.is_reservation(&key) || self.is_version(&key) {
+            // A note is about a message that came again, whatever event that is of.
+            let is_note = key.starts_with("message#");
+            if is_note || self.is_reservation(&key) || self.is_version(&key) {
                 continue;
             }
             let mut parts = key.splitn(3, '/');

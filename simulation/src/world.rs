@@ -216,6 +216,36 @@ impl World {
         events.is_ok_and(|rows| rows.iter().all(|row| row["outbox"].is_null()))
     }
 
+    /// Does what an operator does: sends on what was given up because its process died too often, which here it did by
+    /// chance. Returns how many messages that were.
+    pub(crate) async fn redrive_killed(&self) -> usize {
+        let mut redriven = 0;
+        for (queue, letters) in self.dead_letters().await {
+            let source = queue.trim_end_matches("-dead-letter");
+            for letter in letters {
+                let reason = letter.message_attributes["Reason"]["stringValue"].as_str();
+                let handle = letter.receipt_handle;
+                let mut calls = Vec::new();
+                if reason.is_some_and(|it| it.starts_with("its process died")) {
+                    let message = json!({"QueueUrl": source, "MessageBody": letter.body});
+                    let done = json!({"QueueUrl": queue, "ReceiptHandle": handle});
+                    calls.extend([("SendMessage", message), ("DeleteMessage", done)]);
+                    redriven += 1;
+                } else {
+                    let shown = json!({
+                        "QueueUrl": queue, "ReceiptHandle": handle, "VisibilityTimeout": 0,
+                    });
+                    calls.push(("ChangeMessageVisibility", shown));
+                }
+                for (operation, call) in calls {
+                    let done = self.sqs.handle(operation, &call).await;
+                    done.expect("what SQS takes");
+                }
+            }
+        }
+        redriven
+    }
+
     /// The messages of the dead-letter queues, by queue.
     pub(crate) async fn dead_letters(&self) -> BTreeMap<String, Vec<Received>> {
         let mut dead = BTreeMap::new();

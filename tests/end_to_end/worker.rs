@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use local::faults::{Fault, Moment};
 use serde_json::{Value, json};
 use webhooks::config::{Aws, Environment};
 use webhooks::invocation::Invocation;
 use webhooks::task::Unreadable;
 use webhooks::worker::{Failure, Queue, QueueMessage, Work, Worker};
 
-use crate::shop::{Shop, in_a_shop};
+use crate::shop::{COMPANY, MEMBER, Shop, in_a_shop, redeemed};
+use crate::support::command;
 
 /// What a dead letter may weigh, its attributes included.
 const MESSAGE_MAX_BYTES: usize = 1024 * 1024;
@@ -110,6 +112,94 @@ async fn a_message_as_large_as_sqs_takes_becomes_a_dead_letter_all_the_same() {
         let room = "Reason".len() + "String".len() + 9;
         let reason = dead_letter(shop, &largest[room..]).await;
         assert_eq!(reason.as_deref(), Some("xxxxxxxxx"));
+    })
+    .await;
+}
+
+/// A message of this coupon kills the process of a function whenever it works on it: after three times it is a dead letter,
+/// and those that came with it are done, each once.
+async fn check_deadly(function: &str) {
+    in_a_shop(async |shop| {
+        shop.expect_error("Given up: its process died 3 times");
+        // A key of a row: the message itself may be sent to the dead-letter queue.
+        let key = format!(r#""S":"zupy#{COMPANY}#CP-DEADLY""#);
+        let kill = Fault::kill(function, Moment::Call(1)).holding(&key);
+        let kill = shop.system.faults().add(kill);
+        let codes = ["CP-1", "CP-2", "CP-DEADLY", "CP-3"];
+        let redemptions = codes.map(|code| shop.send(redeemed(code)));
+        futures_util::future::join_all(redemptions).await;
+        shop.settle_retries().await;
+        let queue = format!("{function}-dead-letter");
+        let receive =
+            json!({"QueueUrl": queue, "MessageAttributeNames": ["All"], "VisibilityTimeout": 0});
+        let received = shop.aws("AmazonSQS.ReceiveMessage", &receive).await;
+        let message = &received["Messages"][0];
+        let body = message["Body"].as_str().unwrap();
+        assert!(body.contains("CP-DEADLY"), "{body}");
+        let reason = &message["MessageAttributes"]["Reason"]["StringValue"];
+        let reason = reason.as_str().unwrap();
+        assert!(reason.starts_with("its process died 3 times"), "{reason}");
+        assert_eq!(shop.system.faults().applied(kill), Some(3));
+        shop.system.faults().clear();
+        let records = [
+            "redeemed/delivery/email",
+            "redeemed/inventory",
+            "redeemed/fraud",
+        ];
+        for code in ["CP-1", "CP-2", "CP-3"] {
+            for record in records {
+                assert_eq!(shop.record(code, record).await, "done", "{code} {record}");
+            }
+        }
+
+        // Once the cause is mended, a redrive does the rest.
+        let redriven = command(shop, &["redrive", function, "--json"]).await;
+        assert_eq!(redriven.json()["moved"], 1, "{}", redriven.error);
+        shop.settle_retries().await;
+        for record in records {
+            assert_eq!(shop.record("CP-DEADLY", record).await, "done", "{record}");
+        }
+        assert_eq!(shop.account(MEMBER).await.len(), 4);
+        assert_eq!(shop.mails().len(), 4);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_kills_its_batch_three_times_is_a_dead_letter_and_its_neighbours_go_on() {
+    check_deadly("inventory").await;
+    check_deadly("fraud").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_kills_its_process_three_times_is_a_dead_letter_and_its_neighbours_go_on() {
+    check_deadly("delivery").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_dies_by_chance_costs_no_message() {
+    in_a_shop(async |shop| {
+        for function in ["delivery", "inventory", "fraud"] {
+            let kill = Fault::kill(function, Moment::Call(1)).holding("CP-1");
+            shop.system.faults().add(kill.times(2));
+        }
+        shop.send(redeemed("CP-1")).await;
+        shop.settle_retries().await;
+        for record in [
+            "redeemed/delivery/email",
+            "redeemed/inventory",
+            "redeemed/fraud",
+        ] {
+            assert_eq!(shop.record("CP-1", record).await, "done", "{record}");
+        }
+        let events = shop.system.items("events").await.unwrap().into_iter();
+        let notes = events.filter(|row| row["coupon"].as_str().unwrap().starts_with("message#"));
+        let notes: Vec<_> = notes.collect();
+        assert_eq!(notes.len(), 3, "{notes:?}");
+        for note in notes {
+            // Nothing is held against it any more.
+            assert!(note["begun"].is_null() && note["ttl"].is_number(), "{note}");
+        }
     })
     .await;
 }

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, MessageAttributeValue};
+use aws_sdk_sqs::types::{
+    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, MessageAttributeValue,
+};
 use futures_util::future::join_all;
 
+use super::attempts::Attempts;
 use crate::characters::sendable_within;
 use crate::config::{Aws, CallLimits, Environment};
 
@@ -34,16 +37,19 @@ pub struct Queue {
     client: Client,
     url: String,
     dead_letter_url: String,
+    pub(super) attempts: Attempts,
 }
 
 impl Queue {
-    /// Reads `<NAME>_QUEUE_URL` and `<NAME>_DEAD_LETTER_QUEUE_URL`.
+    /// Reads `<NAME>_QUEUE_URL`, `<NAME>_DEAD_LETTER_QUEUE_URL` and `EVENTS_TABLE`.
     pub fn read(environment: &mut Environment, aws: &Aws, name: &str) -> Self {
+        let attempts = Attempts::read(environment, aws, name);
         let name = name.to_uppercase().replace('-', "_");
         Self {
             client: Client::new(&aws.sdk_config(CallLimits::TASK)),
             url: environment.text(&format!("{name}_QUEUE_URL")),
             dead_letter_url: environment.text(&format!("{name}_DEAD_LETTER_QUEUE_URL")),
+            attempts,
         }
     }
 
@@ -74,6 +80,32 @@ impl Queue {
                 tracing::warn!("No delay: {error:#}");
             }
         }
+    }
+
+    /// Deletes messages that are done. One for which that fails comes again.
+    pub(super) async fn delete(&self, receipts: &[String]) {
+        let batches = receipts.chunks(BATCH_MAX);
+        for outcome in join_all(batches.map(|batch| self.delete_batch(batch))).await {
+            if let Err(error) = outcome {
+                tracing::warn!("Not deleted: {error:#}");
+            }
+        }
+    }
+
+    async fn delete_batch(&self, receipts: &[String]) -> anyhow::Result<()> {
+        let entries = receipts.iter().enumerate().map(|(index, receipt)| {
+            DeleteMessageBatchRequestEntry::builder()
+                .id(index.to_string())
+                .receipt_handle(receipt)
+                .build()
+        });
+        self.client
+            .delete_message_batch()
+            .queue_url(&self.url)
+            .set_entries(Some(entries.collect::<Result<_, _>>()?))
+            .send()
+            .await?;
+        Ok(())
     }
 
     async fn delay_batch(&self, delayed: &[(String, u32)]) -> anyhow::Result<()> {

@@ -109,7 +109,7 @@ fn kill_of(aws: &Aws, call: &Call) -> Option<Kill> {
     let (function, process) = (call.function.as_deref()?, call.process?);
     // Calls that a process makes while it starts belong to no invocation.
     let serves = aws.lambda.as_ref()?.is_serving(function, process);
-    serves.then(|| aws.faults.on_call_of(function))?
+    serves.then(|| aws.faults.on_call_of(function, &call.body))?
 }
 
 /// Kills the process that calls, and waits for the end of its connection, with which this future ends too.

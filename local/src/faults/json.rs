@@ -12,13 +12,14 @@ use super::{
 use crate::aws::Service;
 use crate::template::Template;
 
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 14] = [
     "service",
     "operation",
     "function",
     "queue",
     "mode",
     "at",
+    "holding",
     "partial",
     "status",
     "code",
@@ -162,6 +163,7 @@ impl<'a> Reader<'a> {
         let refusal = self.refusal(addressed, mode, operation);
         let delay = self.delay(mode);
         let at = self.at(mode);
+        let holding = self.holding(at);
         let count = self.whole("count", 1, u32::MAX.into());
         let rate = self.rate();
         let seed = self.whole("seed", 0, u64::MAX);
@@ -216,6 +218,7 @@ impl<'a> Reader<'a> {
             count: count.and_then(|count| u32::try_from(count).ok()),
             rate,
             seed,
+            holding: holding.map(str::to_owned),
         })
     }
 
@@ -338,6 +341,14 @@ impl<'a> Reader<'a> {
             self.refuse("at", format!("must be {MOMENTS}"));
         }
         moment
+    }
+
+    fn holding(&mut self, at: Option<Moment>) -> Option<&'a str> {
+        let holding = self.optional("holding")?;
+        if !matches!(at, Some(Moment::Call(_) | Moment::AfterCall(_))) {
+            self.refuse("holding", "is only for mode kill at a call");
+        }
+        Some(holding)
     }
 
     fn rate(&mut self) -> f64 {
@@ -500,6 +511,7 @@ impl ActiveFault {
                 }
             }
         }
+        set("holding", json!(self.fault.holding));
         set("count", json!(self.fault.count));
         set("rate", json!(self.fault.rate));
         set("seed", json!(self.seed));

@@ -240,13 +240,13 @@ fn a_mode_meets_only_what_can_go_wrong_like_that() {
 fn a_kill_counts_the_functions_calls_and_then_afresh() {
     let faults = Faults::default();
     faults.add(Fault::kill("delivery", Moment::Call(3)).times(2));
-    assert_eq!(faults.on_call_of("zupy"), None);
-    let killed = || faults.on_call_of("delivery").is_some();
+    assert_eq!(faults.on_call_of("zupy", b""), None);
+    let killed = || faults.on_call_of("delivery", b"").is_some();
     let calls: Vec<bool> = (0..9).map(|_| killed()).collect();
     let (no, yes) = (false, true);
     assert_eq!(calls, [no, no, yes, no, no, yes, no, no, no]);
     faults.add(Fault::kill("delivery", Moment::AfterCall(1)));
-    assert_eq!(faults.on_call_of("delivery"), Some(Kill::AfterTheCall));
+    assert_eq!(faults.on_call_of("delivery", b""), Some(Kill::AfterTheCall));
     assert!(!faults.kill("delivery", Moment::Start));
     faults.add(Fault::kill("delivery", Moment::Start).once());
     assert!(faults.kill("delivery", Moment::Start));

@@ -1,0 +1,134 @@
+//! Attempts on messages that came back: a process that dies takes every word of it along. So that an attempt begins is
+//! written down before, and that it ended after. What began three times and never ended is known by that.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use anyhow::Context;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::config::{Aws, CallLimits, Environment};
+use crate::ledger::unique_id;
+
+/// A note must not keep the message from being worked on for long.
+const LIMITS: CallLimits = CallLimits {
+    attempt: Duration::from_millis(1000),
+    call: Duration::from_millis(2500),
+    attempts: 3,
+};
+
+/// How long a note is kept: a message lives for 14 days.
+const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 15);
+
+/// The sets of attempts that began and did not end, and of those that were taken back.
+const BEGUN: &str = "begun";
+const SPARED: &str = "spared";
+
+/// The notes on a queue's messages: rows of the events table, whose keys no event has.
+#[derive(Debug, Clone)]
+pub(super) struct Attempts {
+    client: Client,
+    table: String,
+    queue: String,
+}
+
+/// An attempt that began.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    id: String,
+    /// How many before it began and did not end, and how many were taken back.
+    pub(super) unended: usize,
+    pub(super) spared: usize,
+}
+
+impl Attempts {
+    pub(super) fn read(environment: &mut Environment, aws: &Aws, queue: &str) -> Self {
+        Self {
+            client: Client::new(&aws.sdk_config(LIMITS)),
+            table: environment.text("EVENTS_TABLE"),
+            queue: queue.to_owned(),
+        }
+    }
+
+    /// Notes that an attempt on a message begins.
+    pub(super) async fn begin(&self, message: &str, now: Timestamp) -> anyhow::Result<Attempt> {
+        let id = unique_id();
+        let forget_at = now.checked_add(KEPT_FOR).unwrap_or(Timestamp::MAX);
+        let forget_at = AttributeValue::N(forget_at.as_second().to_string());
+        let noted = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(self.key(message)))
+            // A set takes an attempt once, though the SDK may repeat the call.
+            .update_expression("SET #ttl = :ttl ADD #begun :attempt")
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_names("#begun", BEGUN)
+            .expression_attribute_values(":ttl", forget_at)
+            .expression_attribute_values(":attempt", AttributeValue::Ss(vec![id.clone()]))
+            .return_values(ReturnValue::AllNew)
+            .send()
+            .await
+            .context("noting that an attempt begins")?;
+        let others = |name: &str| {
+            let set = noted
+                .attributes()
+                .and_then(|row| row.get(name)?.as_ss().ok());
+            set.into_iter().flatten().filter(|it| **it != id).count()
+        };
+        Ok(Attempt {
+            unended: others(BEGUN),
+            spared: others(SPARED),
+            id,
+        })
+    }
+
+    /// Takes back that an attempt begins: the message is not worked on now.
+    pub(super) async fn take_back(&self, message: &str, attempt: &Attempt) -> anyhow::Result<()> {
+        let expression = "DELETE #begun :attempt ADD #spared :attempt";
+        self.update(message, expression, Some(attempt)).await
+    }
+
+    /// Notes that an attempt begins after all.
+    pub(super) async fn begin_again(&self, message: &str, attempt: &Attempt) -> anyhow::Result<()> {
+        let expression = "ADD #begun :attempt DELETE #spared :attempt";
+        self.update(message, expression, Some(attempt)).await
+    }
+
+    /// Notes that a message's attempt ended, whatever came of it. With it all before it are forgiven: it lived.
+    pub(super) async fn end(&self, message: &str) -> anyhow::Result<()> {
+        self.update(message, "REMOVE #begun, #spared", None).await
+    }
+
+    async fn update(
+        &self,
+        message: &str,
+        expression: &str,
+        attempt: Option<&Attempt>,
+    ) -> anyhow::Result<()> {
+        let attempt = attempt.map(|it| AttributeValue::Ss(vec![it.id.clone()]));
+        let values = attempt.map(|it| HashMap::from([(":attempt".to_owned(), it)]));
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(self.key(message)))
+            .update_expression(expression)
+            .expression_attribute_names("#begun", BEGUN)
+            .expression_attribute_names("#spared", SPARED)
+            .set_expression_attribute_values(values)
+            .send()
+            .await
+            .context("noting how an attempt went on")?;
+        Ok(())
+    }
+
+    fn key(&self, message: &str) -> HashMap<String, AttributeValue> {
+        let coupon = format!("message#{message}");
+        HashMap::from([
+            ("coupon".to_owned(), AttributeValue::S(coupon)),
+            ("entry".to_owned(), AttributeValue::S(self.queue.clone())),
+        ])
+    }
+}

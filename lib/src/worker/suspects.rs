@@ -1,0 +1,211 @@
+//! Messages that may kill their process: out of memory, by an abort, or past the function's timeout. Nothing of that
+//! could be logged, and a batch dies as one.
+//!
+//! A message that comes for the first time costs nothing here. One that came before is noted as begun before it is worked
+//! on, and as ended after. What began and never ended is a suspect. It is worked on alone, once its neighbours are settled
+//! and deleted, so that only it dies with the process. What died three times goes to the dead-letter queue.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use super::attempts::Attempt;
+use super::{Batch, BatchWork, LAST_MARGIN, Next, Unfinished, Worker, report, settle};
+use crate::invocation::Invocation;
+
+/// How often a message may kill its process.
+const DEATHS_MAX: usize = 3;
+
+/// How soon a suspect comes again that was given back for another one, in seconds.
+const GIVEN_BACK_S: std::ops::RangeInclusive<u64> = 2..=10;
+
+/// Whether messages are worked on one by one or all as one.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum How {
+    OneByOne,
+    AsOne,
+}
+
+/// A message that began before and never ended, by its place in the batch.
+struct Suspect {
+    index: usize,
+    attempt: Attempt,
+}
+
+impl<W> Worker<W> {
+    /// Works on a batch, the suspects in it last. What is not worked off is reported, and comes again.
+    pub(super) async fn work_off<B: BatchWork>(
+        &self,
+        batch: SqsEvent,
+        work: &Arc<B>,
+        how: How,
+        invocation: Invocation,
+    ) -> SqsBatchResponse {
+        let mut batch = Batch::new(batch.records, invocation);
+        let (mut suspects, mut begun) = (Vec::new(), Vec::new());
+        let mut dead = BTreeSet::new();
+        for (index, id, attempt) in self.begin_repeated(&batch, invocation).await {
+            match attempt {
+                Some(attempt) if batch.deaths(index, &attempt) >= DEATHS_MAX => {
+                    batch.give_up_dead(index);
+                    dead.insert(index);
+                }
+                Some(attempt) if attempt.unended > 0 => suspects.push(Suspect { index, attempt }),
+                // Also where nobody knows whether it was noted.
+                _ => begun.push(id),
+            }
+        }
+        // Until they are worked on themselves, they cannot die with others.
+        let taken_back = suspects.iter().map(|it| {
+            let attempts = &self.queue.attempts;
+            attempts.take_back(batch.id(it.index), &it.attempt)
+        });
+        for error in join_all(taken_back)
+            .await
+            .into_iter()
+            .filter_map(Result::err)
+        {
+            tracing::warn!("A suspect counts as begun: {error:#}");
+        }
+        let apart: BTreeSet<_> = suspects.iter().map(|it| it.index).collect();
+        let others = batch.all().into_iter();
+        let others = others.filter(|index| !apart.contains(index) && !dead.contains(index));
+        batch.work(work, how, others.collect()).await;
+
+        // The one that died most often comes first: the sooner it is out of the way, the better for the rest.
+        suspects.sort_by_key(|it| it.attempt.unended);
+        let is_early = Instant::now() < invocation.middle();
+        let suspect = suspects.pop_if(|_| is_early);
+        for given_back in &suspects {
+            batch.give_back(given_back.index);
+        }
+        let Some(Suspect { index, attempt }) = suspect else {
+            return report(self.settle_all(batch.take(None), begun, invocation).await);
+        };
+        let mut failed = self
+            .settle_all(batch.take(Some(index)), begun, invocation)
+            .await;
+        self.queue
+            .delete(&batch.receipts_of_others(index, &failed))
+            .await;
+        let id = batch.id(index).to_owned();
+        if let Err(error) = self.queue.attempts.begin_again(&id, &attempt).await {
+            tracing::warn!(message.id = id, "Not noted: {error:#}");
+        }
+        batch.work(work, How::OneByOne, vec![index]).await;
+        failed.extend(
+            self.settle_all(batch.take(None), vec![id], invocation)
+                .await,
+        );
+        report(failed)
+    }
+
+    /// Notes of each message that came before that an attempt begins. Without the note it is worked on all the same.
+    async fn begin_repeated(
+        &self,
+        batch: &Batch,
+        invocation: Invocation,
+    ) -> Vec<(usize, String, Option<Attempt>)> {
+        let messages = batch.messages.iter().enumerate();
+        let begins = messages.filter_map(|(index, message)| {
+            let message = message.as_ref().filter(|message| message.received > 1)?;
+            Some(async move {
+                let begun = self
+                    .queue
+                    .attempts
+                    .begin(&message.id, invocation.now())
+                    .await;
+                let attempt = begun.inspect_err(|error| {
+                    tracing::warn!(message.id = message.id, "Not noted: {error:#}");
+                });
+                (index, message.id.clone(), attempt.ok())
+            })
+        });
+        join_all(begins).await
+    }
+
+    /// Settles what was not worked off, and notes that attempts ended. Returns the ids that SQS must keep.
+    async fn settle_all(
+        &self,
+        unfinished: Vec<Unfinished>,
+        ended: Vec<String>,
+        invocation: Invocation,
+    ) -> Vec<String> {
+        let ids: Vec<_> = unfinished.iter().map(|it| it.id.clone()).collect();
+        let until = invocation.before_end(LAST_MARGIN);
+        let settled = tokio::time::timeout_at(until, settle(&self.queue, unfinished));
+        let ended = ended.iter().map(|id| async move {
+            let mut ended = self.queue.attempts.end(id).await;
+            if ended.is_err() {
+                ended = self.queue.attempts.end(id).await;
+            }
+            if let Err(error) = ended {
+                tracing::warn!(message.id = id, "It counts as not ended: {error:#}");
+            }
+        });
+        let ended = tokio::time::timeout_at(until, join_all(ended));
+        let (settled, _) = tokio::join!(settled, ended);
+        // Without a word from SQS they all stay, and come again at the queue's visibility timeout.
+        settled.unwrap_or(ids)
+    }
+}
+
+impl Batch {
+    async fn work<B: BatchWork>(&mut self, work: &Arc<B>, how: How, messages: Vec<usize>) {
+        match how {
+            How::OneByOne => self.work_one_by_one(work, messages).await,
+            How::AsOne => self.work_as_one(work, messages).await,
+        }
+    }
+
+    fn id(&self, index: usize) -> &str {
+        &self.handles[index].0
+    }
+
+    /// How often a message's process died. Nothing is noted of the first attempt; where every other one died, it did too.
+    fn deaths(&self, index: usize, attempt: &Attempt) -> usize {
+        let received = self.messages[index].as_ref().map_or(0, |it| it.received);
+        let received = usize::try_from(received).unwrap_or(usize::MAX);
+        // All but the first and this one, and those that were taken back.
+        let noted = received.saturating_sub(2 + attempt.spared);
+        match attempt.unended {
+            0 => 0,
+            unended if unended == noted => unended + 1,
+            unended => unended,
+        }
+    }
+
+    fn give_up_dead(&mut self, index: usize) {
+        if let Some(message) = &mut self.messages[index] {
+            let reason = format!(
+                "its process died {DEATHS_MAX} times while it was worked on: out of memory, an abort, or the function's timeout"
+            );
+            tracing::error!(message.id = message.id, "Given up: {reason}");
+            message.next = Next::GivenUp(reason);
+        }
+    }
+
+    fn give_back(&mut self, index: usize) {
+        if let Some(message) = &mut self.messages[index] {
+            message.next = Next::Early(Duration::from_secs(fastrand::u64(GIVEN_BACK_S)));
+        }
+    }
+
+    /// Takes out what was not worked off, but for one message.
+    fn take(&mut self, except: Option<usize>) -> Vec<Unfinished> {
+        let messages = self.messages.iter_mut().enumerate();
+        let others = messages.filter(|(index, _)| Some(*index) != except);
+        others.filter_map(|(_, message)| message.take()).collect()
+    }
+
+    /// The receipts of those that need not come again, but for one message.
+    fn receipts_of_others(&self, except: usize, failed: &[String]) -> Vec<String> {
+        let handles = self.handles.iter().enumerate();
+        let done = handles.filter(|(index, (id, _))| *index != except && !failed.contains(id));
+        done.map(|(_, (_, receipt))| receipt.clone()).collect()
+    }
+}
