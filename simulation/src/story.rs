@@ -519,7 +519,7 @@ impl Teller<'_> {
             0 => coupon.secret = "unknown".into(),
             // Another company's secret signs for this one.
             1 => coupon.secret = other_secret.into(),
-            2 => coupon.now -= SignedDuration::from_hours(24 * 8),
+            2 => coupon.now -= SignedDuration::from_hours(24 * 31),
             _ => coupon.now += SignedDuration::from_hours(1),
         }
         let telling = coupon.redeemed(false, "Pizza Grátis");
