@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use webhooks::event::{Event, EventKey, escape, member_key};
 use webhooks::fraud::{self, Finding};
-use webhooks::ledger::{Item, body};
+use webhooks::ledger::{Item, body, is_forgotten};
 use webhooks::provider::{Content, RecordedBody, read_recorded};
 use webhooks::stock::RESERVATION;
 use webhooks::task::{Task, tasks};
@@ -220,8 +220,13 @@ pub(crate) async fn raw_rows(
             .expression_attribute_values(":beginning", AttributeValue::S(beginning.to_owned())),
     };
     let rows = query.into_paginator().items().send().try_collect().await;
-    rows.map_err(|error| target.explain(error))
-        .with_context(|| format!("reading the table {table}"))
+    let mut rows: Vec<Item> = rows
+        .map_err(|error| target.explain(error))
+        .with_context(|| format!("reading the table {table}"))?;
+    // DynamoDB deletes forgotten rows days later; they count as absent.
+    let now = Timestamp::now();
+    rows.retain(|row| !is_forgotten(row, now));
+    Ok(rows)
 }
 
 /// A row that was read by itself, with its body whole.

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use webhooks::dispatch::Dispatcher;
 use webhooks::event::Event;
+use webhooks::ledger::is_forgotten;
 use webhooks::task::{Message, Task, tasks};
 
 use crate::life::{Life, Lookup, Received, Record, expected, lives, records, task_named, whole};
@@ -182,8 +183,9 @@ impl Replay {
                 .map_err(|error| self.target.explain(error))
                 .with_context(|| format!("reading the table {table}"))?;
             read += page.scanned_count();
+            let now = Timestamp::now();
             let mut received = Vec::new();
-            for row in page.items() {
+            for row in page.items().iter().filter(|row| !is_forgotten(row, now)) {
                 received.extend(Received::read(&whole(&self.target, row).await?));
             }
             received.retain(|it| is_since(it, since));

@@ -35,6 +35,10 @@ pub struct Event {
     /// What could not be read as it was told, and was left out or mended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Problem>,
+    /// When we received it first. It is beside the event in a message, and on the event's row; nothing where it is
+    /// just being received.
+    #[serde(skip)]
+    pub received_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

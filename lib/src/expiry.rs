@@ -52,6 +52,7 @@ mod tests {
             tenant: "comp".into(),
             occurred_at: format!("2026-11-{at}T10:00:00Z").parse().unwrap(),
             sandbox: false,
+            received_at: None,
             member: Member::default(),
             fact,
             envelope: Envelope::default(),

@@ -8,6 +8,7 @@ pub mod body;
 mod commit;
 mod contents;
 mod lease;
+mod lifetime;
 mod outbox;
 mod progress;
 mod read;
@@ -31,6 +32,7 @@ use crate::verify::Verified;
 pub use commit::{Change, Committed, Effects, ItemKey, Uncommitted, version};
 pub use contents::content_hash;
 pub use lease::{Claim, Lease, Note};
+pub use lifetime::{forgotten_from, is_forgotten};
 pub use outbox::Undispatched;
 pub use progress::Progress;
 pub use read::{read_all, read_conflict, read_event};
@@ -62,6 +64,8 @@ pub struct Standing {
     key: EventKey,
     body: OwnedBody,
     received_at: Option<Timestamp>,
+    /// The second from which its row is forgotten.
+    forgotten_from: Option<i64>,
 }
 
 impl Standing {
@@ -70,6 +74,7 @@ impl Standing {
             key: key.clone(),
             body: OwnedBody::of(row),
             received_at: read_text(row, "received_at").and_then(|at| at.parse().ok()),
+            forgotten_from: forgotten_from(row),
         }
     }
 
@@ -79,6 +84,7 @@ impl Standing {
         match read_recorded(&self.body.as_ref()) {
             Some(Content::Event(event)) => Some(Event {
                 key: self.key.clone(),
+                received_at: self.received_at,
                 ..*event
             }),
             _ => None,
@@ -151,9 +157,6 @@ impl Status {
     }
 }
 
-/// Longest time that a coupon without a real end is remembered for: personal data are not kept for ever.
-const REMEMBERED_MAX: SignedDuration = SignedDuration::from_hours(24 * 365 * 5);
-
 impl Ledger {
     pub fn new(client: Client, table: impl Into<String>, retention: SignedDuration) -> Self {
         Self {
@@ -193,8 +196,8 @@ impl Ledger {
         let parts = body::put(&mut row, body.body());
         if !parts.is_empty() {
             // A duplicate of it would cost what the first one did.
-            let standing = self.row(event.key.coupon(), event.key.entry()).await?;
-            if let Some(standing) = standing.filter(|row| !is_past(row, now)) {
+            let standing = self.row(event.key.coupon(), event.key.entry(), now).await?;
+            if let Some(standing) = standing {
                 return self.judge(&event.key, standing, (&hash, &attempt)).await;
             }
             self.write_parts(parts).await?;
@@ -257,6 +260,7 @@ impl Ledger {
         &self,
         key: &EventKey,
         tasks: &[Task],
+        now: Timestamp,
     ) -> anyhow::Result<Vec<Task>> {
         if tasks.is_empty() {
             return Ok(Vec::new());
@@ -269,13 +273,18 @@ impl Ledger {
             .key_condition_expression("coupon = :coupon AND begins_with(entry, :beneath)")
             .expression_attribute_values(":coupon", text(key.coupon()))
             .expression_attribute_values(":beneath", text(key.beneath("")))
-            .projection_expression("entry")
+            .projection_expression("entry, #ttl")
+            .expression_attribute_names("#ttl", "ttl")
             .into_paginator()
             .items()
             .send()
             .try_collect()
             .await
             .context("looking for the tasks' records")?;
+        let records: Vec<_> = records
+            .iter()
+            .filter(|row| !is_forgotten(row, now))
+            .collect();
         let seen = |task: &Task| {
             let record = key.beneath(task.name());
             records
@@ -290,15 +299,19 @@ impl Ledger {
         Ok(tasks.iter().copied().filter(|task| !seen(task)).collect())
     }
 
-    /// Keeps a body that contradicts the recorded one, for support. The first of its kind stays.
+    /// Keeps a body that contradicts the recorded one, for support, and as long as that. The first of its kind stays.
     pub async fn keep_conflict(
         &self,
         event: &Event,
         body: &Verified<'_>,
-        now: Timestamp,
+        standing: &Standing,
+        (received_at, now): (Timestamp, Timestamp),
     ) -> anyhow::Result<()> {
         let hash = content_hash(event);
-        let entry = event.key.beneath(&format!("conflict/{}", &hash[..16]));
+        let name = format!("conflict/{}", &hash[..16]);
+        let entry = event.key.beneath(&name);
+        let until = standing.forgotten_from.map(number);
+        let until = until.unwrap_or_else(|| self.forget_at(event, now));
         let mut row = Row::default();
         row.set("coupon", Some(event.key.coupon()));
         row.set("entry", Some(&entry));
@@ -306,11 +319,12 @@ impl Ledger {
         row.set("member", Some(&event.member.id));
         row.set("hash", Some(hash));
         row.set("scheme", Some(body.scheme()));
-        row.set("received_at", Some(now));
-        row.0.insert("ttl".into(), self.forget_at(event, now));
+        row.set("received_at", Some(received_at));
+        row.0.insert("ttl".into(), until);
         let parts = body::put(&mut row.0, body.body());
         if !parts.is_empty() {
-            if self.row(event.key.coupon(), &entry).await?.is_some() {
+            let kept = self.row(event.key.coupon(), &entry, now).await?;
+            if kept.is_some() {
                 return Ok(());
             }
             self.write_parts(parts).await?;
@@ -320,29 +334,17 @@ impl Ledger {
             .put_item()
             .table_name(&self.table)
             .set_item(Some(row.0))
-            .condition_expression("attribute_not_exists(entry)")
+            .condition_expression("attribute_not_exists(entry) OR #ttl <= :now")
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_values(":now", number(now.as_second()))
             .send()
             .await;
         match kept {
             Err(error) if !is_refused_put(&error) => {
                 Err(anyhow!(error).context("keeping the conflicting payload"))
             }
-            _ => Ok(()),
+            _ => self.keep_up(&[(event, &name)], now).await,
         }
-    }
-
-    /// When an event and its records are forgotten: after the retention, counted for a redemption from the day
-    /// its coupon expires, because uses come late and need it.
-    pub fn forget_at(&self, event: &Event, now: Timestamp) -> AttributeValue {
-        let longest = now.checked_add(REMEMBERED_MAX).unwrap_or(Timestamp::MAX);
-        let last_needed = match &event.fact {
-            Fact::Redeemed(redemption) => redemption
-                .expires_at
-                .map_or(now, |at| at.clamp(now, longest)),
-            _ => now,
-        };
-        let at = last_needed.checked_add(self.retention);
-        number(at.unwrap_or(Timestamp::MAX).as_second())
     }
 
     /// The event's row without its body: of what the body says too, only what others query or read here.
@@ -408,11 +410,4 @@ fn is_refused_put(error: &SdkError<PutItemError>) -> bool {
         error.as_service_error(),
         Some(PutItemError::ConditionalCheckFailedException(_))
     )
-}
-
-/// Whether a row is forgotten, though DynamoDB may not have deleted it yet.
-fn is_past(row: &Item, now: Timestamp) -> bool {
-    let ttl = row.get("ttl").and_then(|it| it.as_n().ok());
-    ttl.and_then(|it| it.parse::<i64>().ok())
-        .is_some_and(|ttl| ttl <= now.as_second())
 }

@@ -60,7 +60,7 @@ impl Receiver {
                 // It says the same, so it stands in where this code does not read the recorded body any more.
                 let first = first.as_ref().unwrap_or(event);
                 let at = standing.received_at().unwrap_or(received_at);
-                self.dispatch_missing(first, at, trace, &[]).await?;
+                self.dispatch_missing(first, at, trace, &[], now).await?;
                 return Ok(Taken::Duplicate);
             }
             Recorded::Differs(standing) => standing,
@@ -70,7 +70,9 @@ impl Receiver {
         // Where the contents are the same, the row's hash is one of older code.
         let is_same = first.as_ref().is_some_and(|it| content_hash(it) == hash);
         if !is_same {
-            self.ledger.keep_conflict(event, body, received_at).await?;
+            self.ledger
+                .keep_conflict(event, body, &standing, (received_at, now))
+                .await?;
         }
         match &first {
             Some(first) => {
@@ -81,7 +83,8 @@ impl Receiver {
                 } else {
                     tasks_of_conflict(first)
                 };
-                self.dispatch_missing(first, at, trace, besides).await?;
+                self.dispatch_missing(first, at, trace, besides, now)
+                    .await?;
             }
             None => {
                 count(Count::UnreadableRecord);
@@ -105,8 +108,12 @@ impl Receiver {
         received_at: Timestamp,
         trace: Option<&str>,
         besides: &[Task],
+        now: Timestamp,
     ) -> anyhow::Result<()> {
-        let mut missing = self.ledger.without_record(&event.key, tasks(event)).await?;
+        let mut missing = self
+            .ledger
+            .without_record(&event.key, tasks(event), now)
+            .await?;
         let besides = besides.iter().filter(|task| !missing.contains(task));
         missing.extend(besides.copied().collect::<Vec<_>>());
         let message = Message::new(event, received_at, trace);

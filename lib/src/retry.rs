@@ -99,10 +99,12 @@ impl Work for Retry {
         let recorded = waiting.body();
         let event = match read_recorded(&recorded) {
             Some(Content::Event(event)) => event,
-            // It was an event when it was taken: only other code can have changed that.
+            // It was an event when it was taken, so newer code wrote it: during a deployment it waits for that.
             _ => {
-                let reason = anyhow::anyhow!("this version of the code reads no event in the body");
-                return Err(Failure::Permanent(reason));
+                let waits = anyhow::anyhow!(
+                    "this version of the code reads no event in the body: it waits for newer code"
+                );
+                return Err(Failure::Transient(waits));
             }
         };
         let body = Verified::recorded(

@@ -156,7 +156,9 @@ pub enum Unreadable {
 
 impl QueueMessage for Message<'static> {
     fn read(body: &str) -> Result<Self, Unreadable> {
-        read_versioned(body, MESSAGE_VERSION)
+        let mut message: Self = read_versioned(body, MESSAGE_VERSION)?;
+        message.event.to_mut().received_at = Some(message.received_at);
+        Ok(message)
     }
 
     fn key(&self) -> String {
@@ -274,7 +276,9 @@ mod tests {
             event(Zupy::every_event(), USED),
             event(Aghanim, ITEMS),
         ];
-        for event in &events {
+        for mut event in events {
+            event.received_at = Some(Timestamp::UNIX_EPOCH);
+            let event = &event;
             let message = Message::new(event, Timestamp::UNIX_EPOCH, Some("Root=1-2-3"));
             assert_eq!(Message::read(&message.to_body()), Ok(message));
         }
@@ -298,6 +302,7 @@ mod tests {
         fn a_message_holds_only_what_sqs_takes(name in any::<String>(), odd in "[\u{FFFE}\u{FFFF}\u{1}\u{7F}a]{0,6}") {
             let mut event = event(Zupy::every_event(), REDEEMED);
             event.member.name = Some(name + &odd);
+            event.received_at = Some(Timestamp::UNIX_EPOCH);
             let message = Message::new(&event, Timestamp::UNIX_EPOCH, None);
             let body = message.to_body();
             let taken = |character: char| {

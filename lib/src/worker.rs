@@ -585,6 +585,7 @@ mod tests {
             tenant: "comp".into(),
             occurred_at: Timestamp::UNIX_EPOCH,
             sandbox: false,
+            received_at: None,
             member: Member {
                 id: "ZP-1".into(),
                 ..Member::default()

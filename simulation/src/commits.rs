@@ -50,6 +50,7 @@ fn used(order: usize) -> Event {
         tenant: "comp".into(),
         occurred_at: Timestamp::UNIX_EPOCH,
         sandbox: false,
+        received_at: None,
         member: Member {
             id: "ZP-1".into(),
             ..Member::default()
@@ -99,7 +100,11 @@ impl Desk {
     /// The version that the coupon's row of this name has.
     async fn version(&self) -> Option<String> {
         let key = self.ledger.row_key(used(0).key.coupon(), "summary");
-        let rows = self.ledger.rows(&[key], &[]).await.unwrap();
+        let rows = self
+            .ledger
+            .rows(&[key], &[], self.world.now())
+            .await
+            .unwrap();
         rows.first().and_then(version).cloned()
     }
 }

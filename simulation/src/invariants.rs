@@ -46,6 +46,7 @@ pub(crate) async fn broken(
     judge.stock(world).await?;
     judge.fraud(world);
     judge.nothing_is_under_way();
+    judge.lifetimes();
     judge.dead_letters(world).await;
     Ok(judge.broken)
 }
@@ -544,6 +545,46 @@ impl<'a> Judge<'a> {
                 !accepted || !matches!(status, "running" | "released"),
                 || format!("{key} is still {status}"),
             );
+        }
+        self.rows = rows;
+    }
+
+    /// Everything beneath an event that was accepted lives as long as the event; uses and cancellations of a coupon live at
+    /// least as long as its redemption.
+    fn lifetimes(&mut self) {
+        let rows = std::mem::take(&mut self.rows);
+        for (index, event) in self.story.events.iter().enumerate() {
+            let Some(row) = rows.get(&event.key) else {
+                continue;
+            };
+            if !self.is_accepted(index) {
+                continue;
+            }
+            let beneath = format!("{}/", event.key);
+            for (key, record) in rows.range(beneath.clone()..) {
+                if !key.starts_with(&beneath) {
+                    break;
+                }
+                self.expect(record["ttl"] == row["ttl"], || {
+                    format!(
+                        "{key} lives until {}, its event until {}",
+                        record["ttl"], row["ttl"]
+                    )
+                });
+            }
+            let Some((coupon, _)) = event.key.split_once('/') else {
+                continue;
+            };
+            let redeemed = rows.get(&format!("{coupon}/redeemed"));
+            let until = redeemed.and_then(|it| it["ttl"].as_i64());
+            if matches!(event.kind, Kind::Used | Kind::Cancelled) && !event.sandbox {
+                self.expect(row["ttl"].as_i64() >= until, || {
+                    format!(
+                        "{} lives until {}, its redemption until {until:?}",
+                        event.key, row["ttl"]
+                    )
+                });
+            }
         }
         self.rows = rows;
     }

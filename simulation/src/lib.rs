@@ -11,6 +11,7 @@ mod commits;
 mod desk;
 mod history;
 mod invariants;
+mod later;
 mod network;
 mod process;
 mod provider_trouble;
@@ -107,6 +108,7 @@ async fn run(
     broken.extend(invariants::broken(&world, &story, &answers).await?);
     broken.extend(judge(&world, &story));
     broken.extend(tell_again(&world, &story, &answers).await?);
+    broken.extend(later::tell(&world, &story, &answers, &mut random).await?);
     let moments = world.history.moments();
     let began_at = moments.first().map(|(at, _)| *at);
     let history = moments.iter().map(|(at, moment)| {

@@ -27,6 +27,7 @@ fn event(key: EventKey, fact: Fact) -> Event {
         tenant: "comp".into(),
         occurred_at: Timestamp::from_second(1_800_000_000).unwrap(),
         sandbox: false,
+        received_at: None,
         member: Member {
             id: "ZP-1".into(),
             ..Member::default()

@@ -153,8 +153,13 @@ pub(crate) struct Sending {
 impl Telling {
     /// The headers that its sender adds.
     pub(crate) fn headers(&self, now: Timestamp) -> Vec<(String, String)> {
+        self.headers_of(&self.body, now)
+    }
+
+    /// The same, of another body.
+    pub(crate) fn headers_of(&self, body: &[u8], now: Timestamp) -> Vec<(String, String)> {
         let secrets = Secrets::parse(&self.secret).expect("a story's secret is not empty");
-        let signed = self.scheme.sign(&self.body, secrets.first(), now);
+        let signed = self.scheme.sign(body, secrets.first(), now);
         let signed = signed
             .into_iter()
             .map(|(name, value)| (name.to_lowercase(), value));
@@ -296,7 +301,9 @@ impl Teller<'_> {
             Some("percentage"),
             None,
         ];
-        let lasts_s = self.random.choice([3 * 86_400, 3 * 86_400, 120, -60]);
+        let lasts_s = self
+            .random
+            .choice([3 * 86_400, 365 * 86_400, 365 * 86_400, 120, -60]);
         let coupon = Coupon {
             company,
             secret: format!("{company}={secret}"),

@@ -28,6 +28,7 @@ fn at(second: i64) -> Timestamp {
 fn redeemed(second: i64) -> Event {
     let code = format!("CP-{second}");
     Event {
+        received_at: None,
         key: EventKey::redeemed("zupy", "comp", &code),
         provider: "zupy".into(),
         tenant: "comp".into(),

@@ -175,6 +175,25 @@ impl World {
         self.ask("PutItem", put).await.map(|_| ())
     }
 
+    /// Deletes some of the rows whose `ttl` has passed. DynamoDB takes its time, and deletes in any order.
+    pub(crate) async fn sweep(&self, random: &mut fastrand::Rng) -> anyhow::Result<()> {
+        let now = self.now().as_second();
+        for (table, partition) in [("events", "coupon"), ("members", "member")] {
+            let mut rows = self.items(table).await?;
+            rows.sort_by_key(|row| (row[partition].to_string(), row["entry"].to_string()));
+            for row in rows {
+                let is_forgotten = row["ttl"].as_i64().is_some_and(|ttl| ttl <= now);
+                if is_forgotten && random.bool() {
+                    let key =
+                        json!({partition: {"S": row[partition]}, "entry": {"S": row["entry"]}});
+                    let delete = json!({"TableName": table, "Key": key});
+                    self.ask("DeleteItem", delete).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The stock as an operator finds it, to whom nothing goes wrong.
     pub(crate) fn stock(&self) -> Stock {
         let aws = Aws::new(

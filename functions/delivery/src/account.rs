@@ -1,6 +1,7 @@
 //! The customer's account: the rows of the members table, one per coupon.
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
 use webhooks::event::{Discount, Event, Fact, Redemption, escape, member_key};
 use webhooks::ledger::{Change, ItemKey, Row};
 
@@ -42,7 +43,12 @@ const TEXT_MAX_BYTES: usize = 40_000;
 const KIND_MAX_BYTES: usize = 4096;
 
 /// The change that brings a coupon's row up to what the event says; none where it changes nothing.
-pub(crate) fn update(table: &str, event: &Event, forget_at: AttributeValue) -> Option<Change> {
+pub(crate) fn update(
+    table: &str,
+    event: &Event,
+    forget_at: AttributeValue,
+    now: Timestamp,
+) -> Option<Change> {
     let (state, code) = (State::of(&event.fact)?, event.fact.coupon_code()?);
     let member = member_key(&event.provider, &event.tenant, &event.member.id);
     let entry = format!("coupon#{}", escape(code));
@@ -57,11 +63,62 @@ pub(crate) fn update(table: &str, event: &Event, forget_at: AttributeValue) -> O
         row.set("event", Some(&event.key));
         let change = change.set_all(row).set("ttl", forget_at);
         // Whatever became of the coupon before we heard of it stays.
-        return Some(change.keep("state", name).keep("rank", rank));
+        let change = change.keep("state", name).keep("rank", rank);
+        return Some(change.only_if(IS_KNOWN, &[("now", second(now))]));
     }
     let change = change.set_all(row).set("state", name).set("rank", rank);
-    let later = "attribute_not_exists(#rank) OR #rank < :rank";
-    Some(change.keep("ttl", forget_at).only_if(later, &[]))
+    let later = format!("(attribute_not_exists(#rank) OR #rank < :rank) AND ({IS_KNOWN})");
+    let change = change.keep("ttl", forget_at);
+    Some(change.only_if(later, &[("now", second(now))]))
+}
+
+/// It is none that is forgotten and not deleted yet.
+const IS_KNOWN: &str = "attribute_not_exists(#ttl) OR #ttl > :now";
+
+/// The change that shows a coupon in place of a forgotten one, of which nothing stays; none where the event shows none.
+pub(crate) fn renewal(
+    table: &str,
+    event: &Event,
+    forget_at: AttributeValue,
+    now: Timestamp,
+) -> Option<Change> {
+    let (state, code) = (State::of(&event.fact)?, event.fact.coupon_code()?);
+    let member = member_key(&event.provider, &event.tenant, &event.member.id);
+    let entry = format!("coupon#{}", escape(code));
+    let change = Change::of(ItemKey::new(table, ("member", member), ("entry", entry)));
+    let mut row = Row::default();
+    row.set("code", Some(code));
+    row.set("state", Some(state.name()));
+    if let Fact::Redeemed(redemption) = &event.fact {
+        describe(&mut row, redemption);
+        row.set("redeemed_at", Some(event.occurred_at));
+        row.set("event", Some(&event.key));
+    }
+    let rank = AttributeValue::N((state as u8).to_string());
+    row.0
+        .extend([("rank".to_owned(), rank), ("ttl".to_owned(), forget_at)]);
+    let absent = DESCRIBED.iter().filter(|name| !row.0.contains_key(**name));
+    let absent: Vec<_> = absent.copied().collect();
+    let change = change
+        .set_all(row)
+        .only_if("#ttl <= :now", &[("now", second(now))]);
+    Some(absent.into_iter().fold(change, Change::remove))
+}
+
+/// What only a redemption says of its coupon.
+const DESCRIBED: [&str; 8] = [
+    "reward_id",
+    "reward",
+    "description",
+    "terms",
+    "expires_at",
+    "discount",
+    "redeemed_at",
+    "event",
+];
+
+fn second(at: Timestamp) -> AttributeValue {
+    AttributeValue::N(at.as_second().to_string())
 }
 
 fn describe(row: &mut Row, redemption: &Redemption) {

@@ -188,9 +188,10 @@ impl Delivery {
         waits_for_contact: bool,
         invocation: Invocation,
     ) -> Result<(), Uncommitted> {
-        let forget_at = self.ledger.forget_at(event, invocation.now());
+        let now = invocation.now();
+        let forget_at = self.ledger.forget_at(event, now);
         let mut effects = Effects::new(event, ACCOUNT).fields(following(then));
-        if let Some(update) = account::update(&self.members.table, event, forget_at) {
+        if let Some(update) = account::update(&self.members.table, event, forget_at, now) {
             let waits = AttributeValue::Bool(true);
             effects = effects.change(match waits_for_contact {
                 true => update.set(WAITS, waits),
@@ -200,13 +201,40 @@ impl Delivery {
         match self.ledger.commit(effects, invocation).await? {
             Committed::Now => tracing::info!(event.key = %event.key, "Stored in the account"),
             Committed::Before => {}
-            // The account shows something later already: this leaves its record alone.
+            // The account shows something later already, or what is forgotten.
+            Committed::Overtaken
+                if self
+                    .renew(event, then, waits_for_contact, invocation)
+                    .await? => {}
+            // This leaves its record alone.
             Committed::Overtaken => {
                 let record = Effects::new(event, ACCOUNT).fields(following(then));
                 self.ledger.commit(record, invocation).await?;
             }
         }
         Ok(())
+    }
+
+    /// Shows the coupon in place of one whose row is forgotten and not deleted yet. Returns whether there was one.
+    async fn renew(
+        &self,
+        event: &Event,
+        then: &[&str],
+        waits_for_contact: bool,
+        invocation: Invocation,
+    ) -> Result<bool, Uncommitted> {
+        let now = invocation.now();
+        let forget_at = self.ledger.forget_at(event, now);
+        let Some(renewal) = account::renewal(&self.members.table, event, forget_at, now) else {
+            return Ok(false);
+        };
+        let renewal = match waits_for_contact {
+            true => renewal.set(WAITS, AttributeValue::Bool(true)),
+            false => renewal.remove(WAITS),
+        };
+        let effects = Effects::new(event, ACCOUNT).fields(following(then));
+        let committed = self.ledger.commit(effects.change(renewal), invocation);
+        Ok(committed.await? != Committed::Overtaken)
     }
 
     /// Sends a coupon on these channels, all at once.
@@ -226,7 +254,10 @@ impl Delivery {
             do_not_contact: contact.do_not_contact,
         };
         // What has become of the coupon since it was redeemed, at the last moment before the first channel is tried.
-        let mut in_account = self.members.coupon(event, &redemption.coupon_code).await?;
+        let mut in_account = self
+            .members
+            .coupon(event, &redemption.coupon_code, invocation.now())
+            .await?;
         in_account.expires_at = in_account.expires_at.or(redemption.expires_at);
         let sends = channels
             .iter()
@@ -443,7 +474,10 @@ impl Delivery {
         notice: &Notice,
         invocation: Invocation,
     ) -> anyhow::Result<Reminded> {
-        let mut in_account = self.members.coupon(event, &notice.coupon_code).await?;
+        let mut in_account = self
+            .members
+            .coupon(event, &notice.coupon_code, invocation.now())
+            .await?;
         in_account.expires_at = notice.expires_at.or(in_account.expires_at);
         if let Err(reason) = in_account.is_usable(invocation.now()) {
             return Ok(Reminded::NotAtAll(reason));
@@ -454,7 +488,7 @@ impl Delivery {
         }
         // What was redeemed tells more of the reward, and in v1 of the member.
         let key = EventKey::redeemed(&event.provider, &event.tenant, &notice.coupon_code);
-        let (member, redemption) = match self.redemption(&key).await? {
+        let (member, redemption) = match self.redemption(&key, invocation.now()).await? {
             Some((member, redemption)) => (contact.complete(&member), redemption),
             None => (contact.complete(&event.member), of_notice(notice)),
         };
@@ -577,16 +611,25 @@ impl Delivery {
     }
 
     /// A recorded event, as today's code reads it.
-    pub(crate) async fn event(&self, key: &EventKey) -> anyhow::Result<Option<Event>> {
-        let Some(recorded) = self.ledger.row(key.coupon(), key.entry()).await? else {
+    pub(crate) async fn event(
+        &self,
+        key: &EventKey,
+        now: Timestamp,
+    ) -> anyhow::Result<Option<Event>> {
+        let recorded = self.ledger.row(key.coupon(), key.entry(), now).await?;
+        let Some(recorded) = recorded else {
             return Ok(None);
         };
         let recorded = self.ledger.whole(recorded).await?;
         Ok(read_event(&recorded))
     }
 
-    async fn redemption(&self, key: &EventKey) -> anyhow::Result<Option<(Member, Redemption)>> {
-        Ok(match self.event(key).await? {
+    async fn redemption(
+        &self,
+        key: &EventKey,
+        now: Timestamp,
+    ) -> anyhow::Result<Option<(Member, Redemption)>> {
+        Ok(match self.event(key, now).await? {
             Some(Event {
                 member,
                 fact: Fact::Redeemed(redemption),

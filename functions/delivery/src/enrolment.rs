@@ -36,7 +36,7 @@ impl Delivery {
         }
         let (contact, before) = tokio::try_join!(
             self.members.contact(event),
-            self.ledger.progress(event, CONTACT)
+            self.ledger.progress(event, CONTACT, invocation.now())
         )?;
         let mut walk = Walk {
             at: before.clone(),
@@ -85,7 +85,7 @@ impl Delivery {
         loop {
             let page = self
                 .members
-                .waiting(event, walk.at.after.as_deref())
+                .waiting(event, walk.at.after.as_deref(), invocation.now())
                 .await?;
             for coupon in page.coupons {
                 if walk.visited > 0 && !has_time(invocation, VISIT) {
@@ -141,8 +141,11 @@ impl Delivery {
         invocation: Invocation,
     ) -> Result<bool, Failure> {
         let record = key.beneath(ACCOUNT);
-        let (stored, redeemed) =
-            tokio::try_join!(self.ledger.row(key.coupon(), &record), self.event(key))?;
+        let now = invocation.now();
+        let (stored, redeemed) = tokio::try_join!(
+            self.ledger.row(key.coupon(), &record, now),
+            self.event(key, now)
+        )?;
         let then = stored.as_ref().and_then(|row| row.get("then")?.as_s().ok());
         let meant = |channel: &Channel| {
             let mut names = then.into_iter().flat_map(|names| names.split(' '));

@@ -366,6 +366,7 @@ mod tests {
             };
             let told = serde_json::to_string(&redemption).unwrap().len();
             let event = Event {
+                received_at: None,
                 fact: Fact::Redeemed(redemption.clone()),
                 key: EventKey::redeemed("aghanim", "game", "1"),
                 provider: "aghanim".into(),

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use webhooks::config::{Aws, CallLimits, Environment};
 use webhooks::event::{Event, EventKey, Member, escape, member_key, part};
-use webhooks::ledger::{Change, Item, ItemKey, Row};
+use webhooks::ledger::{Change, Item, ItemKey, Row, is_forgotten};
 
 use crate::items::Brought;
 
@@ -180,14 +180,25 @@ impl Members {
     }
 
     /// The account's row of the coupon that an event is about.
-    pub(crate) async fn coupon(&self, event: &Event, code: &str) -> anyhow::Result<AccountCoupon> {
+    pub(crate) async fn coupon(
+        &self,
+        event: &Event,
+        code: &str,
+        now: Timestamp,
+    ) -> anyhow::Result<AccountCoupon> {
         let row = self.get(event, format!("{COUPON}{}", escape(code))).await?;
+        let row = row.filter(|row| !is_forgotten(row, now));
         Ok(row.as_ref().map(AccountCoupon::read).unwrap_or_default())
     }
 
     /// Those coupons of the member that an event is about that wait for the member's contact, as far as one look goes; after
     /// a row of this name.
-    pub(crate) async fn waiting(&self, event: &Event, after: Option<&str>) -> anyhow::Result<Page> {
+    pub(crate) async fn waiting(
+        &self,
+        event: &Event,
+        after: Option<&str>,
+        now: Timestamp,
+    ) -> anyhow::Result<Page> {
         let after = after.map(|entry| {
             let entry = AttributeValue::S(entry.to_owned());
             [("member".into(), member(event)), ("entry".into(), entry)].into()
@@ -209,10 +220,11 @@ impl Members {
             .send()
             .await
             .context("reading the member's coupons")?;
+        let known = page.items().iter().filter(|row| !is_forgotten(row, now));
         let next = page.last_evaluated_key();
         Ok(Page {
             next: next.and_then(|row| text(row, "entry")),
-            coupons: page.items().iter().map(AccountCoupon::read).collect(),
+            coupons: known.map(AccountCoupon::read).collect(),
         })
     }
 

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use webhooks::event::{Event, Fact, Redemption};
 use webhooks::expiry;
 use webhooks::fraud::{Finding, RECORD};
-use webhooks::ledger::{Item, read_event};
+use webhooks::ledger::{Item, forgotten_from, is_forgotten, read_event};
 
 use crate::conflict::Conflict;
 use crate::grace::Wait;
@@ -65,7 +65,7 @@ impl Coupon {
     /// Takes a row of the coupon. An event's row comes before those beneath it.
     pub(crate) fn take(&mut self, row: &Item, grace: SignedDuration, now: Timestamp) {
         // What DynamoDB has not deleted yet is forgotten all the same.
-        if forget_at(row).is_some_and(|second| second <= now.as_second()) {
+        if is_forgotten(row, now) {
             return;
         }
         let Some(entry) = text(row, "entry") else {
@@ -74,7 +74,10 @@ impl Coupon {
         match entry.split_once('/') {
             Some((event, beneath)) => {
                 if let Some(place) = self.places.get(event) {
-                    self.events[*place].take(beneath, row, grace);
+                    let known = &mut self.events[*place];
+                    known.take(beneath, row, grace);
+                    // What stands beneath it lags behind where a worker died on the way.
+                    known.forget_at = known.forget_at.min(forgotten_from(row));
                 }
             }
             // The other rows of a coupon record no body.
@@ -148,7 +151,7 @@ impl Known {
         if let Some(at) = time(row, "recorded_at") {
             known.recorded_at = at;
         }
-        known.forget_at = forget_at(row);
+        known.forget_at = forgotten_from(row);
         // Of two deliveries of the event the one that was recorded says when it was.
         if let Some(at) = time(row, "occurred_at") {
             known.event.occurred_at = at;
@@ -240,10 +243,6 @@ impl Record {
         let mut names = self.alerts.iter().flatten().map(|it| rush::parse(it));
         names.any(|(alerted, of)| alerted == rule && of.is_none_or(|of| of >= count))
     }
-}
-
-fn forget_at(row: &Item) -> Option<i64> {
-    number(row, "ttl")
 }
 
 fn number(row: &Item, name: &str) -> Option<i64> {

@@ -110,7 +110,10 @@ impl Fraud {
             .iter()
             .map(|(coupon, _)| self.ledger.row_key(coupon, RECORD))
             .collect();
-        let versions = self.ledger.rows(&keys, &["coupon", "attempt"]).await;
+        let versions = self
+            .ledger
+            .rows(&keys, &["coupon", "attempt"], invocation.now())
+            .await;
         let mut open = open;
         let versions = match versions {
             Ok(versions) => versions,

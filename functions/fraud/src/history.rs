@@ -100,7 +100,7 @@ impl History {
             .table_name(&self.table)
             .key("member", text(member))
             .key("entry", text(redeemed.entry()))
-            .update_expression("SET coupon = :coupon, #ttl = if_not_exists(#ttl, :ttl)")
+            .update_expression("SET coupon = :coupon, #ttl = :ttl")
             .expression_attribute_names("#ttl", "ttl")
             .expression_attribute_values(":coupon", text(&*redeemed.coupon))
             .expression_attribute_values(":ttl", AttributeValue::N(forget_at.to_string()))

@@ -264,9 +264,7 @@ impl Fraud {
     /// Keeps an event's row until then.
     fn remember(&self, known: &Known, until: i64) -> Change {
         let key = &known.event.key;
-        Change::of(self.ledger.row_key(key.coupon(), key.entry()))
-            .set("ttl", second(until))
-            .only_if("attribute_exists(#entry)", &[])
+        Change::keep_event(self.ledger.row_key(key.coupon(), key.entry()), until)
     }
 
     /// Flags the member for what is critical and was not found before. A flag that was cleared stays so.

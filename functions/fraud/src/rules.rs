@@ -222,6 +222,7 @@ pub(crate) mod tests {
             tenant: "comp".into(),
             occurred_at: at.parse().unwrap(),
             sandbox: false,
+            received_at: None,
             member: Member {
                 id: "ZP-1".into(),
                 name: Some("Maria Silva".into()),

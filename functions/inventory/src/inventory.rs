@@ -72,13 +72,13 @@ impl BatchWork for Inventory {
     ) -> Vec<Result<(), Failure>> {
         let mut cases: Vec<_> = messages.iter().map(|it| Case::of(&it.event)).collect();
         for _ in 0..ROUNDS {
-            self.look_up(&mut cases).await;
+            self.look_up(&mut cases, invocation.now()).await;
             self.commit(&mut cases, invocation).await;
             if cases.iter().all(|case| case.outcome.is_some()) {
                 break;
             }
         }
-        self.recall(&mut cases).await;
+        self.recall(&mut cases, invocation.now()).await;
         self.alert(&mut cases, invocation).await;
         let outcomes = cases.into_iter().map(|case| match case.outcome {
             Some(outcome) => outcome.map(|_| ()),
@@ -117,6 +117,8 @@ struct Known {
     kind: Kind,
     /// Of a redemption whose coupon has come to its end before.
     end: Option<End>,
+    /// Its coupon's reservation is forgotten, and may stand there still.
+    is_forgotten: bool,
 }
 
 /// What a use is good for where it does not tell itself.
@@ -181,7 +183,7 @@ impl<'a> Case<'a> {
 
 impl Inventory {
     /// Looks up what the events do not tell. One for which that fails is tried again later.
-    async fn look_up(&self, cases: &mut [Case<'_>]) {
+    async fn look_up(&self, cases: &mut [Case<'_>], now: Timestamp) {
         let rewards: BTreeSet<_> = cases.iter().filter_map(Case::reward).collect();
         if !rewards.is_empty() {
             let catalogue = self.stock.catalogue(&rewards).await;
@@ -201,7 +203,7 @@ impl Inventory {
         let waiting = cases.iter().filter(|case| case.needs_redemption());
         let coupons: BTreeSet<_> = waiting.map(|case| case.event.key.coupon()).collect();
         if !coupons.is_empty() {
-            let kinds = self.kinds(&coupons).await;
+            let kinds = self.kinds(&coupons, now).await;
             for case in cases.iter_mut().filter(|case| case.needs_redemption()) {
                 match &kinds {
                     Ok(kinds) => {
@@ -215,14 +217,18 @@ impl Inventory {
     }
 
     /// What coupons are good for, by their redemptions, as far as those are known.
-    async fn kinds(&self, coupons: &BTreeSet<&str>) -> anyhow::Result<BTreeMap<String, Kind>> {
+    async fn kinds(
+        &self,
+        coupons: &BTreeSet<&str>,
+        now: Timestamp,
+    ) -> anyhow::Result<BTreeMap<String, Kind>> {
         let keys = coupons.iter().flat_map(|coupon| {
             ["redeemed", RESERVATION].map(|entry| self.ledger.row_key(coupon, entry))
         });
         let keys: Vec<_> = keys.collect();
         let rows = self
             .ledger
-            .rows(&keys, &["coupon", "entry", "discount", "kind"])
+            .rows(&keys, &["coupon", "entry", "discount", "kind"], now)
             .await?;
         let mut kinds = BTreeMap::new();
         for row in &rows {
@@ -255,7 +261,7 @@ impl Inventory {
         for (case, outcome) in open.into_iter().zip(outcomes) {
             match outcome {
                 Ok(Committed::Overtaken) => {
-                    if let Err(error) = self.look_again(case).await {
+                    if let Err(error) = self.look_again(case, now).await {
                         case.fail(&error);
                     }
                 }
@@ -272,12 +278,15 @@ impl Inventory {
 
     /// Another event of the coupon came in between. A redemption looks whether the coupon has come to its end; a use that
     /// waits for its redemption is looked up anew anyway.
-    async fn look_again(&self, case: &mut Case<'_>) -> anyhow::Result<()> {
+    async fn look_again(&self, case: &mut Case<'_>, now: Timestamp) -> anyhow::Result<()> {
+        let coupon = case.event.key.coupon();
         if !matches!(case.plan, Plan::Reserve(_)) {
+            // A use that waits for its redemption is looked up anew; a reservation that is forgotten is renewed.
+            let found = self.ledger.row(coupon, RESERVATION, now).await?;
+            case.known.is_forgotten = found.is_none();
             return Ok(());
         }
-        let coupon = case.event.key.coupon();
-        let rows = self.ledger.rows_of(coupon, "").await?;
+        let rows = self.ledger.rows_of(coupon, "", now).await?;
         let entry = |row: &Item, name: &str| text(row, "entry").is_some_and(|it| it == name);
         let reservation = rows.iter().find(|row| entry(row, RESERVATION));
         let ended = reservation.filter(|row| row.contains_key("released"));
@@ -320,7 +329,7 @@ impl Inventory {
             Plan::Release => {
                 let mut row = Row::default();
                 row.set("result", Some("nothing is reserved for it any more"));
-                let change = reservation::release(self.reservation(case), self.times(case, now));
+                let change = self.release(case, now);
                 Effects::new(case.event, RECORD).fields(row).change(change)
             }
         }
@@ -386,7 +395,6 @@ impl Inventory {
         let Fact::Used(usage) = &case.event.fact else {
             unreachable!("only a use is planned as one");
         };
-        let (row, times) = (self.reservation(case), self.times(case, now));
         let effects = Effects::new(case.event, RECORD);
         let kind = match kind {
             Kind::Told(kind) => kind,
@@ -397,28 +405,36 @@ impl Inventory {
                     false => "took nothing: neither it nor the redemption names a type of discount",
                 };
                 record.set("result", Some(why));
-                return effects
-                    .fields(record)
-                    .change(reservation::release(row, times));
+                return effects.fields(record).change(self.release(case, now));
             }
             Kind::Awaited => {
                 let mut record = Row::default();
                 let why = "took nothing yet: it names no type of discount, and the redemption is not known";
                 record.set("result", Some(why));
                 record.set("awaits", Some("redeemed"));
-                let change = reservation::release_and_wait(row, times);
+                let (row, times) = (self.reservation(case), self.times(case, now));
+                let change = match case.known.is_forgotten {
+                    true => reservation::release_anew(row, times, true),
+                    false => reservation::release_and_wait(row, times),
+                };
                 return effects.fields(record).change(change);
             }
         };
         let takes = Takes::of(usage, &kind);
-        let mut effects = effects
-            .fields(told(&takes))
-            .change(reservation::release(row, times));
+        let mut effects = effects.fields(told(&takes)).change(self.release(case, now));
         for (product, quantity) in &takes.taken {
             effects = effects.change(self.stock.add(&case.tenant, product, -quantity));
             case.taken.insert(product.clone(), Origin::Own);
         }
         effects
+    }
+
+    fn release(&self, case: &Case<'_>, now: Timestamp) -> Change {
+        let (row, times) = (self.reservation(case), self.times(case, now));
+        match case.known.is_forgotten {
+            true => reservation::release_anew(row, times, false),
+            false => reservation::release(row, times),
+        }
     }
 
     fn reservation(&self, case: &Case<'_>) -> ItemKey {
@@ -431,7 +447,7 @@ impl Inventory {
     }
 
     /// What was committed before may have been taken by other knowledge: its record tells.
-    async fn recall(&self, cases: &mut [Case<'_>]) {
+    async fn recall(&self, cases: &mut [Case<'_>], now: Timestamp) {
         let before = |case: &&mut Case<'_>| matches!(case.outcome, Some(Ok(Committed::Before)));
         let mut cases: Vec<_> = cases.iter_mut().filter(before).collect();
         if cases.is_empty() {
@@ -443,7 +459,10 @@ impl Inventory {
         };
         let keys: BTreeSet<_> = cases.iter().map(|case| key(case)).collect();
         let keys: Vec<_> = keys.into_iter().collect();
-        let rows = self.ledger.rows(&keys, &["coupon", "entry", "taken"]).await;
+        let rows = self
+            .ledger
+            .rows(&keys, &["coupon", "entry", "taken"], now)
+            .await;
         for case in &mut cases {
             let rows = match &rows {
                 Ok(rows) => rows,

@@ -170,7 +170,53 @@ impl Ledger {
             let outcome = commit.outcomes[place?].take();
             outcome.expect("every part was in a transaction, and each has an outcome")
         });
-        outcomes.collect()
+        let mut outcomes: Vec<_> = outcomes.collect();
+        self.keep_committed(effects, &mut outcomes, now).await;
+        outcomes
+    }
+
+    /// Keeps what was committed as long as its events. A record that was there before may be of a worker that died before
+    /// it came so far.
+    async fn keep_committed(
+        &self,
+        effects: &[Effects<'_>],
+        outcomes: &mut [Result<Committed, Uncommitted>],
+        now: Timestamp,
+    ) {
+        let fail = |outcome: &mut Result<Committed, Uncommitted>, error: &anyhow::Error| {
+            *outcome = Err(Uncommitted::ForNow(anyhow!("{error:#}")));
+        };
+        let is_there = |effects: &Effects<'_>, outcome: &Result<Committed, Uncommitted>| {
+            let is_record = matches!(effects.once, Once::Record);
+            is_record && matches!(outcome, Ok(Committed::Now | Committed::Before))
+        };
+        let records: Vec<_> = effects
+            .iter()
+            .zip(outcomes.iter())
+            .filter(|(effects, outcome)| is_there(effects, outcome))
+            .map(|(effects, _)| (effects.event, effects.name))
+            .collect();
+        if !records.is_empty()
+            && let Err(error) = self.keep_up(&records, now).await
+        {
+            for (effects, outcome) in effects.iter().zip(outcomes.iter_mut()) {
+                if is_there(effects, outcome) {
+                    fail(outcome, &error);
+                }
+            }
+        }
+        for (effects, outcome) in effects.iter().zip(outcomes.iter_mut()) {
+            if !matches!(outcome, Ok(Committed::Now)) {
+                continue;
+            }
+            for change in &effects.changes {
+                if let Some(until) = change.keeps_until
+                    && let Err(error) = self.keep_beneath(&change.item, until, now).await
+                {
+                    fail(outcome, &error);
+                }
+            }
+        }
     }
 }
 
@@ -237,7 +283,10 @@ impl<'a> Commit<'a> {
                 .condition_expression("attribute_not_exists(entry) OR #ttl <= :now")
                 .expression_attribute_names("#ttl", "ttl")
                 .expression_attribute_values(":now", number(now.as_second())),
-            Once::Version(None) => record.condition_expression("attribute_not_exists(entry)"),
+            Once::Version(None) => record
+                .condition_expression("attribute_not_exists(entry) OR #ttl <= :now")
+                .expression_attribute_names("#ttl", "ttl")
+                .expression_attribute_values(":now", number(now.as_second())),
             Once::Version(Some(seen)) => record
                 .condition_expression("attempt = :seen")
                 .expression_attribute_values(":seen", text(seen)),

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::row::{Item, Row, is, number, text};
-use super::{Ledger, Status, is_refused_put, refused_item, unique_id};
+use super::{Ledger, Status, is_forgotten, is_refused_put, refused_item, unique_id};
 use crate::event::{Event, EventKey};
 use crate::invocation::Invocation;
 
@@ -105,9 +105,32 @@ impl Ledger {
         name: &str,
         invocation: Invocation,
     ) -> anyhow::Result<Claim> {
+        let claim = self.claim_record(event, name, invocation).await?;
+        if matches!(claim, Claim::Granted(_)) {
+            self.keep_up(&[(event, name)], invocation.now()).await?;
+        }
+        Ok(claim)
+    }
+
+    async fn claim_record(
+        &self,
+        event: &Event,
+        name: &str,
+        invocation: Invocation,
+    ) -> anyhow::Result<Claim> {
         let (now, until) = (invocation.now(), invocation.ends_at());
         let owner = unique_id();
         let entry = event.key.beneath(name);
+        let granted = |in_doubt| {
+            Claim::Granted(Lease {
+                ledger: self.clone(),
+                coupon: event.key.coupon().to_owned(),
+                entry: entry.clone(),
+                owner: owner.clone(),
+                in_doubt,
+                invocation,
+            })
+        };
         let claimed = self
             .client
             .update_item()
@@ -115,14 +138,15 @@ impl Ledger {
             .key("coupon", text(event.key.coupon()))
             .key("entry", text(&entry))
             .update_expression(
-                "SET #status = :running, #owner = :owner, lease_until_ms = :until, #ttl = :ttl, \
+                "SET #status = :running, #owner = :owner, lease_until_ms = :until, \
+                 #ttl = if_not_exists(#ttl, :ttl), \
                  attempts = if_not_exists(attempts, :zero) + :one, \
                  started_at = if_not_exists(started_at, :started_at) REMOVE not_before_ms",
             )
             .condition_expression(
-                "attribute_not_exists(entry) OR #status = :waiting OR #ttl <= :now_s OR \
+                "attribute_not_exists(entry) OR (#ttl > :now_s AND (#status = :waiting OR \
                  (#status = :released AND (attribute_not_exists(not_before_ms) OR not_before_ms <= :now_ms)) OR \
-                 (#status = :running AND (lease_until_ms <= :now_ms OR #owner = :owner))",
+                 (#status = :running AND (lease_until_ms <= :now_ms OR #owner = :owner))))",
             )
             .expression_attribute_names("#status", "status")
             .expression_attribute_names("#owner", "owner")
@@ -147,19 +171,22 @@ impl Ledger {
                 let row = claimed.attributes.unwrap_or_default();
                 let in_doubt = row.get("in_doubt");
                 let in_doubt = in_doubt.and_then(|it| it.as_n().ok()?.parse().ok());
-                return Ok(Claim::Granted(Lease {
-                    ledger: self.clone(),
-                    coupon: event.key.coupon().to_owned(),
-                    entry,
-                    owner,
-                    in_doubt: in_doubt.unwrap_or(0),
-                    invocation,
-                }));
+                return Ok(granted(in_doubt.unwrap_or(0)));
             }
             Err(error) => {
                 refused_item(error).with_context(|| format!("claiming {}/{name}", event.key))?
             }
         };
+        if is_forgotten(&found, now) {
+            // What a forgotten record says is of no event that is there now.
+            let is_ours = self.replace_forgotten(event, name, &owner, invocation);
+            return Ok(match is_ours.await? {
+                true => granted(0),
+                false => Claim::Taken {
+                    until: until_unknown(now),
+                },
+            });
+        }
         if is(&found, "status", RUNNING) {
             let until = read_time(&found, "lease_until_ms").unwrap_or(until_unknown(now));
             return Ok(Claim::Taken { until });
@@ -169,6 +196,42 @@ impl Ledger {
             return Ok(Claim::Early { until });
         }
         Ok(Claim::Settled)
+    }
+
+    /// Claims an effect anew whose record is forgotten and not deleted yet. Returns whether nobody else did.
+    async fn replace_forgotten(
+        &self,
+        event: &Event,
+        name: &str,
+        owner: &str,
+        invocation: Invocation,
+    ) -> anyhow::Result<bool> {
+        let now = invocation.now();
+        let until = number(invocation.ends_at().as_millisecond());
+        let replaced = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .item("coupon", text(event.key.coupon()))
+            .item("entry", text(event.key.beneath(name)))
+            .item("status", text(RUNNING))
+            .item("owner", text(owner))
+            .item("lease_until_ms", until)
+            .item("attempts", number(1))
+            .item("started_at", text(now.to_string()))
+            .item("ttl", self.forget_at(event, now))
+            .condition_expression("attribute_not_exists(entry) OR #ttl <= :now OR #owner = :owner")
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_values(":now", number(now.as_second()))
+            .expression_attribute_values(":owner", text(owner))
+            .send()
+            .await;
+        match replaced {
+            Ok(_) => Ok(true),
+            Err(error) if is_refused_put(&error) => Ok(false),
+            Err(error) => Err(anyhow!(error).context(format!("claiming {}/{name}", event.key))),
+        }
     }
 }
 
@@ -219,7 +282,8 @@ impl Ledger {
             Err(error) if !is_refused_put(&error) => {
                 Err(anyhow!(error).context(format!("noting {}/{name}", event.key)))
             }
-            _ => Ok(()),
+            // Also where it stands there already: whoever wrote it may have died.
+            _ => self.keep_up(&[(event, name)], now).await,
         }
     }
 }
@@ -245,11 +309,13 @@ impl Ledger {
                 "SET #status = :skipped, #result = :reason, finished_at = :at REMOVE lease_until_ms, not_before_ms",
             )
             .condition_expression(
-                "attribute_exists(waited_for) AND \
+                "attribute_exists(waited_for) AND #ttl > :now_s AND \
                  (#status = :released OR (#status = :running AND lease_until_ms <= :now_ms))",
             )
             .expression_attribute_names("#status", "status")
             .expression_attribute_names("#result", "result")
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_values(":now_s", number(now.as_second()))
             .expression_attribute_values(":released", text(RELEASED))
             .expression_attribute_values(":running", text(RUNNING))
             .expression_attribute_values(":skipped", text(Status::Skipped.name()))

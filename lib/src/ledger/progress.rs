@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+use jiff::Timestamp;
 
 use super::row::{number, read_text, text};
 use super::{Ledger, refused_item};
@@ -20,9 +21,14 @@ pub struct Progress {
 
 impl Ledger {
     /// How far the record of this name beneath an event says that its task came.
-    pub async fn progress(&self, event: &Event, name: &str) -> anyhow::Result<Progress> {
+    pub async fn progress(
+        &self,
+        event: &Event,
+        name: &str,
+        now: Timestamp,
+    ) -> anyhow::Result<Progress> {
         let row = self
-            .row(event.key.coupon(), &event.key.beneath(name))
+            .row(event.key.coupon(), &event.key.beneath(name), now)
             .await?;
         let row = row.unwrap_or_default();
         let flag = row.get("walk_failed").and_then(|it| it.as_bool().ok());

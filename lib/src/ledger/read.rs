@@ -6,9 +6,10 @@ use std::time::Duration;
 use anyhow::Context;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::KeysAndAttributes;
+use jiff::Timestamp;
 
 use super::row::{Item, read_text, text};
-use super::{ItemKey, Ledger, Standing, body};
+use super::{ItemKey, Ledger, Standing, body, is_forgotten};
 use crate::event::{Event, EventKey};
 
 /// The most items of one BatchGetItem.
@@ -41,8 +42,13 @@ impl Ledger {
         Ok(body::join(rows).pop().unwrap_or_default())
     }
 
-    /// A coupon's row of this name, if there is one. Its body may not be [whole](Self::whole).
-    pub async fn row(&self, coupon: &str, entry: &str) -> anyhow::Result<Option<Item>> {
+    /// A coupon's row of this name, if there is one that is not forgotten. Its body may not be [whole](Self::whole).
+    pub async fn row(
+        &self,
+        coupon: &str,
+        entry: &str,
+        now: Timestamp,
+    ) -> anyhow::Result<Option<Item>> {
         let found = self
             .client
             .get_item()
@@ -52,21 +58,40 @@ impl Ledger {
             .send()
             .await
             .with_context(|| format!("reading {coupon}/{entry}"))?;
-        Ok(found.item)
+        Ok(found.item.filter(|row| !is_forgotten(row, now)))
     }
 
-    /// Rows by their keys, each named once; absent ones are missing. Without `fields`, all of them.
-    pub async fn rows(&self, keys: &[ItemKey], fields: &[&str]) -> anyhow::Result<Vec<Item>> {
-        let rows = read_all(&self.client, keys, fields).await;
-        rows.context("reading what was recorded")
+    /// Rows by their keys, each named once; absent and forgotten ones are missing. Without `fields`, all of them.
+    pub async fn rows(
+        &self,
+        keys: &[ItemKey],
+        fields: &[&str],
+        now: Timestamp,
+    ) -> anyhow::Result<Vec<Item>> {
+        let mut fields = fields.to_vec();
+        if !fields.is_empty() {
+            fields.push("ttl");
+        }
+        let rows = read_all(&self.client, keys, &fields).await;
+        let mut rows = rows.context("reading what was recorded")?;
+        rows.retain(|row| !is_forgotten(row, now));
+        Ok(rows)
     }
 
-    /// A coupon's rows whose names begin like this: all of them where it is empty. Bodies are whole.
-    pub async fn rows_of(&self, coupon: &str, beginning: &str) -> anyhow::Result<Vec<Item>> {
-        Ok(body::join(self.query(coupon, beginning).await?))
+    /// A coupon's rows whose names begin like this, without the forgotten ones: all of them where it is empty. Bodies are
+    /// whole.
+    pub async fn rows_of(
+        &self,
+        coupon: &str,
+        beginning: &str,
+        now: Timestamp,
+    ) -> anyhow::Result<Vec<Item>> {
+        let mut rows = self.query(coupon, beginning).await?;
+        rows.retain(|row| !is_forgotten(row, now));
+        Ok(body::join(rows))
     }
 
-    async fn query(&self, coupon: &str, beginning: &str) -> anyhow::Result<Vec<Item>> {
+    pub(super) async fn query(&self, coupon: &str, beginning: &str) -> anyhow::Result<Vec<Item>> {
         let mut query = self
             .client
             .query()

@@ -154,6 +154,7 @@ fn redeemed(body: Body) -> Result<Event, Vec<Problem>> {
             tenant,
             occurred_at,
             sandbox: sandbox || envelope.trigger.as_deref() == Some("test"),
+            received_at: None,
             member: data.player?,
             fact: Fact::Redeemed(data.redemption?),
             envelope,

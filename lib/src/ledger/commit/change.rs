@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 use rust_decimal::Decimal;
 
-use crate::ledger::row::{Item, Row, text};
+use crate::ledger::row::{Item, Row, number, text};
 
 /// Names an item of a table whose two keys are texts, as all of ours are.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,6 +53,8 @@ pub struct Change {
     pub(super) add: BTreeMap<String, Decimal>,
     remove: BTreeSet<String>,
     condition: Option<(String, Item)>,
+    /// It is an event's row, which is kept until this second from now on, with all that stands beneath it.
+    pub(super) keeps_until: Option<i64>,
 }
 
 impl Change {
@@ -64,7 +66,17 @@ impl Change {
             add: BTreeMap::new(),
             remove: BTreeSet::new(),
             condition: None,
+            keeps_until: None,
         }
+    }
+
+    /// Keeps an event's row, where there is one, until this second; what stands beneath it follows once that is committed.
+    pub fn keep_event(row: ItemKey, until: i64) -> Self {
+        let mut change = Self::of(row)
+            .set("ttl", number(until))
+            .only_if("attribute_exists(#entry)", &[]);
+        change.keeps_until = Some(until);
+        change
     }
 
     pub fn set(mut self, field: &str, value: AttributeValue) -> Self {
@@ -248,7 +260,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::ledger::row::number;
 
     fn pizza() -> Change {
         let key = ItemKey::new("stock", ("tenant", "zupy#comp"), ("entry", "product#Pizza"));

@@ -33,7 +33,8 @@ fn what_aghanim_tells_around_an_event_is_kept() {
 fn what_is_told_around_an_event_goes_through_a_queue() {
     let context = json!({"order": {"note": "\u{FFFF}"}});
     let body = edited(AGHANIM, &[("/context", Some(context))]);
-    let event = event(Aghanim, &body);
+    let mut event = event(Aghanim, &body);
+    event.received_at = Some(Timestamp::UNIX_EPOCH);
     let message = Message::new(&event, Timestamp::UNIX_EPOCH, None);
     let read = Message::read(&message.to_body()).unwrap();
     assert_eq!(*read.event, event);

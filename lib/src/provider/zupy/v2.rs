@@ -130,6 +130,7 @@ fn read(body: Body, tenant: &str) -> Result<Event, Vec<Problem>> {
             tenant: tenant.into(),
             occurred_at: at.or(sent_at)?,
             sandbox: false,
+            received_at: None,
             member: Member {
                 id: member_id?,
                 name: None,
@@ -168,6 +169,7 @@ fn enrolled(body: Body, tenant: &str) -> Result<Event, Vec<Problem>> {
             tenant: tenant.into(),
             occurred_at: sent_at?,
             sandbox: false,
+            received_at: None,
             member: Member {
                 id,
                 name,

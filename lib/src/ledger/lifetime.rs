@@ -1,0 +1,141 @@
+//! Lifetimes: everything beneath an event lives as long as the event's own row (ADR 14).
+//!
+//! Whoever keeps an event for longer raises the row's `ttl` first, then reads what stands beneath it and raises that.
+//! Whoever writes a record beneath an event writes it first, then reads the row's `ttl` and raises the record. Both
+//! write before they read, so at least one of them sees the other. A row whose `ttl` has passed counts as absent,
+//! whether or not DynamoDB has deleted it: that can take days.
+
+use anyhow::Context;
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+
+use super::row::{Item, number, read_text};
+use super::{ItemKey, Ledger, read_all, refused_item};
+use crate::event::{Event, Fact};
+
+/// Longest time that a coupon without a real end is remembered for: personal data are not kept for ever.
+const REMEMBERED_MAX: SignedDuration = SignedDuration::from_hours(24 * 365 * 5);
+
+/// A record outlives every copy of its message: a queue keeps one for 14 days.
+const OUTLIVES_MESSAGES: SignedDuration = SignedDuration::from_hours(24 * 15);
+
+/// How many rows are raised side by side.
+const RAISED_AT_A_TIME: usize = 25;
+
+/// The second from which a row is forgotten, where it is ever.
+pub fn forgotten_from(row: &Item) -> Option<i64> {
+    row.get("ttl")?.as_n().ok()?.parse().ok()
+}
+
+/// Whether a row counts as absent.
+pub fn is_forgotten(row: &Item, now: Timestamp) -> bool {
+    forgotten_from(row).is_some_and(|second| second <= now.as_second())
+}
+
+impl Ledger {
+    /// When an event's row and what stands beneath it are forgotten: after the retention, counted for a redemption from
+    /// the day its coupon expires, because uses come late and need it. An event that was received before counts from then.
+    pub fn forget_at(&self, event: &Event, now: Timestamp) -> AttributeValue {
+        let kept = now.checked_add(OUTLIVES_MESSAGES.min(self.retention));
+        let kept = kept.unwrap_or(Timestamp::MAX).as_second();
+        number(self.forgotten_from(event, now).max(kept))
+    }
+
+    fn forgotten_from(&self, event: &Event, now: Timestamp) -> i64 {
+        let received_at = event.received_at.unwrap_or(now);
+        let longest = received_at.checked_add(REMEMBERED_MAX);
+        let longest = longest.unwrap_or(Timestamp::MAX);
+        let last_needed = match &event.fact {
+            Fact::Redeemed(redemption) => redemption
+                .expires_at
+                .map_or(received_at, |at| at.clamp(received_at, longest)),
+            _ => received_at,
+        };
+        let at = last_needed.checked_add(self.retention);
+        at.unwrap_or(Timestamp::MAX).as_second()
+    }
+
+    /// Keeps records that were just written as long as the rows of their events. Each is an event and the record's name
+    /// beneath it.
+    pub(super) async fn keep_up(
+        &self,
+        written: &[(&Event, &str)],
+        now: Timestamp,
+    ) -> anyhow::Result<()> {
+        let mut keys: Vec<_> = written
+            .iter()
+            .map(|(event, _)| self.row_key(event.key.coupon(), event.key.entry()))
+            .collect();
+        keys.sort();
+        keys.dedup();
+        let rows = read_all(&self.client, &keys, &["coupon", "entry", "ttl"]).await;
+        let rows = rows.context("reading how long events are kept")?;
+        let raises = written.iter().filter_map(|(event, name)| {
+            let is_its = |row: &&Item| {
+                read_text(row, "coupon").is_some_and(|it| it == event.key.coupon())
+                    && read_text(row, "entry").is_some_and(|it| it == event.key.entry())
+            };
+            let until = rows.iter().find(is_its).and_then(forgotten_from)?;
+            let record = self.row_key(event.key.coupon(), event.key.beneath(name));
+            (until > self.forgotten_from(event, now)).then_some((record, until))
+        });
+        self.raise(raises.collect(), now).await
+    }
+
+    /// Keeps everything beneath an event's row until then, after the row itself was.
+    pub(super) async fn keep_beneath(
+        &self,
+        event: &ItemKey,
+        until: i64,
+        now: Timestamp,
+    ) -> anyhow::Result<()> {
+        let coupon = &event.partition.1;
+        let beneath = format!("{}/", event.sort.1);
+        let rows = self.query(coupon, &beneath).await?;
+        let lags = rows
+            .iter()
+            .filter(|row| forgotten_from(row).is_some_and(|second| second < until));
+        let lags = lags.filter_map(|row| Some(self.row_key(coupon, read_text(row, "entry")?)));
+        let lags = lags.map(|record| (record, until));
+        // The parts of a body first: that records lag behind is what the next attempt sees.
+        let (parts, records) = lags.partition(|(row, _)| row.sort.1.contains("/body/"));
+        self.raise(parts, now).await?;
+        self.raise(records, now).await
+    }
+
+    /// Raises the `ttl` of rows that are there and end before.
+    async fn raise(&self, rows: Vec<(ItemKey, i64)>, now: Timestamp) -> anyhow::Result<()> {
+        for some in rows.chunks(RAISED_AT_A_TIME) {
+            let raises = some
+                .iter()
+                .map(|(row, until)| self.raise_one(row, *until, now));
+            for raised in join_all(raises).await {
+                raised?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn raise_one(&self, row: &ItemKey, until: i64, now: Timestamp) -> anyhow::Result<()> {
+        let raised = self
+            .client
+            .update_item()
+            .table_name(&row.table)
+            .set_key(Some(row.attributes()))
+            .update_expression("SET #ttl = :until")
+            .condition_expression("#ttl < :until AND #ttl > :now")
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_values(":until", number(until))
+            .expression_attribute_values(":now", number(now.as_second()))
+            .send()
+            .await;
+        match raised {
+            Ok(_) => Ok(()),
+            // It lives as long already, or is gone.
+            Err(error) => refused_item(error)
+                .map(|_| ())
+                .with_context(|| format!("keeping {}/{}", row.partition.1, row.sort.1)),
+        }
+    }
+}
