@@ -213,7 +213,15 @@ impl SecretStore {
         let fetched = fetched.inspect_err(|unfetched| {
             kept.failed = Some(began);
             if let Some(known) = &kept.known {
-                tracing::error!("The secrets that are kept stay in use: {unfetched}");
+                // What only an operator can mend is an error; an outage passes.
+                match unfetched {
+                    Unfetched::Wrong(_) => {
+                        tracing::error!("The secrets that are kept stay in use: {unfetched}");
+                    }
+                    Unfetched::Unavailable(_) => {
+                        tracing::warn!("The secrets that are kept stay in use: {unfetched}");
+                    }
+                }
                 kept.known = Some(Arc::new(known.doubted()));
             }
         })?;
