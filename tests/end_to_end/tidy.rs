@@ -310,6 +310,26 @@ fn a_signature_may_be_thirty_days_old_and_is_forgotten_later() {
         let accepted_s = max_age_s + days("MAX_FUTURE_S", 1).unwrap();
         assert!(days("RETENTION_DAYS", 24 * 3600).unwrap() > accepted_s);
     }
+/// cargo-lambda sets what the profile leaves open, and it chooses `abort`. `tests/built` runs a function that it built.
+#[test]
+fn what_is_deployed_unwinds_from_a_panic() {
+    let manifest = read("Cargo.toml");
+    let (_, release) = manifest.split_once("\n[profile.release]\n").unwrap();
+    let settings = release.lines().take_while(|line| !line.starts_with('['));
+    let panic: Vec<_> = settings.filter(|line| line.starts_with("panic")).collect();
+    assert_eq!(panic, ["panic = \"unwind\""]);
+}
+
+/// `cargo lambda build`, `watch` and `sam build` find only the binaries of default members.
+#[test]
+fn every_function_can_be_built_at_the_root() {
+    let manifest = read("Cargo.toml");
+    let members = manifest
+        .lines()
+        .find_map(|line| line.strip_prefix("default-members = "))
+        .unwrap();
+    assert_eq!(members, r#"["cli", "functions/*"]"#);
+    assert!(read("cli/Cargo.toml").contains("\ndefault-run = \"coupons\"\n"));
 }
 
 #[test]
