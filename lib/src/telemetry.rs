@@ -1,23 +1,57 @@
-//! What a function tells: log lines in Lambda's format, and counts as CloudWatch metrics within the log.
+//! A function's log lines, in Lambda's format, and its counts: CloudWatch metrics within the log.
+//!
+//! Lambda filters JSON lines by their level. A line without a `level`, or without an RFC 3339 `timestamp`, passes for
+//! INFO, whatever it says
+//! (<https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html>). So each line has both.
 
+use std::fmt;
 use std::io::Write;
 use std::sync::OnceLock;
 
 use jiff::Timestamp;
 use serde_json::json;
+use tracing::level_filters::LevelFilter;
+use tracing::subscriber::Subscriber;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 
 use crate::steering::escaped;
 
 /// The CloudWatch namespace of every count.
 pub const NAMESPACE: &str = "CouponWebhooks";
 
-/// The function that counts.
-static FUNCTION: OnceLock<String> = OnceLock::new();
+/// What a count needs to know of its function.
+static FUNCTION: OnceLock<Function> = OnceLock::new();
+
+#[derive(Debug)]
+struct Function {
+    name: String,
+    level: LevelFilter,
+}
 
 /// Starts logging and counting, in the format and at the level that the function's `LoggingConfig` asks for.
 pub fn start() {
-    FUNCTION.get_or_init(|| std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default());
-    lambda_runtime::tracing::init_default_subscriber_with_writer(|| Harmless(std::io::stdout()));
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    let level = ["AWS_LAMBDA_LOG_LEVEL", "RUST_LOG"];
+    let level = level.iter().find_map(|name| variable(name).parse().ok());
+    let level = level.unwrap_or(LevelFilter::INFO);
+    FUNCTION.get_or_init(|| Function {
+        name: variable("AWS_LAMBDA_FUNCTION_NAME"),
+        level,
+    });
+    if variable("AWS_LAMBDA_LOG_FORMAT").eq_ignore_ascii_case("json") {
+        // Only a second call fails, and then the lines are set up already.
+        let _ = tracing::subscriber::set_global_default(json_lines(level, || {
+            Harmless(std::io::stdout())
+        }));
+    } else {
+        let lines = tracing_subscriber::fmt()
+            .with_target(false)
+            .without_time()
+            .with_writer(|| Harmless(std::io::stdout()));
+        let _ = lines.with_max_level(level).try_init();
+    }
     // A panic's message may quote what it panicked over; its place tells enough.
     std::panic::set_hook(Box::new(|panic| match panic.location() {
         Some(place) => tracing::error!("panicked at {}:{}", place.file(), place.line()),
@@ -38,6 +72,24 @@ impl<W: Write> Write for Harmless<W> {
 
     fn flush(&mut self) -> std::io::Result<()> {
         self.0.flush()
+    }
+}
+
+fn json_lines<W>(level: LevelFilter, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let lines = tracing_subscriber::fmt().json().with_target(false);
+    let lines = lines.with_timer(Rfc3339).with_max_level(level);
+    lines.with_writer(writer).finish()
+}
+
+/// The time of a log line, as Lambda reads it.
+struct Rfc3339;
+
+impl FormatTime for Rfc3339 {
+    fn format_time(&self, line: &mut Writer<'_>) -> fmt::Result {
+        write!(line, "{:.3}", Timestamp::now())
     }
 }
 
@@ -75,25 +127,96 @@ pub fn count(what: Count) {
     let Some(function) = FUNCTION.get() else {
         return;
     };
+    println!("{}", metric(what, function, Timestamp::now()));
+}
+
+/// The line has the lowest level that Lambda keeps: a function at level ERROR counts, too.
+fn metric(what: Count, function: &Function, now: Timestamp) -> String {
     let name = format!("{what:?}");
     let mut line = json!({
+        "timestamp": format!("{now:.3}"),
+        "level": function.level.to_string().to_uppercase(),
         "_aws": {
-            "Timestamp": Timestamp::now().as_millisecond(),
+            "Timestamp": now.as_millisecond(),
             "CloudWatchMetrics": [{
                 "Namespace": NAMESPACE,
                 "Dimensions": [["Function"]],
                 "Metrics": [{"Name": name, "Unit": "Count"}],
             }],
         },
-        "Function": function,
+        "Function": function.name,
     });
     line[name] = json!(1);
-    println!("{}", escaped(&line.to_string()));
+    escaped(&line.to_string()).to_string()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use serde_json::Value;
+    use tracing::Level;
+
     use super::*;
+
+    #[derive(Debug, Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Whether Lambda keeps a line at a level, by its page on log-level filtering.
+    fn is_kept(line: &str, level: Level) -> bool {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let text = |name: &str| line[name].as_str();
+        let has_time = text("timestamp").is_some_and(|at| at.parse::<Timestamp>().is_ok());
+        let own = text("level").and_then(|level| level.parse().ok());
+        own.filter(|_| has_time).unwrap_or(Level::INFO) <= level
+    }
+
+    const LEVELS: [Level; 4] = [Level::DEBUG, Level::INFO, Level::WARN, Level::ERROR];
+
+    #[test]
+    fn lambda_keeps_every_line_that_a_level_asks_for() {
+        for level in LEVELS {
+            let lines = Lines::default();
+            let writer = lines.clone();
+            let subscriber = json_lines(level.into(), move || writer.clone());
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::error!(event.key = "zupy#c#CP-1/redeemed", "an error");
+                tracing::warn!("a warning");
+                tracing::info!("an information");
+                tracing::debug!("a detail");
+            });
+            let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+            let expected = LEVELS.iter().filter(|own| **own <= level).count();
+            assert_eq!(lines.lines().count(), expected, "{level}: {lines}");
+            for line in lines.lines() {
+                assert!(is_kept(line, level), "{level}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn lambda_keeps_metrics_at_every_level() {
+        for level in LEVELS {
+            let function = Function {
+                name: "coupons-ZupyCouponRedeemedFunction-0123456789ab".into(),
+                level: level.into(),
+            };
+            let line = metric(Count::ConflictingPayload, &function, Timestamp::UNIX_EPOCH);
+            assert!(is_kept(&line, level), "{level}: {line}");
+            assert!(line.len() < 350, "{} bytes: {line}", line.len());
+        }
+    }
 
     #[test]
     fn a_log_line_cannot_turn_the_text_around() {
