@@ -84,16 +84,14 @@ impl SocialMessaging {
     }
 }
 
-/// The names that a phone number has in ARNs: AWS's own ends without the prefix of the id, and its reference for
-/// policies says `phone-number-id/${OriginationPhoneNumberId}`.
-pub(crate) fn phone_number_arns(id: &str) -> Vec<String> {
+/// A phone number's ARN. It ends in the id without the id's own prefix: the API reference gives the pattern
+/// `arn:.*:phone-number-id/[0-9a-zA-Z]+`.
+pub(crate) fn phone_number_arn(id: &str) -> String {
     if id.starts_with("arn:") {
-        return vec![id.to_owned()];
+        return id.to_owned();
     }
     let bare = id.strip_prefix(ID_PREFIX).unwrap_or(id);
-    [bare, id]
-        .map(|id| crate::template::arn("social-messaging", &format!("phone-number-id/{id}")))
-        .to_vec()
+    crate::template::arn("social-messaging", &format!("phone-number-id/{bare}"))
 }
 
 fn is_phone_number_id(id: &str) -> bool {

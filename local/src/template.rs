@@ -76,6 +76,15 @@ pub struct Schedule {
 pub struct Statement {
     pub actions: Vec<String>,
     pub resources: Resources,
+    pub conditions: Vec<Condition>,
+}
+
+/// A condition key of a request, such as `ses:FromAddress`, and the patterns of which its value must match one
+/// (`StringLike`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    pub key: String,
+    pub patterns: Vec<String>,
 }
 
 /// What a statement is about, in patterns with IAM's wildcards.
@@ -89,13 +98,34 @@ pub enum Resources {
 
 impl Statement {
     /// Whether this allows `action` (`sqs:SendMessage`) on `resource` (an ARN, or the phone number that an SMS goes to),
-    /// with IAM's wildcards `*` and `?`.
+    /// with IAM's wildcards `*` and `?`, whatever else the request says.
     pub fn allows(&self, action: &str, resource: &str) -> bool {
+        self.allows_when(action, resource, &[])
+    }
+
+    /// The same for a request with these condition keys. A key that the request does not have meets no condition.
+    pub fn allows_when(&self, action: &str, resource: &str, context: &[(&str, &str)]) -> bool {
         let action = action.to_ascii_lowercase();
         self.actions
             .iter()
             .any(|pattern| matches(pattern.to_ascii_lowercase().as_bytes(), action.as_bytes()))
             && self.resources.include(resource)
+            && self
+                .conditions
+                .iter()
+                .all(|condition| condition.is_met(context))
+    }
+}
+
+impl Condition {
+    fn is_met(&self, context: &[(&str, &str)]) -> bool {
+        context
+            .iter()
+            .filter(|(key, _)| key.eq_ignore_ascii_case(&self.key))
+            .any(|(_, value)| {
+                let mut patterns = self.patterns.iter();
+                patterns.any(|pattern| matches(pattern.as_bytes(), value.as_bytes()))
+            })
     }
 }
 

@@ -17,17 +17,31 @@ use webhooks::worker::QueueMessage;
 use crate::shop::root;
 
 fn template() -> Template {
-    let parameters = [
+    template_with(&[])
+}
+
+/// The template with these parameters besides those that it cannot do without.
+fn template_with(others: &[(&str, &str)]) -> Template {
+    let needed = [
         ("AghanimWebhookSecrets", "local-aghanim-secret"),
         ("ZupyWebhookSecrets", "local-zupy-secret"),
         ("MailFrom", "cupons@example.com"),
         ("MailIdentity", "example.com"),
     ];
-    let parameters = parameters
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    let parameters = needed
+        .iter()
+        .chain(others)
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
     Template::read(&root().join("template.yaml"), &parameters, 4566).unwrap()
+}
+
+fn delivery_with(parameters: &[(&str, &str)]) -> Function {
+    let functions = template_with(parameters).functions;
+    let mut functions = functions.into_iter();
+    functions
+        .find(|function| function.name == "delivery")
+        .unwrap()
 }
 
 fn read(path: impl AsRef<Path>) -> String {
@@ -137,8 +151,8 @@ fn every_queue_that_is_worked_on_can_give_up_and_give_back() {
             );
             assert!(source.reports_batch_item_failures, "{}", queue.name);
             assert!(
-                queue.visibility_timeout_s >= 6 * function.timeout_s,
-                "{}: AWS asks for six times the function's timeout",
+                queue.visibility_timeout_s >= 6 * function.timeout_s + source.batching_window_s,
+                "{}: AWS asks for six times the function's timeout, and the batching window",
                 queue.name
             );
         }
@@ -168,6 +182,94 @@ fn a_function_may_do_nothing_to_everything() {
             }
         }
     }
+}
+
+/// The ARN pattern is `arn:.*:phone-number-id/[0-9a-zA-Z]+`; the number's id has a prefix that the ARN does not repeat.
+#[test]
+fn delivery_may_send_from_its_own_whatsapp_number() {
+    let delivery = delivery_with(&[("WhatsAppPhoneNumberId", "phone-number-id-0a1b")]);
+    let may_send_from = |id: &str| {
+        let arn = format!("arn:aws:social-messaging:us-east-1:000000000000:phone-number-id/{id}");
+        let mut statements = delivery.statements.iter();
+        statements.any(|it| it.allows("social-messaging:SendWhatsAppMessage", &arn))
+    };
+    assert!(may_send_from("0a1b"));
+    assert!(!may_send_from("phone-number-id-0a1b"));
+    assert!(!may_send_from("0a1c"));
+}
+
+/// SES asks for the identity, for the configuration set (the identity's default one, if none is named), and in the
+/// sandbox for the recipient's identity.
+#[test]
+fn delivery_may_send_mail_from_its_own_identity_only() {
+    let identity = |name: &str| format!("arn:aws:ses:us-east-1:000000000000:identity/{name}");
+    let set = |name: &str| format!("arn:aws:ses:us-east-1:000000000000:configuration-set/{name}");
+    let may_send = |function: &Function, resource: &str, from: &str| {
+        let context = [("ses:FromAddress", from)];
+        let mut statements = function.statements.iter();
+        statements.any(|it| it.allows_when("ses:SendEmail", resource, &context))
+    };
+    let unnamed = delivery_with(&[]);
+    let (ours, theirs) = ("cupons@example.com", "cupons@example.org");
+    assert!(may_send(&unnamed, &identity("example.com"), ours));
+    assert!(may_send(&unnamed, &set("the-identitys-default"), ours));
+    assert!(may_send(&unnamed, &identity("maria@example.net"), ours));
+    assert!(may_send(
+        &unnamed,
+        &identity("maria@example.net"),
+        "a@news.example.com"
+    ));
+    assert!(!may_send(&unnamed, &identity("example.org"), theirs));
+    assert!(!may_send(
+        &unnamed,
+        &identity("example.org"),
+        "a@badexample.com"
+    ));
+    let named = delivery_with(&[("MailConfigurationSet", "tracked")]);
+    assert!(may_send(&named, &set("tracked"), ours));
+    assert!(!may_send(&named, &set("other"), ours));
+    let of_address = delivery_with(&[("MailIdentity", ours)]);
+    assert!(may_send(&of_address, &identity("maria@example.net"), ours));
+    assert!(!may_send(
+        &of_address,
+        &identity("maria@example.net"),
+        "x@example.com"
+    ));
+}
+
+/// `sam deploy --guided` asks for a hidden parameter until something is typed, and for a function whose events have no
+/// `Auth` whether that is right, with "no" as the default answer.
+#[test]
+fn a_guided_deployment_goes_on_where_a_default_is_taken() {
+    let template = read("template.yaml");
+    let (_, parameters) = template.split_once("\nParameters:\n").unwrap();
+    let (parameters, resources) = parameters.split_once("\nConditions:\n").unwrap();
+    let parameters: Vec<_> = parameters.split("\n  ").fold(Vec::new(), |mut all, line| {
+        match line.strip_prefix("  ") {
+            Some(property) => all
+                .last_mut()
+                .map(|(_, own): &mut (_, Vec<_>)| own.push(property)),
+            None => Some(all.push((line, Vec::new()))),
+        };
+        all
+    });
+    assert!(parameters.len() > 20, "{parameters:?}");
+    for (name, properties) in &parameters {
+        let has = |what: &str| properties.iter().any(|property| property.starts_with(what));
+        assert!(
+            !(has("NoEcho") && has("Default")),
+            "{name} is hidden, and may be left empty"
+        );
+    }
+    let (_, api) = resources.split_once("\n  Api:\n").unwrap();
+    let api: Vec<_> = api
+        .lines()
+        .take_while(|line| line.starts_with("    "))
+        .collect();
+    assert!(
+        api.iter().any(|line| line.trim().starts_with("Auth: ")),
+        "{api:?}"
+    );
 }
 
 #[test]

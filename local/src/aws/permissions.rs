@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Service;
 use crate::AwsError;
 use crate::ses::bare_address;
-use crate::social_messaging::phone_number_arns;
+use crate::social_messaging::phone_number_arn;
 use crate::template::{ACCOUNT, Statement, arn};
 
 /// An action on any one of these resources.
@@ -13,6 +13,8 @@ use crate::template::{ACCOUNT, Statement, arn};
 pub(super) struct Needed {
     action: String,
     resources: Vec<String>,
+    /// What a statement's conditions may be about.
+    context: Vec<(&'static str, String)>,
 }
 
 /// What the call needs, by the services' authorization references.
@@ -54,10 +56,8 @@ pub(super) fn needed(service: Service, operation: &str, body: &Value) -> Vec<Nee
         }
         Service::SocialMessaging => {
             let id = body.get("originationPhoneNumberId").and_then(Value::as_str);
-            vec![Needed {
-                action: format!("social-messaging:{operation}"),
-                resources: id.map_or(vec!["*".into()], phone_number_arns),
-            }]
+            let resource = id.map_or("*".into(), phone_number_arn);
+            vec![one("social-messaging", operation, resource)]
         }
         // Nobody at AWS is asked.
         Service::GameServer => vec![],
@@ -121,10 +121,14 @@ fn ses(operation: &str, body: &Value) -> Vec<Needed> {
     let mut needs = vec![Needed {
         action: format!("ses:{operation}"),
         resources: vec![identity(address), identity(domain)],
+        context: vec![],
     }];
     if let Some(set) = body.get("ConfigurationSetName").and_then(Value::as_str) {
         let resource = arn("ses", &format!("configuration-set/{set}"));
         needs.push(one("ses", operation, resource));
+    }
+    for need in &mut needs {
+        need.context.push(("ses:FromAddress", address.to_owned()));
     }
     needs
 }
@@ -133,6 +137,7 @@ fn one(service: &str, action: &str, resource: String) -> Needed {
     Needed {
         action: format!("{service}:{action}"),
         resources: vec![resource],
+        context: vec![],
     }
 }
 
@@ -141,17 +146,20 @@ pub(super) fn first_refused<'a>(
     needs: &'a [Needed],
 ) -> Option<&'a Needed> {
     needs.iter().find(|need| {
+        let context = need.context.iter();
+        let context: Vec<_> = context.map(|(key, value)| (*key, value.as_str())).collect();
         !need.resources.iter().any(|resource| {
-            statements
-                .iter()
-                .any(|statement| statement.allows(&need.action, resource))
+            let mut statements = statements.iter();
+            statements.any(|it| it.allows_when(&need.action, resource, &context))
         })
     })
 }
 
 pub(super) fn access_denied(service: Service, function: &str, refused: &Needed) -> AwsError {
     let user = format!("arn:aws:sts::{ACCOUNT}:assumed-role/{function}");
-    let Needed { action, resources } = refused;
+    let Needed {
+        action, resources, ..
+    } = refused;
     let resource = resources.first().map_or("*", String::as_str);
     let (status, code) = match service {
         Service::DynamoDb | Service::SecretsManager => (400, "AccessDeniedException"),

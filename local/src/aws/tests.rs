@@ -23,6 +23,7 @@ fn statement(actions: &[&str], resource: String) -> Statement {
     Statement {
         actions: actions.iter().map(|&action| action.into()).collect(),
         resources: Resources::These(vec![resource]),
+        conditions: vec![],
     }
 }
 
@@ -74,6 +75,7 @@ async fn start() -> Endpoint {
         Statement {
             actions: vec!["sns:Publish".into()],
             resources: Resources::AllBut(vec!["arn:aws:sns:*:*:*".into()]),
+            conditions: vec![],
         },
     ];
     let outside = Outside::open(None).unwrap();

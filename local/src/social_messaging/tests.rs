@@ -292,10 +292,10 @@ fn a_message_that_meta_would_refuse_is_refused() {
 }
 
 #[test]
-fn a_phone_number_is_named_in_two_ways() {
+fn a_phone_numbers_arn_has_no_prefix() {
     let arn =
         |id: &str| format!("arn:aws:social-messaging:us-east-1:000000000000:phone-number-id/{id}");
     let bare = "01234567890123456789012345678901";
-    assert_eq!(phone_number_arns(NUMBER), [arn(bare), arn(NUMBER)]);
-    assert_eq!(phone_number_arns(&arn(bare)), [arn(bare)]);
+    assert_eq!(phone_number_arn(NUMBER), arn(bare));
+    assert_eq!(phone_number_arn(&arn(bare)), arn(bare));
 }

@@ -343,12 +343,33 @@ fn json_of(node: &Node) -> Value {
 
 fn secret(resource: &Resource<'_>, scope: &Scope<'_>) -> Result<Secret> {
     resource.only(
-        &["Name", "SecretString"],
+        &["Name", "SecretString", "GenerateSecretString"],
         &["Description", "KmsKeyId", "Tags"],
     )?;
+    let given = resource.property(scope, "SecretString")?;
+    let value = match (given, resource.property(scope, "GenerateSecretString")?) {
+        (Some(given), None) => given.text()?.to_owned(),
+        (None, Some(settings)) => generated(&settings)?,
+        (Some(_), Some(settings)) => {
+            return Err(
+                settings.problem("a secret has either SecretString or GenerateSecretString")
+            );
+        }
+        (None, None) => resource.need(scope, "SecretString")?.text()?.to_owned(),
+    };
     Ok(Secret {
         name: resource.name.clone(),
         arn: secret_arn(&resource.name),
-        value: resource.need(scope, "SecretString")?.text()?.to_owned(),
+        value,
     })
+}
+
+/// Letters and digits: a secret that Secrets Manager makes without punctuation.
+fn generated(settings: &Node) -> Result<String> {
+    settings.only(&["PasswordLength", "ExcludePunctuation"], &[])?;
+    if !settings.need("ExcludePunctuation")?.flag()? {
+        return Err(settings.problem("the local system generates secrets without punctuation only"));
+    }
+    let length = settings.need("PasswordLength")?.number(1..=4096)?;
+    Ok((0..length).map(|_| fastrand::alphanumeric()).collect())
 }

@@ -3,7 +3,7 @@
 use super::functions::Scope;
 use super::node::{Kind, Node, Result};
 use super::resources::{ROLE, Resource, role_arn};
-use super::{Resources, Statement};
+use super::{Condition, Resources, Statement};
 
 /// What a function may do.
 pub(super) fn of(
@@ -90,7 +90,10 @@ fn check_managed_policy(policy: &Node) -> Result<()> {
 
 fn statements_of(document: &Node, statements: &mut Vec<Statement>) -> Result<()> {
     for statement in document.need("Statement")?.one_or_more() {
-        statement.only(&["Action", "Effect", "NotResource", "Resource"], &["Sid"])?;
+        statement.only(
+            &["Action", "Condition", "Effect", "NotResource", "Resource"],
+            &["Sid"],
+        )?;
         let effect = statement.need("Effect")?;
         if effect.text()? != "Allow" {
             return Err(effect.problem("only Allow is supported by the local system"));
@@ -106,9 +109,25 @@ fn statements_of(document: &Node, statements: &mut Vec<Statement>) -> Result<()>
         statements.push(Statement {
             actions: texts(statement.need("Action")?)?,
             resources,
+            conditions: match statement.get("Condition") {
+                Some(condition) => conditions(condition)?,
+                None => vec![],
+            },
         });
     }
     Ok(())
+}
+
+fn conditions(node: &Node) -> Result<Vec<Condition>> {
+    node.only(&["StringLike"], &[])?;
+    let keys = node.need("StringLike")?.entries()?.iter();
+    keys.map(|(key, patterns)| {
+        Ok(Condition {
+            key: key.clone(),
+            patterns: texts(patterns)?,
+        })
+    })
+    .collect()
 }
 
 fn texts(node: &Node) -> Result<Vec<String>> {

@@ -473,6 +473,7 @@ fn wildcards_match_as_in_iam() {
     let statement = Statement {
         actions: vec!["dynamodb:Get*".into(), "dynamodb:PutItem".into()],
         resources: Resources::These(vec!["arn:aws:dynamodb:*:table/ev?nts".into()]),
+        conditions: vec![],
     };
     let table = "arn:aws:dynamodb:us-east-1:000000000000:table/events";
     assert!(statement.allows("dynamodb:GetItem", table));
@@ -528,6 +529,57 @@ fn what_is_no_topic_is_a_phone_number() {
         let message = statements(&format!("          - {wrong}"), "").unwrap_err();
         assert!(message.contains(expected), "{message}");
     }
+}
+
+#[test]
+fn a_statement_with_a_condition_allows_only_requests_that_meet_it() {
+    let conditional = "
+          - Effect: Allow
+            Action: ses:SendEmail
+            Resource: '*'
+            Condition: {StringLike: {'ses:FromAddress': ['*@example.com', one@example.org]}}
+";
+    let function = statements(conditional, "").unwrap();
+    let statement = &function.statements[0];
+    let check = |context: &[(&str, &str)], expected| {
+        let allowed = statement.allows_when("ses:SendEmail", "any", context);
+        assert_eq!(allowed, expected, "{context:?}");
+    };
+    check(&[("ses:FromAddress", "a@example.com")], true);
+    check(&[("SES:fromaddress", "one@example.org")], true);
+    check(&[("ses:FromAddress", "two@example.org")], false);
+    check(&[("ses:Recipients", "a@example.com")], false);
+    check(&[], false);
+    let unknown = conditional.replace("StringLike", "IpAddress");
+    let message = statements(&unknown, "").unwrap_err();
+    assert!(message.contains("IpAddress is not supported"), "{message}");
+}
+
+#[test]
+fn a_secret_is_given_or_generated() {
+    let read_secret = |properties: &str| {
+        let source = format!(
+            "Resources:\n  Made: {{Type: AWS::SecretsManager::Secret, Properties: {{{properties}}}}}"
+        );
+        read(&source, &[]).map(|template| template.secrets[0].value.clone())
+    };
+    assert_eq!(read_secret("SecretString: a").unwrap(), "a");
+    let generated = "GenerateSecretString: {PasswordLength: 32, ExcludePunctuation: true}";
+    let value = read_secret(generated).unwrap();
+    assert_eq!(value.len(), 32);
+    assert!(value.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    assert_ne!(read_secret(generated).unwrap(), value);
+    let both = format!("SecretString: a, {generated}");
+    assert!(
+        read_secret(&both)
+            .unwrap_err()
+            .contains("either SecretString")
+    );
+    assert!(
+        read_secret("")
+            .unwrap_err()
+            .contains("SecretString is missing")
+    );
 }
 
 #[test]
