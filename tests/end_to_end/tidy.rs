@@ -159,6 +159,23 @@ fn every_queue_that_is_worked_on_can_give_up_and_give_back() {
     }
 }
 
+#[test]
+fn every_queue_that_is_worked_on_has_an_alarm_for_messages_in_flight() {
+    let template = read("template.yaml");
+    for function in functions().into_values() {
+        for _ in &function.sources {
+            let queue = function.logical_id.strip_suffix("Function").unwrap();
+            let dimension = format!("Value: !GetAtt {queue}Queue.QueueName");
+            let alarm = format!("\n  {queue}InFlightAlarm:\n");
+            let (_, alarm) = template.split_once(&alarm).expect(queue);
+            assert!(
+                alarm.lines().take(8).any(|line| line.contains(&dimension)),
+                "{queue}"
+            );
+        }
+    }
+}
+
 const A_TOPIC: &str = "arn:aws:sns:us-east-1:000000000000:any";
 
 #[test]
@@ -244,15 +261,14 @@ fn a_guided_deployment_goes_on_where_a_default_is_taken() {
     let template = read("template.yaml");
     let (_, parameters) = template.split_once("\nParameters:\n").unwrap();
     let (parameters, resources) = parameters.split_once("\nConditions:\n").unwrap();
-    let parameters: Vec<_> = parameters.split("\n  ").fold(Vec::new(), |mut all, line| {
-        match line.strip_prefix("  ") {
-            Some(property) => all
-                .last_mut()
-                .map(|(_, own): &mut (_, Vec<_>)| own.push(property)),
-            None => Some(all.push((line, Vec::new()))),
-        };
-        all
-    });
+    let mut parameters_of: Vec<(&str, Vec<&str>)> = Vec::new();
+    for line in parameters.split("\n  ") {
+        match (line.strip_prefix("  "), parameters_of.last_mut()) {
+            (Some(property), Some((_, properties))) => properties.push(property),
+            _ => parameters_of.push((line, Vec::new())),
+        }
+    }
+    let parameters = parameters_of;
     assert!(parameters.len() > 20, "{parameters:?}");
     for (name, properties) in &parameters {
         let has = |what: &str| properties.iter().any(|property| property.starts_with(what));
@@ -397,6 +413,38 @@ fn the_samples_environment_sets_what_the_template_declares() {
     assert_eq!(environment.len(), functions().len());
 }
 
+/// `cargo lambda watch --env-file` gives every function the same variables.
+#[test]
+fn the_environment_for_cargo_lambda_is_that_of_the_samples() {
+    let own: BTreeMap<String, String> = read("events/local.env")
+        .lines()
+        .map(|line| line.split_once('=').unwrap())
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let environment: BTreeMap<String, BTreeMap<String, String>> =
+        serde_json::from_str(&read("events/env.json")).unwrap();
+    let mut expected = BTreeMap::from(
+        [
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "local"),
+            ("AWS_SECRET_ACCESS_KEY", "local"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
+    for (name, value) in environment.into_values().flatten() {
+        // cargo-lambda reads neither an empty value, which counts as not set, nor a name before an address.
+        let value = match name.as_str() {
+            "WEBHOOK_SECRET_ID" => "zupy-secrets".to_owned(),
+            "MAIL_FROM" => "cupons@example.com".to_owned(),
+            _ => value.replace("172.17.0.1", "127.0.0.1"),
+        };
+        if !value.is_empty() {
+            expected.insert(name, value);
+        }
+    }
+    assert_eq!(own, expected);
+}
+
 /// After an outage of weeks a provider still sends what it could not send before, dated as it happened.
 #[test]
 fn a_signature_may_be_thirty_days_old_and_is_forgotten_later() {
@@ -412,6 +460,8 @@ fn a_signature_may_be_thirty_days_old_and_is_forgotten_later() {
         let accepted_s = max_age_s + days("MAX_FUTURE_S", 1).unwrap();
         assert!(days("RETENTION_DAYS", 24 * 3600).unwrap() > accepted_s);
     }
+}
+
 /// cargo-lambda sets what the profile leaves open, and it chooses `abort`. `tests/built` runs a function that it built.
 #[test]
 fn what_is_deployed_unwinds_from_a_panic() {

@@ -70,7 +70,7 @@ fn our_webhook_functions_have_their_routes_and_environment() {
 fn our_tasks_have_their_queues_and_permissions() {
     let template = ours();
     let delivery = function(&template, "delivery");
-    assert_eq!(delivery.timeout_s, 30);
+    assert_eq!(delivery.timeout_s, 60);
     let source = QueueSource {
         queue: "delivery".into(),
         batch_size: 10,
@@ -102,7 +102,7 @@ fn our_tasks_have_their_queues_and_permissions() {
     let redrive = queue.unwrap().redrive.as_ref().unwrap();
     assert_eq!(redrive.dead_letter_queue, "delivery-dead-letter");
     assert_eq!(redrive.max_receive_count, 1000);
-    assert_eq!(queue.unwrap().visibility_timeout_s, 180);
+    assert_eq!(queue.unwrap().visibility_timeout_s, 360);
 }
 
 #[test]
