@@ -33,9 +33,7 @@ struct Function {
 /// Starts logging and counting, in the format and at the level that the function's `LoggingConfig` asks for.
 pub fn start() {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
-    let level = ["AWS_LAMBDA_LOG_LEVEL", "RUST_LOG"];
-    let level = level.iter().find_map(|name| variable(name).parse().ok());
-    let level = level.unwrap_or(LevelFilter::INFO);
+    let level = level_of(&["AWS_LAMBDA_LOG_LEVEL", "RUST_LOG"].map(variable));
     FUNCTION.get_or_init(|| Function {
         name: variable("AWS_LAMBDA_FUNCTION_NAME"),
         level,
@@ -57,6 +55,13 @@ pub fn start() {
         Some(place) => tracing::error!("panicked at {}:{}", place.file(), place.line()),
         None => tracing::error!("panicked"),
     }));
+}
+
+/// The level that the first setting names, INFO if none does. An empty text parses as ERROR, and means nothing here.
+fn level_of(settings: &[String]) -> LevelFilter {
+    let mut settings = settings.iter().filter(|setting| !setting.is_empty());
+    let level = settings.find_map(|setting| setting.parse().ok());
+    level.unwrap_or(LevelFilter::INFO)
 }
 
 /// Takes out of a line what could steer whoever shows it: names of events and types come from outside.
@@ -203,6 +208,18 @@ mod tests {
                 assert!(is_kept(line, level), "{level}: {line}");
             }
         }
+    }
+
+    #[test]
+    fn the_level_is_info_unless_a_setting_names_one() {
+        let check = |settings: &[&str], expected: LevelFilter| {
+            let settings: Vec<_> = settings.iter().map(|&it| it.to_owned()).collect();
+            assert_eq!(level_of(&settings), expected, "{settings:?}");
+        };
+        check(&["", ""], LevelFilter::INFO);
+        check(&["WARN", "debug"], LevelFilter::WARN);
+        check(&["", "debug"], LevelFilter::DEBUG);
+        check(&["loud", "webhooks=trace"], LevelFilter::INFO);
     }
 
     #[test]
