@@ -10,6 +10,7 @@ use serde_json::Value;
 use webhooks::event::{Event, EventKey, escape, member_key};
 use webhooks::fraud::{self, Finding};
 use webhooks::ledger::{Item, body, is_forgotten};
+use webhooks::provider::wire::Problem;
 use webhooks::provider::{Content, RecordedBody, read_recorded};
 use webhooks::stock::RESERVATION;
 use webhooks::task::{Task, tasks};
@@ -88,6 +89,9 @@ pub(crate) struct Received {
     pub(crate) occurred_at: String,
     pub(crate) received_at: String,
     pub(crate) sandbox: bool,
+    /// What was left out or mended, as the answer named it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) warnings: Vec<Problem>,
     /// Those of its tasks that SQS did not take yet: the outbox sends them.
     pub(crate) undispatched: Vec<String>,
     /// The tasks that it causes; nothing where its body cannot be read any more.
@@ -401,6 +405,9 @@ impl Received {
             occurred_at: text(row, "occurred_at").unwrap_or_default(),
             received_at: text(row, "received_at")?,
             sandbox: matches!(row.get("sandbox"), Some(AttributeValue::Bool(true))),
+            warnings: text(row, "warnings")
+                .and_then(|it| serde_json::from_str(&it).ok())
+                .unwrap_or_default(),
             undispatched: text(row, "undispatched")
                 .map(|tasks| tasks.split(' ').map(str::to_owned).collect())
                 .unwrap_or_default(),

@@ -147,6 +147,10 @@ fn describe_event(life: &Life, event: &Received, now: Timestamp) -> String {
         "\n  {}{sandbox}\n    occurred {}, received {}\n",
         event.entry, event.occurred_at, event.received_at
     );
+    for warning in &event.warnings {
+        let (field, problem) = (&warning.field, &warning.problem);
+        text.push_str(&format!("    warning  {field} {problem}\n"));
+    }
     let records = life.tasks.iter().filter(|it| it.event == event.event);
     for record in records {
         text.push_str(&format!("    {}\n", describe_record(record, now)));

@@ -311,6 +311,15 @@ impl EventKey {
         Self::new(provider, tenant, coupon, "redeemed".into())
     }
 
+    /// A redemption in a sandbox, or one that a test button makes. `space` keeps it apart from every live coupon, and from
+    /// other trials: a live event may follow its trial under the same name.
+    pub fn trial(provider: &str, tenant: &str, space: &'static str, named_by: &str) -> Self {
+        Self {
+            coupon: format!("{provider}#{}#{space}#{}", escape(tenant), escape(named_by)),
+            entry: "redeemed".into(),
+        }
+    }
+
     /// A use of the coupon for an order.
     pub fn used(provider: &str, tenant: &str, coupon: &str, order_id: &str) -> Self {
         let entry = format!("used#{}", escape(order_id));

@@ -382,6 +382,14 @@ impl Ledger {
         if event.sandbox {
             row.0.insert("sandbox".into(), AttributeValue::Bool(true));
         }
+        if !event.warnings.is_empty() {
+            let mut told = event.warnings.as_slice();
+            // Whole warnings, the first of them, in as much room as any copy has.
+            while serde_json::to_string(told).map_or(0, |it| it.len()) > COPY_MAX_BYTES {
+                told = &told[..told.len() - 1];
+            }
+            row.json("warnings", Some(told));
+        }
         row.digits("hash", hash);
         row.digits("attempt", attempt);
         row.set("scheme", Some(scheme));

@@ -57,7 +57,8 @@ pub fn read_recorded(recorded: &RecordedBody<'_>) -> Option<Content> {
 /// A recorded body without what tells who its member is, apart from the member's id. `None` for one that is no object, or
 /// of a provider that there is no module for.
 pub fn without_personal_data(recorded: &RecordedBody<'_>) -> Option<String> {
-    let mut body: Value = serde_json::from_str(recorded.body).ok()?;
+    let mut body: Value =
+        serde_json::from_slice(wire::without_mark(recorded.body.as_bytes())).ok()?;
     let fields = body.as_object_mut()?;
     match recorded.provider {
         aghanim::NAME => {

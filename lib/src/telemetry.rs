@@ -105,6 +105,8 @@ pub enum Count {
     /// Taken while DynamoDB refused; waits on the retry queue.
     SetAside,
     Duplicate,
+    /// Taken, though some optional field was left out or mended.
+    Warned,
     Ignored,
     InvalidPayload,
     InvalidSignature,

@@ -67,10 +67,10 @@ pub struct Webhook<P> {
 /// What the provider is told when its event is taken, or need not be.
 #[derive(Debug)]
 enum Accepted {
-    New(String),
+    New(String, Vec<Problem>),
     /// Durable, and to be recorded once DynamoDB takes it.
-    Waiting(String),
-    Duplicate(String),
+    Waiting(String, Vec<Problem>),
+    Duplicate(String, Vec<Problem>),
     Ignored(String),
 }
 
@@ -224,7 +224,7 @@ impl<P: Provider> Webhook<P> {
             Content::Invalid(_) if request.is_compressed() => return Err(Rejection::Compressed),
             Content::Invalid(problems) => return Err(Rejection::Invalid(problems)),
         };
-        let key = event.key.to_string();
+        let (key, warnings) = (event.key.to_string(), event.warnings.clone());
         let take = self.receiver.take(&event, &body, now, trace, now);
         let taken = match tokio::time::timeout(TAKE_WITHIN, take).await {
             Ok(taken) => taken,
@@ -232,13 +232,13 @@ impl<P: Provider> Webhook<P> {
             Err(_) => Err(anyhow::anyhow!("no word within {TAKE_WITHIN:?}")),
         };
         match taken {
-            Ok(Taken::New) => Ok(Accepted::New(key)),
-            Ok(Taken::Duplicate) => Ok(Accepted::Duplicate(key)),
+            Ok(Taken::New) => Ok(Accepted::New(key, warnings)),
+            Ok(Taken::Duplicate) => Ok(Accepted::Duplicate(key, warnings)),
             Ok(Taken::Conflict) => Err(Rejection::Conflict(key)),
             Err(refused) => {
                 tracing::error!(event.key = key, "Left to the retry queue: {refused:#}");
                 self.let_wait(&event, &body, trace, now).await?;
-                Ok(Accepted::Waiting(key))
+                Ok(Accepted::Waiting(key, warnings))
             }
         }
     }
@@ -318,13 +318,27 @@ impl<P: Provider> Webhook<P> {
 
 /// Logs and counts what came of a request: keys and reasons, never contents.
 fn tell(outcome: &Result<Accepted, Rejection>) {
+    if let Ok(
+        Accepted::New(_, warnings)
+        | Accepted::Waiting(_, warnings)
+        | Accepted::Duplicate(_, warnings),
+    ) = outcome
+        && !warnings.is_empty()
+    {
+        let fields: Vec<_> = warnings.iter().map(|it| it.field.as_str()).collect();
+        tracing::warn!(
+            payload.fields = fields.join(" "),
+            "Taken, but for what could not be read as it was told"
+        );
+        count(Count::Warned);
+    }
     let what = match outcome {
-        Ok(Accepted::New(key)) => {
+        Ok(Accepted::New(key, _)) => {
             tracing::info!(event.key = key, "Accepted");
             Count::Accepted
         }
-        Ok(Accepted::Waiting(_)) => Count::SetAside,
-        Ok(Accepted::Duplicate(key)) => {
+        Ok(Accepted::Waiting(..)) => Count::SetAside,
+        Ok(Accepted::Duplicate(key, _)) => {
             tracing::info!(event.key = key, "Seen before");
             Count::Duplicate
         }
@@ -372,10 +386,10 @@ pub struct Answer {
 impl From<Result<Accepted, Rejection>> for Answer {
     fn from(outcome: Result<Accepted, Rejection>) -> Self {
         let (status_code, body) = match &outcome {
-            Ok(Accepted::New(key) | Accepted::Waiting(key)) => {
-                (200, json!({"status": "accepted", "event": key}))
+            Ok(Accepted::New(key, warnings) | Accepted::Waiting(key, warnings)) => {
+                (200, taken("accepted", key, warnings))
             }
-            Ok(Accepted::Duplicate(key)) => (200, json!({"status": "duplicate", "event": key})),
+            Ok(Accepted::Duplicate(key, warnings)) => (200, taken("duplicate", key, warnings)),
             Ok(Accepted::Ignored(kind)) => (202, json!({"status": "ignored", "type": kind})),
             Err(rejection) => {
                 let (status_code, mut error) = describe(rejection);
@@ -398,6 +412,14 @@ impl From<Result<Accepted, Rejection>> for Answer {
             body: body.to_string(),
         }
     }
+}
+
+fn taken(status: &str, key: &str, warnings: &[Problem]) -> serde_json::Value {
+    let mut body = json!({"status": status, "event": key});
+    if !warnings.is_empty() {
+        body["warnings"] = json!(warnings);
+    }
+    body
 }
 
 fn describe(rejection: &Rejection) -> (u16, serde_json::Value) {

@@ -2,6 +2,8 @@
 
 mod envelope;
 mod identifiers;
+mod lenient;
+mod trials;
 
 use proptest::prelude::*;
 use rust_decimal::Decimal;
@@ -286,11 +288,6 @@ fn zupy_rules_for_a_redemption() {
         &["customer.member_id is missing"],
     );
     check(
-        "/customer/email",
-        Some(json!(5)),
-        &["customer.email must be a string"],
-    );
-    check(
         "/coupon/coupon_code",
         None,
         &["coupon.coupon_code is missing"],
@@ -321,7 +318,6 @@ fn zupy_rules_for_a_redemption() {
         &["coupon.points_spent must be greater than 0"],
     );
     let whole = "coupon.points_spent must be a whole number of at most 64 bits";
-    check("/coupon/points_spent", Some(json!("1000")), &[whole]);
     check("/coupon/points_spent", Some(json!(10.5)), &[whole]);
     check("/coupon/points_spent", Some(json!(1e300)), &[whole]);
     check(
@@ -332,12 +328,6 @@ fn zupy_rules_for_a_redemption() {
     let time = "coupon.expires_at must be an RFC 3339 time such as 2025-09-26T14:20:00Z";
     check("/coupon/expires_at", Some(json!("tomorrow")), &[time]);
     check("/coupon/expires_at", Some(json!(1_758_896_400)), &[time]);
-    let number = "discount_details.discount_value must be a number of at most 28 digits";
-    check(
-        "/discount_details/discount_value",
-        Some(json!("35")),
-        &[number],
-    );
 }
 
 #[test]
@@ -371,19 +361,6 @@ fn zupy_rules_for_a_use() {
             &["usage.order_value must be greater than 0"],
         );
     }
-    check(
-        "/usage/items_affected",
-        Some(json!([{"name": "Pizza", "quantity": "one"}, 5])),
-        &[
-            "usage.items_affected[0].quantity must be a number of at most 28 digits",
-            "usage.items_affected[1] must be an object that has no field twice",
-        ],
-    );
-    check(
-        "/usage/items_affected",
-        Some(json!({})),
-        &["usage.items_affected must be an array"],
-    );
 }
 
 #[test]

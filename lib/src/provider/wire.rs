@@ -1,5 +1,7 @@
 //! Fields as they come over the wire: absent, null, of the right type or not, so that one look finds every problem.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use jiff::fmt::temporal::Pieces;
 use rust_decimal::Decimal;
@@ -7,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use crate::event::{KEY_PART_MAX_BYTES, Verbatim, escape};
+use crate::event::{Event, KEY_PART_MAX_BYTES, Verbatim, escape};
 use crate::identifier::clean;
 
 /// One thing that is wrong with a payload.
@@ -25,6 +27,8 @@ pub enum Field<T> {
     Absent,
     Null,
     Value(T),
+    /// Readable, though not as it should be; how it was read.
+    Mended(T, &'static str),
     /// Of another type; what it should have been.
     Wrong(&'static str),
 }
@@ -32,7 +36,7 @@ pub enum Field<T> {
 impl<T> Field<T> {
     pub fn value(&self) -> Option<&T> {
         match self {
-            Field::Value(value) => Some(value),
+            Field::Value(value) | Field::Mended(value, _) => Some(value),
             Field::Absent | Field::Null | Field::Wrong(_) => None,
         }
     }
@@ -84,24 +88,46 @@ impl Wire for i64 {
 }
 
 impl Wire for Decimal {
-    /// Read from the digits themselves: a float in between would round.
+    /// Read from the digits themselves: a float in between would round. More digits than are kept are rounded.
     fn field<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Field<Self>, D::Error> {
-        leaf(
+        mendable_leaf(
             deserializer,
             "must be a number of at most 28 digits",
-            decimal,
+            |text| {
+                decimal(text).map(|number| (number, None)).or_else(|| {
+                    let text = number_text(text)?;
+                    let is_plain = !text.contains(['e', 'E']);
+                    let rounded = is_plain.then(|| text.parse().ok())??;
+                    Some((rounded, Some("has more digits than are kept: rounded")))
+                })
+            },
         )
     }
 }
 
 impl Wire for Timestamp {
     fn field<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Field<Self>, D::Error> {
-        leaf(
+        mendable_leaf(
             deserializer,
             "must be an RFC 3339 time such as 2025-09-26T14:20:00Z",
-            |text| timestamp(&serde_json::from_str::<String>(text).ok()?),
+            |text| {
+                let text = serde_json::from_str::<String>(text).ok()?;
+                let text = clean(&text);
+                timestamp(text).map(|at| (at, None)).or_else(|| {
+                    let at = timestamp_in_utc(text)?;
+                    Some((at, Some("has no time zone: read as UTC")))
+                })
+            },
         )
     }
+}
+
+/// A date and a time that name no zone.
+fn timestamp_in_utc(text: &str) -> Option<Timestamp> {
+    let pieces = Pieces::parse(text).ok()?;
+    pieces.time()?;
+    let names_zone = pieces.offset().is_some() || pieces.time_zone_annotation().is_some();
+    (!names_zone).then(|| timestamp(&format!("{text}Z")))?
 }
 
 /// Reads also what RFC 3339 allows and a `Timestamp` cannot hold: more than nine digits of a fraction are cut off, and
@@ -216,7 +242,38 @@ fn leaf<'de, D: Deserializer<'de>, T>(
     })
 }
 
+/// As [`leaf`], for what may be read although it is not as it should be.
+fn mendable_leaf<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    expected: &'static str,
+    read: impl FnOnce(&str) -> Option<(T, Option<&'static str>)>,
+) -> Result<Field<T>, D::Error> {
+    Ok(match leaf(deserializer, expected, read)? {
+        Field::Value((value, None)) => Field::Value(value),
+        Field::Value((value, Some(how))) | Field::Mended((value, _), how) => {
+            Field::Mended(value, how)
+        }
+        Field::Absent => Field::Absent,
+        Field::Null => Field::Null,
+        Field::Wrong(expected) => Field::Wrong(expected),
+    })
+}
+
+/// The digits of a JSON number, or of a string that holds a plain decimal number: `"35.00"`, neither `"35,00"` nor
+/// `"1e5"`.
+fn number_text(text: &str) -> Option<Cow<'_, str>> {
+    if !text.starts_with('"') {
+        return Some(Cow::Borrowed(text));
+    }
+    let text: String = serde_json::from_str(text).ok()?;
+    let unsigned = text.strip_prefix('-').unwrap_or(&text);
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
+    (is_digits(whole) && is_digits(fraction)).then_some(Cow::Owned(text))
+}
+
 fn decimal(text: &str) -> Option<Decimal> {
+    let text = &*number_text(text)?;
     if text.contains(['e', 'E']) {
         return Decimal::from_scientific(text).ok();
     }
@@ -226,13 +283,18 @@ fn decimal(text: &str) -> Option<Decimal> {
 /// Deepest nesting of objects and arrays that is read. The deepest documented payload, a bundle in a bundle, has 8.
 const MAX_DEPTH: usize = 64;
 
+/// The body without the byte order mark that some software writes in front of UTF-8.
+pub(super) fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body)
+}
+
 /// Reads a whole body. The problem, where there is one, names a place and never quotes the body.
 pub fn parse<T: Object>(body: &[u8]) -> Result<T, Problem> {
     let problem = |problem: String| Problem {
         field: "body".into(),
         problem,
     };
-    let text = std::str::from_utf8(body)
+    let text = std::str::from_utf8(without_mark(body))
         .map_err(|error| problem(format!("is not UTF-8 from byte {} on", error.valid_up_to())))?;
     if depth(text) > MAX_DEPTH {
         return Err(problem(format!("is nested deeper than {MAX_DEPTH} levels")));
@@ -277,45 +339,74 @@ fn depth(text: &str) -> usize {
 /// answer that lists them.
 pub const PROBLEMS_MAX: usize = 100;
 
+/// Longest path of a field in a warning, in bytes: a row and a message hold a hundred of them.
+const WARNED_PATH_MAX_BYTES: usize = 100;
+
 /// Collects what is wrong with a payload while its fields are read.
 #[derive(Debug, Default)]
-pub struct Problems(Vec<Problem>);
+pub struct Problems {
+    problems: Vec<Problem>,
+    /// What was left out or mended: the event is taken all the same.
+    warnings: Vec<Problem>,
+}
 
 impl Problems {
     pub fn add(&mut self, field: impl Into<String>, problem: impl Into<String>) {
-        if self.0.len() == PROBLEMS_MAX {
+        if self.problems.len() == PROBLEMS_MAX {
             return;
         }
-        self.0.push(Problem {
+        self.problems.push(Problem {
             field: field.into(),
             problem: problem.into(),
         });
     }
 
-    /// A field that may be missing, or null.
+    fn warn(&mut self, path: &str, problem: String) {
+        if self.warnings.len() == PROBLEMS_MAX {
+            return;
+        }
+        let end = path.floor_char_boundary(WARNED_PATH_MAX_BYTES);
+        self.warnings.push(Problem {
+            field: path[..end].to_owned(),
+            problem,
+        });
+    }
+
+    /// A field that may be missing, or null. One of a wrong type counts as missing, and is warned of.
     pub fn optional<T>(&mut self, path: &str, field: Field<T>) -> Option<T> {
         match field {
             Field::Value(value) => Some(value),
+            Field::Mended(value, how) => {
+                self.warn(path, how.to_owned());
+                Some(value)
+            }
             Field::Absent | Field::Null => None,
             Field::Wrong(expected) => {
-                self.add(path, expected);
+                self.warn(path, format!("{expected}: left out"));
                 None
             }
         }
     }
 
     pub fn required<T>(&mut self, path: &str, field: Field<T>) -> Option<T> {
-        if matches!(field, Field::Absent | Field::Null) {
-            self.add(path, "is missing");
+        match field {
+            Field::Absent | Field::Null => {
+                self.add(path, "is missing");
+                None
+            }
+            Field::Wrong(expected) => {
+                self.add(path, expected);
+                None
+            }
+            other => self.optional(path, other),
         }
-        self.optional(path, field)
     }
 
     /// An object whose required fields are reported one by one where it is missing.
     pub fn section<T: Default>(&mut self, path: &str, field: Field<T>) -> Option<T> {
         match field {
             Field::Absent | Field::Null => Some(T::default()),
-            other => self.optional(path, other),
+            other => self.required(path, other),
         }
     }
 
@@ -362,11 +453,14 @@ impl Problems {
         Some(number)
     }
 
-    /// The value that was read, if nothing was wrong with any field.
-    pub fn settle<T>(self, value: Option<T>) -> Result<T, Vec<Problem>> {
-        match value {
-            Some(value) if self.0.is_empty() => Ok(value),
-            _ => Err(self.0),
+    /// The event that was read with its warnings, if nothing was wrong with any field.
+    pub fn settle(self, event: Option<Event>) -> Result<Event, Vec<Problem>> {
+        match event {
+            Some(event) if self.problems.is_empty() => Ok(Event {
+                warnings: self.warnings,
+                ..event
+            }),
+            _ => Err(self.problems),
         }
     }
 }

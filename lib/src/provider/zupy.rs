@@ -148,7 +148,7 @@ pub struct Body {
     pub customer: Field<Customer>,
     pub coupon: Field<Coupon>,
     pub usage: Field<CouponUsage>,
-    /// Beside `coupon`, not within it.
+    /// Beside `coupon`, where the provider's samples have it.
     pub discount_details: Field<DiscountDetails>,
 }
 
@@ -174,6 +174,8 @@ pub struct Coupon {
     pub expires_at: Field<Timestamp>,
     pub terms: Field<String>,
     pub redemption_method: Field<String>,
+    /// Where the provider's own code looks for it.
+    pub discount_details: Field<DiscountDetails>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -233,10 +235,19 @@ fn redeemed(body: Body, of_secret: Option<&str>) -> Result<Event, Vec<Problem>> 
         tenant(body.company_id, of_secret),
         body.customer,
     );
-    let discount = problems.optional("discount_details", body.discount_details);
-    let discount = discount.and_then(|details| read_discount(&mut problems, details));
+    let beside = problems.optional("discount_details", body.discount_details);
+    let beside = beside.map(|it| Details::read(&mut problems, "discount_details", it));
     let coupon = problems.section("coupon", body.coupon);
-    let redemption = coupon.and_then(|coupon| read_coupon(&mut problems, coupon, discount));
+    let redemption = coupon.and_then(|mut coupon| {
+        const INSIDE: &str = "coupon.discount_details";
+        let inside = problems.optional(INSIDE, std::mem::take(&mut coupon.discount_details));
+        let inside = inside.map(|it| Details::read(&mut problems, INSIDE, it));
+        let details = match (beside, inside) {
+            (Some(beside), Some(inside)) => Some(beside.and(&mut problems, inside)),
+            (beside, inside) => beside.or(inside),
+        };
+        read_coupon(&mut problems, coupon, details.and_then(Details::discount))
+    });
     let event = (|| {
         let (tenant, redemption) = (common.tenant?, redemption?);
         Some(Event {
@@ -383,23 +394,68 @@ fn read_coupon(
     })
 }
 
-fn read_discount(problems: &mut Problems, details: DiscountDetails) -> Option<Discount> {
-    let kind = problems.text("discount_details.discount_type", details.discount_type);
-    let value = problems.optional("discount_details.discount_value", details.discount_value);
-    let maximum = problems.optional(
-        "discount_details.maximum_discount",
-        details.maximum_discount,
-    );
-    let minimum_purchase = problems.optional(
-        "discount_details.minimum_purchase",
-        details.minimum_purchase,
-    );
-    Some(Discount {
-        kind: kind?.into(),
-        value: value.map(|value| value.normalize()),
-        maximum: maximum.map(reais),
-        minimum_purchase: minimum_purchase.map(reais),
-    })
+/// A discount as one of its two places tells it.
+struct Details {
+    kind: Option<String>,
+    value: Option<Decimal>,
+    maximum: Option<Decimal>,
+    minimum_purchase: Option<Decimal>,
+}
+
+impl Details {
+    fn read(problems: &mut Problems, path: &str, details: DiscountDetails) -> Self {
+        let at = |name: &str| format!("{path}.{name}");
+        Self {
+            kind: problems.text(&at("discount_type"), details.discount_type),
+            value: problems.optional(&at("discount_value"), details.discount_value),
+            maximum: problems.optional(&at("maximum_discount"), details.maximum_discount),
+            minimum_purchase: problems.optional(&at("minimum_purchase"), details.minimum_purchase),
+        }
+    }
+
+    /// What both places tell: each adds what the other leaves out, and a contradiction is a problem.
+    fn and(self, problems: &mut Problems, inside: Self) -> Self {
+        fn one<T: PartialEq>(
+            problems: &mut Problems,
+            name: &str,
+            beside: Option<T>,
+            inside: Option<T>,
+        ) -> Option<T> {
+            if beside.is_some() && inside.is_some() && beside != inside {
+                let field = format!("coupon.discount_details.{name}");
+                problems.add(
+                    field,
+                    "must be what discount_details beside the coupon says",
+                );
+            }
+            beside.or(inside)
+        }
+        Self {
+            kind: one(problems, "discount_type", self.kind, inside.kind),
+            value: one(problems, "discount_value", self.value, inside.value),
+            maximum: one(problems, "maximum_discount", self.maximum, inside.maximum),
+            minimum_purchase: one(
+                problems,
+                "minimum_purchase",
+                self.minimum_purchase,
+                inside.minimum_purchase,
+            ),
+        }
+    }
+
+    /// A discount without a type keeps its value and its limits. `None` where nothing is told.
+    fn discount(self) -> Option<Discount> {
+        let is_told = self.kind.is_some()
+            || self.value.is_some()
+            || self.maximum.is_some()
+            || self.minimum_purchase.is_some();
+        is_told.then(|| Discount {
+            kind: self.kind.unwrap_or_default().into(),
+            value: self.value.map(|value| value.normalize()),
+            maximum: self.maximum.map(reais),
+            minimum_purchase: self.minimum_purchase.map(reais),
+        })
+    }
 }
 
 fn read_usage(problems: &mut Problems, usage: CouponUsage) -> Option<Usage> {
