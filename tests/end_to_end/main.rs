@@ -5,6 +5,7 @@
 mod answers;
 mod channels;
 mod command_line;
+mod contacts;
 mod dead_coupons;
 mod delivery;
 mod faults;

@@ -21,9 +21,10 @@ use webhooks::worker::{Failure, Work};
 
 use crate::account;
 use crate::channel::{Channel, NotNow, Outcome};
+use crate::contact::Contact;
 use crate::game_server::{self, GameServer};
 use crate::items::Brought;
-use crate::members::{AccountCoupon, Contact, Granted, Members, WAITS};
+use crate::members::{AccountCoupon, Granted, Members, WAITS};
 use crate::message::{self, Coupon, Language, Occasion};
 use crate::ses::Ses;
 use crate::sms::Sms;
@@ -250,7 +251,7 @@ impl Delivery {
             return Ok(());
         }
         let to = Recipient {
-            member: contact.complete(&event.member),
+            member: contact.complete(&event.member.id, [(&event.member, event.occurred_at)]),
             do_not_contact: contact.do_not_contact,
         };
         // What has become of the coupon since it was redeemed, at the last moment before the first channel is tried.
@@ -488,10 +489,16 @@ impl Delivery {
         }
         // What was redeemed tells more of the reward, and in v1 of the member.
         let key = EventKey::redeemed(&event.provider, &event.tenant, &notice.coupon_code);
-        let (member, redemption) = match self.redemption(&key, invocation.now()).await? {
-            Some((member, redemption)) => (contact.complete(&member), redemption),
-            None => (contact.complete(&event.member), of_notice(notice)),
+        let mut told = vec![(event.member.clone(), event.occurred_at)];
+        let redemption = match self.redemption(&key, invocation.now()).await? {
+            Some((redemption, member, redeemed_at)) => {
+                told.push((member, redeemed_at));
+                redemption
+            }
+            None => of_notice(notice),
         };
+        let told = told.iter().map(|(member, at)| (member, *at));
+        let member = contact.complete(&event.member.id, told);
         let mut coupon = coupon(&member, &redemption);
         coupon.expires_at = notice.expires_at.or(coupon.expires_at);
         if event.sandbox {
@@ -624,17 +631,19 @@ impl Delivery {
         Ok(read_event(&recorded))
     }
 
+    /// What was redeemed, by whom, and when.
     async fn redemption(
         &self,
         key: &EventKey,
         now: Timestamp,
-    ) -> anyhow::Result<Option<(Member, Redemption)>> {
+    ) -> anyhow::Result<Option<(Redemption, Member, Timestamp)>> {
         Ok(match self.event(key, now).await? {
             Some(Event {
                 member,
+                occurred_at,
                 fact: Fact::Redeemed(redemption),
                 ..
-            }) => Some((member, redemption)),
+            }) => Some((redemption, member, occurred_at)),
             _ => None,
         })
     }

@@ -12,8 +12,9 @@ use webhooks::ledger::{Committed, Effects, Progress};
 use webhooks::worker::Failure;
 
 use crate::channel::Channel;
+use crate::contact::Contact;
 use crate::delivery::{ACCOUNT, Delivery, all_of, from_until};
-use crate::members::{AccountCoupon, Contact};
+use crate::members::AccountCoupon;
 use crate::time::{CLAIM, SEND, VISIT, has_time};
 
 const CONTACT: &str = "delivery/contact";
@@ -160,7 +161,7 @@ impl Delivery {
         };
         self.send(&event, redemption, &channels, contact, invocation)
             .await?;
-        let member = contact.complete(&event.member);
+        let member = contact.complete(&event.member.id, [(&event.member, event.occurred_at)]);
         let mut channels = channels.iter();
         Ok(!contact.do_not_contact && channels.any(|channel| channel.address(&member).is_none()))
     }

@@ -3,6 +3,7 @@
 
 mod account;
 mod channel;
+mod contact;
 mod delivery;
 mod enrolment;
 mod game_server;

@@ -7,8 +7,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde_json::json;
 use webhooks::config::{Aws, CallLimits, Environment};
-use webhooks::event::{Event, EventKey, Member, escape, member_key, part};
+use webhooks::event::{Event, EventKey, escape, member_key, part};
 use webhooks::ledger::{Change, Item, ItemKey, Row, is_forgotten};
+
+use crate::contact::{Contact, Told};
 
 use crate::items::Brought;
 
@@ -34,16 +36,6 @@ const GRANT_MAX_BYTES: usize = 350_000;
 pub(crate) struct Members {
     client: Client,
     pub(crate) table: String,
-}
-
-/// How a member is reached, as far as their provider told.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Contact {
-    name: Option<String>,
-    email: Option<String>,
-    phone: Option<String>,
-    /// They asked for no messages.
-    pub(crate) do_not_contact: bool,
 }
 
 /// A coupon as the account shows it.
@@ -107,20 +99,6 @@ impl AccountCoupon {
     }
 }
 
-impl Contact {
-    /// The member as an event tells of them, with what only the contact knows.
-    pub(crate) fn complete(&self, told: &Member) -> Member {
-        let or = |told: &Option<String>, known: &Option<String>| told.clone().or(known.clone());
-        Member {
-            id: told.id.clone(),
-            name: or(&told.name, &self.name),
-            email: or(&told.email, &self.email),
-            phone: or(&told.phone, &self.phone),
-            tier: told.tier.clone(),
-        }
-    }
-}
-
 impl Members {
     pub(crate) fn read(environment: &mut Environment, aws: &Aws) -> Self {
         Self {
@@ -134,10 +112,14 @@ impl Members {
         let row = self.get(event, CONTACT.into()).await?;
         let row = row.unwrap_or_default();
         let flag = row.get("do_not_contact").and_then(|it| it.as_bool().ok());
-        Ok(Contact {
+        let told = Told {
+            at: text(&row, "told_at").and_then(|at| at.parse().ok()),
             name: text(&row, "name"),
             email: text(&row, "email"),
             phone: text(&row, "phone"),
+        };
+        Ok(Contact {
+            told,
             do_not_contact: flag == Some(&true),
         })
     }

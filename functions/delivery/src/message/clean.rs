@@ -11,19 +11,71 @@ pub(super) fn line(text: &str) -> Option<String> {
     (!words.is_empty()).then(|| words.join(" "))
 }
 
-/// Marks of direction, and what takes no room: soft hyphen, zero-width space, byte order mark. Joiners stay, since
-/// some scripts and emoji need them.
+/// Marks of direction, and what takes no room or shows nothing: soft hyphen, zero-width space, byte order mark, fillers,
+/// blank braille, tags. Joiners and variation selectors stay, since some scripts and emoji need them.
 pub(super) fn is_invisible(character: char) -> bool {
     matches!(
         character,
         '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'
+            | '\u{1160}'
+            | '\u{17b4}'
+            | '\u{17b5}'
+            | '\u{180e}'
             | '\u{200b}'
             | '\u{200e}'
             | '\u{200f}'
             | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{2069}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{2800}'
+            | '\u{3164}'
             | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
     )
+}
+
+/// What systems and people write where there is nothing to write: `null`, `N/A`, `não informado`. Compared without
+/// case, blanks and punctuation.
+const PLACEHOLDERS: [&str; 22] = [
+    "null",
+    "nil",
+    "nan",
+    "none",
+    "undefined",
+    "empty",
+    "blank",
+    "na",
+    "nd",
+    "unknown",
+    "unnamed",
+    "noname",
+    "anonymous",
+    "notavailable",
+    "notprovided",
+    "desconhecido",
+    "vazio",
+    "semnome",
+    "semtelefone",
+    "naoinformado",
+    "nãoinformado",
+    "nãodisponível",
+];
+
+/// A name, an address or a number as somebody meant it: on one line, without what is invisible. Nothing where it is only
+/// a placeholder, or holds neither letter nor digit.
+pub(crate) fn meant(text: &str) -> Option<String> {
+    let line = line(text)?;
+    let word: String = line
+        .chars()
+        .filter(|character| character.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect();
+    let is_placeholder = word.is_empty() || PLACEHOLDERS.contains(&word.as_str());
+    (!is_placeholder).then_some(line)
 }
 
 /// The text with its own line breaks, at most one blank line between two, if anything is left.
@@ -40,12 +92,12 @@ pub(super) fn lines(text: &str) -> Option<String> {
 
 /// The first name, if there is one: people also leave a number, an address or a link where they are asked for it.
 pub(super) fn first_name(name: &str) -> Option<String> {
-    names(&line(name)?).next().map(str::to_owned)
+    names(&meant(name)?).next().map(str::to_owned)
 }
 
 /// The whole name, up to a word that is none.
 pub(super) fn full_name(name: &str) -> Option<String> {
-    let name = line(name)?;
+    let name = meant(name)?;
     let names: Vec<_> = names(&name).collect();
     (!names.is_empty()).then(|| names.join(" "))
 }
@@ -57,8 +109,12 @@ fn names(line: &str) -> impl Iterator<Item = &str> {
         .take_while(|word| is_name(word))
 }
 
+/// Words that no form should have kept, beside a name too: `null null`, `Maria undefined`.
+const NO_NAMES: [&str; 2] = ["null", "undefined"];
+
 fn is_name(word: &str) -> bool {
     word.contains(char::is_alphabetic)
+        && !NO_NAMES.iter().any(|it| it.eq_ignore_ascii_case(word))
         && word.chars().count() <= 30
         && !word.contains(|character: char| "@/:.".contains(character) || character.is_numeric())
 }
@@ -88,6 +144,61 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_placeholder_means_nothing() {
+        for nothing in [
+            "",
+            " ",
+            "null",
+            "NULL",
+            " Null\n",
+            "(null)",
+            "[none]",
+            "None",
+            "undefined",
+            "N/A",
+            "n.a.",
+            "NaN",
+            "-",
+            "--",
+            "—",
+            "...",
+            "?",
+            "***",
+            "@",
+            "+",
+            "Não informado",
+            "NAO INFORMADO",
+            "sem nome",
+            "\u{200b}\u{feff}",
+            "\u{3164}",
+            "\u{2800}\u{2800}",
+            "\u{200d}",
+            "\u{fe0f}",
+            "n\u{200b}ull",
+        ] {
+            assert_eq!(meant(nothing), None, "{nothing:?}");
+            assert_eq!(first_name(nothing), None, "{nothing:?}");
+            assert_eq!(full_name(nothing), None, "{nothing:?}");
+        }
+        let check = |text: &str, expected: &str| {
+            assert_eq!(meant(text).as_deref(), Some(expected));
+        };
+        check(" Ana\u{a0}Nunes\u{200b} ", "Ana Nunes");
+        check("null@example.com", "null@example.com");
+        check("+55 11 96595-8122", "+55 11 96595-8122");
+        check("Nonô", "Nonô");
+        check("Nadia", "Nadia");
+    }
+
+    #[test]
+    fn a_name_ends_before_a_word_that_none_is_made_of() {
+        assert_eq!(full_name("Maria null").as_deref(), Some("Maria"));
+        assert_eq!(full_name("null null"), None);
+        assert_eq!(first_name("undefined Silva"), None);
+        assert_eq!(first_name("José").as_deref(), Some("José"));
+    }
 
     #[test]
     fn shortens_between_words_where_that_leaves_half() {

@@ -1,0 +1,142 @@
+//! How a member is reached: of each name, address and number, the one that was told last counts.
+
+use jiff::Timestamp;
+use webhooks::event::Member;
+
+use crate::message::meant;
+
+/// What the contact row knows of a member.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Contact {
+    pub(crate) told: Told,
+    /// They asked for no messages.
+    pub(crate) do_not_contact: bool,
+}
+
+/// What was told of a member at one time. Personal data: never in a log.
+#[derive(Clone, Default, PartialEq)]
+pub(crate) struct Told {
+    /// When; nothing where nothing was told.
+    pub(crate) at: Option<Timestamp>,
+    pub(crate) name: Option<String>,
+    pub(crate) email: Option<String>,
+    pub(crate) phone: Option<String>,
+}
+
+impl std::fmt::Debug for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Told")
+            .field("at", &self.at)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Told {
+    /// What an event tells. A placeholder such as `null` or `N/A` tells nothing.
+    pub(crate) fn by(member: &Member, at: Timestamp) -> Self {
+        let field = |text: &Option<String>| text.as_deref().and_then(meant);
+        Self {
+            at: Some(at),
+            name: field(&member.name),
+            email: field(&member.email),
+            phone: field(&member.phone),
+        }
+    }
+}
+
+impl Contact {
+    /// The member, by the contact and by what events told. An address that failed and was mended by an enrolment is the
+    /// enrolment's, unless an event told one later. The contact counts before an event of the same time.
+    pub(crate) fn complete<'a>(
+        &self,
+        id: &str,
+        events: impl IntoIterator<Item = (&'a Member, Timestamp)>,
+    ) -> Member {
+        let events = events.into_iter().map(|(member, at)| Told::by(member, at));
+        let mut all: Vec<_> = [self.told.clone()].into_iter().chain(events).collect();
+        // A stable sort: among those of one time the contact stays first.
+        all.sort_by_key(|told| std::cmp::Reverse(told.at));
+        let latest =
+            |field: fn(&Told) -> &Option<String>| all.iter().find_map(|it| field(it).clone());
+        Member {
+            id: id.to_owned(),
+            name: latest(|told| &told.name),
+            email: latest(|told| &told.email),
+            phone: latest(|told| &told.phone),
+            tier: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn member(name: &str, email: &str, phone: &str) -> Member {
+        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        Member {
+            id: "ZP-1".into(),
+            name: text(name),
+            email: text(email),
+            phone: text(phone),
+            tier: None,
+        }
+    }
+
+    /// Name, address and number, by a contact told at 100 and events.
+    #[track_caller]
+    fn check(contact: &Member, events: &[(&Member, i64)], expected: [&str; 3]) {
+        let contact = Contact {
+            told: Told::by(contact, at(100)),
+            do_not_contact: false,
+        };
+        let events = events.iter().map(|(member, second)| (*member, at(*second)));
+        let member = contact.complete("ZP-1", events);
+        let found = [member.name, member.email, member.phone];
+        assert_eq!(found.map(Option::unwrap_or_default), expected);
+    }
+
+    #[test]
+    fn the_latest_counts_whoever_told_it() {
+        let old = member("Maria", "old@example.com", "+5511900000001");
+        let new = member("Maria Silva", "new@example.com", "+5511900000002");
+        check(
+            &new,
+            &[(&old, 99)],
+            ["Maria Silva", "new@example.com", "+5511900000002"],
+        );
+        check(
+            &new,
+            &[(&old, 100)],
+            ["Maria Silva", "new@example.com", "+5511900000002"],
+        );
+        check(
+            &old,
+            &[(&new, 101)],
+            ["Maria Silva", "new@example.com", "+5511900000002"],
+        );
+        check(
+            &old,
+            &[(&old, 50), (&new, 101)],
+            ["Maria Silva", "new@example.com", "+5511900000002"],
+        );
+    }
+
+    #[test]
+    fn what_the_latest_lacks_is_taken_from_the_one_before() {
+        let mail = member("", "new@example.com", "");
+        let phone = member("Maria", "", "+5511900000001");
+        check(
+            &mail,
+            &[(&phone, 50)],
+            ["Maria", "new@example.com", "+5511900000001"],
+        );
+        let nothing = member("N/A", "null", " - ");
+        check(&nothing, &[(&phone, 50)], ["Maria", "", "+5511900000001"]);
+        check(&nothing, &[], ["", "", ""]);
+    }
+}
