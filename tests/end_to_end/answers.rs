@@ -465,9 +465,9 @@ async fn all_problems_are_told_at_once() {
     in_a_shop(async |shop| {
         let webhook = redeemed("CP-1")
             .set("/coupon", json!({"points_spent": "many"}))
-            .set("/customer/email", 7);
+            .set("/customer/member_id", 7);
         let expected = [
-            "customer.email must be a string",
+            "customer.member_id must be a string",
             "coupon.coupon_code is missing",
             "coupon.points_spent must be a whole number of at most 64 bits",
             "coupon.expires_at is missing",

@@ -128,9 +128,10 @@ impl Members {
     pub(crate) fn keep_contact(&self, event: &Event) -> Change {
         let mut row = Row::default();
         row.set("told_at", Some(format!("{:.9}", event.occurred_at)));
-        row.copy("name", event.member.name.as_ref());
-        row.copy("email", event.member.email.as_ref());
-        row.copy("phone", event.member.phone.as_ref());
+        let told = Told::by(&event.member, event.occurred_at);
+        row.copy("name", told.name.as_ref());
+        row.copy("email", told.email.as_ref());
+        row.copy("phone", told.phone.as_ref());
         row.copy("tier", event.member.tier.as_ref());
         // What it does not name any more is gone, so that the latest counts in whatever order they come.
         let absent = ["name", "email", "phone", "tier"].into_iter();
