@@ -216,7 +216,7 @@ async fn explain(
 
 /// The event that a message is about, whether it is a task's or waits to be recorded.
 fn read_key(body: &str) -> Result<String, Unreadable> {
-    match task::Message::read(body) {
+    match task::Queued::read(body) {
         Ok(message) => Ok(message.key()),
         Err(unreadable) => Waiting::read(body)
             .map(|waiting| waiting.key())

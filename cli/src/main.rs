@@ -7,6 +7,7 @@ mod listen;
 mod member;
 mod output;
 mod redrive;
+mod refused;
 mod replay;
 mod sample;
 mod send;
@@ -41,6 +42,7 @@ enum Command {
     Replay(replay::Arguments),
     Dead(dead::Arguments),
     Redrive(redrive::Arguments),
+    Refused(refused::Arguments),
     Member(member::Arguments),
     Stock(stock::Arguments),
     Listen(listen::Arguments),
@@ -56,6 +58,7 @@ impl Command {
             Command::Replay(arguments) => arguments.json,
             Command::Dead(arguments) => arguments.json,
             Command::Redrive(arguments) => arguments.json,
+            Command::Refused(arguments) => arguments.json,
             Command::Member(arguments) => arguments.json,
             Command::Stock(arguments) => arguments.is_json(),
             Command::Listen(arguments) => arguments.json,
@@ -75,6 +78,7 @@ async fn main() -> ExitCode {
         Command::Replay(arguments) => replay::run(arguments).await,
         Command::Dead(arguments) => dead::run(arguments).await,
         Command::Redrive(arguments) => redrive::run(arguments).await,
+        Command::Refused(arguments) => refused::run(arguments).await,
         Command::Member(arguments) => member::run(arguments).await,
         Command::Stock(arguments) => stock::run(arguments).await,
         Command::Listen(arguments) => listen::run(arguments).await,

@@ -17,6 +17,7 @@ use webhooks::task::{Message, Task, tasks};
 
 use crate::life::{Life, Lookup, Received, Record, expected, lives, records, task_named, whole};
 use crate::output::{harmless, say, say_json};
+use crate::refused;
 use crate::show::{lookup, not_found};
 use crate::target::{self, Target};
 
@@ -24,7 +25,8 @@ const EXAMPLES: &str = "\
 Examples:
   coupons replay 'zupy#comp_bella_vista#CP-A1B2C3D4/redeemed' --dry-run
   coupons replay --since 2026-11-22T10:00:00Z
-  coupons replay CP-A1B2C3D4 --task delivery/email --force";
+  coupons replay CP-A1B2C3D4 --task delivery/email --force
+  coupons replay --refused";
 
 /// Events that are looked at side by side.
 const CONCURRENCY: usize = 16;
@@ -34,9 +36,9 @@ const CONCURRENCY: usize = 16;
 /// What is done stays done, unless --force has its records forgotten: then the customer gets the mail once more.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-#[command(group = ArgGroup::new("events").args(["event", "since"]).required(true).multiple(true))]
+#[command(group = ArgGroup::new("events").args(["event", "since", "refused"]).required(true).multiple(true))]
 pub(crate) struct Arguments {
-    /// An event's key, or a coupon's key or code for all its events
+    /// An event's key, a coupon's key or code for all its events, or the key of a refused body as `coupons refused` lists it
     #[arg(value_name = "KEY", value_parser = lookup)]
     event: Option<Lookup>,
     /// Only this task, or one channel of it: delivery, delivery/email
@@ -46,6 +48,10 @@ pub(crate) struct Arguments {
     /// the whole table
     #[arg(long, value_name = "TIME", value_parser = time)]
     since: Option<Timestamp>,
+    /// Take the bodies again that were refused, as their webhooks would with today's code: all, or with --since those
+    /// received then or later
+    #[arg(long, conflicts_with_all = ["event", "task", "force"])]
+    refused: bool,
     /// Run also what is done, skipped or failed for good, by forgetting that it was
     #[arg(long)]
     force: bool,
@@ -68,6 +74,20 @@ fn time(text: &str) -> Result<Timestamp, String> {
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let target = Target::connect(&arguments.target).await?;
+    let which = match &arguments.event {
+        Some(Lookup::Code(text)) if refused::is_key(text) => {
+            if arguments.task.is_some() || arguments.force {
+                bail!("a refused body is no event yet: leave out --task and --force");
+            }
+            Some(refused::Which::One(text.clone()))
+        }
+        _ => arguments.refused.then_some(refused::Which::All {
+            since: arguments.since,
+        }),
+    };
+    if let Some(which) = which {
+        return refused::replay(target, which, arguments.dry_run, arguments.json).await;
+    }
     let replay = Replay {
         dispatcher: Dispatcher::new(target.sqs.clone(), target.task_queues()),
         named: arguments.task,

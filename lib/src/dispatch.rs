@@ -49,7 +49,7 @@ impl Dispatcher {
         if tasks.is_empty() {
             return Ok(());
         }
-        let body = message.to_body();
+        let body = message.to_queue();
         let group = group_id(&message.event.tenant);
         let trace = message.trace.as_deref();
         let sends = tasks

@@ -12,6 +12,7 @@ mod lifetime;
 mod outbox;
 mod progress;
 mod read;
+mod refused;
 mod row;
 
 use anyhow::{Context, anyhow};
@@ -36,6 +37,7 @@ pub use lifetime::{forgotten_from, is_forgotten};
 pub use outbox::Undispatched;
 pub use progress::Progress;
 pub use read::{read_all, read_conflict, read_event};
+pub use refused::{REFUSED, Refused};
 use row::{COPY_MAX_BYTES, digits, number, read_text, text};
 pub use row::{Item, Row};
 
@@ -196,7 +198,7 @@ impl Ledger {
         let parts = body::put(&mut row, body.body());
         if !parts.is_empty() {
             // A duplicate of it would cost what the first one did.
-            let standing = self.row(event.key.coupon(), event.key.entry(), now).await?;
+            let standing = self.recorded(&event.key, now).await?;
             if let Some(standing) = standing {
                 return self.judge(&event.key, standing, (&hash, &attempt)).await;
             }
@@ -323,8 +325,8 @@ impl Ledger {
         row.0.insert("ttl".into(), until);
         let parts = body::put(&mut row.0, body.body());
         if !parts.is_empty() {
-            let kept = self.row(event.key.coupon(), &entry, now).await?;
-            if kept.is_some() {
+            let kept = EventKey::recorded(event.key.coupon(), &entry);
+            if self.recorded(&kept, now).await?.is_some() {
                 return Ok(());
             }
             self.write_parts(parts).await?;

@@ -46,9 +46,14 @@ pub struct RecordedBody<'a> {
 pub fn read_recorded(recorded: &RecordedBody<'_>) -> Option<Content> {
     let body = recorded.body.as_bytes();
     let verified = Verified::recorded(body, recorded.scheme, Some(recorded.tenant));
-    let parsed = match recorded.provider {
-        aghanim::NAME => aghanim::Aghanim.parse(&verified),
-        zupy::NAME => zupy::Zupy::every_event().parse(&verified),
+    read_verified(recorded.provider, &verified)
+}
+
+/// Reads a verified body of a provider, whichever function took it. `None` where there is no module for the provider.
+pub fn read_verified(provider: &str, verified: &Verified<'_>) -> Option<Content> {
+    let parsed = match provider {
+        aghanim::NAME => aghanim::Aghanim.parse(verified),
+        zupy::NAME => zupy::Zupy::every_event().parse(verified),
         _ => return None,
     };
     Some(parsed.content)

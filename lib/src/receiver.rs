@@ -1,5 +1,7 @@
 //! Records an event and sends its tasks, with the outbox for tasks that SQS will not take.
 
+mod refused;
+
 use jiff::Timestamp;
 
 use crate::config::{Aws, CallLimits, Environment};
@@ -9,6 +11,8 @@ use crate::ledger::{Ledger, Recorded, content_hash};
 use crate::task::{Message, Task, tasks, tasks_of_conflict};
 use crate::telemetry::{Count, count};
 use crate::verify::Verified;
+
+pub use refused::Retaken;
 
 #[derive(Debug)]
 pub struct Receiver {

@@ -1,17 +1,32 @@
 //! The safety net for an outage of DynamoDB: a verified event waits on the `retry` queue until it can be recorded.
 
+use std::borrow::Cow;
+
 use anyhow::Context;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Aws, CallLimits, Environment};
 use crate::event::Event;
 use crate::invocation::Invocation;
-use crate::provider::{Content, RecordedBody, read_recorded};
+use crate::ledger::{REFUSED, body};
+use crate::provider::{Content, read_verified};
 use crate::receiver::{Receiver, Taken};
 use crate::task::{MESSAGE_VERSION, Unreadable};
 use crate::verify::Verified;
 use crate::worker::{self, Failure, QueueMessage, Work};
+
+/// The newest version of [`Waiting`] that this code reads, and writes where an older one would not do: a body that is
+/// large, or in which no event was read.
+pub const WAITING_VERSION: u32 = 2;
+
+/// Longest body that waits as text; a longer one waits compressed.
+const TEXT_MAX_BYTES: usize = 256 * 1024;
+
+/// Longest message, in bytes: SQS takes 1 MiB, and a dead letter has its reason beside it.
+pub const WAITING_MAX_BYTES: usize = 1024 * 1024 - 8 * 1024;
 
 /// A verified body, as it waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,13 +34,26 @@ pub struct Waiting {
     pub version: u32,
     pub provider: String,
     pub scheme: String,
+    /// Of a refused body the tenant that its secret names: empty where that names none.
     pub tenant: String,
-    pub body: String,
+    /// As it was sent; empty where it is `stored`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    body: String,
+    /// The body as the ledger stores it, in base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stored: Option<String>,
+    /// No event was read in it: it is kept, unless this code reads one.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub refused: bool,
     pub received_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
     /// For the log.
     pub key: String,
+}
+
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl Waiting {
@@ -35,37 +63,71 @@ impl Waiting {
         body: &Verified<'_>,
         trace: Option<&str>,
         received_at: Timestamp,
-    ) -> anyhow::Result<Self> {
-        let text = std::str::from_utf8(body.body()).context("a body that was parsed is UTF-8")?;
-        Ok(Self {
-            version: MESSAGE_VERSION,
+    ) -> Self {
+        let mut waiting = Self::compressed(provider, body, received_at);
+        waiting.tenant = event.tenant.clone();
+        waiting.trace = trace.map(Into::into);
+        waiting.key = event.key.to_string();
+        if let Ok(text) = std::str::from_utf8(body.body())
+            && text.len() <= TEXT_MAX_BYTES
+        {
+            // Older code, which may run during a deployment, reads it too.
+            waiting.version = MESSAGE_VERSION;
+            waiting.body = text.to_owned();
+            waiting.stored = None;
+        }
+        waiting
+    }
+
+    /// A body in which no event was read.
+    pub fn refused(provider: &str, body: &Verified<'_>, received_at: Timestamp) -> Self {
+        Self {
+            refused: true,
+            ..Self::compressed(provider, body, received_at)
+        }
+    }
+
+    fn compressed(provider: &str, body: &Verified<'_>, received_at: Timestamp) -> Self {
+        Self {
+            version: WAITING_VERSION,
             provider: provider.into(),
             scheme: body.scheme().into(),
-            tenant: event.tenant.clone(),
-            body: text.into(),
+            tenant: body.tenant().unwrap_or_default().into(),
+            body: String::new(),
+            stored: Some(STANDARD.encode(body::compress(body.body()))),
+            refused: false,
             received_at,
-            trace: trace.map(Into::into),
-            key: event.key.to_string(),
-        })
+            trace: None,
+            key: format!("{REFUSED}{provider}"),
+        }
     }
 
     pub fn to_body(&self) -> String {
         crate::task::queue_body(self)
     }
 
-    fn body(&self) -> RecordedBody<'_> {
-        RecordedBody {
-            provider: &self.provider,
-            scheme: &self.scheme,
-            tenant: &self.tenant,
-            body: &self.body,
+    /// The body as it was sent. `None` where what is stored is damaged.
+    pub fn body(&self) -> Option<Cow<'_, [u8]>> {
+        match &self.stored {
+            None => Some(Cow::Borrowed(self.body.as_bytes())),
+            Some(stored) => {
+                let stored = STANDARD.decode(stored).ok()?;
+                body::decompress(&stored).ok().map(Cow::Owned)
+            }
         }
+    }
+
+    /// What today's code reads in the body, and the body that it reads.
+    pub fn verified<'a>(&'a self, body: &'a [u8]) -> Verified<'a> {
+        let names_one = !self.refused || !self.tenant.is_empty();
+        let tenant = names_one.then_some(self.tenant.as_str());
+        Verified::recorded(body, &self.scheme, tenant)
     }
 }
 
 impl QueueMessage for Waiting {
     fn read(body: &str) -> Result<Self, Unreadable> {
-        crate::task::read_versioned(body, MESSAGE_VERSION)
+        crate::task::read_versioned(body, WAITING_VERSION)
     }
 
     fn key(&self) -> String {
@@ -96,9 +158,25 @@ impl Work for Retry {
     type Message = Waiting;
 
     async fn work(&self, waiting: Waiting, invocation: Invocation) -> Result<(), Failure> {
-        let recorded = waiting.body();
-        let event = match read_recorded(&recorded) {
-            Some(Content::Event(event)) => event,
+        let body = waiting
+            .body()
+            .context("the stored body is damaged")
+            .map_err(Failure::Permanent)?;
+        let body = waiting.verified(&body);
+        let event = match read_verified(&waiting.provider, &body) {
+            Some(Content::Event(event)) if body.tenant().is_none_or(|it| it == event.tenant) => {
+                event
+            }
+            Some(Content::Invalid(problems)) if waiting.refused => {
+                let kept = self.receiver.ledger.keep_refused(
+                    &waiting.provider,
+                    &body,
+                    &problems,
+                    waiting.received_at,
+                );
+                kept.await.context("keeping what was refused")?;
+                return Ok(());
+            }
             // It was an event when it was taken, so newer code wrote it: during a deployment it waits for that.
             _ => {
                 let waits = anyhow::anyhow!(
@@ -107,11 +185,6 @@ impl Work for Retry {
                 return Err(Failure::Transient(waits));
             }
         };
-        let body = Verified::recorded(
-            waiting.body.as_bytes(),
-            &waiting.scheme,
-            Some(&waiting.tenant),
-        );
         let trace = waiting.trace.as_deref();
         let taken = self
             .receiver

@@ -1,5 +1,7 @@
 //! Which tasks an event causes, and the message that each of them gets.
 
+mod queued;
+
 use std::borrow::Cow;
 
 use jiff::Timestamp;
@@ -9,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::event::{DiscountKind, Event, Fact};
 use crate::fraud;
 use crate::worker::QueueMessage;
+
+pub use queued::{Elsewhere, MESSAGE_MAX_BYTES, QUEUED_VERSION, Queued};
 
 /// Slow work behind a queue, done by the function of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

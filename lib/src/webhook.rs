@@ -22,7 +22,7 @@ use crate::provider::wire::Problem;
 use crate::provider::{Content, Parsed, Provider};
 use crate::receiver::{Receiver, Taken};
 use crate::request::{Body, Request};
-use crate::retry::Waiting;
+use crate::retry::{WAITING_MAX_BYTES, Waiting};
 use crate::secrets::{SecretStore, Undecided};
 use crate::telemetry::{self, Count, count};
 use crate::verify::{Freshness, Secrets, Unverified, Verified, verify, verify_all};
@@ -221,8 +221,13 @@ impl<P: Provider> Webhook<P> {
         let event = match content {
             Content::Event(event) => event,
             Content::Ignored(kind) => return Ok(Accepted::Ignored(kind)),
-            Content::Invalid(_) if request.is_compressed() => return Err(Rejection::Compressed),
-            Content::Invalid(problems) => return Err(Rejection::Invalid(problems)),
+            Content::Invalid(problems) => {
+                self.keep_refused(&body, &problems, now).await?;
+                return Err(match request.is_compressed() {
+                    true => Rejection::Compressed,
+                    false => Rejection::Invalid(problems),
+                });
+            }
         };
         let (key, warnings) = (event.key.to_string(), event.warnings.clone());
         let take = self.receiver.take(&event, &body, now, trace, now);
@@ -304,11 +309,44 @@ impl<P: Provider> Webhook<P> {
         trace: Option<&str>,
         now: Timestamp,
     ) -> anyhow::Result<()> {
-        let waiting = Waiting::new(self.provider.name(), event, body, trace, now)?;
+        let waiting = Waiting::new(self.provider.name(), event, body, trace, now);
+        self.send_waiting(&waiting).await
+    }
+
+    /// Keeps a body in which no event is read, because its provider may never send it again.
+    async fn keep_refused(
+        &self,
+        body: &Verified<'_>,
+        problems: &[Problem],
+        now: Timestamp,
+    ) -> anyhow::Result<()> {
+        let provider = self.provider.name();
+        let ledger = &self.receiver.ledger;
+        let keep = ledger.keep_refused(provider, body, problems, now);
+        let kept = match tokio::time::timeout(TAKE_WITHIN, keep).await {
+            Ok(kept) => kept,
+            Err(_) => Err(anyhow::anyhow!("no word within {TAKE_WITHIN:?}")),
+        };
+        let Err(refused) = kept else {
+            return Ok(());
+        };
+        tracing::error!("A refused body is left to the retry queue: {refused:#}");
+        let waiting = Waiting::refused(provider, body, now);
+        self.send_waiting(&waiting).await
+    }
+
+    async fn send_waiting(&self, waiting: &Waiting) -> anyhow::Result<()> {
+        let message = waiting.to_body();
+        if message.len() > WAITING_MAX_BYTES {
+            anyhow::bail!(
+                "DynamoDB does not take the body, and with {} bytes it is too long to wait on the retry queue",
+                message.len()
+            );
+        }
         self.sqs
             .send_message()
             .queue_url(&self.retry_queue)
-            .message_body(waiting.to_body())
+            .message_body(message)
             .send()
             .await
             .context("neither DynamoDB nor SQS takes the event")?;

@@ -1,6 +1,7 @@
 //! The loop of a task function over a batch of messages: each fails by itself, also where all are worked on as one.
 
 mod attempts;
+mod from_ledger;
 mod queue;
 mod suspects;
 
@@ -21,6 +22,7 @@ use crate::ledger::Uncommitted;
 use crate::task::Unreadable;
 use crate::telemetry::{self, Count, count};
 
+pub use from_ledger::{FromLedger, from_ledger};
 pub use queue::{Queue, REASON};
 use queue::{delay_s, seconds};
 use suspects::How;

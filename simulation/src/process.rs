@@ -26,7 +26,7 @@ use webhooks::provider::aghanim::Aghanim;
 use webhooks::provider::zupy::Zupy;
 use webhooks::retry::Retry;
 use webhooks::webhook::Webhook;
-use webhooks::worker::{BatchWork, Queue, Work, Worker};
+use webhooks::worker::{BatchWork, Queue, Work, Worker, from_ledger};
 
 use crate::history::{History, Process};
 use crate::network::Network;
@@ -167,9 +167,19 @@ impl Functions {
             }
             "zupy-coupon-used" => webhook(Zupy::only(&[Zupy::COUPON_USED]), environment, aws).await,
             "zupy" => webhook(Zupy::every_event(), environment, aws).await,
-            "delivery" => worker(&function.name, Delivery::read, environment, &aws),
-            "inventory" => batch_worker(&function.name, Inventory::read, environment, &aws),
-            "fraud" => batch_worker(&function.name, Fraud::read, environment, &aws),
+            "delivery" => worker(
+                &function.name,
+                from_ledger(Delivery::read),
+                environment,
+                &aws,
+            ),
+            "inventory" => batch_worker(
+                &function.name,
+                from_ledger(Inventory::read),
+                environment,
+                &aws,
+            ),
+            "fraud" => batch_worker(&function.name, from_ledger(Fraud::read), environment, &aws),
             "retry" => worker(&function.name, Retry::read, environment, &aws),
             "outbox" => outbox(environment, &aws),
             other => bail!(

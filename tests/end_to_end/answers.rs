@@ -506,17 +506,17 @@ async fn what_a_url_does_not_handle_is_acknowledged_and_ignored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_over_256_kib_is_refused_and_one_of_256_kib_is_not() {
+async fn a_body_over_1_mib_is_refused_and_one_of_1_mib_is_not() {
     in_a_shop(async |shop| {
         let padded = |bytes: usize| {
             let webhook = redeemed("CP-1").set("/padding", "");
             let padding = "x".repeat(bytes - webhook.body.len());
             webhook.set("/padding", padding)
         };
-        let over = shop.send(padded(256 * 1024 + 1)).await;
+        let over = shop.send(padded(1024 * 1024 + 1)).await;
         assert_eq!(over.word(), "413 payload_too_large");
         assert_eq!(shop.ledger("CP-1").await.len(), 0);
-        assert_eq!(shop.send(padded(256 * 1024)).await.word(), "200 accepted");
+        assert_eq!(shop.send(padded(1024 * 1024)).await.word(), "200 accepted");
     })
     .await;
 }

@@ -7,11 +7,12 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use webhooks::event::tenant_key;
-use webhooks::ledger::{Item, body};
+use webhooks::ledger::{Item, Refused, body};
 use webhooks::provider::{RecordedBody, without_personal_data};
 
 use super::{CONTACT, Key, events_of, own_rows, update};
 use crate::life::{raw_rows, text};
+use crate::refused::refused_rows;
 use crate::target::Target;
 
 /// Longest time that an attempt to record an event takes: what it wrote and has not named yet stays until then.
@@ -26,6 +27,8 @@ pub(super) struct Forgotten {
     contact: bool,
     /// Recorded bodies from which personal data were taken out.
     bodies: usize,
+    /// Refused bodies that named them, which are erased whole.
+    refused: usize,
     /// What would have been sent for a sandbox or a test.
     drafts: usize,
 }
@@ -48,6 +51,7 @@ pub(super) async fn forget(target: &Target, key: &Key, dry_run: bool) -> anyhow:
             forget_contact(target, key).await?;
         }
     }
+    forget_refused(target, key, &mut forgotten).await?;
     let events = events_of(target, &key.id).await?;
     let of_tenant = format!("{}#", tenant_key(&key.provider, &key.tenant));
     let coupons = events.iter().filter_map(|row| text(row, "coupon"));
@@ -120,6 +124,67 @@ async fn forget_part(target: &Target, (coupon, entry): (&str, &str)) -> anyhow::
     deleted
         .map_err(|error| target.explain(error))
         .with_context(|| format!("erasing {coupon}/{entry}"))?;
+    Ok(())
+}
+
+/// Bodies that were refused. Such a body is erased whole: which of its fields tell who somebody is, is not known.
+async fn forget_refused(
+    target: &Target,
+    key: &Key,
+    forgotten: &mut Forgotten,
+) -> anyhow::Result<()> {
+    for row in refused_rows(target, &key.provider).await? {
+        let Some(refused) = Refused::of(&row) else {
+            continue;
+        };
+        let of_another = refused.tenant.as_ref().is_some_and(|it| *it != key.tenant);
+        let is_theirs = text(&row, "member").as_ref() == Some(&key.id) || refused.names(&key.id);
+        if of_another || !is_theirs || refused.erased_at.is_some() {
+            continue;
+        }
+        forgotten.refused += 1;
+        if forgotten.dry_run {
+            continue;
+        }
+        let (coupon, entry) = (refused.key.coupon(), refused.key.entry());
+        let mut erased = row.clone();
+        let none = body::put(&mut erased, b"{}");
+        debug_assert!(none.is_empty());
+        let updated = target
+            .dynamodb
+            .update_item()
+            .table_name(target.table("events")?)
+            .key("coupon", AttributeValue::S(coupon.to_owned()))
+            .key("entry", AttributeValue::S(entry.to_owned()))
+            .update_expression(format!(
+                "SET {body} = :body, erased_at = :now REMOVE {parts}, {count}",
+                body = body::BODY,
+                parts = body::BODY_PARTS,
+                count = body::BODY_PARTS_COUNT,
+            ))
+            .condition_expression("attribute_exists(entry)")
+            .set_expression_attribute_values(Some(
+                [
+                    (":body".to_owned(), erased[body::BODY].clone()),
+                    (
+                        ":now".to_owned(),
+                        AttributeValue::S(Timestamp::now().to_string()),
+                    ),
+                ]
+                .into(),
+            ))
+            .send()
+            .await;
+        updated
+            .map_err(|error| target.explain(error))
+            .with_context(|| format!("erasing {}", refused.key))?;
+        let beginning = format!("{entry}/");
+        for part in raw_rows(target, coupon, Some(&beginning)).await? {
+            if let Some(part) = text(&part, "entry") {
+                forget_part(target, (coupon, &part)).await?;
+            }
+        }
+    }
     Ok(())
 }
 
@@ -222,10 +287,10 @@ impl Forgotten {
             (false, false) => ("no contact was kept", "lost"),
         };
         format!(
-            "{}: {contact}; {} recorded bodies {verb} their personal data, and {} drafts\n\
+            "{}: {contact}; {} recorded bodies {verb} their personal data, {} drafts, and {} refused bodies\n\
              Messages on their way, in queues and dead-letter queues, hold such data until they are worked off, for 14 \
              days at most; backups of the tables for 35.\n",
-            self.member, self.bodies, self.drafts
+            self.member, self.bodies, self.drafts, self.refused
         )
     }
 }

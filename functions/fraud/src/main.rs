@@ -1,9 +1,9 @@
 //! Looks for events that do not look right: redeemed too fast, used twice, used too late.
 
 use fraud::Fraud;
-use webhooks::worker;
+use webhooks::worker::{self, from_ledger};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    worker::run_batches("fraud", Fraud::read).await
+    worker::run_batches("fraud", from_ledger(Fraud::read)).await
 }

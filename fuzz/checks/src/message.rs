@@ -1,9 +1,10 @@
 //! Queue messages: any text is read without a panic, and what was read is written so that it reads back the same.
 
+use webhooks::ledger::body::BODY_MAX_BYTES;
 use webhooks::ledger::content_hash;
-use webhooks::provider::{Content, RecordedBody, read_recorded};
-use webhooks::retry::Waiting;
-use webhooks::task::{MESSAGE_VERSION, Message, tasks};
+use webhooks::provider::{Content, read_verified};
+use webhooks::retry::{WAITING_VERSION, Waiting};
+use webhooks::task::{MESSAGE_VERSION, Message, QUEUED_VERSION, Queued, tasks};
 use webhooks::worker::QueueMessage;
 
 /// What a message holds around an event, at most.
@@ -16,6 +17,9 @@ pub fn check(data: &[u8]) {
     };
     if let Ok(message) = Message::read(text) {
         of_task(&message, text.len());
+    }
+    if let Ok(Queued::Elsewhere(elsewhere)) = Queued::read(text) {
+        assert_eq!(elsewhere.version, QUEUED_VERSION);
     }
     if let Ok(waiting) = Waiting::read(text) {
         of_retry(&waiting, text.len());
@@ -38,16 +42,15 @@ fn of_task(message: &Message<'static>, length: usize) {
 }
 
 fn of_retry(waiting: &Waiting, length: usize) {
-    assert!(waiting.version <= MESSAGE_VERSION);
+    assert!(waiting.version <= WAITING_VERSION);
     let body = waiting.to_body();
     assert_sqs_takes(&body, length);
     assert_eq!(Waiting::read(&body).as_ref(), Ok(waiting));
-    let content = read_recorded(&RecordedBody {
-        provider: &waiting.provider,
-        scheme: &waiting.scheme,
-        tenant: &waiting.tenant,
-        body: &waiting.body,
-    });
+    let Some(body) = waiting.body() else {
+        return;
+    };
+    assert!(body.len() <= length.max(BODY_MAX_BYTES));
+    let content = read_verified(&waiting.provider, &waiting.verified(&body));
     if let Some(Content::Event(event)) = content {
         assert_eq!(event.provider, waiting.provider);
     }

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use webhooks::event::Event;
 use webhooks::ledger::content_hash;
 use webhooks::provider::wire::{PROBLEMS_MAX, Problem};
-use webhooks::provider::{Content, Provider, RecordedBody, read_recorded};
+use webhooks::provider::{Content, Provider, read_verified};
 use webhooks::retry::Waiting;
 use webhooks::verify::{Scheme, Secrets, Verified};
 use webhooks::worker::QueueMessage;
@@ -70,18 +70,14 @@ fn sign<'a>(
 fn waits_and_is_read_again(event: &Event, verified: &Verified<'_>) {
     let at = Timestamp::UNIX_EPOCH;
     let waiting = Waiting::new(&event.provider, event, verified, Some("Root=1-2-3"), at);
-    let waiting = waiting.expect("an event's body is UTF-8");
     let message = waiting.to_body();
     assert_sqs_takes(&message, verified.body().len());
     let read = Waiting::read(&message).expect("what is written reads back");
     assert_eq!(read, waiting);
     assert_eq!(read.key(), event.key.to_string());
-    let content = read_recorded(&RecordedBody {
-        provider: &read.provider,
-        scheme: &read.scheme,
-        tenant: &read.tenant,
-        body: &read.body,
-    });
+    let body = read.body().expect("what is stored is not damaged");
+    assert_eq!(body, verified.body());
+    let content = read_verified(&read.provider, &read.verified(&body));
     assert!(
         matches!(&content, Some(Content::Event(again)) if **again == *event),
         "{content:?}"

@@ -1,0 +1,240 @@
+//! Verified bodies in which no event could be read: kept as long as an event, since some providers never send such a body
+//! again. They are taken once the cause is mended.
+
+use anyhow::{Context, anyhow};
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::row::{Item, Row, number, read_text, text};
+use super::{Ledger, body, is_refused_put};
+use crate::event::EventKey;
+use crate::provider::wire::Problem;
+use crate::provider::{self, Content};
+use crate::verify::Verified;
+
+/// What the partition keys of refused bodies begin with; the provider's name follows. No event's key begins like this.
+pub const REFUSED: &str = "refused#";
+
+/// Longest id of a member that is copied to the row of a refused body.
+const MEMBER_MAX_BYTES: usize = 500;
+
+/// A body that was refused.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    pub key: EventKey,
+    pub provider: String,
+    pub scheme: String,
+    /// The tenant that the secret names, if it names one.
+    pub tenant: Option<String>,
+    pub received_at: Timestamp,
+    /// What was wrong with it when it was refused.
+    pub problems: Vec<Problem>,
+    /// When it was taken after all, and as which event.
+    pub taken: Option<(Timestamp, String)>,
+    /// When it was erased, for somebody whom it names.
+    pub erased_at: Option<Timestamp>,
+    pub forget_at: Option<Timestamp>,
+    /// Empty where it cannot be read any more.
+    pub body: Vec<u8>,
+}
+
+impl Refused {
+    /// `None` for a row that is no refused body's. Its body must be [whole](Ledger::whole).
+    pub fn of(row: &Item) -> Option<Self> {
+        let (coupon, entry) = (read_text(row, "coupon")?, read_text(row, "entry")?);
+        let provider = coupon.strip_prefix(REFUSED)?;
+        let time = |name: &str| read_text(row, name)?.parse::<Timestamp>().ok();
+        let problems = read_text(row, "problems").map(|it| serde_json::from_str(it));
+        let forget_at = row.get("ttl").and_then(|it| it.as_n().ok()?.parse().ok());
+        Some(Self {
+            key: EventKey::recorded(coupon, entry),
+            provider: provider.to_owned(),
+            scheme: read_text(row, "scheme").cloned().unwrap_or_default(),
+            tenant: read_text(row, "tenant").cloned(),
+            received_at: time("received_at")?,
+            problems: problems.and_then(Result::ok).unwrap_or_default(),
+            taken: time("taken_at").zip(read_text(row, "taken_as").cloned()),
+            erased_at: time("erased_at"),
+            forget_at: forget_at.and_then(|at| Timestamp::from_second(at).ok()),
+            body: body::read(row).unwrap_or_default(),
+        })
+    }
+
+    pub fn verified(&self) -> Verified<'_> {
+        Verified::recorded(&self.body, &self.scheme, self.tenant.as_deref())
+    }
+
+    /// What today's code reads in it. `None` for a provider that there is no module for.
+    pub fn read(&self) -> Option<Content> {
+        provider::read_verified(&self.provider, &self.verified())
+    }
+
+    /// Whether it names a member: in a field of this value, or anywhere where it is no JSON.
+    pub fn names(&self, member_id: &str) -> bool {
+        match serde_json::from_slice::<Value>(&self.body) {
+            Ok(body) => has_value(&body, member_id),
+            Err(_) => {
+                let id = member_id.as_bytes();
+                !id.is_empty() && self.body.windows(id.len()).any(|it| it == id)
+            }
+        }
+    }
+}
+
+/// Names of fields that hold a member's id.
+const MEMBER_FIELDS: [&str; 3] = ["member_id", "customer_id", "player_id"];
+
+fn has_value(value: &Value, id: &str) -> bool {
+    match value {
+        Value::String(text) => text.trim() == id,
+        Value::Array(values) => values.iter().any(|it| has_value(it, id)),
+        Value::Object(fields) => fields.iter().any(|(name, value)| match value {
+            Value::Number(number) => {
+                MEMBER_FIELDS.contains(&name.as_str()) && number.to_string() == id
+            }
+            value => name == id || has_value(value, id),
+        }),
+        _ => false,
+    }
+}
+
+/// The member that a body names where its provider does, so far as it can be read.
+fn member_of(body: &[u8]) -> Option<String> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let sections = ["customer", "data", "event_data"];
+    let fields = sections
+        .iter()
+        .flat_map(|section| MEMBER_FIELDS.map(|field| body.get(section)?.get(field)));
+    let mut fields = fields.flatten();
+    let id = match fields.next()? {
+        Value::String(id) => id.trim().to_owned(),
+        Value::Number(id) => id.to_string(),
+        _ => return None,
+    };
+    (!id.is_empty() && id.len() <= MEMBER_MAX_BYTES).then_some(id)
+}
+
+impl Ledger {
+    /// Keeps a verified body in which no event was read. The same bytes once more change nothing.
+    pub async fn keep_refused(
+        &self,
+        provider: &str,
+        refused: &Verified<'_>,
+        problems: &[Problem],
+        now: Timestamp,
+    ) -> anyhow::Result<()> {
+        let digest = Sha256::new()
+            .chain_update(refused.scheme())
+            .chain_update([0])
+            .chain_update(refused.tenant().unwrap_or_default())
+            .chain_update([0])
+            .chain_update(refused.body());
+        let entry = hex::encode(&digest.finalize()[..16]);
+        let key = EventKey::recorded(&format!("{REFUSED}{provider}"), &entry);
+        let forget_at = now.checked_add(self.retention).unwrap_or(Timestamp::MAX);
+        let mut row = Row::default();
+        row.set("coupon", Some(key.coupon()));
+        row.set("entry", Some(key.entry()));
+        row.set("scheme", Some(refused.scheme()));
+        row.set("tenant", refused.tenant());
+        row.set("member", member_of(refused.body()));
+        row.set("received_at", Some(now));
+        row.json("problems", Some(problems));
+        row.0.insert("ttl".into(), number(forget_at.as_second()));
+        let parts = body::put(&mut row.0, refused.body());
+        if !parts.is_empty() {
+            if self.recorded(&key, now).await?.is_some() {
+                return Ok(());
+            }
+            self.write_parts(parts).await?;
+        }
+        let kept = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(row.0))
+            .condition_expression("attribute_not_exists(entry) OR #ttl <= :now")
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_values(":now", number(now.as_second()))
+            .send()
+            .await;
+        match kept {
+            Err(error) if !is_refused_put(&error) => {
+                Err(anyhow!(error).context("keeping the refused body"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes that a refused body was taken as an event. It stays until its `ttl`, and is not taken again.
+    pub async fn mark_taken(
+        &self,
+        refused: &EventKey,
+        event: &EventKey,
+        now: Timestamp,
+    ) -> anyhow::Result<()> {
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .key("coupon", text(refused.coupon()))
+            .key("entry", text(refused.entry()))
+            .update_expression("SET taken_as = :event, taken_at = :now")
+            .condition_expression("attribute_exists(entry)")
+            .expression_attribute_values(":event", text(event.to_string()))
+            .expression_attribute_values(":now", AttributeValue::S(now.to_string()))
+            .send()
+            .await
+            .with_context(|| format!("marking {refused} as taken"))?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(body: &str) -> Refused {
+        Refused {
+            key: EventKey::recorded("refused#zupy", "0123"),
+            provider: "zupy".into(),
+            scheme: "zupy-v1".into(),
+            tenant: None,
+            received_at: Timestamp::UNIX_EPOCH,
+            problems: Vec::new(),
+            taken: None,
+            erased_at: None,
+            forget_at: None,
+            body: body.into(),
+        }
+    }
+
+    #[test]
+    fn whoever_is_named_anywhere_in_it_is_found() {
+        let check = |body: &str, id: &str, expected: bool| {
+            assert_eq!(refused(body).names(id), expected, "{body} {id}");
+        };
+        check(r#"{"customer":{"member_id":" ZP-1 "}}"#, "ZP-1", true);
+        check(r#"{"customer":[{"id":"ZP-1"}]}"#, "ZP-1", true);
+        check(r#"{"customer":{"member_id":7}}"#, "7", true);
+        check(r#"{"usage":{"quantity":7}}"#, "7", false);
+        check(r#"{"customer":{"member_id":"ZP-11"}}"#, "ZP-1", false);
+        check(r#"{"customer":{"member_id":"ZP-1"},"#, "ZP-1", true);
+        check("", "ZP-1", false);
+    }
+
+    #[test]
+    fn a_member_is_read_where_the_provider_names_it() {
+        let check = |body: &str, expected: Option<&str>| {
+            assert_eq!(member_of(body.as_bytes()).as_deref(), expected, "{body}");
+        };
+        check(r#"{"customer":{"member_id":"ZP-1"}}"#, Some("ZP-1"));
+        check(r#"{"data":{"customer_id":7}}"#, Some("7"));
+        check(r#"{"event_data":{"player_id":"p"}}"#, Some("p"));
+        check(r#"{"customer":{"member_id":{}}}"#, None);
+        check(r#"{"customer":"ZP-1"}"#, None);
+        check("[]", None);
+        check("{", None);
+    }
+}

@@ -1,0 +1,61 @@
+//! Takes a refused body once the cause of its refusal is mended.
+
+use jiff::Timestamp;
+
+use super::{Receiver, Taken};
+use crate::event::EventKey;
+use crate::ledger::Refused;
+use crate::provider::Content;
+use crate::provider::wire::Problem;
+
+/// What came of taking a refused body again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Retaken {
+    Taken(EventKey, Taken),
+    /// What is wrong with it still.
+    StillRefused(Vec<Problem>),
+    /// It never will be taken; why.
+    Never(&'static str),
+}
+
+impl Refused {
+    /// Why it is not taken again, if it is not.
+    pub fn settled(&self) -> Option<String> {
+        if let Some((at, event)) = &self.taken {
+            return Some(format!("it was taken as {event} at {at}"));
+        }
+        let erased_at = self.erased_at?;
+        Some(format!(
+            "it was erased at {erased_at}, for a member whom it named"
+        ))
+    }
+}
+
+impl Receiver {
+    /// Takes a refused body as its webhook would with today's code, and marks it. A crash in between is healed by the next
+    /// attempt, which finds a duplicate.
+    ///
+    /// # Errors
+    /// DynamoDB refuses; the same call may be made again.
+    pub async fn take_refused(&self, refused: &Refused, now: Timestamp) -> anyhow::Result<Retaken> {
+        let event = match refused.read() {
+            Some(Content::Event(event)) => event,
+            Some(Content::Invalid(problems)) => return Ok(Retaken::StillRefused(problems)),
+            Some(Content::Ignored(_)) => {
+                return Ok(Retaken::Never("it is of a type that is not handled"));
+            }
+            None => return Ok(Retaken::Never("there is no such provider")),
+        };
+        let body = refused.verified();
+        if body.tenant().is_some_and(|tenant| tenant != event.tenant) {
+            return Ok(Retaken::Never(
+                "its secret is of another tenant than its body names",
+            ));
+        }
+        let taken = self.take(&event, &body, now, None, now).await?;
+        self.ledger
+            .mark_taken(&refused.key, &event.key, now)
+            .await?;
+        Ok(Retaken::Taken(event.key, taken))
+    }
+}

@@ -1,0 +1,95 @@
+//! What a task's queue holds: the message itself or, where its event is too large to be sent around, where the event is.
+
+use std::borrow::Cow;
+
+use anyhow::Context;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{MESSAGE_VERSION, Message, Unreadable, queue_body, read_versioned};
+use crate::event::EventKey;
+use crate::ledger::Ledger;
+use crate::worker::{Failure, QueueMessage};
+
+/// The version of [`Elsewhere`] that this code writes, and the newest message that it reads.
+pub const QUEUED_VERSION: u32 = 2;
+
+/// Longest message that holds its event, in bytes. SQS takes 1 MiB, and asks for every 64 KiB of it, of each task.
+pub const MESSAGE_MAX_BYTES: usize = 256 * 1024;
+
+/// A message, as its queue holds it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Queued {
+    Whole(Box<Message<'static>>),
+    Elsewhere(Elsewhere),
+}
+
+/// A message whose event stands in the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Elsewhere {
+    pub version: u32,
+    pub key: EventKey,
+    pub received_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
+}
+
+impl Message<'_> {
+    /// What a queue takes: the message, or where its event is. The event must be recorded before this is sent.
+    pub fn to_queue(&self) -> String {
+        let body = self.to_body();
+        if body.len() <= MESSAGE_MAX_BYTES {
+            return body;
+        }
+        queue_body(&Elsewhere {
+            version: QUEUED_VERSION,
+            key: self.event.key.clone(),
+            received_at: self.received_at,
+            trace: self.trace.as_deref().map(str::to_owned),
+        })
+    }
+}
+
+impl Queued {
+    /// The message with its event, which is read from the ledger where the queue does not hold it.
+    pub async fn load(self, ledger: &Ledger, now: Timestamp) -> Result<Message<'static>, Failure> {
+        let Elsewhere {
+            key,
+            received_at,
+            trace,
+            ..
+        } = match self {
+            Queued::Whole(message) => return Ok(*message),
+            Queued::Elsewhere(elsewhere) => elsewhere,
+        };
+        let standing = ledger.standing(&key, now).await?;
+        let event = standing.and_then(|it| it.event());
+        let event = event
+            .with_context(|| format!("{key} is not in the ledger, or cannot be read"))
+            .map_err(Failure::Permanent)?;
+        Ok(Message {
+            version: MESSAGE_VERSION,
+            event: Cow::Owned(event),
+            received_at,
+            trace: trace.map(Cow::Owned),
+        })
+    }
+}
+
+impl QueueMessage for Queued {
+    fn read(body: &str) -> Result<Self, Unreadable> {
+        match Message::read(body) {
+            Err(Unreadable::Newer(QUEUED_VERSION)) => {
+                read_versioned(body, QUEUED_VERSION).map(Self::Elsewhere)
+            }
+            whole => whole.map(|it| Self::Whole(Box::new(it))),
+        }
+    }
+
+    fn key(&self) -> String {
+        match self {
+            Queued::Whole(message) => message.key(),
+            Queued::Elsewhere(elsewhere) => elsewhere.key.to_string(),
+        }
+    }
+}
