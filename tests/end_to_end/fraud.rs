@@ -407,7 +407,7 @@ async fn after_an_outage_the_grace_counts_from_when_a_use_was_recorded() {
             panic!("{used:?}");
         };
         let received_at = Timestamp::now() - day;
-        let waiting = Waiting::new("zupy", &event, &verified, None, received_at).unwrap();
+        let waiting = Waiting::new("zupy", &event, &verified, None, received_at);
         let queue = format!("{}/000000000000/retry", shop.system.aws_url());
         let request = json!({"QueueUrl": queue, "MessageBody": waiting.to_body()});
         shop.aws("AmazonSQS.SendMessage", &request).await;
