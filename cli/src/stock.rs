@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 use webhooks::event::{KEY_PART_MAX_BYTES, escape, tenant_key, unescape};
 use webhooks::ledger::Item;
 use webhooks::provider::zupy;
-use webhooks::stock::{Contents, Counted, Level, Mapping, Product, Stock};
+use webhooks::stock::{Contents, Counted, Level, Mapping, Product, Stock, is_product, readable};
 
 use crate::life::text;
 use crate::output::{harmless, say, say_json};
@@ -95,7 +95,7 @@ impl Common {
 enum Action {
     /// Write down how much there is of a product, after it was counted
     Set {
-        #[arg(value_parser = name)]
+        #[arg(value_parser = product)]
         product: String,
         #[arg(value_name = "N", value_parser = quantity, allow_negative_numbers = true)]
         on_hand: Decimal,
@@ -107,25 +107,25 @@ enum Action {
     },
     /// Add what was delivered of a product
     Receive {
-        #[arg(value_parser = name)]
+        #[arg(value_parser = product)]
         product: String,
         #[arg(value_name = "N", value_parser = above_zero, allow_negative_numbers = true)]
         quantity: Decimal,
         #[command(flatten)]
         common: Common,
     },
-    /// Say which product a reward is, for redemptions from now on; without names, show what was said
+    /// Say which product a reward is, or an item of an order, from now on; without names, show what was said
     Map {
-        #[arg(value_parser = name, requires = "product")]
+        #[arg(value_parser = product, requires = "product")]
         reward: Option<String>,
-        #[arg(value_parser = name)]
+        #[arg(value_parser = product)]
         product: Option<String>,
         #[command(flatten)]
         common: Common,
     },
     /// Take that back: the reward's own name is the product's again
     Unmap {
-        #[arg(value_parser = name)]
+        #[arg(value_parser = product)]
         reward: String,
         #[command(flatten)]
         common: Common,
@@ -159,6 +159,18 @@ impl Action {
             | Action::Import { common, .. } => common,
         }
     }
+}
+
+/// The name of a product or of a reward.
+fn product(text: &str) -> Result<String, String> {
+    let text = readable(text);
+    if text.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    if !is_product(&text) {
+        return Err(format!("it is longer than {KEY_PART_MAX_BYTES} bytes"));
+    }
+    Ok(text)
 }
 
 fn name(text: &str) -> Result<String, String> {
@@ -360,7 +372,7 @@ impl Desk {
     async fn shown(&self, products: &[Product]) -> anyhow::Result<Vec<Shown>> {
         let now = Timestamp::now();
         let shown = stream::iter(products).map(|product| async move {
-            let reserved = self.stock.reserved(&product.tenant, &product.name, now);
+            let reserved = self.stock.reserved_of(product, now);
             anyhow::Ok(Shown::new(product, reserved.await?))
         });
         shown.buffered(CONCURRENCY).try_collect().await
@@ -374,6 +386,7 @@ impl Desk {
         threshold: Option<Decimal>,
     ) -> anyhow::Result<()> {
         let tenant = self.tenant(tenant).await?;
+        self.stock.unite(&tenant).await?;
         let counted = self.stock.count(&tenant, product, counted, threshold);
         let (before, now) = counted.await?;
         if self.json {
@@ -396,6 +409,7 @@ impl Desk {
 
     async fn map(&self, tenant: Option<&str>, reward: &str, product: &str) -> anyhow::Result<()> {
         let tenant = self.tenant(tenant).await?;
+        self.stock.unite(&tenant).await?;
         self.stock.map(&tenant, reward, product).await?;
         if self.json {
             let mapping = Mapping {
@@ -410,6 +424,7 @@ impl Desk {
 
     async fn unmap(&self, tenant: Option<&str>, reward: &str) -> anyhow::Result<ExitCode> {
         let tenant = self.tenant(tenant).await?;
+        self.stock.unite(&tenant).await?;
         if !self.stock.unmap(&tenant, reward).await? {
             bail!("nothing was said of {reward:?} at {}", company(&tenant));
         }
@@ -457,6 +472,11 @@ impl Desk {
             true => None,
             false => Some(self.tenant(tenant).await?),
         };
+        let named = lines.iter().filter_map(|line| line.tenant.as_deref());
+        let tenants: BTreeSet<_> = named.map(key_of).chain(tenant.clone()).collect();
+        for tenant in &tenants {
+            self.stock.unite(tenant).await?;
+        }
         let written = stream::iter(&lines).map(|line| self.write(line, tenant.as_deref()));
         let written: Vec<Option<Product>> = written.buffered(CONCURRENCY).try_collect().await?;
         let products: Vec<_> = written.into_iter().flatten().collect();
@@ -627,6 +647,7 @@ mod tests {
             is_counted: true,
             alerted: None,
             alert_failed: None,
+            spellings: BTreeSet::new(),
         }
     }
 

@@ -4,7 +4,10 @@
 //! All numbers are exact decimals: half a pizza is 0.5.
 
 mod alert;
+mod catalogue;
 mod count;
+mod name;
+mod unite;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,11 +17,13 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 
-use crate::event::escape;
+use crate::event::{escape, unescape};
 use crate::ledger::{Change, Item, ItemKey, read_all};
 
 pub use alert::{Alert, AlertLease};
+pub use catalogue::Catalogue;
 pub use count::Counted;
+pub use name::{identity, is_product, readable};
 
 /// How the sort keys of products and of the catalogue begin.
 const PRODUCT: &str = "product#";
@@ -56,9 +61,25 @@ pub struct Product {
     pub alerted: Option<Level>,
     /// Why SNS did not take the last alert.
     pub alert_failed: Option<String>,
+    /// Names under which rows stood before one product had one key; reservations of then still have them.
+    pub spellings: BTreeSet<String>,
 }
 
 impl Product {
+    /// Takes what an old row has of it.
+    fn absorb(&mut self, old: Self) {
+        let sum = self.on_hand.checked_add(old.on_hand);
+        self.on_hand = sum.unwrap_or(self.on_hand).normalize();
+        if !self.has_threshold && old.has_threshold {
+            (self.threshold, self.has_threshold) = (old.threshold, true);
+        }
+        if old.is_counted && !self.is_counted {
+            (self.name, self.is_counted) = (old.name, true);
+        }
+        self.alerted = self.alerted.or(old.alerted);
+        self.spellings.extend(old.spellings);
+    }
+
     /// How little there is of it, if that is known.
     pub fn level(&self) -> Option<Level> {
         let level = Level::of(self.on_hand, self.threshold);
@@ -138,51 +159,42 @@ impl Stock {
         }
     }
 
-    /// The key of a product's row.
+    /// The key of a product's row, however its name is typed.
     pub fn product(&self, tenant: &str, product: &str) -> ItemKey {
-        let entry = format!("{PRODUCT}{}", escape(product));
-        ItemKey::new(&self.table, ("tenant", tenant), ("entry", entry))
-    }
-
-    /// The key of a reward's entry in the catalogue.
-    fn reward(&self, tenant: &str, reward: &str) -> ItemKey {
-        let entry = format!("{REWARD}{}", escape(reward));
+        let entry = format!("{PRODUCT}{}", escape(&identity(product)));
         ItemKey::new(&self.table, ("tenant", tenant), ("entry", entry))
     }
 
     /// Adds to what is on hand of a product, or takes from it. With 0 it makes sure that the product is known.
     pub fn add(&self, tenant: &str, product: &str, by: Decimal) -> Change {
         Change::of(self.product(tenant, product))
-            .keep("product", AttributeValue::S(product.to_owned()))
+            .keep("product", AttributeValue::S(readable(product)))
             .add("on_hand", by)
     }
 
-    /// The products that rewards are. One that the catalogue does not name is missing: its own name is the product's.
-    pub async fn catalogue(
-        &self,
-        rewards: &BTreeSet<(String, String)>,
-    ) -> anyhow::Result<BTreeMap<(String, String), String>> {
-        let keys = rewards.iter();
-        let keys = keys.map(|(tenant, reward)| self.reward(tenant, reward));
-        let rows = read_all(&self.client, &keys.collect::<Vec<_>>(), &[])
-            .await
-            .context("reading the catalogue")?;
-        let mappings = rows.iter().filter_map(read_mapping);
-        Ok(mappings
-            .map(|it| ((it.tenant, it.reward), it.product))
-            .collect())
-    }
-
-    /// What there is of products; those that are not known are missing.
+    /// What there is of products, each named with its tenant's key; those that are not known are missing. Old rows of the
+    /// same names become part of theirs.
     pub async fn products(
         &self,
         named: &BTreeSet<(String, String)>,
     ) -> anyhow::Result<Vec<Product>> {
         let keys = named.iter();
         let keys = keys.map(|(tenant, product)| self.product(tenant, product));
-        let rows = read_all(&self.client, &keys.collect::<Vec<_>>(), &[])
-            .await
-            .context("reading the stock")?;
+        let keys: BTreeSet<_> = keys.collect();
+        let old = named.iter();
+        let old = old.filter_map(|(tenant, product)| self.as_told(tenant, PRODUCT, product));
+        let all: Vec<_> = keys.iter().cloned().chain(old).collect();
+        let rows = read_all(&self.client, &all, &[]).await;
+        let mut rows = rows.context("reading the stock")?;
+        let old: Vec<_> = rows.extract_if(.., |row| !self.is_united(row)).collect();
+        if !old.is_empty() {
+            for row in &old {
+                self.unite_row(row).await?;
+            }
+            let keys: Vec<_> = keys.into_iter().collect();
+            let read = read_all(&self.client, &keys, &[]).await;
+            rows = read.context("reading the stock")?;
+        }
         rows.iter()
             .filter_map(|row| self.read_product(row).transpose())
             .collect()
@@ -190,6 +202,36 @@ impl Stock {
 
     /// Everything of one tenant, or of all.
     pub async fn contents(&self, tenant: Option<&str>) -> anyhow::Result<Contents> {
+        let (mut products, mut rewards) = (BTreeMap::new(), BTreeMap::new());
+        let (new, old): (Vec<_>, Vec<_>) = self
+            .rows(tenant)
+            .await?
+            .into_iter()
+            .partition(|row| self.is_united(row));
+        for row in new.iter().chain(&old) {
+            if let Some(product) = self.read_product(row)? {
+                let key = (product.tenant.clone(), identity(&product.name));
+                match products.get_mut(&key) {
+                    None => _ = products.insert(key, product),
+                    Some(known) => known.absorb(product),
+                }
+            }
+            if let Some(mapping) = read_mapping(row) {
+                let key = (mapping.tenant.clone(), identity(&mapping.reward));
+                rewards.entry(key).or_insert(mapping);
+            }
+        }
+        let mut contents = Contents {
+            products: products.into_values().collect(),
+            catalogue: rewards.into_values().collect(),
+        };
+        let name = |it: &Product| (it.tenant.clone(), it.name.clone());
+        contents.products.sort_by_key(name);
+        contents.catalogue.sort();
+        Ok(contents)
+    }
+
+    async fn rows(&self, tenant: Option<&str>) -> anyhow::Result<Vec<Item>> {
         let rows = match tenant {
             Some(tenant) => {
                 let query = self.client.query().table_name(&self.table);
@@ -205,19 +247,35 @@ impl Stock {
                 scan.items().send().try_collect().await?
             }
         };
-        let mut contents = Contents::default();
-        for row in &rows {
-            contents.products.extend(self.read_product(row)?);
-            contents.catalogue.extend(read_mapping(row));
+        Ok(rows)
+    }
+
+    /// How much of a product is reserved now, under every name that it had.
+    pub async fn reserved_of(&self, product: &Product, now: Timestamp) -> anyhow::Result<Decimal> {
+        let mut names = product.spellings.clone();
+        names.insert(identity(&product.name));
+        let mut sum = Decimal::ZERO;
+        for name in names {
+            let reserved = self.reserved_as(&product.tenant, &name, now).await?;
+            sum = sum
+                .checked_add(reserved)
+                .context("adding up reservations")?;
         }
-        let name = |it: &Product| (it.tenant.clone(), it.name.clone());
-        contents.products.sort_by_key(name);
-        contents.catalogue.sort();
-        Ok(contents)
+        Ok(sum.normalize())
     }
 
     /// How much of a product is reserved now, by coupons that were neither used nor cancelled and have not expired.
     pub async fn reserved(
+        &self,
+        tenant: &str,
+        product: &str,
+        now: Timestamp,
+    ) -> anyhow::Result<Decimal> {
+        self.reserved_as(tenant, &identity(product), now).await
+    }
+
+    /// The same of a product that is written so.
+    async fn reserved_as(
         &self,
         tenant: &str,
         product: &str,
@@ -229,7 +287,7 @@ impl Stock {
             .table_name(&self.events_table)
             .index_name(RESERVATIONS_INDEX)
             .key_condition_expression("reserves = :product AND reserved_until > :now")
-            .expression_attribute_values(":product", text(reserves(tenant, product)))
+            .expression_attribute_values(":product", text(format!("{tenant}#{}", escape(product))))
             .expression_attribute_values(":now", text(sortable(now)))
             .into_paginator()
             .items()
@@ -245,6 +303,14 @@ impl Stock {
                 .context("adding up reservations")?;
         }
         Ok(sum.normalize())
+    }
+
+    /// What a row's product was called, where that is not what it is called today.
+    fn spellings(&self, row: &Item) -> BTreeSet<String> {
+        let united = row.get("spellings").and_then(|it| it.as_ss().ok());
+        let entry = read_text(row, "entry").filter(|_| !self.is_united(row));
+        let own = entry.and_then(|it| it.strip_prefix(PRODUCT).map(unescape));
+        united.into_iter().flatten().cloned().chain(own).collect()
     }
 
     fn read_product(&self, row: &Item) -> anyhow::Result<Option<Product>> {
@@ -263,6 +329,7 @@ impl Stock {
             is_counted: row.contains_key("counted"),
             alerted: read_text(row, "alerted").and_then(|name| Level::named(&name)),
             alert_failed: read_text(row, "alert_failed"),
+            spellings: self.spellings(row),
             name,
         }))
     }
@@ -270,7 +337,7 @@ impl Stock {
 
 /// The value of `reserves` on the row of a coupon that reserves a product.
 pub fn reserves(tenant: &str, product: &str) -> String {
-    format!("{tenant}#{}", escape(product))
+    format!("{tenant}#{}", escape(&identity(product)))
 }
 
 /// A time as text that sorts like the time.

@@ -1,5 +1,7 @@
 //! The inventory, where two things happen at once, or one does not happen.
 
+mod many;
+
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -550,28 +552,5 @@ fn a_thousand_sales_in_one_batch_are_a_few_updates_and_one_alert() {
         // 49 records, 49 reservations and the product in each.
         assert_eq!(desk.transactions(200), 21);
         assert_eq!(desk.alerts(), ["low_stock"]);
-    });
-}
-
-#[test]
-fn more_products_than_a_transaction_takes_are_given_up_with_the_reason() {
-    at_a_desk(async |desk| {
-        let mut used = free_pizza("CP-1");
-        if let Fact::Used(usage) = &mut used.fact {
-            let item = usage.items[0].clone();
-            let items = (0..120).map(|n| AffectedItem {
-                name: Some(format!("Pizza {n}")),
-                ..item.clone()
-            });
-            usage.items = items.collect();
-        }
-        let other = free_pizza("CP-2");
-        let outcomes = desk.keep(&[&used, &other]).await;
-        let Err(Failure::Permanent(reason)) = &outcomes[0] else {
-            panic!("{outcomes:?}");
-        };
-        assert!(reason.to_string().contains("122 items"), "{reason}");
-        desk.done(&outcomes[1..]);
-        assert_eq!(desk.on_hand().await, Decimal::NEGATIVE_ONE);
     });
 }

@@ -194,7 +194,10 @@ async fn a_reservation_ends_by_time_alone() {
         shop.tell(&[good_for("CP-1", expires_in)]).await;
         let ends_at = Timestamp::now() + expires_in;
         let reservation = &shop.ledger("CP-1").await["reservation"];
-        assert_eq!(reservation["reserves"], format!("zupy#{COMPANY}#{PIZZA}"));
+        assert_eq!(
+            reservation["reserves"],
+            format!("zupy#{COMPANY}#pizza margherita")
+        );
         while shop.reserved(PIZZA).await > 0.0 {
             assert!(Timestamp::now() < ends_at, "it is reserved for too long");
             tokio::time::sleep(Duration::from_millis(50)).await;

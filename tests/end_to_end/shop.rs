@@ -426,7 +426,7 @@ impl Shop {
             "IndexName": "reservations",
             "KeyConditionExpression": "reserves = :product AND reserved_until > :now",
             "ExpressionAttributeValues": {
-                ":product": {"S": format!("zupy#{COMPANY}#{product}")},
+                ":product": {"S": format!("zupy#{COMPANY}#{}", product.to_lowercase())},
                 ":now": {"S": now.to_string()},
             },
         });

@@ -210,7 +210,12 @@ impl Sheet {
         let threshold = cell("threshold");
         let is_counted = cell("counted").is_none_or(|it| it != NO);
         let (product, on_hand, threshold) = (
-            self.read(number, "product", &product.unwrap_or_default(), name),
+            self.read(
+                number,
+                "product",
+                &product.unwrap_or_default(),
+                super::product,
+            ),
             on_hand.map(|text| self.number(number, "on_hand", text, quantity)),
             threshold.map(|text| self.number(number, "threshold", text, at_least_zero)),
         );
@@ -220,7 +225,7 @@ impl Sheet {
         };
         let rewards: Option<Vec<_>> = rewards
             .iter()
-            .map(|reward| self.read(number, "rewards", reward, name))
+            .map(|reward| self.read(number, "rewards", reward, super::product))
             .collect();
         let rewards = rewards?;
         if on_hand.is_none() && rewards.is_empty() && is_counted {
@@ -374,6 +379,7 @@ mod tests {
                 is_counted: true,
                 alerted: None,
                 alert_failed: None,
+                spellings: std::collections::BTreeSet::new(),
             };
             Shown::new(&product, 1.into())
         };

@@ -11,7 +11,7 @@ use webhooks::alerts::{
 use webhooks::config::{Aws, Environment};
 use webhooks::event::{Event, Fact};
 use webhooks::invocation::Invocation;
-use webhooks::stock::{Alert, Level, Product, Stock};
+use webhooks::stock::{Alert, Level, Product, Stock, identity};
 use webhooks::telemetry::{Count, count};
 use webhooks::worker::Failure;
 
@@ -37,10 +37,12 @@ pub(crate) struct Cause {
     coupon: String,
     member: String,
     location: Option<String>,
+    /// What the product was called.
+    name: String,
 }
 
 impl Cause {
-    pub(crate) fn of(event: &Event) -> Self {
+    pub(crate) fn of(event: &Event, name: &str) -> Self {
         let location = match &event.fact {
             Fact::Used(usage) => usage.location.clone(),
             _ => None,
@@ -51,6 +53,7 @@ impl Cause {
             company: event.tenant.clone(),
             coupon: event.fact.coupon_code().unwrap_or_default().to_owned(),
             member: event.member.id.clone(),
+            name: name.to_owned(),
             location,
         }
     }
@@ -64,7 +67,7 @@ impl Alerts {
         }
     }
 
-    /// Tells of those of the products, by tenant and name, of which there is little and nobody was told. Returns where that
+    /// Tells of those of the products, by tenant and identity, of which there is little and nobody was told. Returns where that
     /// failed: it is owed still.
     pub(crate) async fn tell(
         &self,
@@ -74,7 +77,9 @@ impl Alerts {
         if causes.is_empty() {
             return BTreeMap::new();
         }
-        let named = causes.keys().cloned().collect();
+        let named = causes.iter();
+        let named = named.map(|((tenant, _), cause)| (tenant.clone(), cause.name.clone()));
+        let named = named.collect();
         let products = match self.stock.products(&named).await {
             Ok(products) => products,
             Err(error) => {
@@ -85,7 +90,7 @@ impl Alerts {
             }
         };
         let tells = products.into_iter().filter_map(|product| {
-            let key = (product.tenant.clone(), product.name.clone());
+            let key = (product.tenant.clone(), identity(&product.name));
             let cause = causes.get(&key).filter(|_| product.untold().is_some())?;
             Some(async move { (key, self.tell_of(product, cause, invocation).await) })
         });
@@ -173,6 +178,7 @@ fn message(product: &Product, level: Level, cause: &Cause) -> alerts::Alert {
     };
     let company = line(&cause.company);
     let location = cause.location.as_deref().map_or("not told".into(), line);
+    let (quoted_name, tenant) = (quoted(&name), quoted(&product.tenant));
     let threshold = product.threshold;
     let (coupon, member) = (line(&cause.coupon), line(&cause.member));
     let text = format!(
@@ -186,10 +192,10 @@ fn message(product: &Product, level: Level, cause: &Cause) -> alerts::Alert {
              Member:    {member}\n\
              Event:     {}\n\n\
              The next alert comes after it was restocked above its threshold:\n\
-             coupons stock receive {} <quantity> --tenant {}\n",
+             coupons stock receive {quoted_name} <quantity> --tenant {tenant}\n\n\
+             If that is another name of a product that is counted, say of which:\n\
+             coupons stock map {quoted_name} <product> --tenant {tenant}\n",
         cause.event,
-        quoted(&name),
-        quoted(&product.tenant),
     );
     alerts::Alert {
         subject,
@@ -217,6 +223,7 @@ mod tests {
             is_counted: true,
             alerted: None,
             alert_failed: None,
+            spellings: std::collections::BTreeSet::new(),
         }
     }
 
@@ -227,6 +234,7 @@ mod tests {
             company: "comp_bella_vista".into(),
             coupon: "CP-1".into(),
             member: "ZP-1".into(),
+            name: "Pizza".into(),
             location: Some("Loja Centro".into()),
         }
     }
@@ -251,6 +259,9 @@ Event:     zupy#comp_bella_vista#CP-1/used#ord_1
 
 The next alert comes after it was restocked above its threshold:
 coupons stock receive 'Pizza d'\\''Oro' <quantity> --tenant 'zupy#comp_bella_vista'
+
+If that is another name of a product that is counted, say of which:
+coupons stock map 'Pizza d'\\''Oro' <product> --tenant 'zupy#comp_bella_vista'
 "
         );
         let attributes = [

@@ -7,34 +7,33 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use webhooks::config::{Aws, CallLimits, Environment};
-use webhooks::event::{Discount, DiscountKind, Event, Fact, tenant_key};
+use webhooks::event::{Discount, DiscountKind};
+use webhooks::expiry::Expiry;
 use webhooks::invocation::Invocation;
-use webhooks::ledger::{
-    Change, Committed, Effects, Item, ItemKey, Ledger, Row, Status, read_event,
-};
-use webhooks::stock::{RESERVATION, Stock};
+use webhooks::ledger::{Committed, Item, Ledger, Uncommitted, read_event};
+use webhooks::stock::{RESERVATION, Stock, identity};
 use webhooks::task::Message;
 use webhooks::worker::{BatchWork, Failure};
 
 use crate::alert::{Alerts, Cause};
-use crate::plan::{Plan, Reserve, Takes};
+use crate::case::{Case, End, Kind, Origin, Taken, Waiting, text};
+use crate::effects::What;
+use crate::parts::{self, Parts};
+use crate::plan::Plan;
 use crate::reservation;
 
 /// The record's name beneath an event.
-const RECORD: &str = "inventory";
+pub(crate) const RECORD: &str = "inventory";
 
-/// How often an event is planned anew because another of its coupon came in between. Each of those ends in one way for
-/// good, so that more come only from more events.
-const ROUNDS: usize = 8;
-
-/// How many products a record's summary names.
-const TOLD_MAX: usize = 3;
+/// How often an event is planned anew because another of its coupon came in between, or because there is more of it than
+/// one transaction takes. Each of those ends in one way for good, so that more come only from more events.
+const ROUNDS: usize = 12;
 
 /// Keeps the stock.
 #[derive(Debug)]
 pub struct Inventory {
-    ledger: Ledger,
-    stock: Stock,
+    pub(crate) ledger: Ledger,
+    pub(crate) stock: Stock,
     alerts: Alerts,
 }
 
@@ -90,116 +89,9 @@ impl BatchWork for Inventory {
     }
 }
 
-/// An event that is being worked on.
-struct Case<'a> {
-    event: &'a Event,
-    tenant: String,
-    plan: Plan<'a>,
-    known: Known,
-    /// The products that are taken from with it, and the use that takes them.
-    taken: BTreeMap<String, Origin>,
-    outcome: Option<Result<Committed, Failure>>,
-}
-
-/// The event that takes something: its own, or one of the same coupon that waited for it.
-#[derive(Clone)]
-enum Origin {
-    Own,
-    Waited(Box<Event>),
-}
-
-/// What had to be looked up.
-#[derive(Default)]
-struct Known {
-    /// The product that a reward is.
-    product: Option<String>,
-    /// What a redemption says that a use is good for.
-    kind: Kind,
-    /// Of a redemption whose coupon has come to its end before.
-    end: Option<End>,
-    /// Its coupon's reservation is forgotten, and may stand there still.
-    is_forgotten: bool,
-}
-
-/// What a use is good for where it does not tell itself.
-#[derive(Default, Clone)]
-enum Kind {
-    Told(DiscountKind),
-    /// The redemption is known, and does not tell either.
-    Untold,
-    /// No redemption is known yet.
-    #[default]
-    Awaited,
-}
-
-/// A coupon that was used, cancelled or expired before its redemption came.
-struct End {
-    /// The counter of uses that wait to be told what they take.
-    awaiting: Option<AttributeValue>,
-    /// Those uses, with the keys of their records.
-    uses: Vec<(ItemKey, Event)>,
-}
-
-impl<'a> Case<'a> {
-    fn of(event: &'a Event) -> Self {
-        Self {
-            event,
-            tenant: tenant_key(&event.provider, &event.tenant),
-            plan: Plan::of(event),
-            known: Known::default(),
-            taken: BTreeMap::new(),
-            outcome: None,
-        }
-    }
-
-    /// The reward whose product must be looked up.
-    fn reward(&self) -> Option<(String, String)> {
-        match &self.plan {
-            Plan::Reserve(reserve) if self.is_open() && self.known.product.is_none() => {
-                Some((self.tenant.clone(), reserve.reward.ok()?.to_owned()))
-            }
-            _ => None,
-        }
-    }
-
-    /// Whether only the redemption can tell what it takes.
-    fn needs_redemption(&self) -> bool {
-        match &self.plan {
-            Plan::Use(usage) => {
-                self.is_open() && usage.discount_kind.is_none() && !usage.items.is_empty()
-            }
-            _ => false,
-        }
-    }
-
-    fn is_open(&self) -> bool {
-        self.outcome.is_none()
-    }
-
-    fn fail(&mut self, error: &anyhow::Error) {
-        self.outcome = Some(Err(anyhow!("{error:#}").into()));
-    }
-}
-
 impl Inventory {
     /// Looks up what the events do not tell. One for which that fails is tried again later.
     async fn look_up(&self, cases: &mut [Case<'_>], now: Timestamp) {
-        let rewards: BTreeSet<_> = cases.iter().filter_map(Case::reward).collect();
-        if !rewards.is_empty() {
-            let catalogue = self.stock.catalogue(&rewards).await;
-            for case in cases.iter_mut() {
-                let Some(reward) = case.reward() else {
-                    continue;
-                };
-                match &catalogue {
-                    Ok(catalogue) => {
-                        let product = catalogue.get(&reward).unwrap_or(&reward.1);
-                        case.known.product = Some(product.clone());
-                    }
-                    Err(error) => case.fail(error),
-                }
-            }
-        }
         let waiting = cases.iter().filter(|case| case.needs_redemption());
         let coupons: BTreeSet<_> = waiting.map(|case| case.event.key.coupon()).collect();
         if !coupons.is_empty() {
@@ -212,6 +104,27 @@ impl Inventory {
                     }
                     Err(error) => case.fail(error),
                 }
+            }
+        }
+        for case in cases.iter_mut().filter(|case| case.needs_parts()) {
+            let key = &case.event.key;
+            let beneath = parts::beneath(key);
+            match self.ledger.rows_of(key.coupon(), &beneath, now).await {
+                Ok(rows) => case.known.parts = Some(Parts::read(&rows, key)),
+                Err(error) => case.fail(&error),
+            }
+        }
+        let names: BTreeSet<_> = cases.iter().flat_map(Case::names).collect();
+        if names.is_empty() {
+            return;
+        }
+        let catalogue = self.stock.catalogue(&names).await;
+        for case in cases.iter_mut() {
+            let names = case.names();
+            match &catalogue {
+                _ if names.is_empty() => {}
+                Ok(catalogue) => case.known.catalogue = catalogue.only(&names),
+                Err(error) => case.fail(error),
             }
         }
     }
@@ -249,46 +162,56 @@ impl Inventory {
         Ok(kinds)
     }
 
+    /// Commits what is next of each case. What is left of a case then, is for the next round.
     async fn commit(&self, cases: &mut [Case<'_>], invocation: Invocation) {
         let now = invocation.now();
-        let mut open: Vec<_> = cases.iter_mut().filter(|case| case.is_open()).collect();
-        let effects: Vec<_> = open
-            .iter_mut()
-            .map(|case| self.effects(case, now))
-            .collect();
+        let (mut whats, mut effects, mut taken) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, case) in cases.iter().enumerate().filter(|(_, case)| case.is_open()) {
+            let step = self.step(case, now);
+            taken.push((index, step.taken));
+            for (what, of_case) in step.effects {
+                whats.push((index, what));
+                effects.push(of_case);
+            }
+        }
         let outcomes = self.ledger.commit_all(&effects, invocation).await;
         drop(effects);
-        for (case, outcome) in open.into_iter().zip(outcomes) {
-            match outcome {
-                Ok(Committed::Overtaken) => {
-                    if let Err(error) = self.look_again(case, now).await {
-                        case.fail(&error);
-                    }
-                }
-                Ok(committed) => {
-                    if committed == Committed::Now {
-                        tracing::info!(event.key = %case.event.key, "The stock is kept");
-                    }
-                    case.outcome = Some(Ok(committed));
-                }
-                Err(uncommitted) => case.outcome = Some(Err(uncommitted.into())),
+        for (index, taken) in taken {
+            cases[index].taken.extend(taken);
+        }
+        let mut stale = BTreeSet::new();
+        for ((index, what), outcome) in whats.into_iter().zip(outcomes) {
+            if cases[index].settle(what, outcome) {
+                stale.insert(index);
+            }
+        }
+        for index in stale {
+            let case = &mut cases[index];
+            if case.is_open()
+                && let Err(error) = self.look_again(case, now).await
+            {
+                case.fail(&error);
             }
         }
     }
 
-    /// Another event of the coupon came in between. A redemption looks whether the coupon has come to its end; a use that
-    /// waits for its redemption is looked up anew anyway.
+    /// Another event of the coupon came in between, or another worker. A redemption looks whether the coupon has come to its
+    /// end, or expires at another time; a use that waits for its redemption is looked up anew anyway.
     async fn look_again(&self, case: &mut Case<'_>, now: Timestamp) -> anyhow::Result<()> {
+        // The next round reads which parts there are.
+        case.known.parts = None;
         let coupon = case.event.key.coupon();
         if !matches!(case.plan, Plan::Reserve(_)) {
             // A use that waits for its redemption is looked up anew; a reservation that is forgotten is renewed.
             let found = self.ledger.row(coupon, RESERVATION, now).await?;
             case.known.is_forgotten = found.is_none();
+            case.known.moved = found.and_then(|row| moved(&row, case));
             return Ok(());
         }
         let rows = self.ledger.rows_of(coupon, "", now).await?;
         let entry = |row: &Item, name: &str| text(row, "entry").is_some_and(|it| it == name);
         let reservation = rows.iter().find(|row| entry(row, RESERVATION));
+        case.known.moved = reservation.and_then(|row| moved(row, case));
         let ended = reservation.filter(|row| row.contains_key("released"));
         case.known.end = ended.map(|row| {
             let uses = rows.iter().filter(|row| row.contains_key("awaits"));
@@ -296,154 +219,19 @@ impl Inventory {
                 let name = text(record, "entry")?;
                 let of_event = name.strip_suffix(&format!("/{RECORD}"))?;
                 let event = read_event(rows.iter().find(|row| entry(row, of_event))?)?;
-                Some((self.ledger.row_key(coupon, name.clone()), event))
+                Some(Waiting {
+                    record: self.ledger.row_key(coupon, name.clone()),
+                    parts: Parts::read(&rows, &event.key),
+                    event,
+                })
             });
             End {
                 awaiting: row.get("awaiting").cloned(),
                 uses: uses.collect(),
+                in_parts: rows.iter().any(parts::is_part),
             }
         });
         Ok(())
-    }
-
-    /// What an event brings about, by what is known of it now.
-    fn effects<'a>(&self, case: &mut Case<'a>, now: Timestamp) -> Effects<'a> {
-        case.taken.clear();
-        match case.plan.clone() {
-            Plan::Nothing(why) => {
-                let mut row = Row::default();
-                row.set("result", Some(why));
-                Effects::new(case.event, RECORD)
-                    .fields(row)
-                    .status(Status::Skipped)
-            }
-            Plan::Reserve(reserve) => self.reserve(case, reserve, now),
-            Plan::Use(usage) => {
-                let kind = match &usage.discount_kind {
-                    Some(kind) => Kind::Told(kind.clone()),
-                    None if usage.items.is_empty() => Kind::Untold,
-                    None => case.known.kind.clone(),
-                };
-                self.take(case, kind, now)
-            }
-            Plan::Release => {
-                let mut row = Row::default();
-                row.set("result", Some("nothing is reserved for it any more"));
-                let change = self.release(case, now);
-                Effects::new(case.event, RECORD).fields(row).change(change)
-            }
-        }
-    }
-
-    fn reserve<'a>(
-        &self,
-        case: &mut Case<'a>,
-        reserve: Reserve<'_>,
-        now: Timestamp,
-    ) -> Effects<'a> {
-        let product = case.known.product.clone();
-        let row = self.reservation(case);
-        let (_, forget_at) = self.times(case, now);
-        let mut record = Row::default();
-        record.set("product", product.as_ref());
-        let effects = Effects::new(case.event, RECORD);
-        let Some(end) = case.known.end.take() else {
-            let change = reservation::redeemed(row, reserve.kind, (now, forget_at));
-            let (Ok(_), Some(product)) = (reserve.reward, product) else {
-                let why = reserve.reward.err().unwrap_or_default();
-                record.set("result", Some(format!("reserved nothing: {why}")));
-                return effects.fields(record).change(change);
-            };
-            let until = reserve.until;
-            let change = reservation::reserve(change, &case.tenant, &product, until);
-            let summary = format!("reserved 1 {product} until {until}");
-            record.set("result", Some(summary));
-            return effects.fields(record).change(change).change(self.stock.add(
-                &case.tenant,
-                &product,
-                Decimal::ZERO,
-            ));
-        };
-        let change = reservation::reserve_too_late(row, reserve.kind, end.awaiting, forget_at);
-        let mut effects = effects.change(change);
-        let mut summary = "reserved nothing: the coupon had come to its end before".to_owned();
-        let mut taken: BTreeMap<String, Decimal> = BTreeMap::new();
-        for (of_record, event) in end.uses {
-            let Fact::Used(usage) = &event.fact else {
-                continue;
-            };
-            let takes = Takes::of(usage, reserve.kind);
-            let change = Change::of(of_record)
-                .set_all(told(&takes))
-                .remove("awaits")
-                .only_if("attribute_exists(#awaits)", &[]);
-            effects = effects.change(change);
-            for (product, quantity) in &takes.taken {
-                effects = effects.change(self.stock.add(&case.tenant, product, -quantity));
-                *taken.entry(product.clone()).or_default() += quantity;
-                let origin = Origin::Waited(Box::new(event.clone()));
-                case.taken.insert(product.clone(), origin);
-            }
-            summary.push_str(&format!("; {} {}", event.key.entry(), summary_of(&takes)));
-        }
-        record.set("result", Some(summary));
-        record.json("taken", (!taken.is_empty()).then_some(taken));
-        effects.fields(record)
-    }
-
-    fn take<'a>(&self, case: &mut Case<'a>, kind: Kind, now: Timestamp) -> Effects<'a> {
-        let Fact::Used(usage) = &case.event.fact else {
-            unreachable!("only a use is planned as one");
-        };
-        let effects = Effects::new(case.event, RECORD);
-        let kind = match kind {
-            Kind::Told(kind) => kind,
-            Kind::Untold => {
-                let mut record = Row::default();
-                let why = match usage.items.is_empty() {
-                    true => "took nothing: it names no items",
-                    false => "took nothing: neither it nor the redemption names a type of discount",
-                };
-                record.set("result", Some(why));
-                return effects.fields(record).change(self.release(case, now));
-            }
-            Kind::Awaited => {
-                let mut record = Row::default();
-                let why = "took nothing yet: it names no type of discount, and the redemption is not known";
-                record.set("result", Some(why));
-                record.set("awaits", Some("redeemed"));
-                let (row, times) = (self.reservation(case), self.times(case, now));
-                let change = match case.known.is_forgotten {
-                    true => reservation::release_anew(row, times, true),
-                    false => reservation::release_and_wait(row, times),
-                };
-                return effects.fields(record).change(change);
-            }
-        };
-        let takes = Takes::of(usage, &kind);
-        let mut effects = effects.fields(told(&takes)).change(self.release(case, now));
-        for (product, quantity) in &takes.taken {
-            effects = effects.change(self.stock.add(&case.tenant, product, -quantity));
-            case.taken.insert(product.clone(), Origin::Own);
-        }
-        effects
-    }
-
-    fn release(&self, case: &Case<'_>, now: Timestamp) -> Change {
-        let (row, times) = (self.reservation(case), self.times(case, now));
-        match case.known.is_forgotten {
-            true => reservation::release_anew(row, times, false),
-            false => reservation::release(row, times),
-        }
-    }
-
-    fn reservation(&self, case: &Case<'_>) -> ItemKey {
-        self.ledger.row_key(case.event.key.coupon(), RESERVATION)
-    }
-
-    /// Now, and when a row of the event is forgotten.
-    fn times(&self, case: &Case<'_>, now: Timestamp) -> (Timestamp, AttributeValue) {
-        (now, self.ledger.forget_at(case.event, now))
     }
 
     /// What was committed before may have been taken by other knowledge: its record tells.
@@ -459,10 +247,8 @@ impl Inventory {
         };
         let keys: BTreeSet<_> = cases.iter().map(|case| key(case)).collect();
         let keys: Vec<_> = keys.into_iter().collect();
-        let rows = self
-            .ledger
-            .rows(&keys, &["coupon", "entry", "taken"], now)
-            .await;
+        let fields = ["coupon", "entry", "taken", "parts"];
+        let rows = self.ledger.rows(&keys, &fields, now).await;
         for case in &mut cases {
             let rows = match &rows {
                 Ok(rows) => rows,
@@ -473,13 +259,28 @@ impl Inventory {
             };
             let key = key(case).attributes();
             let is_its = |row: &&Item| key.iter().all(|(name, value)| row.get(name) == Some(value));
-            let taken = rows.iter().find(is_its).and_then(|row| text(row, "taken"));
-            let taken: Option<BTreeMap<String, Decimal>> =
-                taken.and_then(|it| serde_json::from_str(it).ok());
-            let products = taken.into_iter().flatten();
-            case.taken = products
-                .map(|(product, _)| (product, Origin::Own))
-                .collect();
+            let Some(row) = rows.iter().find(is_its) else {
+                continue;
+            };
+            case.taken = taken_by([row]);
+            if row.contains_key("parts") {
+                // A redemption's are beneath the uses that it told what to take.
+                let beneath = match &case.plan {
+                    Plan::Reserve(_) => String::new(),
+                    _ => parts::beneath(&case.event.key),
+                };
+                let rows = self
+                    .ledger
+                    .rows_of(case.event.key.coupon(), &beneath, now)
+                    .await;
+                match rows {
+                    Ok(rows) => {
+                        let parts = rows.iter().filter(|row| parts::is_part(row));
+                        case.taken.extend(taken_by(parts));
+                    }
+                    Err(error) => case.fail(&error),
+                }
+            }
         }
     }
 
@@ -490,12 +291,12 @@ impl Inventory {
             .iter()
             .filter(|case| matches!(case.outcome, Some(Ok(_))));
         for case in done {
-            for (product, origin) in &case.taken {
-                let event = match origin {
+            for (product, taken) in &case.taken {
+                let event = match &taken.by {
                     Origin::Own => case.event,
                     Origin::Waited(event) => event,
                 };
-                let cause = Cause::of(event);
+                let cause = Cause::of(event, &taken.name);
                 let of_product = causes
                     .entry((case.tenant.clone(), product.clone()))
                     .or_insert_with(|| cause.clone());
@@ -538,38 +339,84 @@ impl Inventory {
     }
 }
 
-/// What a record tells of what was taken.
-fn told(takes: &Takes) -> Row {
-    let mut row = Row::default();
-    row.set("result", Some(summary_of(takes)));
-    row.json("taken", (!takes.taken.is_empty()).then_some(&takes.taken));
-    row.json("left", (!takes.left.is_empty()).then_some(&takes.left));
-    row
+impl Case<'_> {
+    /// Takes what came of some of its effects. Returns whether what is known of it is out of date.
+    fn settle(&mut self, what: What, outcome: Result<Committed, Uncommitted>) -> bool {
+        match (what, outcome) {
+            (_, Err(uncommitted)) => {
+                self.outcome = Some(Err(uncommitted.into()));
+                false
+            }
+            (_, Ok(Committed::Overtaken)) => true,
+            (What::Last, Ok(committed)) => {
+                if committed == Committed::Now {
+                    tracing::info!(event.key = %self.event.key, "The stock is kept");
+                }
+                // What failed before is not made up for by this.
+                self.outcome.get_or_insert(Ok(committed));
+                false
+            }
+            // Another worker takes it in parts as well, perhaps in others.
+            (What::Part { .. } | What::Told { .. }, Ok(Committed::Before)) => true,
+            (
+                What::Part {
+                    waiting: None,
+                    part,
+                },
+                Ok(Committed::Now),
+            ) => {
+                let key = &self.event.key;
+                let parts = self
+                    .known
+                    .parts
+                    .get_or_insert_with(|| Parts::read(&[], key));
+                parts.note(part);
+                false
+            }
+            (
+                What::Part {
+                    waiting: Some(nth),
+                    part,
+                },
+                Ok(Committed::Now),
+            ) => {
+                if let Some(end) = &mut self.known.end {
+                    end.in_parts = true;
+                    if let Some(waiting) = end.uses.get_mut(nth) {
+                        waiting.parts.note(part);
+                    }
+                }
+                false
+            }
+            // It waits no longer.
+            (What::Told { .. }, Ok(Committed::Now)) => true,
+        }
+    }
 }
 
-/// `took 1 Pizza Margherita; left 2 items: it was not wholly free`
-fn summary_of(takes: &Takes) -> String {
-    let products = takes.taken.iter().take(TOLD_MAX);
-    let mut told: Vec<_> = products
-        .map(|(name, quantity)| format!("{quantity} {name}"))
-        .collect();
-    if takes.taken.len() > TOLD_MAX {
-        told.push(format!("{} more", takes.taken.len() - TOLD_MAX));
+/// Of a coupon that was said to expire at another time than this event says: until when what is reserved is kept.
+fn moved(row: &Item, case: &Case<'_>) -> Option<(Timestamp, AttributeValue)> {
+    let seen = row.get("moved")?;
+    let until = text(row, "reserved_until")?.parse().ok()?;
+    let own = Expiry::of(case.event).map(reservation::statement);
+    let is_later = own
+        .as_ref()
+        .is_none_or(|own| seen.as_s().is_ok_and(|seen| seen >= own));
+    match (&case.plan, is_later) {
+        (_, true) => Some((until, seen.clone())),
+        // The redemption is the later one: its own word counts.
+        (Plan::Reserve(reserve), false) => Some((reserve.until, seen.clone())),
+        (_, false) => None,
     }
-    let mut summary = match told.as_slice() {
-        [] => "took nothing".to_owned(),
-        _ => format!("took {}", told.join(", ")),
-    };
-    if let Some(first) = takes.left.first() {
-        let items = match takes.left_count {
-            1 => "1 item",
-            count => &format!("{count} items"),
-        };
-        summary.push_str(&format!("; left {items}: {}", first.why));
-    }
-    summary
 }
 
-fn text<'a>(row: &'a Item, name: &str) -> Option<&'a String> {
-    row.get(name)?.as_s().ok()
+/// The products that records say were taken.
+fn taken_by<'a>(rows: impl IntoIterator<Item = &'a Item>) -> BTreeMap<String, Taken> {
+    let rows = rows.into_iter().filter_map(|row| text(row, "taken"));
+    let taken = rows.filter_map(|it| serde_json::from_str::<BTreeMap<String, Decimal>>(it).ok());
+    let taken = taken.flatten().map(|(name, _)| {
+        let by = Origin::Own;
+        (identity(&name), Taken { name, by })
+    });
+    taken.collect()
 }

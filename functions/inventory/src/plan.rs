@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::Serialize;
-use webhooks::event::{
-    AffectedItem, DiscountKind, Event, Fact, KEY_PART_MAX_BYTES, Redemption, Usage, escape,
-};
+use webhooks::event::{AffectedItem, DiscountKind, Event, Fact, Redemption, Usage};
+use webhooks::expiry::Expiry;
+use webhooks::stock::{identity, is_product, readable};
 
 /// The largest quantity of one item, and the most decimals: sums of them stay exact.
 const QUANTITY_MAX: Decimal = Decimal::from_parts(1_000_000_000, 0, 0, false, 0);
@@ -30,6 +30,8 @@ pub(crate) enum Plan<'a> {
     Use(&'a Usage),
     /// Lets go of what was reserved.
     Release,
+    /// Keeps what is reserved until another time.
+    Move(Expiry),
 }
 
 /// One of a reward's product is kept for the coupon.
@@ -50,7 +52,10 @@ impl<'a> Plan<'a> {
             Fact::Redeemed(redemption) => reserve(redemption),
             Fact::Used(usage) => Self::Use(usage),
             Fact::Cancelled(_) | Fact::Expired(_) => Self::Release,
-            Fact::Expiring(_) => Self::Nothing("it is still good"),
+            Fact::Expiring(_) => match Expiry::of(event) {
+                Some(expiry) => Self::Move(expiry),
+                None => Self::Nothing("it does not say when the coupon expires"),
+            },
             Fact::Enrolled => Self::Nothing("it is about no coupon"),
         }
     }
@@ -62,9 +67,11 @@ fn reserve(redemption: &Redemption) -> Plan<'_> {
         return Plan::Nothing("its discount is not about a product");
     };
     let reward = match redemption.reward.name.as_deref() {
-        Some(reward) if is_a_name(reward) => Ok(reward),
-        Some(_) => Err("the reward's name is too long for a product's"),
-        None => Err("the reward has no name"),
+        Some(reward) if is_product(reward) => Ok(reward),
+        Some(reward) if !identity(reward).is_empty() => {
+            Err("the reward's name is too long for a product's")
+        }
+        _ => Err("the reward has no name"),
     };
     Plan::Reserve(Reserve {
         reward,
@@ -73,18 +80,22 @@ fn reserve(redemption: &Redemption) -> Plan<'_> {
     })
 }
 
-/// Whether it can be part of a product's key.
-pub(crate) fn is_a_name(name: &str) -> bool {
-    escape(name).len() <= KEY_PART_MAX_BYTES
-}
-
 /// What a use takes from stock, by product, and why the other items stay.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Takes {
-    pub(crate) taken: BTreeMap<String, Decimal>,
+    /// By what makes each name the same product.
+    pub(crate) taken: BTreeMap<String, Sold>,
     pub(crate) left: Vec<Left>,
     /// All that were left, also those that are not told of.
     pub(crate) left_count: usize,
+}
+
+/// So much of a product.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Sold {
+    /// As people read it.
+    pub(crate) name: String,
+    pub(crate) quantity: Decimal,
 }
 
 /// An item that was not taken.
@@ -96,13 +107,22 @@ pub(crate) struct Left {
 }
 
 impl Takes {
-    pub(crate) fn of(usage: &Usage, kind: &DiscountKind) -> Self {
+    /// What items take, whose names are these products.
+    pub(crate) fn of(
+        items: &[AffectedItem],
+        kind: &DiscountKind,
+        product: impl Fn(&str) -> String,
+    ) -> Self {
         let mut takes = Self::default();
-        for (index, item) in usage.items.iter().enumerate() {
+        for (index, item) in items.iter().enumerate() {
             match taken(item, kind) {
                 Ok((name, quantity)) => {
-                    let sum = takes.taken.entry(name.to_owned()).or_default();
-                    *sum = (*sum + quantity).normalize();
+                    let name = product(name);
+                    let sold = takes.taken.entry(identity(&name)).or_insert_with(|| Sold {
+                        name: readable(&name),
+                        quantity: Decimal::ZERO,
+                    });
+                    sold.quantity = (sold.quantity + quantity).normalize();
                 }
                 Err(why) => {
                     takes.left_count += 1;
@@ -116,6 +136,12 @@ impl Takes {
     }
 }
 
+/// The names of items that a use takes.
+pub(crate) fn names<'a>(usage: &'a Usage, kind: &DiscountKind) -> Vec<&'a str> {
+    let taken = usage.items.iter().filter_map(|item| taken(item, kind).ok());
+    taken.map(|(name, _)| name).collect()
+}
+
 /// The product and the quantity that leave with an item.
 fn taken<'a>(
     item: &'a AffectedItem,
@@ -127,8 +153,9 @@ fn taken<'a>(
         DiscountKind::BuyOneGetOne => {}
         _ => return Err("the discount is not about a product"),
     }
-    let name = item.name.as_deref().ok_or("it has no name")?;
-    if !is_a_name(name) {
+    let name = item.name.as_deref().filter(|it| !identity(it).is_empty());
+    let name = name.ok_or("it has no name")?;
+    if !is_product(name) {
         return Err("its name is too long for a product's");
     }
     let quantity = item.quantity.unwrap_or(Decimal::ONE).normalize();
@@ -166,7 +193,7 @@ fn is_same_amount(price: Decimal, discount: Decimal) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use webhooks::event::Money;
+    use webhooks::event::{KEY_PART_MAX_BYTES, Money};
 
     use super::*;
 
@@ -182,21 +209,17 @@ mod tests {
         }
     }
 
-    fn usage(items: Vec<AffectedItem>) -> Usage {
-        Usage {
-            coupon_code: "CP-1".into(),
-            items,
-            ..Usage::default()
-        }
+    fn takes(items: &[AffectedItem], kind: &DiscountKind) -> Takes {
+        Takes::of(items, kind, str::to_owned)
     }
 
     #[track_caller]
     fn check(kind: &str, items: Vec<AffectedItem>, taken: &[(&str, &str)], left: &[(usize, &str)]) {
-        let takes = Takes::of(&usage(items), &DiscountKind::from(kind.to_owned()));
-        let found: Vec<_> = takes.taken.iter().collect();
-        let found: Vec<_> = found
-            .iter()
-            .map(|(name, quantity)| (name.as_str(), quantity.to_string()))
+        let takes = takes(&items, &DiscountKind::from(kind.to_owned()));
+        let found: Vec<_> = takes
+            .taken
+            .values()
+            .map(|sold| (sold.name.as_str(), sold.quantity.to_string()))
             .collect();
         let taken: Vec<_> = taken
             .iter()
@@ -229,10 +252,8 @@ mod tests {
     #[test]
     fn a_lines_discount_is_wholly_free_as_a_units_is() {
         let check = |quantity: &str, price: &str, discount: &str, is_free: bool| {
-            let takes = Takes::of(
-                &usage(vec![item("Pizza", quantity, price, discount)]),
-                &DiscountKind::ProductFree,
-            );
+            let items = [item("Pizza", quantity, price, discount)];
+            let takes = takes(&items, &DiscountKind::ProductFree);
             let line = format!("{quantity} x {price}, less {discount}");
             assert_eq!(takes.taken.len() == 1, is_free, "{line}");
         };
@@ -264,7 +285,7 @@ mod tests {
     fn amounts_of_two_currencies_are_not_the_same() {
         let mut item = item("Pizza", "1", "35", "35");
         item.unit_price = Some(Money::new(35.into(), "USD"));
-        let takes = Takes::of(&usage(vec![item]), &DiscountKind::ProductFree);
+        let takes = takes(&[item], &DiscountKind::ProductFree);
         assert_eq!(takes.left[0].why, "it was not wholly free");
     }
 
@@ -295,7 +316,7 @@ mod tests {
     fn what_is_no_quantity_or_no_name_is_left() {
         let long = "x".repeat(KEY_PART_MAX_BYTES + 1);
         let items = vec![
-            item("", "1", "", ""),
+            item("\u{A0}\u{200B}", "1", "", ""),
             item("Pizza", "", "", ""),
             item("Pizza", "0", "", ""),
             item("Pizza", "-1", "", ""),
@@ -322,9 +343,19 @@ mod tests {
     }
 
     #[test]
+    fn a_product_that_is_typed_in_many_ways_is_one() {
+        let items = vec![
+            item("Pizza Média", "1", "", ""),
+            item("PIZZA  ME\u{301}DIA", "2", "", ""),
+            item("\u{FEFF}pizza\u{A0}média\n", "0.5", "", ""),
+        ];
+        check("buy_one_get_one", items, &[("Pizza Média", "3.5")], &[]);
+    }
+
+    #[test]
     fn of_many_that_are_left_some_are_told() {
         let items = vec![item("Suco", "1", "8", "4"); 100];
-        let takes = Takes::of(&usage(items), &DiscountKind::ProductFree);
+        let takes = takes(&items, &DiscountKind::ProductFree);
         assert_eq!((takes.left.len(), takes.left_count), (LEFT_TOLD_MAX, 100));
     }
 }

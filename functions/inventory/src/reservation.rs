@@ -4,62 +4,113 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use webhooks::event::DiscountKind;
+use webhooks::expiry::Expiry;
 use webhooks::ledger::{Change, ItemKey};
-use webhooks::stock::{reserves, sortable};
+use webhooks::stock::{readable, reserves, sortable};
 
-/// Tells what the coupon is good for, unless it has come to its end already.
+/// Now, and when a row is forgotten.
+pub(crate) struct Times {
+    pub(crate) now: Timestamp,
+    pub(crate) forget_at: AttributeValue,
+}
+
+/// Which statement of when the coupon expires the row follows. Of two, the greater counts.
+pub(crate) fn statement(expiry: Expiry) -> String {
+    let told_at = sortable(expiry.told_at);
+    let rank = u8::from(expiry.is_notice);
+    format!("{told_at} {rank} {}", sortable(expiry.expires_at))
+}
+
+/// Tells what the coupon is good for, unless it has come to its end already or a notice has moved that. `seen` is the
+/// notice's statement, where that is known.
 pub(crate) fn redeemed(
     row: ItemKey,
     kind: &DiscountKind,
-    (now, forget_at): (Timestamp, AttributeValue),
+    own: Option<Expiry>,
+    seen: Option<AttributeValue>,
+    times: Times,
 ) -> Change {
-    Change::of(row)
+    let change = Change::of(row)
         .set("kind", text(kind.text()))
-        .set("ttl", forget_at)
-        .remove("released")
-        .remove("awaiting")
-        .only_if(
-            "attribute_not_exists(#released) OR #ttl <= :now",
-            &[("now", second(now))],
-        )
+        .set("ttl", times.forget_at)
+        .remove("awaiting");
+    if let Some(seen) = seen {
+        return change.only_if(
+            "attribute_not_exists(#released) AND #moved = :seen",
+            &[("seen", seen)],
+        );
+    }
+    let change = match own {
+        Some(own) => change.set("moved", text(statement(own))),
+        None => change.remove("moved"),
+    };
+    change.remove("released").only_if(
+        "(attribute_not_exists(#released) AND attribute_not_exists(#moved)) OR #ttl <= :now",
+        &[("now", second(times.now))],
+    )
 }
 
 /// With that, keeps one of a product.
 pub(crate) fn reserve(redeemed: Change, tenant: &str, product: &str, until: Timestamp) -> Change {
     redeemed
         .set("reserves", text(reserves(tenant, product)))
-        .set("product", text(product))
+        .set("product", text(readable(product)))
         .set("quantity", AttributeValue::N("1".into()))
         .set("reserved_until", text(sortable(until)))
 }
 
-/// Ends it, whether or not there is one yet. One that is forgotten and not deleted yet is [renewed](release_anew).
-pub(crate) fn release(row: ItemKey, (now, forget_at): (Timestamp, AttributeValue)) -> Change {
-    Change::of(row)
-        .keep("released", text(now.to_string()))
-        .keep("ttl", forget_at)
-        .remove("reserves")
-        .only_if(IS_KNOWN, &[("now", second(now))])
+/// Keeps what is reserved, or will be, until the time that a notice names, unless a later statement is known. What is
+/// forgotten and not deleted yet is [put off anew](put_off_anew).
+pub(crate) fn put_off(row: ItemKey, expiry: Expiry, times: Times) -> Change {
+    let is_newer = format!("(attribute_not_exists(#moved) OR #moved < :moved) AND ({IS_KNOWN})");
+    moved(row, expiry, times.forget_at).only_if(is_newer, &[("now", second(times.now))])
 }
 
-/// It is none that is forgotten and not deleted yet.
+/// The same in place of a forgotten one, of which nothing stays.
+pub(crate) fn put_off_anew(row: ItemKey, expiry: Expiry, times: Times) -> Change {
+    let change = moved(row, expiry, times.forget_at)
+        .remove("released")
+        .remove("awaiting")
+        .only_if(IS_FORGOTTEN, &[("now", second(times.now))]);
+    let of_former = ["reserves", "kind", "product", "quantity"];
+    of_former.into_iter().fold(change, Change::remove)
+}
+
+fn moved(row: ItemKey, expiry: Expiry, forget_at: AttributeValue) -> Change {
+    Change::of(row)
+        .set("moved", text(statement(expiry)))
+        .set("reserved_until", text(sortable(expiry.expires_at)))
+        .set("ttl", forget_at)
+}
+
+/// It is none that is forgotten and not deleted yet; and it is one, or there is none.
 const IS_KNOWN: &str = "attribute_not_exists(#ttl) OR #ttl > :now";
+const IS_FORGOTTEN: &str = "attribute_not_exists(#ttl) OR #ttl <= :now";
+
+/// Ends it, whether or not there is one yet. One that is forgotten and not deleted yet is [renewed](release_anew).
+pub(crate) fn release(row: ItemKey, times: Times) -> Change {
+    Change::of(row)
+        .keep("released", text(times.now.to_string()))
+        .keep("ttl", times.forget_at)
+        .remove("reserves")
+        .only_if(IS_KNOWN, &[("now", second(times.now))])
+}
 
 /// Ends the coupon's reservation in place of a forgotten one, of which nothing stays. `waits` is a use of which only the
 /// redemption can tell what it takes.
-pub(crate) fn release_anew(
-    row: ItemKey,
-    (now, forget_at): (Timestamp, AttributeValue),
-    waits: bool,
-) -> Change {
+pub(crate) fn release_anew(row: ItemKey, times: Times, waits: bool) -> Change {
     let change = Change::of(row)
-        .set("released", text(now.to_string()))
-        .set("ttl", forget_at)
-        .only_if(
-            "attribute_not_exists(#ttl) OR #ttl <= :now",
-            &[("now", second(now))],
-        );
-    let of_former = ["reserves", "kind", "product", "quantity", "reserved_until"];
+        .set("released", text(times.now.to_string()))
+        .set("ttl", times.forget_at)
+        .only_if(IS_FORGOTTEN, &[("now", second(times.now))]);
+    let of_former = [
+        "reserves",
+        "kind",
+        "product",
+        "quantity",
+        "reserved_until",
+        "moved",
+    ];
     let change = of_former.into_iter().fold(change, Change::remove);
     match waits {
         true => change.set("awaiting", AttributeValue::N("1".into())),
@@ -68,10 +119,10 @@ pub(crate) fn release_anew(
 }
 
 /// Ends it for a use of which only the redemption can tell what it takes: unless that has come, it is awaited.
-pub(crate) fn release_and_wait(row: ItemKey, now: (Timestamp, AttributeValue)) -> Change {
+pub(crate) fn release_and_wait(row: ItemKey, times: Times) -> Change {
     let is_awaited = format!("attribute_not_exists(#kind) AND ({IS_KNOWN})");
-    let values = [("now", second(now.0))];
-    release(row, now)
+    let values = [("now", second(times.now))];
+    release(row, times)
         .add("awaiting", 1.into())
         .only_if(is_awaited, &values)
 }

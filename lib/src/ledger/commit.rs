@@ -7,6 +7,7 @@
 mod change;
 mod transaction;
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ use transaction::{Owner, Part, split, writes};
 #[derive(Debug)]
 pub struct Effects<'a> {
     event: &'a Event,
-    name: &'a str,
+    name: Cow<'a, str>,
     once: Once,
     status: Status,
     fields: Row,
@@ -49,17 +50,17 @@ enum Once {
 
 impl<'a> Effects<'a> {
     /// Effects with a record of this name beneath the event.
-    pub fn new(event: &'a Event, name: &'a str) -> Self {
-        Self::of(event, name, Once::Record)
+    pub fn new(event: &'a Event, name: impl Into<Cow<'a, str>>) -> Self {
+        Self::of(event, name.into(), Once::Record)
     }
 
     /// Effects that bring up to date what was made of a whole coupon, by an event of it. A row of this name of the coupon
     /// says which version that is, as [`version`] reads it: they are made where it is still the one that was `seen`.
     pub fn since(event: &'a Event, name: &'a str, seen: Option<String>) -> Self {
-        Self::of(event, name, Once::Version(seen))
+        Self::of(event, name.into(), Once::Version(seen))
     }
 
-    fn of(event: &'a Event, name: &'a str, once: Once) -> Self {
+    fn of(event: &'a Event, name: Cow<'a, str>, once: Once) -> Self {
         Self {
             event,
             name,
@@ -235,8 +236,8 @@ struct Commit<'a> {
 }
 
 /// The record that a part of a commit is about, for the log.
-#[derive(Debug, Clone, Copy)]
-struct Name<'a>(&'a EventKey, &'a str);
+#[derive(Debug, Clone)]
+struct Name<'a>(&'a EventKey, Cow<'a, str>);
 
 impl Display for Name<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -262,7 +263,7 @@ impl<'a> Commit<'a> {
         let attempt = unique_id();
         let entry = match &effects.once {
             Once::Record => event.key.beneath(name),
-            Once::Version(_) => (*name).to_owned(),
+            Once::Version(_) => name.to_string(),
         };
         let item = self.ledger.row_key(event.key.coupon(), entry);
         let mut fields = item.attributes();
@@ -295,7 +296,7 @@ impl<'a> Commit<'a> {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .build()
             .expect("a record names its table and its item");
-        let name = Name(&event.key, name);
+        let name = Name(&event.key, name.clone());
         let part = Part::new(item, record, &fields, &effects.changes)
             .map_err(|unfit| Uncommitted::Ever(anyhow!("{name} cannot be committed: {unfit}")))?;
         self.parts.push(part);
@@ -354,7 +355,7 @@ impl<'a> Commit<'a> {
 
     fn settle(&mut self, members: &[usize], outcome: impl Fn() -> Result<Committed, Uncommitted>) {
         for &member in members {
-            let name = self.names[member];
+            let name = &self.names[member];
             let outcome = outcome().map_err(|uncommitted| match uncommitted {
                 Uncommitted::ForNow(error) => {
                     Uncommitted::ForNow(error.context(format!("committing {name}")))
@@ -436,7 +437,7 @@ impl<'a> Commit<'a> {
             }
             Owner::ChangeOf(member) if refused => Some((member, Ok(Committed::Overtaken))),
             Owner::RecordOf(member) | Owner::ChangeOf(member) if is_invalid(reason) => {
-                let name = self.names[member];
+                let name = &self.names[member];
                 let error = anyhow!("committing {name}: DynamoDB does not take it");
                 Some((member, Err(Uncommitted::Ever(error))))
             }

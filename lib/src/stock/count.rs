@@ -7,8 +7,8 @@ use anyhow::{Context, bail};
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use rust_decimal::Decimal;
 
-use super::{Level, Product, Stock, number, read_text, text};
-use crate::ledger::{Item, read_all, refused_item, unique_id};
+use super::{Level, Product, Stock, number, read_text, readable, text};
+use crate::ledger::{Item, refused_item, unique_id};
 
 /// How often a write goes on from what is there now, after sales that came in between.
 const ATTEMPTS: usize = 20;
@@ -32,15 +32,12 @@ impl Stock {
         counted: Counted,
         threshold: Option<Decimal>,
     ) -> anyhow::Result<(Option<Product>, Product)> {
-        let key = self.product(tenant, product);
+        let named = [(tenant.to_owned(), product.to_owned())].into();
         let id = unique_id();
         for _ in 0..ATTEMPTS {
-            let rows = read_all(&self.client, std::slice::from_ref(&key), &[]).await;
-            let rows = rows.with_context(|| format!("reading the stock of {product:?}"))?;
-            let before = match rows.first() {
-                Some(row) => self.read_product(row)?,
-                None => None,
-            };
+            let products = self.products(&named).await;
+            let products = products.with_context(|| format!("of {product:?}"))?;
+            let before = products.into_iter().next();
             let now = self.counted(tenant, product, before.as_ref(), counted, threshold)?;
             if self.replace(before.as_ref(), &now, &id).await? {
                 return Ok((before, now));
@@ -70,7 +67,8 @@ impl Stock {
         let threshold = own.unwrap_or(self.threshold);
         Ok(Product {
             tenant: tenant.to_owned(),
-            name: product.to_owned(),
+            name: readable(product),
+            spellings: before.map(|it| it.spellings.clone()).unwrap_or_default(),
             on_hand: on_hand.normalize(),
             threshold,
             has_threshold: own.is_some(),
@@ -174,12 +172,13 @@ impl Stock {
             .put_item()
             .table_name(&self.table)
             .set_item(Some(self.reward(tenant, reward).attributes()))
-            .item("reward", text(reward))
-            .item("product", text(product))
+            .item("reward", text(readable(reward)))
+            .item("product", text(readable(product)))
             .send()
             .await
             .with_context(|| format!("writing which product {reward:?} is"))?;
-        Ok(())
+        // What old code said of it does not count any more.
+        self.forget_old_reward(tenant, reward).await.map(|_| ())
     }
 
     /// From now on a reward's own name is the product's again. Returns whether it was mapped.
@@ -193,6 +192,23 @@ impl Stock {
             .send()
             .await
             .with_context(|| format!("forgetting which product {reward:?} is"))?;
+        let was_mapped = deleted.attributes.is_some_and(|it| !it.is_empty());
+        Ok(self.forget_old_reward(tenant, reward).await? || was_mapped)
+    }
+
+    async fn forget_old_reward(&self, tenant: &str, reward: &str) -> anyhow::Result<bool> {
+        let Some(key) = self.reward_as_told(tenant, reward) else {
+            return Ok(false);
+        };
+        let deleted = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(key.attributes()))
+            .return_values(ReturnValue::AllOld)
+            .send()
+            .await
+            .with_context(|| format!("forgetting which product {reward:?} was"))?;
         Ok(deleted.attributes.is_some_and(|it| !it.is_empty()))
     }
 }

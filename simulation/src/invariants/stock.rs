@@ -194,7 +194,18 @@ impl Judge<'_> {
             true => product.to_owned(),
             false => reward,
         };
-        (telling.expires_at? > now).then(|| (company.to_owned(), product))
+        (self.expires_at(&of_coupon)? > now).then(|| (company.to_owned(), product))
+    }
+
+    /// As the last of those who said it, by the provider's clock: a notice may move it.
+    fn expires_at(&self, of_coupon: &[&Event]) -> Option<Timestamp> {
+        let told = of_coupon.iter().filter_map(|it| {
+            let telling = self.telling(it)?;
+            let is_notice = it.kind == Kind::Expiring;
+            let says = is_notice || it.kind == Kind::Redeemed;
+            says.then_some((telling.at, is_notice, telling.expires_at?))
+        });
+        told.max().map(|(.., expires_at)| expires_at)
     }
 
     /// Who was told of little stock: each product's alert comes once, and once more below zero; again after a delivery, or
@@ -311,7 +322,7 @@ async fn open_reservations(
         "IndexName": "reservations",
         "KeyConditionExpression": "reserves = :product AND reserved_until > :now",
         "ExpressionAttributeValues": {
-            ":product": {"S": format!("zupy#{company}#{product}")}, ":now": {"S": now},
+            ":product": {"S": format!("zupy#{company}#{}", product.to_lowercase())}, ":now": {"S": now},
         },
     });
     let found = world.ask("Query", query).await?;

@@ -1,0 +1,398 @@
+//! What an event brings about, by what is known of it now.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use rust_decimal::Decimal;
+use webhooks::event::{DiscountKind, Event, Usage};
+use webhooks::expiry::Expiry;
+use webhooks::ledger::{Change, Effects, ItemKey, Row, Status};
+use webhooks::stock::RESERVATION;
+
+use crate::case::{Case, End, Kind, Origin, Taken, Waiting};
+use crate::inventory::{Inventory, RECORD};
+use crate::parts::{self, PART_ITEMS, Parts};
+use crate::plan::{Plan, Reserve, Takes};
+use crate::reservation::{self, Times};
+
+/// The name of the record beneath a use, which its redemption told what to take, that says so where it was many parts.
+const TOLD: &str = "inventory/told";
+
+/// How many products a record's summary names.
+const NAMED_MAX: usize = 3;
+
+/// What is committed next of a case.
+#[derive(Default)]
+pub(crate) struct Step<'a> {
+    pub(crate) effects: Vec<(What, Effects<'a>)>,
+    pub(crate) taken: BTreeMap<String, Taken>,
+}
+
+/// What effects are of their case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    /// All that was left to do.
+    Last,
+    /// A part of a use: the event's own, or the nth of those that wait for it.
+    Part { waiting: Option<usize>, part: usize },
+    /// The last of the nth of those that wait for it.
+    Told { waiting: usize },
+}
+
+impl Inventory {
+    /// What an event brings about next.
+    pub(crate) fn step<'b>(&self, case: &'b Case<'_>, now: Timestamp) -> Step<'b> {
+        match &case.plan {
+            Plan::Nothing(why) => {
+                let effects = record(case.event, words(why)).status(Status::Skipped);
+                Step::last(effects)
+            }
+            Plan::Reserve(reserve) => self.reserve(case, reserve, now),
+            Plan::Use(usage) => self.take(case, usage, now),
+            Plan::Release => {
+                let change = self.release(case, now);
+                let why = "nothing is reserved for it any more";
+                Step::last(record(case.event, words(why)).change(change))
+            }
+            Plan::Move(expiry) => Step::last(self.put_off(case, *expiry, now)),
+        }
+    }
+
+    fn reserve<'b>(&self, case: &'b Case<'_>, reserve: &Reserve<'_>, now: Timestamp) -> Step<'b> {
+        if let Some(end) = &case.known.end {
+            return self.reserve_too_late(case, reserve, end, now);
+        }
+        let product = reserve
+            .reward
+            .map(|it| case.known.catalogue.product(&case.tenant, it));
+        let own = Expiry::of(case.event);
+        let (until, seen) = match &case.known.moved {
+            Some((until, seen)) => (*until, Some(seen.clone())),
+            None => (reserve.until, None),
+        };
+        let times = Times {
+            now,
+            forget_at: self.forget_at(case.event, until, now),
+        };
+        let change = reservation::redeemed(self.reservation(case), reserve.kind, own, seen, times);
+        let product = match product {
+            Ok(product) => product,
+            Err(why) => {
+                let fields = words(format!("reserved nothing: {why}"));
+                return Step::last(record(case.event, fields).change(change));
+            }
+        };
+        let change = reservation::reserve(change, &case.tenant, &product, until);
+        let mut fields = words(format!("reserved 1 {product} until {until}"));
+        fields.set("product", Some(&product));
+        let known = self.stock.add(&case.tenant, &product, Decimal::ZERO);
+        Step::last(record(case.event, fields).change(change).change(known))
+    }
+
+    /// What a redemption does whose coupon has come to its end before: it tells the uses that wait what they take.
+    fn reserve_too_late<'b>(
+        &self,
+        case: &'b Case<'_>,
+        reserve: &Reserve<'_>,
+        end: &'b End,
+        now: Timestamp,
+    ) -> Step<'b> {
+        let all: Vec<_> = end
+            .uses
+            .iter()
+            .map(|use_| self.takes(case, use_, reserve.kind))
+            .collect();
+        let products: BTreeSet<_> = all.iter().flat_map(|takes| takes.taken.keys()).collect();
+        let is_begun = end.uses.iter().any(|it| it.parts.are_begun());
+        if is_begun || products.len() + end.uses.len() > PART_ITEMS {
+            return self.tell_in_parts(case, reserve.kind, end, &all);
+        }
+        let (row, forget_at) = (self.reservation(case), self.times(case, now).forget_at);
+        let change =
+            reservation::reserve_too_late(row, reserve.kind, end.awaiting.clone(), forget_at);
+        let mut step = Step::default();
+        let mut changes = vec![change];
+        let mut summary = "reserved nothing: the coupon had come to its end before".to_owned();
+        let mut taken: BTreeMap<String, Decimal> = BTreeMap::new();
+        for (waiting, takes) in end.uses.iter().zip(&all) {
+            changes.push(tell(waiting, told(takes)));
+            changes.extend(self.sales(case, takes));
+            for sold in takes.taken.values() {
+                *taken.entry(sold.name.clone()).or_default() += sold.quantity;
+            }
+            step.take(takes, || Origin::Waited(Box::new(waiting.event.clone())));
+            let entry = waiting.event.key.entry();
+            summary.push_str(&format!("; {entry} {}", summary_of(takes)));
+        }
+        let mut fields = words(summary);
+        fields.json("taken", (!taken.is_empty()).then_some(taken));
+        fields.set(
+            "parts",
+            end.in_parts
+                .then_some("of the uses that it told what to take"),
+        );
+        let effects = record(case.event, fields);
+        let effects = changes.into_iter().fold(effects, Effects::change);
+        step.effects.push((What::Last, effects));
+        step
+    }
+
+    /// Tells uses that wait what they take, each in parts of its own.
+    fn tell_in_parts<'b>(
+        &self,
+        case: &'b Case<'_>,
+        kind: &DiscountKind,
+        end: &'b End,
+        all: &[Takes],
+    ) -> Step<'b> {
+        let mut step = Step::default();
+        for (index, (waiting, takes)) in end.uses.iter().zip(all).enumerate() {
+            let Some(usage) = waiting.usage() else {
+                continue;
+            };
+            step.take(takes, || Origin::Waited(Box::new(waiting.event.clone())));
+            let next = waiting.parts.next(usage.items.len());
+            for part in &next {
+                let effects = self.part(case, &waiting.event, usage, kind, &waiting.parts, *part);
+                let what = What::Part {
+                    waiting: Some(index),
+                    part: *part,
+                };
+                step.effects.push((what, effects));
+            }
+            if next.is_empty() {
+                let fields = told_in_parts(takes, &waiting.parts, usage);
+                let effects = Effects::new(&waiting.event, TOLD).change(tell(waiting, fields));
+                step.effects.push((What::Told { waiting: index }, effects));
+            }
+        }
+        step
+    }
+
+    fn take<'b>(&self, case: &'b Case<'_>, usage: &Usage, now: Timestamp) -> Step<'b> {
+        let kind = match case.kind() {
+            Kind::Told(kind) => kind,
+            Kind::Untold => {
+                let why = match usage.items.is_empty() {
+                    true => "took nothing: it names no items",
+                    false => "took nothing: neither it nor the redemption names a type of discount",
+                };
+                let change = self.release(case, now);
+                return Step::last(record(case.event, words(why)).change(change));
+            }
+            Kind::Awaited => {
+                let why = "took nothing yet: it names no type of discount, and the redemption is not known";
+                let mut fields = words(why);
+                fields.set("awaits", Some("redeemed"));
+                let (row, times) = (self.reservation(case), self.times(case, now));
+                let change = match case.known.is_forgotten {
+                    true => reservation::release_anew(row, times, true),
+                    false => reservation::release_and_wait(row, times),
+                };
+                return Step::last(record(case.event, fields).change(change));
+            }
+        };
+        let takes = Takes::of(&usage.items, &kind, |name| {
+            case.known.catalogue.product(&case.tenant, name)
+        });
+        let mut step = Step::default();
+        step.take(&takes, || Origin::Own);
+        let begun = case.known.parts.as_ref().filter(|it| it.are_begun());
+        let change = self.release(case, now);
+        if begun.is_none() && takes.taken.len() <= PART_ITEMS {
+            let effects = record(case.event, told(&takes)).change(change);
+            let effects = self.sales(case, &takes).fold(effects, Effects::change);
+            step.effects.push((What::Last, effects));
+            return step;
+        }
+        let parts = match begun {
+            Some(parts) => parts.clone(),
+            None => Parts::read(&[], &case.event.key),
+        };
+        for part in parts.next(usage.items.len()) {
+            let what = What::Part {
+                waiting: None,
+                part,
+            };
+            let effects = self.part(case, case.event, usage, &kind, &parts, part);
+            step.effects.push((what, effects));
+        }
+        if step.effects.is_empty() {
+            // What was reserved is let go of when all is taken: until then somebody counts on it.
+            let fields = told_in_parts(&takes, &parts, usage);
+            let effects = record(case.event, fields).change(change);
+            step.effects.push((What::Last, effects));
+        }
+        step
+    }
+
+    /// A part of a use: what its items take, and the record that says so.
+    fn part<'b>(
+        &self,
+        case: &Case<'_>,
+        event: &'b Event,
+        usage: &Usage,
+        kind: &DiscountKind,
+        parts: &Parts,
+        part: usize,
+    ) -> Effects<'b> {
+        let items = parts.items(part, usage.items.len());
+        let first = items.start;
+        let mut takes = Takes::of(&usage.items[items], kind, |name| {
+            case.known.catalogue.product(&case.tenant, name)
+        });
+        for left in &mut takes.left {
+            left.item += first;
+        }
+        let mut fields = told(&takes);
+        let size = AttributeValue::N(parts.size.to_string());
+        fields.0.insert("size".to_owned(), size);
+        let effects = Effects::new(event, parts::name(part)).fields(fields);
+        self.sales(case, &takes).fold(effects, Effects::change)
+    }
+
+    fn takes(&self, case: &Case<'_>, waiting: &Waiting, kind: &DiscountKind) -> Takes {
+        let items = waiting.usage().map_or(&[][..], |usage| &usage.items);
+        Takes::of(items, kind, |name| {
+            case.known.catalogue.product(&case.tenant, name)
+        })
+    }
+
+    fn sales(&self, case: &Case<'_>, takes: &Takes) -> impl Iterator<Item = Change> {
+        let sales = takes.taken.values();
+        let sales = sales.map(|sold| self.stock.add(&case.tenant, &sold.name, -sold.quantity));
+        sales.collect::<Vec<_>>().into_iter()
+    }
+
+    /// The coupon expires at another time than its redemption said, unless a later statement is known.
+    fn put_off<'b>(&self, case: &'b Case<'_>, expiry: Expiry, now: Timestamp) -> Effects<'b> {
+        let until = expiry.expires_at;
+        if case.known.moved.is_some() {
+            let why = "moves nothing: a later statement of when the coupon expires is known";
+            return record(case.event, words(why));
+        }
+        let forget_at = self.forget_at(case.event, until, now);
+        let (row, times) = (self.reservation(case), Times { now, forget_at });
+        let change = match case.known.is_forgotten {
+            true => reservation::put_off_anew(row, expiry, times),
+            false => reservation::put_off(row, expiry, times),
+        };
+        let summary = format!("what is reserved for the coupon is kept until {until}");
+        record(case.event, words(summary)).change(change)
+    }
+
+    fn release(&self, case: &Case<'_>, now: Timestamp) -> Change {
+        let (row, times) = (self.reservation(case), self.times(case, now));
+        match case.known.is_forgotten {
+            true => reservation::release_anew(row, times, false),
+            false => reservation::release(row, times),
+        }
+    }
+
+    fn reservation(&self, case: &Case<'_>) -> ItemKey {
+        self.ledger.row_key(case.event.key.coupon(), RESERVATION)
+    }
+
+    /// Now, and when a row of the event is forgotten.
+    fn times(&self, case: &Case<'_>, now: Timestamp) -> Times {
+        Times {
+            now,
+            forget_at: self.ledger.forget_at(case.event, now),
+        }
+    }
+
+    /// When a row is forgotten that must outlive its event and its coupon.
+    fn forget_at(&self, event: &Event, until: Timestamp, now: Timestamp) -> AttributeValue {
+        let of_event = self.ledger.forget_at(event, now);
+        let longest = now.checked_add(REMEMBERED_MAX).unwrap_or(Timestamp::MAX);
+        let last_needed = until.clamp(now, longest);
+        let own = last_needed.checked_add(self.ledger.retention());
+        let own = own.unwrap_or(Timestamp::MAX).as_second();
+        let event_s = of_event.as_n().ok().and_then(|it| it.parse::<i64>().ok());
+        AttributeValue::N(event_s.map_or(own, |it| it.max(own)).to_string())
+    }
+}
+
+/// Longest time that a coupon without a real end is remembered for, as the ledger has it.
+const REMEMBERED_MAX: jiff::SignedDuration = jiff::SignedDuration::from_hours(24 * 365 * 5);
+
+impl<'a> Step<'a> {
+    fn last(effects: Effects<'a>) -> Self {
+        Self {
+            effects: vec![(What::Last, effects)],
+            taken: BTreeMap::new(),
+        }
+    }
+
+    fn take(&mut self, takes: &Takes, by: impl Fn() -> Origin) {
+        for (identity, sold) in &takes.taken {
+            let taken = Taken {
+                name: sold.name.clone(),
+                by: by(),
+            };
+            self.taken.insert(identity.clone(), taken);
+        }
+    }
+}
+
+/// The event's own record.
+fn record(event: &Event, fields: Row) -> Effects<'_> {
+    Effects::new(event, RECORD).fields(fields)
+}
+
+fn words(result: impl std::fmt::Display) -> Row {
+    let mut row = Row::default();
+    row.set("result", Some(result));
+    row
+}
+
+/// Tells a use that waits what it took.
+fn tell(waiting: &Waiting, fields: Row) -> Change {
+    Change::of(waiting.record.clone())
+        .set_all(fields)
+        .remove("awaits")
+        .only_if("attribute_exists(#awaits)", &[])
+}
+
+/// What a record tells of what was taken.
+fn told(takes: &Takes) -> Row {
+    let mut row = words(summary_of(takes));
+    let taken = takes.taken.values();
+    let taken: BTreeMap<_, _> = taken.map(|sold| (&sold.name, sold.quantity)).collect();
+    row.json("taken", (!taken.is_empty()).then_some(taken));
+    row.json("left", (!takes.left.is_empty()).then_some(&takes.left));
+    row
+}
+
+/// What it tells where the parts' own records tell the rest.
+fn told_in_parts(takes: &Takes, parts: &Parts, usage: &Usage) -> Row {
+    let count = parts.count(usage.items.len());
+    let mut row = words(format!("{} (in {count} parts)", summary_of(takes)));
+    row.0
+        .insert("parts".to_owned(), AttributeValue::N(count.to_string()));
+    row
+}
+
+/// `took 1 Pizza Margherita; left 2 items: it was not wholly free`
+fn summary_of(takes: &Takes) -> String {
+    let products = takes.taken.values().take(NAMED_MAX);
+    let mut told: Vec<_> = products
+        .map(|sold| format!("{} {}", sold.quantity, sold.name))
+        .collect();
+    if takes.taken.len() > NAMED_MAX {
+        told.push(format!("{} more", takes.taken.len() - NAMED_MAX));
+    }
+    let mut summary = match told.as_slice() {
+        [] => "took nothing".to_owned(),
+        _ => format!("took {}", told.join(", ")),
+    };
+    if let Some(first) = takes.left.first() {
+        let items = match takes.left_count {
+            1 => "1 item",
+            count => &format!("{count} items"),
+        };
+        summary.push_str(&format!("; left {items}: {}", first.why));
+    }
+    summary
+}
