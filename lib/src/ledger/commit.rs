@@ -195,7 +195,7 @@ impl Ledger {
             .iter()
             .zip(outcomes.iter())
             .filter(|(effects, outcome)| is_there(effects, outcome))
-            .map(|(effects, _)| (effects.event, effects.name))
+            .map(|(effects, _)| (effects.event, &*effects.name))
             .collect();
         if !records.is_empty()
             && let Err(error) = self.keep_up(&records, now).await
