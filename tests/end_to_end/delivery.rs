@@ -94,7 +94,7 @@ async fn the_mail_is_sent_once_when_sqs_delivers_twice() {
         let slow = CallMode::Delay(Duration::from_millis(700));
         let slow = Fault::calls(Service::Ses, "SendEmail", slow);
         shop.system.faults().add(slow);
-        shop.system.sqs().deliver_twice("delivery", 10);
+        shop.system.sqs().deliver_twice("delivery", 5);
         for n in 0..5 {
             shop.send(redeemed(&format!("CP-{n}"))).await;
         }

@@ -454,7 +454,7 @@ async fn the_stock_is_shown_as_a_table_and_as_json() {
             json!({
                 "tenant": COMPANY, "product": product, "on_hand": whole(on_hand),
                 "reserved": whole(reserved), "available": whole(on_hand - reserved),
-                "threshold": whole(threshold), "alerted": null,
+                "threshold": whole(threshold), "counted": true, "alerted": null,
             })
         };
         let expected = [
@@ -545,9 +545,9 @@ async fn a_file_is_imported_whole_or_not_at_all_and_an_export_can_be() {
         assert_eq!((shop.stock(PIZZA).await, shop.stock("Suco").await), (12.0, 0.5));
 
         let exported = stock(shop, &["export"]).await.out;
-        let expected = "tenant,product,on_hand,reserved,available,threshold,rewards\n\
-                        comp_bella_vista,Pizza Margherita,12,0,12,3,\"Pizza\nPizza Grátis\"\n\
-                        comp_bella_vista,Suco,0.5,0,0.5,,\n";
+        let expected = "tenant,product,on_hand,reserved,available,threshold,rewards,counted\n\
+                        comp_bella_vista,Pizza Margherita,12,0,12,3,\"Pizza\nPizza Grátis\",yes\n\
+                        comp_bella_vista,Suco,0.5,0,0.5,,,yes\n";
         assert_eq!(exported, expected);
         std::fs::write(&file, &exported).unwrap();
         set(shop, PIZZA, "1").await;

