@@ -30,14 +30,15 @@ pub(crate) enum Lookup {
 }
 
 impl Lookup {
-    /// A coupon's key has three parts between `#`, a member's four; inside a part, `#` and `/` are escaped.
+    /// A coupon's key has three parts between `#`, a member's and a trial's four; inside a part, `#` and `/` are escaped.
     pub(crate) fn parse(text: &str) -> Self {
         let (coupon, beneath) = match text.split_once('/') {
             Some((coupon, beneath)) => (coupon, Some(beneath)),
             None => (text, None),
         };
         let parts: Vec<_> = coupon.split('#').collect();
-        let is_key = parts.len() == 3 || (parts.len() == 4 && parts[2] == "member");
+        let is_key = parts.len() == 3
+            || (parts.len() == 4 && ["member", "sandbox", "test"].contains(&parts[2]));
         if !is_key || parts.iter().any(|part| part.is_empty()) {
             return Self::Code(text.to_owned());
         }

@@ -136,7 +136,7 @@ async fn fill_stock(world: &World, story: &Story) -> anyhow::Result<()> {
     for stocked in &story.stock {
         let mut row = json!({
             "tenant": {"S": format!("zupy#{}", stocked.company)},
-            "entry": {"S": format!("product#{}", stocked.product)},
+            "entry": {"S": format!("product#{}", stocked.product.to_lowercase())},
             "product": {"S": stocked.product},
             "on_hand": {"N": (stocked.halves as f64 / 2.0).to_string()},
             "counted": {"S": "in the beginning"},

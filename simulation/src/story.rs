@@ -482,7 +482,10 @@ impl Teller<'_> {
             "sandbox": sandbox, "trigger": "hub.redeem", "transaction_id": "whtx_1", "game_id": GAME,
         });
         self.events.push(Event {
-            key: format!("aghanim#{GAME}#{key}/redeemed"),
+            key: match sandbox {
+                true => format!("aghanim#{GAME}#sandbox#{key}/redeemed"),
+                false => format!("aghanim#{GAME}#{key}/redeemed"),
+            },
             account: None,
             kind: Kind::Items,
             tellings: vec![Telling {

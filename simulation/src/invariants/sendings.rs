@@ -127,7 +127,7 @@ impl Alert<'_> {
     fn is_update_of_its_record(&self, body: &Value) -> bool {
         let is = |name: &str, value: &str| body["Key"][name]["S"] == value;
         is("tenant", &format!("zupy#{}", self.company))
-            && is("entry", &format!("product#{}", self.product))
+            && is("entry", &format!("product#{}", self.product.to_lowercase()))
     }
 }
 
