@@ -56,7 +56,7 @@ def main():
     parser.add_argument("--url", required=True)
     base = parser.parse_args().url
 
-    redeemed = (SAMPLES / "zupy-coupon-redeemed.json").read_bytes()
+    redeemed = (SAMPLES / "zupy-coupon-redeemed.json").read_bytes().replace(b"2025-09-26", b"2125-09-26")
     redeemed = redeemed.replace(b"CP-A1B2C3D4", b"CP-%d" % time.time_ns())
     code = json.loads(redeemed)["coupon"]["coupon_code"]
     url = base + "/webhooks/zupy/coupon-redeemed"
@@ -72,6 +72,8 @@ def main():
     status, answer = request(url, changed, zupy(changed))
     check("other contents are a conflict", status == 409, answer)
 
+    status, _ = request(base + "/_local/idle?timeout_s=30")
+    check("the messages go out before the coupon is used", status == 200)
     used = (SAMPLES / "zupy-coupon-used.json").read_bytes().replace(b"CP-A1B2C3D4", code.encode())
     status, answer = request(base + "/webhooks/zupy", used, zupy(used))
     check("a use is accepted on Zupy's one URL", (status, answer["status"]) == (200, "accepted"), answer)
@@ -84,10 +86,8 @@ def main():
     _, messages = request(base + "/_local/messages")
     messages = [message for message in messages if code in (message["event"] or "")]
     channels = sorted(message["channel"] for message in messages)
-    expected = ["email", "topic", "whatsapp"]
-    check("the customer has one mail and one WhatsApp message, the shop an alert", channels == expected, channels)
-    alerts = [message["subject"] for message in messages if message["channel"] == "topic"]
-    check("of the stock, which nobody counted", "Stock below zero" in alerts[0], alerts)
+    expected = ["email", "whatsapp"]
+    check("the customer has one mail and one WhatsApp message", channels == expected, channels)
     mails = [message for message in messages if message["channel"] == "email"]
     check("the code is in the mail", all(code in mail["html"] and code in mail["text"] for mail in mails))
 
