@@ -14,11 +14,12 @@ use serde::Serialize;
 use webhooks::event::{escape, member_key, unescape};
 use webhooks::fraud::{FLAG, HISTORY, RUSHES};
 use webhooks::identifier::clean;
-use webhooks::ledger::Item;
+use webhooks::ledger::{Item, Refused};
 use webhooks::provider::{aghanim, zupy};
 
 use crate::life::text;
 use crate::output::{harmless, say, say_json};
+use crate::refused::refused_rows;
 use crate::target::{self, Target};
 use forget::forget;
 
@@ -247,6 +248,9 @@ async fn find(target: &Target, arguments: &Arguments) -> anyhow::Result<Vec<Key>
     }
     found.extend(in_accounts(target, &arguments.member).await?);
     found.extend(in_events(target, &arguments.member).await?);
+    if found.is_empty() {
+        found.extend(in_refused(target, &arguments.member).await?);
+    }
     let of_tenant = |key: &Key| arguments.tenant.as_ref().is_none_or(|it| *it == key.tenant);
     Ok(found.into_iter().filter(of_tenant).collect())
 }
@@ -278,6 +282,26 @@ async fn in_events(target: &Target, id: &str) -> anyhow::Result<BTreeSet<Key>> {
         })
     };
     Ok(rows.iter().filter_map(key).collect())
+}
+
+/// A member of whom nothing was taken yet may still be named by a body that was refused.
+async fn in_refused(target: &Target, id: &str) -> anyhow::Result<BTreeSet<Key>> {
+    let mut found = BTreeSet::new();
+    for provider in [zupy::NAME, aghanim::NAME] {
+        for row in refused_rows(target, provider).await? {
+            let Some(refused) = Refused::of(&row) else {
+                continue;
+            };
+            if text(&row, "member").as_deref() == Some(id) || refused.names(id) {
+                found.insert(Key {
+                    provider: provider.into(),
+                    tenant: refused.tenant_named().unwrap_or_else(|| "default".into()),
+                    id: id.to_owned(),
+                });
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// The events of all members with this id, by key. Reads the whole table: no index leads from a member to their events.

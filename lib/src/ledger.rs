@@ -198,7 +198,7 @@ impl Ledger {
         let parts = body::put(&mut row, body.body());
         if !parts.is_empty() {
             // A duplicate of it would cost what the first one did.
-            let standing = self.recorded(&event.key, now).await?;
+            let standing = self.row(event.key.coupon(), event.key.entry(), now).await?;
             if let Some(standing) = standing {
                 return self.judge(&event.key, standing, (&hash, &attempt)).await;
             }
@@ -325,8 +325,7 @@ impl Ledger {
         row.0.insert("ttl".into(), until);
         let parts = body::put(&mut row.0, body.body());
         if !parts.is_empty() {
-            let kept = EventKey::recorded(event.key.coupon(), &entry);
-            if self.recorded(&kept, now).await?.is_some() {
+            if self.row(event.key.coupon(), &entry, now).await?.is_some() {
                 return Ok(());
             }
             self.write_parts(parts).await?;

@@ -15,6 +15,7 @@ mod game_server;
 mod inventory;
 mod local_pages;
 mod members;
+mod refused;
 mod renderings;
 mod shop;
 mod slow;

@@ -48,33 +48,12 @@ impl Ledger {
         key: &EventKey,
         now: Timestamp,
     ) -> anyhow::Result<Option<Standing>> {
-        let row = self.recorded(key, now).await?;
+        let row = self.row(key.coupon(), key.entry(), now).await?;
         let row = match row {
             Some(row) => self.whole(row).await?,
             None => return Ok(None),
         };
         Ok(Some(Standing::of(&row, key)))
-    }
-
-    /// An event's row, if there is one that is not forgotten. Webhook functions may query the table, and get no items from it.
-    pub(super) async fn recorded(
-        &self,
-        key: &EventKey,
-        now: Timestamp,
-    ) -> anyhow::Result<Option<Item>> {
-        let found = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .key_condition_expression("coupon = :coupon AND entry = :entry")
-            .expression_attribute_values(":coupon", text(key.coupon()))
-            .expression_attribute_values(":entry", text(key.entry()))
-            .send()
-            .await
-            .with_context(|| format!("reading {key}"))?;
-        let row = found.items.and_then(|mut rows| rows.pop());
-        Ok(row.filter(|row| !is_forgotten(row, now)))
     }
 
     /// A coupon's row of this name, if there is one that is not forgotten. Its body may not be [whole](Self::whole).

@@ -83,6 +83,23 @@ impl Refused {
     }
 }
 
+/// Names of fields that hold a tenant's id.
+const TENANT_FIELDS: [&str; 2] = ["company_id", "game_id"];
+
+impl Refused {
+    /// The tenant that the secret names, or else the body, so far as it can be read.
+    pub fn tenant_named(&self) -> Option<String> {
+        let of_body = || {
+            let body: Value = serde_json::from_slice(&self.body).ok()?;
+            let named = TENANT_FIELDS
+                .iter()
+                .find_map(|field| body.get(field)?.as_str());
+            named.map(|tenant| tenant.trim().to_owned())
+        };
+        self.tenant.clone().or_else(of_body)
+    }
+}
+
 /// Names of fields that hold a member's id.
 const MEMBER_FIELDS: [&str; 3] = ["member_id", "customer_id", "player_id"];
 
@@ -145,7 +162,7 @@ impl Ledger {
         row.0.insert("ttl".into(), number(forget_at.as_second()));
         let parts = body::put(&mut row.0, refused.body());
         if !parts.is_empty() {
-            if self.recorded(&key, now).await?.is_some() {
+            if self.row(key.coupon(), key.entry(), now).await?.is_some() {
                 return Ok(());
             }
             self.write_parts(parts).await?;
