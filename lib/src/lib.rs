@@ -27,6 +27,7 @@ pub mod config;
 pub mod dispatch;
 pub mod event;
 pub mod expiry;
+pub mod figures;
 pub mod fraud;
 pub mod identifier;
 pub mod invocation;

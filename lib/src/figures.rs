@@ -1,0 +1,159 @@
+//! What is counted of a tenant's days: sums that merge by addition, in any order and any grouping.
+
+mod sketch;
+mod tracked;
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+
+pub use sketch::{LONGEST_S, SHORTEST_S, Sketch};
+pub use tracked::{Tracked, TrackedKind};
+
+/// Everything that is counted of one day of one tenant. The day is the tenant's own, by the event's own time.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Day {
+    pub redemptions: BTreeMap<RedemptionGroup, RedemptionSums>,
+    pub redemptions_by_method: BTreeMap<String, RedemptionSums>,
+    pub redemptions_by_tier: BTreeMap<String, RedemptionSums>,
+    pub uses: BTreeMap<UseGroup, UseSums>,
+    pub uses_by_staff: BTreeMap<StaffGroup, UseSums>,
+    /// What became, so far, of the coupons that were redeemed on this day.
+    pub cohorts: BTreeMap<Reward, Cohort>,
+    /// From redemption to use, of the uses of this day.
+    pub time_to_use: Sketch,
+    /// By the tenant's hour, 0 to 23; an hour that a clock repeats counts both.
+    pub hours: BTreeMap<u8, HourSums>,
+    pub satisfaction: BTreeMap<SignalGroup, SignalSums>,
+    /// Aghanim's redemptions by code and item.
+    pub codes: BTreeMap<CodeGroup, CodeSums>,
+    /// Findings of fraud by rule.
+    pub findings: BTreeMap<String, u64>,
+    pub low_stock_alerts: u64,
+    pub deliveries: BTreeMap<DeliveryGroup, u64>,
+}
+
+/// A reward as reports name it: its id where the provider tells one, else its name stands for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Reward {
+    pub id: String,
+    pub name: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RedemptionGroup {
+    pub reward: Reward,
+    /// As the provider spells it; empty where it tells none.
+    pub discount_kind: String,
+    /// ISO 4217, of the discount's value; empty for a percentage and where there is none.
+    pub currency: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RedemptionSums {
+    pub count: u64,
+    pub points: i64,
+    /// Sum of the discounts' values: an amount, or percentage points.
+    pub discount_value: Decimal,
+    /// How many of them told a discount's value: what the average divides by.
+    pub discount_count: u64,
+    /// Of `count`, those whose coupon was cancelled or has expired, whenever that happened.
+    pub reversed: u64,
+    pub reversed_points: i64,
+    pub reversed_discount_value: Decimal,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UseGroup {
+    pub reward_name: String,
+    pub location: String,
+    pub platform: String,
+    pub currency: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StaffGroup {
+    pub staff_member: String,
+    pub currency: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UseSums {
+    pub count: u64,
+    pub discount_applied: Decimal,
+    pub order_value: Decimal,
+    /// How many told an order's value: what the average divides by.
+    pub order_count: u64,
+    pub final_value: Decimal,
+    pub items: u64,
+}
+
+/// Of the coupons redeemed on a day. A coupon that was used counts as used, whatever else became of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cohort {
+    pub redeemed: u64,
+    pub used: u64,
+    pub cancelled: u64,
+    pub expired: u64,
+}
+
+/// The totals of an hour: a period may be compared up to the same hour.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HourSums {
+    pub redemptions: u64,
+    pub uses: u64,
+    pub points: i64,
+    /// By currency.
+    pub discount_applied: BTreeMap<String, Decimal>,
+}
+
+/// The implicit signal of satisfaction: what members choose to redeem, and how.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SignalGroup {
+    pub reward_type: String,
+    pub method: String,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SignalSums {
+    pub count: u64,
+    pub points: i64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CodeGroup {
+    pub code: String,
+    pub item_sku: String,
+    pub item_name: String,
+    pub currency: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CodeSums {
+    pub count: u64,
+    pub quantity: i64,
+    /// Price times quantity.
+    pub value: Decimal,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeliveryGroup {
+    /// `email`, `whatsapp`, `sms`, `forward`.
+    pub channel: String,
+    /// `sent`, `skipped`, `failed`.
+    pub result: String,
+}
+
+/// What is known of one member from all redemptions and uses, whatever the day.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Profile {
+    pub first_redemption: Option<jiff::Timestamp>,
+    pub last_redemption: Option<jiff::Timestamp>,
+    pub redemptions: u64,
+    pub points: i64,
+    pub uses: u64,
+    /// By currency.
+    pub money_saved: BTreeMap<String, Decimal>,
+    /// Redemptions by category.
+    pub categories: BTreeMap<String, u64>,
+}
