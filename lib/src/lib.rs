@@ -34,6 +34,7 @@ pub mod invocation;
 pub mod ledger;
 pub mod money;
 pub mod outbox;
+pub mod per_tenant;
 pub mod provider;
 pub mod receiver;
 pub mod request;

@@ -1,13 +1,11 @@
 //! Who is told of an event, and how: each channel is recorded by itself, so that one that fails or repeats never touches
 //! another.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::anyhow;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use webhooks::config::{Aws, CallLimits, Environment};
@@ -16,6 +14,7 @@ use webhooks::invocation::Invocation;
 use webhooks::ledger::{
     Claim, Committed, Effects, Lease, Ledger, Note, Row, Status, Uncommitted, read_event,
 };
+use webhooks::per_tenant::{PerTenant, Zones};
 use webhooks::task::Message;
 use webhooks::worker::{Failure, Work};
 
@@ -58,26 +57,12 @@ pub struct Delivery {
     game_server: Option<GameServer>,
     /// Whether a redemption's items are recorded for its player.
     grants: bool,
-    languages: Languages,
-    time_zone: TimeZone,
-}
-
-/// The languages of tenants' customers.
-#[derive(Debug)]
-struct Languages {
-    of: BTreeMap<String, Language>,
-    otherwise: Language,
+    languages: PerTenant<Language>,
+    zones: Zones,
 }
 
 impl Delivery {
     pub fn read(environment: &mut Environment, aws: &Aws) -> Self {
-        let time_zone = environment.text("TIME_ZONE");
-        let time_zone = TimeZone::get(&time_zone).unwrap_or_else(|_| {
-            environment.problem(format!(
-                "TIME_ZONE is {time_zone:?}, it must be an IANA name such as America/Sao_Paulo"
-            ));
-            TimeZone::UTC
-        });
         let grants = match environment.text("GRANT").as_str() {
             "on" => true,
             "off" | "" => false,
@@ -94,40 +79,15 @@ impl Delivery {
             sms: Sms::read(environment, aws),
             game_server: GameServer::read(environment, aws),
             grants,
-            languages: Languages::read(environment),
-            time_zone,
+            languages: PerTenant::read(
+                environment,
+                "LANGUAGES",
+                Language::PtBr,
+                "a language: pt-BR or en",
+                Language::of_tag,
+            ),
+            zones: Zones::read_zones(environment),
         }
-    }
-}
-
-impl Languages {
-    /// Reads `LANGUAGES`: a language, and `tenant=language` where a tenant's is another, separated by commas.
-    fn read(environment: &mut Environment) -> Self {
-        let mut languages = Self {
-            of: BTreeMap::new(),
-            otherwise: Language::PtBr,
-        };
-        for part in environment.text("LANGUAGES").split(',') {
-            let (tenant, name) = match part.split_once('=') {
-                Some((tenant, name)) => (Some(tenant.trim()), name.trim()),
-                None => (None, part.trim()),
-            };
-            match (Language::of_tag(name), tenant) {
-                (Some(language), Some(tenant)) => {
-                    languages.of.insert(tenant.to_owned(), language);
-                }
-                (Some(language), None) => languages.otherwise = language,
-                (None, None) if name.is_empty() => {}
-                (None, _) => environment.problem(format!(
-                    "LANGUAGES names the language {name:?}; there are pt-BR and en"
-                )),
-            }
-        }
-        languages
-    }
-
-    fn of(&self, tenant: &str) -> Language {
-        self.of.get(tenant).copied().unwrap_or(self.otherwise)
     }
 }
 
@@ -331,7 +291,8 @@ impl Delivery {
         coupon: &Coupon<'_>,
         address: &str,
     ) -> anyhow::Result<Outcome> {
-        let (language, zone) = (self.languages.of(&event.tenant), &self.time_zone);
+        let language = *self.languages.of(&event.tenant);
+        let zone = self.zones.of(&event.tenant);
         let closed = || Outcome::Refused("the channel is not set up".into());
         match channel {
             Channel::Email => {
@@ -368,7 +329,8 @@ impl Delivery {
         coupon: &Coupon<'_>,
         address: &str,
     ) -> Value {
-        let (language, zone) = (self.languages.of(&event.tenant), &self.time_zone);
+        let language = *self.languages.of(&event.tenant);
+        let zone = self.zones.of(&event.tenant);
         let occasion = Occasion::Redeemed;
         let mut written = match channel {
             Channel::Email => {
