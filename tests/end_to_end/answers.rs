@@ -1,4 +1,4 @@
-//! What a webhook gets: every row of the table in `docs/api.md`.
+//! What a webhook gets: every row of the table in `docs/answers.md`.
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
