@@ -1,6 +1,9 @@
 //! The providers' samples and what may be wrong with them, read as the pipeline reads them.
 
+#[allow(unreachable_pub)]
+mod acme;
 mod envelope;
+mod extending;
 mod identifiers;
 mod lenient;
 mod trials;
