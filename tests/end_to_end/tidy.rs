@@ -1,11 +1,14 @@
 //! Holds the repository together: what is named in one place is there in the others.
 
+mod docs;
+mod repository;
+mod roles;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-use local::template::{Function, Resources, Template};
+use local::template::{Function, Template};
 use serde_json::Value;
 use webhooks::provider::aghanim::{self, Aghanim};
 use webhooks::provider::zupy::{self, Zupy};
@@ -34,14 +37,6 @@ fn template_with(others: &[(&str, &str)]) -> Template {
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
     Template::read(&root().join("template.yaml"), &parameters, 4566).unwrap()
-}
-
-fn delivery_with(parameters: &[(&str, &str)]) -> Function {
-    let functions = template_with(parameters).functions;
-    let mut functions = functions.into_iter();
-    functions
-        .find(|function| function.name == "delivery")
-        .unwrap()
 }
 
 fn read(path: impl AsRef<Path>) -> String {
@@ -174,84 +169,6 @@ fn every_queue_that_is_worked_on_has_an_alarm_for_messages_in_flight() {
             );
         }
     }
-}
-
-const A_TOPIC: &str = "arn:aws:sns:us-east-1:000000000000:any";
-
-#[test]
-fn a_function_may_do_nothing_to_everything() {
-    for (name, function) in functions() {
-        assert!(!function.statements.is_empty(), "{name} has no role");
-        for statement in &function.statements {
-            let resources = match &statement.resources {
-                Resources::These(resources) => resources,
-                Resources::AllBut(_) => {
-                    // Phone numbers alone have no ARN, and are named by what they are not.
-                    assert_eq!(statement.actions, ["sns:Publish"], "{name}");
-                    assert!(!statement.allows("sns:Publish", A_TOPIC), "{name}");
-                    continue;
-                }
-            };
-            for word in statement.actions.iter().chain(resources) {
-                let open =
-                    word == "*" || word.ends_with(":*") && !word.starts_with("arn:aws:logs:");
-                assert!(!open, "{name}: {word}");
-            }
-        }
-    }
-}
-
-/// The ARN pattern is `arn:.*:phone-number-id/[0-9a-zA-Z]+`; the number's id has a prefix that the ARN does not repeat.
-#[test]
-fn delivery_may_send_from_its_own_whatsapp_number() {
-    let delivery = delivery_with(&[("WhatsAppPhoneNumberId", "phone-number-id-0a1b")]);
-    let may_send_from = |id: &str| {
-        let arn = format!("arn:aws:social-messaging:us-east-1:000000000000:phone-number-id/{id}");
-        let mut statements = delivery.statements.iter();
-        statements.any(|it| it.allows("social-messaging:SendWhatsAppMessage", &arn))
-    };
-    assert!(may_send_from("0a1b"));
-    assert!(!may_send_from("phone-number-id-0a1b"));
-    assert!(!may_send_from("0a1c"));
-}
-
-/// SES asks for the identity, for the configuration set (the identity's default one, if none is named), and in the
-/// sandbox for the recipient's identity.
-#[test]
-fn delivery_may_send_mail_from_its_own_identity_only() {
-    let identity = |name: &str| format!("arn:aws:ses:us-east-1:000000000000:identity/{name}");
-    let set = |name: &str| format!("arn:aws:ses:us-east-1:000000000000:configuration-set/{name}");
-    let may_send = |function: &Function, resource: &str, from: &str| {
-        let context = [("ses:FromAddress", from)];
-        let mut statements = function.statements.iter();
-        statements.any(|it| it.allows_when("ses:SendEmail", resource, &context))
-    };
-    let unnamed = delivery_with(&[]);
-    let (ours, theirs) = ("cupons@example.com", "cupons@example.org");
-    assert!(may_send(&unnamed, &identity("example.com"), ours));
-    assert!(may_send(&unnamed, &set("the-identitys-default"), ours));
-    assert!(may_send(&unnamed, &identity("maria@example.net"), ours));
-    assert!(may_send(
-        &unnamed,
-        &identity("maria@example.net"),
-        "a@news.example.com"
-    ));
-    assert!(!may_send(&unnamed, &identity("example.org"), theirs));
-    assert!(!may_send(
-        &unnamed,
-        &identity("example.org"),
-        "a@badexample.com"
-    ));
-    let named = delivery_with(&[("MailConfigurationSet", "tracked")]);
-    assert!(may_send(&named, &set("tracked"), ours));
-    assert!(!may_send(&named, &set("other"), ours));
-    let of_address = delivery_with(&[("MailIdentity", ours)]);
-    assert!(may_send(&of_address, &identity("maria@example.net"), ours));
-    assert!(!may_send(
-        &of_address,
-        &identity("maria@example.net"),
-        "x@example.com"
-    ));
 }
 
 /// `sam deploy --guided` asks for a hidden parameter until something is typed, and for a function whose events have no
@@ -463,128 +380,4 @@ fn a_signature_may_be_thirty_days_old_and_is_forgotten_later() {
         let accepted_s = max_age_s + days("MAX_FUTURE_S", 1).unwrap();
         assert!(days("RETENTION_DAYS", 24 * 3600).unwrap() > accepted_s);
     }
-}
-
-/// cargo-lambda sets what the profile leaves open, and it chooses `abort`. `tests/built` runs a function that it built.
-#[test]
-fn what_is_deployed_unwinds_from_a_panic() {
-    let manifest = read("Cargo.toml");
-    let (_, release) = manifest.split_once("\n[profile.release]\n").unwrap();
-    let settings = release.lines().take_while(|line| !line.starts_with('['));
-    let panic: Vec<_> = settings.filter(|line| line.starts_with("panic")).collect();
-    assert_eq!(panic, ["panic = \"unwind\""]);
-}
-
-/// `cargo lambda build`, `watch` and `sam build` find only the binaries of default members.
-#[test]
-fn every_function_can_be_built_at_the_root() {
-    let manifest = read("Cargo.toml");
-    let members = manifest
-        .lines()
-        .find_map(|line| line.strip_prefix("default-members = "))
-        .unwrap();
-    assert_eq!(members, r#"["cli", "functions/*"]"#);
-    assert!(read("cli/Cargo.toml").contains("\ndefault-run = \"coupons\"\n"));
-}
-
-#[test]
-fn versions_stand_only_in_the_workspace_table() {
-    let crates = names_in("functions")
-        .into_iter()
-        .map(|name| format!("functions/{name}"));
-    let others = [
-        "lib",
-        "local",
-        "cli",
-        "simulation",
-        "tests",
-        "bench",
-        "fuzz/checks",
-    ];
-    for package in crates.chain(others.map(str::to_owned)) {
-        let manifest = read(format!("{package}/Cargo.toml"));
-        let (_, dependencies) = manifest.split_once("dependencies]").unwrap();
-        for line in dependencies.lines().filter(|line| line.contains('=')) {
-            assert!(!line.contains("version ="), "{package}: {line}");
-            let value = line.split_once("= \"").map(|(_, value)| value);
-            let is_version = |value: &str| value.starts_with(|c: char| c.is_ascii_digit());
-            assert!(!value.is_some_and(is_version), "{package}: {line}");
-        }
-    }
-}
-
-#[test]
-fn every_fuzz_target_has_a_check_a_description_and_a_small_corpus() {
-    let targets: BTreeSet<_> = names_in("fuzz/fuzz_targets")
-        .into_iter()
-        .map(|file| file.strip_suffix(".rs").unwrap().to_owned())
-        .collect();
-    assert_eq!(names_in("fuzz/corpus"), targets, "fuzz/corpus/");
-    let manifest = read("fuzz/Cargo.toml");
-    let checks = read("fuzz/checks/src/lib.rs");
-    let description = read("docs/fuzzing.md");
-    for name in &targets {
-        let path = format!("name = \"{name}\"\npath = \"fuzz_targets/{name}.rs\"\n");
-        assert!(manifest.contains(&path), "{name}: fuzz/Cargo.toml");
-        let replayed = format!("(\"{name}\", {}::check)", name.replace('-', "_"));
-        assert!(checks.contains(&replayed), "{name}: fuzz/checks");
-        let row = format!("| `{name}` |");
-        assert!(description.contains(&row), "{name}: docs/fuzzing.md");
-
-        let inputs = fs::read_dir(root().join("fuzz/corpus").join(name)).unwrap();
-        let sizes: Vec<_> = inputs
-            .map(|input| input.unwrap().metadata().unwrap().len())
-            .collect();
-        let (count, bytes) = (sizes.len(), sizes.iter().sum::<u64>());
-        assert!((1..=100).contains(&count), "{name}: {count} inputs");
-        assert!(bytes <= 200_000, "{name}: {bytes} bytes");
-    }
-}
-
-#[test]
-fn every_mistake_that_the_simulation_catches_can_still_be_made() {
-    let record = read("docs/adr/0009-simulation.md");
-    let files = names_in("simulation/bugs").into_iter();
-    let patches: Vec<_> = files.filter(|name| name != "run").collect();
-    assert!(patches.len() >= 3, "{patches:?}");
-    for patch in patches {
-        let checked = Command::new("git")
-            .args(["apply", "--check"])
-            .arg(root().join("simulation/bugs").join(&patch))
-            .current_dir(root())
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&checked.stderr);
-        assert!(checked.status.success(), "{patch}: {said}");
-        let name = patch.strip_suffix(".patch").unwrap();
-        let row = format!("| `{name}`: ");
-        assert!(record.contains(&row), "{name}: docs/adr/0009-simulation.md");
-    }
-}
-
-/// The fuzz targets have a lock file of their own. Mend it by copying the other over it, then building a target.
-#[test]
-fn what_is_fuzzed_is_what_is_built() {
-    let versions = |lock: &str| -> BTreeMap<String, BTreeSet<String>> {
-        let mut versions: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-        for package in read(lock).split("[[package]]").skip(1) {
-            let mut values = package.lines().filter_map(|line| line.split('"').nth(1));
-            let (name, version) = (values.next().unwrap(), values.next().unwrap());
-            let all = versions.entry(name.to_owned()).or_default();
-            all.insert(version.to_owned());
-        }
-        versions
-    };
-    let built = versions("Cargo.lock");
-    for (name, fuzzed) in versions("fuzz/Cargo.lock") {
-        if let Some(built) = built.get(&name) {
-            assert!(fuzzed.is_subset(built), "{name}: {fuzzed:?}, not {built:?}");
-        }
-    }
-}
-
-#[test]
-fn the_architecture_is_short_enough_to_be_read() {
-    let words = read("ARCHITECTURE.md").split_whitespace().count();
-    assert!(words < 1500, "{words} words");
 }
