@@ -27,6 +27,20 @@ where
     .map_err(|error| anyhow::anyhow!("the Lambda runtime ended: {error}"))
 }
 
+/// Longest time that Lambda gives an invocation, in milliseconds: 15 minutes (Lambda's quotas).
+const LONGEST_MS: i64 = 15 * 60 * 1000;
+
+/// When an invocation ends, by the header `Lambda-Runtime-Deadline-Ms`. Lambda writes a Unix time
+/// there, and `cargo lambda watch` (1.9.2) a duration.
+fn deadline(ms: u64, now: Timestamp) -> Timestamp {
+    let ends_at = match i64::try_from(ms) {
+        Ok(ms @ ..=LONGEST_MS) => now.checked_add(SignedDuration::from_millis(ms)).ok(),
+        Ok(ms) => Timestamp::from_millisecond(ms).ok(),
+        Err(_) => None,
+    };
+    ends_at.unwrap_or(Timestamp::MAX)
+}
+
 /// The time that one invocation has. The wall clock is read once, as it begins; from then on tokio's clock counts. So time never jumps
 /// within an invocation, and a simulation can turn it.
 #[derive(Debug, Clone, Copy)]
@@ -39,9 +53,8 @@ pub struct Invocation {
 impl Invocation {
     /// The one that Lambda has just begun.
     pub fn of(context: &Context) -> Self {
-        let ends_at = i64::try_from(context.deadline).ok();
-        let ends_at = ends_at.and_then(|ms| Timestamp::from_millisecond(ms).ok());
-        Self::new(Timestamp::now(), ends_at.unwrap_or(Timestamp::MAX))
+        let now = Timestamp::now();
+        Self::new(now, deadline(context.deadline, now))
     }
 
     /// One that begins now.
@@ -81,5 +94,22 @@ impl Invocation {
         // Later than anything waits for.
         let far = Duration::from_secs(24 * 3600);
         self.began + left.saturating_sub(margin).min(far)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_a_time_and_from_cargo_lambda_a_duration() {
+        let now: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
+        let check = |ms: u64, expected: &str| {
+            assert_eq!(deadline(ms, now).to_string(), expected, "{ms}");
+        };
+        check(1_795_341_610_000, "2026-11-22T10:00:10Z");
+        check(600_000, "2026-11-22T10:10:00Z");
+        check(900_001, "1970-01-01T00:15:00.001Z");
+        assert_eq!(deadline(u64::MAX, now), Timestamp::MAX);
     }
 }
