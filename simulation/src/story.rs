@@ -17,10 +17,11 @@ const ZUPY_REDEEMED: &str = "/webhooks/zupy/coupon-redeemed";
 const ZUPY_USED: &str = "/webhooks/zupy/coupon-used";
 const AGHANIM: &str = "/webhooks/aghanim/coupon-redeemed";
 
+/// As people type them.
 const CONTACTS: [Reach; 4] = [
-    Reach::new(Some("ana@example.com"), Some("+5511965958122")),
+    Reach::new(Some("ana@pão.example"), Some("+5511965958122")),
     Reach::new(Some("rui@example.com"), None),
-    Reach::new(None, Some("+5511965958123")),
+    Reach::new(None, Some("(11) 6595-8123")),
     Reach::new(None, None),
 ];
 

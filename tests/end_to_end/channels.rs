@@ -186,18 +186,33 @@ async fn a_text_message_goes_out_for_a_reward_of_50_and_more() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_number_that_cannot_be_one_fails_with_its_reason_and_stops_nothing_else() {
-    const CODE: &str = "failed: a phone number without + and a country code";
+    const AREA: &str = "failed: a phone number without its area code";
     const OTHER: &str = "failed: a phone number with other characters than digits";
-    const LENGTH: &str = "failed: a phone number of less than 8 or more than 15 digits";
+    const SEVERAL: &str = "failed: more than one phone number";
+    const SHORT: &str = "failed: a phone number with too few digits for its country";
+    const LONG: &str = "failed: a phone number with too many digits for its country";
     let stories = [
-        ("local", "(11) 96595-8122", CODE),
-        ("double-zero", "005511965958122", CODE),
-        ("words", "+55 11 96595 8122 ramal 3", OTHER),
-        ("two", "+5511965958122,+5511965958123", OTHER),
-        ("arabic", "+٥٥١١٩٦٥٩٥٨١٢٢", OTHER),
-        ("short", "+55", LENGTH),
-        ("long", "+5511965958122965958122", LENGTH),
+        ("local", "96595-8122", AREA),
+        ("letters", "+55 11 96595-812a", OTHER),
+        ("two", "+5511965958122,+5511965958123", SEVERAL),
+        ("short", "+55", SHORT),
+        ("long", "+5511965958122965958122", LONG),
+        (
+            "nowhere",
+            "(20) 96595-8122",
+            "failed: a phone number whose area code does not exist",
+        ),
+        (
+            "service",
+            "0800 123 4567",
+            "failed: the phone number of a service, such as 0800, and of no person",
+        ),
         ("written", " +55 (11) 96595-8122\n", "done"),
+        ("without-country", "(11) 96595-8122", "done"),
+        ("double-zero", "005511965958122", "done"),
+        ("extension", "+55 11 96595 8122 ramal 3", "done"),
+        ("arabic", "+٥٥١١٩٦٥٩٥٨١٢٢", "done"),
+        ("old", "11 6595-8122", "done"),
         ("blank", " ", "waiting: no phone number"),
     ];
     in_a_shop(async |shop| {
@@ -216,8 +231,11 @@ async fn a_number_that_cannot_be_one_fails_with_its_reason_and_stops_nothing_els
         assert_eq!(shop.mails().len(), stories.len());
         for channel in ["whatsapp", "sms"] {
             let sent = shop.sent(channel);
-            assert_eq!(sent.len(), 1, "{channel}: {sent:?}");
-            assert_eq!(sent[0].to, "+5511965958122");
+            let reached = stories.iter().filter(|(_, _, word)| *word == "done");
+            assert_eq!(sent.len(), reached.count(), "{channel}: {sent:?}");
+            for sent in sent {
+                assert_eq!(sent.to, "+5511965958122");
+            }
         }
         // A word of ours, and not the number.
         for line in shop.system.logs("delivery") {

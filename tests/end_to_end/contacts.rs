@@ -130,3 +130,40 @@ async fn a_placeholder_is_no_name_and_no_address() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_international_domain_gets_its_mail_in_punycode() {
+    in_a_shop_with(&[OWN_SECRET], async |shop| {
+        shop.send(redeemed("CP-1").set("/customer/email", "maria@café.com.br"))
+            .await;
+        shop.settle().await;
+        assert_eq!(to(shop, "email"), ["maria@xn--caf-dma.com.br"]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_without_a_country_is_of_its_tenant_s() {
+    let parameters = [
+        (
+            "ZupyWebhookSecrets",
+            "comp_bella_vista=local-zupy-secret, comp_lisboa=lisboa-secret",
+        ),
+        ("DefaultCountry", "BR, comp_lisboa=PT"),
+    ];
+    in_a_shop_with(&parameters, async |shop| {
+        let brazilian = worth_a_text("CP-1").set("/customer/whatsapp", "(11) 96595-8122");
+        let portuguese = worth_a_text("CP-2")
+            .set("/company_id", "comp_lisboa")
+            .set("/customer/whatsapp", "912 345 678");
+        shop.send(brazilian).await;
+        shop.send(portuguese.secret("lisboa-secret")).await;
+        shop.settle().await;
+        for channel in ["whatsapp", "sms"] {
+            let mut to = to(shop, channel);
+            to.sort();
+            assert_eq!(to, ["+351912345678", "+5511965958122"], "{channel}");
+        }
+    })
+    .await;
+}

@@ -21,10 +21,12 @@ use webhooks::worker::{Failure, Work};
 use crate::account;
 use crate::channel::{Channel, NotNow, Outcome};
 use crate::contact::Contact;
+use crate::email_address;
 use crate::game_server::{self, GameServer};
 use crate::items::Brought;
 use crate::members::{AccountCoupon, Granted, Members, WAITS};
 use crate::message::{self, Coupon, Language, Occasion};
+use crate::phone::{Country, Phone};
 use crate::ses::Ses;
 use crate::sms::Sms;
 use crate::time::{CLAIM, SEND, has_time};
@@ -59,6 +61,8 @@ pub struct Delivery {
     grants: bool,
     languages: PerTenant<Language>,
     zones: Zones,
+    /// Of the numbers that name no country.
+    countries: PerTenant<Country>,
 }
 
 impl Delivery {
@@ -87,6 +91,13 @@ impl Delivery {
                 Language::of_tag,
             ),
             zones: Zones::read_zones(environment),
+            countries: PerTenant::read(
+                environment,
+                "DEFAULT_COUNTRY",
+                Country::BRAZIL,
+                "a country's two letters such as BR",
+                Country::of_code,
+            ),
         }
     }
 }
@@ -294,6 +305,11 @@ impl Delivery {
         let language = *self.languages.of(&event.tenant);
         let zone = self.zones.of(&event.tenant);
         let closed = || Outcome::Refused("the channel is not set up".into());
+        let address = match self.in_network(channel, &event.tenant, address) {
+            Ok(address) => address,
+            Err(reason) => return Ok(Outcome::Refused(reason.into())),
+        };
+        let address = address.as_str();
         match channel {
             Channel::Email => {
                 let email = message::email(language, occasion, coupon, zone);
@@ -321,6 +337,21 @@ impl Delivery {
         }
     }
 
+    /// An address as its network takes it, or why it cannot.
+    fn in_network(
+        &self,
+        channel: Channel,
+        tenant: &str,
+        address: &str,
+    ) -> Result<String, &'static str> {
+        let phone = || Phone::read(address, *self.countries.of(tenant));
+        match channel {
+            Channel::Email => email_address::in_ascii(address),
+            Channel::WhatsApp => phone()?.for_whatsapp().map(str::to_owned),
+            Channel::Sms => phone()?.for_sms().map(str::to_owned),
+        }
+    }
+
     /// What would be sent on a channel.
     fn written(
         &self,
@@ -344,7 +375,13 @@ impl Delivery {
             }),
             Channel::Sms => json!({"text": message::sms(language, occasion, coupon, zone).ok()}),
         };
-        written["to"] = address.into();
+        match self.in_network(channel, &event.tenant, address) {
+            Ok(address) => written["to"] = address.into(),
+            Err(reason) => {
+                written["to"] = address.into();
+                written["refused"] = reason.into();
+            }
+        }
         written
     }
 

@@ -7,14 +7,12 @@
 //! - [`email`]: subject, HTML and plain text.
 //! - [`sms`]: one message, in the alphabet of phone networks, [`gsm`].
 //! - [`whatsapp`]: the parameters of an approved template.
-//! - [`phone`]: numbers as networks take them.
 
 mod clean;
 mod discount;
 mod email;
 mod gsm;
 mod language;
-mod phone;
 #[cfg(test)]
 mod samples;
 mod shown;
@@ -25,11 +23,10 @@ mod whatsapp;
 use jiff::Timestamp;
 use webhooks::event::{Discount, Reward};
 
-pub(crate) use self::clean::meant;
+pub(crate) use self::clean::{is_invisible, meant};
 pub use self::discount::discount_in_words;
 pub use self::email::{Email, email};
 pub use self::language::Language;
-pub use self::phone::e164;
 pub use self::sms::sms;
 pub use self::whatsapp::whatsapp_parameters;
 

@@ -9,6 +9,7 @@ use webhooks::config::{Aws, CallLimits, Environment};
 use webhooks::event::Event;
 
 use crate::channel::{NotNow, Outcome, event_reference, refusal};
+use crate::email_address::mailbox;
 use crate::message::Email;
 
 /// The mail's header that names the event, for support and for whoever reads the mail's source; and the longest value
@@ -28,8 +29,14 @@ impl Ses {
     pub(crate) fn read(environment: &mut Environment, aws: &Aws) -> Self {
         Self {
             client: Client::new(&aws.sdk_config(CallLimits::ONCE)),
-            from: environment.text("MAIL_FROM"),
-            reply_to: environment.optional("MAIL_REPLY_TO"),
+            from: {
+                let from = environment.text("MAIL_FROM");
+                in_ascii(environment, "MAIL_FROM", Some(from)).unwrap_or_default()
+            },
+            reply_to: {
+                let reply_to = environment.optional("MAIL_REPLY_TO");
+                in_ascii(environment, "MAIL_REPLY_TO", reply_to)
+            },
             configuration_set: environment.optional("MAIL_CONFIGURATION_SET"),
         }
     }
@@ -40,10 +47,6 @@ impl Ses {
         address: &str,
         email: Email,
     ) -> anyhow::Result<Outcome> {
-        // One address: what separates several would send the coupon to others too.
-        if address.contains(|c: char| ",;<>".contains(c) || c.is_control() || c.is_whitespace()) {
-            return Ok(Outcome::Refused("not one e-mail address".into()));
-        }
         let headers = event_reference(event, HEADER_MAX_BYTES)
             .map(|key| {
                 MessageHeader::builder()
@@ -87,6 +90,15 @@ impl Ses {
             Err(error) => refusal(&error, &["BadRequestException", "MessageRejected"]),
         })
     }
+}
+
+/// An address of ours that a variable holds, if one does, as SES takes it.
+fn in_ascii(environment: &mut Environment, name: &str, text: Option<String>) -> Option<String> {
+    let text = text.filter(|text| !text.is_empty())?;
+    let mailbox = mailbox(&text);
+    mailbox
+        .map_err(|reason| environment.problem(format!("{name} is {text:?}: {reason}")))
+        .ok()
 }
 
 fn utf8(text: String) -> anyhow::Result<Content> {

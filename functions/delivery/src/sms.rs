@@ -7,7 +7,6 @@ use webhooks::config::{Aws, CallLimits, Environment};
 use webhooks::event::{Discount, Event};
 
 use crate::channel::{Outcome, event_reference, refusal};
-use crate::message::e164;
 
 /// Longest value of an attribute that tells the event.
 const EVENT_MAX_BYTES: usize = 1024;
@@ -46,10 +45,6 @@ impl Sms {
         number: &str,
         text: String,
     ) -> anyhow::Result<Outcome> {
-        let number = match e164(number) {
-            Ok(number) => number,
-            Err(reason) => return Ok(Outcome::Refused(reason.into())),
-        };
         let attribute = |value: String| {
             let value = MessageAttributeValue::builder()
                 .data_type("String")

@@ -7,7 +7,7 @@ use webhooks::config::{Aws, CallLimits, Environment};
 use webhooks::event::Event;
 
 use crate::channel::{Outcome, event_reference, refusal};
-use crate::message::{Occasion, e164};
+use crate::message::Occasion;
 
 /// The version of Meta's Cloud API whose messages these are.
 const META_API_VERSION: &str = "v23.0";
@@ -58,10 +58,6 @@ impl WhatsApp {
         template: &str,
         parameters: [String; 4],
     ) -> anyhow::Result<Outcome> {
-        let number = match e164(number) {
-            Ok(number) => number,
-            Err(reason) => return Ok(Outcome::Refused(reason.into())),
-        };
         let parameters = parameters.map(|text| json!({"type": "text", "text": text}));
         let mut message = json!({
             "messaging_product": "whatsapp",

@@ -13,7 +13,7 @@ pub(super) fn line(text: &str) -> Option<String> {
 
 /// Marks of direction, and what takes no room or shows nothing: soft hyphen, zero-width space, byte order mark, fillers,
 /// blank braille, tags. Joiners and variation selectors stay, since some scripts and emoji need them.
-pub(super) fn is_invisible(character: char) -> bool {
+pub(crate) fn is_invisible(character: char) -> bool {
     matches!(
         character,
         '\u{ad}'
