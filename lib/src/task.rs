@@ -119,6 +119,9 @@ pub struct Message<'a> {
     /// The X-Ray trace header of the invocation that received the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<Cow<'a, str>>,
+    /// The names of the only records to work on, where an operator asks for some: `delivery/email`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
 }
 
 impl<'a> Message<'a> {
@@ -128,7 +131,13 @@ impl<'a> Message<'a> {
             event: Cow::Borrowed(event),
             received_at,
             trace: trace.map(Cow::Borrowed),
+            only: Vec::new(),
         }
+    }
+
+    /// Whether the record of this name is to be worked on.
+    pub fn asks_for(&self, record: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|it| it == record)
     }
 
     /// The message as a queue takes it.

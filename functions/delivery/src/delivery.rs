@@ -116,9 +116,9 @@ impl Work for Delivery {
         let event = message.event.as_ref();
         match &event.fact {
             Fact::Redeemed(redemption) if redemption.reward.items.is_empty() => {
-                self.deliver(event, redemption, invocation).await
+                self.deliver(&message, redemption, invocation).await
             }
-            Fact::Redeemed(redemption) => self.bring_items(event, redemption, invocation).await,
+            Fact::Redeemed(redemption) => self.bring_items(&message, redemption, invocation).await,
             Fact::Expiring(notice) => self.remind(event, notice, invocation).await,
             Fact::Enrolled => self.enrol(event, invocation).await,
             Fact::Used(_) | Fact::Cancelled(_) | Fact::Expired(_) => {
@@ -132,10 +132,11 @@ impl Delivery {
     /// Brings a new coupon into the account, and to its member on every channel that reaches them.
     async fn deliver(
         &self,
-        event: &Event,
+        message: &Message<'_>,
         redemption: &Redemption,
         invocation: Invocation,
     ) -> Result<(), Failure> {
+        let event = message.event.as_ref();
         // The coupon is in the account before the contact is looked for: whichever of a redemption and an enrolment comes
         // second sees the other.
         let coupon = coupon(&event.member, redemption);
@@ -147,6 +148,7 @@ impl Delivery {
         let waits = channels.any(|channel| channel.address(&event.member).is_none());
         self.store(event, &then, waits, invocation).await?;
         let contact = self.members.contact(event).await?;
+        open.retain(|channel| message.asks_for(channel.record()));
         self.send(event, redemption, &open, &contact, invocation)
             .await
     }
@@ -530,14 +532,24 @@ impl Delivery {
     /// A redemption of in-game items: recorded for the player, and told to the game's server, where that is asked for.
     async fn bring_items(
         &self,
-        event: &Event,
+        message: &Message<'_>,
         redemption: &Redemption,
         invocation: Invocation,
     ) -> Result<(), Failure> {
-        let (granted, told) = tokio::join!(
-            self.grant(event, redemption, invocation),
-            self.forward(event, redemption, invocation)
-        );
+        let event = message.event.as_ref();
+        let grant = async {
+            match message.asks_for(GRANT) {
+                true => self.grant(event, redemption, invocation).await,
+                false => Ok(()),
+            }
+        };
+        let forward = async {
+            match message.asks_for(FORWARD) {
+                true => self.forward(event, redemption, invocation).await,
+                false => Ok(()),
+            }
+        };
+        let (granted, told) = tokio::join!(grant, forward);
         all_of([granted, told])
     }
 

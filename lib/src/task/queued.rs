@@ -32,6 +32,8 @@ pub struct Elsewhere {
     pub received_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
 }
 
 impl Message<'_> {
@@ -46,6 +48,7 @@ impl Message<'_> {
             key: self.event.key.clone(),
             received_at: self.received_at,
             trace: self.trace.as_deref().map(str::to_owned),
+            only: self.only.clone(),
         })
     }
 }
@@ -57,6 +60,7 @@ impl Queued {
             key,
             received_at,
             trace,
+            only,
             ..
         } = match self {
             Queued::Whole(message) => return Ok(*message),
@@ -72,6 +76,7 @@ impl Queued {
             event: Cow::Owned(event),
             received_at,
             trace: trace.map(Cow::Owned),
+            only,
         })
     }
 }
