@@ -117,6 +117,12 @@ pub(crate) struct Record {
     pub(crate) lease_until: Option<Timestamp>,
     /// After a failure: when it is tried again at the earliest.
     pub(crate) not_before: Option<Timestamp>,
+    /// How many attempts had no answer: each may have been taken.
+    #[serde(skip)]
+    pub(crate) in_doubt: u32,
+    /// It failed, and was given back after so many attempts.
+    #[serde(skip)]
+    pub(crate) asked_after_attempts: Option<u32>,
     /// The records that follow it.
     #[serde(skip)]
     pub(crate) then: Vec<String>,
@@ -458,16 +464,19 @@ impl Record {
     pub(crate) fn read(row: &Item, event: String, task: &str) -> Self {
         let number = |name: &str| row.get(name).and_then(|value| value.as_n().ok());
         let time = |name: &str| Timestamp::from_millisecond(number(name)?.parse().ok()?).ok();
+        let count = |name: &str| number(name)?.parse().ok();
         Self {
             event,
             task: task.to_owned(),
             status: text(row, "status").unwrap_or_default(),
-            attempts: number("attempts").and_then(|number| number.parse().ok()),
+            attempts: count("attempts"),
             result: text(row, "result").filter(|result| !result.is_empty()),
             started_at: text(row, "started_at"),
             finished_at: text(row, "finished_at"),
             lease_until: time("lease_until_ms"),
             not_before: time("not_before_ms"),
+            in_doubt: count("in_doubt").unwrap_or(0),
+            asked_after_attempts: count("asked_after_attempts"),
             then: text(row, "then")
                 .map(|names| names.split(' ').map(str::to_owned).collect())
                 .unwrap_or_default(),
@@ -487,6 +496,13 @@ impl Record {
             self.status.as_str(),
             "done" | "skipped" | "waiting" | "failed"
         )
+    }
+
+    /// The other side will never take it; also where it is to be tried again, and has not been yet.
+    pub(crate) fn failed_for_good(&self) -> bool {
+        let asked = self.asked_after_attempts;
+        self.status == "failed"
+            || (self.status == "released" && asked == Some(self.attempts.unwrap_or(0)))
     }
 
     /// `delivery/email released: Throttling (3 attempts)`

@@ -1,12 +1,14 @@
 //! `coupons replay`: runs tasks again, from the bodies that were recorded.
 
+mod failed;
+
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail};
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use clap::ArgGroup;
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -25,6 +27,7 @@ const EXAMPLES: &str = "\
 Examples:
   coupons replay 'zupy#comp_bella_vista#CP-A1B2C3D4/redeemed' --dry-run
   coupons replay --since 2026-11-22T10:00:00Z
+  coupons replay --failed --dry-run
   coupons replay CP-A1B2C3D4 --task delivery/email --force
   coupons replay --refused";
 
@@ -36,7 +39,7 @@ const CONCURRENCY: usize = 16;
 /// What is done stays done, unless --force has its records forgotten: then the customer gets the mail once more.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-#[command(group = ArgGroup::new("events").args(["event", "since", "refused"]).required(true).multiple(true))]
+#[command(group = ArgGroup::new("events").args(["event", "since", "refused", "failed"]).required(true).multiple(true))]
 pub(crate) struct Arguments {
     /// An event's key, a coupon's key or code for all its events, or the key of a refused body as `coupons refused` lists it
     #[arg(value_name = "KEY", value_parser = lookup)]
@@ -52,6 +55,11 @@ pub(crate) struct Arguments {
     /// received then or later
     #[arg(long, conflicts_with_all = ["event", "task", "force"])]
     refused: bool,
+    /// Run what failed for good again, once its cause is mended, and nothing else: neither what was
+    /// sent or skipped, nor what may have been sent. Without a key, all of it, which reads the
+    /// whole table
+    #[arg(long, conflicts_with_all = ["refused", "force"])]
+    failed: bool,
     /// Run also what is done, skipped or failed for good, by forgetting that it was
     #[arg(long)]
     force: bool,
@@ -76,8 +84,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let target = Target::connect(&arguments.target).await?;
     let which = match &arguments.event {
         Some(Lookup::Code(text)) if refused::is_key(text) => {
-            if arguments.task.is_some() || arguments.force {
-                bail!("a refused body is no event yet: leave out --task and --force");
+            if arguments.task.is_some() || arguments.force || arguments.failed {
+                bail!("a refused body is no event yet: leave out --task, --force and --failed");
             }
             Some(refused::Which::One(text.clone()))
         }
@@ -92,11 +100,13 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         dispatcher: Dispatcher::new(target.sqs.clone(), target.task_queues()),
         named: arguments.task,
         force: arguments.force,
+        failed: arguments.failed,
         dry_run: arguments.dry_run,
         target,
     };
     let outcomes = match &arguments.event {
         Some(lookup) => replay.coupon(lookup, arguments.since).await?,
+        None if arguments.failed => replay.failed(arguments.since).await?,
         None => {
             let since = arguments.since.context("neither a key nor --since")?;
             replay.since(since).await?
@@ -105,7 +115,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if arguments.json {
         say_json(&Report::new(&outcomes, arguments.dry_run))?;
     } else {
-        let skipped_too = arguments.event.is_some();
+        let skipped_too = arguments.event.is_some() || arguments.failed;
         let text = describe(&outcomes, arguments.dry_run, skipped_too);
         say(&harmless(&text))?;
     }
@@ -125,6 +135,8 @@ struct Replay {
     /// The only task, or channel of a task, to run.
     named: Option<Named>,
     force: bool,
+    /// Only what failed for good.
+    failed: bool,
     dry_run: bool,
 }
 
@@ -145,6 +157,9 @@ enum What {
     Sent {
         /// Records that no longer stand in the way.
         forgotten: Vec<String>,
+        /// Records that failed, and alone are worked on again.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        repeated: Vec<String>,
     },
     Skipped {
         reason: String,
@@ -181,6 +196,31 @@ impl Replay {
             }
         }
         Ok(outcomes)
+    }
+
+    /// What failed of every event, or of those that were received since then.
+    async fn failed(&self, since: Option<Timestamp>) -> anyhow::Result<Vec<Outcome>> {
+        let coupons = failed::coupons(&self.target).await?;
+        let of_coupons = stream::iter(coupons)
+            .map(|coupon| async move {
+                let lookup = Lookup::Key {
+                    coupon,
+                    entry: None,
+                };
+                let mut outcomes = Vec::new();
+                for life in lives(&self.target, &lookup).await? {
+                    for received in &life.received {
+                        if since.is_none_or(|since| is_since(received, since)) {
+                            outcomes.extend(self.event(received, &life.tasks).await);
+                        }
+                    }
+                }
+                // What else there is of these coupons is not asked for.
+                outcomes.retain(|it| !it.is_nothing());
+                anyhow::Ok(outcomes)
+            })
+            .buffered(CONCURRENCY);
+        of_coupons.try_concat().await
     }
 
     /// Every event that was received since then.
@@ -229,6 +269,10 @@ impl Replay {
     /// The tasks of one event.
     async fn event(&self, received: &Received, records: &[Record]) -> Vec<Outcome> {
         let key = &received.event;
+        let has_failed = |it: &Record| it.event == *key && it.failed_for_good();
+        if self.failed && !records.iter().any(has_failed) {
+            return vec![Outcome::skipped(key, None, failed::NOTHING.to_owned())];
+        }
         let event = match received.parse() {
             Ok(event) => event,
             Err(error) => return vec![Outcome::failed(key, None, &error)],
@@ -266,32 +310,45 @@ impl Replay {
         let records = records.iter().filter(|it| it.is_of(key, task.name()));
         let records: Vec<_> = records.collect();
         let channel = self.named.and_then(|(_, channel)| channel);
-        let forget = match decide(
-            &expected(task, event, records.iter().copied()),
-            channel,
-            &records,
-            self.force,
-            Timestamp::now(),
-        ) {
-            Decision::Send { forget } => forget,
+        let decision = match self.failed {
+            true => failed::choose(&records, channel),
+            false => decide(
+                &expected(task, event, records.iter().copied()),
+                channel,
+                &records,
+                self.force,
+                Timestamp::now(),
+            ),
+        };
+        let (forget, repeat) = match decision {
+            Decision::Send { forget } => (forget, Vec::new()),
+            Decision::Repeat(failed) => (Vec::new(), failed),
             Decision::Skip(reason) => return Ok(Outcome::skipped(key, Some(task.name()), reason)),
         };
         if !self.dry_run {
             for record in &forget {
                 self.forget(record).await?;
             }
+            for record in &repeat {
+                match failed::is_of_commit(record) {
+                    true => self.forget(record).await?,
+                    false => failed::give_back(&self.target, record).await?,
+                }
+            }
             let received_at: Timestamp = received
                 .received_at
                 .parse()
                 .with_context(|| format!("{key} has no legible time of receipt"))?;
-            let message = Message::new(event, received_at, None);
+            let mut message = Message::new(event, received_at, None);
+            message.only = names(&repeat);
             self.dispatcher.send(&message, &[task]).await?;
         }
         Ok(Outcome {
             event: key.clone(),
             task: Some(task.name()),
             what: What::Sent {
-                forgotten: forget.iter().map(|it| it.task.clone()).collect(),
+                forgotten: names(&forget),
+                repeated: names(&repeat),
             },
         })
     }
@@ -341,7 +398,13 @@ enum Decision<'a> {
         /// Settled records, for the task would leave alone what they are about.
         forget: Vec<&'a Record>,
     },
+    /// Only what these records are about, which failed.
+    Repeat(Vec<&'a Record>),
     Skip(String),
+}
+
+fn names(records: &[&Record]) -> Vec<String> {
+    records.iter().map(|it| it.task.clone()).collect()
 }
 
 /// Sends what has not come to an end; what has only by force, and what runs not at all.
@@ -395,6 +458,11 @@ impl Outcome {
             task,
             what: What::Skipped { reason },
         }
+    }
+
+    /// It had nothing that failed.
+    fn is_nothing(&self) -> bool {
+        matches!(&self.what, What::Skipped { reason } if reason == failed::NOTHING)
     }
 
     fn failed(event: &str, task: Option<&'static str>, error: &anyhow::Error) -> Self {
@@ -454,11 +522,17 @@ fn describe(outcomes: &[Outcome], dry_run: bool, skipped_too: bool) -> String {
             .map_or(String::new(), |task| format!(" {task}"));
         let name = format!("{}{task}", outcome.event);
         match &outcome.what {
-            What::Sent { forgotten } => {
+            What::Sent {
+                forgotten,
+                repeated,
+            } => {
                 let sent = if dry_run { "would send" } else { "sent" };
                 text.push_str(&format!("{sent:<11}{name}"));
                 if !forgotten.is_empty() {
                     text.push_str(&format!(", forgetting {}", forgotten.join(", ")));
+                }
+                if !repeated.is_empty() {
+                    text.push_str(&format!(", only {}", repeated.join(", ")));
                 }
                 text.push('\n');
             }
@@ -587,6 +661,7 @@ mod tests {
                 task: Some("delivery"),
                 what: What::Sent {
                     forgotten: vec!["delivery/email".into()],
+                    repeated: Vec::new(),
                 },
             },
             Outcome::skipped(EVENT, Some("delivery"), "done".into()),

@@ -17,6 +17,7 @@ mod local_pages;
 mod members;
 mod refused;
 mod renderings;
+mod replay_failed;
 mod shop;
 mod slow;
 mod soak;
