@@ -15,9 +15,18 @@ pub fn is_blank(character: char) -> bool {
     character.is_whitespace() || character.is_control() || is_zero_width(character)
 }
 
-/// What Unicode calls ignorable by default, as far as it turns up around text that was copied, and the letters and
-/// symbols that are drawn as nothing.
+/// Inside a text, joiners and variation selectors change how their neighbours look: some scripts and emoji need them.
 fn is_zero_width(character: char) -> bool {
+    is_invisible(character)
+        || matches!(
+            character,
+            '\u{180b}'..='\u{180d}' | '\u{180f}' | '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}'
+        )
+}
+
+/// Whether a character shows nothing anywhere: what Unicode calls ignorable by default, as far as it turns up in text that
+/// was copied, marks of direction, and the letters and symbols that are drawn as nothing.
+pub fn is_invisible(character: char) -> bool {
     matches!(
         character,
         '\u{ad}'
@@ -27,13 +36,14 @@ fn is_zero_width(character: char) -> bool {
             | '\u{1160}'
             | '\u{17b4}'
             | '\u{17b5}'
-            | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}'
+            | '\u{180e}'
+            | '\u{200b}'
+            | '\u{200e}'
+            | '\u{200f}'
             | '\u{202a}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}'
             | '\u{2800}'
             | '\u{3164}'
-            | '\u{fe00}'..='\u{fe0f}'
             | '\u{feff}'
             | '\u{ffa0}'
             | '\u{fff9}'..='\u{fffb}'

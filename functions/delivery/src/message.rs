@@ -23,7 +23,7 @@ mod whatsapp;
 use jiff::Timestamp;
 use webhooks::event::{Discount, Reward};
 
-pub(crate) use self::clean::{is_invisible, meant};
+pub(crate) use self::clean::meant;
 pub use self::discount::discount_in_words;
 pub use self::email::{Email, email};
 pub use self::language::Language;

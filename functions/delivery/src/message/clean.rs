@@ -1,5 +1,7 @@
 //! Text that others have written, made fit to stand in a message.
 
+use webhooks::identifier::is_invisible;
+
 /// The text on one line and without control characters, if anything is left: it can end no header of an e-mail, nor
 /// turn the direction in which the rest is read.
 pub(super) fn line(text: &str) -> Option<String> {
@@ -9,33 +11,6 @@ pub(super) fn line(text: &str) -> Option<String> {
         .filter(|word| !word.is_empty())
         .collect();
     (!words.is_empty()).then(|| words.join(" "))
-}
-
-/// Marks of direction, and what takes no room or shows nothing: soft hyphen, zero-width space, byte order mark, fillers,
-/// blank braille, tags. Joiners and variation selectors stay, since some scripts and emoji need them.
-pub(crate) fn is_invisible(character: char) -> bool {
-    matches!(
-        character,
-        '\u{ad}'
-            | '\u{34f}'
-            | '\u{61c}'
-            | '\u{115f}'
-            | '\u{1160}'
-            | '\u{17b4}'
-            | '\u{17b5}'
-            | '\u{180e}'
-            | '\u{200b}'
-            | '\u{200e}'
-            | '\u{200f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{2800}'
-            | '\u{3164}'
-            | '\u{feff}'
-            | '\u{ffa0}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}'
-    )
 }
 
 /// What systems and people write where there is nothing to write: `null`, `N/A`, `não informado`. Compared without

@@ -3,7 +3,7 @@
 use rlibphonenumber::PHONE_NUMBER_UTIL as LIBRARY;
 
 use super::reason;
-use crate::message::is_invisible;
+use webhooks::identifier::is_invisible;
 
 /// Longer texts are no number.
 const TEXT_MAX_BYTES: usize = 250;
