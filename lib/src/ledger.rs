@@ -179,8 +179,7 @@ impl Ledger {
         self.retention
     }
 
-    /// Records an event unless it is there: one conditional write. The parts of a body that is too large for one row are
-    /// written before it.
+    /// Records an event unless it is there: one conditional write.
     pub async fn record(
         &self,
         event: &Event,
@@ -195,16 +194,45 @@ impl Ledger {
             // It waited for an outage of DynamoDB to end.
             row.insert("recorded_at".into(), text(now.to_string()));
         }
-        let parts = body::put(&mut row, body.body());
+        let put = self.put(row, body.body(), now).await;
+        let Some(standing) = put.context("recording the event")? else {
+            return Ok(Recorded::New);
+        };
+        if digits(&standing, "attempt").is_some_and(|it| it == attempt) {
+            return Ok(Recorded::New);
+        }
+        self.judge(&event.key, standing, &hash).await
+    }
+
+    /// What the row that stands under an event's key makes of another attempt to record it.
+    async fn judge(&self, key: &EventKey, standing: Item, hash: &str) -> anyhow::Result<Recorded> {
+        let is_same = digits(&standing, "hash").is_some_and(|it| it == hash);
+        let standing = Standing::of(&self.whole(standing).await?, key);
+        Ok(match is_same {
+            true => Recorded::Duplicate(standing),
+            false => Recorded::Differs(standing),
+        })
+    }
+
+    /// Puts a row with this body unless one stands there, and returns the one that does. The parts of a body that is too
+    /// large for one row are written before it.
+    async fn put(
+        &self,
+        mut row: Item,
+        body: &[u8],
+        now: Timestamp,
+    ) -> anyhow::Result<Option<Item>> {
+        let parts = body::put(&mut row, body);
         if !parts.is_empty() {
             // A duplicate of it would cost what the first one did.
-            let standing = self.row(event.key.coupon(), event.key.entry(), now).await?;
-            if let Some(standing) = standing {
-                return self.judge(&event.key, standing, (&hash, &attempt)).await;
+            let key = read_text(&row, "coupon").zip(read_text(&row, "entry"));
+            let (coupon, entry) = key.context("the row has no key")?;
+            if let Some(standing) = self.row(coupon, entry, now).await? {
+                return Ok(Some(standing));
             }
             self.write_parts(parts).await?;
         }
-        let refused = self
+        let put = self
             .client
             .put_item()
             .table_name(&self.table)
@@ -215,34 +243,15 @@ impl Ledger {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        let standing = match refused {
-            Ok(_) => return Ok(Recorded::New),
+        match put {
+            Ok(_) => Ok(None),
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(refusal)) => {
-                    refusal.item().cloned().unwrap_or_default()
+                    Ok(Some(refusal.item().cloned().unwrap_or_default()))
                 }
-                _ => return Err(anyhow!(error).context("recording the event")),
+                _ => Err(anyhow!(error)),
             },
-        };
-        self.judge(&event.key, standing, (&hash, &attempt)).await
-    }
-
-    /// What the row that stands under an event's key makes of another attempt to record it.
-    async fn judge(
-        &self,
-        key: &EventKey,
-        standing: Item,
-        (hash, attempt): (&str, &str),
-    ) -> anyhow::Result<Recorded> {
-        if digits(&standing, "attempt").is_some_and(|it| it == attempt) {
-            return Ok(Recorded::New);
         }
-        let is_same = digits(&standing, "hash").is_some_and(|it| it == hash);
-        let standing = Standing::of(&self.whole(standing).await?, key);
-        Ok(match is_same {
-            true => Recorded::Duplicate(standing),
-            false => Recorded::Differs(standing),
-        })
     }
 
     /// Writes the parts of a body before the row that names them: all at once, and whatever stands there, since a part is
@@ -264,17 +273,21 @@ impl Ledger {
         tasks: &[Task],
         now: Timestamp,
     ) -> anyhow::Result<Vec<Task>> {
-        if tasks.is_empty() {
+        let mut names: Vec<_> = tasks.iter().map(|task| task.name()).collect();
+        names.sort_unstable();
+        let (Some(first), Some(last)) = (names.first(), names.last()) else {
             return Ok(Vec::new());
-        }
+        };
         let records = self
             .client
             .query()
             .table_name(&self.table)
             .consistent_read(true)
-            .key_condition_expression("coupon = :coupon AND begins_with(entry, :beneath)")
+            // Neither the parts of a body nor what contradicts the event: those are read whole, and may be large.
+            .key_condition_expression("coupon = :coupon AND entry BETWEEN :first AND :last")
             .expression_attribute_values(":coupon", text(key.coupon()))
-            .expression_attribute_values(":beneath", text(key.beneath("")))
+            .expression_attribute_values(":first", text(key.beneath(first)))
+            .expression_attribute_values(":last", text(after(&key.beneath(last))))
             .projection_expression("entry, #ttl")
             .expression_attribute_names("#ttl", "ttl")
             .into_paginator()
@@ -323,29 +336,9 @@ impl Ledger {
         row.set("scheme", Some(body.scheme()));
         row.set("received_at", Some(received_at));
         row.0.insert("ttl".into(), until);
-        let parts = body::put(&mut row.0, body.body());
-        if !parts.is_empty() {
-            if self.row(event.key.coupon(), &entry, now).await?.is_some() {
-                return Ok(());
-            }
-            self.write_parts(parts).await?;
-        }
-        let kept = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(row.0))
-            .condition_expression("attribute_not_exists(entry) OR #ttl <= :now")
-            .expression_attribute_names("#ttl", "ttl")
-            .expression_attribute_values(":now", number(now.as_second()))
-            .send()
-            .await;
-        match kept {
-            Err(error) if !is_refused_put(&error) => {
-                Err(anyhow!(error).context("keeping the conflicting payload"))
-            }
-            _ => self.keep_up(&[(event, &name)], now).await,
-        }
+        let kept = self.put(row.0, body.body(), now).await;
+        kept.context("keeping the conflicting payload")?;
+        self.keep_up(&[(event, &name)], now).await
     }
 
     /// The event's row without its body: of what the body says too, only what others query or read here.
@@ -397,6 +390,11 @@ impl Ledger {
         row.0.insert("ttl".into(), self.forget_at(event, now));
         row.0
     }
+}
+
+/// What comes after a record's name and everything beneath it: `0` follows `/`.
+fn after(record: &str) -> String {
+    format!("{record}0")
 }
 
 /// An id that no other attempt has.

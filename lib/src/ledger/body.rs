@@ -6,6 +6,8 @@
 //! Invariant: a dictionary never changes, because rows are read with the one that they name. A better one gets the next
 //! number.
 
+mod joining;
+
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::primitives::Blob;
@@ -14,6 +16,7 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 use sha2::{Digest, Sha256};
 
 use super::row::{Item, number, read_text, text};
+pub use joining::Joining;
 
 /// Longest body that is taken, in bytes: Zupy documents up to 1 MB. What is read back is no longer either, whatever a
 /// stored body expands to.
@@ -200,9 +203,8 @@ pub fn join(rows: Vec<Item>) -> Vec<Item> {
         let (Some((coupon, _)), Some(beginning)) = (key(row), parts_of(row)) else {
             continue;
         };
-        let count = row.get(BODY_PARTS_COUNT).and_then(|it| it.as_n().ok());
-        let count: usize = count.and_then(|it| it.parse().ok()).unwrap_or_default();
-        let chunks: Option<Vec<_>> = (1..=count.min(99))
+        let count = parts_count(row);
+        let chunks: Option<Vec<_>> = (1..=count)
             .map(|n| {
                 let part = parts.get(&(coupon.clone(), format!("{beginning}{n:02}")))?;
                 Some(part.get(BODY)?.as_b().ok()?.as_ref())
@@ -213,6 +215,13 @@ pub fn join(rows: Vec<Item>) -> Vec<Item> {
         }
     }
     rows
+}
+
+/// Into how many parts the body of a row is split.
+fn parts_count(row: &Item) -> usize {
+    let count = row.get(BODY_PARTS_COUNT).and_then(|it| it.as_n().ok());
+    let count: usize = count.and_then(|it| it.parse().ok()).unwrap_or_default();
+    count.min(99)
 }
 
 fn binary(bytes: impl Into<Vec<u8>>) -> AttributeValue {

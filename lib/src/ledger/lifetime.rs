@@ -37,21 +37,39 @@ impl Ledger {
     /// When an event's row and what stands beneath it are forgotten: after the retention, counted for a redemption from
     /// the day its coupon expires, because uses come late and need it. An event that was received before counts from then.
     pub fn forget_at(&self, event: &Event, now: Timestamp) -> AttributeValue {
+        let from = self.forgotten_from(event, now);
+        number(from.max(self.outlives_messages(now)))
+    }
+
+    /// The second from which a row is forgotten that is about the coupon of an event, by what the event says of its expiry.
+    pub fn coupon_forgotten_from(&self, event: &Event, now: Timestamp) -> i64 {
+        let expires_at = match &event.fact {
+            Fact::Redeemed(redemption) => redemption.expires_at,
+            Fact::Expiring(notice) => notice.expires_at,
+            _ => None,
+        };
+        let from = self.forgotten_after(event, expires_at, now);
+        from.max(self.outlives_messages(now))
+    }
+
+    fn outlives_messages(&self, now: Timestamp) -> i64 {
         let kept = now.checked_add(OUTLIVES_MESSAGES.min(self.retention));
-        let kept = kept.unwrap_or(Timestamp::MAX).as_second();
-        number(self.forgotten_from(event, now).max(kept))
+        kept.unwrap_or(Timestamp::MAX).as_second()
     }
 
     fn forgotten_from(&self, event: &Event, now: Timestamp) -> i64 {
+        let expires_at = match &event.fact {
+            Fact::Redeemed(redemption) => redemption.expires_at,
+            _ => None,
+        };
+        self.forgotten_after(event, expires_at, now)
+    }
+
+    fn forgotten_after(&self, event: &Event, expires_at: Option<Timestamp>, now: Timestamp) -> i64 {
         let received_at = event.received_at.unwrap_or(now);
         let longest = received_at.checked_add(REMEMBERED_MAX);
         let longest = longest.unwrap_or(Timestamp::MAX);
-        let last_needed = match &event.fact {
-            Fact::Redeemed(redemption) => redemption
-                .expires_at
-                .map_or(received_at, |at| at.clamp(received_at, longest)),
-            _ => received_at,
-        };
+        let last_needed = expires_at.map_or(received_at, |at| at.clamp(received_at, longest));
         let at = last_needed.checked_add(self.retention);
         at.unwrap_or(Timestamp::MAX).as_second()
     }
@@ -92,7 +110,9 @@ impl Ledger {
     ) -> anyhow::Result<()> {
         let coupon = &event.partition.1;
         let beneath = format!("{}/", event.sort.1);
-        let rows = self.query(coupon, &beneath).await?;
+        let rows = self
+            .query_fields(coupon, &beneath, &["entry", "ttl"])
+            .await?;
         let lags = rows
             .iter()
             .filter(|row| forgotten_from(row).is_some_and(|second| second < until));

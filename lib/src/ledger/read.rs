@@ -122,7 +122,33 @@ impl Ledger {
         rows.with_context(|| format!("reading what was recorded of {coupon}"))
     }
 
-    /// Hands out a coupon's rows one by one, by name, with bodies whole. No more than a page of them is held at a time.
+    /// These fields of a coupon's rows whose names begin like this.
+    pub(super) async fn query_fields(
+        &self,
+        coupon: &str,
+        beginning: &str,
+        fields: &[&str],
+    ) -> anyhow::Result<Vec<Item>> {
+        let names = fields.iter().map(|it| (format!("#{it}"), (*it).to_owned()));
+        let placeholders: Vec<_> = fields.iter().map(|it| format!("#{it}")).collect();
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("#coupon = :coupon AND begins_with(#entry, :beginning)")
+            .projection_expression(placeholders.join(", "))
+            .set_expression_attribute_names(Some(names.collect()))
+            .expression_attribute_names("#coupon", "coupon")
+            .expression_attribute_names("#entry", "entry")
+            .expression_attribute_values(":coupon", text(coupon))
+            .expression_attribute_values(":beginning", text(beginning));
+        let rows = query.into_paginator().items().send().try_collect().await;
+        rows.with_context(|| format!("reading what was recorded of {coupon}"))
+    }
+
+    /// Hands out a coupon's rows one by one, by name, with bodies whole and without their parts. No more than a page of them
+    /// is held at a time, and the bodies that come in parts.
     pub async fn each_row_of(
         &self,
         coupon: &str,
@@ -136,11 +162,17 @@ impl Ledger {
             .key_condition_expression("coupon = :coupon")
             .expression_attribute_values(":coupon", text(coupon));
         let mut pages = query.into_paginator().send();
+        let mut joining = body::Joining::default();
         while let Some(page) = pages.next().await {
             let page = page.with_context(|| format!("reading what was recorded of {coupon}"))?;
             for row in page.items.unwrap_or_default() {
-                take(&self.whole(row).await?);
+                if let Some(whole) = joining.take(row) {
+                    take(&whole);
+                }
             }
+        }
+        for row in joining.left() {
+            take(&self.whole(row).await?);
         }
         Ok(())
     }

@@ -1,14 +1,14 @@
 //! Verified bodies in which no event could be read: kept as long as an event, since some providers never send such a body
 //! again. They are taken once the cause is mended.
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::row::{Item, Row, number, read_text, text};
-use super::{Ledger, body, is_refused_put};
+use super::{Ledger, body};
 use crate::event::EventKey;
 use crate::provider::wire::Problem;
 use crate::provider::{self, Content};
@@ -160,29 +160,9 @@ impl Ledger {
         row.set("received_at", Some(now));
         row.json("problems", Some(problems));
         row.0.insert("ttl".into(), number(forget_at.as_second()));
-        let parts = body::put(&mut row.0, refused.body());
-        if !parts.is_empty() {
-            if self.row(key.coupon(), key.entry(), now).await?.is_some() {
-                return Ok(());
-            }
-            self.write_parts(parts).await?;
-        }
-        let kept = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(row.0))
-            .condition_expression("attribute_not_exists(entry) OR #ttl <= :now")
-            .expression_attribute_names("#ttl", "ttl")
-            .expression_attribute_values(":now", number(now.as_second()))
-            .send()
-            .await;
-        match kept {
-            Err(error) if !is_refused_put(&error) => {
-                Err(anyhow!(error).context("keeping the refused body"))
-            }
-            _ => Ok(()),
-        }
+        let kept = self.put(row.0, refused.body(), now).await;
+        kept.context("keeping the refused body")?;
+        Ok(())
     }
 
     /// Notes that a refused body was taken as an event. It stays until its `ttl`, and is not taken again.
