@@ -326,7 +326,20 @@ impl EventKey {
         Self::new(provider, tenant, coupon, entry)
     }
 
-    /// Something that is told of a coupon once for each `by`, a time or a webhook's id: a use that names no order.
+    /// A member's use of the coupon that names no order. Such uses are numbered from 1: which number a use has is decided
+    /// when it is recorded. No bare `#` follows an `@` in any other entry.
+    pub fn used_by(
+        provider: &str,
+        tenant: &str,
+        coupon: &str,
+        member_id: &str,
+        number: u32,
+    ) -> Self {
+        let entry = format!("used@{}#{number}", escape(member_id));
+        Self::new(provider, tenant, coupon, entry)
+    }
+
+    /// Something that is told of a coupon once for each `by`: a time, or a webhook's id.
     pub fn told(provider: &str, tenant: &str, coupon: &str, what: &str, by: &str) -> Self {
         Self::new(provider, tenant, coupon, format!("{what}@{}", escape(by)))
     }

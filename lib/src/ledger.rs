@@ -14,8 +14,9 @@ mod progress;
 mod read;
 mod refused;
 mod row;
+mod uses;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
@@ -40,6 +41,11 @@ pub use read::{read_all, read_conflict, read_event};
 pub use refused::{REFUSED, Refused};
 use row::{COPY_MAX_BYTES, digits, number, read_text, text};
 pub use row::{Item, Row};
+pub use uses::SAME_USE_WITHIN;
+use uses::{Place, TOLD_BY, is_numbered};
+
+/// How often somebody else may take the number of a use while it is recorded.
+const OVERTAKEN_MAX: usize = 8;
 
 /// The events table.
 #[derive(Debug, Clone)]
@@ -58,6 +64,15 @@ pub enum Recorded {
     /// Something else is recorded under the key, or the same as an older version of this code hashed it:
     /// the body that was recorded decides.
     Differs(Standing),
+}
+
+impl Recorded {
+    fn standing(&self) -> Option<&Standing> {
+        match self {
+            Self::New => None,
+            Self::Duplicate(standing) | Self::Differs(standing) => Some(standing),
+        }
+    }
 }
 
 /// An event as it was recorded first, which is what counts.
@@ -179,29 +194,46 @@ impl Ledger {
         self.retention
     }
 
-    /// Records an event unless it is there: one conditional write.
+    /// Records an event unless it is there: one conditional write. Its key becomes that of its row: a use that names no
+    /// order gets its number here.
     pub async fn record(
         &self,
-        event: &Event,
+        event: &mut Event,
         body: &Verified<'_>,
         received_at: Timestamp,
         now: Timestamp,
     ) -> anyhow::Result<Recorded> {
         let attempt = unique_id();
         let hash = content_hash(event);
-        let mut row = self.row_of(event, body.scheme(), &hash, &attempt, received_at);
-        if now > received_at {
-            // It waited for an outage of DynamoDB to end.
-            row.insert("recorded_at".into(), text(now.to_string()));
+        for _ in 0..OVERTAKEN_MAX {
+            if is_numbered(event) {
+                match self.place(event, &hash, now).await? {
+                    Place::Free(key) => event.key = key,
+                    Place::Known(recorded) => {
+                        let key = recorded.standing().map(|it| it.key.clone());
+                        event.key = key.unwrap_or(event.key.clone());
+                        return Ok(recorded);
+                    }
+                }
+            }
+            let mut row = self.row_of(event, body.scheme(), &hash, &attempt, received_at);
+            if now > received_at {
+                // It waited for an outage of DynamoDB to end.
+                row.insert("recorded_at".into(), text(now.to_string()));
+            }
+            let put = self.put(row, body.body(), now).await;
+            let Some(standing) = put.context("recording the event")? else {
+                return Ok(Recorded::New);
+            };
+            if digits(&standing, "attempt").is_some_and(|it| it == attempt) {
+                return Ok(Recorded::New);
+            }
+            if !is_numbered(event) {
+                return self.judge(&event.key, standing, &hash).await;
+            }
+            // Somebody else took the number: it may be the same use.
         }
-        let put = self.put(row, body.body(), now).await;
-        let Some(standing) = put.context("recording the event")? else {
-            return Ok(Recorded::New);
-        };
-        if digits(&standing, "attempt").is_some_and(|it| it == attempt) {
-            return Ok(Recorded::New);
-        }
-        self.judge(&event.key, standing, &hash).await
+        bail!("others record uses of the coupon all the time")
     }
 
     /// What the row that stands under an event's key makes of another attempt to record it.
@@ -372,6 +404,9 @@ impl Ledger {
                 row.set("expires_at", notice.expires_at);
             }
             Fact::Used(_) | Fact::Enrolled => {}
+        }
+        if is_numbered(event) {
+            row.set(TOLD_BY, event.envelope.event_id.as_ref());
         }
         if event.sandbox {
             row.0.insert("sandbox".into(), AttributeValue::Bool(true));

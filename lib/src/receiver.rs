@@ -37,7 +37,7 @@ impl Receiver {
         Self { ledger, dispatcher }
     }
 
-    /// Takes an event. A crash between recording it and sending its tasks is healed by the next attempt, which finds the
+    /// Takes an event, whose key becomes that of its row. A crash between recording it and sending its tasks is healed by the next attempt, which finds the
     /// event recorded and tasks without a record. That attempt may be rendered anew by its provider: what was recorded
     /// first is worked on in any case, also where the other contradicts it.
     ///
@@ -47,13 +47,15 @@ impl Receiver {
     /// DynamoDB refuses; nothing is promised then, and the same call may be made again.
     pub async fn take(
         &self,
-        event: &Event,
+        event: &mut Event,
         body: &Verified<'_>,
         received_at: Timestamp,
         trace: Option<&str>,
         now: Timestamp,
     ) -> anyhow::Result<Taken> {
-        let standing = match self.ledger.record(event, body, received_at, now).await? {
+        let recorded = self.ledger.record(event, body, received_at, now).await?;
+        let event = &*event;
+        let standing = match recorded {
             Recorded::New => {
                 let message = Message::new(event, received_at, trace);
                 self.dispatch(&message, tasks(event)).await?;

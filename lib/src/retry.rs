@@ -163,7 +163,7 @@ impl Work for Retry {
             .context("the stored body is damaged")
             .map_err(Failure::Permanent)?;
         let body = waiting.verified(&body);
-        let event = match read_verified(&waiting.provider, &body) {
+        let mut event = match read_verified(&waiting.provider, &body) {
             Some(Content::Event(event)) if body.tenant().is_none_or(|it| it == event.tenant) => {
                 event
             }
@@ -188,7 +188,13 @@ impl Work for Retry {
         let trace = waiting.trace.as_deref();
         let taken = self
             .receiver
-            .take(&event, &body, waiting.received_at, trace, invocation.now())
+            .take(
+                &mut event,
+                &body,
+                waiting.received_at,
+                trace,
+                invocation.now(),
+            )
             .await
             .context("recording what waited")?;
         if taken == Taken::Conflict {

@@ -218,7 +218,7 @@ impl<P: Provider> Webhook<P> {
         if let Some(at) = signed_at {
             self.freshness.check(at, now)?;
         }
-        let event = match content {
+        let mut event = match content {
             Content::Event(event) => event,
             Content::Ignored(kind) => return Ok(Accepted::Ignored(kind)),
             Content::Invalid(problems) => {
@@ -229,13 +229,13 @@ impl<P: Provider> Webhook<P> {
                 });
             }
         };
-        let (key, warnings) = (event.key.to_string(), event.warnings.clone());
-        let take = self.receiver.take(&event, &body, now, trace, now);
+        let take = self.receiver.take(&mut event, &body, now, trace, now);
         let taken = match tokio::time::timeout(TAKE_WITHIN, take).await {
             Ok(taken) => taken,
             // It may yet be recorded: then what waits is found to be a duplicate.
             Err(_) => Err(anyhow::anyhow!("no word within {TAKE_WITHIN:?}")),
         };
+        let (key, warnings) = (event.key.to_string(), event.warnings.clone());
         match taken {
             Ok(Taken::New) => Ok(Accepted::New(key, warnings)),
             Ok(Taken::Duplicate) => Ok(Accepted::Duplicate(key, warnings)),

@@ -24,4 +24,5 @@ mod soak;
 mod support;
 mod tenants;
 mod tidy;
+mod uses;
 mod worker;

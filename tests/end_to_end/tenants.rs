@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use local::aws::Service;
 use local::faults::{CallMode, Fault};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::shop::{ZUPY_REDEEMED, ZUPY_USED, in_a_shop, in_a_shop_with, redeemed, v2};
 
@@ -50,9 +50,12 @@ async fn the_secret_names_the_company_of_a_v2_event() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_coupon_event_of_v2_is_taken_once_and_on_the_same_urls() {
     in_a_shop(async |shop| {
+        let body: Value = serde_json::from_slice(&v2("coupon.used").body).unwrap();
+        let member = body["data"]["customer_id"].as_str().unwrap();
+        let used = format!("used@{member}#1");
         for (kind, entry) in [
             ("reward.redeemed", "redeemed"),
-            ("coupon.used", "used@e46c2e18-995d-57c8-b613-de125b42f471"),
+            ("coupon.used", &used),
             ("coupon.cancelled", "cancelled"),
             ("coupon.expiring", "expiring@2026-03-25T23:59:59Z"),
             ("coupon.expired", "expired"),

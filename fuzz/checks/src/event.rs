@@ -65,7 +65,11 @@ fn check_key(event: &Event) {
             let order = entry.strip_prefix("used#").map(unescape);
             assert_eq!(order.as_ref(), Some(order_id));
         }
-        Fact::Used(_) => assert_is_name(&unescape(entry.strip_prefix("used@").expect(entry))),
+        Fact::Used(_) => {
+            let member = entry.strip_prefix("used@");
+            let member = member.and_then(|it| it.strip_suffix("#1")).map(unescape);
+            assert_eq!(member.as_ref(), Some(&event.member.id));
+        }
         Fact::Cancelled(_) => assert_eq!(entry, "cancelled"),
         Fact::Expiring(_) => assert_is_name(entry.strip_prefix("expiring@").expect(entry)),
         Fact::Expired(_) => assert_eq!(entry, "expired"),

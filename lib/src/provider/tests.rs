@@ -161,11 +161,14 @@ fn reads_all_that_a_zupy_use_says() {
 }
 
 #[test]
-fn a_use_without_an_order_goes_by_its_time() {
+fn a_use_without_an_order_goes_by_its_member_and_not_by_its_time() {
     for order_id in [None, Some(Value::Null), Some(json!(" "))] {
-        let body = edited(ZUPY_USED, &[("/usage/order_id", order_id)]);
-        let event = event(Zupy::every_event(), &body);
-        assert_eq!(event.key.entry(), "used@2025-08-26T18:45:00Z");
+        for at in ["2025-08-26T18:45:00Z", "2025-08-26T18:46:00Z"] {
+            let order_id = ("/usage/order_id", order_id.clone());
+            let body = edited(ZUPY_USED, &[order_id, ("/timestamp", Some(json!(at)))]);
+            let event = event(Zupy::every_event(), &body);
+            assert_eq!(event.key.entry(), "used@ZP-4F95FB0A#1");
+        }
     }
 }
 

@@ -278,19 +278,19 @@ fn used(body: Body, of_secret: Option<&str>) -> Result<Event, Vec<Problem>> {
     let usage = problems.section("usage", body.usage);
     let usage = usage.and_then(|usage| read_usage(&mut problems, usage));
     let event = (|| {
-        let (tenant, usage, at) = (common.tenant?, usage?, common.occurred_at?);
+        let (tenant, usage, member) = (common.tenant?, usage?, common.member?);
         let key = match &usage.order_id {
             Some(order_id) => EventKey::used(NAME, &tenant, &usage.coupon_code, order_id),
-            None => EventKey::told(NAME, &tenant, &usage.coupon_code, "used", &at.to_string()),
+            None => EventKey::used_by(NAME, &tenant, &usage.coupon_code, &member.id, 1),
         };
         Some(Event {
             key,
             provider: NAME.into(),
             tenant,
-            occurred_at: at,
+            occurred_at: common.occurred_at?,
             sandbox: false,
             received_at: None,
-            member: common.member?,
+            member,
             fact: Fact::Used(usage),
             envelope: Envelope::default(),
             warnings: Vec::new(),

@@ -38,8 +38,8 @@ impl Receiver {
     /// # Errors
     /// DynamoDB refuses; the same call may be made again.
     pub async fn take_refused(&self, refused: &Refused, now: Timestamp) -> anyhow::Result<Retaken> {
-        let event = match refused.read() {
-            Some(Content::Event(event)) => event,
+        let mut event = match refused.read() {
+            Some(Content::Event(event)) => *event,
             Some(Content::Invalid(problems)) => return Ok(Retaken::StillRefused(problems)),
             Some(Content::Ignored(_)) => {
                 return Ok(Retaken::Never("it is of a type that is not handled"));
@@ -52,7 +52,7 @@ impl Receiver {
                 "its secret is of another tenant than its body names",
             ));
         }
-        let taken = self.take(&event, &body, now, None, now).await?;
+        let taken = self.take(&mut event, &body, now, None, now).await?;
         self.ledger
             .mark_taken(&refused.key, &event.key, now)
             .await?;

@@ -122,8 +122,9 @@ fn read(body: Body, tenant: &str) -> Result<Event, Vec<Problem>> {
         let code = problems.name("data.coupon_code", data.coupon_code.clone());
         let reward_name = problems.text("data.reward_name", data.reward_name.clone());
         let told = read_data(&mut problems, kind.as_deref(), data);
-        let (code, webhook_id) = (code?, webhook_id?);
-        let (key, at, fact) = told.settle(tenant, &code, reward_name, &webhook_id);
+        let (code, member_id, webhook_id) = (code?, member_id?, webhook_id?);
+        let names = (code.as_str(), member_id.as_str(), webhook_id.as_str());
+        let (key, at, fact) = told.settle(tenant, names, reward_name);
         Some(Event {
             key,
             provider: NAME.into(),
@@ -132,7 +133,7 @@ fn read(body: Body, tenant: &str) -> Result<Event, Vec<Problem>> {
             sandbox: false,
             received_at: None,
             member: Member {
-                id: member_id?,
+                id: member_id,
                 name: None,
                 email: None,
                 phone: None,
@@ -250,9 +251,8 @@ impl Told {
     fn settle(
         self,
         tenant: &str,
-        code: &str,
+        (code, member_id, webhook_id): (&str, &str, &str),
         reward_name: Option<String>,
-        webhook_id: &str,
     ) -> (EventKey, Option<Timestamp>, Fact) {
         let once = |what| EventKey::once(NAME, tenant, code, what);
         let notice = |reward_name, expires_at| Notice {
@@ -286,7 +286,7 @@ impl Told {
             Told::Used { order_id, at } => {
                 let key = match &order_id {
                     Some(order_id) => EventKey::used(NAME, tenant, code, order_id),
-                    None => EventKey::told(NAME, tenant, code, "used", webhook_id),
+                    None => EventKey::used_by(NAME, tenant, code, member_id, 1),
                 };
                 let usage = Usage {
                     coupon_code: code.into(),
