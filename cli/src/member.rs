@@ -139,6 +139,11 @@ struct Coupon {
     reward: Option<String>,
     redeemed_at: Option<String>,
     expires_at: Option<String>,
+    /// What its redemption cost, and what was left of the member's points after that.
+    points_spent: Option<i64>,
+    new_balance: Option<i64>,
+    /// How it was redeemed.
+    method: Option<String>,
     /// Its redemption's key.
     event: Option<String>,
 }
@@ -401,6 +406,7 @@ impl Member {
             return;
         };
         let field = |name: &str| text(row, name);
+        let number = |name: &str| row.get(name)?.as_n().ok()?.parse().ok();
         if entry == CONTACT {
             let contact = Contact {
                 name: field("name"),
@@ -421,6 +427,9 @@ impl Member {
                 reward: field("reward"),
                 redeemed_at: field("redeemed_at"),
                 expires_at: field("expires_at"),
+                points_spent: number("points_spent"),
+                new_balance: number("new_balance"),
+                method: field("method"),
                 event: field("event"),
             });
         } else if entry.starts_with(FLAG) {
@@ -502,6 +511,15 @@ impl Member {
             if let Some(at) = &coupon.expires_at {
                 words.push_str(&format!(", expires {at}"));
             }
+            if let Some(points) = coupon.points_spent {
+                words.push_str(&format!(", for {points} points"));
+            }
+            if let Some(balance) = coupon.new_balance {
+                words.push_str(&format!(", {balance} left"));
+            }
+            if let Some(method) = &coupon.method {
+                words.push_str(&format!(", redeemed by {method}"));
+            }
             line("coupon", Some(&words));
         }
         for grant in &self.grants {
@@ -556,15 +574,20 @@ mod tests {
             ("told_at", "2026-11-22T10:00:00Z"),
         ]);
         contact.insert("do_not_contact".into(), AttributeValue::Bool(true));
+        let mut coupon = row(&[
+            ("entry", "coupon#CP-1"),
+            ("code", "CP-1"),
+            ("state", "used"),
+            ("reward", "Pizza"),
+            ("expires_at", "2027-01-01T00:00:00Z"),
+            ("method", "app"),
+        ]);
+        for (name, points) in [("points_spent", "200"), ("new_balance", "1350")] {
+            coupon.insert(name.into(), AttributeValue::N(points.into()));
+        }
         let rows = [
             contact,
-            row(&[
-                ("entry", "coupon#CP-1"),
-                ("code", "CP-1"),
-                ("state", "used"),
-                ("reward", "Pizza"),
-                ("expires_at", "2027-01-01T00:00:00Z"),
-            ]),
+            coupon,
             row(&[
                 ("entry", "grant#k"),
                 ("code", "WELCOME"),
@@ -590,7 +613,7 @@ zupy#comp#ZP-1
   messages   none: do not contact
   flag       excessive_discount: a discount of 36 BRL on an order of 35 BRL; zupy#comp#CP-1/used#1, 2026-11-22T10:00:00Z; cleared 2026-11-23T10:00:00Z
   redeemed   1 lately, the first at 2026-11-22T10:00:00.000000000Z, the last at 2026-11-22T10:00:00.000000000Z
-  coupon     CP-1 used, Pizza, expires 2027-01-01T00:00:00Z
+  coupon     CP-1 used, Pizza, expires 2027-01-01T00:00:00Z, for 200 points, 1350 left, redeemed by app
   grant      WELCOME: gem x 3
   other      novelty#1
 "

@@ -6,6 +6,7 @@
 use jiff::Timestamp;
 
 use crate::event::{Event, Fact};
+use crate::stock::sortable;
 
 /// What one event says about its coupon's expiry. The greatest of a coupon's statements counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +32,12 @@ impl Expiry {
             is_notice,
             expires_at,
         })
+    }
+
+    /// The statement as text that sorts like it: the name by which rows know which one they follow.
+    pub fn statement(&self) -> String {
+        let (told_at, rank) = (sortable(self.told_at), u8::from(self.is_notice));
+        format!("{told_at} {rank} {}", sortable(self.expires_at))
     }
 }
 
@@ -100,6 +107,20 @@ mod tests {
             expiring("02", "20"),
         ];
         check(&twice, Some("15"));
+    }
+
+    #[test]
+    fn statements_sort_like_what_they_say() {
+        let events = [
+            redeemed("01", "20"),
+            expiring("01", "05"),
+            expiring("01", "06"),
+            redeemed("02", "04"),
+            expiring("03", "01"),
+        ];
+        let statements = events.iter().filter_map(Expiry::of);
+        assert!(statements.clone().is_sorted());
+        assert!(statements.map(|it| it.statement()).is_sorted());
     }
 
     #[test]

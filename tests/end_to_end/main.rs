@@ -8,6 +8,7 @@ mod command_line;
 mod contacts;
 mod dead_coupons;
 mod delivery;
+mod extended;
 mod faults;
 mod formats;
 mod fraud;

@@ -25,6 +25,8 @@ pub(super) struct Forgotten {
     dry_run: bool,
     /// Whether a contact was erased.
     contact: bool,
+    /// Coupons of the account that lost the member's points, and how they were redeemed.
+    coupons: usize,
     /// Recorded bodies from which personal data were taken out.
     bodies: usize,
     /// Refused bodies that named them, which are erased whole.
@@ -40,8 +42,11 @@ pub(super) async fn forget(target: &Target, key: &Key, dry_run: bool) -> anyhow:
         dry_run,
         ..Forgotten::default()
     };
-    let contact = own_rows(target, key).await?;
-    let contact = contact
+    let own = own_rows(target, key).await?;
+    for row in &own {
+        forget_points(target, key, row, &mut forgotten).await?;
+    }
+    let contact = own
         .iter()
         .find(|row| text(row, "entry").as_deref() == Some(CONTACT));
     let personal = ["name", "email", "phone", "tier"];
@@ -188,6 +193,31 @@ async fn forget_refused(
     Ok(())
 }
 
+/// What a coupon's row in the account says of its member and not of the coupon.
+async fn forget_points(
+    target: &Target,
+    key: &Key,
+    row: &Item,
+    forgotten: &mut Forgotten,
+) -> anyhow::Result<()> {
+    let names = ["points_spent", "new_balance", "method"];
+    let entry = text(row, "entry").filter(|it| it.starts_with("coupon#"));
+    let Some(entry) = entry.filter(|_| names.iter().any(|name| row.contains_key(*name))) else {
+        return Ok(());
+    };
+    forgotten.coupons += 1;
+    if forgotten.dry_run {
+        return Ok(());
+    }
+    update(target, key, &entry, |coupon| {
+        coupon
+            .update_expression("REMOVE points_spent, new_balance, #method SET erased_at = :now")
+            .condition_expression("attribute_exists(entry)")
+            .expression_attribute_names("#method", "method")
+    })
+    .await
+}
+
 async fn forget_contact(target: &Target, key: &Key) -> anyhow::Result<()> {
     update(target, key, CONTACT, |contact| {
         contact
@@ -287,10 +317,11 @@ impl Forgotten {
             (false, false) => ("no contact was kept", "lost"),
         };
         format!(
-            "{}: {contact}; {} recorded bodies {verb} their personal data, {} drafts, and {} refused bodies\n\
+            "{}: {contact}; {} recorded bodies {verb} their personal data, {} drafts, {} refused bodies, and the points of \
+             {} coupons\n\
              Messages on their way, in queues and dead-letter queues, hold such data until they are worked off, for 14 \
              days at most; backups of the tables for 35.\n",
-            self.member, self.bodies, self.drafts, self.refused
+            self.member, self.bodies, self.drafts, self.refused, self.coupons
         )
     }
 }

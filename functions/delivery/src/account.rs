@@ -3,6 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use webhooks::event::{Discount, Event, Fact, Redemption, escape, member_key};
+use webhooks::expiry::Expiry;
 use webhooks::ledger::{Change, ItemKey, Row};
 
 /// What a coupon's row says of it. Events come in any order; of two states the later in this list stands.
@@ -42,93 +43,202 @@ const TEXT_MAX_BYTES: usize = 40_000;
 /// The longest name of a kind of discount.
 const KIND_MAX_BYTES: usize = 4096;
 
-/// The change that brings a coupon's row up to what the event says; none where it changes nothing.
-pub(crate) fn update(
-    table: &str,
-    event: &Event,
-    forget_at: AttributeValue,
-    now: Timestamp,
-) -> Option<Change> {
-    let (state, code) = (State::of(&event.fact)?, event.fact.coupon_code()?);
-    let member = member_key(&event.provider, &event.tenant, &event.member.id);
-    let entry = format!("coupon#{}", escape(code));
-    let change = Change::of(ItemKey::new(table, ("member", member), ("entry", entry)));
-    let name = AttributeValue::S(state.name().to_owned());
-    let rank = AttributeValue::N((state as u8).to_string());
-    let mut row = Row::default();
-    row.set("code", Some(code));
-    if let Fact::Redeemed(redemption) = &event.fact {
-        describe(&mut row, redemption);
-        row.set("redeemed_at", Some(event.occurred_at));
-        row.set("event", Some(&event.key));
-        let change = change.set_all(row).set("ttl", forget_at);
-        // Whatever became of the coupon before we heard of it stays.
-        let change = change.keep("state", name).keep("rank", rank);
-        return Some(change.only_if(IS_KNOWN, &[("now", second(now))]));
+/// Now, and when a row is forgotten.
+pub(crate) struct Times {
+    pub(crate) now: Timestamp,
+    /// One of the event's coupon.
+    pub(crate) forget_at: i64,
+}
+
+/// The changes of which one brings a coupon's row up to what the event says: the first whose condition holds. None where
+/// the event changes nothing.
+pub(crate) fn changes(table: &str, event: &Event, times: &Times) -> Vec<Change> {
+    let Some(row) = row(table, event) else {
+        return Vec::new();
+    };
+    match &event.fact {
+        Fact::Redeemed(redemption) => redeemed(&row, event, redemption, times),
+        Fact::Expiring(_) => moved(&row, event, times),
+        fact => State::of(fact).map_or_else(Vec::new, |state| vec![ended(&row, state, times)]),
     }
-    let change = change.set_all(row).set("state", name).set("rank", rank);
-    let later = format!("(attribute_not_exists(#rank) OR #rank < :rank) AND ({IS_KNOWN})");
-    let change = change.keep("ttl", forget_at);
-    Some(change.only_if(later, &[("now", second(now))]))
+}
+
+/// Whether an event may find that the row shows something later already, and need not change it. A redemption tells what
+/// nothing else does.
+pub(crate) fn may_be_overtaken(fact: &Fact) -> bool {
+    !matches!(fact, Fact::Redeemed(_))
 }
 
 /// It is none that is forgotten and not deleted yet.
-const IS_KNOWN: &str = "attribute_not_exists(#ttl) OR #ttl > :now";
+const IS_KNOWN: &str = "(attribute_not_exists(#ttl) OR #ttl > :now)";
+const IS_FORGOTTEN: &str = "(attribute_not_exists(#ttl) OR #ttl <= :now)";
 
-/// The change that shows a coupon in place of a forgotten one, of which nothing stays; none where the event shows none.
-pub(crate) fn renewal(
-    table: &str,
-    event: &Event,
-    forget_at: AttributeValue,
-    now: Timestamp,
-) -> Option<Change> {
-    let (state, code) = (State::of(&event.fact)?, event.fact.coupon_code()?);
+/// The row is to live longer than it does.
+const LIVES_SHORTER: &str = "(attribute_not_exists(#ttl) OR (#ttl > :now AND #ttl < :ttl))";
+
+fn row(table: &str, event: &Event) -> Option<Change> {
+    let code = event.fact.coupon_code()?;
     let member = member_key(&event.provider, &event.tenant, &event.member.id);
     let entry = format!("coupon#{}", escape(code));
-    let change = Change::of(ItemKey::new(table, ("member", member), ("entry", entry)));
+    let row = Change::of(ItemKey::new(table, ("member", member), ("entry", entry)));
+    Some(row.set("code", text(code)))
+}
+
+/// Whatever became of the coupon before we heard of it stays, and so does an expiry that was told later.
+fn redeemed(row: &Change, event: &Event, redemption: &Redemption, times: &Times) -> Vec<Change> {
+    let active = State::Active;
+    let described = row.clone().set_all(described(event, redemption));
+    let described = described
+        .keep("state", text(active.name()))
+        .keep("rank", number(active as i64));
+    let own = Expiry::of(event).map(|it| it.statement());
+    let expiry = expiry_of(redemption, own.as_deref());
+    let (is_first, is_moved) = match &own {
+        Some(_) => (
+            "(attribute_not_exists(#moved) OR #moved <= :moved)",
+            "#moved > :own",
+        ),
+        None => ("attribute_not_exists(#moved)", "attribute_exists(#moved)"),
+    };
+    let now = ("now", number(times.now.as_second()));
+    let beneath_a_notice = |lives: &str| {
+        let mut values = vec![now.clone()];
+        values.extend(own.as_deref().map(|own| ("own", text(own))));
+        let condition = format!("{is_moved} AND {lives}");
+        described.clone().only_if(condition, &values)
+    };
+    vec![
+        described
+            .clone()
+            .set_all(expiry)
+            .set("ttl", number(times.forget_at))
+            .only_if(format!("{is_first} AND {IS_KNOWN}"), &[now.clone()]),
+        beneath_a_notice(LIVES_SHORTER).set("ttl", number(times.forget_at)),
+        beneath_a_notice(IS_KNOWN),
+    ]
+}
+
+fn ended(row: &Change, state: State, times: &Times) -> Change {
+    let later = format!("(attribute_not_exists(#rank) OR #rank < :rank) AND {IS_KNOWN}");
+    row.clone()
+        .set("state", text(state.name()))
+        .set("rank", number(state as i64))
+        .keep("ttl", number(times.forget_at))
+        .only_if(later, &[("now", number(times.now.as_second()))])
+}
+
+/// A notice moves the expiry, unless a later statement is known. Rows of older code do not say which one they follow: it
+/// is the redemption's.
+fn moved(row: &Change, event: &Event, times: &Times) -> Vec<Change> {
+    let Some(expiry) = Expiry::of(event) else {
+        return Vec::new();
+    };
+    let is_newer = "(#moved < :moved OR (attribute_not_exists(#moved) AND \
+                    (attribute_not_exists(#redeemed_at) OR #redeemed_at <= :told_at)))";
+    let moved = row.clone().set_all(moved_to(expiry));
+    let values = [
+        ("now", number(times.now.as_second())),
+        ("told_at", text(&event.occurred_at.to_string())),
+    ];
+    vec![
+        moved
+            .clone()
+            .set("ttl", number(times.forget_at))
+            .only_if(format!("{is_newer} AND {LIVES_SHORTER}"), &values),
+        moved.only_if(format!("{is_newer} AND {IS_KNOWN}"), &values),
+    ]
+}
+
+fn moved_to(expiry: Expiry) -> Row {
     let mut row = Row::default();
-    row.set("code", Some(code));
-    row.set("state", Some(state.name()));
-    if let Fact::Redeemed(redemption) = &event.fact {
-        describe(&mut row, redemption);
-        row.set("redeemed_at", Some(event.occurred_at));
-        row.set("event", Some(&event.key));
+    row.set("expires_at", Some(expiry.expires_at));
+    row.set("moved", Some(expiry.statement()));
+    row
+}
+
+/// The change that shows a coupon in place of a forgotten one, of which nothing stays; none where the event shows none.
+pub(crate) fn renewal(table: &str, event: &Event, times: &Times) -> Option<Change> {
+    let change = row(table, event)?;
+    let mut row = Row::default();
+    if let Some(state) = State::of(&event.fact) {
+        row.set("state", Some(state.name()));
+        row.0.insert("rank".into(), number(state as i64));
     }
-    let rank = AttributeValue::N((state as u8).to_string());
-    row.0
-        .extend([("rank".to_owned(), rank), ("ttl".to_owned(), forget_at)]);
-    let absent = DESCRIBED.iter().filter(|name| !row.0.contains_key(**name));
+    let own = Expiry::of(event);
+    match (&event.fact, own) {
+        (Fact::Redeemed(redemption), _) => {
+            row.0.extend(described(event, redemption).0);
+            let own = own.map(|it| it.statement());
+            row.0.extend(expiry_of(redemption, own.as_deref()).0);
+        }
+        (Fact::Expiring(_), Some(expiry)) => row.0.extend(moved_to(expiry).0),
+        (Fact::Expiring(_) | Fact::Enrolled, _) => return None,
+        _ => {}
+    }
+    row.0.insert("ttl".into(), number(times.forget_at));
+    let absent = FIELDS.iter().filter(|name| !row.0.contains_key(**name));
     let absent: Vec<_> = absent.copied().collect();
     let change = change
         .set_all(row)
-        .only_if("#ttl <= :now", &[("now", second(now))]);
+        .only_if(IS_FORGOTTEN, &[("now", number(times.now.as_second()))]);
     Some(absent.into_iter().fold(change, Change::remove))
 }
 
-/// What only a redemption says of its coupon.
-const DESCRIBED: [&str; 8] = [
+/// What a row may say of its coupon besides its code.
+const FIELDS: [&str; 15] = [
+    "state",
+    "rank",
+    "moved",
     "reward_id",
     "reward",
     "description",
     "terms",
     "expires_at",
     "discount",
+    "points_spent",
+    "new_balance",
+    "method",
     "redeemed_at",
     "event",
+    "erased_at",
 ];
 
-fn second(at: Timestamp) -> AttributeValue {
-    AttributeValue::N(at.as_second().to_string())
-}
-
-fn describe(row: &mut Row, redemption: &Redemption) {
+/// What only a redemption says of its coupon, but for its expiry.
+fn described(event: &Event, redemption: &Redemption) -> Row {
     let reward = &redemption.reward;
+    let mut row = Row::default();
     row.copy("reward_id", reward.id.as_ref());
     row.copy("reward", reward.name.as_ref());
     row.copy_within("description", reward.description.as_ref(), TEXT_MAX_BYTES);
     row.copy_within("terms", reward.terms.as_ref(), TEXT_MAX_BYTES);
-    row.set("expires_at", redemption.expires_at);
     let discount = redemption.discount.as_ref();
     let is_short = |it: &&Discount| it.kind.text().len() <= KIND_MAX_BYTES;
     row.json("discount", discount.filter(is_short));
+    let points = [
+        ("points_spent", redemption.points_spent),
+        ("new_balance", redemption.new_balance),
+    ];
+    for (name, points) in points {
+        row.0.extend(points.map(|it| (name.to_owned(), number(it))));
+    }
+    row.copy("method", redemption.method.as_ref());
+    row.set("redeemed_at", Some(event.occurred_at));
+    row.set("event", Some(&event.key));
+    row
+}
+
+/// When a coupon expires by its redemption, and as which statement.
+fn expiry_of(redemption: &Redemption, own: Option<&str>) -> Row {
+    let mut row = Row::default();
+    row.set("expires_at", redemption.expires_at);
+    row.set("moved", own);
+    row
+}
+
+fn text(text: &str) -> AttributeValue {
+    AttributeValue::S(text.to_owned())
+}
+
+fn number(number: i64) -> AttributeValue {
+    AttributeValue::N(number.to_string())
 }

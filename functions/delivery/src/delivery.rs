@@ -22,8 +22,9 @@ use crate::account;
 use crate::channel::{Channel, NotNow, Outcome};
 use crate::contact::Contact;
 use crate::email_address;
-use crate::game_server::{self, GameServer};
-use crate::items::Brought;
+use crate::forwarded::{self, Untellable};
+use crate::game_server::GameServer;
+use crate::items::{Brought, Detail};
 use crate::members::{AccountCoupon, Granted, Members, WAITS};
 use crate::message::{self, Coupon, Language, Occasion};
 use crate::phone::{Country, Phone};
@@ -119,7 +120,10 @@ impl Work for Delivery {
                 self.deliver(&message, redemption, invocation).await
             }
             Fact::Redeemed(redemption) => self.bring_items(&message, redemption, invocation).await,
-            Fact::Expiring(notice) => self.remind(event, notice, invocation).await,
+            Fact::Expiring(notice) => {
+                self.store(event, &[REMINDER], false, invocation).await?;
+                self.remind(event, notice, invocation).await
+            }
             Fact::Enrolled => self.enrol(event, invocation).await,
             Fact::Used(_) | Fact::Cancelled(_) | Fact::Expired(_) => {
                 Ok(self.store(event, &[], false, invocation).await?)
@@ -153,7 +157,7 @@ impl Delivery {
             .await
     }
 
-    /// Shows in the account what became of the coupon, and whether it may wait for its member's contact; `then` are the
+    /// Shows in the account what became of the coupon or of its expiry, and whether it may wait for its member's contact; `then` are the
     /// records that follow.
     async fn store(
         &self,
@@ -162,31 +166,46 @@ impl Delivery {
         waits_for_contact: bool,
         invocation: Invocation,
     ) -> Result<(), Uncommitted> {
-        let now = invocation.now();
-        let forget_at = self.ledger.forget_at(event, now);
-        let mut effects = Effects::new(event, ACCOUNT).fields(following(then));
-        if let Some(update) = account::update(&self.members.table, event, forget_at, now) {
-            let waits = AttributeValue::Bool(true);
-            effects = effects.change(match waits_for_contact {
-                true => update.set(WAITS, waits),
-                false => update,
-            });
-        }
-        match self.ledger.commit(effects, invocation).await? {
-            Committed::Now => tracing::info!(event.key = %event.key, "Stored in the account"),
-            Committed::Before => {}
-            // The account shows something later already, or what is forgotten.
-            Committed::Overtaken
-                if self
-                    .renew(event, then, waits_for_contact, invocation)
-                    .await? => {}
-            // This leaves its record alone.
-            Committed::Overtaken => {
-                let record = Effects::new(event, ACCOUNT).fields(following(then));
-                self.ledger.commit(record, invocation).await?;
+        let times = self.times(event, invocation);
+        let record = || Effects::new(event, ACCOUNT).fields(following(then));
+        for change in account::changes(&self.members.table, event, &times) {
+            let change = match waits_for_contact {
+                true => change.set(WAITS, AttributeValue::Bool(true)),
+                false => change,
+            };
+            match self
+                .ledger
+                .commit(record().change(change), invocation)
+                .await?
+            {
+                Committed::Now => {
+                    tracing::info!(event.key = %event.key, "Stored in the account");
+                    return Ok(());
+                }
+                Committed::Before => return Ok(()),
+                Committed::Overtaken => {}
             }
         }
+        // The account shows something later already, or what is forgotten.
+        if self
+            .renew(event, then, waits_for_contact, invocation)
+            .await?
+        {
+            return Ok(());
+        }
+        if !account::may_be_overtaken(&event.fact) {
+            let changed = anyhow!("the coupon's row in the account changed at the same time");
+            return Err(Uncommitted::ForNow(changed));
+        }
+        // This leaves its record alone.
+        self.ledger.commit(record(), invocation).await?;
         Ok(())
+    }
+
+    fn times(&self, event: &Event, invocation: Invocation) -> account::Times {
+        let now = invocation.now();
+        let forget_at = self.ledger.coupon_forgotten_from(event, now);
+        account::Times { now, forget_at }
     }
 
     /// Shows the coupon in place of one whose row is forgotten and not deleted yet. Returns whether there was one.
@@ -197,9 +216,8 @@ impl Delivery {
         waits_for_contact: bool,
         invocation: Invocation,
     ) -> Result<bool, Uncommitted> {
-        let now = invocation.now();
-        let forget_at = self.ledger.forget_at(event, now);
-        let Some(renewal) = account::renewal(&self.members.table, event, forget_at, now) else {
+        let times = self.times(event, invocation);
+        let Some(renewal) = account::renewal(&self.members.table, event, &times) else {
             return Ok(false);
         };
         let renewal = match waits_for_contact {
@@ -480,7 +498,8 @@ impl Delivery {
             .members
             .coupon(event, &notice.coupon_code, invocation.now())
             .await?;
-        in_account.expires_at = notice.expires_at.or(in_account.expires_at);
+        // The account follows the latest notice, which may be another one.
+        in_account.expires_at = in_account.expires_at.or(notice.expires_at);
         if let Err(reason) = in_account.is_usable(invocation.now()) {
             return Ok(Reminded::NotAtAll(reason));
         }
@@ -501,7 +520,7 @@ impl Delivery {
         let told = told.iter().map(|(member, at)| (member, *at));
         let member = contact.complete(&event.member.id, told);
         let mut coupon = coupon(&member, &redemption);
-        coupon.expires_at = notice.expires_at.or(coupon.expires_at);
+        coupon.expires_at = in_account.expires_at.or(coupon.expires_at);
         if event.sandbox {
             return Ok(Reminded::NotAtAll(SANDBOX.into()));
         }
@@ -577,7 +596,7 @@ impl Delivery {
             tracing::error!(event.key = %event.key, record = GRANT, reason, "Never to be delivered");
             note(end(Status::Failed, reason, None))
         };
-        let Ok(brought) = Brought::of(&redemption.reward.items) else {
+        let Ok(brought) = Brought::of(&redemption.reward.items, Detail::Named) else {
             return Ok(fail(TOO_MANY).await?);
         };
         let Some(granted) = Granted::of(&brought) else {
@@ -610,20 +629,21 @@ impl Delivery {
             tracing::error!(event.key = %event.key, record = FORWARD, reason, "Never to be delivered");
             note(Note::new(Status::Failed, reason))
         };
-        let Ok(body) = game_server::body(event, redemption) else {
-            return Ok(fail(TOO_MANY).await?);
+        let body = match forwarded::body(event, redemption) {
+            Ok(body) => body,
+            Err(Untellable::TooMany) => return Ok(fail(TOO_MANY).await?),
+            Err(Untellable::TooLong) => {
+                return Ok(fail("more items than a request to the game's server holds").await?);
+            }
         };
-        let text = body.to_string();
-        if text.len() > game_server::BODY_MAX_BYTES {
-            return Ok(fail("more items than a request to the game's server holds").await?);
-        }
         if event.sandbox {
+            let body: Value = serde_json::from_str(&body).unwrap_or_default();
             let mut sandbox = Note::new(Status::Skipped, SANDBOX);
             sandbox.would_send = Some(json!({"url": server.url(), "body": body}));
             return Ok(note(sandbox).await?);
         }
         self.make(event, FORWARD, invocation, async || {
-            server.tell(event, text, invocation).await
+            server.tell(event, body, invocation).await
         })
         .await
     }

@@ -14,16 +14,14 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use http::Uri;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use webhooks::config::{Aws, CallLimits, Environment};
-use webhooks::event::{Event, Redemption};
+use webhooks::event::Event;
 use webhooks::invocation::Invocation;
 use webhooks::secrets::SecretStore;
 use webhooks::verify::STANDARD_WEBHOOKS;
 
 use crate::channel::{NotNow, Outcome, unanswered};
-use crate::items::{Brought, TooMany};
 use crate::time::has_time;
 
 /// How long the server may take to accept a connection, and to answer.
@@ -32,9 +30,6 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longest pause that a server's `Retry-After` brings about.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(6 * 3600);
-
-/// The most that a game's server is sent: a webhook is not larger, and what it tells of in other words hardly is.
-pub(crate) const BODY_MAX_BYTES: usize = 1024 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct GameServer {
@@ -214,25 +209,6 @@ fn judge(answer: Answer) -> Outcome {
     }
 }
 
-/// What the server is told: the same for every attempt.
-pub(crate) fn body(event: &Event, redemption: &Redemption) -> Result<Value, TooMany> {
-    let brought = Brought::of(&redemption.reward.items)?;
-    Ok(json!({
-        "type": "coupon.redeemed",
-        "timestamp": event.occurred_at,
-        "data": {
-            "event": event.key.to_string(),
-            "game_id": event.tenant,
-            "player_id": event.member.id,
-            "coupon_code": redemption.coupon_code,
-            "sku": redemption.reward.id,
-            "sandbox": event.sandbox,
-            "items": brought.items,
-            "bundles": brought.bundles,
-        },
-    }))
-}
-
 /// Scheme and authority, and path with query. Anywhere but on this machine, what is told is encrypted on its way.
 fn split(url: &str) -> Result<(String, String), &'static str> {
     let uri: Uri = url.parse().map_err(|_| "it must be a URL")?;
@@ -257,8 +233,6 @@ fn split(url: &str) -> Result<(String, String), &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use webhooks::event::{Envelope, EventKey, Fact, Item, Member, Reward};
-
     use super::*;
 
     fn check(status: u16, retry_after_s: Option<u64>, expected: &str) {
@@ -332,53 +306,6 @@ mod tests {
             "a b",
         ] {
             assert!(split(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    fn item(sku: &str, nested: Vec<Item>) -> Item {
-        Item {
-            id: sku.into(),
-            name: sku.into(),
-            description: None,
-            sku: sku.into(),
-            quantity: 1,
-            kind: "item".into(),
-            price: None,
-            price_minor: None,
-            nested,
-            fallback: None,
-        }
-    }
-
-    #[test]
-    fn a_body_is_not_much_larger_than_the_webhook_that_it_tells_of() {
-        let long = "x".repeat(20_000);
-        let leaves = || (0..500).map(|n| item(&n.to_string(), Vec::new())).collect();
-        let mut of_fallback = item("chest", leaves());
-        of_fallback.fallback = Some(Box::new(item(&long, Vec::new())));
-        for bundle in [of_fallback, item(&long, leaves())] {
-            let redemption = Redemption {
-                reward: Reward {
-                    items: vec![item("outer", vec![bundle])],
-                    ..Reward::default()
-                },
-                ..Redemption::default()
-            };
-            let told = serde_json::to_string(&redemption).unwrap().len();
-            let event = Event {
-                received_at: None,
-                fact: Fact::Redeemed(redemption.clone()),
-                key: EventKey::redeemed("aghanim", "game", "1"),
-                provider: "aghanim".into(),
-                tenant: "game".into(),
-                occurred_at: Timestamp::UNIX_EPOCH,
-                sandbox: false,
-                member: Member::default(),
-                envelope: Envelope::default(),
-                warnings: Vec::new(),
-            };
-            let body = body(&event, &redemption).unwrap().to_string().len();
-            assert!(body < 2 * told, "{body} bytes of {told}");
         }
     }
 }

@@ -1,7 +1,19 @@
 //! In-game items: what a redemption brings its player, with bundles taken apart.
 
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use webhooks::event::Item;
+
+/// How much is told of an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// What names it.
+    Named,
+    /// Its price too.
+    Priced,
+    /// All that the provider says of it.
+    Described,
+}
 
 /// What a redemption brings. It is not much longer than the redemption: what a bundle says stands there once, and its
 /// items name its place.
@@ -18,20 +30,26 @@ pub(crate) struct Brought {
 pub(crate) struct TooMany;
 
 impl Brought {
-    pub(crate) fn of(items: &[Item]) -> Result<Self, TooMany> {
+    pub(crate) fn of(items: &[Item], detail: Detail) -> Result<Self, TooMany> {
         let mut brought = Self::default();
         for item in items {
-            brought.take(item, 1, None)?;
+            brought.take(item, 1, None, detail)?;
         }
         Ok(brought)
     }
 
     /// Takes an item that comes so many times, in the bundle at a place.
-    fn take(&mut self, item: &Item, times: i64, bundle: Option<usize>) -> Result<(), TooMany> {
-        let mut one = named(item, times)?;
+    fn take(
+        &mut self,
+        item: &Item,
+        times: i64,
+        bundle: Option<usize>,
+        detail: Detail,
+    ) -> Result<(), TooMany> {
+        let mut one = told(item, times, detail)?;
         one["bundle"] = json!(bundle);
         // It replaces the item, whatever the item's quantity is; so it comes as often as the item's line does.
-        let fallback = item.fallback.as_ref().map(|it| named(it, times));
+        let fallback = item.fallback.as_ref().map(|it| told(it, times, detail));
         one["fallback_item"] = json!(fallback.transpose()?);
         if item.nested.is_empty() {
             self.items.push(one);
@@ -41,20 +59,37 @@ impl Brought {
         self.bundles.push(one);
         let times = item.quantity.checked_mul(times).ok_or(TooMany)?;
         for nested in &item.nested {
-            self.take(nested, times, Some(place))?;
+            self.take(nested, times, Some(place), detail)?;
         }
         Ok(())
     }
 }
 
-fn named(item: &Item, times: i64) -> Result<Value, TooMany> {
+fn told(item: &Item, times: i64, detail: Detail) -> Result<Value, TooMany> {
     let quantity = item.quantity.checked_mul(times).ok_or(TooMany)?;
     let (id, sku, name, kind) = (&item.id, &item.sku, &item.name, &item.kind);
-    Ok(json!({"id": id, "sku": sku, "name": name, "quantity": quantity, "type": kind}))
+    let mut told = json!({"id": id, "sku": sku, "name": name, "quantity": quantity, "type": kind});
+    if detail == Detail::Described {
+        told["description"] = json!(item.description);
+    }
+    if detail != Detail::Named {
+        // As the provider tells it: of one line of the redemption, whatever is multiplied.
+        told["price"] = json!(item.price_minor);
+        told["price_decimal"] = json!(item.price.as_ref().map(|it| number(&it.amount)));
+        told["currency"] = json!(item.price.as_ref().map(|it| &it.currency));
+    }
+    Ok(told)
+}
+
+/// A decimal as JSON's number: a price has fewer digits than are exact.
+fn number(decimal: &Decimal) -> Value {
+    serde_json::from_str(&decimal.to_string()).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
+    use webhooks::event::Money;
+
     use super::*;
 
     fn item(sku: &str, quantity: i64, nested: Vec<Item>) -> Item {
@@ -78,7 +113,7 @@ mod tests {
     }
 
     /// `quantity sku in the bundle, else its fallback`
-    fn told(all: &[Value]) -> Vec<String> {
+    fn lines(all: &[Value]) -> Vec<String> {
         let one = |it: &Value| format!("{} {}", it["quantity"], it["sku"].as_str().unwrap());
         let all = all.iter().map(|it| {
             let mut told = one(it);
@@ -94,9 +129,9 @@ mod tests {
     }
 
     fn check(items: &[Item], expected: &[&str], bundles: &[&str]) {
-        let brought = Brought::of(items).unwrap();
-        assert_eq!(told(&brought.items), expected);
-        assert_eq!(told(&brought.bundles), bundles);
+        let brought = Brought::of(items, Detail::Named).unwrap();
+        assert_eq!(lines(&brought.items), expected);
+        assert_eq!(lines(&brought.bundles), bundles);
     }
 
     #[test]
@@ -143,16 +178,41 @@ mod tests {
     }
 
     #[test]
+    fn a_price_and_a_description_are_told_as_the_provider_tells_them() {
+        let mut coin = item("coin", 5, vec![]);
+        coin.description = Some("Shiny".into());
+        coin.price_minor = Some(9499);
+        coin.price = Some(Money::of_minor(9499, "USD"));
+        let chest = item("chest", 3, vec![coin]);
+        let told = |detail| {
+            let brought = Brought::of(std::slice::from_ref(&chest), detail).unwrap();
+            let coin = &brought.items[0];
+            let fields = [
+                "quantity",
+                "description",
+                "price",
+                "price_decimal",
+                "currency",
+            ];
+            json!(fields.map(|name| coin.get(name)))
+        };
+        assert_eq!(told(Detail::Named), json!([15, null, null, null, null]));
+        assert_eq!(told(Detail::Priced), json!([15, null, 9499, 94.99, "USD"]));
+        assert_eq!(
+            told(Detail::Described),
+            json!([15, "Shiny", 9499, 94.99, "USD"])
+        );
+    }
+
+    #[test]
     fn an_empty_bundle_is_an_item_and_too_much_is_an_error() {
         let mut empty = item("empty", 4, vec![]);
         empty.kind = "bundle".into();
         check(&[or(empty, "ticket", 1)], &["4 empty, else 1 ticket"], &[]);
         let much = item("much", i64::MAX, vec![item("coin", 2, vec![])]);
-        assert_eq!(Brought::of(&[much]).unwrap_err(), TooMany);
+        let of = |items: &[Item]| Brought::of(items, Detail::Named);
+        assert_eq!(of(&[much]).unwrap_err(), TooMany);
         let much = or(item("coin", 1, vec![]), "dust", i64::MAX);
-        assert_eq!(
-            Brought::of(&[item("chest", 2, vec![much])]).unwrap_err(),
-            TooMany
-        );
+        assert_eq!(of(&[item("chest", 2, vec![much])]).unwrap_err(), TooMany);
     }
 }

@@ -7,6 +7,7 @@ mod contact;
 mod delivery;
 mod email_address;
 mod enrolment;
+mod forwarded;
 mod game_server;
 mod items;
 mod members;

@@ -20,7 +20,6 @@ use crate::case::{Case, End, Kind, Origin, Taken, Waiting, text};
 use crate::effects::What;
 use crate::parts::{self, Parts};
 use crate::plan::Plan;
-use crate::reservation;
 
 /// The record's name beneath an event.
 pub(crate) const RECORD: &str = "inventory";
@@ -398,7 +397,7 @@ impl Case<'_> {
 fn moved(row: &Item, case: &Case<'_>) -> Option<(Timestamp, AttributeValue)> {
     let seen = row.get("moved")?;
     let until = text(row, "reserved_until")?.parse().ok()?;
-    let own = Expiry::of(case.event).map(reservation::statement);
+    let own = Expiry::of(case.event).map(|it| it.statement());
     let is_later = own
         .as_ref()
         .is_none_or(|own| seen.as_s().is_ok_and(|seen| seen >= own));

@@ -14,13 +14,6 @@ pub(crate) struct Times {
     pub(crate) forget_at: AttributeValue,
 }
 
-/// Which statement of when the coupon expires the row follows. Of two, the greater counts.
-pub(crate) fn statement(expiry: Expiry) -> String {
-    let told_at = sortable(expiry.told_at);
-    let rank = u8::from(expiry.is_notice);
-    format!("{told_at} {rank} {}", sortable(expiry.expires_at))
-}
-
 /// Tells what the coupon is good for, unless it has come to its end already or a notice has moved that. `seen` is the
 /// notice's statement, where that is known.
 pub(crate) fn redeemed(
@@ -41,7 +34,7 @@ pub(crate) fn redeemed(
         );
     }
     let change = match own {
-        Some(own) => change.set("moved", text(statement(own))),
+        Some(own) => change.set("moved", text(own.statement())),
         None => change.remove("moved"),
     };
     change.remove("released").only_if(
@@ -78,7 +71,7 @@ pub(crate) fn put_off_anew(row: ItemKey, expiry: Expiry, times: Times) -> Change
 
 fn moved(row: ItemKey, expiry: Expiry, forget_at: AttributeValue) -> Change {
     Change::of(row)
-        .set("moved", text(statement(expiry)))
+        .set("moved", text(expiry.statement()))
         .set("reserved_until", text(sortable(expiry.expires_at)))
         .set("ttl", forget_at)
 }
