@@ -65,6 +65,25 @@ impl Ledger {
         Ok(Self(keyed(world.items("events").await?, "coupon", "entry")))
     }
 
+    /// Gives the uses that name no order the keys that they were recorded with.
+    pub(crate) fn number(&self, story: &mut Story) {
+        for event in story.events.iter_mut().filter(|it| it.is_numbered) {
+            let Some((beginning, _)) = event.key.rsplit_once('#') else {
+                continue;
+            };
+            let beginning = format!("{beginning}#");
+            let is_its = |row: &Value| {
+                let body = row["body"].as_str().unwrap_or_default().as_bytes();
+                event.tellings.iter().any(|it| it.body == body)
+            };
+            let rows = self.0.range(beginning.clone()..);
+            let mut rows = rows.take_while(|(key, _)| key.starts_with(&beginning));
+            if let Some((key, _)) = rows.find(|(_, row)| is_its(row)) {
+                event.key = key.clone();
+            }
+        }
+    }
+
     /// Whether the event is recorded as this telling has it.
     pub(crate) fn holds(&self, key: &str, telling: &Telling) -> bool {
         let body = self.0.get(key).and_then(|row| row["body"].as_str());
@@ -112,6 +131,12 @@ impl<'a> Judge<'a> {
         is_accepted(self.answers, index)
     }
 
+    /// Whether its provider heard that its body is not valid.
+    fn is_refused(&self, index: usize) -> bool {
+        let mut answers = self.answers.iter();
+        answers.any(|it| it.event == index && it.status == Some(400))
+    }
+
     /// An event that was answered with a 2xx stands in the ledger as one of its tellings, with a settled record of
     /// every task; what contradicts it is kept.
     fn events(&mut self) {
@@ -123,7 +148,10 @@ impl<'a> Judge<'a> {
                 });
                 continue;
             }
-            let accepted = self.is_accepted(index);
+            let accepted = match event.kind {
+                Kind::Refused => self.is_refused(index),
+                _ => self.is_accepted(index),
+            };
             let Some(row) = row else {
                 self.expect(!accepted, || {
                     format!("{} was accepted, and is lost", event.key)
@@ -138,6 +166,15 @@ impl<'a> Judge<'a> {
             self.expect(told.is_some(), || {
                 format!("{} is recorded as nobody told it", event.key)
             });
+            if event.kind == Kind::Refused {
+                let names_the_cause = row["problems"]
+                    .as_str()
+                    .is_some_and(|it| it.contains("points_spent"));
+                self.expect(names_the_cause, || {
+                    format!("{} does not say why", event.key)
+                });
+                continue;
+            }
             self.contradictions(index, event, told);
             if accepted {
                 self.records(event, told);
@@ -159,7 +196,8 @@ impl<'a> Judge<'a> {
             .collect();
         for telling in heard {
             let body = String::from_utf8_lossy(&event.tellings[telling].body).into_owned();
-            self.expect(recorded == Some(telling) || kept.contains(&body), || {
+            let is_recorded = recorded.is_some_and(|it| event.is_same(it, telling));
+            self.expect(is_recorded || kept.contains(&body), || {
                 format!(
                     "what {} said in telling {telling} was heard, and is not kept",
                     event.key
@@ -222,6 +260,7 @@ impl<'a> Judge<'a> {
         match event.kind {
             Kind::Used | Kind::Cancelled | Kind::Expired => vec![inside("delivery/account", DONE)],
             Kind::Enrolled => vec![inside("delivery/contact", DONE)],
+            Kind::Refused => Vec::new(),
             Kind::Items => {
                 let statuses = if event.sandbox { SKIPPED } else { DONE };
                 let forward = Expected {
@@ -239,11 +278,12 @@ impl<'a> Judge<'a> {
                 } else {
                     &["done", "skipped"]
                 };
-                vec![Expected {
+                let reminder = Expected {
                     record: "delivery/reminder",
                     channel: Some("reminder"),
                     statuses,
-                }]
+                };
+                vec![inside("delivery/account", DONE), reminder]
             }
             Kind::Redeemed => {
                 let body = telling.map_or(Reach::NOT, |it| it.reach);
@@ -257,7 +297,8 @@ impl<'a> Judge<'a> {
                     Some(at)
                 });
                 let was_over = expires_at.is_some_and(|it| Some(it) <= received_at);
-                let may_be_over = self.may_be_closed(event) || may_have_expired;
+                let is_moved = self.may_be_moved(event);
+                let may_be_over = self.may_be_closed(event) || may_have_expired || is_moved;
                 let sure = if may_be_over {
                     body
                 } else {
@@ -265,7 +306,7 @@ impl<'a> Judge<'a> {
                 };
                 let possible = body.or(self.enrolled(event, false));
                 let statuses = |sure: bool, possible: bool| match (sure, possible) {
-                    (true, _) if was_over => SKIPPED,
+                    (true, _) if was_over && !is_moved => SKIPPED,
                     (true, _) if may_be_over => &["done", "skipped"],
                     (true, _) => DONE,
                     (false, true) => &["done", "waiting", "skipped"],
@@ -349,6 +390,21 @@ impl<'a> Judge<'a> {
         })
     }
 
+    /// Whether something was recorded that moves the coupon's expiry.
+    fn may_be_moved(&self, event: &Event) -> bool {
+        let mut of_coupon = self
+            .story
+            .events
+            .iter()
+            .filter(|it| it.account == event.account);
+        let until = |it: &Event| it.tellings[0].expires_at;
+        of_coupon.any(|it| {
+            it.kind == Kind::Expiring
+                && until(it) != until(event)
+                && self.rows.contains_key(&it.key)
+        })
+    }
+
     /// Nothing stands in a table that no event brought about.
     fn rows_have_a_cause(&mut self) {
         let events: BTreeSet<_> = self.story.events.iter().map(|it| it.key.clone()).collect();
@@ -408,12 +464,31 @@ impl<'a> Judge<'a> {
                 continue;
             };
             let states = ["active", "expired", "cancelled", "used"];
-            let is_possible = possible.iter().any(|rank| shown == states[*rank]);
+            // A notice alone leaves a row that says nothing of the state.
+            let is_possible = possible.iter().any(|rank| shown == states[*rank])
+                || (certain.is_none() && shown.is_null());
             self.expect(is_possible, || {
                 format!("{key} is {shown}; possible are {possible:?}")
             });
             self.described(&key, &of_coupon);
+            self.expiry(&key, &of_coupon);
         }
+    }
+
+    /// The account follows the last statement of when the coupon expires, by the provider's clock.
+    fn expiry(&mut self, key: &str, of_coupon: &[(usize, &Event)]) {
+        let told = of_coupon.iter().filter_map(|(_, event)| {
+            let record = self.rows.get(&format!("{}/delivery/account", event.key))?;
+            let is_notice = event.kind == Kind::Expiring;
+            let telling = self.telling(event).filter(|_| record["status"] == "done")?;
+            Some((telling.at, is_notice, telling.expires_at?))
+        });
+        let expected = told.max().map(|(.., expires_at)| expires_at);
+        let shown = self.accounts[key]["expires_at"].as_str();
+        let shown: Option<Timestamp> = shown.and_then(|it| it.parse().ok());
+        self.expect(shown == expected, || {
+            format!("{key} expires at {shown:?}, it should be {expected:?}")
+        });
     }
 
     fn described(&mut self, key: &str, of_coupon: &[(usize, &Event)]) {
@@ -619,7 +694,7 @@ impl<'a> Judge<'a> {
 /// The row that an event leaves in the members table.
 fn account_key(event: &Event) -> Option<String> {
     let (member, entry) = event.account.as_ref()?;
-    (event.kind != Kind::Expiring && !event.forged).then(|| format!("{member}/{entry}"))
+    (!event.forged).then(|| format!("{member}/{entry}"))
 }
 
 /// What a message about an event names it by.
@@ -637,6 +712,6 @@ fn rank(kind: Kind) -> Option<usize> {
         Kind::Expired => Some(1),
         Kind::Cancelled => Some(2),
         Kind::Used => Some(3),
-        Kind::Expiring | Kind::Items | Kind::Enrolled => None,
+        Kind::Expiring | Kind::Items | Kind::Enrolled | Kind::Refused => None,
     }
 }

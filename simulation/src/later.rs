@@ -5,6 +5,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use webhooks::provider::zupy;
 
 use crate::invariants::{Answer, Ledger, is_accepted};
 use crate::story::{Event, Kind, Story, Telling};
@@ -36,6 +37,10 @@ pub(crate) async fn tell(
             continue;
         }
         for telling in recorded(&ledger, event) {
+            if event.is_numbered && telling.scheme.name == zupy::V1.name {
+                // Another time makes it another use, weeks later; by the newer format its webhook's id is the same.
+                continue;
+            }
             let (headers, body) = telling.anew(world.now());
             let answer = world.post(telling.path, &headers, &body, Format::V2).await;
             let heard = answer.as_ref().map(|(_, body)| body["status"].clone());

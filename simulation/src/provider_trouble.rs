@@ -111,6 +111,7 @@ fn redeemed(number: usize, now: Timestamp) -> Event {
             maximum: None,
             minimum: None,
         }],
+        is_numbered: false,
         forged: false,
         sandbox: false,
     }

@@ -1,10 +1,12 @@
 //! What a simulation plays: events as providers tell them, and what goes wrong meanwhile, all decided by a seed.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use webhooks::provider::{aghanim, zupy};
 use webhooks::verify::{Scheme, Secrets};
 
@@ -64,6 +66,8 @@ pub(crate) struct Event {
     pub(crate) account: Option<(String, String)>,
     pub(crate) kind: Kind,
     pub(crate) tellings: Vec<Telling>,
+    /// A use that names no order: all tellings say the same, and the key is known once it is recorded.
+    pub(crate) is_numbered: bool,
     /// Not signed by who may tell it: it must leave nothing.
     pub(crate) forged: bool,
     /// A sandbox's: it must reach nobody.
@@ -103,6 +107,8 @@ pub(crate) enum Kind {
     Items,
     /// A member's contact is told.
     Enrolled,
+    /// Signed, and not valid: it is kept, and causes nothing.
+    Refused,
 }
 
 #[derive(Debug)]
@@ -134,6 +140,8 @@ pub(crate) struct Telling {
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
     pub(crate) product: &'static str,
+    /// Its name as the till writes it.
+    spelled: &'static str,
     pub(crate) halves: i64,
     pub(crate) is_free: bool,
 }
@@ -170,6 +178,13 @@ impl Telling {
     }
 }
 
+impl Event {
+    /// Whether two of its tellings say the same.
+    pub(crate) fn is_same(&self, a: usize, b: usize) -> bool {
+        self.is_numbered || a == b
+    }
+}
+
 impl Story {
     /// The story of a seed, whose events happen about now.
     pub(crate) fn of(random: &mut Rng, now: Timestamp) -> Self {
@@ -192,6 +207,9 @@ impl Story {
         }
         if teller.random.f64() < 0.3 {
             teller.forgery();
+        }
+        if teller.random.f64() < 0.2 {
+            teller.refused();
         }
         let events = teller.events;
         let trouble = Trouble::of(random);
@@ -251,6 +269,27 @@ fn poison(random: &mut Rng) -> Vec<(Duration, &'static str, String)> {
 }
 
 const PRODUCTS: [&str; 2] = ["Pizza", "Suco"];
+
+/// One product has one stock, however its name is typed.
+const SPELLINGS: [[&str; 5]; 2] = [
+    ["Pizza", "Pizza", "PIZZA", " pizza\u{a0}", "Piz\u{200b}za"],
+    ["Suco", "Suco", "suco", "SUCO\n", "\u{feff}Suco"],
+];
+
+/// The product that has a name, as stories call it.
+pub(crate) fn product_of(name: &str) -> &str {
+    let mut products = PRODUCTS.into_iter();
+    let known = products.find(|it| it.to_lowercase() == name.to_lowercase());
+    known.unwrap_or(name)
+}
+
+/// An order of so many products is worked off in parts.
+const MANY: usize = 250;
+
+fn dishes() -> &'static [String] {
+    static DISHES: OnceLock<Vec<String>> = OnceLock::new();
+    DISHES.get_or_init(|| (0..MANY).map(|number| format!("Prato {number}")).collect())
+}
 
 /// What there is in the beginning: of some products nothing is known.
 fn stock(random: &mut Rng) -> Vec<Stocked> {
@@ -358,23 +397,67 @@ impl Teller<'_> {
             self.events
                 .push(coupon.event(format!("used#{order}"), Kind::Used, tellings));
         }
+        if self.random.f64() < 0.35 {
+            self.uses_without_order(&coupon);
+        }
         for (kind, name) in [
             (Kind::Cancelled, "cancelled"),
             (Kind::Expiring, "expiring"),
             (Kind::Expired, "expired"),
         ] {
             if self.random.f64() < 0.2 {
+                let mut coupon = coupon.at(self.about_now(&coupon));
+                if kind == Kind::Expiring {
+                    let days = self.random.choice([0, 0, 1, 30]).unwrap_or(0);
+                    coupon.expires_at += SignedDuration::from_hours(24 * days);
+                }
                 let entry = match kind {
                     Kind::Expiring => format!("expiring@{}", coupon.expires_at),
                     _ => name.to_owned(),
                 };
-                let coupon = coupon.at(self.about_now(&coupon));
                 let mut telling = coupon.notice(name);
                 if kind == Kind::Expiring {
                     telling.expires_at = Some(coupon.expires_at);
                 }
                 self.events.push(coupon.event(entry, kind, vec![telling]));
             }
+        }
+    }
+
+    /// Uses that name no order, each told anew within an hour. Another one with the same contents is more than an hour away;
+    /// one with other contents need not be.
+    fn uses_without_order(&mut self, coupon: &Coupon) {
+        let newer = self.random.f64() < 0.4;
+        let items = self.items_of_an_order();
+        let amounts = [Some(3500), Some(8550), None];
+        let mut number = 0;
+        let mut tell = |teller: &mut Self, minutes: &[i64], seconds: i64, amounts| {
+            let mut tellings = Vec::new();
+            for minute in minutes {
+                if number > 0 && teller.random.bool() {
+                    continue;
+                }
+                number += 1;
+                let second = 60 * minute + seconds;
+                let coupon = coupon.at(coupon.now + SignedDuration::from_secs(second));
+                tellings.push(match newer {
+                    true => coupon.used_without_order(&format!("used-{number}")),
+                    false => coupon.used_for(None, amounts, coupon.discount, items.clone()),
+                });
+            }
+            if !tellings.is_empty() {
+                let entry = format!("used@{}#?{number}", coupon.member);
+                let mut event = coupon.event(entry, Kind::Used, tellings);
+                event.is_numbered = true;
+                teller.events.push(event);
+            }
+        };
+        tell(self, &[0, -1, -20, -60], 0, amounts);
+        if self.random.f64() < 0.5 {
+            tell(self, &[-121, -141, -181], 0, amounts);
+        }
+        if !newer && self.random.f64() < 0.3 {
+            tell(self, &[-10, -30], 7, [Some(3000), Some(8550), None]);
         }
     }
 
@@ -453,16 +536,30 @@ impl Teller<'_> {
             account: Some((format!("zupy#{company}#{member}"), "contact".into())),
             kind: Kind::Enrolled,
             tellings: vec![telling],
+            is_numbered: false,
             forged: false,
             sandbox: false,
         });
     }
 
     fn items_of_an_order(&mut self) -> Vec<Line> {
-        let items = (0..self.random.usize(0..=3)).map(|_| Line {
-            product: self.random.choice(PRODUCTS).unwrap_or("Pizza"),
-            halves: self.random.choice([1, 2, 2, 4]).unwrap_or(2),
-            is_free: self.random.f64() < 0.7,
+        if self.random.f64() < 0.02 {
+            let lines = dishes().iter().map(|name| Line {
+                product: name,
+                spelled: name,
+                halves: 2,
+                is_free: true,
+            });
+            return lines.collect();
+        }
+        let items = (0..self.random.usize(0..=3)).map(|_| {
+            let spellings = SPELLINGS[self.random.usize(0..SPELLINGS.len())];
+            Line {
+                product: spellings[0],
+                spelled: self.random.choice(spellings).unwrap_or("Pizza"),
+                halves: self.random.choice([1, 2, 2, 4]).unwrap_or(2),
+                is_free: self.random.f64() < 0.7,
+            }
         });
         items.collect()
     }
@@ -505,9 +602,39 @@ impl Teller<'_> {
                 maximum: None,
                 minimum: None,
             }],
+            is_numbered: false,
             forged: false,
             sandbox,
         });
+    }
+
+    /// A redemption that cost nothing, which format v1 does not allow.
+    fn refused(&mut self) {
+        let (company, secret) = COMPANIES[self.random.usize(0..COMPANIES.len())];
+        let coupon = Coupon {
+            company,
+            secret: format!("{company}={secret}"),
+            code: "CP-refused".into(),
+            member: "ZP-0".into(),
+            reach: CONTACTS[0],
+            precious: false,
+            now: self.now,
+            discount: Some("product_free"),
+            expires_at: self.now + SignedDuration::from_hours(24 * 3),
+            maximum: None,
+            minimum: None,
+        };
+        let mut telling = coupon.redeemed(false, "Pizza Grátis");
+        let mut body: Value = serde_json::from_slice(&telling.body).unwrap_or_default();
+        body["coupon"]["points_spent"] = json!(0);
+        telling.body = body.to_string().into_bytes();
+        // Named by the format, the tenant that the secret names, and the bytes.
+        let named_by = [b"zupy-v1\0", company.as_bytes(), b"\0", &telling.body].concat();
+        let hash = hex::encode(&Sha256::digest(named_by)[..16]);
+        let mut event = coupon.event("refused".into(), Kind::Refused, vec![telling]);
+        event.key = format!("refused#zupy/{hash}");
+        event.account = None;
+        self.events.push(event);
     }
 
     /// A redemption that its signer may not tell, or tells too late.
@@ -575,6 +702,7 @@ impl Coupon {
             )),
             kind,
             tellings,
+            is_numbered: false,
             forged: false,
             sandbox: false,
         }
@@ -613,10 +741,28 @@ impl Coupon {
         discount: Option<&'static str>,
         items: Vec<Line>,
     ) -> Telling {
+        self.used_for(Some(order), amounts, discount, items)
+    }
+
+    /// A use as the newer format tells it, by a webhook of this id.
+    fn used_without_order(&self, id: &str) -> Telling {
+        let data = json!({
+            "customer_id": self.member, "coupon_code": self.code, "reward_name": "Pizza Grátis",
+        });
+        self.v2("coupon.used", id, data)
+    }
+
+    fn used_for(
+        &self,
+        order: Option<&str>,
+        amounts: [Option<i64>; 3],
+        discount: Option<&'static str>,
+        items: Vec<Line>,
+    ) -> Telling {
         let affected = items.iter().map(|line| {
             let discount = if line.is_free { 35.0 } else { 5.0 };
             json!({
-                "name": line.product, "quantity": line.halves as f64 / 2.0, "unit_price": 35.00,
+                "name": line.spelled, "quantity": line.halves as f64 / 2.0, "unit_price": 35.00,
                 "discount_applied": discount,
             })
         });

@@ -18,7 +18,7 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 pub(super) fn is_told_to_it(kind: Kind) -> bool {
     match kind {
         Kind::Redeemed | Kind::Items | Kind::Used | Kind::Cancelled | Kind::Expiring => true,
-        Kind::Expired | Kind::Enrolled => false,
+        Kind::Expired | Kind::Enrolled | Kind::Refused => false,
     }
 }
 

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::Judge;
 use crate::history::{Call, Moment, Process};
+use crate::story::product_of;
 
 /// An alert of the stock.
 #[derive(Debug)]
@@ -92,7 +93,7 @@ impl Alert<'_> {
         call.operation == "Publish"
             && attribute("type") == Some(self.kind)
             && attribute("tenant") == Some(self.company)
-            && attribute("product") == Some(self.product)
+            && attribute("product").map(product_of) == Some(self.product)
     }
 
     /// The process recorded that it was sent.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::Judge;
 use super::sendings::Alert;
-use crate::story::{CATALOGUE, Event, Kind, THRESHOLD, Telling};
+use crate::story::{CATALOGUE, Event, Kind, THRESHOLD, Telling, product_of};
 use crate::world::{COMPANIES, World};
 
 /// Whether the inventory hears of an event.
@@ -18,7 +18,7 @@ pub(super) fn is_told_to_it(kind: Kind, telling: &Telling) -> bool {
     match kind {
         Kind::Redeemed => reserves(telling),
         Kind::Used | Kind::Cancelled | Kind::Expired | Kind::Expiring => true,
-        Kind::Items | Kind::Enrolled => false,
+        Kind::Items | Kind::Enrolled | Kind::Refused => false,
     }
 }
 
@@ -224,7 +224,8 @@ impl Judge<'_> {
                 continue;
             }
             let attribute = |name: &str| alert.attributes.get(name).cloned().unwrap_or_default();
-            let product = (attribute("tenant"), attribute("product"));
+            let product = product_of(&attribute("product")).to_owned();
+            let product = (attribute("tenant"), product);
             *sent.entry((product, attribute("type"))).or_default() += 1;
         }
         let (had, has) = (self.had(false), self.had(true));
@@ -306,7 +307,10 @@ fn read(row: &Value) -> (Product, i64) {
     let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
     let company = text("tenant").replace("zupy#", "");
     let halves = row["on_hand"].as_f64().unwrap_or(f64::NAN) * 2.0;
-    ((company, text("product")), halves as i64)
+    (
+        (company, product_of(&text("product")).to_owned()),
+        halves as i64,
+    )
 }
 
 /// As the index tells them.

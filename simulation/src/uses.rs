@@ -1,0 +1,328 @@
+//! Uses that name no order: which deliveries are one use, whatever comes first, at once, or again after weeks (ADR 11).
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use local::aws::Service;
+use local::faults::{CallMode, Fault};
+use serde_json::{Value, json};
+use webhooks::provider::zupy;
+use webhooks::verify::{Scheme, Secret};
+
+use crate::desk::{Desk, at_a_desk};
+use crate::settle;
+use crate::world::{COMPANIES, Format};
+
+const COMPANY: &str = COMPANIES[0].0;
+const SECRET: &str = COMPANIES[0].1;
+const COUPON: &str = "zupy#comp_sul#CP-1";
+
+/// A use by format v1, as the provider's page has it.
+fn v1(at: Timestamp) -> Value {
+    json!({
+        "event": "coupon.used", "timestamp": at, "company_id": COMPANY,
+        "customer": {"member_id": "ZP-1"},
+        "usage": {
+            "coupon_code": "CP-1", "discount_type": "product_free", "discount_applied": 35, "order_value": 67.5,
+            "items_affected": [{"name": "Pizza", "quantity": 1, "unit_price": 35, "discount_applied": 35}],
+        },
+    })
+}
+
+fn v2(id: &str, at: Timestamp) -> Value {
+    json!({
+        "event": "coupon.used", "webhook_id": id, "timestamp": at,
+        "data": {"customer_id": "ZP-1", "coupon_code": "CP-1"},
+    })
+}
+
+fn with(mut body: Value, pointer: &str, value: Value) -> Value {
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
+    body.pointer_mut(parent).unwrap()[name] = value;
+    body
+}
+
+impl Desk {
+    /// So many minutes from now.
+    fn at(&self, minute: i64) -> Timestamp {
+        self.world.now() + SignedDuration::from_mins(minute)
+    }
+
+    /// `accepted 1`: the answer, and the number of the use that it names.
+    async fn tell(&self, body: &Value) -> String {
+        let scheme: &Scheme = match body.get("data") {
+            Some(_) => &zupy::V2,
+            None => &zupy::V1,
+        };
+        let body = body.to_string().into_bytes();
+        let headers = scheme.sign(&body, &Secret::new(SECRET).unwrap(), self.world.now());
+        let headers = headers
+            .into_iter()
+            .map(|(name, value)| (name.to_lowercase(), value));
+        let headers: Vec<_> = headers.collect();
+        let path = "/webhooks/zupy/coupon-used";
+        let answer = self.world.post(path, &headers, &body, Format::V2).await;
+        let (_, answer) = answer.expect("an answer");
+        let word = answer["status"]
+            .as_str()
+            .or(answer["error"]["code"].as_str());
+        let key = answer["event"].as_str().unwrap_or("#-");
+        let (_, number) = key.rsplit_once('#').unwrap();
+        format!("{} {number}", word.unwrap_or("?"))
+    }
+
+    async fn check(&self, bodies: &[Value], expected: &[&str]) {
+        let mut words = Vec::new();
+        for body in bodies {
+            words.push(self.tell(body).await);
+        }
+        assert_eq!(words, expected);
+    }
+
+    /// The numbers of the uses that are recorded, and how many of a pizza were taken for them.
+    async fn check_recorded(&self, expected: &[&str], taken: i64) {
+        assert!(settle(&self.world).await);
+        let rows = self.world.items("events").await.unwrap();
+        let entries = rows.iter().filter(|row| !row["scheme"].is_null());
+        let entries = entries.map(|row| row["entry"].as_str().unwrap());
+        let entries = entries.filter(|it| it.starts_with("used") && !it.contains('/'));
+        let mut numbers: Vec<_> = entries.map(|it| it.rsplit('#').next().unwrap()).collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, expected);
+        let stock = self.world.items("stock").await.unwrap();
+        let left = stock.iter().find(|it| it["entry"] == "product#pizza");
+        let left = left
+            .and_then(|it| it["on_hand"].as_f64())
+            .unwrap_or_default();
+        assert_eq!(-left, taken as f64);
+    }
+}
+
+#[test]
+fn what_is_told_anew_within_an_hour_is_one_use() {
+    at_a_desk(async |desk| {
+        let [first, minute, hour] = [0, -1, -60].map(|it| v1(desk.at(it)));
+        let rendered = with(minute, "/customer/tier", json!("gold"));
+        let rendered = with(rendered, "/customer/email", json!("new@example.com"));
+        let rendered = with(rendered, "/usage/staff_member", json!("Ana"));
+        let again = first.clone();
+        desk.check(
+            &[first, rendered, hour, again],
+            &["accepted 1", "duplicate 1", "duplicate 1", "duplicate 1"],
+        )
+        .await;
+        desk.check_recorded(&["1"], 1).await;
+    });
+}
+
+#[test]
+fn the_same_contents_after_more_than_an_hour_are_another_use() {
+    at_a_desk(async |desk| {
+        let bodies = [-200, -139, -140, -260, -201].map(|it| v1(desk.at(it)));
+        desk.check(
+            &bodies,
+            &[
+                "accepted 1",
+                "accepted 2",
+                "duplicate 2",
+                "duplicate 1",
+                "duplicate 1",
+            ],
+        )
+        .await;
+        desk.check_recorded(&["1", "2"], 2).await;
+    });
+}
+
+/// The hour is counted from what was recorded, and is not put off by what comes in it.
+#[test]
+fn an_hour_is_counted_from_what_was_recorded_first() {
+    for (minutes, expected) in [
+        ([-100, -50, 0], ["accepted 1", "duplicate 1", "accepted 2"]),
+        ([0, -50, -100], ["accepted 1", "duplicate 1", "accepted 2"]),
+        ([-50, -100, 0], ["accepted 1", "duplicate 1", "duplicate 1"]),
+    ] {
+        at_a_desk(async |desk| {
+            let bodies = minutes.map(|it| v1(desk.at(it)));
+            desk.check(&bodies, &expected).await;
+        });
+    }
+}
+
+#[test]
+fn other_contents_another_place_and_another_member_make_another_use() {
+    at_a_desk(async |desk| {
+        let at = |place: &str, minute| with(v1(desk.at(minute)), "/usage/location", json!(place));
+        let bodies = [
+            at("Loja Centro", 0),
+            at("Loja Norte", -5),
+            // Which one it was is not said: the nearest.
+            v1(desk.at(-1)),
+            at("Loja Norte", -6),
+            with(v1(desk.at(-2)), "/usage/discount_applied", json!(30)),
+            with(v1(desk.at(0)), "/customer/member_id", json!("ZP-2")),
+        ];
+        let expected = [
+            "accepted 1",
+            "accepted 2",
+            "duplicate 1",
+            "duplicate 2",
+            "accepted 3",
+            "accepted 1",
+        ];
+        desk.check(&bodies, &expected).await;
+    });
+}
+
+/// As before: one telling that says two things.
+#[test]
+fn the_same_time_or_webhook_with_other_contents_is_a_contradiction() {
+    at_a_desk(async |desk| {
+        let body = v1(desk.at(0));
+        let other = with(body.clone(), "/usage/discount_applied", json!(30));
+        desk.check(&[body, other], &["accepted 1", "conflicting_payload -"])
+            .await;
+        assert!(settle(&desk.world).await);
+        let rows = desk.world.items("events").await.unwrap();
+        let mut entries = rows.iter().filter_map(|row| row["entry"].as_str());
+        assert!(entries.any(|it| it.starts_with("used@ZP-1#1/conflict/")));
+    });
+}
+
+#[test]
+fn a_webhook_is_one_use_and_so_is_another_webhook_within_the_hour() {
+    at_a_desk(async |desk| {
+        let bodies = [
+            v2("a", desk.at(-300)),
+            v2("b", desk.at(-290)),
+            v2("a", desk.at(-100)),
+            v2("c", desk.at(-100)),
+            v2("c", desk.at(0)),
+        ];
+        let expected = [
+            "accepted 1",
+            "duplicate 1",
+            "duplicate 1",
+            "accepted 2",
+            "duplicate 2",
+        ];
+        desk.check(&bodies, &expected).await;
+        desk.check_recorded(&["1", "2"], 0).await;
+    });
+}
+
+#[test]
+fn many_at_once_are_one_use_for_each_hour() {
+    at_a_desk(async |desk| {
+        let minutes = [0, -1, -30, -59, -121, -150, -180, -242];
+        let bodies = minutes.map(|it| v1(desk.at(it)));
+        let words = join_all(bodies.iter().map(|body| desk.tell(body))).await;
+        let accepted = words.iter().filter(|it| it.starts_with("accepted"));
+        assert_eq!(accepted.count(), 3, "{words:?}");
+        desk.check_recorded(&["1", "2", "3"], 3).await;
+    });
+}
+
+/// The row is written, and no answer comes: the provider tells it anew, and what is missing is done.
+#[test]
+fn what_was_recorded_without_an_answer_is_found_by_the_next_telling() {
+    at_a_desk(async |desk| {
+        let lost = Fault::calls(Service::DynamoDb, "PutItem", CallMode::LoseResponse);
+        let fault = desk.world.faults.add(lost);
+        let word = desk.tell(&v1(desk.at(-10))).await;
+        desk.world.faults.remove(fault);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let again = desk.tell(&v1(desk.at(-5))).await;
+        assert!(again.starts_with("duplicate 1"), "{word}, {again}");
+        desk.check_recorded(&["1"], 1).await;
+    });
+}
+
+/// DynamoDB is down for the first one, which waits on the retry queue meanwhile.
+#[test]
+fn what_waits_finds_what_was_recorded_meanwhile() {
+    at_a_desk(async |desk| {
+        let down = Fault::calls(Service::DynamoDb, "PutItem", CallMode::Fail);
+        let fault = desk.world.faults.add(down);
+        assert!(desk.tell(&v1(desk.at(-10))).await.starts_with("accepted"));
+        desk.world.faults.remove(fault);
+        desk.tell(&v1(desk.at(-5))).await;
+        desk.check_recorded(&["1"], 1).await;
+    });
+}
+
+/// Older code named such a use by its time, or by its webhook's id.
+#[test]
+fn what_older_code_recorded_is_known_by_its_time_or_its_webhook() {
+    at_a_desk(async |desk| {
+        let first = v1(desk.at(-10));
+        for (body, by) in [
+            (first.clone(), desk.at(-10).to_string()),
+            (v2("a", desk.at(-200)), "a".to_owned()),
+        ] {
+            desk.tell(&body).await;
+            assert!(settle(&desk.world).await);
+            desk.rename("used@ZP-1#1", &format!("used@{by}")).await;
+        }
+        let word = desk.tell(&first).await;
+        assert!(word.starts_with("duplicate"), "{word}");
+        let word = desk.tell(&v2("a", desk.at(0))).await;
+        assert!(word.starts_with("duplicate"), "{word}");
+        let other = with(first, "/usage/discount_applied", json!(30));
+        assert_eq!(desk.tell(&other).await, "conflicting_payload -");
+    });
+}
+
+impl Desk {
+    /// Names a use of the coupon, and everything beneath it, as other code would have.
+    async fn rename(&self, from: &str, to: &str) {
+        let scan = json!({"TableName": "events"});
+        let rows = self.world.ask("Scan", scan).await.unwrap();
+        for mut row in rows["Items"].as_array().cloned().unwrap_or_default() {
+            let entry = row["entry"]["S"].as_str().unwrap_or_default().to_owned();
+            let (true, Some(rest)) = (row["coupon"]["S"] == COUPON, entry.strip_prefix(from))
+            else {
+                continue;
+            };
+            let key = json!({"coupon": row["coupon"], "entry": row["entry"]});
+            let delete = json!({"TableName": "events", "Key": key});
+            self.world.ask("DeleteItem", delete).await.unwrap();
+            row["entry"] = json!({"S": format!("{to}{rest}")});
+            row.as_object_mut().unwrap().remove("told_by");
+            self.world.put("events", row).await.unwrap();
+        }
+    }
+}
+
+/// Of 33 uses with the same contents the last one is named by its time: only the same time is the same use then.
+#[test]
+fn what_is_beyond_the_bound_goes_by_its_time() {
+    at_a_desk(async |desk| {
+        let bodies: Vec<_> = (0..33).map(|number| v1(desk.at(-61 * number))).collect();
+        for body in &bodies {
+            let word = desk.tell(body).await;
+            assert!(word.starts_with("accepted"), "{word}");
+        }
+        let mut words = Vec::new();
+        for number in [0, 31, 32] {
+            words.push(desk.tell(&bodies[number]).await);
+        }
+        assert_eq!(words[..2], ["duplicate 1", "duplicate 32"]);
+        assert!(words[2].starts_with("duplicate CP-1/used@"), "{words:?}");
+    });
+}
+
+/// The row of a use is gone, and what it did is still known: another use must not pass for it.
+#[test]
+fn a_number_beneath_which_something_is_left_is_given_to_no_other_use() {
+    at_a_desk(async |desk| {
+        desk.check(&[v1(desk.at(-200))], &["accepted 1"]).await;
+        assert!(settle(&desk.world).await);
+        let key = json!({"coupon": {"S": COUPON}, "entry": {"S": "used@ZP-1#1"}});
+        let delete = json!({"TableName": "events", "Key": key});
+        desk.world.ask("DeleteItem", delete).await.unwrap();
+        desk.check(&[v1(desk.at(0))], &["accepted 2"]).await;
+        desk.check_recorded(&["2"], 2).await;
+    });
+}
