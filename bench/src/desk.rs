@@ -124,6 +124,7 @@ fn told(sample: &str, coupon: usize, product: usize) -> anyhow::Result<Event> {
         scheme: zupy::V1.name,
         tenant: "comp_bella_vista",
         body: &body,
+        time_zone: None,
     };
     match read_recorded(&recorded) {
         Some(Content::Event(event)) => Ok(*event),

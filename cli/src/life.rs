@@ -84,6 +84,9 @@ pub(crate) struct Received {
     pub(crate) provider: String,
     /// How the body was signed, which tells its format.
     pub(crate) scheme: String,
+    /// The time zone in which a date of its body was read.
+    #[serde(skip)]
+    zone: Option<String>,
     pub(crate) tenant: String,
     pub(crate) member: String,
     pub(crate) code: String,
@@ -406,6 +409,7 @@ impl Received {
             entry: text(row, "entry")?,
             provider: text(row, "provider")?,
             scheme: text(row, "scheme").unwrap_or_default(),
+            zone: text(row, "zone"),
             tenant: text(row, "tenant").unwrap_or_default(),
             member: text(row, "member").unwrap_or_default(),
             code: text(row, "code").unwrap_or_default(),
@@ -442,6 +446,7 @@ impl Received {
             scheme: &self.scheme,
             tenant: &self.tenant,
             body,
+            time_zone: self.zone.as_deref(),
         };
         let content = read_recorded(&recorded)
             .with_context(|| format!("there is no provider {:?}", self.provider))?;

@@ -9,6 +9,7 @@ use serde_json::json;
 use webhooks::dispatch::Dispatcher;
 use webhooks::event::EventKey;
 use webhooks::ledger::{Item, Ledger, REFUSED, Refused};
+use webhooks::per_tenant::Zones;
 use webhooks::provider::wire::Problem;
 use webhooks::provider::{Content, aghanim, zupy};
 use webhooks::receiver::{Receiver, Retaken, Taken};
@@ -214,6 +215,7 @@ pub(crate) async fn replay(
     which: Which,
     dry_run: bool,
     as_json: bool,
+    zones: &Zones,
 ) -> anyhow::Result<ExitCode> {
     let one;
     let (only, since) = match &which {
@@ -227,7 +229,7 @@ pub(crate) async fn replay(
     all.retain(|it| since.is_none_or(|since| it.received_at >= since));
     let mut outcomes = Vec::new();
     for refused in &all {
-        let what = again(&target, refused, dry_run).await;
+        let what = again(&target, refused, dry_run, zones).await;
         outcomes.push(Outcome {
             refused: refused.key.to_string(),
             what: what.unwrap_or_else(|error| What::Failed {
@@ -268,12 +270,17 @@ pub(crate) async fn replay(
     })
 }
 
-async fn again(target: &Target, refused: &Refused, dry_run: bool) -> anyhow::Result<What> {
+async fn again(
+    target: &Target,
+    refused: &Refused,
+    dry_run: bool,
+    zones: &Zones,
+) -> anyhow::Result<What> {
     if let Some(reason) = refused.settled() {
         return Ok(What::Skipped { reason });
     }
     if dry_run {
-        return Ok(match refused.read() {
+        return Ok(match refused.read(zones) {
             Some(Content::Event(event)) => What::Taken {
                 event: event.key.to_string(),
                 result: "new or seen before",
@@ -290,6 +297,7 @@ async fn again(target: &Target, refused: &Refused, dry_run: bool) -> anyhow::Res
     let forget_at = refused.forget_at.context("its row has no ttl")?;
     let retention = forget_at.duration_since(refused.received_at);
     let receiver = Receiver {
+        zones: zones.clone(),
         ledger: Ledger::new(
             target.dynamodb.clone(),
             target.table("events")?,

@@ -120,6 +120,7 @@ pub struct OwnedBody {
     scheme: String,
     tenant: String,
     body: String,
+    time_zone: Option<String>,
 }
 
 impl OwnedBody {
@@ -138,6 +139,7 @@ impl OwnedBody {
             scheme: field("scheme"),
             tenant: field("tenant"),
             body: String::from_utf8(body).unwrap_or_default(),
+            time_zone: read_text(row, "zone").cloned(),
         }
     }
 
@@ -147,6 +149,7 @@ impl OwnedBody {
             scheme: &self.scheme,
             tenant: &self.tenant,
             body: &self.body,
+            time_zone: self.time_zone.as_deref(),
         }
     }
 }
@@ -408,6 +411,7 @@ impl Ledger {
         if is_numbered(event) {
             row.set(TOLD_BY, event.envelope.event_id.as_ref());
         }
+        row.set("zone", event.envelope.time_zone.as_ref());
         if event.sandbox {
             row.0.insert("sandbox".into(), AttributeValue::Bool(true));
         }

@@ -7,9 +7,11 @@ pub mod wire;
 pub mod zupy;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
 use crate::event::Event;
+use crate::per_tenant::Zones;
 use crate::provider::wire::Problem;
 use crate::verify::{Scheme, Verified};
 
@@ -40,13 +42,18 @@ pub struct RecordedBody<'a> {
     /// The tenant that the body or its secret names.
     pub tenant: &'a str,
     pub body: &'a str,
+    /// The IANA time zone in which a date without a time was read, where the body has one.
+    pub time_zone: Option<&'a str>,
 }
 
 /// Reads a recorded body again, whichever function took it. `None` for a provider that there is no module for.
 pub fn read_recorded(recorded: &RecordedBody<'_>) -> Option<Content> {
     let body = recorded.body.as_bytes();
     let verified = Verified::recorded(body, recorded.scheme, Some(recorded.tenant));
-    read_verified(recorded.provider, &verified)
+    // In UTC where the zone is not known any more.
+    let zone = recorded.time_zone.and_then(|it| TimeZone::get(it).ok());
+    let zones = Zones::all(zone.unwrap_or(TimeZone::UTC));
+    read_verified(recorded.provider, &verified.in_zones(&zones))
 }
 
 /// Reads a verified body of a provider, whichever function took it. `None` where there is no module for the provider.

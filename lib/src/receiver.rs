@@ -8,6 +8,7 @@ use crate::config::{Aws, CallLimits, Environment};
 use crate::dispatch::Dispatcher;
 use crate::event::Event;
 use crate::ledger::{Ledger, Recorded, content_hash};
+use crate::per_tenant::Zones;
 use crate::task::{Message, Task, tasks, tasks_of_conflict};
 use crate::telemetry::{Count, count};
 use crate::verify::Verified;
@@ -16,6 +17,8 @@ pub use refused::Retaken;
 
 #[derive(Debug)]
 pub struct Receiver {
+    /// Where a date without a time ends.
+    pub zones: Zones,
     pub ledger: Ledger,
     pub dispatcher: Dispatcher,
 }
@@ -31,10 +34,15 @@ pub enum Taken {
 
 impl Receiver {
     pub fn read(environment: &mut Environment, aws: &Aws, limits: CallLimits) -> Self {
+        let zones = Zones::read_zones(environment);
         let ledger = Ledger::read(environment, aws, limits);
         let sqs = aws_sdk_sqs::Client::new(&aws.sdk_config(limits));
         let dispatcher = Dispatcher::read(environment, sqs);
-        Self { ledger, dispatcher }
+        Self {
+            zones,
+            ledger,
+            dispatcher,
+        }
     }
 
     /// Takes an event, whose key becomes that of its row. A crash between recording it and sending its tasks is healed by the next attempt, which finds the

@@ -162,7 +162,7 @@ impl Work for Retry {
             .body()
             .context("the stored body is damaged")
             .map_err(Failure::Permanent)?;
-        let body = waiting.verified(&body);
+        let body = waiting.verified(&body).in_zones(&self.receiver.zones);
         let mut event = match read_verified(&waiting.provider, &body) {
             Some(Content::Event(event)) if body.tenant().is_none_or(|it| it == event.tenant) => {
                 event

@@ -8,9 +8,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::digest::CtOutput;
 use hmac::{Hmac, KeyInit, Mac};
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
+use crate::per_tenant::Zones;
 use crate::request::Headers;
 
 pub use secret::{Secret, Secrets, Unusable};
@@ -21,6 +23,7 @@ pub struct Verified<'a> {
     body: &'a [u8],
     scheme: &'a str,
     tenant: Option<&'a str>,
+    zones: Option<&'a Zones>,
 }
 
 impl<'a> Verified<'a> {
@@ -30,7 +33,22 @@ impl<'a> Verified<'a> {
             body,
             scheme,
             tenant,
+            zones: None,
         }
+    }
+
+    /// The same body, whose dates without a time are read in these zones; without them in UTC.
+    pub fn in_zones(self, zones: &'a Zones) -> Self {
+        Self {
+            zones: Some(zones),
+            ..self
+        }
+    }
+
+    /// The time zone of a tenant.
+    pub fn zone(&self, tenant: &str) -> TimeZone {
+        self.zones
+            .map_or(TimeZone::UTC, |zones| zones.of(tenant).clone())
     }
 
     pub fn body(&self) -> &'a [u8] {
@@ -191,6 +209,7 @@ impl Scheme {
             body,
             scheme: self.name,
             tenant,
+            zones: None,
         };
         Ok((verified, timestamp.map(seconds).transpose()?))
     }

@@ -263,7 +263,7 @@ impl<P: Provider> Webhook<P> {
             .iter()
             .position(|(body, _)| Some(body.scheme()) == named);
         let (body, signed_at) = genuine.swap_remove(named.unwrap_or(0));
-        let Parsed { sent_at, content } = self.provider.parse(&body);
+        let Parsed { sent_at, content } = self.provider.parse(&body.in_zones(&self.receiver.zones));
         if let Content::Event(event) = &content
             && body.tenant().is_some_and(|tenant| tenant != event.tenant)
         {

@@ -400,7 +400,7 @@ async fn every_rule_for_a_redemption() {
             .await;
         }
         let soon = redeemed("CP-1").set("/coupon/expires_at", "soon");
-        let time = "coupon.expires_at must be an RFC 3339 time such as 2025-09-26T14:20:00Z";
+        let time = "coupon.expires_at must be an RFC 3339 time such as 2025-09-26T14:20:00Z, or a date such as 2025-09-26";
         check_problems(shop, soon, &[time]).await;
         assert_eq!(shop.ledger("CP-1").await.len(), 0);
     })

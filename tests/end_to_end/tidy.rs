@@ -247,6 +247,7 @@ fn a_webhook_can_send_to_every_task_that_its_sample_causes() {
             scheme: "",
             tenant: "",
             body: &body,
+            time_zone: None,
         };
         let Some(Content::Event(event)) = read_recorded(&recorded) else {
             panic!("{name}: its sample is no event");

@@ -246,6 +246,7 @@ async fn forget_row(
             scheme: &text(row, "scheme").unwrap_or_default(),
             tenant: &key.tenant,
             body,
+            time_zone: None,
         });
         // What cannot be read is not kept either.
         let erased = erased.unwrap_or_else(|| "{}".into());

@@ -27,6 +27,7 @@ fn main() -> anyhow::Result<()> {
         scheme: zupy::V1.name,
         tenant: "comp_bella_vista",
         body: &body,
+        time_zone: None,
     });
     let Some(Content::Event(event)) = content else {
         bail!("not a sample of Zupy's first format");

@@ -24,6 +24,9 @@ pub struct Envelope {
     /// Aghanim's `context`, whose parts have no published schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<Verbatim>,
+    /// The time zone in which we read a date without a time, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
 }
 
 impl Envelope {

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::row::{Item, Row, number, read_text, text};
 use super::{Ledger, body};
 use crate::event::EventKey;
+use crate::per_tenant::Zones;
 use crate::provider::wire::Problem;
 use crate::provider::{self, Content};
 use crate::verify::Verified;
@@ -67,8 +68,8 @@ impl Refused {
     }
 
     /// What today's code reads in it. `None` for a provider that there is no module for.
-    pub fn read(&self) -> Option<Content> {
-        provider::read_verified(&self.provider, &self.verified())
+    pub fn read(&self, zones: &Zones) -> Option<Content> {
+        provider::read_verified(&self.provider, &self.verified().in_zones(zones))
     }
 
     /// Whether it names a member: in a field of this value, or anywhere where it is no JSON.

@@ -19,6 +19,7 @@ use super::{Content, Parsed, Provider, RecordedBody, read_recorded, without_pers
 use crate::event::{DiscountKind, Event, Fact, Item, Member, Money, Redemption, Usage};
 use crate::ledger::body::BODY_MAX_BYTES;
 use crate::ledger::content_hash;
+use crate::per_tenant::Zones;
 use crate::verify::Verified;
 
 const ZUPY_REDEEMED: &str = include_str!("../../../events/samples/zupy-coupon-redeemed.json");
@@ -331,7 +332,7 @@ fn zupy_rules_for_a_redemption() {
         None,
         &["coupon.expires_at is missing"],
     );
-    let time = "coupon.expires_at must be an RFC 3339 time such as 2025-09-26T14:20:00Z";
+    let time = "coupon.expires_at must be an RFC 3339 time such as 2025-09-26T14:20:00Z, or a date such as 2025-09-26";
     check("/coupon/expires_at", Some(json!("tomorrow")), &[time]);
     check("/coupon/expires_at", Some(json!(1_758_896_400)), &[time]);
 }
@@ -499,6 +500,65 @@ fn times_may_be_finer_or_later_than_we_can_hold() {
         "9999-12-31T23:59:59.999999999999-03:00",
         "9999-12-30T22:00:00.999999999Z",
     );
+}
+
+#[test]
+fn an_expiry_without_a_time_is_that_days_end_where_the_tenant_is() {
+    let zone = |name: &str| Zones::all(TimeZone::get(name).unwrap());
+    let read = |text: &str, zones: Option<&Zones>| {
+        let body = edited(ZUPY_REDEEMED, &[("/coupon/expires_at", Some(json!(text)))]);
+        let verified = recorded(body.as_bytes());
+        let verified = zones.map_or(verified, |zones| verified.in_zones(zones));
+        match Zupy::every_event().parse(&verified).content {
+            Content::Event(event) => *event,
+            other => panic!("{other:?}"),
+        }
+    };
+    let check = |text: &str, name: &str, expected: &str| {
+        let event = read(text, Some(&zone(name)));
+        let warning = &event.warnings[0];
+        assert_eq!(warning.field, "coupon.expires_at");
+        let problem = format!("has no time: read as the end of that day in {name}");
+        assert_eq!(warning.problem, problem);
+        assert_eq!(event.envelope.time_zone.as_deref(), Some(name));
+        let expires_at = redemption(event).expires_at.unwrap();
+        assert_eq!(expires_at.to_string(), expected, "{text} in {name}");
+    };
+    check("2025-09-26", "America/Sao_Paulo", "2025-09-27T02:59:59Z");
+    check(" 2025-09-26\u{a0}", "Asia/Tokyo", "2025-09-26T14:59:59Z");
+    // The clock goes forward, and back, on these days.
+    check("2026-03-08", "America/New_York", "2026-03-09T03:59:59Z");
+    check("2026-11-01", "America/New_York", "2026-11-02T04:59:59Z");
+    check(
+        "9999-12-31",
+        "America/Sao_Paulo",
+        &Timestamp::MAX.to_string(),
+    );
+    let utc = redemption(read("2025-09-26", None)).expires_at.unwrap();
+    assert_eq!(utc.to_string(), "2025-09-26T23:59:59Z");
+    let exact = read("2025-09-26T10:00:00Z", Some(&zone("Asia/Tokyo")));
+    assert_eq!(exact.envelope.time_zone, None);
+    assert_eq!(exact.warnings, []);
+}
+
+#[test]
+fn a_row_reads_its_date_in_the_zone_that_it_was_read_in() {
+    let body = edited(
+        ZUPY_REDEEMED,
+        &[("/coupon/expires_at", Some(json!("2025-09-26")))],
+    );
+    let recorded = RecordedBody {
+        provider: zupy::NAME,
+        scheme: zupy::V1.name,
+        tenant: "comp_bella_vista",
+        body: &body,
+        time_zone: Some("America/Sao_Paulo"),
+    };
+    let Some(Content::Event(event)) = read_recorded(&recorded) else {
+        panic!("no event");
+    };
+    let expires_at = redemption(*event).expires_at.unwrap();
+    assert_eq!(expires_at.to_string(), "2025-09-27T02:59:59Z");
 }
 
 #[test]
@@ -679,6 +739,7 @@ fn a_recorded_body_is_read_by_its_providers_name() {
             scheme,
             tenant: "tenant",
             body,
+            time_zone: None,
         })
     };
     for (name, scheme, body) in [
@@ -709,6 +770,7 @@ fn a_body_without_personal_data_says_the_same_of_everything_else() {
             scheme,
             tenant,
             body,
+            time_zone: None,
         };
         let redacted = without_personal_data(&recorded(body)).unwrap();
         for personal in ["Maria", "customer@example.com", "965958122", "Player"] {
@@ -756,6 +818,7 @@ fn an_enrolment_tells_how_its_member_is_reached() {
             scheme: zupy::V2.name,
             tenant: "comp",
             body: &body,
+            time_zone: None,
         };
         let Some(Content::Event(event)) = read_recorded(&recorded) else {
             panic!("{data} is no event");

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::fmt::temporal::Pieces;
+use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -115,11 +117,55 @@ impl Wire for Timestamp {
                 let text = clean(&text);
                 timestamp(text).map(|at| (at, None)).or_else(|| {
                     let at = timestamp_in_utc(text)?;
-                    Some((at, Some("has no time zone: read as UTC")))
+                    Some((at, Some(WITHOUT_ZONE)))
                 })
             },
         )
     }
+}
+
+/// Until when something is valid: a moment, or a whole day that names no time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Until {
+    Moment(Timestamp),
+    Day(Date),
+}
+
+impl Wire for Until {
+    fn field<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Field<Self>, D::Error> {
+        mendable_leaf(
+            deserializer,
+            "must be an RFC 3339 time such as 2025-09-26T14:20:00Z, or a date such as 2025-09-26",
+            |text| {
+                let text = serde_json::from_str::<String>(text).ok()?;
+                let text = clean(&text);
+                let (moment, how) = match (timestamp(text), timestamp_in_utc(text)) {
+                    (Some(at), _) => (at, None),
+                    (None, Some(at)) => (at, Some(WITHOUT_ZONE)),
+                    (None, None) => return Some((Self::Day(date(text)?), None)),
+                };
+                Some((Self::Moment(moment), how))
+            },
+        )
+    }
+}
+
+/// What is warned of a time that names no zone.
+const WITHOUT_ZONE: &str = "has no time zone: read as UTC";
+
+/// A date in the form 2025-09-26, and nothing else.
+fn date(text: &str) -> Option<Date> {
+    let digits =
+        |part: &str, length| part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit());
+    let mut parts = text.split('-');
+    let is_date = digits(parts.next()?, 4) && digits(parts.next()?, 2) && digits(parts.next()?, 2);
+    (is_date && parts.next().is_none()).then(|| text.parse().ok())?
+}
+
+/// The last second of a day; the last moment that there is where the day is too late to be held.
+fn end_of(day: Date, zone: &TimeZone) -> Timestamp {
+    let end = day.at(23, 59, 59, 0).to_zoned(zone.clone());
+    end.map_or(Timestamp::MAX, |end| end.timestamp())
 }
 
 /// A date and a time that name no zone.
@@ -348,6 +394,8 @@ pub struct Problems {
     problems: Vec<Problem>,
     /// What was left out or mended: the event is taken all the same.
     warnings: Vec<Problem>,
+    /// The zone in which a date without a time was read.
+    zone: Option<String>,
 }
 
 impl Problems {
@@ -400,6 +448,37 @@ impl Problems {
             }
             other => self.optional(path, other),
         }
+    }
+
+    /// The moment until which something is valid. A date alone is valid to its end in the tenant's time zone.
+    pub fn until(&mut self, path: &str, field: Field<Until>, zone: &TimeZone) -> Option<Timestamp> {
+        let until = self.required(path, field)?;
+        Some(self.moment(path, until, zone))
+    }
+
+    /// The same of a field that may be missing.
+    pub fn optional_until(
+        &mut self,
+        path: &str,
+        field: Field<Until>,
+        zone: &TimeZone,
+    ) -> Option<Timestamp> {
+        let until = self.optional(path, field)?;
+        Some(self.moment(path, until, zone))
+    }
+
+    fn moment(&mut self, path: &str, until: Until, zone: &TimeZone) -> Timestamp {
+        let day = match until {
+            Until::Moment(moment) => return moment,
+            Until::Day(day) => day,
+        };
+        let name = zone.iana_name().unwrap_or("UTC");
+        self.warn(
+            path,
+            format!("has no time: read as the end of that day in {name}"),
+        );
+        self.zone = Some(name.to_owned());
+        end_of(day, zone)
     }
 
     /// An object whose required fields are reported one by one where it is missing.
@@ -456,10 +535,11 @@ impl Problems {
     /// The event that was read with its warnings, if nothing was wrong with any field.
     pub fn settle(self, event: Option<Event>) -> Result<Event, Vec<Problem>> {
         match event {
-            Some(event) if self.problems.is_empty() => Ok(Event {
-                warnings: self.warnings,
-                ..event
-            }),
+            Some(mut event) if self.problems.is_empty() => {
+                event.warnings = self.warnings;
+                event.envelope.time_zone = self.zone;
+                Ok(event)
+            }
             _ => Err(self.problems),
         }
     }

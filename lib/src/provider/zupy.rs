@@ -6,6 +6,7 @@
 pub mod v2;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
@@ -14,7 +15,7 @@ use crate::event::{
     Usage,
 };
 use crate::identifier::clean;
-use crate::provider::wire::{Field, Object, Problem, Problems, parse};
+use crate::provider::wire::{Field, Object, Problem, Problems, Until, parse};
 use crate::provider::{Content, Parsed, Provider};
 use crate::verify::{Encoding, Scheme, Verified};
 
@@ -117,7 +118,7 @@ impl Provider for Zupy {
                 Content::settle(registered(body, tenant))
             }
             Some(kind) if kind == Self::COUPON_USED => Content::settle(used(body, tenant)),
-            _ => Content::settle(redeemed(body, tenant)),
+            _ => Content::settle(redeemed(body, verified)),
         };
         Parsed { sent_at, content }
     }
@@ -171,7 +172,7 @@ pub struct Coupon {
     pub reward_description: Field<String>,
     pub points_spent: Field<i64>,
     pub new_balance: Field<i64>,
-    pub expires_at: Field<Timestamp>,
+    pub expires_at: Field<Until>,
     pub terms: Field<String>,
     pub redemption_method: Field<String>,
     /// Where the provider's own code looks for it.
@@ -226,8 +227,9 @@ struct Common {
     member: Option<Member>,
 }
 
-fn redeemed(body: Body, of_secret: Option<&str>) -> Result<Event, Vec<Problem>> {
+fn redeemed(body: Body, verified: &Verified<'_>) -> Result<Event, Vec<Problem>> {
     let mut problems = Problems::default();
+    let of_secret = verified.tenant();
     let common = common(
         &mut problems,
         body.event,
@@ -246,7 +248,10 @@ fn redeemed(body: Body, of_secret: Option<&str>) -> Result<Event, Vec<Problem>> 
             (Some(beside), Some(inside)) => Some(beside.and(&mut problems, inside)),
             (beside, inside) => beside.or(inside),
         };
-        read_coupon(&mut problems, coupon, details.and_then(Details::discount))
+        // Without a company there is no event, and no zone that counts.
+        let zone = verified.zone(common.tenant.as_deref().unwrap_or_default());
+        let discount = details.and_then(Details::discount);
+        read_coupon(&mut problems, coupon, discount, &zone)
     });
     let event = (|| {
         let (tenant, redemption) = (common.tenant?, redemption?);
@@ -370,10 +375,11 @@ fn read_coupon(
     problems: &mut Problems,
     coupon: Coupon,
     discount: Option<Discount>,
+    zone: &TimeZone,
 ) -> Option<Redemption> {
     let coupon_code = problems.name("coupon.coupon_code", coupon.coupon_code);
     let points_spent = problems.positive("coupon.points_spent", coupon.points_spent);
-    let expires_at = problems.required("coupon.expires_at", coupon.expires_at);
+    let expires_at = problems.until("coupon.expires_at", coupon.expires_at, zone);
     let reward = Reward {
         id: problems.text("coupon.reward_id", coupon.reward_id),
         name: problems.text("coupon.reward_name", coupon.reward_name),

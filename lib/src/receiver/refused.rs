@@ -38,7 +38,7 @@ impl Receiver {
     /// # Errors
     /// DynamoDB refuses; the same call may be made again.
     pub async fn take_refused(&self, refused: &Refused, now: Timestamp) -> anyhow::Result<Retaken> {
-        let mut event = match refused.read() {
+        let mut event = match refused.read(&self.zones) {
             Some(Content::Event(event)) => *event,
             Some(Content::Invalid(problems)) => return Ok(Retaken::StillRefused(problems)),
             Some(Content::Ignored(_)) => {

@@ -94,6 +94,7 @@ fn read(body: &str) -> Sample {
         scheme: zupy::V1.name,
         tenant: "comp_bella_vista",
         body,
+        time_zone: None,
     });
     let Some(Content::Event(event)) = content else {
         panic!("{content:?}");

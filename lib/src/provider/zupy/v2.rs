@@ -1,12 +1,13 @@
 //! Zupy's format v2 (2026): an envelope of event, id and time around the data. It names no company: the secret does.
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::{NAME, Zupy, kind};
 use crate::event::{Envelope, Event, EventKey, Fact, Member, Notice, Redemption, Reward, Usage};
-use crate::provider::wire::{self, Field, Object, Problem, Problems};
+use crate::provider::wire::{self, Field, Object, Problem, Problems, Until};
 use crate::provider::{Content, Parsed};
 use crate::verify::Verified;
 
@@ -62,11 +63,11 @@ pub(super) fn parse(zupy: &Zupy, verified: &Verified<'_>) -> Parsed {
     let content = match kind(&body.event) {
         // A redemption has another name in v2; a function that takes one takes the other.
         Some(kind) if kind == Zupy::REWARD_REDEEMED && zupy.takes_redemptions() => {
-            Content::settle(read(body, tenant))
+            Content::settle(read(body, tenant, &verified.zone(tenant)))
         }
         Some(kind) if !zupy.handles(&kind, &TYPES) => Content::Ignored(kind),
         Some(kind) if kind == Zupy::CUSTOMER_ENROLLED => Content::settle(enrolled(body, tenant)),
-        _ => Content::settle(read(body, tenant)),
+        _ => Content::settle(read(body, tenant, &verified.zone(tenant))),
     };
     Parsed { sent_at, content }
 }
@@ -91,11 +92,11 @@ pub struct Data {
     pub reward_id: Field<String>,
     pub reward_name: Field<String>,
     pub points_spent: Field<i64>,
-    pub valid_until: Field<Timestamp>,
+    pub valid_until: Field<Until>,
     pub order_id: Field<String>,
     pub used_at: Field<Timestamp>,
     pub cancelled_at: Field<Timestamp>,
-    pub expired_at: Field<Timestamp>,
+    pub expired_at: Field<Until>,
     pub expires_in_days: Field<i64>,
     // Of a customer who joined. What the contact's fields are called is not documented: these are the likely names.
     pub name: Field<String>,
@@ -111,7 +112,7 @@ pub struct Data {
 impl Object for Body {}
 impl Object for Data {}
 
-fn read(body: Body, tenant: &str) -> Result<Event, Vec<Problem>> {
+fn read(body: Body, tenant: &str, zone: &TimeZone) -> Result<Event, Vec<Problem>> {
     let mut problems = Problems::default();
     let kind = problems.label("event", body.event);
     let webhook_id = problems.name("webhook_id", body.webhook_id);
@@ -121,7 +122,7 @@ fn read(body: Body, tenant: &str) -> Result<Event, Vec<Problem>> {
         let member_id = problems.name("data.customer_id", data.customer_id.clone());
         let code = problems.name("data.coupon_code", data.coupon_code.clone());
         let reward_name = problems.text("data.reward_name", data.reward_name.clone());
-        let told = read_data(&mut problems, kind.as_deref(), data);
+        let told = read_data(&mut problems, kind.as_deref(), data, zone);
         let (code, member_id, webhook_id) = (code?, member_id?, webhook_id?);
         let names = (code.as_str(), member_id.as_str(), webhook_id.as_str());
         let (key, at, fact) = told.settle(tenant, names, reward_name);
@@ -215,7 +216,7 @@ enum Told {
     },
 }
 
-fn read_data(problems: &mut Problems, kind: Option<&str>, data: Data) -> Told {
+fn read_data(problems: &mut Problems, kind: Option<&str>, data: Data, zone: &TimeZone) -> Told {
     match kind {
         Some(Zupy::COUPON_USED) => Told::Used {
             order_id: problems
@@ -227,10 +228,10 @@ fn read_data(problems: &mut Problems, kind: Option<&str>, data: Data) -> Told {
             at: problems.optional("data.cancelled_at", data.cancelled_at),
         },
         Some(Zupy::COUPON_EXPIRING) => Told::Expiring {
-            valid_until: problems.required("data.valid_until", data.valid_until),
+            valid_until: problems.until("data.valid_until", data.valid_until, zone),
         },
         Some(Zupy::COUPON_EXPIRED) => Told::Expired {
-            at: problems.optional("data.expired_at", data.expired_at),
+            at: problems.optional_until("data.expired_at", data.expired_at, zone),
         },
         _ => {
             let points_spent = problems.required("data.points_spent", data.points_spent);
@@ -240,7 +241,7 @@ fn read_data(problems: &mut Problems, kind: Option<&str>, data: Data) -> Told {
             Told::Redeemed {
                 reward_id: problems.text("data.reward_id", data.reward_id),
                 points_spent,
-                valid_until: problems.required("data.valid_until", data.valid_until),
+                valid_until: problems.until("data.valid_until", data.valid_until, zone),
             }
         }
     }
