@@ -6,6 +6,8 @@
 //! Real processes and real connections are tried by `tests/end_to_end`.
 
 #[cfg(test)]
+mod attempts;
+#[cfg(test)]
 mod commits;
 #[cfg(test)]
 mod desk;

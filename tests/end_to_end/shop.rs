@@ -349,14 +349,18 @@ impl Shop {
     pub(crate) async fn settle_retries(&self) {
         loop {
             self.settle().await;
-            let functions = self.system.template().functions.iter();
-            let queues = functions.flat_map(|function| &function.sources);
-            let sqs = self.system.sqs();
-            let hurried: usize = queues.map(|source| sqs.hurry(&source.queue).unwrap()).sum();
-            if hurried == 0 {
+            if self.hurry() == 0 {
                 return;
             }
         }
+    }
+
+    /// Makes every message visible that waits for its next attempt. Returns how many those are.
+    pub(crate) fn hurry(&self) -> usize {
+        let functions = self.system.template().functions.iter();
+        let queues = functions.flat_map(|function| &function.sources);
+        let sqs = self.system.sqs();
+        queues.map(|source| sqs.hurry(&source.queue).unwrap()).sum()
     }
 
     /// Waits until all that was started is done.

@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::config::{Aws, CallLimits, Environment};
+use crate::invocation::Invocation;
 use crate::ledger::unique_id;
 
 /// A note must not keep the message from being worked on for long.
@@ -22,10 +23,9 @@ const LIMITS: CallLimits = CallLimits {
 /// How long a note is kept: a message lives for 14 days.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 15);
 
-/// How long ago the first of the attempts that did not end must have begun before a message is given up, in milliseconds.
-/// SQS may deliver a message several times at once, and the other attempts may be alive. After a death, SQS holds the
-/// message back for longer than this.
-const ALIVE_FOR_MS: i64 = 1500;
+/// The longest time that Lambda gives an invocation, in milliseconds: so long may an attempt be alive whose note does not
+/// say when its invocation ends. Older code wrote such notes.
+const INVOCATION_MAX_MS: i64 = 15 * 60 * 1000;
 
 /// The sets of attempts that began and did not end, and of those that were taken back.
 const BEGUN: &str = "begun";
@@ -46,8 +46,9 @@ pub(super) struct Attempt {
     /// How many before it began and did not end, and how many were taken back.
     pub(super) unended: usize,
     pub(super) spared: usize,
-    /// Whether all that did not end began just now.
-    pub(super) may_be_alive: bool,
+    /// How many of the unended ones are dead for sure: the time of their invocations is over. The others may be alive, for
+    /// SQS may deliver a message several times at once.
+    pub(super) dead: usize,
 }
 
 impl Attempts {
@@ -60,8 +61,13 @@ impl Attempts {
     }
 
     /// Notes that an attempt on a message begins.
-    pub(super) async fn begin(&self, message: &str, now: Timestamp) -> anyhow::Result<Attempt> {
-        let id = format!("{}-{}", now.as_millisecond(), unique_id());
+    pub(super) async fn begin(
+        &self,
+        message: &str,
+        invocation: Invocation,
+    ) -> anyhow::Result<Attempt> {
+        let now = invocation.now();
+        let id = id_of(now, invocation.ends_at());
         let forget_at = now.checked_add(KEPT_FOR).unwrap_or(Timestamp::MAX);
         let forget_at = AttributeValue::N(forget_at.as_second().to_string());
         let noted = self
@@ -85,14 +91,10 @@ impl Attempts {
                 .and_then(|row| row.get(name)?.as_ss().ok());
             set.into_iter().flatten().filter(|it| **it != id)
         };
-        let is_old = |id: &String| {
-            let began_ms = id.split_once('-').and_then(|(ms, _)| ms.parse().ok());
-            began_ms.is_none_or(|ms: i64| now.as_millisecond() - ms >= ALIVE_FOR_MS)
-        };
         Ok(Attempt {
             unended: others(BEGUN).count(),
             spared: others(SPARED).count(),
-            may_be_alive: !others(BEGUN).any(is_old),
+            dead: others(BEGUN).filter(|id| is_over(id, now)).count(),
             id,
         })
     }
@@ -142,5 +144,53 @@ impl Attempts {
             ("coupon".to_owned(), AttributeValue::S(coupon)),
             ("entry".to_owned(), AttributeValue::S(self.queue.clone())),
         ])
+    }
+}
+
+/// An attempt's id: when it began, when its invocation ends, and what no other attempt has.
+fn id_of(now: Timestamp, ends_at: Timestamp) -> String {
+    let (began_ms, ends_ms) = (now.as_millisecond(), ends_at.as_millisecond());
+    format!("{began_ms}-{ends_ms}-{}", unique_id())
+}
+
+/// Whether the invocation of an attempt has ended by now. Clocks of two machines differ by less than the time that SQS
+/// holds a message back after a death.
+fn is_over(id: &str, now: Timestamp) -> bool {
+    let parts: Vec<_> = id.split('-').collect();
+    let ms = |part: &str| part.parse::<i64>().ok();
+    let ends_ms = match parts[..] {
+        [_, ends, _] => ms(ends),
+        [began, _] => ms(began).map(|it| it.saturating_add(INVOCATION_MAX_MS)),
+        _ => None,
+    };
+    ends_ms.is_none_or(|ends_ms| ends_ms < now.as_millisecond())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_is_over_once_its_invocation_is() {
+        let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
+        let id = id_of(at(0), at(30));
+        for (second, expected) in [(0, false), (2, false), (30, false), (31, true)] {
+            assert_eq!(is_over(&id, at(second)), expected, "after {second} s");
+        }
+        let of_older_code = format!("{}-{}", at(0).as_millisecond(), unique_id());
+        for (second, expected) in [(2, false), (900, false), (901, true)] {
+            assert_eq!(
+                is_over(&of_older_code, at(second)),
+                expected,
+                "after {second} s"
+            );
+        }
+    }
+
+    /// Older code takes the first part for the time at which an attempt began.
+    #[test]
+    fn older_code_reads_when_an_attempt_began() {
+        let id = id_of(Timestamp::UNIX_EPOCH, Timestamp::MAX);
+        assert_eq!(id.split_once('-').map(|(began, _)| began), Some("0"));
     }
 }

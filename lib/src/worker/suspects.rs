@@ -50,9 +50,7 @@ impl<W> Worker<W> {
         let mut dead = BTreeSet::new();
         for (index, id, attempt) in self.begin_repeated(&batch, invocation).await {
             match attempt {
-                Some(attempt)
-                    if !attempt.may_be_alive && batch.deaths(index, &attempt) >= DEATHS_MAX =>
-                {
+                Some(attempt) if batch.deaths(index, &attempt) >= DEATHS_MAX => {
                     batch.give_up_dead(index);
                     dead.insert(index);
                 }
@@ -116,11 +114,7 @@ impl<W> Worker<W> {
         let begins = messages.filter_map(|(index, message)| {
             let message = message.as_ref().filter(|message| message.received > 1)?;
             Some(async move {
-                let begun = self
-                    .queue
-                    .attempts
-                    .begin(&message.id, invocation.now())
-                    .await;
+                let begun = self.queue.attempts.begin(&message.id, invocation).await;
                 let attempt = begun.inspect_err(|error| {
                     tracing::warn!(message.id = message.id, "Not noted: {error:#}");
                 });
@@ -174,10 +168,10 @@ impl Batch {
         let received = usize::try_from(received).unwrap_or(usize::MAX);
         // All but the first and this one, and those that were taken back.
         let noted = received.saturating_sub(2 + attempt.spared);
-        match attempt.unended {
+        match attempt.dead {
             0 => 0,
-            unended if unended == noted => unended + 1,
-            unended => unended,
+            dead if dead == noted => dead + 1,
+            dead => dead,
         }
     }
 
