@@ -1,18 +1,22 @@
 //! Which tasks an event causes, and the message that each of them gets.
 
+mod format;
 mod queued;
+mod work;
 
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{DiscountKind, Event, Fact};
 use crate::fraud;
 use crate::worker::QueueMessage;
 
+pub use format::{Unknown, Unreadable};
+pub(crate) use format::{queue_body, read_versioned};
 pub use queued::{Elsewhere, MESSAGE_MAX_BYTES, QUEUED_VERSION, Queued};
+pub use work::{WORK_VERSION, WorkMessage};
 
 /// Slow work behind a queue, done by the function of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -146,27 +150,6 @@ impl<'a> Message<'a> {
     }
 }
 
-/// JSON that SQS takes: it refuses U+FFFE and U+FFFF, which JSON lets through unescaped.
-pub(crate) fn queue_body(message: &impl Serialize) -> String {
-    let body = serde_json::to_string(message).expect("a message holds nothing that JSON cannot");
-    if body.contains(['\u{FFFE}', '\u{FFFF}']) {
-        return body
-            .replace('\u{FFFE}', "\\ufffe")
-            .replace('\u{FFFF}', "\\uffff");
-    }
-    body
-}
-
-/// Why a message cannot be worked on, now or ever.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
-    /// Never quotes the message: it holds personal data.
-    #[error("the message is not one that a webhook function writes (line {line}, column {column})")]
-    Malformed { line: usize, column: usize },
-    #[error("the message has version {0}, this function reads up to {MESSAGE_VERSION}")]
-    Newer(u32),
-}
-
 impl QueueMessage for Message<'static> {
     fn read(body: &str) -> Result<Self, Unreadable> {
         let mut message: Self = read_versioned(body, MESSAGE_VERSION)?;
@@ -177,26 +160,6 @@ impl QueueMessage for Message<'static> {
     fn key(&self) -> String {
         self.event.key.to_string()
     }
-}
-
-/// Reads a message that says which version of its shape it has.
-pub(crate) fn read_versioned<T: DeserializeOwned>(
-    body: &str,
-    newest: u32,
-) -> Result<T, Unreadable> {
-    #[derive(Deserialize)]
-    struct Versioned {
-        version: u32,
-    }
-    let malformed = |error: serde_json::Error| Unreadable::Malformed {
-        line: error.line(),
-        column: error.column(),
-    };
-    let Versioned { version } = serde_json::from_str(body).map_err(malformed)?;
-    if version > newest {
-        return Err(Unreadable::Newer(version));
-    }
-    serde_json::from_str(body).map_err(malformed)
 }
 
 #[cfg(test)]
@@ -301,7 +264,10 @@ mod tests {
     fn a_message_of_a_newer_version_is_left_to_newer_code() {
         assert_eq!(
             Message::read(r#"{"version":2,"shape":"unknown"}"#),
-            Err(Unreadable::Newer(2))
+            Err(Unreadable::Newer {
+                version: 2,
+                newest: 1
+            })
         );
         assert_eq!(
             Message::read("[]"),

@@ -458,7 +458,7 @@ impl Given {
         match M::read(&self.body) {
             Ok(message) => Ok(message),
             // During a deployment old code may get what new code wrote; it waits for new code.
-            Err(newer @ Unreadable::Newer(_)) => {
+            Err(newer) if newer.waits_for_newer_code() => {
                 tracing::warn!(message.id = self.id, "Try again: {newer}");
                 Err(Next::Again(Duration::ZERO, newer.to_string()))
             }
@@ -664,6 +664,10 @@ mod tests {
             message.body = Some(match code {
                 "unreadable" => "{\"version\": 1, \"event\": 5}".into(),
                 "newer" => body("x").replace("\"version\":1", "\"version\":2"),
+                "of an unknown kind" => body("x").replace("\"redeemed\":{", "\"donated\":{"),
+                "with an unknown field" => {
+                    body("x").replace("\"sandbox\":", "\"new\":1,\"sandbox\":")
+                }
                 _ => body(code),
             });
             message
@@ -841,7 +845,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_for_newer_code_waits_for_it() {
-        check(&["newer", "a"], &["newer"]).await;
+        let newer = ["newer", "of an unknown kind", "with an unknown field"];
+        check(&[newer[0], newer[1], "a", newer[2]], &newer).await;
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use webhooks::ledger::body::BODY_MAX_BYTES;
 use webhooks::ledger::content_hash;
 use webhooks::provider::{Content, read_verified};
 use webhooks::retry::{WAITING_VERSION, Waiting};
-use webhooks::task::{MESSAGE_VERSION, Message, QUEUED_VERSION, Queued, tasks};
+use webhooks::task::{MESSAGE_VERSION, Message, QUEUED_VERSION, Queued, WorkMessage, tasks};
 use webhooks::worker::QueueMessage;
 
 /// What a message holds around an event, at most.
@@ -20,6 +20,9 @@ pub fn check(data: &[u8]) {
     }
     if let Ok(Queued::Elsewhere(elsewhere)) = Queued::read(text) {
         assert_eq!(elsewhere.version, QUEUED_VERSION);
+    }
+    if let Ok(work) = WorkMessage::read(text) {
+        of_work(&work, text.len());
     }
     if let Ok(waiting) = Waiting::read(text) {
         of_retry(&waiting, text.len());
@@ -39,6 +42,14 @@ fn of_task(message: &Message<'static>, length: usize) {
         let first = task.first_record(&message.event);
         assert!(task.records().contains(&first), "{first}");
     }
+}
+
+fn of_work(work: &WorkMessage, length: usize) {
+    let body = work.clone().into_body();
+    assert_sqs_takes(&body, length);
+    let again = WorkMessage::read(&body).expect("what is written reads back");
+    assert_eq!((&again.tasks, again.key()), (&work.tasks, work.key()));
+    assert_eq!(again.into_body(), body);
 }
 
 fn of_retry(waiting: &Waiting, length: usize) {

@@ -6,6 +6,7 @@ use anyhow::Context;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::format::version_of;
 use super::{MESSAGE_VERSION, Message, Unreadable, queue_body, read_versioned};
 use crate::event::EventKey;
 use crate::ledger::Ledger;
@@ -67,10 +68,13 @@ impl Queued {
             Queued::Elsewhere(elsewhere) => elsewhere,
         };
         let standing = ledger.standing(&key, now).await?;
-        let event = standing.and_then(|it| it.event());
-        let event = event
-            .with_context(|| format!("{key} is not in the ledger, or cannot be read"))
+        let standing = standing
+            .with_context(|| format!("{key} is not in the ledger"))
             .map_err(Failure::Permanent)?;
+        // It was an event when it was recorded, so newer code wrote it: during a deployment it waits for that.
+        let event = standing.event().with_context(|| {
+            format!("this version of the code reads no event in the body of {key}: it waits for newer code")
+        })?;
         Ok(Message {
             version: MESSAGE_VERSION,
             event: Cow::Owned(event),
@@ -83,11 +87,9 @@ impl Queued {
 
 impl QueueMessage for Queued {
     fn read(body: &str) -> Result<Self, Unreadable> {
-        match Message::read(body) {
-            Err(Unreadable::Newer(QUEUED_VERSION)) => {
-                read_versioned(body, QUEUED_VERSION).map(Self::Elsewhere)
-            }
-            whole => whole.map(|it| Self::Whole(Box::new(it))),
+        match version_of(body)? {
+            0..=MESSAGE_VERSION => Message::read(body).map(|it| Self::Whole(Box::new(it))),
+            _ => read_versioned(body, QUEUED_VERSION).map(Self::Elsewhere),
         }
     }
 

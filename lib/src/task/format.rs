@@ -1,0 +1,102 @@
+//! How messages are written to queues and read from them: JSON that says which version of its shape it has.
+//!
+//! Old code may read what newer code wrote. What old code does not know, it must not drop: the message waits. The rules
+//! for a change are in `docs/extending.md`, "Changing a message".
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Why a message cannot be worked on, now or ever.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Never quotes the message: it holds personal data.
+    #[error("the message is not one that a webhook function writes (line {line}, column {column})")]
+    Malformed { line: usize, column: usize },
+    #[error("the message has version {version}, this function reads up to {newest}")]
+    Newer { version: u32, newest: u32 },
+    #[error("the message has {0} that this function does not know")]
+    Unknown(Unknown),
+}
+
+/// What newer code may add to a message without a new version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unknown {
+    Field,
+    /// One of several words, such as the kind of an event.
+    Variant,
+    Task,
+}
+
+impl std::fmt::Display for Unknown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Unknown::Field => "a field",
+            Unknown::Variant => "a kind",
+            Unknown::Task => "a task",
+        })
+    }
+}
+
+impl Unreadable {
+    /// Whether newer code wrote the message, and can read it.
+    pub fn waits_for_newer_code(&self) -> bool {
+        match self {
+            Unreadable::Malformed { .. } => false,
+            Unreadable::Newer { .. } | Unreadable::Unknown(_) => true,
+        }
+    }
+}
+
+/// JSON that SQS takes: it refuses U+FFFE and U+FFFF, which JSON lets through unescaped.
+pub(crate) fn queue_body(message: &impl Serialize) -> String {
+    let body = serde_json::to_string(message).expect("a message holds nothing that JSON cannot");
+    if body.contains(['\u{FFFE}', '\u{FFFF}']) {
+        return body
+            .replace('\u{FFFE}', "\\ufffe")
+            .replace('\u{FFFF}', "\\uffff");
+    }
+    body
+}
+
+/// Reads a message of this version or an older one. A field or a word that this code does not know is newer than this
+/// code: to leave it out could do what the newer code wanted to prevent.
+pub(crate) fn read_versioned<T: DeserializeOwned>(
+    body: &str,
+    newest: u32,
+) -> Result<T, Unreadable> {
+    let version = version_of(body)?;
+    if version > newest {
+        return Err(Unreadable::Newer { version, newest });
+    }
+    let mut unknown = false;
+    let mut json = serde_json::Deserializer::from_str(body);
+    let read = serde_ignored::deserialize(&mut json, |_| unknown = true);
+    let message = read.and_then(|message| json.end().map(|()| message));
+    match message {
+        Ok(_) if unknown => Err(Unreadable::Unknown(Unknown::Field)),
+        // serde has no kind of error for this, only words.
+        Err(error) if error.is_data() && error.to_string().starts_with("unknown variant") => {
+            Err(Unreadable::Unknown(Unknown::Variant))
+        }
+        message => message.map_err(|error| malformed(&error)),
+    }
+}
+
+pub(super) fn version_of(body: &str) -> Result<u32, Unreadable> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let Versioned { version } = serde_json::from_str(body).map_err(|error| malformed(&error))?;
+    Ok(version)
+}
+
+fn malformed(error: &serde_json::Error) -> Unreadable {
+    Unreadable::Malformed {
+        line: error.line(),
+        column: error.column(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
