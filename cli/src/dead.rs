@@ -12,7 +12,7 @@ use aws_sdk_sqs::types::{
 use jiff::Timestamp;
 use serde::Serialize;
 use webhooks::retry::Waiting;
-use webhooks::task::{self, Unreadable};
+use webhooks::task::{Queued, Unreadable, WorkMessage};
 use webhooks::worker::{QueueMessage, REASON};
 
 use crate::life::{Record, records};
@@ -214,14 +214,16 @@ async fn explain(
     Ok(all)
 }
 
-/// The event that a message is about, whether it is a task's or waits to be recorded.
+/// The event that a message is about, whether it is a task's, or for several tasks, or waits to be recorded.
 fn read_key(body: &str) -> Result<String, Unreadable> {
-    match task::Queued::read(body) {
-        Ok(message) => Ok(message.key()),
-        Err(unreadable) => Waiting::read(body)
-            .map(|waiting| waiting.key())
-            .map_err(|_| unreadable),
-    }
+    let unreadable = match Queued::read(body) {
+        Ok(message) => return Ok(message.key()),
+        Err(unreadable) => unreadable,
+    };
+    let of_work = WorkMessage::read(body).map(|it| it.key());
+    of_work
+        .or_else(|_| Waiting::read(body).map(|it| it.key()))
+        .map_err(|_| unreadable)
 }
 
 /// The last word of the task's records.

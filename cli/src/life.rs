@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use webhooks::event::{Event, EventKey, escape, member_key};
 use webhooks::fraud::{self, Finding};
-use webhooks::ledger::{Item, body, is_forgotten};
+use webhooks::ledger::{Item, MARK, body, is_forgotten};
 use webhooks::provider::wire::Problem;
 use webhooks::provider::{Content, RecordedBody, read_recorded};
 use webhooks::stock::RESERVATION;
@@ -427,6 +427,11 @@ impl Received {
         };
         let event = received.parse().ok();
         received.causes = event.map(|event| tasks(&event).iter().map(|it| it.name()).collect());
+        if received.undispatched.first().is_some_and(|it| it == MARK)
+            && let Some(causes) = &received.causes
+        {
+            received.undispatched = causes.iter().map(|it| (*it).to_owned()).collect();
+        }
         Some(received)
     }
 

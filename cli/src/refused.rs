@@ -6,7 +6,6 @@ use anyhow::{Context, bail};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::json;
-use webhooks::dispatch::Dispatcher;
 use webhooks::event::EventKey;
 use webhooks::ledger::{Item, Ledger, REFUSED, Refused};
 use webhooks::per_tenant::Zones;
@@ -303,7 +302,7 @@ async fn again(
             target.table("events")?,
             retention.max(SignedDuration::from_hours(24)),
         ),
-        dispatcher: Dispatcher::new(target.sqs.clone(), target.task_queues()),
+        work: target.work_queue()?,
     };
     Ok(match receiver.take_refused(refused, now).await? {
         Retaken::Taken(event, taken) => What::Taken {

@@ -12,7 +12,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
 use serde::Serialize;
-use webhooks::dispatch::Dispatcher;
+use webhooks::dispatch::WorkQueue;
 use webhooks::event::Event;
 use webhooks::ledger::is_forgotten;
 use webhooks::task::{Message, Task, tasks};
@@ -97,7 +97,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         return refused::replay(target, which, arguments.dry_run, arguments.json).await;
     }
     let replay = Replay {
-        dispatcher: Dispatcher::new(target.sqs.clone(), target.task_queues()),
+        work: target.work_queue()?,
         named: arguments.task,
         force: arguments.force,
         failed: arguments.failed,
@@ -131,7 +131,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 struct Replay {
     target: Target,
-    dispatcher: Dispatcher,
+    work: WorkQueue,
     /// The only task, or channel of a task, to run.
     named: Option<Named>,
     force: bool,
@@ -266,7 +266,7 @@ impl Replay {
         Ok(outcomes)
     }
 
-    /// The tasks of one event.
+    /// The tasks of one event: one message for all that run again.
     async fn event(&self, received: &Received, records: &[Record]) -> Vec<Outcome> {
         let key = &received.event;
         let has_failed = |it: &Record| it.event == *key && it.failed_for_good();
@@ -278,9 +278,9 @@ impl Replay {
             Err(error) => return vec![Outcome::failed(key, None, &error)],
         };
         let named = self.named.map(|(task, _)| task);
-        let tasks = tasks(&event).iter();
+        let tasks = tasks(&event).iter().copied();
         let tasks: Vec<_> = tasks
-            .filter(|task| named.is_none_or(|it| it == **task))
+            .filter(|task| named.is_none_or(|it| it == *task))
             .collect();
         if tasks.is_empty() {
             let reason = match named {
@@ -290,16 +290,31 @@ impl Replay {
             return vec![Outcome::skipped(key, None, reason)];
         }
         let mut outcomes = Vec::new();
-        for &task in tasks {
-            let run = self.task(received, &event, task, records).await;
+        let mut sent = Vec::new();
+        let mut only = Vec::new();
+        for task in tasks {
+            let outcome = self.prepare(received, &event, task, records).await;
             let name = Some(task.name());
-            outcomes
-                .push(run.unwrap_or_else(|error| Outcome::failed(&received.event, name, &error)));
+            let outcome = outcome.unwrap_or_else(|error| Outcome::failed(key, name, &error));
+            if let What::Sent { repeated, .. } = &outcome.what {
+                sent.push(task);
+                only.extend(repeated.iter().cloned());
+            }
+            outcomes.push(outcome);
+        }
+        if !self.dry_run
+            && let Err(error) = self.send(received, &event, &sent, only).await
+        {
+            let unsent = outcomes
+                .iter_mut()
+                .filter(|it| matches!(it.what, What::Sent { .. }));
+            unsent.for_each(|it| *it = Outcome::failed(key, it.task, &error));
         }
         outcomes
     }
 
-    async fn task(
+    /// Decides whether a task runs again, and forgets the records that stand in its way.
+    async fn prepare(
         &self,
         received: &Received,
         event: &Event,
@@ -335,13 +350,6 @@ impl Replay {
                     false => failed::give_back(&self.target, record).await?,
                 }
             }
-            let received_at: Timestamp = received
-                .received_at
-                .parse()
-                .with_context(|| format!("{key} has no legible time of receipt"))?;
-            let mut message = Message::new(event, received_at, None);
-            message.only = names(&repeat);
-            self.dispatcher.send(&message, &[task]).await?;
         }
         Ok(Outcome {
             event: key.clone(),
@@ -351,6 +359,23 @@ impl Replay {
                 repeated: names(&repeat),
             },
         })
+    }
+
+    /// Sends the tasks of one event, limited to these records where there are any.
+    async fn send(
+        &self,
+        received: &Received,
+        event: &Event,
+        tasks: &[Task],
+        only: Vec<String>,
+    ) -> anyhow::Result<()> {
+        let received_at: Timestamp = received
+            .received_at
+            .parse()
+            .with_context(|| format!("{} has no legible time of receipt", received.event))?;
+        let mut message = Message::new(event, received_at, None);
+        message.only = only;
+        self.work.send(&message, tasks).await
     }
 
     /// Deletes a record, if it still says what was read. Absent is as good: the SDK repeats a call whose answer was

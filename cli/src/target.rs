@@ -13,8 +13,8 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use http::Method;
 use serde_json::Value;
 use webhooks::config::{Aws, CallLimits, http_client};
+use webhooks::dispatch::{WORK, WorkQueue};
 use webhooks::ledger::Item;
-use webhooks::task::Task;
 
 use crate::http::{Client, parse_url, refused};
 use crate::stack::{self, Resource};
@@ -50,7 +50,7 @@ pub(crate) struct Arguments {
     #[arg(conflicts_with = "deployed")]
     stack: Option<String>,
     /// A deployed system whose tables and queues the environment names: EVENTS_TABLE, MEMBERS_TABLE, STOCK_TABLE,
-    /// DELIVERY_QUEUE_URL, INVENTORY_QUEUE_URL, FRAUD_QUEUE_URL
+    /// WORK_QUEUE_URL, and those whose dead letters are looked at, such as DELIVERY_QUEUE_URL
     #[arg(long, help_heading = "System")]
     deployed: bool,
 }
@@ -166,12 +166,16 @@ impl Target {
         })
     }
 
-    /// The queue of each task, as far as it is known.
-    pub(crate) fn task_queues(&self) -> Vec<(Task, String)> {
-        let tasks = Task::ALL.into_iter();
-        tasks
-            .filter_map(|task| Some((task, self.names.queues.get(task.name())?.clone())))
-            .collect()
+    /// The queue that an event's tasks begin at.
+    pub(crate) fn work_queue(&self) -> anyhow::Result<WorkQueue> {
+        let url = self.names.queues.get(WORK);
+        let url = url.with_context(|| match self.place {
+            Place::Environment => {
+                format!("WORK_QUEUE_URL is not set: it names the queue `{WORK}`")
+            }
+            _ => format!("{} has no queue `{WORK}`", self.place),
+        })?;
+        Ok(WorkQueue::new(self.sqs.clone(), url))
     }
 
     /// The dead-letter queue that is meant by its own name or by that of its queue; all of them where none is named.

@@ -1,125 +1,86 @@
-//! Tasks to queues: one message each, all at once.
+//! From the `work` queue to each task's queue. Webhook functions know one queue, whatever tasks there are.
 
-use anyhow::Context;
+mod batches;
+mod work_queue;
+
+use anyhow::anyhow;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::{MessageSystemAttributeNameForSends, MessageSystemAttributeValue};
 use futures_util::future::join_all;
-use sha2::{Digest, Sha256};
 
-use crate::config::Environment;
-use crate::task::{Message, Task};
+use crate::config::{Aws, CallLimits, Environment};
+use crate::invocation::Invocation;
+use crate::task::{Task, WorkMessage};
+use crate::worker::{self, BatchWork, Failure, MARGIN};
+use batches::{Entry, send_all};
+pub use work_queue::WorkQueue;
 
-/// Longest message group id that SQS takes.
-const GROUP_MAX_CHARACTERS: usize = 128;
+/// The name of the queue that it works off.
+pub const WORK: &str = "work";
+
+/// Works off the `work` queue until Lambda ends the function.
+pub async fn run() -> anyhow::Result<()> {
+    worker::run_batches(WORK, Dispatch::read).await
+}
 
 /// Knows every task's queue.
 #[derive(Debug)]
-pub struct Dispatcher {
+pub struct Dispatch {
     client: Client,
     queues: Vec<(Task, String)>,
 }
 
-/// Some tasks were not taken by their queue.
-#[derive(Debug, thiserror::Error)]
-#[error("not dispatched: {}", .0.iter().map(|(task, error)| format!("{} ({error:#})", task.name())).collect::<Vec<_>>().join(", "))]
-pub struct Undispatched(pub Vec<(Task, anyhow::Error)>);
-
-impl Undispatched {
-    pub fn tasks(&self) -> Vec<Task> {
-        self.0.iter().map(|(task, _)| *task).collect()
+impl Dispatch {
+    pub fn read(environment: &mut Environment, aws: &Aws) -> Self {
+        let queues = Task::ALL.map(|task| (task, environment.text(task.queue_variable())));
+        Self {
+            client: Client::new(&aws.sdk_config(CallLimits::TASK)),
+            queues: queues.into(),
+        }
     }
 }
 
-impl Dispatcher {
-    pub fn new(client: Client, queues: Vec<(Task, String)>) -> Self {
-        Self { client, queues }
-    }
+impl BatchWork for Dispatch {
+    type Message = WorkMessage;
 
-    /// Takes the queues that the function's environment names.
-    pub fn read(environment: &mut Environment, client: Client) -> Self {
-        let queues = Task::ALL
-            .into_iter()
-            .filter_map(|task| Some((task, environment.optional(task.queue_variable())?)))
-            .collect();
-        Self::new(client, queues)
-    }
-
-    /// Sends the message to every task's queue at once. A task counts as dispatched only if SQS says so for it.
-    pub async fn send(&self, message: &Message<'_>, tasks: &[Task]) -> Result<(), Undispatched> {
-        if tasks.is_empty() {
-            return Ok(());
-        }
-        let body = message.to_queue();
-        let group = group_id(&message.event.tenant);
-        let trace = message.trace.as_deref();
-        let sends = tasks
-            .iter()
-            .map(|&task| self.send_one(task, &body, &group, trace));
-        let refused: Vec<_> = join_all(sends)
-            .await
-            .into_iter()
-            .zip(tasks)
-            .filter_map(|(sent, &task)| Some((task, sent.err()?)))
-            .collect();
-        if refused.is_empty() {
-            Ok(())
-        } else {
-            Err(Undispatched(refused))
-        }
-    }
-
-    async fn send_one(
+    /// Sends each task its messages, all queues at once. A message is done when every task's queue has taken it. If one
+    /// has not, the message comes again, and goes to the others once more: tasks are safe to repeat.
+    async fn work(
         &self,
-        task: Task,
-        body: &str,
-        group: &str,
-        trace: Option<&str>,
-    ) -> anyhow::Result<()> {
-        let (_, url) = self
-            .queues
-            .iter()
-            .find(|(other, _)| *other == task)
-            .with_context(|| format!("{} is not set", task.queue_variable()))?;
-        let mut send = self
-            .client
-            .send_message()
-            .queue_url(url)
-            .message_group_id(group)
-            .message_body(body);
-        if let Some(trace) = trace {
-            let value = MessageSystemAttributeValue::builder()
-                .data_type("String")
-                .string_value(trace)
-                .build()?;
-            let name = MessageSystemAttributeNameForSends::AwsTraceHeader;
-            send = send.message_system_attributes(name, value);
+        messages: Vec<WorkMessage>,
+        invocation: Invocation,
+    ) -> Vec<Result<(), Failure>> {
+        let until = invocation.before_end(MARGIN);
+        let sends = self.queues.iter().map(async |(task, url)| {
+            let messages = messages.iter().enumerate();
+            let (places, entries): (Vec<_>, Vec<_>) = messages
+                .filter(|(_, message)| message.tasks.contains(task))
+                .map(|(place, message)| (place, entry_of(message)))
+                .unzip();
+            let sent = send_all(&self.client, url, &entries, until).await;
+            (task, places, sent)
+        });
+        let mut outcomes: Vec<_> = messages.iter().map(|_| Ok(())).collect();
+        for (task, places, sent) in join_all(sends).await {
+            for (place, outcome) in places.into_iter().zip(sent) {
+                let Err(error) = outcome else { continue };
+                let name = task.name();
+                let failure =
+                    Failure::from(anyhow!("the queue of {name} did not take it: {error:#}"));
+                let before = std::mem::replace(&mut outcomes[place], Ok(()));
+                outcomes[place] = Err(match before {
+                    Err(other) => Failure::and(other, failure),
+                    Ok(()) => failure,
+                });
+            }
         }
-        send.send().await.context("sending to the queue")?;
-        Ok(())
+        outcomes
     }
 }
 
-/// Fair queues go by message group: one tenant each, so that none starves another.
-/// A tenant whose name SQS would not take goes by its hash.
-fn group_id(tenant: &str) -> String {
-    let fits = tenant.len() <= GROUP_MAX_CHARACTERS && tenant.bytes().all(|b| b.is_ascii_graphic());
-    if fits && !tenant.is_empty() {
-        return tenant.to_owned();
-    }
-    hex::encode(Sha256::digest(tenant))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tenant_is_its_own_message_group_where_sqs_takes_its_name() {
-        assert_eq!(group_id("comp_bella_vista"), "comp_bella_vista");
-        for odd in ["", "com espaço", "ção", &"x".repeat(129)] {
-            let group = group_id(odd);
-            assert_eq!(group.len(), 64);
-            assert_ne!(group, group_id("another"));
-        }
+fn entry_of(message: &WorkMessage) -> Entry<'_> {
+    Entry {
+        body: &message.message,
+        tenant: &message.tenant,
+        trace: message.trace.as_deref(),
     }
 }

@@ -35,7 +35,7 @@ pub use commit::{Change, Committed, Effects, ItemKey, Uncommitted, version};
 pub use contents::content_hash;
 pub use lease::{Claim, Lease, Note};
 pub use lifetime::{forgotten_from, is_forgotten};
-pub use outbox::Undispatched;
+pub use outbox::{MARK, OutboxPage, OutboxPlace, Undispatched};
 pub use progress::Progress;
 pub use read::{read_all, read_conflict, read_event};
 pub use refused::{REFUSED, Refused};

@@ -9,7 +9,7 @@
 //! - [`event`]: the domain: what happened to which coupon.
 //! - [`task`]: which tasks an event causes.
 //! - [`ledger`]: the events table: one conditional write for an event, a lease for a task's effect.
-//! - [`dispatch`]: tasks to queues.
+//! - [`dispatch`]: one message to the `work` queue, and from there to each task's queue.
 //! - [`receiver`]: both, as one step that is safe to repeat.
 //! - [`webhook`]: the pipeline of a webhook function, and its answers.
 //! - [`worker`]: the loop of a task function over a batch of messages.

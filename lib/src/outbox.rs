@@ -1,4 +1,4 @@
-//! The safety net for an outage of SQS: sends the tasks that were written on their event's row instead.
+//! The safety net for an outage of SQS: sends the messages of events whose rows are marked because SQS did not take them.
 
 use std::time::Duration;
 
@@ -10,13 +10,16 @@ use tokio::time::Instant;
 
 use crate::config::{Aws, CallLimits, Environment};
 use crate::invocation::{Invocation, serve};
-use crate::ledger::Undispatched;
+use crate::ledger::{OutboxPage, Undispatched};
 use crate::receiver::Receiver;
-use crate::task::Message;
+use crate::task::{Message, Task, tasks, tasks_of_conflict};
 use crate::telemetry;
 
 /// What is left of an invocation's time when it stops; the next one goes on.
 const MARGIN: Duration = Duration::from_secs(20);
+
+/// The most pages of one invocation.
+const PAGES_MAX: usize = 400;
 
 /// Sends what SQS refused when its event came.
 #[derive(Debug)]
@@ -24,7 +27,7 @@ pub struct Outbox {
     receiver: Receiver,
 }
 
-/// How many events' tasks were sent, and how many could not be.
+/// How many events' messages were sent, and how many could not be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Emptied {
     pub sent: u32,
@@ -50,45 +53,88 @@ impl Outbox {
         }
     }
 
-    /// Sends what is there, oldest first, until the time is up; the next invocation goes on. What cannot be sent stays,
-    /// and does not hold up what comes after it.
+    /// Sends what is there until the time is up. It goes round: an invocation begins where the one before it stopped, so
+    /// that events which cannot be sent hold up no others, however many they are.
     pub async fn empty(&self, invocation: Invocation) -> anyhow::Result<Emptied> {
+        let ledger = &self.receiver.ledger;
         let mut emptied = Emptied::default();
-        let mut from = None;
-        loop {
-            let (page, next) = self.receiver.ledger.undispatched(from).await?;
-            for outcome in join_all(page.iter().map(|it| send(&self.receiver, it))).await {
-                match outcome {
-                    Ok(()) => emptied.sent += 1,
-                    Err(error) => {
-                        emptied.failed += 1;
-                        tracing::warn!("Stays in the outbox: {error:#}");
-                    }
+        let place = ledger.outbox_place().await?;
+        let begin = place.as_ref().and_then(|it| it.received_at().cloned());
+        let mut has_place = place.is_some();
+        let mut from = place;
+        let mut is_second_round = from.is_none();
+        for _ in 0..PAGES_MAX {
+            let page = match ledger.undispatched(from.take()).await {
+                Err(error) if has_place && emptied == Emptied::default() => {
+                    tracing::warn!("Begins with the oldest: {error:#}");
+                    ledger.keep_outbox_place(None).await?;
+                    (has_place, is_second_round) = (false, true);
+                    continue;
                 }
+                page => page?,
+            };
+            let failed = self.send_page(&page, &mut emptied).await;
+            // At each page: this invocation may end at any time.
+            if has_place || failed && page.next.is_some() {
+                ledger.keep_outbox_place(page.next.as_ref()).await?;
+                has_place = page.next.is_some();
             }
-            if next.is_none() || Instant::now() > invocation.before_end(MARGIN) {
+            let is_round = match (&page.next, is_second_round) {
+                (None, is_second_round) => is_second_round,
+                (Some(_), true) => begin.is_some() && page.until >= begin,
+                (Some(_), false) => false,
+            };
+            if is_round || Instant::now() > invocation.before_end(MARGIN) {
                 break;
             }
-            from = next;
+            is_second_round |= page.next.is_none();
+            from = page.next;
         }
         let Emptied { sent, failed } = emptied;
         if sent + failed > 0 {
-            tracing::info!("Sent the tasks of {sent} events; {failed} stay");
+            tracing::info!("Sent the messages of {sent} events; {failed} stay");
         }
         Ok(emptied)
     }
+
+    /// Returns whether something could not be sent.
+    async fn send_page(&self, page: &OutboxPage, emptied: &mut Emptied) -> bool {
+        let failed_before = emptied.failed;
+        let sends = page.events.iter().map(|it| send(&self.receiver, it));
+        for outcome in join_all(sends).await {
+            match outcome {
+                Ok(()) => emptied.sent += 1,
+                Err(error) => {
+                    emptied.failed += 1;
+                    tracing::warn!("Stays in the outbox: {error:#}");
+                }
+            }
+        }
+        emptied.failed > failed_before
+    }
 }
 
-/// Sends the tasks, then clears the mark: a crash in between sends them once more, which tasks are made for.
+/// Sends the message, then clears the mark: a crash in between sends it once more, which tasks are made for.
 async fn send(receiver: &Receiver, undispatched: &Undispatched) -> anyhow::Result<()> {
     let Some(event) = undispatched.standing.event() else {
         anyhow::bail!("no event is read in the body of {}", undispatched.key);
     };
     let message = Message::new(&event, undispatched.received_at, None);
+    let tasks = match &undispatched.tasks {
+        Some(tasks) => tasks.clone(),
+        None => all_tasks(tasks(&event), tasks_of_conflict(&event)),
+    };
     receiver
-        .dispatcher
-        .send(&message, &undispatched.tasks)
+        .work
+        .send(&message, &tasks)
         .await
         .with_context(|| format!("SQS still refuses {}", undispatched.key))?;
     receiver.ledger.clear_undispatched(undispatched).await
+}
+
+/// What the message may have been for that was refused: the event itself, or a contradiction to it.
+fn all_tasks(of_event: &[Task], of_conflict: &[Task]) -> Vec<Task> {
+    let mut all = of_event.to_vec();
+    all.extend(of_conflict.iter().filter(|task| !of_event.contains(task)));
+    all
 }

@@ -1,11 +1,11 @@
-//! Records an event and sends its tasks, with the outbox for tasks that SQS will not take.
+//! Records an event and sends one message for its tasks, with the outbox for a message that SQS will not take.
 
 mod refused;
 
 use jiff::Timestamp;
 
 use crate::config::{Aws, CallLimits, Environment};
-use crate::dispatch::Dispatcher;
+use crate::dispatch::WorkQueue;
 use crate::event::Event;
 use crate::ledger::{Ledger, Recorded, content_hash};
 use crate::per_tenant::Zones;
@@ -20,7 +20,7 @@ pub struct Receiver {
     /// Where a date without a time ends.
     pub zones: Zones,
     pub ledger: Ledger,
-    pub dispatcher: Dispatcher,
+    pub work: WorkQueue,
 }
 
 /// What came of an event. In each case it is durable, and so are its tasks.
@@ -37,17 +37,17 @@ impl Receiver {
         let zones = Zones::read_zones(environment);
         let ledger = Ledger::read(environment, aws, limits);
         let sqs = aws_sdk_sqs::Client::new(&aws.sdk_config(limits));
-        let dispatcher = Dispatcher::read(environment, sqs);
+        let work = WorkQueue::read(environment, sqs);
         Self {
             zones,
             ledger,
-            dispatcher,
+            work,
         }
     }
 
-    /// Takes an event, whose key becomes that of its row. A crash between recording it and sending its tasks is healed by the next attempt, which finds the
-    /// event recorded and tasks without a record. That attempt may be rendered anew by its provider: what was recorded
-    /// first is worked on in any case, also where the other contradicts it.
+    /// Takes an event, whose key becomes that of its row. The next attempt heals a crash between recording the event and
+    /// sending its tasks: it finds the event recorded, and tasks without a record. That attempt may be rendered anew by its
+    /// provider: what was recorded first is worked on in any case, also where the other contradicts it.
     ///
     /// A crash after a contradiction was kept leaves its sender without an answer. So it is sent again, and its tasks too.
     ///
@@ -114,8 +114,7 @@ impl Receiver {
         }
     }
 
-    /// Sends those tasks of a recorded event that have left no record, and these. All at once: what the outbox is left with
-    /// replaces what it was left with before.
+    /// Sends one message for those tasks of a recorded event that have left no record, and for these.
     async fn dispatch_missing(
         &self,
         event: &Event,
@@ -134,15 +133,13 @@ impl Receiver {
         self.dispatch(&message, &missing).await
     }
 
-    /// Sends the tasks; those that SQS does not take are written on the event's row, for the outbox.
+    /// Sends one message for the tasks. If SQS does not take it, the event's row is marked for the outbox.
     async fn dispatch(&self, message: &Message<'_>, tasks: &[Task]) -> anyhow::Result<()> {
-        let Err(undispatched) = self.dispatcher.send(message, tasks).await else {
+        let Err(refused) = self.work.send(message, tasks).await else {
             return Ok(());
         };
-        tracing::error!(event.key = %message.event.key, "Left to the outbox: {undispatched}");
-        let tasks = undispatched.tasks();
-        self.ledger
-            .mark_undispatched(&message.event.key, &tasks)
-            .await
+        let key = &message.event.key;
+        tracing::error!(event.key = %key, "Left to the outbox: {refused:#}");
+        self.ledger.mark_undispatched(key).await
     }
 }

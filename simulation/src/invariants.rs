@@ -410,8 +410,8 @@ impl<'a> Judge<'a> {
         let events: BTreeSet<_> = self.story.events.iter().map(|it| it.key.clone()).collect();
         let rows: Vec<_> = self.rows.keys().cloned().collect();
         for key in rows {
-            // A note is about a message that came again, whatever event that is of.
-            let is_note = key.starts_with("message#");
+            // A note is about a message that came again, whatever event that is of, or about the outbox.
+            let is_note = key.starts_with("message#") || key == "outbox/place";
             if is_note || self.is_reservation(&key) || self.is_version(&key) {
                 continue;
             }

@@ -11,6 +11,10 @@ mod attempts;
 mod commits;
 #[cfg(test)]
 mod desk;
+#[cfg(test)]
+mod dispatching;
+#[cfg(test)]
+mod going_round;
 mod history;
 mod invariants;
 mod later;

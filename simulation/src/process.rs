@@ -19,6 +19,7 @@ use local::template::Function;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 use webhooks::config::{self, Environment};
+use webhooks::dispatch::{Dispatch, WORK};
 use webhooks::invocation::Invocation;
 use webhooks::outbox::Outbox;
 use webhooks::provider::Provider;
@@ -167,6 +168,7 @@ impl Functions {
             }
             "zupy-coupon-used" => webhook(Zupy::only(&[Zupy::COUPON_USED]), environment, aws).await,
             "zupy" => webhook(Zupy::every_event(), environment, aws).await,
+            "dispatch" => batch_worker(WORK, Dispatch::read, environment, &aws),
             "delivery" => worker(
                 &function.name,
                 from_ledger(Delivery::read),

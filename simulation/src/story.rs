@@ -257,7 +257,7 @@ fn poison(random: &mut Rng) -> Vec<(Duration, &'static str, String)> {
     if random.f64() > 0.15 {
         return Vec::new();
     }
-    let queue = random.choice(["delivery", "inventory", "fraud", "retry"]);
+    let queue = random.choice(["work", "delivery", "inventory", "fraud", "retry"]);
     let queue = queue.unwrap_or("delivery");
     let body = random.choice([
         "not JSON",

@@ -18,7 +18,7 @@ const OUTSIDE: [Service; 4] = [
 ];
 
 /// The operations that functions call most. Of another service one hits nothing, which is a story too.
-const OPERATIONS: [&str; 9] = [
+const OPERATIONS: [&str; 10] = [
     "PutItem",
     "UpdateItem",
     "TransactWriteItems",
@@ -27,6 +27,7 @@ const OPERATIONS: [&str; 9] = [
     "BatchGetItem",
     "Publish",
     "SendMessage",
+    "SendMessageBatch",
     "SendEmail",
 ];
 
@@ -48,9 +49,10 @@ impl Trouble {
                 .unwrap_or(TROUBLE),
             ..Self::default()
         };
-        match random.u32(0..10) {
+        match random.u32(0..11) {
             0..=4 => trouble.anything(random),
             5 => trouble.crashes(random),
+            9 => trouble.batches_taken_in_part(random),
             6 => trouble.lost_answers(random),
             7 => trouble.stores_down(random),
             8 => trouble.slowness(random),
@@ -104,6 +106,16 @@ impl Trouble {
                 }
             }
         }
+    }
+
+    /// SQS takes some messages of a request and not the others, and processes die between the requests.
+    fn batches_taken_in_part(&mut self, random: &mut Rng) {
+        let fault = Fault::service(Service::Sqs, CallMode::FailPartially);
+        let rate = random.choice([0.5, 0.9, 1.0]).unwrap_or(1.0);
+        self.always(random, fault, rate);
+        let fault = Fault::calls(Service::Sqs, "SendMessageBatch", mode(random));
+        self.always(random, fault, 0.3);
+        self.kill_rate = random.choice([0.0, 0.3]).unwrap_or(0.0);
     }
 
     /// Everything takes longer than anybody waits.

@@ -71,6 +71,10 @@ pub(crate) async fn deployed(shop: &Shop, arguments: &[&str]) -> Command {
         .env("EVENTS_TABLE", "events")
         .env("MEMBERS_TABLE", "members")
         .env("STOCK_TABLE", "stock")
+        .env(
+            "WORK_QUEUE_URL",
+            format!("{}/000000000000/work", shop.system.aws_url()),
+        )
         .env("DELIVERY_QUEUE_URL", queue);
     command
 }

@@ -10,10 +10,11 @@ use std::path::Path;
 
 use local::template::{Function, Template};
 use serde_json::Value;
+use webhooks::dispatch;
 use webhooks::provider::aghanim::{self, Aghanim};
 use webhooks::provider::zupy::{self, Zupy};
-use webhooks::provider::{Content, Provider, RecordedBody, read_recorded};
-use webhooks::task::{Message, tasks};
+use webhooks::provider::{Content, Provider};
+use webhooks::task::{Message, Task, WorkMessage, tasks};
 use webhooks::verify::Secrets;
 use webhooks::worker::QueueMessage;
 
@@ -55,6 +56,20 @@ fn functions() -> BTreeMap<String, Function> {
     let functions = template().functions.into_iter();
     functions
         .map(|function| (function.name.clone(), function))
+        .collect()
+}
+
+/// The queue that a function works off has its name, but for the one that names no task.
+fn queue_of(function: &str) -> &str {
+    match function {
+        "dispatch" => dispatch::WORK,
+        task => task,
+    }
+}
+
+fn pascal(name: &str) -> String {
+    name.split('-')
+        .map(|word| word[..1].to_uppercase() + &word[1..])
         .collect()
 }
 
@@ -108,15 +123,10 @@ fn a_functions_main_names_the_thing_and_starts_it() {
 
 #[test]
 fn names_are_one_name_respelled() {
-    let pascal = |name: &str| -> String {
-        name.split('-')
-            .map(|word| word[..1].to_uppercase() + &word[1..])
-            .collect()
-    };
     for (name, function) in functions() {
         assert_eq!(function.logical_id, format!("{}Function", pascal(&name)));
         for source in &function.sources {
-            assert_eq!(source.queue, name, "the queue of {name}");
+            assert_eq!(source.queue, queue_of(&name), "the queue of {name}");
         }
         for variable in function.environment.keys() {
             let Some(queue) = variable.strip_suffix("_QUEUE_URL") else {
@@ -158,8 +168,8 @@ fn every_queue_that_is_worked_on_can_give_up_and_give_back() {
 fn every_queue_that_is_worked_on_has_an_alarm_for_messages_in_flight() {
     let template = read("template.yaml");
     for function in functions().into_values() {
-        for _ in &function.sources {
-            let queue = function.logical_id.strip_suffix("Function").unwrap();
+        for source in &function.sources {
+            let queue = &pascal(&source.queue);
             let dimension = format!("Value: !GetAtt {queue}Queue.QueueName");
             let alarm = format!("\n  {queue}InFlightAlarm:\n");
             let (_, alarm) = template.split_once(&alarm).expect(queue);
@@ -235,36 +245,25 @@ fn a_webhooks_sample_is_truly_signed_for_the_local_secrets() {
 }
 
 #[test]
-fn a_webhook_can_send_to_every_task_that_its_sample_causes() {
+fn a_task_is_known_to_dispatch_and_to_its_own_function_alone() {
+    let queue_arn = |name: &str| format!("arn:aws:sqs:us-east-1:000000000000:{name}");
     for (name, function) in functions() {
-        if function.routes.is_empty() {
-            continue;
-        }
-        let body = event(&name)["body"].as_str().unwrap().to_owned();
-        let provider = name.split('-').next().unwrap_or_default();
-        let recorded = RecordedBody {
-            provider,
-            scheme: "",
-            tenant: "",
-            body: &body,
-            time_zone: None,
-        };
-        let Some(Content::Event(event)) = read_recorded(&recorded) else {
-            panic!("{name}: its sample is no event");
-        };
-        for task in tasks(&event) {
-            let variable = task.queue_variable();
-            assert!(
-                function.environment.contains_key(variable),
-                "{name}: {variable}"
-            );
-            let queue = format!("arn:aws:sqs:us-east-1:000000000000:{}", task.name());
+        let may_send_to = |queue: &str| {
             let mut statements = function.statements.iter();
-            assert!(
-                statements.any(|it| it.allows("sqs:SendMessage", &queue)),
-                "{name}: {queue}"
-            );
+            statements.any(|it| it.allows("sqs:SendMessage", &queue_arn(queue)))
+        };
+        let has = |variable: &str| function.environment.contains_key(variable);
+        for task in Task::ALL {
+            let is_dispatch = name == "dispatch";
+            let knows = is_dispatch || name == task.name();
+            let variable = task.queue_variable();
+            assert_eq!(has(variable), knows, "{name}: {variable}");
+            assert_eq!(may_send_to(task.name()), is_dispatch, "{name}: {task:?}");
         }
+        let receives = !function.routes.is_empty() || ["retry", "outbox"].contains(&name.as_str());
+        assert_eq!(may_send_to(dispatch::WORK), receives, "{name}");
+        let knows = receives || name == "dispatch";
+        assert_eq!(has("WORK_QUEUE_URL"), knows, "{name}");
     }
 }
 
@@ -312,6 +311,19 @@ fn the_tasks_samples_are_what_the_webhooks_samples_cause() {
         expected.received_at = message.event.received_at;
         assert_eq!(*message.event, expected, "{task}");
     }
+}
+
+#[test]
+fn the_sample_of_dispatch_is_what_the_webhooks_sample_causes() {
+    let body = |function: &str| event(function)["Records"][0]["body"].clone();
+    let sample = body("dispatch");
+    let sample = sample.as_str().unwrap();
+    let work = WorkMessage::read(sample).unwrap();
+    assert_eq!(body("delivery"), work.message.as_str());
+    let message = Message::read(&work.message).unwrap();
+    let expected = WorkMessage::new(&message, tasks(&message.event));
+    assert_eq!(work, expected);
+    assert_eq!(expected.into_body(), sample, "not as it is written today");
 }
 
 #[test]

@@ -1,54 +1,83 @@
-//! Rows whose tasks SQS did not take: they stand in a sparse index until the outbox has sent them.
+//! Rows whose message SQS did not take: they stand in a sparse index until the outbox has sent it.
 
 use anyhow::Context;
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
 use super::row::{Item, read_text, text};
-use super::{Ledger, Standing, refused_item};
+use super::{Ledger, Standing, refused_item, unique_id};
 use crate::event::EventKey;
 use crate::task::Task;
 
-/// An event with tasks that SQS did not take.
+/// An event whose message SQS did not take.
 #[derive(Debug, Clone)]
 pub struct Undispatched {
     pub key: EventKey,
-    pub tasks: Vec<Task>,
     pub standing: Standing,
     pub received_at: Timestamp,
-    /// The tasks as the row names them.
-    named: String,
+    /// The tasks that the mark of older code names; otherwise the message is for all that the event causes.
+    pub tasks: Option<Vec<Task>>,
+    mark: String,
 }
-/// The sparse index of rows whose tasks wait to be dispatched, and the one value of its partition key: rows are there
-/// only during an outage, so one partition holds them.
+
+/// A page of the outbox.
+#[derive(Debug, Default)]
+pub struct OutboxPage {
+    pub events: Vec<Undispatched>,
+    /// Where the next page begins, unless this was the last one.
+    pub next: Option<OutboxPlace>,
+    /// When the page's last event was received.
+    pub until: Option<String>,
+}
+
+/// A place between two rows of the outbox.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutboxPlace(Item);
+
+impl OutboxPlace {
+    /// When the event before it was received.
+    pub fn received_at(&self) -> Option<&String> {
+        read_text(&self.0, RECEIVED_AT)
+    }
+}
+
+/// The sparse index of rows whose message waits to be sent, and the one value of its partition key: rows are there only
+/// during an outage, so one partition holds them.
 const OUTBOX_INDEX: &str = "outbox";
 const OUTBOX: &str = "waiting";
+const RECEIVED_AT: &str = "received_at";
+
 /// How many are sent at a time.
 const OUTBOX_AT_A_TIME: i32 = 25;
 
+/// How a mark begins. Older code takes the words of a mark for names of tasks; where it does not know one, it leaves the
+/// row alone. So no task may have this name.
+pub const MARK: &str = "work";
+
+/// The row that keeps where the outbox stopped. No event has such a key, and it is not in the index.
+const PLACE: (&str, &str) = ("outbox", "place");
+
 impl Ledger {
-    /// Writes on an event's row which tasks SQS did not take. The mark puts the row into the index that the outbox reads.
-    pub async fn mark_undispatched(&self, key: &EventKey, tasks: &[Task]) -> anyhow::Result<()> {
-        let names: Vec<_> = tasks.iter().map(|task| task.name()).collect();
+    /// Marks an event's row: SQS did not take its message. The mark puts the row into the index that the outbox reads.
+    /// Each mark is another one, so that a message which was refused later is not taken for the one that was sent.
+    pub async fn mark_undispatched(&self, key: &EventKey) -> anyhow::Result<()> {
         self.client
             .update_item()
             .table_name(&self.table)
             .key("coupon", text(key.coupon()))
             .key("entry", text(key.entry()))
-            .update_expression("SET outbox = :outbox, undispatched = :tasks")
+            .update_expression("SET outbox = :outbox, undispatched = :mark")
             .condition_expression("attribute_exists(entry)")
             .expression_attribute_values(":outbox", text(OUTBOX))
-            .expression_attribute_values(":tasks", text(names.join(" ")))
+            .expression_attribute_values(":mark", text(format!("{MARK} {}", unique_id())))
             .send()
             .await
-            .context("marking the tasks as undispatched")?;
+            .context("marking the event as undispatched")?;
         Ok(())
     }
 
-    /// A page of the events whose tasks wait in the outbox, the oldest first, and where the next one begins.
-    pub async fn undispatched(
-        &self,
-        from: Option<Item>,
-    ) -> anyhow::Result<(Vec<Undispatched>, Option<Item>)> {
+    /// A page of the events in the outbox, the oldest first.
+    pub async fn undispatched(&self, from: Option<OutboxPlace>) -> anyhow::Result<OutboxPage> {
         let page = self
             .client
             .query()
@@ -56,19 +85,27 @@ impl Ledger {
             .index_name(OUTBOX_INDEX)
             .key_condition_expression("outbox = :outbox")
             .expression_attribute_values(":outbox", text(OUTBOX))
-            .set_exclusive_start_key(from)
+            .set_exclusive_start_key(from.map(|it| it.0))
             .limit(OUTBOX_AT_A_TIME)
             .send()
             .await
             .context("reading the outbox")?;
-        let mut rows = Vec::new();
-        for row in page.items.unwrap_or_default() {
-            rows.extend(read_undispatched(&self.whole(row).await?));
+        let rows = page.items.unwrap_or_default();
+        let until = rows
+            .last()
+            .and_then(|row| read_text(row, RECEIVED_AT).cloned());
+        let mut events = Vec::new();
+        for row in rows {
+            events.extend(read_undispatched(&self.whole(row).await?));
         }
-        Ok((rows, page.last_evaluated_key))
+        Ok(OutboxPage {
+            events,
+            next: page.last_evaluated_key.map(OutboxPlace),
+            until,
+        })
     }
 
-    /// Takes an event out of the outbox, unless other tasks were written on it meanwhile.
+    /// Takes an event out of the outbox, unless it was marked anew meanwhile.
     pub async fn clear_undispatched(&self, sent: &Undispatched) -> anyhow::Result<()> {
         let cleared = self
             .client
@@ -77,8 +114,8 @@ impl Ledger {
             .key("coupon", text(sent.key.coupon()))
             .key("entry", text(sent.key.entry()))
             .update_expression("REMOVE outbox, undispatched")
-            .condition_expression("undispatched = :tasks")
-            .expression_attribute_values(":tasks", text(&sent.named))
+            .condition_expression("undispatched = :mark")
+            .expression_attribute_values(":mark", text(&sent.mark))
             .send()
             .await;
         match cleared {
@@ -88,18 +125,94 @@ impl Ledger {
             Ok(_) => Ok(()),
         }
     }
+
+    /// Where the outbox stopped before events that it has not tried since.
+    pub async fn outbox_place(&self) -> anyhow::Result<Option<OutboxPlace>> {
+        let (coupon, entry) = PLACE;
+        let row = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("coupon", text(coupon))
+            .key("entry", text(entry))
+            .consistent_read(true)
+            .send()
+            .await
+            .context("reading where the outbox stopped")?;
+        let place = row.item.and_then(|mut row| row.remove("place"));
+        Ok(place.and_then(|it| Some(OutboxPlace(it.as_m().ok()?.clone()))))
+    }
+
+    /// Keeps where the outbox goes on; at the oldest event without a place.
+    pub async fn keep_outbox_place(&self, place: Option<&OutboxPlace>) -> anyhow::Result<()> {
+        let (coupon, entry) = PLACE;
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("coupon", text(coupon))
+            .key("entry", text(entry));
+        let update = match place {
+            Some(OutboxPlace(key)) => update
+                .update_expression("SET place = :place")
+                .expression_attribute_values(":place", AttributeValue::M(key.clone())),
+            None => update.update_expression("REMOVE place"),
+        };
+        update
+            .send()
+            .await
+            .context("keeping where the outbox stopped")?;
+        Ok(())
+    }
 }
 
 fn read_undispatched(row: &Item) -> Option<Undispatched> {
-    let named = read_text(row, "undispatched")?;
-    // A task that only newer code knows stays for newer code.
-    let tasks = named.split(' ').map(Task::named).collect::<Option<_>>()?;
+    let mark = read_text(row, "undispatched")?;
+    let tasks = match mark.split(' ').next() {
+        Some(MARK) => None,
+        // A task that only newer code knows stays for newer code.
+        _ => Some(mark.split(' ').map(Task::named).collect::<Option<_>>()?),
+    };
     let key = EventKey::recorded(read_text(row, "coupon")?, read_text(row, "entry")?);
     Some(Undispatched {
         standing: Standing::of(row, &key),
         key,
+        received_at: read_text(row, RECEIVED_AT)?.parse().ok()?,
         tasks,
-        received_at: read_text(row, "received_at")?.parse().ok()?,
-        named: named.to_owned(),
+        mark: mark.to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A row with this mark: which tasks does the outbox send, if it sends any?
+    #[track_caller]
+    fn check(mark: &str, expected: Option<Option<&[Task]>>) {
+        let row = [
+            ("coupon", "zupy#comp#CP-1"),
+            ("entry", "redeemed"),
+            ("received_at", "2026-11-22T12:00:00Z"),
+            ("undispatched", mark),
+        ];
+        let row = row.map(|(name, value)| (name.to_owned(), text(value)));
+        let read = read_undispatched(&row.into_iter().collect());
+        let read = read.map(|it| it.tasks);
+        assert_eq!(read, expected.map(|tasks| tasks.map(<[_]>::to_vec)));
+    }
+
+    #[test]
+    fn a_mark_is_read_whichever_version_made_it() {
+        check("work 0123456789abcdef", Some(None));
+        let named = [Task::Delivery, Task::Fraud];
+        check("delivery fraud", Some(Some(&named)));
+        check("delivery surveys-of-tomorrow", None);
+    }
+
+    /// Code before `work` asks each word of a mark for its task, and leaves a row alone where there is none.
+    #[test]
+    fn code_that_reads_names_of_tasks_leaves_a_mark_alone() {
+        assert_eq!(Task::named(MARK), None);
+    }
 }

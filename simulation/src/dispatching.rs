@@ -1,0 +1,179 @@
+//! `dispatch`: what becomes of a batch that SQS does not take as a whole.
+
+use jiff::Timestamp;
+use local::aws::Service;
+use local::faults::{CallMode, Fault};
+use webhooks::config::{Aws, Environment};
+use webhooks::dispatch::Dispatch;
+use webhooks::event::{Envelope, Event, EventKey, Fact, Member, Redemption, Reward};
+use webhooks::task::{Message, Queued, Task, WorkMessage};
+use webhooks::worker::{BatchWork, Failure, QueueMessage};
+
+use crate::desk::{Desk, at_a_desk};
+use crate::history::{Moment, Process};
+
+fn redeemed(code: &str, terms: usize) -> Event {
+    Event {
+        key: EventKey::redeemed("zupy", "comp", code),
+        provider: "zupy".into(),
+        tenant: "comp".into(),
+        occurred_at: Timestamp::UNIX_EPOCH,
+        sandbox: false,
+        member: Member {
+            id: "ZP-1".into(),
+            ..Member::default()
+        },
+        fact: Fact::Redeemed(Redemption {
+            coupon_code: code.into(),
+            reward: Reward {
+                terms: Some("x".repeat(terms)),
+                ..Reward::default()
+            },
+            ..Redemption::default()
+        }),
+        envelope: Envelope::default(),
+        warnings: Vec::new(),
+        received_at: None,
+    }
+}
+
+impl Desk {
+    /// With this queue for `inventory`.
+    fn dispatcher(&self, inventory: &str) -> Dispatch {
+        let process = Process {
+            function: "dispatch".into(),
+            number: 1,
+        };
+        let network = self.world.functions.network(&process);
+        let aws = Aws::local("http://aws").over(network.client());
+        let queue = |name: &str| format!("http://aws/000000000000/{name}");
+        let queues = Task::ALL.map(|task| match task {
+            Task::Inventory => (task.queue_variable(), queue(inventory)),
+            _ => (task.queue_variable(), queue(task.name())),
+        });
+        let mut environment = Environment::of(queues);
+        let dispatch = Dispatch::read(&mut environment, &aws);
+        environment.check().unwrap();
+        dispatch
+    }
+
+    /// Dispatches ten redemptions to `inventory` and `fraud`. Returns the codes of those that must come again.
+    async fn dispatch(&self, terms: usize) -> Vec<&'static str> {
+        self.dispatch_by(&self.dispatcher("inventory"), terms).await
+    }
+
+    async fn dispatch_by(&self, dispatch: &Dispatch, terms: usize) -> Vec<&'static str> {
+        let tasks = [Task::Inventory, Task::Fraud];
+        let messages = CODES.iter().map(|code| {
+            let event = redeemed(code, terms);
+            let message = Message::new(&event, self.world.now(), None);
+            WorkMessage::read(&WorkMessage::new(&message, &tasks).into_body()).unwrap()
+        });
+        let outcomes = dispatch.work(messages.collect(), self.invocation()).await;
+        let again = CODES.iter().zip(outcomes).filter(|(_, it)| it.is_err());
+        again
+            .map(|(code, outcome)| {
+                assert!(matches!(outcome, Err(Failure::Transient(_))), "{outcome:?}");
+                *code
+            })
+            .collect()
+    }
+
+    /// How many entries each request to a task's queue had, in the order of the calls.
+    fn requests_to(&self, queue: &str) -> Vec<usize> {
+        let moments = self.world.history.moments().into_iter();
+        let requests = moments.filter_map(|(_, moment)| match moment {
+            Moment::Performed { call, .. } if call.operation.ends_with("SendMessageBatch") => {
+                let is_to_it = call.body["QueueUrl"].as_str()?.ends_with(queue);
+                is_to_it.then(|| call.body["Entries"].as_array().map(Vec::len))?
+            }
+            _ => None,
+        });
+        requests.collect()
+    }
+}
+
+const CODES: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+
+#[test]
+fn ten_messages_are_one_request_to_each_queue() {
+    at_a_desk(async |desk| {
+        assert!(desk.dispatch(0).await.is_empty());
+        for queue in ["/inventory", "/fraud"] {
+            assert_eq!(desk.requests_to(queue), [10]);
+        }
+        assert_eq!(desk.requests_to("/delivery"), [0; 0]);
+    });
+}
+
+#[test]
+fn entries_that_sqs_leaves_out_are_sent_again_alone() {
+    at_a_desk(async |desk| {
+        let partly = Fault::calls(Service::Sqs, "SendMessageBatch", CallMode::FailPartially);
+        desk.world.faults.add(partly);
+        // Of each request every second entry fails, the first one first.
+        assert_eq!(desk.dispatch(0).await, ["0"]);
+        for queue in ["/inventory", "/fraud"] {
+            assert_eq!(desk.requests_to(queue), [10, 5, 3, 2]);
+        }
+    });
+}
+
+#[test]
+fn a_request_has_no_more_bytes_than_sqs_takes() {
+    at_a_desk(async |desk| {
+        assert!(desk.dispatch(250 * 1024).await.is_empty());
+        let mut requests = desk.requests_to("/fraud");
+        requests.sort_unstable();
+        assert_eq!(requests, [2, 4, 4]);
+    });
+}
+
+#[test]
+fn where_one_queue_takes_nothing_the_others_get_their_messages() {
+    at_a_desk(async |desk| {
+        let down = Fault::calls(Service::Sqs, "SendMessageBatch", CallMode::Fail);
+        desk.world.faults.add(down.about("000/inventory"));
+        assert_eq!(desk.dispatch(0).await, CODES);
+        assert_eq!(desk.requests_to("/fraud"), [10]);
+        // The client tries three times.
+        assert_eq!(desk.requests_to("/inventory"), [10, 10, 10]);
+    });
+}
+
+#[test]
+fn where_a_request_is_refused_for_good_each_entry_is_tried_alone() {
+    at_a_desk(async |desk| {
+        let dispatch = desk.dispatcher("nowhere");
+        assert_eq!(desk.dispatch_by(&dispatch, 0).await, CODES);
+        let mut requests = desk.requests_to("/nowhere");
+        assert_eq!(requests.remove(0), 10);
+        assert_eq!(requests, [1; 10]);
+    });
+}
+
+/// A message that only says where its event is, and the event's row: does the message come again?
+async fn load(desk: &Desk, row: Option<serde_json::Value>) -> Failure {
+    if let Some(row) = row {
+        desk.world.put("events", row).await.unwrap();
+    }
+    let elsewhere = include_str!("../../lib/testdata/messages/elsewhere-2.json");
+    let queued = Queued::read(elsewhere).unwrap();
+    let loaded = queued.load(&desk.ledger, desk.world.now()).await;
+    loaded.unwrap_err()
+}
+
+#[test]
+fn an_event_that_only_newer_code_reads_waits_in_its_row() {
+    at_a_desk(async |desk| {
+        let absent = load(desk, None).await;
+        assert!(matches!(absent, Failure::Permanent(_)), "{absent:?}");
+        let row = serde_json::json!({
+            "coupon": {"S": "zupy#comp_bella_vista#CP-A1B2C3D4"}, "entry": {"S": "used#ord_POS_789"},
+            "provider": {"S": "acme"}, "tenant": {"S": "comp_bella_vista"}, "scheme": {"S": "acme-v1"},
+            "received_at": {"S": "2025-08-26T18:45:01Z"}, "body": {"S": "{}"},
+        });
+        let newer = load(desk, Some(row)).await;
+        assert!(matches!(newer, Failure::Transient(_)), "{newer:?}");
+    });
+}

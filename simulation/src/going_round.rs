@@ -1,0 +1,79 @@
+//! The outbox, where more events are stuck than one of its invocations can try.
+
+use std::time::Duration;
+
+use local::aws::Service;
+use local::faults::{CallMode, Fault};
+use serde_json::json;
+
+use crate::desk::{Desk, at_a_desk};
+
+/// Of these an invocation tries 125: 25 at a time, and each time the calls take all the time that they may.
+const STUCK: usize = 300;
+
+/// From one run to the next: here the minute begins when a run has ended.
+const RUN: Duration = Duration::from_secs(96);
+
+impl Desk {
+    /// The row of a redemption whose message SQS did not take.
+    async fn mark(&self, code: &str, number: usize, mark: &str) {
+        let body = json!({
+            "event": "coupon.redeemed", "timestamp": "2026-11-22T11:00:00Z", "company_id": "comp",
+            "customer": {"member_id": "ZP-1"},
+            "coupon": {"coupon_code": code, "points_spent": 1, "expires_at": "2030-01-01T00:00:00Z"},
+        });
+        let row = json!({
+            "coupon": {"S": format!("zupy#comp#{code}")}, "entry": {"S": "redeemed"},
+            "provider": {"S": "zupy"}, "tenant": {"S": "comp"}, "scheme": {"S": "zupy-v1"},
+            "occurred_at": {"S": "2026-11-22T11:00:00Z"},
+            "received_at": {"S": format!("2026-11-22T11:{:02}:{:02}Z", number / 60, number % 60)},
+            "body": {"S": body.to_string()},
+            "outbox": {"S": "waiting"}, "undispatched": {"S": mark},
+        });
+        self.world.put("events", row).await.unwrap();
+    }
+
+    async fn waiting(&self) -> Vec<String> {
+        let rows = self.world.items("events").await.unwrap().into_iter();
+        let waiting = rows.filter(|row| !row["outbox"].is_null());
+        waiting
+            .map(|row| row["coupon"].as_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+/// One event can be sent and is the last of all: after how many runs is it sent?
+fn check(runs: u32, mark: &str) {
+    at_a_desk(async |desk| {
+        for number in 0..STUCK {
+            desk.mark(&format!("STUCK-{number}"), number, mark).await;
+        }
+        desk.mark("GOOD", STUCK, mark).await;
+        for mode in [CallMode::Fail, CallMode::Delay(Duration::from_secs(25))] {
+            let fault = Fault::calls(Service::Sqs, "SendMessage", mode);
+            desk.world.faults.add(fault.about("STUCK"));
+        }
+        tokio::time::sleep(RUN * runs + Duration::from_secs(30)).await;
+        let waiting = desk.waiting().await;
+        assert!(!waiting.contains(&"zupy#comp#GOOD".to_owned()));
+        assert_eq!(waiting.len(), STUCK);
+
+        // Each of them has its turn again.
+        desk.world.faults.clear();
+        tokio::time::sleep(RUN * 2).await;
+        assert_eq!(desk.waiting().await, [] as [String; 0]);
+        let rows = desk.world.items("events").await.unwrap();
+        let place = rows.iter().find(|row| row["coupon"] == "outbox").unwrap();
+        assert!(place["place"].is_null(), "{place}");
+    });
+}
+
+#[test]
+fn an_event_is_sent_however_many_before_it_are_stuck() {
+    check(3, "work 0123456789abcdef0123456789abcdef");
+}
+
+#[test]
+fn so_is_one_whose_mark_names_tasks_as_older_code_wrote_it() {
+    check(3, "delivery fraud");
+}
