@@ -12,9 +12,11 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
 use serde::Serialize;
+use webhooks::config::Environment;
 use webhooks::dispatch::WorkQueue;
 use webhooks::event::Event;
 use webhooks::ledger::is_forgotten;
+use webhooks::per_tenant::Zones;
 use webhooks::task::{Message, Task, tasks};
 
 use crate::life::{Life, Lookup, Received, Record, expected, lives, records, task_named, whole};
@@ -69,6 +71,9 @@ pub(crate) struct Arguments {
     /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// The time zones in which a refused body's date without a time is read, as the parameter TimeZone has them
+    #[arg(long, value_name = "ZONES", env = "TIME_ZONE", default_value = "America/Sao_Paulo", value_parser = zones)]
+    time_zone: Zones,
     #[command(flatten)]
     target: target::Arguments,
 }
@@ -78,6 +83,13 @@ type Named = (Task, Option<&'static str>);
 fn time(text: &str) -> Result<Timestamp, String> {
     text.parse()
         .map_err(|_| "it must be a time with its zone, such as 2026-11-22T10:00:00Z".to_owned())
+}
+
+fn zones(text: &str) -> Result<Zones, String> {
+    let mut environment = Environment::of([("TIME_ZONE", text)]);
+    let zones = Zones::read_zones(&mut environment);
+    environment.check().map_err(|error| format!("{error:#}"))?;
+    Ok(zones)
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -94,7 +106,14 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }),
     };
     if let Some(which) = which {
-        return refused::replay(target, which, arguments.dry_run, arguments.json).await;
+        return refused::replay(
+            target,
+            which,
+            arguments.dry_run,
+            arguments.json,
+            &arguments.time_zone,
+        )
+        .await;
     }
     let replay = Replay {
         work: target.work_queue()?,
