@@ -100,9 +100,9 @@ fn redeemed(row: &Change, event: &Event, redemption: &Redemption, times: &Times)
         ),
         None => ("attribute_not_exists(#moved)", "attribute_exists(#moved)"),
     };
-    let now = ("now", number(times.now.as_second()));
+    let now = [("now", number(times.now.as_second()))];
     let beneath_a_notice = |lives: &str| {
-        let mut values = vec![now.clone()];
+        let mut values = now.to_vec();
         values.extend(own.as_deref().map(|own| ("own", text(own))));
         let condition = format!("{is_moved} AND {lives}");
         described.clone().only_if(condition, &values)
@@ -112,7 +112,7 @@ fn redeemed(row: &Change, event: &Event, redemption: &Redemption, times: &Times)
             .clone()
             .set_all(expiry)
             .set("ttl", number(times.forget_at))
-            .only_if(format!("{is_first} AND {IS_KNOWN}"), &[now.clone()]),
+            .only_if(format!("{is_first} AND {IS_KNOWN}"), &now),
         beneath_a_notice(LIVES_SHORTER).set("ttl", number(times.forget_at)),
         beneath_a_notice(IS_KNOWN),
     ]
