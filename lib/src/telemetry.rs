@@ -2,14 +2,16 @@
 //!
 //! Lambda filters JSON lines by their level. A line without a `level`, or without an RFC 3339 `timestamp`, passes for
 //! INFO, whatever it says
-//! (<https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html>). So each line has both.
+//! (<https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html>). So each line has both, but for
+//! the line of an ordinary event, which is an INFO and has no byte too many: logs cost more than the time of a function.
 
 use std::fmt;
 use std::io::Write;
 use std::sync::OnceLock;
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Map, Value, json};
+use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Subscriber;
 use tracing_subscriber::fmt::MakeWriter;
@@ -28,17 +30,21 @@ static FUNCTION: OnceLock<Function> = OnceLock::new();
 struct Function {
     name: String,
     level: LevelFilter,
+    /// Whether its lines are JSON.
+    is_json: bool,
 }
 
 /// Starts logging and counting, in the format and at the level that the function's `LoggingConfig` asks for.
 pub fn start() {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let level = level_of(&["AWS_LAMBDA_LOG_LEVEL", "RUST_LOG"].map(variable));
+    let is_json = variable("AWS_LAMBDA_LOG_FORMAT").eq_ignore_ascii_case("json");
     FUNCTION.get_or_init(|| Function {
         name: variable("AWS_LAMBDA_FUNCTION_NAME"),
         level,
+        is_json,
     });
-    if variable("AWS_LAMBDA_LOG_FORMAT").eq_ignore_ascii_case("json") {
+    if is_json {
         // Only a second call fails, and then the lines are set up already.
         let _ = tracing::subscriber::set_global_default(json_lines(level, || {
             Harmless(std::io::stdout())
@@ -137,23 +143,95 @@ pub fn count(what: Count) {
     println!("{}", metric(what, function, Timestamp::now()));
 }
 
-/// The line has the lowest level that Lambda keeps: a function at level ERROR counts, too.
+/// What came of one event, to be logged and counted at once.
+#[derive(Debug)]
+pub struct Told<'a> {
+    pub level: Level,
+    pub counts: &'a [Count],
+    /// Keys, reasons, names of fields; never contents.
+    pub message: &'a str,
+    pub fields: &'a [(&'a str, &'a str)],
+}
+
+impl Told<'_> {
+    /// Writes one line where lines are JSON, and for people to read a line, followed by one for each count.
+    pub fn write(&self) {
+        let Some(function) = FUNCTION.get() else {
+            return;
+        };
+        if function.is_json {
+            println!("{}", self.line(function, Timestamp::now()));
+            return;
+        }
+        let fields = self.fields.iter();
+        let fields: String = fields
+            .map(|(name, value)| format!(" {name}={value}"))
+            .collect();
+        match self.level {
+            Level::ERROR => tracing::error!("{}{fields}", self.message),
+            Level::WARN => tracing::warn!("{}{fields}", self.message),
+            _ => tracing::info!("{}{fields}", self.message),
+        }
+        self.counts.iter().for_each(|what| count(*what));
+    }
+
+    /// Log and metrics in one line. Where nothing is wrong, the name of the metric says what happened.
+    fn line(&self, function: &Function, now: Timestamp) -> String {
+        let is_logged = self.level <= function.level;
+        let mut line = Map::new();
+        for what in self.counts {
+            line.insert(format!("{what:?}"), json!(1));
+        }
+        let own = self.fields.iter();
+        let own = own.map(|(name, value)| ((*name).to_owned(), Value::from(*value)));
+        if is_logged && self.level == Level::INFO {
+            line.extend(own);
+        } else {
+            // The metrics are to be kept, also where the log is not.
+            let level = match is_logged {
+                true => self.level.to_string(),
+                false => function.level.to_string().to_uppercase(),
+            };
+            line.insert("timestamp".into(), format!("{now:.3}").into());
+            line.insert("level".into(), level.into());
+            if is_logged {
+                let message = ("message".to_owned(), self.message.into());
+                let fields: Map<_, _> = std::iter::once(message).chain(own).collect();
+                line.insert("fields".into(), fields.into());
+            }
+        }
+        line.insert("Function".into(), function.name.as_str().into());
+        line.insert("_aws".into(), directive(self.counts, now));
+        escaped(&Value::from(line).to_string()).to_string()
+    }
+}
+
+/// What tells CloudWatch which members of a line are metrics.
+fn directive(counts: &[Count], now: Timestamp) -> Value {
+    let names = counts.iter();
+    let names: Vec<_> = names
+        .map(|what| json!({"Name": format!("{what:?}")}))
+        .collect();
+    json!({
+        "Timestamp": now.as_millisecond(),
+        "CloudWatchMetrics": [{
+            "Namespace": NAMESPACE,
+            "Dimensions": [["Function"]],
+            "Metrics": names,
+        }],
+    })
+}
+
+/// The line has the lowest level that Lambda keeps: a function at level ERROR counts, too. It begins with `_aws`, by which
+/// the local system knows that it is for CloudWatch alone.
 fn metric(what: Count, function: &Function, now: Timestamp) -> String {
-    let name = format!("{what:?}");
     let mut line = json!({
+        "_aws": directive(&[what], now),
         "timestamp": format!("{now:.3}"),
         "level": function.level.to_string().to_uppercase(),
-        "_aws": {
-            "Timestamp": now.as_millisecond(),
-            "CloudWatchMetrics": [{
-                "Namespace": NAMESPACE,
-                "Dimensions": [["Function"]],
-                "Metrics": [{"Name": name, "Unit": "Count"}],
-            }],
-        },
         "Function": function.name,
     });
-    line[name] = json!(1);
+    line[format!("{what:?}")] = json!(1);
     escaped(&line.to_string()).to_string()
 }
 
@@ -161,9 +239,6 @@ fn metric(what: Count, function: &Function, now: Timestamp) -> String {
 mod tests {
     use std::io;
     use std::sync::{Arc, Mutex};
-
-    use serde_json::Value;
-    use tracing::Level;
 
     use super::*;
 
@@ -228,12 +303,62 @@ mod tests {
     fn lambda_keeps_metrics_at_every_level() {
         for level in LEVELS {
             let function = Function {
-                name: "coupons-ZupyCouponRedeemedFunction-0123456789ab".into(),
                 level: level.into(),
+                ..function()
             };
             let line = metric(Count::ConflictingPayload, &function, Timestamp::UNIX_EPOCH);
             assert!(is_kept(&line, level), "{level}: {line}");
             assert!(line.len() < 350, "{} bytes: {line}", line.len());
+            assert!(line.starts_with(r#"{"_aws""#), "{line}");
+            for own in LEVELS {
+                let line = told(own, &[("event.key", "k")]).line(&function, Timestamp::UNIX_EPOCH);
+                assert!(is_kept(&line, level), "{own} at {level}: {line}");
+                let parsed: Value = serde_json::from_str(&line).unwrap();
+                assert_eq!(parsed["Accepted"], 1);
+                let key = match own {
+                    Level::INFO => &parsed["event.key"],
+                    _ => &parsed["fields"]["event.key"],
+                };
+                assert_eq!(key == "k", own <= level, "{line}");
+            }
+        }
+    }
+
+    /// The longest name that CloudFormation gives one of the functions.
+    fn function() -> Function {
+        Function {
+            name: "coupons-AghanimCouponRedeemedFunction-0123456789ab".into(),
+            level: LevelFilter::INFO,
+            is_json: true,
+        }
+    }
+
+    fn told<'a>(level: Level, fields: &'a [(&'a str, &'a str)]) -> Told<'a> {
+        Told {
+            level,
+            counts: &[Count::Accepted],
+            message: "Accepted",
+            fields,
+        }
+    }
+
+    /// Its price is in docs/performance.md.
+    #[test]
+    fn an_ordinary_event_takes_one_line_of_less_than_300_bytes() {
+        for key in [
+            "zupy#comp_bella_vista#CP-A1B2C3D4/redeemed",
+            "zupy#comp_bella_vista#CP-A1B2C3D4/used#ord_POS_789",
+            "aghanim#gm_exTAyxPsVwh#idmpt_aXRlbV90ZXN0X2tleQ/redeemed",
+        ] {
+            let line = told(Level::INFO, &[("event.key", key)]).line(&function(), Timestamp::now());
+            assert!(line.len() < 300, "{} bytes: {line}", line.len());
+            let parsed: Value = serde_json::from_str(&line).unwrap();
+            assert_eq!(parsed["event.key"], key);
+            assert_eq!(parsed["Function"], function().name);
+            let metrics = &parsed["_aws"]["CloudWatchMetrics"][0];
+            assert_eq!(metrics["Namespace"], NAMESPACE);
+            assert_eq!(metrics["Dimensions"], json!([["Function"]]));
+            assert_eq!(metrics["Metrics"], json!([{"Name": "Accepted"}]));
         }
     }
 

@@ -3,6 +3,8 @@
 //! A 2xx means that the event is durable, never before. Whatever goes wrong is one of the answers below: a
 //! function error would become a 500 that tells the provider nothing.
 
+mod tell;
+
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -24,8 +26,10 @@ use crate::receiver::{Receiver, Taken};
 use crate::request::{Body, Request};
 use crate::retry::{WAITING_MAX_BYTES, Waiting};
 use crate::secrets::{SecretStore, Undecided};
-use crate::telemetry::{self, Count, count};
+use crate::telemetry;
 use crate::verify::{Freshness, Secrets, Unverified, Verified, verify, verify_all};
+
+use tell::tell;
 
 /// Longest time until an answer. Zupy gives up after 10 s.
 const ANSWER_WITHIN: Duration = Duration::from_secs(9);
@@ -352,64 +356,6 @@ impl<P: Provider> Webhook<P> {
             .context("neither DynamoDB nor SQS takes the event")?;
         Ok(())
     }
-}
-
-/// Logs and counts what came of a request: keys and reasons, never contents.
-fn tell(outcome: &Result<Accepted, Rejection>) {
-    if let Ok(
-        Accepted::New(_, warnings)
-        | Accepted::Waiting(_, warnings)
-        | Accepted::Duplicate(_, warnings),
-    ) = outcome
-        && !warnings.is_empty()
-    {
-        let fields: Vec<_> = warnings.iter().map(|it| it.field.as_str()).collect();
-        tracing::warn!(
-            payload.fields = fields.join(" "),
-            "Taken, but for what could not be read as it was told"
-        );
-        count(Count::Warned);
-    }
-    let what = match outcome {
-        Ok(Accepted::New(key, _)) => {
-            tracing::info!(event.key = key, "Accepted");
-            Count::Accepted
-        }
-        Ok(Accepted::Waiting(..)) => Count::SetAside,
-        Ok(Accepted::Duplicate(key, _)) => {
-            tracing::info!(event.key = key, "Seen before");
-            Count::Duplicate
-        }
-        Ok(Accepted::Ignored(kind)) => {
-            let kind: String = kind.chars().take(64).collect();
-            tracing::info!(event.kind = kind, "Not a type that this URL handles");
-            Count::Ignored
-        }
-        Err(rejection) => {
-            let what = match rejection {
-                Rejection::Unverified(Unverified::Stale { .. } | Unverified::Future { .. }) => {
-                    Count::StaleSignature
-                }
-                Rejection::Unverified(_) => Count::InvalidSignature,
-                Rejection::Invalid(_) => Count::InvalidPayload,
-                Rejection::Conflict(_) => Count::ConflictingPayload,
-                Rejection::TooLarge(_) => Count::PayloadTooLarge,
-                Rejection::Compressed => Count::CompressedPayload,
-                Rejection::Undecided(_) => Count::UndecidedSignature,
-                Rejection::Unavailable(_) => Count::Unavailable,
-            };
-            match rejection {
-                Rejection::Unavailable(_) => tracing::error!("Not taken: {rejection}"),
-                Rejection::Invalid(problems) => {
-                    let fields: Vec<_> = problems.iter().map(|p| p.field.as_str()).collect();
-                    tracing::warn!(payload.fields = fields.join(" "), "Refused: {rejection}");
-                }
-                _ => tracing::warn!("Refused: {rejection}"),
-            }
-            what
-        }
-    };
-    count(what);
 }
 
 /// An answer as API Gateway and function URLs take it, in both payload formats.
