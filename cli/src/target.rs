@@ -10,9 +10,11 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::scan::builders::ScanFluentBuilder;
 use aws_sdk_sqs::config::ProvideCredentials;
 use aws_sdk_sqs::types::QueueAttributeName;
+use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use http::Method;
 use serde_json::Value;
-use webhooks::config::{Aws, CallLimits, http_client};
+use webhooks::config::{Aws, CallLimits};
 use webhooks::dispatch::{WORK, WorkQueue};
 use webhooks::ledger::Item;
 
@@ -404,6 +406,13 @@ pub(crate) async fn endpoint_behind(gateway: &str) -> anyhow::Result<String> {
             "{gateway} is not the gateway of a local system; give its AWS endpoint with --aws-port"
         )
     })
+}
+
+/// A person's machine may trust authorities of its own, so the system's are read.
+fn http_client() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
+        .build_https()
 }
 
 /// The account that the environment or a profile gives access to.

@@ -2,17 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::bail;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_http_client::tls;
+use aws_sdk_dynamodb::config::{IdentityCache, StalledStreamProtectionConfig};
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use aws_types::sdk_config::{RetryConfig, TimeoutConfig};
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+
+use crate::connections::Connections;
 
 /// Variables, and what was wrong with those that were read.
 #[derive(Default)]
@@ -131,15 +136,6 @@ impl CallLimits {
     }
 }
 
-/// The HTTPS that every client of AWS speaks.
-pub fn http_client() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(
-            tls::rustls_provider::CryptoMode::Ring,
-        ))
-        .build_https()
-}
-
 /// The account that the function runs in, as Lambda tells it: straight from the environment, without the
 /// default chain's detours.
 #[derive(Debug, Clone)]
@@ -148,10 +144,13 @@ pub struct Aws {
     credentials: Credentials,
     endpoint: Option<String>,
     http: SharedHttpClient,
+    /// What can be opened ahead, where the calls go over our own connections.
+    connections: Option<Connections>,
 }
 
 impl Aws {
     pub fn read(environment: &mut Environment) -> Self {
+        let connections = connections(environment);
         Self {
             region: environment.text("AWS_REGION"),
             credentials: Credentials::new(
@@ -162,23 +161,65 @@ impl Aws {
                 "environment",
             ),
             endpoint: environment.optional("AWS_ENDPOINT_URL"),
-            http: http_client(),
+            http: SharedHttpClient::new(connections.clone()),
+            connections: Some(connections),
         }
     }
 
     /// The account of a system on this machine, whose endpoint takes any credentials.
     pub fn local(endpoint: impl Into<String>) -> Self {
+        let connections = Connections::default();
         Self {
             region: "us-east-1".into(),
             credentials: Credentials::new("local", "local", None, None, "local"),
             endpoint: Some(endpoint.into()),
-            http: http_client(),
+            http: SharedHttpClient::new(connections.clone()),
+            connections: Some(connections),
         }
     }
 
     /// The same account, called over other connections.
     pub fn over(self, http: SharedHttpClient) -> Self {
-        Self { http, ..self }
+        Self {
+            http,
+            connections: None,
+            ..self
+        }
+    }
+
+    /// Opens a connection to DynamoDB and one to SQS, so that the first event need not. What cannot be opened now is opened
+    /// by the first call.
+    pub async fn connect(&self) {
+        let Some(connections) = &self.connections else {
+            return;
+        };
+        let urls = match &self.endpoint {
+            Some(url) => [Some(url.clone()), Some(url.clone())],
+            None => self.urls(),
+        };
+        let opened = urls.iter().flatten().map(|url| connections.open(url));
+        for error in join_all(opened).await.into_iter().filter_map(Result::err) {
+            tracing::warn!("No connection yet: {error:#}");
+        }
+    }
+
+    /// Where DynamoDB and SQS are in this region, by the SDK's own rules.
+    fn urls(&self) -> [Option<String>; 2] {
+        let dynamodb = || {
+            use aws_sdk_dynamodb::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
+            let of_region = Params::builder().region(&self.region).build().ok()?;
+            let resolver = DefaultResolver::new();
+            let endpoint = resolver.resolve_endpoint(&of_region).now_or_never()?;
+            Some(endpoint.ok()?.url().to_owned())
+        };
+        let sqs = || {
+            use aws_sdk_sqs::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
+            let of_region = Params::builder().region(&self.region).build().ok()?;
+            let resolver = DefaultResolver::new();
+            let endpoint = resolver.resolve_endpoint(&of_region).now_or_never()?;
+            Some(endpoint.ok()?.url().to_owned())
+        };
+        [dynamodb(), sqs()]
     }
 
     /// The connections that it is called over, for who else is to be called.
@@ -193,6 +234,9 @@ impl Aws {
             .region(Region::new(self.region.clone()))
             .credentials_provider(SharedCredentialsProvider::new(self.credentials.clone()))
             .http_client(self.http.clone())
+            // Both are machinery for each call. The credentials do not change, and the limits end what stalls.
+            .identity_cache(IdentityCache::no_cache())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .timeout_config(limits.timeouts())
             .retry_config(limits.retries());
         config.set_endpoint_url(self.endpoint.clone());
@@ -200,9 +244,48 @@ impl Aws {
     }
 }
 
+/// Connections that trust the authorities in the file that `SSL_CERT_FILE` names, as OpenSSL reads it, or Mozilla's.
+fn connections(environment: &mut Environment) -> Connections {
+    let Some(file) = environment.optional("SSL_CERT_FILE") else {
+        return Connections::default();
+    };
+    Connections::new(Some(Path::new(&file))).unwrap_or_else(|error| {
+        environment.problem(format!("SSL_CERT_FILE is {file:?}: {error:#}"));
+        Connections::default()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_services_are_found_in_every_partition() {
+        let urls = |region: &str| {
+            let aws = Aws {
+                region: region.into(),
+                ..Aws::local("")
+            };
+            aws.urls().map(Option::unwrap)
+        };
+        let expected =
+            ["dynamodb", "sqs"].map(|it| format!("https://{it}.eu-west-1.amazonaws.com"));
+        assert_eq!(urls("eu-west-1"), expected);
+        let expected =
+            ["dynamodb", "sqs"].map(|it| format!("https://{it}.cn-north-1.amazonaws.com.cn"));
+        assert_eq!(urls("cn-north-1"), expected);
+    }
+
+    #[test]
+    fn a_wrong_file_of_authorities_is_a_problem_of_the_environment() {
+        let mut environment = Environment::of([("SSL_CERT_FILE", "/nowhere.pem")]);
+        connections(&mut environment);
+        let error = environment.check().unwrap_err().to_string();
+        assert!(
+            error.contains("SSL_CERT_FILE is \"/nowhere.pem\""),
+            "{error}"
+        );
+    }
 
     #[test]
     fn everything_that_is_wrong_is_said_at_once() {

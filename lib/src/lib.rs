@@ -18,12 +18,13 @@
 //! - [`alerts`]: how those who run this are told.
 //! - [`retry`], [`outbox`]: the safety nets for an outage of DynamoDB, and of SQS.
 //! - [`characters`]: what AWS takes in a text.
-//! - [`config`], [`secrets`], [`invocation`], [`telemetry`]: what a function reads at start, the time it has, and what
-//!   it tells.
+//! - [`config`], [`connections`], [`secrets`], [`invocation`], [`telemetry`]: what a function reads at start, how it
+//!   reaches AWS, the time it has, and what it tells.
 
 pub mod alerts;
 pub mod characters;
 pub mod config;
+pub mod connections;
 pub mod dispatch;
 pub mod event;
 pub mod expiry;

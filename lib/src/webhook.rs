@@ -143,7 +143,9 @@ impl<P: Provider> Webhook<P> {
         environment.check()?;
         let sdk_config = aws.sdk_config(CallLimits::WEBHOOK);
         let secrets = SecretStore::new(&sdk_config, secret_id, provider.schemes());
-        secrets.start().await?;
+        // Side by side: the first event finds both done.
+        let (started, ()) = tokio::join!(secrets.start(), aws.connect());
+        started?;
         Ok(Self {
             provider,
             secrets,
