@@ -7,8 +7,10 @@
 //! number.
 
 mod joining;
+mod short;
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -17,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 use super::row::{Item, number, read_text, text};
 pub use joining::Joining;
+use short::{Indexed, SHORT_MAX_BYTES};
 
 /// Longest body that is taken, in bytes: Zupy documents up to 1 MB. What is read back is no longer either, whatever a
 /// stored body expands to.
@@ -60,8 +63,24 @@ fn dictionary(id: u8) -> Result<&'static [u8], Unreadable> {
     }
 }
 
+/// The newest dictionary, ready for short bodies.
+static INDEXED: LazyLock<Indexed> = LazyLock::new(|| {
+    let dictionary = dictionary(NEWEST).expect("the newest dictionary is known");
+    Indexed::new(dictionary)
+});
+
 /// A body as it is stored.
 pub fn compress(body: &[u8]) -> Vec<u8> {
+    if body.len() <= SHORT_MAX_BYTES {
+        let mut stored = Vec::with_capacity(body.len() + body.len() / 8 + 16);
+        stored.push(NEWEST);
+        INDEXED.deflate(body, &mut stored);
+        return stored;
+    }
+    compress_long(body)
+}
+
+fn compress_long(body: &[u8]) -> Vec<u8> {
     let dictionary = dictionary(NEWEST).expect("the newest dictionary is known");
     let mut deflate = Compress::new(Compression::default(), false);
     deflate
@@ -279,6 +298,22 @@ mod tests {
         assert_eq!(decompress(&stored).unwrap(), SAMPLE.as_bytes());
     }
 
+    /// A general compressor makes short bodies no shorter.
+    #[test]
+    fn short_bodies_take_no_more_than_by_a_general_compressor() {
+        for body in [
+            SAMPLE,
+            include_str!("../../../events/samples/zupy-coupon-used.json"),
+            include_str!("../../../events/samples/zupy-v2-reward-redeemed.json"),
+            include_str!("../../../events/samples/aghanim-coupon-redeemed-bundle.json"),
+        ] {
+            let (short, long) = (compress(body.as_bytes()), compress_long(body.as_bytes()));
+            assert_eq!(decompress(&short).unwrap(), decompress(&long).unwrap());
+            let (short, long) = (short.len(), long.len());
+            assert!(short <= long + long / 50, "{short} and {long} bytes");
+        }
+    }
+
     #[test]
     fn a_row_holds_its_body_and_rows_of_older_code_hold_it_as_text() {
         let mut new = row();
@@ -373,6 +408,20 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_was_stored_is_read_back(body in prop::collection::vec(any::<u8>(), 0..20_000)) {
+            prop_assert_eq!(decompress(&compress(&body)), Ok(body));
+        }
+
+        #[test]
+        fn short_bodies_that_repeat_themselves_are_read_back(
+            pieces in prop::collection::vec((0..9_000_usize, 1..400_usize, any::<u8>()), 0..12),
+        ) {
+            let dictionary = dictionary(NEWEST).unwrap();
+            let mut body = Vec::new();
+            for (start, length, byte) in pieces {
+                body.extend(dictionary.iter().skip(start).take(length));
+                body.push(byte);
+            }
+            body.truncate(SHORT_MAX_BYTES);
             prop_assert_eq!(decompress(&compress(&body)), Ok(body));
         }
 
