@@ -1,6 +1,6 @@
 //! Calls to AWS in this process, counted by what DynamoDB says that they consumed.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
@@ -23,6 +23,40 @@ pub struct Cost {
     pub requests: u32,
     pub write_units: f64,
     pub read_units: f64,
+    /// The items that were put, as DynamoDB counts their size.
+    pub item_bytes: usize,
+}
+
+/// The size of an item
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>).
+fn item_bytes(item: &Value) -> usize {
+    let fields = item.as_object().into_iter().flatten();
+    fields
+        .map(|(name, value)| name.len() + value_bytes(value))
+        .sum()
+}
+
+fn value_bytes(value: &Value) -> usize {
+    let Some((kind, value)) = value.as_object().and_then(|it| it.iter().next()) else {
+        return 0;
+    };
+    match (kind.as_str(), value) {
+        ("N", Value::String(number)) => {
+            let digits = number.bytes().filter(u8::is_ascii_digit).count();
+            digits.div_ceil(2) + 1 + usize::from(number.starts_with('-'))
+        }
+        // It travels as base64.
+        ("B", Value::String(bytes)) => bytes.trim_end_matches('=').len() * 3 / 4,
+        (_, Value::String(text)) => text.len(),
+        (_, Value::Array(list)) => 3 + list.iter().map(|it| 1 + value_bytes(it)).sum::<usize>(),
+        (_, Value::Object(map)) => {
+            let fields = map
+                .iter()
+                .map(|(name, it)| 1 + name.len() + value_bytes(it));
+            3 + fields.sum::<usize>()
+        }
+        _ => 1,
+    }
 }
 
 /// Connections that end in this process; clones share their counts.
@@ -46,7 +80,11 @@ impl Counted {
 
     /// The cost since the last time.
     pub fn take(&self) -> Cost {
-        std::mem::take(&mut *self.cost.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Cost> {
+        self.cost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn exchange(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
@@ -64,6 +102,7 @@ impl Counted {
             let mut body: Value = serde_json::from_slice(&bytes)
                 .map_err(|error| ConnectorError::user(error.into()))?;
             body["ReturnConsumedCapacity"] = "TOTAL".into();
+            self.lock().item_bytes += item_bytes(&body["Item"]);
             bytes = body.to_string().into_bytes();
         }
         let request = axum::extract::Request::from_parts(head, Body::from(bytes));
@@ -94,7 +133,7 @@ impl Counted {
             .iter()
             .filter_map(|it| it["CapacityUnits"].as_f64());
         let units: f64 = units.sum();
-        let mut cost = self.cost.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cost = self.lock();
         cost.requests += 1;
         match operation {
             "PutItem" | "UpdateItem" | "DeleteItem" | "BatchWriteItem" | "TransactWriteItems" => {

@@ -53,6 +53,11 @@ impl Desk {
         })
     }
 
+    /// The calls, and their cost.
+    pub fn counted(&self) -> &Counted {
+        &self.counted
+    }
+
     /// Makes a function's worker, in the environment that the template gives it.
     pub fn worker<W>(
         &self,

@@ -2,3 +2,4 @@
 
 pub mod counted;
 pub mod desk;
+pub mod rows;

@@ -1,6 +1,8 @@
-//! Prints what an event costs at DynamoDB, by task and by how many come in a batch. A task adds itself in `main`.
+//! Prints what an event costs at DynamoDB: its own row, then each task by how many come in a batch. A task adds itself in
+//! `main`.
 
 use bench::desk::{Desk, redeemed, used};
+use bench::rows::{SAMPLES, record};
 use fraud::Fraud;
 use inventory::Inventory;
 use webhooks::event::Event;
@@ -17,6 +19,14 @@ const EVENTS: usize = 1000;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
+    println!("| sample | body | row | write units |");
+    println!("| --- | --- | --- | --- |");
+    for (name, body) in SAMPLES {
+        let cost = record(&Desk::new()?, body).await?;
+        let (body, row, units) = (body.len(), cost.item_bytes, cost.write_units);
+        println!("| {name} | {body} | {row} | {units} |");
+    }
+    println!();
     println!("| task | event | products | in a batch | requests | write units | read units |");
     println!("| --- | --- | --- | --- | --- | --- | --- |");
     for products in PRODUCTS {
