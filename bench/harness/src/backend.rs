@@ -475,7 +475,11 @@ fn secret(operation: &str, input: &Value) -> (u16, Value) {
 /// What the tasks' functions leave in the events table once they have worked on this message: the queue's own task, or those
 /// that a message to the `work` queue names.
 fn work_off(queue: &str, message: &Value, state: &State) {
-    let key = &message["event"]["key"];
+    // A message to `work` names it outside the event.
+    let key = match &message["key"] {
+        Value::Null => &message["event"]["key"],
+        key => key,
+    };
     let (Some(coupon), Some(entry)) = (key["coupon"].as_str(), key["entry"].as_str()) else {
         return;
     };
