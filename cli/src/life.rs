@@ -86,7 +86,7 @@ pub(crate) struct Received {
     pub(crate) scheme: String,
     /// The time zone in which a date of its body was read.
     #[serde(skip)]
-    zone: Option<String>,
+    pub(crate) zone: Option<String>,
     pub(crate) tenant: String,
     pub(crate) member: String,
     pub(crate) code: String,

@@ -142,6 +142,7 @@ fn redeemed(body: Body) -> Result<Event, Vec<Problem>> {
         transaction_id: problems.text("transaction_id", body.transaction_id),
         trigger,
         context: problems.optional("context", body.context),
+        time_zone: None,
     };
     let data = problems.section("event_data", body.event_data);
     let data = data.map(|data| read_data(&mut problems, data));
