@@ -8,6 +8,8 @@ mod identifiers;
 mod lenient;
 mod trials;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
