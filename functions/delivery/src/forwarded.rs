@@ -175,6 +175,7 @@ mod tests {
                 transaction_id: Some("whtx_1".into()),
                 trigger: Some("hub.redeem".into()),
                 context: Some(context.into()),
+                time_zone: None,
             },
             warnings: Vec::new(),
         }
