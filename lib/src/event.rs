@@ -295,7 +295,7 @@ fn minor_digits(currency: &str) -> u32 {
 ///
 /// `coupon` holds all entries of one coupon, `entry` is one of them. Parts are escaped, so that a `#` or a `/`
 /// inside a code cannot make two events share a key, nor an event pass for a task's record.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EventKey {
     coupon: String,
     entry: String,
@@ -385,6 +385,11 @@ impl EventKey {
 
     pub fn entry(&self) -> &str {
         &self.entry
+    }
+
+    /// The key of the redemption of the same coupon.
+    pub fn redemption(&self) -> Self {
+        Self::recorded(&self.coupon, "redeemed")
     }
 
     /// The key of a record beneath this event: `redeemed/delivery/email`.

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::event::EventKey;
+use crate::ledger::{Item, Row};
 
 /// One event as reports show it. Fields that an event's kind does not have, or that its provider did not tell, are absent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,4 +77,48 @@ pub enum TrackedKind {
     Used,
     Cancelled,
     Expired,
+}
+
+/// The fields of a record that its keys tell already.
+const OF_THE_KEY: [&str; 1] = ["key"];
+
+impl Tracked {
+    /// The fields of the record beneath the event, each by its name, and the tenant's day.
+    pub fn write(&self, day: Date) -> Row {
+        let mut row = Row::default();
+        let fields = serde_json::to_value(self).unwrap_or_default();
+        for (name, value) in fields.as_object().into_iter().flatten() {
+            let value = match value {
+                _ if OF_THE_KEY.contains(&name.as_str()) => continue,
+                Value::String(text) => AttributeValue::S(text.clone()),
+                Value::Number(number) => AttributeValue::N(number.to_string()),
+                other => AttributeValue::S(other.to_string()),
+            };
+            row.0.insert(name.clone(), value);
+        }
+        row.set("day", Some(day));
+        row
+    }
+
+    /// What a record tracks, and of which day; nothing where it is none, or of a sandbox.
+    pub fn read(row: &Item) -> Option<(Self, Date)> {
+        let text = |name: &str| row.get(name)?.as_s().ok();
+        let entry = text("entry")?.strip_suffix("/analytics")?;
+        let day = text("day")?.parse().ok()?;
+        let mut fields = serde_json::Map::new();
+        for (name, value) in row {
+            let value = match value {
+                AttributeValue::N(number) => Value::Number(number.parse().ok()?),
+                AttributeValue::S(text) if name == "other" || name == "reverses" => {
+                    serde_json::from_str(text).ok()?
+                }
+                AttributeValue::S(text) => Value::String(text.clone()),
+                _ => continue,
+            };
+            fields.insert(name.clone(), value);
+        }
+        let key = EventKey::recorded(text("coupon")?, entry);
+        fields.insert("key".into(), serde_json::to_value(key).ok()?);
+        Some((serde_json::from_value(Value::Object(fields)).ok()?, day))
+    }
 }

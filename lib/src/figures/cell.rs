@@ -1,0 +1,153 @@
+//! The counters of a day, one by one: each is a number that only grows by addition, in a group of a section.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+use sha2::{Digest, Sha256};
+
+/// What a group of counters is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Section {
+    Redemption,
+    Method,
+    Tier,
+    Signal,
+    Use,
+    Staff,
+    Cohort,
+    TimeToUse,
+    Hour,
+    HourDiscount,
+    Code,
+    Finding,
+    LowStock,
+    Delivery,
+}
+
+impl Section {
+    const ALL: [(Self, &'static str); 14] = [
+        (Self::Redemption, "redemption"),
+        (Self::Method, "method"),
+        (Self::Tier, "tier"),
+        (Self::Signal, "signal"),
+        (Self::Use, "use"),
+        (Self::Staff, "staff"),
+        (Self::Cohort, "cohort"),
+        (Self::TimeToUse, "time_to_use"),
+        (Self::Hour, "hour"),
+        (Self::HourDiscount, "hour_discount"),
+        (Self::Code, "code"),
+        (Self::Finding, "finding"),
+        (Self::LowStock, "low_stock"),
+        (Self::Delivery, "delivery"),
+    ];
+
+    pub fn name(self) -> &'static str {
+        let found = Self::ALL.iter().find(|(section, _)| *section == self);
+        found.expect("every section has a name").1
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        let found = Self::ALL.iter().find(|(_, it)| *it == name);
+        found.map(|(section, _)| *section)
+    }
+}
+
+/// A section and the names within it: a reward, a location, a code.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Group {
+    pub section: Section,
+    pub names: Vec<String>,
+}
+
+/// Longest name of a group, in bytes. A longer one is cut: groups whose names differ only after that are one.
+const NAME_MAX_BYTES: usize = 200;
+
+impl Group {
+    pub fn new<'a>(section: Section, names: impl IntoIterator<Item = &'a str>) -> Self {
+        let names = names.into_iter();
+        let cut = |name: &str| name[..name.floor_char_boundary(NAME_MAX_BYTES)].to_owned();
+        Self {
+            section,
+            names: names.map(cut).collect(),
+        }
+    }
+
+    pub(super) fn name(&self, index: usize) -> String {
+        self.names.get(index).cloned().unwrap_or_default()
+    }
+
+    /// The item of the day that holds the group. An update pays for the whole item, so each is small, and events that
+    /// are counted together share it.
+    pub fn item(&self) -> String {
+        let bucket = |name: &str, count: u8| Sha256::digest(name)[0] % count;
+        let name = |index: usize| self.names.get(index).map_or("", String::as_str);
+        match self.section {
+            Section::Redemption => format!("redemptions{}", bucket(name(0), 4)),
+            Section::Method | Section::Tier | Section::Signal => "choices".to_owned(),
+            // Few rewards are used at one place, and a company may have a thousand places.
+            Section::Use => {
+                format!("uses#{}", hex::encode(&Sha256::digest(name(1))[..6]))
+            }
+            Section::Staff => format!("staff{}", bucket(name(0), 2)),
+            Section::Cohort => "cohort".to_owned(),
+            Section::TimeToUse => "time_to_use".to_owned(),
+            Section::Hour | Section::HourDiscount => "hours".to_owned(),
+            Section::Code => format!("codes{}", bucket(&self.names.join("\n"), 8)),
+            Section::Finding | Section::LowStock | Section::Delivery => "others".to_owned(),
+        }
+    }
+}
+
+/// One counter of one day.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cell {
+    pub day: Date,
+    pub group: Group,
+    /// Which of the group's sums, as [`Day`](super::Day) is made of them.
+    pub field: char,
+}
+
+/// What is added to counters. Sums of 0 are none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally(BTreeMap<Cell, Decimal>);
+
+impl Tally {
+    /// Sums are of at most 28 digits; what goes beyond stays at that, as no day's real sum does.
+    pub fn add(&mut self, day: Date, group: &Group, field: char, by: impl Into<Decimal>) {
+        let cell = Cell {
+            day,
+            group: group.clone(),
+            field,
+        };
+        let sum = self.0.get(&cell).copied().unwrap_or_default();
+        match sum.saturating_add(by.into()) {
+            sum if sum.is_zero() => _ = self.0.remove(&cell),
+            sum => _ = self.0.insert(cell, sum.normalize()),
+        }
+    }
+
+    pub fn merge(&mut self, other: &Self) {
+        for (cell, by) in &other.0 {
+            self.add(cell.day, &cell.group, cell.field, *by);
+        }
+    }
+
+    /// What is to be added to `self` to make it `other`.
+    pub fn difference(&self, other: &Self) -> Self {
+        let mut difference = other.clone();
+        for (cell, by) in &self.0 {
+            difference.add(cell.day, &cell.group, cell.field, -*by);
+        }
+        difference
+    }
+
+    pub fn cells(&self) -> impl Iterator<Item = (&Cell, Decimal)> + '_ {
+        self.0.iter().map(|(cell, by)| (cell, *by))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

@@ -1,0 +1,200 @@
+//! A coupon's line: what was counted of it so far. It says what the next event of the coupon changes, and what its member's
+//! profile is made of.
+//!
+//! A line stands in the table of members, in the partition of the coupon's owner: the member whom the first event that
+//! was counted names. An event that names another member leaves a line of its own there, with its share alone.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use super::Profile;
+use crate::event::{EventKey, member_key, part};
+use crate::ledger::{Change, Item, ItemKey};
+
+/// How the sort keys of lines begin.
+pub const LINE: &str = "figures#";
+
+/// How many uses of one coupon that come before its redemption get a time from that, and how many of them get it on their
+/// records too. One transaction takes no more.
+pub const AWAITING_MAX: usize = 60;
+pub const COMPLETED_MAX: usize = 20;
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redeemed: Option<Redeemed>,
+    /// The entry of the cancellation, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancelled: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expired: Option<String>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub uses: u64,
+    /// The uses that came before the redemption.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub awaiting: Vec<Awaiting>,
+    #[serde(default)]
+    pub share: Share,
+}
+
+/// What a reversal takes back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Redeemed {
+    pub at: Timestamp,
+    pub day: Date,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reward_id: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reward_name: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub kind: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub currency: String,
+    #[serde(default, skip_serializing_if = "is_none_or_zero")]
+    pub points: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Decimal>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub method: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tier: String,
+}
+
+/// A use whose redemption is not known yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Awaiting {
+    /// Empty where the record is not completed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub entry: String,
+    pub at: Timestamp,
+    pub day: Date,
+}
+
+/// What a line adds to the profile of its member.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Share {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redeemed_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "is_none_or_zero")]
+    pub points: i64,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub category: String,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub uses: u64,
+    /// By currency.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub saved: BTreeMap<String, Decimal>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+fn is_none_or_zero(number: &i64) -> bool {
+    *number == 0
+}
+
+/// A line as it stands in its table.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Standing {
+    pub line: Line,
+    /// How often it was written; nothing where there is none.
+    pub version: Option<u64>,
+    /// The second from which it is forgotten.
+    pub forgotten_from: i64,
+}
+
+impl Standing {
+    pub fn read(row: &Item) -> anyhow::Result<Self> {
+        let number = |name: &str| row.get(name)?.as_n().ok();
+        let line = row.get("line").and_then(|it| it.as_s().ok());
+        Ok(Self {
+            line: line.map(|it| serde_json::from_str(it)).transpose()?.unwrap_or_default(),
+            version: number("version").and_then(|it| it.parse().ok()),
+            forgotten_from: number("ttl").and_then(|it| it.parse().ok()).unwrap_or_default(),
+        })
+    }
+
+    /// Writes what follows this line, unless somebody else does.
+    pub fn followed_by(
+        &self,
+        key: ItemKey,
+        line: &Line,
+        forget_at: i64,
+        now: Timestamp,
+    ) -> anyhow::Result<Change> {
+        let number = |number: String| AttributeValue::N(number);
+        let version = self.version.map_or(1, |it| it + 1);
+        let change = Change::of(key)
+            .set("line", AttributeValue::S(serde_json::to_string(line)?))
+            .set("version", number(version.to_string()))
+            .set("ttl", number(forget_at.max(self.forgotten_from).to_string()));
+        Ok(match self.version {
+            Some(seen) => change.only_if(
+                "#version = :seen",
+                &[("seen", number(seen.to_string()))],
+            ),
+            None => change.only_if(
+                "attribute_not_exists(#version) OR #ttl <= :now",
+                &[("now", number(now.as_second().to_string()))],
+            ),
+        })
+    }
+}
+
+/// The key of a coupon's line in the partition of its owner.
+pub fn line_key(table: &str, event: &EventKey, owner: &Owner<'_>) -> ItemKey {
+    let entry = format!("{LINE}{}", part(event.coupon()));
+    owner.key(table, entry)
+}
+
+/// The key of the line that an event has of its own, because its member is not the coupon's owner.
+pub fn own_line_key(table: &str, event: &EventKey, member: &Owner<'_>) -> ItemKey {
+    let entry = format!("{LINE}{}", part(&event.to_string()));
+    member.key(table, entry)
+}
+
+/// A member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner<'a> {
+    pub provider: &'a str,
+    pub tenant: &'a str,
+    pub id: &'a str,
+}
+
+impl Owner<'_> {
+    fn key(&self, table: &str, entry: String) -> ItemKey {
+        let member = member_key(self.provider, self.tenant, self.id);
+        ItemKey::new(table, ("member", member), ("entry", entry))
+    }
+}
+
+impl Profile {
+    pub fn add(&mut self, share: &Share) {
+        if let Some(at) = share.redeemed_at {
+            self.redemptions += 1;
+            self.points = self.points.saturating_add(share.points);
+            self.first_redemption = Some(self.first_redemption.map_or(at, |it| it.min(at)));
+            self.last_redemption = Some(self.last_redemption.map_or(at, |it| it.max(at)));
+            *self.categories.entry(share.category.clone()).or_default() += 1;
+        }
+        self.uses += share.uses;
+        for (currency, saved) in &share.saved {
+            let sum = self.money_saved.entry(currency.clone()).or_default();
+            *sum = sum.saturating_add(*saved).normalize();
+        }
+    }
+
+    /// The category that was redeemed most; of several, the first by name, so that no order of events matters.
+    pub fn preferred_category(&self) -> Option<&str> {
+        let most = self.categories.values().max()?;
+        let mut categories = self.categories.iter();
+        let preferred = categories.find(|(_, count)| *count == most);
+        preferred.map(|(name, _)| name.as_str())
+    }
+}

@@ -1,0 +1,162 @@
+//! Which events a tenant's hours have: small items that a batch leaves, by which the events' records are found. An index of
+//! the records would cost a unit for each event.
+//!
+//! A list is written before its events are counted, so that none is missing. It may name an event that came to nothing,
+//! or that another list names too: whoever reads looks at the records.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use crate::event::{EventKey, tenant_key};
+use crate::ledger::{Item, ItemKey, Row};
+
+/// The most bytes of one list. DynamoDB takes items of 400 KB.
+const LIST_MAX_BYTES: usize = 200 * 1024;
+
+/// An event as a list names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Listed {
+    pub second: i64,
+    pub key: EventKey,
+}
+
+/// A tenant's hour.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct List {
+    pub provider: String,
+    pub tenant: String,
+    pub day: Date,
+    pub hour: u8,
+}
+
+pub(super) fn partition(provider: &str, tenant: &str) -> String {
+    format!("{}#events", tenant_key(provider, tenant))
+}
+
+/// How the sort keys of an hour's lists begin.
+pub(super) fn beginning(day: Date, hour: u8) -> String {
+    format!("{day}T{hour:02}#")
+}
+
+impl List {
+    /// The items that list these events, under names of their own.
+    pub fn items(
+        &self,
+        table: &str,
+        events: &BTreeSet<Listed>,
+        unique: &str,
+        forget_at: i64,
+    ) -> Vec<Item> {
+        let Some(first) = events.first().map(|it| it.second) else {
+            return Vec::new();
+        };
+        let tenant = format!("{}#", tenant_key(&self.provider, &self.tenant));
+        let mut texts = vec![String::new()];
+        for listed in events {
+            let key = listed.key.to_string();
+            let rest = key.strip_prefix(&tenant).unwrap_or(&key);
+            let line = format!("{} {rest}\n", listed.second - first);
+            match texts.last_mut() {
+                Some(text) if text.is_empty() || text.len() + line.len() <= LIST_MAX_BYTES => {
+                    text.push_str(&line);
+                }
+                _ => texts.push(line),
+            }
+        }
+        let items = texts.into_iter().enumerate().map(|(index, text)| {
+            let entry = format!("{}{unique}{index}", beginning(self.day, self.hour));
+            let key = key(table, partition(&self.provider, &self.tenant), entry);
+            let mut row = Row(key.attributes());
+            row.set("events", Some(text));
+            let number = |number: i64| AttributeValue::N(number.to_string());
+            row.0.insert("second".into(), number(first));
+            row.0.insert("ttl".into(), number(forget_at));
+            row.0
+        });
+        items.collect()
+    }
+}
+
+/// The events that lists name. What is no list names none.
+pub(super) fn read(lists: &[Item], (provider, tenant): (&str, &str)) -> BTreeSet<Listed> {
+    let of_tenant = tenant_key(provider, tenant);
+    let mut events = BTreeSet::new();
+    for list in lists {
+        let first = list.get("second").and_then(|it| it.as_n().ok()?.parse().ok());
+        let text = list.get("events").and_then(|it| it.as_s().ok());
+        let (Some(first), Some(text)): (Option<i64>, _) = (first, text) else {
+            continue;
+        };
+        let read = |line: &str| {
+            let (after, rest) = line.split_once(' ')?;
+            let second = first.checked_add(after.parse().ok()?)?;
+            let key = EventKey::parse(&format!("{of_tenant}#{rest}"))?;
+            Some(Listed { second, key })
+        };
+        events.extend(text.lines().filter_map(read));
+    }
+    events
+}
+
+pub(super) fn key(table: &str, partition: String, entry: String) -> ItemKey {
+    ItemKey::new(table, ("part", partition), ("entry", entry))
+}
+
+/// Events by the tenant's hours.
+pub type Lists = BTreeMap<List, BTreeSet<Listed>>;
+
+/// The time by which a list orders an event.
+pub fn second(at: Timestamp) -> i64 {
+    at.as_second()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_listed_is_read_back() {
+        let list = List {
+            provider: "zupy".into(),
+            tenant: "a#b".into(),
+            day: "2026-11-25".parse().unwrap(),
+            hour: 9,
+        };
+        let key = |code: &str| EventKey::used("zupy", "a#b", code, "ord 1\n/2");
+        let events: BTreeSet<_> = [("CP-1", 5), ("CP 2\n", 7), ("CP#3", 5)]
+            .map(|(code, second)| Listed {
+                second,
+                key: key(code),
+            })
+            .into();
+        let items = list.items("figures", &events, "u", 1);
+        assert_eq!(items.len(), 1);
+        assert_eq!(
+            items[0]["entry"],
+            AttributeValue::S("2026-11-25T09#u0".into())
+        );
+        assert_eq!(read(&items, ("zupy", "a#b")), events);
+    }
+
+    #[test]
+    fn many_events_are_several_items() {
+        let list = List {
+            provider: "zupy".into(),
+            tenant: "c".into(),
+            day: "2026-11-25".parse().unwrap(),
+            hour: 9,
+        };
+        let events: BTreeSet<_> = (0..1000)
+            .map(|number| Listed {
+                second: number,
+                key: EventKey::redeemed("zupy", "c", &format!("{number}{}", "x".repeat(400))),
+            })
+            .collect();
+        let items = list.items("figures", &events, "u", 1);
+        assert_eq!(items.len(), 3);
+        assert_eq!(read(&items, ("zupy", "c")), events);
+    }
+}

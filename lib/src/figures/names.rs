@@ -1,0 +1,254 @@
+//! Short names for groups. A counter is a field of an item, and its name is paid for with every update; so a tenant's
+//! groups have short ids, and a dictionary says which group an id is.
+//!
+//! An id is the beginning of the group's hash. Where another group has it, it is longer. What stands in a dictionary is
+//! not changed, so it is remembered.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, anyhow, bail};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest, Sha256};
+
+use super::cell::{Group, Section};
+use super::lists::key;
+use crate::ledger::{Item, ItemKey, read_all};
+
+/// How long ids are. Of 5 there are 916 million.
+const LENGTHS: [usize; 4] = [5, 8, 16, 32];
+
+/// How many ids are written side by side.
+const CONCURRENCY: usize = 16;
+
+/// How many groups a function remembers.
+const REMEMBERED_MAX: usize = 50_000;
+
+/// The dictionaries of all tenants.
+#[derive(Debug)]
+pub struct Names {
+    client: Client,
+    table: String,
+    /// How long a counter lives; a name lives longer.
+    keep: SignedDuration,
+    known: Mutex<HashMap<(String, Group), Known>>,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    id: String,
+    /// The second from which the dictionary forgets it.
+    forgotten_from: i64,
+}
+
+/// The id of a group that needs no dictionary: a bucket of durations, or an hour. It is shorter than every other.
+pub(super) fn literal(group: &Group) -> Option<String> {
+    let is_plain = matches!(group.section, Section::TimeToUse | Section::Hour);
+    let name = group.names.first().filter(|_| is_plain)?;
+    let is_short = name.len() <= 3 && name.bytes().all(|it| it.is_ascii_digit());
+    is_short.then(|| name.clone())
+}
+
+pub(super) fn partition(tenant: &str) -> String {
+    format!("{tenant}#names")
+}
+
+fn candidates(group: &Group) -> [String; LENGTHS.len()] {
+    const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let digits: String = Sha256::digest(written(group))
+        .iter()
+        .map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]))
+        .collect();
+    LENGTHS.map(|length| digits[..length].to_owned())
+}
+
+/// A group as a dictionary has it.
+fn written(group: &Group) -> String {
+    let mut parts = vec![group.section.name()];
+    parts.extend(group.names.iter().map(String::as_str));
+    serde_json::to_string(&parts).expect("texts are JSON")
+}
+
+/// The group that a row of a dictionary names, and its id.
+pub(super) fn read(row: &Item) -> Option<(String, Group)> {
+    let id = row.get("entry")?.as_s().ok()?.clone();
+    let group = row.get("group")?.as_s().ok()?;
+    let parts: Vec<String> = serde_json::from_str(group).ok()?;
+    let (section, names) = parts.split_first()?;
+    let group = Group {
+        section: Section::named(section)?,
+        names: names.to_vec(),
+    };
+    Some((id, group))
+}
+
+impl Names {
+    pub fn new(client: Client, table: impl Into<String>, keep: SignedDuration) -> Self {
+        Self {
+            client,
+            table: table.into(),
+            keep,
+            known: Mutex::default(),
+        }
+    }
+
+    /// The ids of a tenant's groups. Those that have none get one.
+    pub async fn ids(
+        &self,
+        tenant: &str,
+        groups: BTreeSet<Group>,
+        now: Timestamp,
+    ) -> anyhow::Result<BTreeMap<Group, String>> {
+        let mut ids = BTreeMap::new();
+        let mut open = Vec::new();
+        for group in groups {
+            match literal(&group).or_else(|| self.recall(tenant, &group, now)) {
+                Some(id) => _ = ids.insert(group, id),
+                None => open.push(group),
+            }
+        }
+        for (attempt, _) in LENGTHS.iter().enumerate() {
+            if open.is_empty() {
+                return Ok(ids);
+            }
+            let keys: BTreeSet<_> = open
+                .iter()
+                .map(|group| self.key(tenant, &candidates(group)[attempt]))
+                .collect();
+            let keys: Vec<_> = keys.into_iter().collect();
+            let rows = read_all(&self.client, &keys, &[]).await;
+            let rows = rows.context("reading names of groups")?;
+            let standing: HashMap<_, _> = rows
+                .iter()
+                .filter_map(|row| Some((row.get("entry")?.as_s().ok()?.clone(), row)))
+                .collect();
+            let settled: Vec<_> = stream::iter(open)
+                .map(|group| {
+                    let id = candidates(&group)[attempt].clone();
+                    let row = standing.get(&id).copied();
+                    async move {
+                        let known = self.settle(tenant, &group, &id, row, now).await?;
+                        Ok::<_, anyhow::Error>((group, known))
+                    }
+                })
+                .buffer_unordered(CONCURRENCY)
+                .try_collect()
+                .await?;
+            open = Vec::new();
+            for (group, known) in settled {
+                match known {
+                    Some(known) => {
+                        ids.insert(group.clone(), known.id.clone());
+                        self.remember(tenant, group, known);
+                    }
+                    None => open.push(group),
+                }
+            }
+        }
+        match open.is_empty() {
+            true => Ok(ids),
+            false => bail!("a group of counters finds no name"),
+        }
+    }
+
+    fn recall(&self, tenant: &str, group: &Group, now: Timestamp) -> Option<String> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = known.get(&(tenant.to_owned(), group.clone()))?;
+        (known.forgotten_from >= self.needed_until(now)).then(|| known.id.clone())
+    }
+
+    fn remember(&self, tenant: &str, group: Group, known: Known) {
+        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= REMEMBERED_MAX {
+            all.clear();
+        }
+        all.insert((tenant.to_owned(), group), known);
+    }
+
+    /// The second until which a name must live that is used now.
+    fn needed_until(&self, now: Timestamp) -> i64 {
+        second_after(now, self.keep)
+    }
+
+    /// The group's id, if it can have this one.
+    async fn settle(
+        &self,
+        tenant: &str,
+        group: &Group,
+        id: &str,
+        standing: Option<&Item>,
+        now: Timestamp,
+    ) -> anyhow::Result<Option<Known>> {
+        if let Some(row) = standing {
+            let forgotten_from = forgotten_from(row);
+            let is_theirs = is_of(row, group);
+            if forgotten_from > now.as_second() && !is_theirs {
+                return Ok(None);
+            }
+            if is_theirs && forgotten_from >= self.needed_until(now) {
+                let id = id.to_owned();
+                return Ok(Some(Known { id, forgotten_from }));
+            }
+        }
+        self.write(tenant, group, id, now).await
+    }
+
+    async fn write(
+        &self,
+        tenant: &str,
+        group: &Group,
+        id: &str,
+        now: Timestamp,
+    ) -> anyhow::Result<Option<Known>> {
+        let number = |number: i64| AttributeValue::N(number.to_string());
+        // Twice as long as it has to: so it is seldom written again.
+        let forgotten_from = second_after(now, self.keep * 2);
+        let mut row = self.key(tenant, id).attributes();
+        row.insert("group".into(), AttributeValue::S(written(group)));
+        row.insert("ttl".into(), number(forgotten_from));
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(row))
+            .condition_expression("attribute_not_exists(#entry) OR #group = :group OR #ttl <= :now")
+            .expression_attribute_names("#entry", "entry")
+            .expression_attribute_names("#group", "group")
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_values(":group", AttributeValue::S(written(group)))
+            .expression_attribute_values(":now", number(now.as_second()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        match put {
+            Ok(_) => Ok(Some(Known {
+                id: id.to_owned(),
+                forgotten_from,
+            })),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(None),
+                _ => Err(anyhow!(error).context("naming a group of counters")),
+            },
+        }
+    }
+
+    fn key(&self, tenant: &str, id: &str) -> ItemKey {
+        key(&self.table, partition(tenant), id.to_owned())
+    }
+}
+
+fn forgotten_from(row: &Item) -> i64 {
+    crate::ledger::forgotten_from(row).unwrap_or(i64::MAX)
+}
+
+fn is_of(row: &Item, group: &Group) -> bool {
+    read(row).is_some_and(|(_, found)| found == *group)
+}
+
+fn second_after(now: Timestamp, by: SignedDuration) -> i64 {
+    now.checked_add(by).unwrap_or(Timestamp::MAX).as_second()
+}

@@ -1,0 +1,328 @@
+//! The figures as they stand in their tables, for whoever reads them. What a read costs depends on days and groups, and on
+//! how many events are asked for.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use anyhow::{Context, bail};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+
+use super::cell::{Cell, Group, Section, Tally};
+use super::line::{LINE, Standing};
+use super::lists::{self, Listed};
+use super::{Day, Profile, Tracked, days, names};
+use crate::config::{Aws, CallLimits, Environment};
+use crate::event::{EventKey, member_key, tenant_key};
+use crate::ledger::{Item, ItemKey, is_forgotten, read_all};
+
+/// The partition of the tenants that something was counted of.
+pub(super) const TENANTS: &str = "tenants";
+
+/// The name of the record that an event leaves.
+pub const RECORD: &str = "analytics";
+
+/// How many partitions are read side by side.
+const CONCURRENCY: usize = 16;
+
+/// The figures of all tenants.
+#[derive(Debug, Clone)]
+pub struct Figures {
+    pub(super) client: Client,
+    pub(super) tables: Tables,
+}
+
+/// What the tables are called.
+#[derive(Debug, Clone)]
+pub struct Tables {
+    pub figures: String,
+    pub events: String,
+    pub members: String,
+}
+
+/// Some events of a day, the newest first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Page {
+    pub events: Vec<Tracked>,
+    /// What continues it; nothing after the last.
+    pub next: Option<String>,
+}
+
+impl Figures {
+    pub fn read(environment: &mut Environment, aws: &Aws, limits: CallLimits) -> Self {
+        let client = Client::new(&aws.sdk_config(limits));
+        let tables = Tables {
+            figures: environment.text("FIGURES_TABLE"),
+            events: environment.text("EVENTS_TABLE"),
+            members: environment.text("MEMBERS_TABLE"),
+        };
+        Self::new(client, tables)
+    }
+
+    pub fn new(client: Client, tables: Tables) -> Self {
+        Self { client, tables }
+    }
+
+    /// The tenants that something was counted of, each with its provider.
+    pub async fn tenants(&self) -> anyhow::Result<Vec<(String, String)>> {
+        let rows = self.query(&self.tables.figures, ("part", TENANTS), None).await?;
+        let text = |row: &Item, name: &str| Some(row.get(name)?.as_s().ok()?.clone());
+        let tenants = rows.iter();
+        let tenants = tenants
+            .filter_map(|row| Some((text(row, "provider")?, text(row, "tenant")?)));
+        Ok(tenants.collect())
+    }
+
+    /// The days of a tenant from one to another, both included. A day that nothing was counted of is missing.
+    pub async fn days(
+        &self,
+        provider: &str,
+        tenant: &str,
+        from: Date,
+        to: Date,
+    ) -> anyhow::Result<BTreeMap<Date, Day>> {
+        let tally = self.tally(&tenant_key(provider, tenant), from, to).await?;
+        Ok(days(&tally))
+    }
+
+    /// A member's profile; nothing of one whom no event names.
+    pub async fn member(
+        &self,
+        provider: &str,
+        tenant: &str,
+        member_id: &str,
+    ) -> anyhow::Result<Option<Profile>> {
+        let member = member_key(provider, tenant, member_id);
+        let lines = ("entry", LINE.to_owned(), format!("{LINE}\u{10FFFF}"));
+        let rows = self
+            .query(&self.tables.members, ("member", &member), Some(lines))
+            .await?;
+        let mut profile = Profile::default();
+        for row in &rows {
+            let standing = Standing::read(row).context("reading a coupon's line")?;
+            profile.add(&standing.line.share);
+        }
+        Ok((!rows.is_empty()).then_some(profile))
+    }
+
+    /// Events of a tenant's day, the newest first: at most so many, after those that a page before has shown.
+    pub async fn events(
+        &self,
+        provider: &str,
+        tenant: &str,
+        day: Date,
+        after: Option<&str>,
+        limit: usize,
+    ) -> anyhow::Result<Page> {
+        let after = after.map(Cursor::parse).transpose()?;
+        let first_hour = after.as_ref().map_or(23, |it| it.hour);
+        let mut page = Page::default();
+        for hour in (0..=first_hour).rev() {
+            let partition = lists::partition(provider, tenant);
+            let beginning = lists::beginning(day, hour);
+            let range = ("entry", beginning.clone(), format!("{beginning}\u{10FFFF}"));
+            let rows = self
+                .query(&self.tables.figures, ("part", &partition), Some(range))
+                .await?;
+            let listed = lists::read(&rows, (provider, tenant));
+            let shown = after.as_ref().filter(|it| it.hour == hour);
+            let listed: Vec<_> = listed
+                .into_iter()
+                .rev()
+                .filter(|it| shown.is_none_or(|shown| *it < shown.listed))
+                .collect();
+            let mut listed = listed.as_slice();
+            while !listed.is_empty() {
+                let room = limit.saturating_sub(page.events.len());
+                let (some, rest) = listed.split_at(room.min(listed.len()));
+                page.events.extend(self.records(some).await?);
+                listed = rest;
+                if page.events.len() >= limit {
+                    page.next = some.last().map(|listed| {
+                        let listed = listed.clone();
+                        Cursor { hour, listed }.text()
+                    });
+                    return Ok(page);
+                }
+            }
+        }
+        Ok(page)
+    }
+
+    /// What the records of these events track, in their order. An event without one was not counted.
+    async fn records(&self, listed: &[Listed]) -> anyhow::Result<Vec<Tracked>> {
+        let keys: Vec<_> = listed
+            .iter()
+            .map(|it| self.record_key(&it.key))
+            .collect();
+        let rows = read_all(&self.client, &keys, &[]).await;
+        let rows = rows.context("reading tracked events")?;
+        let now = Timestamp::now();
+        let mut tracked: HashMap<_, _> = rows
+            .iter()
+            .filter(|row| !is_forgotten(row, now))
+            .filter_map(|row| Some(Tracked::read(row)?.0))
+            .map(|tracked| (tracked.key.clone(), tracked))
+            .collect();
+        Ok(listed.iter().filter_map(|it| tracked.remove(&it.key)).collect())
+    }
+
+    fn record_key(&self, event: &EventKey) -> ItemKey {
+        ItemKey::new(
+            &self.tables.events,
+            ("coupon", event.coupon()),
+            ("entry", event.beneath(RECORD)),
+        )
+    }
+
+    /// The counters of a tenant's days, as they stand.
+    pub async fn tally(&self, tenant: &str, from: Date, to: Date) -> anyhow::Result<Tally> {
+        let shards = self.shards(tenant).await?;
+        if shards.is_empty() {
+            return Ok(Tally::default());
+        }
+        let groups = self.groups(tenant).await?;
+        let of_shards: Vec<_> = stream::iter(shards)
+            .map(|shard| async move {
+                let partition = shard_key(tenant, &shard);
+                let range = ("entry", format!("{from}#"), format!("{to}#\u{10FFFF}"));
+                self.query(&self.tables.figures, ("part", &partition), Some(range))
+                    .await
+            })
+            .buffer_unordered(CONCURRENCY)
+            .try_collect()
+            .await?;
+        let mut tally = Tally::default();
+        for row in of_shards.iter().flatten() {
+            read_counters(row, &groups, &mut tally)?;
+        }
+        Ok(tally)
+    }
+
+    async fn shards(&self, tenant: &str) -> anyhow::Result<BTreeSet<String>> {
+        let keys = [lists::key(
+            &self.tables.figures,
+            TENANTS.to_owned(),
+            tenant.to_owned(),
+        )];
+        let rows = read_all(&self.client, &keys, &[]).await;
+        let rows = rows.context("reading a tenant's row")?;
+        let shards = rows.first().and_then(|row| row.get("shards")?.as_ss().ok());
+        Ok(shards.into_iter().flatten().cloned().collect())
+    }
+
+    async fn groups(&self, tenant: &str) -> anyhow::Result<HashMap<String, Group>> {
+        let partition = names::partition(tenant);
+        let rows = self.query(&self.tables.figures, ("part", &partition), None).await?;
+        Ok(rows.iter().filter_map(names::read).collect())
+    }
+
+    /// All rows of a partition, or those within a range of sort keys, page by page.
+    pub(super) async fn query(
+        &self,
+        table: &str,
+        (name, partition): (&str, &str),
+        range: Option<(&str, String, String)>,
+    ) -> anyhow::Result<Vec<Item>> {
+        let mut query = self
+            .client
+            .query()
+            .table_name(table)
+            .consistent_read(true)
+            .key_condition_expression("#partition = :partition")
+            .expression_attribute_names("#partition", name)
+            .expression_attribute_values(":partition", AttributeValue::S(partition.to_owned()));
+        if let Some((sort, from, to)) = range {
+            query = query
+                .key_condition_expression("#partition = :partition AND #sort BETWEEN :from AND :to")
+                .expression_attribute_names("#sort", sort)
+                .expression_attribute_values(":from", AttributeValue::S(from))
+                .expression_attribute_values(":to", AttributeValue::S(to));
+        }
+        let rows = query.into_paginator().items().send().try_collect().await;
+        let mut rows = rows.with_context(|| format!("reading {table}"))?;
+        let now = Timestamp::now();
+        rows.retain(|row| !is_forgotten(row, now));
+        Ok(rows)
+    }
+}
+
+/// The partition of one of a tenant's shards.
+pub(super) fn shard_key(tenant: &str, shard: &str) -> String {
+    format!("{tenant}#{shard}")
+}
+
+/// Adds the counters of one item.
+pub(super) fn read_counters(
+    row: &Item,
+    groups: &HashMap<String, Group>,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    let entry = row.get("entry").and_then(|it| it.as_s().ok());
+    let (day, item) = entry
+        .and_then(|entry| entry.split_once('#'))
+        .context("an item of counters without a day")?;
+    let day: Date = day.parse().context("an item of counters of no day")?;
+    for (attribute, value) in row {
+        let AttributeValue::N(number) = value else {
+            continue;
+        };
+        if attribute == "ttl" {
+            continue;
+        }
+        let Some((field, id)) = attribute.chars().next_back().map(|field| {
+            (field, &attribute[..attribute.len() - field.len_utf8()])
+        }) else {
+            continue;
+        };
+        let section = match item {
+            "time_to_use" => Section::TimeToUse,
+            _ => Section::Hour,
+        };
+        let group = match groups.get(id) {
+            Some(group) => group.clone(),
+            None if id.len() <= 3 => Group::new(section, [id]),
+            None => bail!("the counter {attribute} of {day} is of no group that is known"),
+        };
+        let sum = Decimal::from_scientific(number).or_else(|_| number.parse());
+        let sum = sum.with_context(|| format!("the counter {attribute} of {day}"))?;
+        tally.add(day, &group, field, sum);
+    }
+    Ok(())
+}
+
+/// The item that a counter is a field of, in a shard.
+pub(super) fn counters_key(table: &str, tenant: &str, shard: &str, cell: &Cell) -> ItemKey {
+    let entry = format!("{}#{}", cell.day, cell.group.item());
+    lists::key(table, shard_key(tenant, shard), entry)
+}
+
+/// How far a page came.
+struct Cursor {
+    hour: u8,
+    listed: Listed,
+}
+
+impl Cursor {
+    fn text(&self) -> String {
+        format!("{}~{}~{}", self.hour, self.listed.second, self.listed.key)
+    }
+
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let read = || {
+            let (hour, rest) = text.split_once('~')?;
+            let (second, key) = rest.split_once('~')?;
+            Some(Self {
+                hour: hour.parse().ok().filter(|it| *it < 24)?,
+                listed: Listed {
+                    second: second.parse().ok()?,
+                    key: EventKey::parse(key)?,
+                },
+            })
+        };
+        read().context("that is no cursor")
+    }
+}
