@@ -47,6 +47,9 @@ use uses::{Place, TOLD_BY, is_numbered};
 /// How often somebody else may take the number of a use while it is recorded.
 const OVERTAKEN_MAX: usize = 8;
 
+/// The field of a row that holds the place of a task's record, and is none.
+pub const PLACEHOLDER: &str = "placeholder";
+
 /// The events table.
 #[derive(Debug, Clone)]
 pub struct Ledger {
@@ -323,8 +326,9 @@ impl Ledger {
             .expression_attribute_values(":coupon", text(key.coupon()))
             .expression_attribute_values(":first", text(key.beneath(first)))
             .expression_attribute_values(":last", text(after(&key.beneath(last))))
-            .projection_expression("entry, #ttl")
+            .projection_expression("entry, #ttl, #placeholder")
             .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_names("#placeholder", PLACEHOLDER)
             .into_paginator()
             .items()
             .send()
@@ -333,7 +337,7 @@ impl Ledger {
             .context("looking for the tasks' records")?;
         let records: Vec<_> = records
             .iter()
-            .filter(|row| !is_forgotten(row, now))
+            .filter(|row| !is_forgotten(row, now) && !row.contains_key(PLACEHOLDER))
             .collect();
         let seen = |task: &Task| {
             let record = key.beneath(task.name());

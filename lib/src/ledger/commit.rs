@@ -46,6 +46,8 @@ enum Once {
     Record,
     /// A row of this name of the event's coupon, which must be of the version that was read, and gets another.
     Version(Option<String>),
+    /// A record of this name beneath the event, in whose place another row may stand: of the version that was read.
+    Replaces(Option<String>),
 }
 
 impl<'a> Effects<'a> {
@@ -58,6 +60,12 @@ impl<'a> Effects<'a> {
     /// says which version that is, as [`version`] reads it: they are made where it is still the one that was `seen`.
     pub fn since(event: &'a Event, name: &'a str, seen: Option<String>) -> Self {
         Self::of(event, name.into(), Once::Version(seen))
+    }
+
+    /// Effects with a record of this name beneath the event. A row that is no record may hold its place: then it must be of
+    /// the version that was `seen`, as [`version`] reads it, and the record replaces it.
+    pub fn replacing(event: &'a Event, name: &'a str, seen: Option<String>) -> Self {
+        Self::of(event, name.into(), Once::Replaces(seen))
     }
 
     fn of(event: &'a Event, name: Cow<'a, str>, once: Once) -> Self {
@@ -149,6 +157,7 @@ impl Ledger {
             names: Vec::with_capacity(effects.len()),
             attempts: Vec::with_capacity(effects.len()),
             refused: Vec::with_capacity(effects.len()),
+            replaces: Vec::with_capacity(effects.len()),
             outcomes: Vec::with_capacity(effects.len()),
             end: invocation.before_end(MARGIN),
         };
@@ -188,7 +197,7 @@ impl Ledger {
             *outcome = Err(Uncommitted::ForNow(anyhow!("{error:#}")));
         };
         let is_there = |effects: &Effects<'_>, outcome: &Result<Committed, Uncommitted>| {
-            let is_record = matches!(effects.once, Once::Record);
+            let is_record = matches!(effects.once, Once::Record | Once::Replaces(_));
             is_record && matches!(outcome, Ok(Committed::Now | Committed::Before))
         };
         let records: Vec<_> = effects
@@ -230,6 +239,8 @@ struct Commit<'a> {
     attempts: Vec<String>,
     /// What it means of each part that its record is refused and not of this commit.
     refused: Vec<Committed>,
+    /// Whether another row may hold the place of each part's record.
+    replaces: Vec<bool>,
     outcomes: Vec<Option<Result<Committed, Uncommitted>>>,
     /// When no transaction is begun any more.
     end: Instant,
@@ -262,13 +273,13 @@ impl<'a> Commit<'a> {
         let Effects { event, name, .. } = effects;
         let attempt = unique_id();
         let entry = match &effects.once {
-            Once::Record => event.key.beneath(name),
+            Once::Record | Once::Replaces(_) => event.key.beneath(name),
             Once::Version(_) => name.to_string(),
         };
         let item = self.ledger.row_key(event.key.coupon(), entry);
         let mut fields = item.attributes();
         fields.extend(effects.fields.0.clone());
-        if let Once::Record = effects.once {
+        if let Once::Record | Once::Replaces(_) = effects.once {
             fields.insert("status".to_owned(), text(effects.status.name()));
         }
         fields.extend([
@@ -284,11 +295,11 @@ impl<'a> Commit<'a> {
                 .condition_expression("attribute_not_exists(entry) OR #ttl <= :now")
                 .expression_attribute_names("#ttl", "ttl")
                 .expression_attribute_values(":now", number(now.as_second())),
-            Once::Version(None) => record
+            Once::Version(None) | Once::Replaces(None) => record
                 .condition_expression("attribute_not_exists(entry) OR #ttl <= :now")
                 .expression_attribute_names("#ttl", "ttl")
                 .expression_attribute_values(":now", number(now.as_second())),
-            Once::Version(Some(seen)) => record
+            Once::Version(Some(seen)) | Once::Replaces(Some(seen)) => record
                 .condition_expression("attempt = :seen")
                 .expression_attribute_values(":seen", text(seen)),
         };
@@ -304,8 +315,10 @@ impl<'a> Commit<'a> {
         self.attempts.push(attempt);
         self.refused.push(match effects.once {
             Once::Record => Committed::Before,
-            Once::Version(_) => Committed::Overtaken,
+            Once::Version(_) | Once::Replaces(_) => Committed::Overtaken,
         });
+        self.replaces
+            .push(matches!(effects.once, Once::Replaces(_)));
         self.outcomes.push(None);
         Ok(())
     }
@@ -428,8 +441,11 @@ impl<'a> Commit<'a> {
             Owner::RecordOf(member) if refused => {
                 let found = reason.item();
                 let is_ours = found.is_some_and(|it| is(it, "attempt", &self.attempts[member]));
+                let is_record = found.is_some_and(|it| it.contains_key("status"));
                 let committed = if is_ours {
                     Committed::Now
+                } else if self.replaces[member] && is_record {
+                    Committed::Before
                 } else {
                     self.refused[member]
                 };

@@ -126,8 +126,12 @@ impl Change {
     }
 
     /// Makes another change of the item part of this one, where both only add. Refuses where a sum would have more
-    /// digits than are exact.
+    /// digits than are exact, and where there would be too many for one update.
     pub(super) fn absorb(&mut self, other: &Self) -> bool {
+        let new = |field: &&String| !self.add.contains_key(*field);
+        if self.add.len() + other.add.keys().filter(new).count() > SUMS_MAX {
+            return false;
+        }
         let mut sums = self.add.clone();
         for (field, by) in &other.add {
             let sum = sums.entry(field.clone()).or_default();
@@ -210,6 +214,9 @@ impl Change {
         self.item.bytes() + fields.chain(sums).chain(condition).sum::<usize>()
     }
 }
+
+/// The most sums of one update: its expression is to stay below 4 KB, and below 300 operators (developer guide, limits).
+const SUMS_MAX: usize = 150;
 
 /// DynamoDB's numbers have 38 digits, two to a byte.
 const NUMBER_MAX_BYTES: usize = 21;
@@ -327,6 +334,19 @@ mod tests {
             .add("on_hand", 1.into())
             .add("sold", 2.into());
         assert_eq!(change, expected);
+    }
+
+    #[test]
+    fn an_update_adds_no_more_than_its_expression_takes() {
+        let sums = |numbers: std::ops::Range<usize>| {
+            let mut numbers = numbers.map(|it| format!("abcdefgh{it}"));
+            numbers.try_fold(pizza(), |change, field| Some(change.add(&field, 1.into())))
+        };
+        let (mut change, more) = (sums(0..SUMS_MAX - 1).unwrap(), sums(0..2).unwrap());
+        assert!(change.absorb(&more));
+        assert!(!change.absorb(&sums(SUMS_MAX..SUMS_MAX + 2).unwrap()));
+        assert!(change.absorb(&sums(SUMS_MAX..SUMS_MAX + 1).unwrap()));
+        assert!(update(&change).update_expression.len() < 4096);
     }
 
     #[test]
