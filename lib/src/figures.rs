@@ -1,11 +1,13 @@
 //! What is counted of a tenant's days: sums that merge by addition, in any order and any grouping.
 
+mod book;
 mod cell;
 mod count;
 mod decode;
 pub mod line;
 mod lists;
 mod names;
+mod recount;
 mod sketch;
 mod store;
 mod track;
@@ -15,15 +17,17 @@ use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
 
+pub use book::Book;
 pub use cell::{Cell, Group, Section, Tally};
 pub use count::{Counted, count};
 pub use decode::days;
 pub use line::Share;
 pub use lists::{List, Listed, Lists};
 pub use names::Names;
+pub use recount::{Drift, Recount, verify};
 pub use sketch::{LONGEST_S, SHORTEST_S, Sketch};
 pub use store::{Figures, Page, RECORD, Tables};
-pub use track::{day_and_hour, time_to_usage_s, track};
+pub use track::{day_and_hour, hours, time_to_usage_s, track};
 pub use tracked::{Tracked, TrackedKind};
 
 /// Everything that is counted of one day of one tenant. The day is the tenant's own, by the event's own time.

@@ -48,6 +48,11 @@ impl Section {
         found.expect("every section has a name").1
     }
 
+    /// Whether it is counted from the events, as against from what tasks did.
+    pub fn is_of_events(self) -> bool {
+        !matches!(self, Self::Finding | Self::LowStock | Self::Delivery)
+    }
+
     pub fn named(name: &str) -> Option<Self> {
         let found = Self::ALL.iter().find(|(_, it)| *it == name);
         found.map(|(section, _)| *section)
@@ -145,6 +150,10 @@ impl Tally {
 
     pub fn cells(&self) -> impl Iterator<Item = (&Cell, Decimal)> + '_ {
         self.0.iter().map(|(cell, by)| (cell, *by))
+    }
+
+    pub fn get(&self, cell: &Cell) -> Decimal {
+        self.0.get(cell).copied().unwrap_or_default()
     }
 
     pub fn is_empty(&self) -> bool {

@@ -43,12 +43,13 @@ pub fn count(
         names: Vec::new(),
     };
     let hours = Group::new(Section::Hour, [format!("{hour:02}").as_str()]);
+    let told = &countable(tracked);
     match tracked.kind {
         TrackedKind::Redeemed => {
-            let redeemed = Redeemed::of(tracked, day);
+            let redeemed = Redeemed::of(told, day);
             counted.tally.add(day, &hours, 'r', 1);
             counted.tally.add(day, &hours, 'p', redeemed.points);
-            count_redemption(&mut counted.tally, event, tracked, &redeemed);
+            count_redemption(&mut counted.tally, event, told, &redeemed);
             counted.share.redeemed_at = Some(redeemed.at);
             counted.share.points = redeemed.points;
             counted.share.category = category(event, tracked);
@@ -67,9 +68,9 @@ pub fn count(
         }
         TrackedKind::Used => {
             counted.tally.add(day, &hours, 'u', 1);
-            count_use(&mut counted.tally, tracked, (day, hour));
+            count_use(&mut counted.tally, told, (day, hour));
             counted.share.uses = 1;
-            if let (Some(currency), Some(saved)) = (&tracked.currency, tracked.discount_applied) {
+            if let (Some(currency), Some(saved)) = (&told.currency, told.discount_applied) {
                 counted.share.saved.insert(currency.clone(), saved);
             }
             counted.line.uses += 1;
@@ -107,6 +108,29 @@ pub fn count(
         counted.line.share.merge(own);
     }
     counted
+}
+
+/// What can be counted of what is tracked. A number that no shop tells is left out: the sums of a day must stay exact.
+fn countable(tracked: &Tracked) -> Tracked {
+    Tracked {
+        points_spent: tracked
+            .points_spent
+            .filter(|it| it.unsigned_abs() <= POINTS_MAX),
+        discount_value: tracked.discount_value.filter(is_amount),
+        discount_applied: tracked.discount_applied.filter(is_amount),
+        order_value: tracked.order_value.filter(is_amount),
+        final_value: tracked.final_value.filter(is_amount),
+        ..tracked.clone()
+    }
+}
+
+/// The greatest amount and the most decimals, the most points, and the most of an item that are counted of one event.
+const AMOUNT_MAX: Decimal = Decimal::from_parts(0xD4A5_1000, 0xE8, 0, false, 0);
+const DECIMALS_MAX: u32 = 6;
+const POINTS_MAX: u64 = 1_000_000_000_000;
+
+fn is_amount(amount: &Decimal) -> bool {
+    amount.abs() <= AMOUNT_MAX && amount.normalize().scale() <= DECIMALS_MAX
 }
 
 impl Line {
@@ -148,10 +172,17 @@ impl Redeemed {
         Self {
             at: tracked.timestamp,
             day,
-            reward_id: tracked.reward_id.clone().unwrap_or_else(|| reward_name.clone()),
+            reward_id: tracked
+                .reward_id
+                .clone()
+                .unwrap_or_else(|| reward_name.clone()),
             reward_name,
             kind: text(&tracked.discount_type),
-            currency: tracked.currency.clone().filter(|_| is_amount).unwrap_or_default(),
+            currency: tracked
+                .currency
+                .clone()
+                .filter(|_| is_amount)
+                .unwrap_or_default(),
             points: tracked.points_spent.unwrap_or_default(),
             value: tracked.discount_value,
             method: text(&tracked.redemption_method),
@@ -160,7 +191,12 @@ impl Redeemed {
     }
 
     fn group(&self) -> Group {
-        let names = [&self.reward_id, &self.reward_name, &self.kind, &self.currency];
+        let names = [
+            &self.reward_id,
+            &self.reward_name,
+            &self.kind,
+            &self.currency,
+        ];
         Group::new(Section::Redemption, names.map(String::as_str))
     }
 
@@ -202,21 +238,31 @@ fn count_redemption(tally: &mut Tally, event: &Event, tracked: &Tracked, redeeme
         };
         let names = [redemption.coupon_code.as_str(), sku, name, currency];
         let group = Group::new(Section::Code, names);
-        let quantity = Decimal::from(item.quantity);
-        let price = item.price.as_ref().map_or(Decimal::ZERO, |it| it.amount);
+        let quantity = Some(Decimal::from(item.quantity)).filter(is_amount);
+        let price = item.price.as_ref().map(|it| it.amount);
+        let value = quantity
+            .zip(price)
+            .and_then(|(quantity, price)| price.checked_mul(quantity));
         tally.add(day, &group, 'c', 1);
-        tally.add(day, &group, 'q', quantity);
-        tally.add(day, &group, 'v', price.saturating_mul(quantity));
+        tally.add(day, &group, 'q', quantity.unwrap_or_default());
+        tally.add(
+            day,
+            &group,
+            'v',
+            value.filter(is_amount).unwrap_or_default(),
+        );
     }
 }
 
 /// What kind of thing was redeemed: the type of discount, or of Aghanim's first item.
-pub fn category(event: &Event, tracked: &Tracked) -> String {
+fn category(event: &Event, tracked: &Tracked) -> String {
     let of_item = match &event.fact {
         Fact::Redeemed(redemption) => redemption.reward.items.first().map(|it| it.kind.clone()),
         _ => None,
     };
-    of_item.or(tracked.discount_type.clone()).unwrap_or_default()
+    of_item
+        .or(tracked.discount_type.clone())
+        .unwrap_or_default()
 }
 
 fn reverse(tally: &mut Tally, redeemed: &Redeemed) {
@@ -270,12 +316,36 @@ fn cohort(line: &Line) -> Tally {
     };
     let became = match line {
         Line { uses: 1.., .. } => 'u',
-        Line { cancelled: Some(_), .. } => 'x',
-        Line { expired: Some(_), .. } => 'e',
+        Line {
+            cancelled: Some(_), ..
+        } => 'x',
+        Line {
+            expired: Some(_), ..
+        } => 'e',
         _ => return tally,
     };
     let names = [redeemed.reward_id.as_str(), redeemed.reward_name.as_str()];
     let group = Group::new(Section::Cohort, names);
     tally.add(redeemed.day, &group, became, 1);
     tally
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_that_no_shop_tells_is_not_counted() {
+        let check = |amount: &str, expected: bool| {
+            assert_eq!(is_amount(&amount.parse().unwrap()), expected, "{amount}");
+        };
+        check("0", true);
+        check("-35.10", true);
+        check("1000000000000", true);
+        check("1000000000000.01", false);
+        check("0.000001", true);
+        check("0.0000010", true);
+        check("0.0000001", false);
+        check("79228162514264337593543950335", false);
+    }
 }

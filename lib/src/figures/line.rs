@@ -114,9 +114,14 @@ impl Standing {
         let number = |name: &str| row.get(name)?.as_n().ok();
         let line = row.get("line").and_then(|it| it.as_s().ok());
         Ok(Self {
-            line: line.map(|it| serde_json::from_str(it)).transpose()?.unwrap_or_default(),
+            line: line
+                .map(|it| serde_json::from_str(it))
+                .transpose()?
+                .unwrap_or_default(),
             version: number("version").and_then(|it| it.parse().ok()),
-            forgotten_from: number("ttl").and_then(|it| it.parse().ok()).unwrap_or_default(),
+            forgotten_from: number("ttl")
+                .and_then(|it| it.parse().ok())
+                .unwrap_or_default(),
         })
     }
 
@@ -133,12 +138,12 @@ impl Standing {
         let change = Change::of(key)
             .set("line", AttributeValue::S(serde_json::to_string(line)?))
             .set("version", number(version.to_string()))
-            .set("ttl", number(forget_at.max(self.forgotten_from).to_string()));
+            .set(
+                "ttl",
+                number(forget_at.max(self.forgotten_from).to_string()),
+            );
         Ok(match self.version {
-            Some(seen) => change.only_if(
-                "#version = :seen",
-                &[("seen", number(seen.to_string()))],
-            ),
+            Some(seen) => change.only_if("#version = :seen", &[("seen", number(seen.to_string()))]),
             None => change.only_if(
                 "attribute_not_exists(#version) OR #ttl <= :now",
                 &[("now", number(now.as_second().to_string()))],
@@ -188,6 +193,13 @@ impl Profile {
             let sum = self.money_saved.entry(currency.clone()).or_default();
             *sum = sum.saturating_add(*saved).normalize();
         }
+    }
+
+    /// How many days lie between two redemptions on average; nothing where there are not two.
+    pub fn days_between_redemptions(&self) -> Option<f64> {
+        let gaps = self.redemptions.checked_sub(1).filter(|it| *it > 0)?;
+        let span = self.last_redemption?.duration_since(self.first_redemption?);
+        Some(span.as_secs_f64() / 86_400.0 / gaps as f64)
     }
 
     /// The category that was redeemed most; of several, the first by name, so that no order of events matters.

@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::event::{EventKey, tenant_key};
@@ -85,7 +84,9 @@ pub(super) fn read(lists: &[Item], (provider, tenant): (&str, &str)) -> BTreeSet
     let of_tenant = tenant_key(provider, tenant);
     let mut events = BTreeSet::new();
     for list in lists {
-        let first = list.get("second").and_then(|it| it.as_n().ok()?.parse().ok());
+        let first = list
+            .get("second")
+            .and_then(|it| it.as_n().ok()?.parse().ok());
         let text = list.get("events").and_then(|it| it.as_s().ok());
         let (Some(first), Some(text)): (Option<i64>, _) = (first, text) else {
             continue;
@@ -107,11 +108,6 @@ pub(super) fn key(table: &str, partition: String, entry: String) -> ItemKey {
 
 /// Events by the tenant's hours.
 pub type Lists = BTreeMap<List, BTreeSet<Listed>>;
-
-/// The time by which a list orders an event.
-pub fn second(at: Timestamp) -> i64 {
-    at.as_second()
-}
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,7 @@ use anyhow::{Context, anyhow, bail};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
@@ -126,18 +126,16 @@ impl Names {
                 .iter()
                 .filter_map(|row| Some((row.get("entry")?.as_s().ok()?.clone(), row)))
                 .collect();
-            let settled: Vec<_> = stream::iter(open)
-                .map(|group| {
-                    let id = candidates(&group)[attempt].clone();
+            let mut settled = Vec::new();
+            for some in open.chunks(CONCURRENCY) {
+                let settles = some.iter().map(|group| {
+                    let id = candidates(group)[attempt].clone();
                     let row = standing.get(&id).copied();
-                    async move {
-                        let known = self.settle(tenant, &group, &id, row, now).await?;
-                        Ok::<_, anyhow::Error>((group, known))
-                    }
-                })
-                .buffer_unordered(CONCURRENCY)
-                .try_collect()
-                .await?;
+                    async move { self.settle(tenant, group, &id, row, now).await }
+                });
+                let known = try_join_all(settles).await?;
+                settled.extend(some.iter().cloned().zip(known));
+            }
             open = Vec::new();
             for (group, known) in settled {
                 match known {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use anyhow::{Context, bail};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
@@ -68,11 +68,13 @@ impl Figures {
 
     /// The tenants that something was counted of, each with its provider.
     pub async fn tenants(&self) -> anyhow::Result<Vec<(String, String)>> {
-        let rows = self.query(&self.tables.figures, ("part", TENANTS), None).await?;
+        let rows = self
+            .query(&self.tables.figures, ("part", TENANTS), None)
+            .await?;
         let text = |row: &Item, name: &str| Some(row.get(name)?.as_s().ok()?.clone());
         let tenants = rows.iter();
-        let tenants = tenants
-            .filter_map(|row| Some((text(row, "provider")?, text(row, "tenant")?)));
+        let tenants =
+            tenants.filter_map(|row| Some((text(row, "provider")?, text(row, "tenant")?)));
         Ok(tenants.collect())
     }
 
@@ -105,7 +107,7 @@ impl Figures {
             let standing = Standing::read(row).context("reading a coupon's line")?;
             profile.add(&standing.line.share);
         }
-        Ok((!rows.is_empty()).then_some(profile))
+        Ok((profile != Profile::default()).then_some(profile))
     }
 
     /// Events of a tenant's day, the newest first: at most so many, after those that a page before has shown.
@@ -154,10 +156,7 @@ impl Figures {
 
     /// What the records of these events track, in their order. An event without one was not counted.
     async fn records(&self, listed: &[Listed]) -> anyhow::Result<Vec<Tracked>> {
-        let keys: Vec<_> = listed
-            .iter()
-            .map(|it| self.record_key(&it.key))
-            .collect();
+        let keys: Vec<_> = listed.iter().map(|it| self.record_key(&it.key)).collect();
         let rows = read_all(&self.client, &keys, &[]).await;
         let rows = rows.context("reading tracked events")?;
         let now = Timestamp::now();
@@ -167,7 +166,10 @@ impl Figures {
             .filter_map(|row| Some(Tracked::read(row)?.0))
             .map(|tracked| (tracked.key.clone(), tracked))
             .collect();
-        Ok(listed.iter().filter_map(|it| tracked.remove(&it.key)).collect())
+        Ok(listed
+            .iter()
+            .filter_map(|it| tracked.remove(&it.key))
+            .collect())
     }
 
     fn record_key(&self, event: &EventKey) -> ItemKey {
@@ -180,23 +182,34 @@ impl Figures {
 
     /// The counters of a tenant's days, as they stand.
     pub async fn tally(&self, tenant: &str, from: Date, to: Date) -> anyhow::Result<Tally> {
-        let shards = self.shards(tenant).await?;
+        let shards: Vec<_> = self.shards(tenant).await?.into_iter().collect();
+        self.tally_of(tenant, &shards, (from, to)).await
+    }
+
+    /// The same of some shards.
+    pub(super) async fn tally_of(
+        &self,
+        tenant: &str,
+        shards: &[String],
+        (from, to): (Date, Date),
+    ) -> anyhow::Result<Tally> {
         if shards.is_empty() {
             return Ok(Tally::default());
         }
-        let groups = self.groups(tenant).await?;
-        let of_shards: Vec<_> = stream::iter(shards)
-            .map(|shard| async move {
-                let partition = shard_key(tenant, &shard);
+        let mut rows = Vec::new();
+        for some in shards.chunks(CONCURRENCY) {
+            let reads = some.iter().map(|shard| async move {
+                let partition = shard_key(tenant, shard);
                 let range = ("entry", format!("{from}#"), format!("{to}#\u{10FFFF}"));
                 self.query(&self.tables.figures, ("part", &partition), Some(range))
                     .await
-            })
-            .buffer_unordered(CONCURRENCY)
-            .try_collect()
-            .await?;
+            });
+            rows.extend(try_join_all(reads).await?.into_iter().flatten());
+        }
+        // A counter is written after its name: so names are read after counters.
+        let groups = self.groups(tenant).await?;
         let mut tally = Tally::default();
-        for row in of_shards.iter().flatten() {
+        for row in &rows {
             read_counters(row, &groups, &mut tally)?;
         }
         Ok(tally)
@@ -216,7 +229,9 @@ impl Figures {
 
     async fn groups(&self, tenant: &str) -> anyhow::Result<HashMap<String, Group>> {
         let partition = names::partition(tenant);
-        let rows = self.query(&self.tables.figures, ("part", &partition), None).await?;
+        let rows = self
+            .query(&self.tables.figures, ("part", &partition), None)
+            .await?;
         Ok(rows.iter().filter_map(names::read).collect())
     }
 
@@ -273,9 +288,11 @@ pub(super) fn read_counters(
         if attribute == "ttl" {
             continue;
         }
-        let Some((field, id)) = attribute.chars().next_back().map(|field| {
-            (field, &attribute[..attribute.len() - field.len_utf8()])
-        }) else {
+        let Some((field, id)) = attribute
+            .chars()
+            .next_back()
+            .map(|field| (field, &attribute[..attribute.len() - field.len_utf8()]))
+        else {
             continue;
         };
         let section = match item {

@@ -23,7 +23,7 @@ pub fn track(event: &Event) -> Option<Tracked> {
         Fact::Expiring(_) | Fact::Enrolled => return None,
     };
     let mut tracked = Tracked::new(kind, event);
-    tracked.customer_tier = event.member.tier.as_ref().map(cut);
+    tracked.customer_tier = event.member.tier.as_deref().map(cut);
     match &event.fact {
         Fact::Redeemed(redemption) => redeemed(&mut tracked, event, redemption),
         Fact::Used(usage) => used(&mut tracked, usage),
@@ -93,15 +93,15 @@ pub fn hours(seconds: i64) -> i64 {
 fn redeemed(tracked: &mut Tracked, event: &Event, redemption: &Redemption) {
     let reward = &redemption.reward;
     tracked.coupon_code = Some(cut(&redemption.coupon_code));
-    tracked.reward_id = reward.id.as_ref().map(cut);
-    tracked.reward_name = reward.name.as_ref().map(cut);
+    tracked.reward_id = reward.id.as_deref().map(cut);
+    tracked.reward_name = reward.name.as_deref().map(cut);
     tracked.points_spent = redemption.points_spent;
-    tracked.redemption_method = redemption.method.as_ref().map(cut);
+    tracked.redemption_method = redemption.method.as_deref().map(cut);
     tracked.expires_days = redemption
         .expires_at
         .map(|at| days_until(at, event.occurred_at));
     if let Some(discount) = &redemption.discount {
-        tracked.discount_type = Some(cut(&discount.kind.text().to_owned()));
+        tracked.discount_type = Some(cut(discount.kind.text()));
         tracked.discount_value = discount.value;
         let amounts = [&discount.maximum, &discount.minimum_purchase];
         let told = amounts.into_iter().flatten().next();
@@ -142,9 +142,9 @@ fn other(event: &Event, item: &Item, redemption: &Redemption) -> BTreeMap<String
 
 fn used(tracked: &mut Tracked, usage: &Usage) {
     tracked.coupon_code = Some(cut(&usage.coupon_code));
-    tracked.reward_name = usage.reward_name.as_ref().map(cut);
+    tracked.reward_name = usage.reward_name.as_deref().map(cut);
     let kind = usage.discount_kind.as_ref();
-    tracked.discount_type = kind.map(|it| cut(&it.text().to_owned()));
+    tracked.discount_type = kind.map(|it| cut(it.text()));
     let amounts = [
         &usage.discount_applied,
         &usage.order_value,
@@ -155,21 +155,23 @@ fn used(tracked: &mut Tracked, usage: &Usage) {
     let currency = tracked.currency.clone();
     let [discount, order, rest] = amounts.map(|amount| {
         // No provider tells amounts of two currencies; one that did is not added to the others.
-        let amount = amount.as_ref().filter(|it| Some(&it.currency) == currency.as_ref());
+        let amount = amount
+            .as_ref()
+            .filter(|it| Some(&it.currency) == currency.as_ref());
         amount.map(|it| it.amount)
     });
     tracked.discount_applied = discount;
     tracked.order_value = order;
     tracked.final_value = rest;
-    tracked.location = usage.location.as_ref().map(cut);
-    tracked.platform = usage.platform.as_ref().map(cut);
-    tracked.staff_member = usage.staff_member.as_ref().map(cut);
+    tracked.location = usage.location.as_deref().map(cut);
+    tracked.platform = usage.platform.as_deref().map(cut);
+    tracked.staff_member = usage.staff_member.as_deref().map(cut);
     tracked.items_count = u64::try_from(usage.items.len()).ok();
 }
 
 fn noticed(tracked: &mut Tracked, notice: &Notice) {
     tracked.coupon_code = Some(cut(&notice.coupon_code));
-    tracked.reward_name = notice.reward_name.as_ref().map(cut);
+    tracked.reward_name = notice.reward_name.as_deref().map(cut);
 }
 
 /// Whole days until then, rounded up: the provider's page uses `Math.ceil`.
@@ -180,7 +182,7 @@ fn days_until(expires_at: Timestamp, at: Timestamp) -> i64 {
     (left.as_secs() + begun + day_s - 1).div_euclid(day_s)
 }
 
-fn cut(text: &String) -> String {
+fn cut(text: &str) -> String {
     text[..text.floor_char_boundary(TEXT_MAX_BYTES)].to_owned()
 }
 

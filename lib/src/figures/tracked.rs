@@ -83,8 +83,8 @@ pub enum TrackedKind {
 const OF_THE_KEY: [&str; 1] = ["key"];
 
 impl Tracked {
-    /// The fields of the record beneath the event, each by its name, and the tenant's day.
-    pub fn write(&self, day: Date) -> Row {
+    /// The fields of the record beneath the event, each by its name, and the tenant's day and hour.
+    pub fn write(&self, (day, hour): (Date, u8)) -> Row {
         let mut row = Row::default();
         let fields = serde_json::to_value(self).unwrap_or_default();
         for (name, value) in fields.as_object().into_iter().flatten() {
@@ -97,14 +97,15 @@ impl Tracked {
             row.0.insert(name.clone(), value);
         }
         row.set("day", Some(day));
+        row.set("hour", Some(hour));
         row
     }
 
-    /// What a record tracks, and of which day; nothing where it is none, or of a sandbox.
-    pub fn read(row: &Item) -> Option<(Self, Date)> {
+    /// What a record tracks, and of which day and hour; nothing where it is none, or of a sandbox.
+    pub fn read(row: &Item) -> Option<(Self, (Date, u8))> {
         let text = |name: &str| row.get(name)?.as_s().ok();
         let entry = text("entry")?.strip_suffix("/analytics")?;
-        let day = text("day")?.parse().ok()?;
+        let day = (text("day")?.parse().ok()?, text("hour")?.parse().ok()?);
         let mut fields = serde_json::Map::new();
         for (name, value) in row {
             let value = match value {

@@ -1,0 +1,192 @@
+//! Writing the figures: everything that is written before a commit, and the changes of counters that are part of one.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::Context;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::future::try_join_all;
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp, ToSpan};
+
+use super::cell::{Cell, Group, Tally};
+use super::lists::{self, Lists};
+use super::names::Names;
+use super::store::{TENANTS, counters_key};
+use crate::config::{Aws, CallLimits, Environment};
+use crate::event::tenant_key;
+use crate::ledger::{Change, ItemKey, unique_id};
+
+/// How many lists are written side by side.
+const CONCURRENCY: usize = 8;
+
+/// Most shards that a tenant's counters have: a report reads each of them.
+const SHARDS_MAX: i64 = 64;
+
+/// Where figures are written.
+#[derive(Debug)]
+pub struct Book {
+    client: Client,
+    table: String,
+    names: Names,
+    shards: u64,
+    /// How long a day is kept after it.
+    keep: SignedDuration,
+    /// The tenants' shards that are known to be noted.
+    noted: Mutex<HashSet<(String, u64)>>,
+}
+
+impl Book {
+    pub fn read(environment: &mut Environment, aws: &Aws, limits: CallLimits) -> Self {
+        let client = Client::new(&aws.sdk_config(limits));
+        let table = environment.text("FIGURES_TABLE");
+        let days = environment.number("REPORT_DAYS", 1);
+        let shards = environment.number("FIGURE_SHARDS", 1);
+        if shards > SHARDS_MAX {
+            environment.problem(format!(
+                "FIGURE_SHARDS is {shards}, it must be at most {SHARDS_MAX}"
+            ));
+        }
+        Self::new(
+            client,
+            table,
+            days,
+            shards.clamp(1, SHARDS_MAX).unsigned_abs(),
+        )
+    }
+
+    pub fn new(client: Client, table: impl Into<String>, days: i64, shards: u64) -> Self {
+        let table = table.into();
+        // No more than a hundred years, so that every time in it is one.
+        let keep = SignedDuration::from_hours(24 * days.clamp(1, 36_500));
+        Self {
+            names: Names::new(client.clone(), table.clone(), keep),
+            client,
+            table,
+            shards,
+            keep,
+            noted: Mutex::default(),
+        }
+    }
+
+    pub fn shards(&self) -> u64 {
+        self.shards
+    }
+
+    /// How long a day is kept after it.
+    pub fn keep(&self) -> SignedDuration {
+        self.keep
+    }
+
+    /// Lists events by the tenant's hours, and notes that there are figures of these tenants in this shard. Both come before
+    /// anything is counted, so that all that is counted is found.
+    pub async fn announce(&self, lists: &Lists, shard: u64, forget_at: i64) -> anyhow::Result<()> {
+        let tenants: BTreeSet<_> = lists
+            .keys()
+            .map(|list| (list.provider.as_str(), list.tenant.as_str()))
+            .collect();
+        for (provider, tenant) in tenants {
+            self.note(provider, tenant, shard).await?;
+        }
+        let unique = unique_id();
+        let mut items = Vec::new();
+        for (list, events) in lists {
+            items.extend(list.items(&self.table, events, &unique[..16], forget_at));
+        }
+        while !items.is_empty() {
+            let some = items.split_off(items.len().saturating_sub(CONCURRENCY));
+            let puts = some.into_iter().map(|item| {
+                let put = self.client.put_item().table_name(&self.table);
+                put.set_item(Some(item)).send()
+            });
+            try_join_all(puts).await.context("listing events")?;
+        }
+        Ok(())
+    }
+
+    async fn note(&self, provider: &str, tenant: &str, shard: u64) -> anyhow::Result<()> {
+        let tenant_key = tenant_key(provider, tenant);
+        let noted = (tenant_key.clone(), shard);
+        if self.lock().contains(&noted) {
+            return Ok(());
+        }
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(
+                lists::key(&self.table, TENANTS.to_owned(), tenant_key).attributes(),
+            ))
+            .update_expression("SET provider = :provider, tenant = :tenant ADD shards :shard")
+            .expression_attribute_values(":provider", text(provider))
+            .expression_attribute_values(":tenant", text(tenant))
+            .expression_attribute_values(":shard", AttributeValue::Ss(vec![shard.to_string()]))
+            .send()
+            .await
+            .context("noting a tenant")?;
+        self.lock().insert(noted);
+        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<(String, u64)>> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The short names of a tenant's groups, for [`Book::changes`].
+    pub async fn ids(
+        &self,
+        tenant: &str,
+        groups: BTreeSet<Group>,
+        now: Timestamp,
+    ) -> anyhow::Result<BTreeMap<Group, String>> {
+        self.names.ids(tenant, groups, now).await
+    }
+
+    /// The changes that add to a tenant's counters, one for each item. Days that are not kept any more are left out.
+    pub fn changes(
+        &self,
+        tenant: &str,
+        tally: &Tally,
+        ids: &BTreeMap<Group, String>,
+        shard: u64,
+        now: Timestamp,
+    ) -> anyhow::Result<Vec<Change>> {
+        let mut changes: BTreeMap<ItemKey, Change> = BTreeMap::new();
+        for (cell, by) in tally.cells() {
+            let Some(forget_at) = self.kept_until(cell.day).filter(|it| *it > now.as_second())
+            else {
+                continue;
+            };
+            let key = self.key(tenant, shard, cell);
+            let change = changes.remove(&key);
+            let change = change.unwrap_or_else(|| {
+                let forget_at = AttributeValue::N(forget_at.to_string());
+                Change::of(key.clone()).keep("ttl", forget_at)
+            });
+            changes.insert(key, change.add(&field(cell, ids)?, by));
+        }
+        Ok(changes.into_values().collect())
+    }
+
+    /// The item that holds a counter.
+    pub fn key(&self, tenant: &str, shard: u64, cell: &Cell) -> ItemKey {
+        counters_key(&self.table, tenant, &shard.to_string(), cell)
+    }
+
+    /// The second from which a day is forgotten.
+    pub fn kept_until(&self, day: Date) -> Option<i64> {
+        // Days end at most 26 hours apart.
+        let end = day.checked_add(2.days()).ok()?;
+        let end = end.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
+        Some(end.checked_add(self.keep).ok()?.as_second())
+    }
+}
+
+/// The field of its item that a counter is.
+pub(super) fn field(cell: &Cell, ids: &BTreeMap<Group, String>) -> anyhow::Result<String> {
+    let id = ids
+        .get(&cell.group)
+        .context("a group of counters without a name")?;
+    Ok(format!("{id}{}", cell.field))
+}
