@@ -467,6 +467,8 @@ fn local_parameters(aws_url: &str) -> BTreeMap<String, String> {
         ),
         ("MaxAgeS", MAX_AGE_S.into()),
         ("RetentionDays", RETENTION_DAYS.into()),
+        // Dated samples are counted too.
+        ("ReportDays", RETENTION_DAYS.into()),
         ("UnknownCouponGraceS", UNKNOWN_COUPON_GRACE_S.into()),
         ("AwsEndpointUrl", aws_url.into()),
     ];

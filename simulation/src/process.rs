@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use analytics::Analytics;
 use anyhow::{Context as _, bail};
 use aws_lambda_events::event::sqs::SqsEvent;
 use delivery::Delivery;
@@ -182,6 +183,12 @@ impl Functions {
                 &aws,
             ),
             "fraud" => batch_worker(&function.name, from_ledger(Fraud::read), environment, &aws),
+            "analytics" => batch_worker(
+                &function.name,
+                from_ledger(Analytics::read),
+                environment,
+                &aws,
+            ),
             "retry" => worker(&function.name, Retry::read, environment, &aws),
             "outbox" => outbox(environment, &aws),
             other => bail!(

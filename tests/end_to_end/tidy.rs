@@ -285,6 +285,7 @@ fn the_tasks_samples_are_what_the_webhooks_samples_cause() {
         ("delivery", "zupy-coupon-redeemed"),
         ("inventory", "zupy-coupon-used"),
         ("fraud", "zupy-coupon-used"),
+        ("analytics", "zupy-coupon-used"),
     ] {
         let sample = event(task);
         let record = &sample["Records"][0];

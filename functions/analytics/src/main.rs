@@ -1,0 +1,9 @@
+//! Counts what happened to coupons: by day, reward, place, member.
+
+use analytics::Analytics;
+use webhooks::worker::{self, from_ledger};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    worker::run_batches("analytics", from_ledger(Analytics::read)).await
+}
