@@ -1,5 +1,6 @@
 //! The command line: what a developer or an operator does with the system by hand.
 
+mod analytics;
 mod dead;
 mod http;
 mod life;
@@ -45,6 +46,7 @@ enum Command {
     Refused(refused::Arguments),
     Member(member::Arguments),
     Stock(stock::Arguments),
+    Analytics(analytics::Arguments),
     Listen(listen::Arguments),
 }
 
@@ -61,6 +63,7 @@ impl Command {
             Command::Refused(arguments) => arguments.json,
             Command::Member(arguments) => arguments.json,
             Command::Stock(arguments) => arguments.is_json(),
+            Command::Analytics(arguments) => arguments.json,
             Command::Listen(arguments) => arguments.json,
         }
     }
@@ -81,6 +84,7 @@ async fn main() -> ExitCode {
         Command::Refused(arguments) => refused::run(arguments).await,
         Command::Member(arguments) => member::run(arguments).await,
         Command::Stock(arguments) => stock::run(arguments).await,
+        Command::Analytics(arguments) => analytics::run(arguments).await,
         Command::Listen(arguments) => listen::run(arguments).await,
     };
     outcome.unwrap_or_else(|error| {

@@ -3,7 +3,7 @@
 
 mod forget;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -12,6 +12,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde::Serialize;
 use webhooks::event::{escape, member_key, unescape};
+use webhooks::figures::{
+    self,
+    line::{LINE, Standing},
+};
 use webhooks::fraud::{FLAG, HISTORY, RUSHES};
 use webhooks::identifier::clean;
 use webhooks::ledger::{Item, Refused};
@@ -101,8 +105,64 @@ struct Member {
     coupons: Vec<Coupon>,
     /// In-game items that were recorded for a player.
     grants: Vec<Grant>,
+    /// What they redeemed and used so far, as reports have it; nothing where no event of theirs was counted.
+    profile: Option<Profile>,
     /// Entries of kinds that this version does not know.
     other: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Profile {
+    redemptions: u64,
+    points: i64,
+    uses: u64,
+    /// By currency.
+    money_saved: BTreeMap<String, String>,
+    first_redemption: Option<Timestamp>,
+    last_redemption: Option<Timestamp>,
+    days_between_redemptions: Option<f64>,
+    preferred_category: Option<String>,
+    categories: BTreeMap<String, u64>,
+}
+
+impl Profile {
+    fn of(profile: &figures::Profile) -> Self {
+        let saved = profile.money_saved.iter();
+        Self {
+            redemptions: profile.redemptions,
+            points: profile.points,
+            uses: profile.uses,
+            money_saved: saved
+                .map(|(currency, sum)| (currency.clone(), sum.to_string()))
+                .collect(),
+            first_redemption: profile.first_redemption,
+            last_redemption: profile.last_redemption,
+            days_between_redemptions: profile.days_between_redemptions(),
+            preferred_category: profile.preferred_category().map(str::to_owned),
+            categories: profile.categories.clone(),
+        }
+    }
+
+    fn describe(&self) -> String {
+        let mut text = format!(
+            "{} redemptions for {} points, {} uses",
+            self.redemptions, self.points, self.uses
+        );
+        for (currency, sum) in &self.money_saved {
+            text.push_str(&format!(", saved {sum} {currency}"));
+        }
+        if let Some(category) = self
+            .preferred_category
+            .as_deref()
+            .filter(|it| !it.is_empty())
+        {
+            text.push_str(&format!(", mostly {category}"));
+        }
+        if let Some(at) = self.last_redemption {
+            text.push_str(&format!(", last at {at}"));
+        }
+        text
+    }
 }
 
 #[derive(Debug, Default, PartialEq, Serialize)]
@@ -395,9 +455,16 @@ impl Member {
             member: key.text(),
             ..Self::default()
         };
+        let mut profile = figures::Profile::default();
         for row in rows {
-            member.take(row);
+            let is_line = text(row, "entry").is_some_and(|it| it.starts_with(LINE));
+            match Standing::read(row) {
+                Ok(standing) if is_line => profile.add(&standing.line.share),
+                _ => member.take(row),
+            }
         }
+        let is_counted = profile != figures::Profile::default();
+        member.profile = is_counted.then(|| Profile::of(&profile));
         member
     }
 
@@ -477,6 +544,8 @@ impl Member {
             }
             None => line("contact", Some("none is kept")),
         }
+        let profile = self.profile.as_ref().map(Profile::describe);
+        line("figures", profile.as_deref());
         if let Some(at) = &self.forgotten_at {
             line("erased", Some(at));
         }

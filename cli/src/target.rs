@@ -52,7 +52,7 @@ pub(crate) struct Arguments {
     #[arg(conflicts_with = "deployed")]
     stack: Option<String>,
     /// A deployed system whose tables and queues the environment names: EVENTS_TABLE, MEMBERS_TABLE, STOCK_TABLE,
-    /// WORK_QUEUE_URL, and those whose dead letters are looked at, such as DELIVERY_QUEUE_URL
+    /// FIGURES_TABLE, WORK_QUEUE_URL, and those whose dead letters are looked at, such as DELIVERY_QUEUE_URL
     #[arg(long, help_heading = "System")]
     deployed: bool,
 }
@@ -133,7 +133,8 @@ impl Target {
     pub(crate) async fn local(endpoint: String) -> anyhow::Result<Self> {
         let config = Aws::local(&endpoint).sdk_config(LIMITS);
         let place = Place::Local { endpoint };
-        let tables = ["events", "members", "stock"].map(|name| (name.to_owned(), name.to_owned()));
+        let tables = ["events", "members", "stock", "figures"]
+            .map(|name| (name.to_owned(), name.to_owned()));
         let names = Names {
             tables: BTreeMap::from(tables),
             queues: BTreeMap::new(),

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use webhooks::event::tenant_key;
+use webhooks::figures::line::{LINE, Share, Standing};
 use webhooks::ledger::{Item, Refused, body};
 use webhooks::provider::{RecordedBody, without_personal_data};
 
@@ -33,6 +35,8 @@ pub(super) struct Forgotten {
     refused: usize,
     /// What would have been sent for a sandbox or a test.
     drafts: usize,
+    /// Lines of coupons that the profile was made of. What they say of the coupons stays, as the counters need it.
+    lines: usize,
 }
 
 /// Keys and hashes stay: a webhook that comes again is still known.
@@ -56,6 +60,7 @@ pub(super) async fn forget(target: &Target, key: &Key, dry_run: bool) -> anyhow:
             forget_contact(target, key).await?;
         }
     }
+    forget_profile(target, key, &mut forgotten).await?;
     forget_refused(target, key, &mut forgotten).await?;
     let events = events_of(target, &key.id).await?;
     let of_tenant = format!("{}#", tenant_key(&key.provider, &key.tenant));
@@ -218,6 +223,72 @@ async fn forget_points(
     .await
 }
 
+/// How often a line is read again that changes meanwhile.
+const LINE_ATTEMPTS: usize = 5;
+
+/// What makes up the member's profile.
+async fn forget_profile(
+    target: &Target,
+    key: &Key,
+    forgotten: &mut Forgotten,
+) -> anyhow::Result<()> {
+    for attempt in 1.. {
+        let rows = own_rows(target, key).await?;
+        let mut left = 0;
+        for row in &rows {
+            let entry = text(row, "entry").filter(|it| it.starts_with(LINE));
+            let (Some(entry), Ok(standing)) = (entry, Standing::read(row)) else {
+                continue;
+            };
+            if standing.line.share == Share::default() {
+                continue;
+            }
+            forgotten.lines += usize::from(attempt == 1);
+            if !forgotten.dry_run && !forget_share(target, key, &entry, row).await? {
+                left += 1;
+            }
+        }
+        if left == 0 {
+            return Ok(());
+        }
+        if attempt == LINE_ATTEMPTS {
+            bail!(
+                "{} of the member's coupons change all the time: try again",
+                left
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Returns whether it was erased: it is not where the line has changed since it was read.
+async fn forget_share(target: &Target, key: &Key, entry: &str, row: &Item) -> anyhow::Result<bool> {
+    let mut line = Standing::read(row)?.line;
+    line.share = Share::default();
+    let seen = row
+        .get("line")
+        .cloned()
+        .context("a line without what it says")?;
+    let updated = target
+        .dynamodb
+        .update_item()
+        .table_name(target.table("members")?)
+        .key("member", AttributeValue::S(key.text()))
+        .key("entry", AttributeValue::S(entry.to_owned()))
+        .update_expression("SET #line = :line")
+        .condition_expression("#line = :seen")
+        .expression_attribute_names("#line", "line")
+        .expression_attribute_values(":line", AttributeValue::S(serde_json::to_string(&line)?))
+        .expression_attribute_values(":seen", seen)
+        .send()
+        .await;
+    match updated {
+        Ok(_) => Ok(true),
+        Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(false),
+        Err(error) => Err(target.explain(error)).context("erasing what a profile is made of"),
+    }
+}
+
 async fn forget_contact(target: &Target, key: &Key) -> anyhow::Result<()> {
     update(target, key, CONTACT, |contact| {
         contact
@@ -318,11 +389,11 @@ impl Forgotten {
             (false, false) => ("no contact was kept", "lost"),
         };
         format!(
-            "{}: {contact}; {} recorded bodies {verb} their personal data, {} drafts, {} refused bodies, and the points of \
-             {} coupons\n\
+            "{}: {contact}; {} recorded bodies {verb} their personal data, {} drafts, {} refused bodies, the points of \
+             {} coupons, and the figures of {}\n\
              Messages on their way, in queues and dead-letter queues, hold such data until they are worked off, for 14 \
              days at most; backups of the tables for 35.\n",
-            self.member, self.bodies, self.drafts, self.refused, self.coupons
+            self.member, self.bodies, self.drafts, self.refused, self.coupons, self.lines
         )
     }
 }

@@ -1,0 +1,151 @@
+//! `coupons analytics`: whether the counters are what the recorded events say, and putting them right.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use jiff::{Timestamp, ToSpan, tz::TimeZone};
+use serde::Serialize;
+use webhooks::figures::{Book, Drift, Figures, Tables, verify};
+
+use crate::output::{harmless, say, say_json};
+use crate::target::{self, Target};
+
+const EXAMPLES: &str = "\
+Examples:
+  coupons analytics verify
+  coupons analytics verify --days 7 --json
+  coupons analytics rebuild --stack coupons";
+
+/// Compare the counters that reports read with the recorded events, or put them right.
+///
+/// Both read the whole events table, and may run while events arrive: a counter that changes meanwhile is left for the
+/// next time. An interrupted run is started again; what it has put right stays so.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    /// `verify` names every counter that differs, `rebuild` also puts it right
+    #[arg(value_enum)]
+    what: What,
+    /// How many days are compared, up to today: no more than RetentionDays less one, as older events are forgotten
+    #[arg(long, default_value_t = 34, value_parser = clap::value_parser!(u16).range(1..=3660))]
+    days: u16,
+    /// How many days the system keeps counters, its ReportDays
+    #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u16).range(1..=36500))]
+    report_days: u16,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    target: target::Arguments,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum What {
+    Verify,
+    Rebuild,
+}
+
+#[derive(Debug, Serialize)]
+struct Outcome {
+    /// How many events were counted anew.
+    events: u64,
+    drift: Vec<Differs>,
+}
+
+/// A counter that differs.
+#[derive(Debug, Serialize)]
+struct Differs {
+    tenant: String,
+    day: String,
+    section: &'static str,
+    group: Vec<String>,
+    field: char,
+    counted: String,
+    recorded: String,
+    /// Whether it was put right. Where it was not, it has changed meanwhile.
+    repaired: bool,
+}
+
+impl Differs {
+    fn of(drift: &Drift, repaired: bool) -> Self {
+        Self {
+            tenant: drift.tenant.clone(),
+            day: drift.cell.day.to_string(),
+            section: drift.cell.group.section.name(),
+            group: drift.cell.group.names.clone(),
+            field: drift.cell.field,
+            counted: drift.counted.to_string(),
+            recorded: drift.recorded.to_string(),
+            repaired,
+        }
+    }
+
+    fn describe(&self) -> String {
+        let Self {
+            tenant,
+            day,
+            section,
+            field,
+            counted,
+            recorded,
+            ..
+        } = self;
+        let group = self.group.join(", ");
+        let repaired = match self.repaired {
+            true => ", put right",
+            false => "",
+        };
+        format!(
+            "{tenant} {day} {section} ({group}) {field}: {counted}, should be {recorded}{repaired}\n"
+        )
+    }
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let target = Target::connect(&arguments.target).await?;
+    let tables = Tables {
+        figures: target.table("figures")?.to_owned(),
+        events: target.table("events")?.to_owned(),
+        members: target.table("members")?.to_owned(),
+    };
+    let book = Book::new(
+        target.dynamodb.clone(),
+        tables.figures.clone(),
+        arguments.report_days.into(),
+        1,
+    );
+    let figures = Figures::new(target.dynamodb.clone(), tables);
+    // A day more: a tenant's day may be ahead of the one here.
+    let today = Timestamp::now().to_zoned(TimeZone::UTC).date() + 1.day();
+    let from = today.checked_sub(i64::from(arguments.days + 1).days())?;
+    let (recount, drift) = verify(&figures, |_| (from, today), |_| {}).await?;
+    let mut differs = Vec::new();
+    for it in &drift {
+        let repaired = match arguments.what {
+            What::Verify => false,
+            What::Rebuild => figures.repair(&book, it, Timestamp::now()).await?,
+        };
+        differs.push(Differs::of(it, repaired));
+    }
+    let outcome = Outcome {
+        events: recount.events,
+        drift: differs,
+    };
+    if arguments.json {
+        say_json(&outcome)?;
+    } else {
+        let lines: String = outcome.drift.iter().map(Differs::describe).collect();
+        let (events, count) = (outcome.events, outcome.drift.len());
+        say(&harmless(&format!(
+            "{lines}{events} events, {count} counters that differ\n"
+        )))?;
+    }
+    let left = outcome.drift.iter().filter(|it| !it.repaired).count();
+    if left > 0 && arguments.what == What::Rebuild {
+        bail!("{left} counters have changed meanwhile: run it again");
+    }
+    Ok(match left {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    })
+}
