@@ -4,18 +4,23 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use local::aws::Aws;
 use local::dynamodb::DynamoDb;
 use local::sent::Outside;
 use local::sqs::Sqs;
 use local::template::{REGION, Template};
-use webhooks::config::{self, Environment};
-use webhooks::event::Event;
+use webhooks::config::{self, CallLimits, Environment};
+use webhooks::event::{Event, Fact};
+use webhooks::figures::{Book, Figures};
 use webhooks::invocation::Invocation;
+use webhooks::ledger::Ledger;
 use webhooks::provider::{Content, RecordedBody, read_recorded, zupy};
 use webhooks::task::Message;
+use webhooks::verify::Secrets;
 use webhooks::worker::{BatchWork, QueueMessage};
 
 use crate::counted::{Cost, Counted};
@@ -41,6 +46,9 @@ impl Desk {
             ("AwsEndpointUrl", "http://aws"),
             // What is measured is not recorded first, so no use has a redemption.
             ("FraudRules", "unknown_coupon=off"),
+            // A zone whose clocks change, and days of any year.
+            ("TimeZone", "Europe/Lisbon"),
+            ("ReportDays", "36500"),
         ];
         let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let template = Template::read(&path, &parameters.into(), 4566)?;
@@ -80,6 +88,72 @@ impl Desk {
         Ok(worker)
     }
 
+    /// The figures that a report reads.
+    pub fn figures(&self) -> anyhow::Result<Figures> {
+        let read = |environment: &mut Environment, aws: &config::Aws| {
+            Figures::read(environment, aws, CallLimits::TASK)
+        };
+        self.worker("analytics", read)
+    }
+
+    /// What a function writes figures with.
+    pub fn book(&self) -> anyhow::Result<Book> {
+        let read = |environment: &mut Environment, aws: &config::Aws| {
+            Book::read(environment, aws, CallLimits::TASK)
+        };
+        self.worker("analytics", read)
+    }
+
+    /// Records events as a webhook function does, with bodies that tell them.
+    pub async fn record(&self, events: &[Event]) -> anyhow::Result<()> {
+        let read = |environment: &mut Environment, aws: &config::Aws| {
+            Ledger::read(environment, aws, CallLimits::TASK)
+        };
+        let ledger = self.worker("analytics", read)?;
+        let secrets = Secrets::parse("z").map_err(|_| anyhow!("a secret that is none"))?;
+        for event in events {
+            let body = body_of(event);
+            let now = Timestamp::now();
+            let headers = zupy::V1.sign(body.as_bytes(), secrets.first(), now);
+            let headers = headers.into_iter().collect();
+            let verified = zupy::V1.verify(&headers, body.as_bytes(), &secrets);
+            let (verified, _) = verified.map_err(|_| anyhow!("a body that is not signed"))?;
+            ledger.record(event, &verified, now, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds 1 to a counter of each item. Returns how many.
+    pub async fn corrupt_counters(&self) -> anyhow::Result<usize> {
+        let read = |environment: &mut Environment, aws: &config::Aws| {
+            let client = Client::new(&aws.sdk_config(CallLimits::TASK));
+            (client, environment.text("FIGURES_TABLE"))
+        };
+        let (client, table) = self.worker("analytics", read)?;
+        let rows = client.scan().table_name(&table).send().await?;
+        let mut corrupted = 0;
+        for row in rows.items.unwrap_or_default() {
+            let counter = row
+                .iter()
+                .find(|(name, value)| !["ttl", "second"].contains(&name.as_str()) && value.is_n());
+            let Some((name, _)) = counter else {
+                continue;
+            };
+            corrupted += 1;
+            client
+                .update_item()
+                .table_name(&table)
+                .key("part", row["part"].clone())
+                .key("entry", row["entry"].clone())
+                .update_expression("ADD #name :one")
+                .expression_attribute_names("#name", name)
+                .expression_attribute_values(":one", AttributeValue::N("1".into()))
+                .send()
+                .await?;
+        }
+        Ok(corrupted)
+    }
+
     /// Has events worked off in batches of a size, and tells what they cost.
     pub async fn measure(
         &self,
@@ -102,6 +176,71 @@ impl Desk {
         }
         Ok(self.counted.take())
     }
+}
+
+/// How many rewards and how many places the events of a company are about, where figures are measured.
+pub const REWARDS: usize = 20;
+const PLACES: usize = 10;
+
+/// Coupons from a number on, redeemed today: 20 rewards in turn, and every member another.
+pub fn redeemed_today(from: usize, count: usize) -> anyhow::Result<Vec<Event>> {
+    (from..from + count).map(|it| today(REDEEMED, it)).collect()
+}
+
+/// The same coupons, used at 10 places in turn.
+pub fn used_today(from: usize, count: usize) -> anyhow::Result<Vec<Event>> {
+    (from..from + count).map(|it| today(USED, it)).collect()
+}
+
+/// The body that tells one of these events.
+fn body_of(event: &Event) -> String {
+    let sample = match &event.fact {
+        Fact::Redeemed(_) => REDEEMED,
+        _ => USED,
+    };
+    let mut body: serde_json::Value = serde_json::from_str(sample).unwrap_or_default();
+    body["timestamp"] = event.occurred_at.to_string().into();
+    body["customer"]["member_id"] = event.member.id.clone().into();
+    let code = event.fact.coupon_code();
+    match &event.fact {
+        Fact::Redeemed(redemption) => {
+            body["coupon"]["coupon_code"] = code.into();
+            body["coupon"]["reward_id"] = redemption.reward.id.clone().into();
+            body["coupon"]["reward_name"] = redemption.reward.name.clone().into();
+        }
+        Fact::Used(usage) => {
+            body["usage"]["coupon_code"] = code.into();
+            body["usage"]["reward_name"] = usage.reward_name.clone().into();
+            body["usage"]["location"] = usage.location.clone().into();
+            body["usage"]["staff_member"] = usage.staff_member.clone().into();
+        }
+        _ => {}
+    }
+    body.to_string()
+}
+
+fn today(sample: &str, number: usize) -> anyhow::Result<Event> {
+    let (reward, place) = (number % REWARDS, number / REWARDS % PLACES);
+    let mut event = told(sample, number, reward)?;
+    // Of one hour, as what comes together is; a coupon is used two days after its redemption.
+    let hour = Timestamp::now().as_second() / 3600 * 3600;
+    let minute = i64::try_from(number % 60)?;
+    let second = match &mut event.fact {
+        Fact::Redeemed(redemption) => {
+            redemption.reward.id = Some(format!("rw_{reward}"));
+            redemption.reward.name = Some(format!("Pizza {reward} Grátis"));
+            hour - 3600 * 49 + 60 * minute
+        }
+        Fact::Used(usage) => {
+            usage.reward_name = Some(format!("Pizza {reward} Grátis"));
+            usage.location = Some(format!("Loja {place}"));
+            usage.staff_member = Some(format!("Ana {place}"));
+            hour
+        }
+        _ => hour,
+    };
+    event.occurred_at = Timestamp::from_second(second)?;
+    Ok(event)
 }
 
 /// So many coupons, redeemed for so many products in turn.

@@ -3,3 +3,6 @@
 pub mod counted;
 pub mod desk;
 pub mod rows;
+
+#[cfg(test)]
+mod figures;

@@ -1,7 +1,8 @@
 //! Prints what an event costs at DynamoDB: its own row, then each task by how many come in a batch. A task adds itself in
 //! `main`.
 
-use bench::desk::{Desk, redeemed, used};
+use analytics::Analytics;
+use bench::desk::{Desk, REWARDS, redeemed, redeemed_today, used, used_today};
 use bench::rows::{SAMPLES, record};
 use fraud::Fraud;
 use inventory::Inventory;
@@ -13,6 +14,9 @@ const BATCH_SIZES: [usize; 3] = [1, 10, 100];
 
 /// How many products they are about.
 const PRODUCTS: [usize; 2] = [1, 10];
+
+/// How many coupons are redeemed and used before figures are measured.
+const WARM_UP: usize = 400;
 
 /// How many events are worked off in each measurement.
 const EVENTS: usize = 1000;
@@ -55,6 +59,25 @@ async fn main() -> anyhow::Result<()> {
         };
         table.row("redeemed", &fraud, &redeemed(EVENTS, 1)?).await?;
         table.row("used", &fraud, &used(EVENTS, 1)?).await?;
+    }
+    for batch_size in [1, 10, 100, 1000] {
+        let desk = Desk::new()?;
+        let analytics = desk.worker("analytics", Analytics::read)?;
+        let table = Table {
+            desk: &desk,
+            task: "analytics",
+            products: REWARDS,
+            batch_size,
+        };
+        // What is counted for the first time gets a name, once in more than a year.
+        desk.measure(&analytics, &redeemed_today(0, WARM_UP)?, WARM_UP)
+            .await?;
+        desk.measure(&analytics, &used_today(0, WARM_UP)?, WARM_UP)
+            .await?;
+        let redeemed = redeemed_today(WARM_UP, EVENTS)?;
+        let used = used_today(WARM_UP, EVENTS)?;
+        table.row("redeemed", &analytics, &redeemed).await?;
+        table.row("used", &analytics, &used).await?;
     }
     Ok(())
 }
