@@ -1,5 +1,6 @@
 //! Where task functions are measured: the template's tables in this process, and events that the samples tell of.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,7 +124,7 @@ impl Desk {
         Ok(())
     }
 
-    /// Adds 1 to a counter of each item. Returns how many.
+    /// Adds 1 to a counter of each item. Returns how many counters those are, whatever shards they are in.
     pub async fn corrupt_counters(&self) -> anyhow::Result<usize> {
         let read = |environment: &mut Environment, aws: &config::Aws| {
             let client = Client::new(&aws.sdk_config(CallLimits::TASK));
@@ -131,7 +132,7 @@ impl Desk {
         };
         let (client, table) = self.worker("analytics", read)?;
         let rows = client.scan().table_name(&table).send().await?;
-        let mut corrupted = 0;
+        let mut corrupted = BTreeSet::new();
         for row in rows.items.unwrap_or_default() {
             let counter = row
                 .iter()
@@ -139,7 +140,7 @@ impl Desk {
             let Some((name, _)) = counter else {
                 continue;
             };
-            corrupted += 1;
+            corrupted.insert((row["entry"].as_s().ok().cloned(), name.clone()));
             client
                 .update_item()
                 .table_name(&table)
@@ -151,7 +152,7 @@ impl Desk {
                 .send()
                 .await?;
         }
-        Ok(corrupted)
+        Ok(corrupted.len())
     }
 
     /// Has events worked off in batches of a size, and tells what they cost.

@@ -258,7 +258,7 @@ async fn check_listed(figures: &Figures, events: &[Event]) -> anyhow::Result<()>
         .map(|it| (it.key.coupon(), it.occurred_at))
         .collect();
     let mut found = Vec::new();
-    for day in recount::days(events).into_keys().rev() {
+    for day in recount::local_days(events).into_iter().rev() {
         let mut after = None;
         loop {
             let page = figures

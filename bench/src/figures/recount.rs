@@ -1,6 +1,6 @@
 //! What figures must be, counted the plain way: event by event, with all others at hand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -40,6 +40,14 @@ pub(super) fn days(events: &[Event]) -> Days {
         }
     }
     days
+}
+
+/// The days that something happened on, counted or not.
+pub(super) fn local_days(events: &[Event]) -> BTreeSet<Date> {
+    let zone = TimeZone::get("Europe/Lisbon").unwrap();
+    let days = events.iter();
+    days.map(|it| it.occurred_at.to_zoned(zone.clone()).date())
+        .collect()
 }
 
 /// What else happened to a coupon.
