@@ -619,6 +619,9 @@ mod tests {
             .collect()
     }
 
+    const LINE_OF_CP_1: &str = r#"{"uses":1,"share":{"redeemed_at":"2026-11-22T10:00:00Z","points":1000,
+        "category":"product_free","uses":1,"saved":{"BRL":"35"}}}"#;
+
     #[test]
     fn a_key_reads_back_as_it_is_written() {
         for id in ["ZP-1", "a#b", "50%/off", "ção\n"] {
@@ -671,6 +674,7 @@ mod tests {
                 ("cleared_at", "2026-11-23T10:00:00Z"),
             ]),
             row(&[("entry", "redeemed@2026-11-22T10:00:00.000000000Z#c")]),
+            row(&[("entry", "figures#c"), ("line", LINE_OF_CP_1)]),
             row(&[("entry", "novelty#1")]),
         ];
         assert_eq!(
@@ -679,6 +683,7 @@ mod tests {
 zupy#comp#ZP-1
   name       Maria
   phone      +55
+  figures    1 redemptions for 1000 points, 1 uses, saved 35 BRL, mostly product_free, last at 2026-11-22T10:00:00Z
   messages   none: do not contact
   flag       excessive_discount: a discount of 36 BRL on an order of 35 BRL; zupy#comp#CP-1/used#1, 2026-11-22T10:00:00Z; cleared 2026-11-23T10:00:00Z
   redeemed   1 lately, the first at 2026-11-22T10:00:00.000000000Z, the last at 2026-11-22T10:00:00.000000000Z
