@@ -119,7 +119,8 @@ impl Desk {
             let headers = headers.into_iter().collect();
             let verified = zupy::V1.verify(&headers, body.as_bytes(), &secrets);
             let (verified, _) = verified.map_err(|_| anyhow!("a body that is not signed"))?;
-            ledger.record(event, &verified, now, now).await?;
+            let mut event = event.clone();
+            ledger.record(&mut event, &verified, now, now).await?;
         }
         Ok(())
     }

@@ -635,11 +635,12 @@ mod tests {
                 .map(|it| it.task.clone())
                 .collect::<Vec<_>>()
         };
-        assert_eq!(missing(&life), ["delivery", "inventory", "fraud"]);
+        let all = ["delivery", "inventory", "fraud", "analytics"];
+        assert_eq!(missing(&life), all);
 
         let record = row(&[("entry", "redeemed/delivery/email"), ("status", "running")]);
         let life = Life::read(COUPON.into(), &[redeemed(), record]);
-        assert_eq!(missing(&life), ["inventory", "fraud"]);
+        assert_eq!(missing(&life), ["inventory", "fraud", "analytics"]);
         assert_eq!(life.tasks[0].task, "delivery/email");
         assert!(life.tasks[0].is_of(&event, "delivery"));
         assert!(!life.tasks[0].is_of(&event, "deli"));

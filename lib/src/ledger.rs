@@ -313,28 +313,15 @@ impl Ledger {
     ) -> anyhow::Result<Vec<Task>> {
         let mut names: Vec<_> = tasks.iter().map(|task| task.name()).collect();
         names.sort_unstable();
-        let (Some(first), Some(last)) = (names.first(), names.last()) else {
-            return Ok(Vec::new());
-        };
-        let records = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .consistent_read(true)
-            // Neither the parts of a body nor what contradicts the event: those are read whole, and may be large.
-            .key_condition_expression("coupon = :coupon AND entry BETWEEN :first AND :last")
-            .expression_attribute_values(":coupon", text(key.coupon()))
-            .expression_attribute_values(":first", text(key.beneath(first)))
-            .expression_attribute_values(":last", text(after(&key.beneath(last))))
-            .projection_expression("entry, #ttl, #placeholder")
-            .expression_attribute_names("#ttl", "ttl")
-            .expression_attribute_names("#placeholder", PLACEHOLDER)
-            .into_paginator()
-            .items()
-            .send()
-            .try_collect()
-            .await
-            .context("looking for the tasks' records")?;
+        // Neither the parts of a body nor what contradicts the event, which stand between them: those are read whole, and
+        // may be large.
+        let (early, late) = names.split_at(names.partition_point(|name| *name < body::BODY));
+        let mut records = Vec::new();
+        for names in [early, late] {
+            if let (Some(first), Some(last)) = (names.first(), names.last()) {
+                records.extend(self.records_between(key, first, last).await?);
+            }
+        }
         let records: Vec<_> = records
             .iter()
             .filter(|row| !is_forgotten(row, now) && !row.contains_key(PLACEHOLDER))
@@ -351,6 +338,33 @@ impl Ledger {
                 })
         };
         Ok(tasks.iter().copied().filter(|task| !seen(task)).collect())
+    }
+
+    /// The records beneath an event from one name to another, by their entries.
+    async fn records_between(
+        &self,
+        key: &EventKey,
+        first: &str,
+        last: &str,
+    ) -> anyhow::Result<Vec<Item>> {
+        let records = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("coupon = :coupon AND entry BETWEEN :first AND :last")
+            .expression_attribute_values(":coupon", text(key.coupon()))
+            .expression_attribute_values(":first", text(key.beneath(first)))
+            .expression_attribute_values(":last", text(after(&key.beneath(last))))
+            .projection_expression("entry, #ttl, #placeholder")
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_names("#placeholder", PLACEHOLDER)
+            .into_paginator()
+            .items()
+            .send()
+            .try_collect()
+            .await;
+        records.context("looking for the tasks' records")
     }
 
     /// Keeps a body that contradicts the recorded one, for support, and as long as that. The first of its kind stays.

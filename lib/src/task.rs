@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{DiscountKind, Event, Fact};
-use crate::fraud;
 use crate::worker::QueueMessage;
+use crate::{figures, fraud};
 
 pub use format::{Unknown, Unreadable};
 pub(crate) use format::{queue_body, read_versioned};
@@ -24,10 +24,16 @@ pub enum Task {
     Delivery,
     Inventory,
     Fraud,
+    Analytics,
 }
 
 impl Task {
-    pub const ALL: [Task; 3] = [Task::Delivery, Task::Inventory, Task::Fraud];
+    pub const ALL: [Task; 4] = [
+        Task::Delivery,
+        Task::Inventory,
+        Task::Fraud,
+        Task::Analytics,
+    ];
 
     /// The name of its function, its queue and its records in the ledger.
     pub fn name(self) -> &'static str {
@@ -35,6 +41,7 @@ impl Task {
             Task::Delivery => "delivery",
             Task::Inventory => "inventory",
             Task::Fraud => fraud::RECORD,
+            Task::Analytics => figures::RECORD,
         }
     }
 
@@ -57,6 +64,7 @@ impl Task {
             ],
             Task::Inventory => &["inventory"],
             Task::Fraud => &[fraud::RECORD],
+            Task::Analytics => &[figures::RECORD],
         }
     }
 
@@ -69,6 +77,7 @@ impl Task {
             (Task::Delivery, _) => "delivery/account",
             (Task::Inventory, _) => "inventory",
             (Task::Fraud, _) => fraud::RECORD,
+            (Task::Analytics, _) => figures::RECORD,
         }
     }
 
@@ -78,28 +87,29 @@ impl Task {
             Task::Delivery => "DELIVERY_QUEUE_URL",
             Task::Inventory => "INVENTORY_QUEUE_URL",
             Task::Fraud => "FRAUD_QUEUE_URL",
+            Task::Analytics => "ANALYTICS_QUEUE_URL",
         }
     }
 }
 
 /// The tasks that an event causes. A new consumer of events is a line here, and a function.
 pub fn tasks(event: &Event) -> &'static [Task] {
-    use Task::{Delivery, Fraud, Inventory};
+    use Task::{Analytics, Delivery, Fraud, Inventory};
     match &event.fact {
         // The account, the messages, and what became of the coupon.
         Fact::Enrolled => &[Delivery],
         Fact::Redeemed(redemption) => match redemption.discount.as_ref().map(|it| &it.kind) {
             Some(DiscountKind::ProductFree | DiscountKind::BuyOneGetOne) => {
-                &[Delivery, Inventory, Fraud]
+                &[Delivery, Inventory, Fraud, Analytics]
             }
-            _ => &[Delivery, Fraud],
+            _ => &[Delivery, Fraud, Analytics],
         },
         // Whatever a use says of its discount, nothing is reserved for the coupon any more.
-        Fact::Used(_) | Fact::Cancelled(_) => &[Delivery, Inventory, Fraud],
+        Fact::Used(_) | Fact::Cancelled(_) => &[Delivery, Inventory, Fraud, Analytics],
         // It may name another date than the redemption: the reservation and what is found follow it.
         Fact::Expiring(_) => &[Delivery, Inventory, Fraud],
         // That a coupon expires is known from its redemption.
-        Fact::Expired(_) => &[Delivery, Inventory],
+        Fact::Expired(_) => &[Delivery, Inventory, Analytics],
     }
 }
 
@@ -195,8 +205,8 @@ mod tests {
     #[test]
     fn only_what_may_move_stock_is_told_to_the_inventory() {
         let zupy = Zupy::every_event();
-        let others = [Task::Delivery, Task::Fraud];
-        let all = [Task::Delivery, Task::Inventory, Task::Fraud];
+        let others = [Task::Delivery, Task::Fraud, Task::Analytics];
+        let all = Task::ALL;
         for (kind, of_redeemed) in [
             ("buy_one_get_one", &all[..]),
             ("percentage", &others),
@@ -226,10 +236,11 @@ mod tests {
             });
             tasks(&event)
         };
-        let all = [Task::Delivery, Task::Inventory, Task::Fraud];
-        assert_eq!(told(Fact::Cancelled), all);
-        assert_eq!(told(Fact::Expired), [Task::Delivery, Task::Inventory]);
-        assert_eq!(told(Fact::Expiring), all);
+        assert_eq!(told(Fact::Cancelled), Task::ALL);
+        let expired = [Task::Delivery, Task::Inventory, Task::Analytics];
+        assert_eq!(told(Fact::Expired), expired);
+        let expiring = [Task::Delivery, Task::Inventory, Task::Fraud];
+        assert_eq!(told(Fact::Expiring), expiring);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What must hold when everything has settled, whatever went wrong meanwhile. Judged from the tables, the sent messages
 //! and the dead letters, by expectations that are written down here and not taken from the code that is judged.
 
+mod figures;
 mod fraud;
 mod sendings;
 mod stock;
@@ -45,6 +46,7 @@ pub(crate) async fn broken(
     judge.grants();
     judge.stock(world).await?;
     judge.fraud(world);
+    judge.figures(world).await?;
     judge.nothing_is_under_way();
     judge.lifetimes();
     judge.dead_letters(world).await;
@@ -229,7 +231,17 @@ impl<'a> Judge<'a> {
             },
         };
         let fraud = fraud::is_told_to_it(event.kind).then_some(fraud);
-        let inside = inventory.into_iter().chain(fraud);
+        let analytics = Expected {
+            record: "analytics",
+            channel: None,
+            statuses: if event.sandbox {
+                &["skipped"]
+            } else {
+                &["done"]
+            },
+        };
+        let analytics = figures::is_told_to_it(event.kind).then_some(analytics);
+        let inside = inventory.into_iter().chain(fraud).chain(analytics);
         for expected in self.expected(event, recorded).into_iter().chain(inside) {
             let key = format!("{}/{}", event.key, expected.record);
             let found = self
@@ -412,7 +424,8 @@ impl<'a> Judge<'a> {
         for key in rows {
             // A note is about a message that came again, whatever event that is of, or about the outbox.
             let is_note = key.starts_with("message#") || key == "outbox/place";
-            if is_note || self.is_reservation(&key) || self.is_version(&key) {
+            let is_own = self.is_reservation(&key) || self.is_version(&key);
+            if is_note || is_own || self.is_placeholder(&key) {
                 continue;
             }
             let mut parts = key.splitn(3, '/');
@@ -430,6 +443,7 @@ impl<'a> Judge<'a> {
         for key in accounts {
             let is_grant = key.contains("/grant#");
             let is_known = is_grant || coupons.contains(&key) || self.is_of_fraud(&key);
+            let is_known = is_known || self.is_line(&key);
             self.expect(is_known, || format!("{key} has no cause"));
         }
     }

@@ -22,6 +22,7 @@ async fn assert_delivered(shop: &Shop, code: &str) {
     let ledger = shop.ledger(code).await;
     let entries: Vec<_> = ledger.keys().map(String::as_str).collect();
     let tasks = [
+        "redeemed/analytics",
         "redeemed/delivery/account",
         "redeemed/delivery/email",
         "redeemed/delivery/whatsapp",

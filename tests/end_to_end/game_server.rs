@@ -87,10 +87,7 @@ async fn by_default_a_redemption_is_recorded_and_brings_nothing() {
         let reason = "skipped: off: Aghanim's item.add credits the items";
         assert_eq!(record(shop, "key", GRANT).await, reason);
         assert_eq!(record(shop, "key", FORWARD).await, "no record");
-        assert_eq!(
-            shop.system.items("members").await.unwrap(),
-            [] as [Value; 0]
-        );
+        assert_eq!(shop.members().await, [] as [Value; 0]);
         assert_eq!(shop.system.sent(), []);
     })
     .await;
@@ -107,7 +104,7 @@ async fn granted_items_are_the_bundles_multiplied_with_what_replaces_them() {
         shop.send(bundle("test", true)).await;
         shop.settle().await;
 
-        let members = shop.system.items("members").await.unwrap();
+        let members = shop.members().await;
         assert_eq!(members.len(), 1, "{members:?}");
         let grant = &members[0];
         assert_eq!(grant["member"], format!("aghanim#{GAME}#{PLAYER}").as_str());
@@ -282,10 +279,7 @@ async fn what_a_test_would_have_caused_is_shown_and_not_sent() {
         }
         shop.settle().await;
         assert_eq!(shop.system.sent(), []);
-        assert_eq!(
-            shop.system.items("members").await.unwrap(),
-            [] as [Value; 0]
-        );
+        assert_eq!(shop.members().await, [] as [Value; 0]);
         let life = command(shop, &["show", &key, "--json"]).await.json();
         assert_eq!(life["received"][0]["sandbox"], true);
         let task = |name: &str| {

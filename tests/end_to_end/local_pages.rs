@@ -44,18 +44,22 @@ async fn tells_what_was_sent_queued_and_stored() {
             "inventory-dead-letter",
             "fraud",
             "fraud-dead-letter",
+            "analytics",
+            "analytics-dead-letter",
             "retry",
             "retry-dead-letter",
         ] {
             assert_eq!(queues[queue], empty, "{queue}");
         }
         let members = json_of(shop, "/_local/tables/members", 200).await;
-        assert_eq!(members.as_array().unwrap().len(), 2);
+        // A coupon each, and what analytics counted of it.
+        assert_eq!(members.as_array().unwrap().len(), 4);
         let state = json_of(shop, "/_local/state", 200).await;
-        // Both may take the two events in one batch.
+        // These may take the two events in one batch.
         let invocations = state["invocations"].as_array().unwrap().iter();
+        let in_batches = ["dispatch", "inventory", "fraud", "analytics"];
         let others =
-            invocations.filter(|it| it["function"] != "inventory" && it["function"] != "fraud");
+            invocations.filter(|it| !in_batches.contains(&it["function"].as_str().unwrap()));
         assert_eq!(others.count(), 4);
     })
     .await;

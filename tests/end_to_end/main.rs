@@ -10,6 +10,7 @@ mod dead_coupons;
 mod delivery;
 mod extended;
 mod faults;
+mod figures;
 mod formats;
 mod fraud;
 mod game_server;

@@ -137,6 +137,7 @@ async fn a_body_of_1_mib_that_nothing_makes_smaller_is_an_event_like_any_other()
             "redeemed/delivery/account",
             "redeemed/inventory",
             "redeemed/fraud",
+            "redeemed/analytics",
         ] {
             assert_eq!(shop.record("CP-1", record).await, "done", "{record}");
         }

@@ -411,7 +411,16 @@ impl Shop {
     pub(crate) async fn account(&self, member: &str) -> Vec<Value> {
         let key = format!("zupy#{COMPANY}#{member}");
         let rows = self.system.items("members").await.unwrap().into_iter();
-        rows.filter(|row| row["member"] == key.as_str()).collect()
+        let is_line = |row: &Value| row["entry"].as_str().unwrap().starts_with("figures#");
+        rows.filter(|row| row["member"] == key.as_str() && !is_line(row))
+            .collect()
+    }
+
+    /// The members table without what analytics counted of coupons.
+    pub(crate) async fn members(&self) -> Vec<Value> {
+        let rows = self.system.items("members").await.unwrap().into_iter();
+        rows.filter(|row| !row["entry"].as_str().unwrap().starts_with("figures#"))
+            .collect()
     }
 
     /// What is on hand of a product.

@@ -121,7 +121,8 @@ fn tasks(life: &Value) -> Vec<(&str, &str)> {
         .collect()
 }
 
-const DONE: [(&str, &str); 5] = [
+const DONE: [(&str, &str); 6] = [
+    ("analytics", "done"),
     ("delivery/account", "done"),
     ("delivery/email", "done"),
     ("delivery/whatsapp", "done"),
@@ -141,7 +142,7 @@ async fn show_tells_a_coupons_whole_life() {
         assert_eq!(by_code["coupon"], coupon("CP-1"));
         assert_eq!(by_code["received"][0]["event"], event("CP-1"));
         assert_eq!(by_code["received"][0]["member"], MEMBER);
-        let causes = json!(["delivery", "inventory", "fraud"]);
+        let causes = json!(["delivery", "inventory", "fraud", "analytics"]);
         assert_eq!(by_code["received"][0]["causes"], causes);
         assert_eq!(by_code["received"][1]["entry"], "used#ord_1");
         assert_eq!(by_code["received"][1]["causes"], causes);
@@ -496,7 +497,7 @@ async fn show_tells_what_waits_for_the_outbox() {
         let life = command(shop, &["show", &coupon("CP-1"), "--json"])
             .await
             .json();
-        let undispatched = json!(["delivery", "inventory", "fraud"]);
+        let undispatched = json!(["delivery", "inventory", "fraud", "analytics"]);
         assert_eq!(life["received"][0]["undispatched"], undispatched);
         let told = command(shop, &["show", &coupon("CP-1")]).await.out;
         assert!(told.contains("waits for the outbox"), "{told}");

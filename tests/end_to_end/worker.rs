@@ -168,6 +168,7 @@ async fn check_deadly(function: &str) {
             "redeemed/delivery/email",
             "redeemed/inventory",
             "redeemed/fraud",
+            "redeemed/analytics",
         ];
         for code in ["CP-1", "CP-2", "CP-3"] {
             for record in records {
@@ -192,6 +193,7 @@ async fn check_deadly(function: &str) {
 async fn a_message_that_kills_its_batch_three_times_is_a_dead_letter_and_its_neighbours_go_on() {
     check_deadly("inventory").await;
     check_deadly("fraud").await;
+    check_deadly("analytics").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,7 +204,7 @@ async fn a_message_that_kills_its_process_three_times_is_a_dead_letter_and_its_n
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_dies_by_chance_costs_no_message() {
     in_a_shop(async |shop| {
-        for function in ["delivery", "inventory", "fraud"] {
+        for function in ["delivery", "inventory", "fraud", "analytics"] {
             let kill = Fault::kill(function, Moment::Call(1)).holding("CP-1");
             shop.system.faults().add(kill.times(2));
         }
@@ -212,13 +214,14 @@ async fn a_process_that_dies_by_chance_costs_no_message() {
             "redeemed/delivery/email",
             "redeemed/inventory",
             "redeemed/fraud",
+            "redeemed/analytics",
         ] {
             assert_eq!(shop.record("CP-1", record).await, "done", "{record}");
         }
         let events = shop.system.items("events").await.unwrap().into_iter();
         let notes = events.filter(|row| row["coupon"].as_str().unwrap().starts_with("message#"));
         let notes: Vec<_> = notes.collect();
-        assert_eq!(notes.len(), 3, "{notes:?}");
+        assert_eq!(notes.len(), 4, "{notes:?}");
         for note in notes {
             // Nothing is held against it any more.
             assert!(note["begun"].is_null() && note["ttl"].is_number(), "{note}");

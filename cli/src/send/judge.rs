@@ -227,7 +227,7 @@ mod tests {
 
     const EMAIL: &str = "delivery/email";
     /// What the other tasks leave.
-    const OTHERS: [&str; 2] = ["inventory", "fraud"];
+    const OTHERS: [&str; 3] = ["inventory", "fraud", "analytics"];
     const MARK: &str = "-RUN-";
     const COUPON: &str = "zupy#comp_bella_vista#CP-A1B2C3D4-RUN-1";
     const MEMBER: &str = "zupy#comp_bella_vista#ZP-4F95FB0A";
@@ -325,7 +325,7 @@ mod tests {
                 .for_each(|row| row.body = Some("{}".into()));
         };
         check(another, &["its row holds another body than was sent"], &[]);
-        let none = "delivery/account: no record; inventory: no record; fraud: no record";
+        let none = "delivery/account: no record; inventory: no record; fraud: no record; analytics: no record";
         check(|found| found.records.clear(), &[none], &[]);
         for (status, said) in [("running", "running"), ("failed", "failed")] {
             let unsettled = |found: &mut Found| {

@@ -1,0 +1,160 @@
+//! What must hold of the figures: the counters of each company and game are what was told, once.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::Judge;
+use crate::story::{Event, Kind};
+use crate::world::World;
+
+/// A sum over all days and groups: of which tenant, section and field.
+type Sums = BTreeMap<(String, &'static str, char), i64>;
+
+/// The sections that are compared, and the fields of each.
+const COMPARED: [(&str, &str); 4] = [
+    ("redemption", "cr"),
+    ("use", "cd"),
+    ("cohort", "uxe"),
+    ("time_to_use", "c"),
+];
+
+/// Whether analytics hears of an event.
+pub(super) fn is_told_to_it(kind: Kind) -> bool {
+    !matches!(kind, Kind::Expiring | Kind::Enrolled | Kind::Refused)
+}
+
+impl Judge<'_> {
+    pub(super) async fn figures(&mut self, world: &World) -> anyhow::Result<()> {
+        let counted = counted(&world.items("figures").await?);
+        let expected = self.told_to_analytics();
+        let keys = counted.keys().chain(expected.keys());
+        let keys: std::collections::BTreeSet<_> = keys.cloned().collect();
+        for key in keys {
+            let of = |sums: &Sums| sums.get(&key).copied().unwrap_or_default();
+            let (counted, expected) = (of(&counted), of(&expected));
+            self.expect(counted == expected, || {
+                let (tenant, section, field) = &key;
+                format!("{section} {field} of {tenant} is {counted}, and should be {expected}")
+            });
+        }
+        Ok(())
+    }
+
+    /// A row in the place of a redemption's record says whose the coupon's line is until the redemption comes.
+    pub(super) fn is_placeholder(&self, key: &str) -> bool {
+        let row = self.rows.get(key);
+        key.ends_with("/redeemed/analytics") && row.is_some_and(|it| it["placeholder"] == true)
+    }
+
+    /// A member has a line of each coupon that an event of theirs was counted of.
+    pub(super) fn is_line(&self, key: &str) -> bool {
+        key.contains("/figures#")
+    }
+
+    /// What was told by the events that are recorded and counted.
+    fn told_to_analytics(&self) -> Sums {
+        let mut sums = Sums::new();
+        let events: Vec<_> = self
+            .story
+            .events
+            .iter()
+            .filter(|it| !it.sandbox && is_told_to_it(it.kind) && self.is_counted(it))
+            .collect();
+        let coupon = |event: &Event| event.key.split('/').next().unwrap_or_default().to_owned();
+        let has = |of: &Event, kinds: &[Kind]| {
+            let mut events = events.iter();
+            events.any(|it| coupon(it) == coupon(of) && kinds.contains(&it.kind))
+        };
+        for event in &events {
+            let tenant: Vec<_> = event.key.split('#').take(2).collect();
+            let tenant = tenant.join("#");
+            let mut add = |section, field, by| {
+                *sums.entry((tenant.clone(), section, field)).or_default() += by;
+            };
+            match event.kind {
+                Kind::Redeemed | Kind::Items => {
+                    add("redemption", 'c', 1);
+                    if has(event, &[Kind::Cancelled, Kind::Expired]) {
+                        add("redemption", 'r', 1);
+                    }
+                    if has(event, &[Kind::Used]) {
+                        add("cohort", 'u', 1);
+                    } else if has(event, &[Kind::Cancelled]) {
+                        add("cohort", 'x', 1);
+                    } else if has(event, &[Kind::Expired]) {
+                        add("cohort", 'e', 1);
+                    }
+                }
+                Kind::Used => {
+                    add("use", 'c', 1);
+                    let discount = self.telling(event).and_then(|it| it.amounts[0]);
+                    add("use", 'd', discount.unwrap_or_default());
+                    if has(event, &[Kind::Redeemed]) {
+                        add("time_to_use", 'c', 1);
+                    }
+                }
+                _ => {}
+            }
+        }
+        sums.retain(|_, sum| *sum != 0);
+        sums
+    }
+
+    fn is_counted(&self, event: &Event) -> bool {
+        let record = self.rows.get(&format!("{}/analytics", event.key));
+        record.is_some_and(|record| record["status"] == "done")
+    }
+}
+
+/// The counters as they stand. Amounts are in cents.
+fn counted(rows: &[Value]) -> Sums {
+    let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
+    let mut names: BTreeMap<(String, String), &'static str> = BTreeMap::new();
+    for row in rows {
+        let part = text(row, "part");
+        let Some(tenant) = part.strip_suffix("#names") else {
+            continue;
+        };
+        let group = text(row, "group");
+        let section = COMPARED
+            .iter()
+            .find(|(section, _)| group.starts_with(&format!("[\"{section}\"")));
+        if let Some((section, _)) = section {
+            names.insert((tenant.to_owned(), text(row, "entry")), section);
+        }
+    }
+    let mut sums = Sums::new();
+    for row in rows {
+        let (part, entry) = (text(row, "part"), text(row, "entry"));
+        let tenant: Vec<_> = part.split('#').take(2).collect();
+        let tenant = tenant.join("#");
+        for (attribute, value) in row.as_object().into_iter().flatten() {
+            let (Some(field), Some(number)) = (attribute.chars().next_back(), value.as_f64())
+            else {
+                continue;
+            };
+            let id = &attribute[..attribute.len() - 1];
+            let section = match entry.ends_with("#time_to_use") {
+                true => Some("time_to_use"),
+                false => names.get(&(tenant.clone(), id.to_owned())).copied(),
+            };
+            let Some(section) = section else { continue };
+            let is_compared = COMPARED
+                .iter()
+                .any(|(it, fields)| *it == section && fields.contains(field));
+            if !is_compared || attribute == "ttl" {
+                continue;
+            }
+            let scale = if (section, field) == ("use", 'd') {
+                100.0
+            } else {
+                1.0
+            };
+            let sum = sums.entry((tenant.clone(), section, field)).or_default();
+            *sum += (number * scale).round() as i64;
+        }
+    }
+    sums.retain(|_, sum| *sum != 0);
+    sums
+}
