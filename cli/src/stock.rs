@@ -1,6 +1,5 @@
 //! `coupons stock`: what there is of each product, and what people do to it.
 
-mod cell;
 mod sheet;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,10 +17,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use webhooks::event::{KEY_PART_MAX_BYTES, escape, tenant_key, unescape};
 use webhooks::ledger::Item;
+use crate::life::text;
 use webhooks::provider::zupy;
 use webhooks::stock::{Contents, Counted, Level, Mapping, Product, Stock, is_product, readable};
 
-use crate::life::text;
 use crate::output::{harmless, say, say_json};
 use crate::target::{self, Target};
 

@@ -17,11 +17,13 @@
 //! - [`fraud`]: what was found out about events, for the fraud task and for people.
 //! - [`alerts`]: how those who run this are told.
 //! - [`retry`], [`outbox`]: the safety nets for an outage of DynamoDB, and of SQS.
+//! - [`cell`]: texts in cells of CSV.
 //! - [`characters`]: what AWS takes in a text.
 //! - [`config`], [`connections`], [`secrets`], [`invocation`], [`telemetry`]: what a function reads at start, how it
 //!   reaches AWS, the time it has, and what it tells.
 
 pub mod alerts;
+pub mod cell;
 pub mod characters;
 pub mod config;
 pub mod connections;

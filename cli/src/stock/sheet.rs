@@ -8,8 +8,9 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use csv::{ReaderBuilder, StringRecord, Trim, Writer};
 use rust_decimal::Decimal;
+use webhooks::cell;
 
-use super::{Shown, at_least_zero, cell, name, quantity};
+use super::{Shown, at_least_zero, name, quantity};
 
 const COLUMNS: [&str; 8] = [
     "tenant",

@@ -1,5 +1,7 @@
 //! Texts in cells of CSV: a spreadsheet takes some for formulas, which may call programs or send data away.
 
+use rust_decimal::Decimal;
+
 /// What a formula begins with, in full width too; a tab or a carriage return before it is passed over.
 fn begins_a_formula(text: &str) -> bool {
     text.starts_with(['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'])
@@ -7,7 +9,7 @@ fn begins_a_formula(text: &str) -> bool {
 
 /// The text with an apostrophe wherever a cell may begin with a formula: spreadsheets show the rest as text. A cell may
 /// begin anew after a line's end, and where semicolons or tabs separate cells after those.
-pub(super) fn written(text: &str) -> String {
+pub fn written(text: &str) -> String {
     changed(text, |piece| {
         let rest = piece.trim_start_matches('\'');
         match begins_a_formula(rest.trim_start_matches(' ')) {
@@ -17,8 +19,20 @@ pub(super) fn written(text: &str) -> String {
     })
 }
 
+/// The same for a cell that may hold a number: a number stays one, also below zero.
+pub fn written_unless_number(text: &str) -> String {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_plain = digits.bytes().all(|it| it.is_ascii_digit() || it == b'.');
+    let is_number = is_plain && digits.starts_with(|it: char| it.is_ascii_digit());
+    let is_number = is_number && Decimal::from_str_exact(text).is_ok();
+    match is_number {
+        true => text.to_owned(),
+        false => written(text),
+    }
+}
+
 /// The inverse of [`written`]. What was never written so, such as a name that somebody typed, stays as it is.
-pub(super) fn read(text: &str) -> String {
+pub fn read(text: &str) -> String {
     changed(text, |piece| {
         let rest = piece.trim_start_matches('\'');
         match piece.strip_prefix('\'') {
@@ -55,6 +69,26 @@ mod tests {
         check("'n Roll", "'n Roll");
         check("Coca-Cola 2 + 1 = 3", "Coca-Cola 2 + 1 = 3");
         check("", "");
+    }
+
+    #[test]
+    fn a_number_stays_a_number() {
+        let check = |text: &str, expected: &str| assert_eq!(written_unless_number(text), expected);
+        for number in [
+            "-5",
+            "0",
+            "-0.50",
+            "12.25",
+            "-79228162514264337593543950335",
+        ] {
+            check(number, number);
+        }
+        for text in [
+            "+5", "--5", "-5+1", "-", "-5 ", "=5", "-1e5", "-1_000", "-.5",
+        ] {
+            check(text, &format!("'{text}"));
+        }
+        check("Pizza", "Pizza");
     }
 
     /// Every short text of the characters that matter.
