@@ -11,11 +11,12 @@ use aws_sdk_sqs::types::{
 };
 use jiff::Timestamp;
 use serde::Serialize;
+use webhooks::life::Record;
 use webhooks::retry::Waiting;
 use webhooks::task::{Queued, Unreadable, WorkMessage};
 use webhooks::worker::{QueueMessage, REASON};
 
-use crate::life::{Record, records};
+use crate::lives::records;
 use crate::output::{harmless, say, say_json};
 use crate::target::{self, DeadLetterQueue, Target};
 

@@ -3,8 +3,8 @@
 mod analytics;
 mod dead;
 mod http;
-mod life;
 mod listen;
+mod lives;
 mod member;
 mod output;
 mod redrive;

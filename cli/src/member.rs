@@ -19,9 +19,9 @@ use webhooks::figures::{
 use webhooks::fraud::{FLAG, HISTORY, RUSHES};
 use webhooks::identifier::clean;
 use webhooks::ledger::{Item, Refused};
+use webhooks::life::text;
 use webhooks::provider::{aghanim, zupy};
 
-use crate::life::text;
 use crate::output::{harmless, say, say_json};
 use crate::refused::refused_rows;
 use crate::target::{self, Target};

@@ -13,7 +13,7 @@ use webhooks::provider::wire::Problem;
 use webhooks::provider::{Content, aghanim, zupy};
 use webhooks::receiver::{Receiver, Retaken, Taken};
 
-use crate::life::rows;
+use crate::lives::rows;
 use crate::output::{harmless, readable, say, say_json};
 use crate::target::{self, Target};
 

@@ -16,10 +16,11 @@ use webhooks::config::Environment;
 use webhooks::dispatch::WorkQueue;
 use webhooks::event::Event;
 use webhooks::ledger::is_forgotten;
+use webhooks::life::{Life, Lookup, Received, Record, expected};
 use webhooks::per_tenant::Zones;
 use webhooks::task::{Message, Task, tasks};
 
-use crate::life::{Life, Lookup, Received, Record, expected, lives, records, task_named, whole};
+use crate::lives::{lives, records, task_named, whole};
 use crate::output::{harmless, say, say_json};
 use crate::refused;
 use crate::show::{lookup, not_found};

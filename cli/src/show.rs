@@ -6,8 +6,9 @@ use anyhow::bail;
 use jiff::Timestamp;
 use webhooks::fraud;
 use webhooks::identifier::clean;
+use webhooks::life::{Found, Life, Lookup, Received, Record, Reservation};
 
-use crate::life::{Found, Life, Lookup, Received, Record, Reservation, lives};
+use crate::lives::lives;
 use crate::output::{harmless, readable, say, say_json};
 use crate::target::{self, Target};
 
@@ -226,9 +227,9 @@ fn push_body(text: &mut String, body: Option<&str>) {
 #[cfg(test)]
 mod tests {
     use webhooks::fraud::{Finding, Severity};
+    use webhooks::life::{Account, Conflict, Missing};
 
     use super::*;
-    use crate::life::{Account, Conflict, Missing};
 
     #[test]
     fn a_life_reads_from_top_to_bottom() {

@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use webhooks::event::{KEY_PART_MAX_BYTES, escape, tenant_key, unescape};
 use webhooks::ledger::Item;
-use crate::life::text;
+use webhooks::life::text;
 use webhooks::provider::zupy;
 use webhooks::stock::{Contents, Counted, Level, Mapping, Product, Stock, is_product, readable};
 

@@ -15,6 +15,7 @@
 //! - [`worker`]: the loop of a task function over a batch of messages.
 //! - [`stock`]: what there is of each product, for the inventory and for people.
 //! - [`fraud`]: what was found out about events, for the fraud task and for people.
+//! - [`life`]: a coupon's whole life, as the events table has it.
 //! - [`alerts`]: how those who run this are told.
 //! - [`retry`], [`outbox`]: the safety nets for an outage of DynamoDB, and of SQS.
 //! - [`cell`]: texts in cells of CSV.
@@ -35,6 +36,7 @@ pub mod fraud;
 pub mod identifier;
 pub mod invocation;
 pub mod ledger;
+pub mod life;
 pub mod money;
 pub mod outbox;
 pub mod per_tenant;

@@ -10,10 +10,11 @@ use serde::Serialize;
 use webhooks::event::tenant_key;
 use webhooks::figures::line::{LINE, Share, Standing};
 use webhooks::ledger::{Item, Refused, body};
+use webhooks::life::text;
 use webhooks::provider::{RecordedBody, without_personal_data};
 
 use super::{CONTACT, Key, events_of, own_rows, update};
-use crate::life::{raw_rows, text};
+use crate::lives::raw_rows;
 use crate::refused::refused_rows;
 use crate::target::Target;
 

@@ -9,9 +9,9 @@ use anyhow::{Context, anyhow};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
+use webhooks::life::{Record, text};
 
 use super::Decision;
-use crate::life::{Record, text};
 use crate::target::Target;
 
 /// Why an event or a task is left alone of which nothing failed.

@@ -8,9 +8,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde::Serialize;
 use webhooks::ledger::{Item, body};
+use webhooks::life::{Received, Record, expected, text};
 use webhooks::task::tasks;
-
-use crate::life::{Received, Record, expected, text};
 
 /// The record that tells of an effect in the account.
 const ACCOUNT: &str = "delivery/account";
@@ -325,7 +324,8 @@ mod tests {
                 .for_each(|row| row.body = Some("{}".into()));
         };
         check(another, &["its row holds another body than was sent"], &[]);
-        let none = "delivery/account: no record; inventory: no record; fraud: no record; analytics: no record";
+        let none = "delivery/account: no record; inventory: no record; fraud: no record; \
+                    analytics: no record";
         check(|found| found.records.clear(), &[none], &[]);
         for (status, said) in [("running", "running"), ("failed", "failed")] {
             let unsettled = |found: &mut Found| {

@@ -1,25 +1,22 @@
 //! A coupon's whole life, as the events table has it.
 
-use std::collections::BTreeSet;
-
 use anyhow::{Context, bail};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
-use webhooks::event::{Event, EventKey, escape, member_key};
-use webhooks::fraud::{self, Finding};
-use webhooks::ledger::{Item, MARK, body, is_forgotten};
-use webhooks::provider::wire::Problem;
-use webhooks::provider::{Content, RecordedBody, read_recorded};
-use webhooks::stock::RESERVATION;
-use webhooks::task::{Task, tasks};
 
-use crate::target::Target;
+use crate::event::{Event, EventKey, escape, member_key};
+use crate::fraud::{self, Finding};
+use crate::ledger::{Item, MARK, body};
+use crate::provider::wire::Problem;
+use crate::provider::{Content, RecordedBody, read_recorded};
+use crate::stock::RESERVATION;
+use crate::task::{Task, tasks};
 
 /// What a coupon, or an event of it, is looked up by.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Lookup {
+pub enum Lookup {
     /// `zupy#comp#CP-1`, or one event of it: `zupy#comp#CP-1/redeemed`.
     Key {
         coupon: String,
@@ -31,7 +28,7 @@ pub(crate) enum Lookup {
 
 impl Lookup {
     /// A coupon's key has three parts between `#`, a member's and a trial's four; inside a part, `#` and `/` are escaped.
-    pub(crate) fn parse(text: &str) -> Self {
+    pub fn parse(text: &str) -> Self {
         let (coupon, beneath) = match text.split_once('/') {
             Some((coupon, beneath)) => (coupon, Some(beneath)),
             None => (text, None),
@@ -52,240 +49,124 @@ impl Lookup {
 }
 
 #[derive(Debug, Default, Serialize)]
-pub(crate) struct Life {
-    pub(crate) coupon: String,
+pub struct Life {
+    pub coupon: String,
     /// The state of the coupon in its member's account; nothing where it is in none.
-    pub(crate) account: Option<Account>,
-    pub(crate) received: Vec<Received>,
-    pub(crate) tasks: Vec<Record>,
+    pub account: Option<Account>,
+    pub received: Vec<Received>,
+    pub tasks: Vec<Record>,
     /// Tasks that an event causes and that left no record.
-    pub(crate) missing: Vec<Missing>,
-    pub(crate) conflicts: Vec<Conflict>,
+    pub missing: Vec<Missing>,
+    pub conflicts: Vec<Conflict>,
     /// What does not look right about it.
-    pub(crate) findings: Vec<Found>,
+    pub findings: Vec<Found>,
     /// What is or was reserved for it; nothing where the inventory has not heard of it.
-    pub(crate) reservation: Option<Reservation>,
+    pub reservation: Option<Reservation>,
     /// Entries of kinds that this version does not know.
-    pub(crate) other: Vec<String>,
+    pub other: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
-pub(crate) struct Account {
-    pub(crate) state: Option<String>,
-    pub(crate) expires_at: Option<String>,
+pub struct Account {
+    pub state: Option<String>,
+    pub expires_at: Option<String>,
 }
 
 /// An event as it was received.
 #[derive(Debug, Clone, Default, Serialize)]
-pub(crate) struct Received {
+pub struct Received {
     /// The event's key.
-    pub(crate) event: String,
-    pub(crate) entry: String,
-    pub(crate) provider: String,
+    pub event: String,
+    pub entry: String,
+    pub provider: String,
     /// How the body was signed, which tells its format.
-    pub(crate) scheme: String,
+    pub scheme: String,
     /// The time zone in which a date of its body was read.
     #[serde(skip)]
-    pub(crate) zone: Option<String>,
-    pub(crate) tenant: String,
-    pub(crate) member: String,
-    pub(crate) code: String,
-    pub(crate) occurred_at: String,
-    pub(crate) received_at: String,
-    pub(crate) sandbox: bool,
+    pub zone: Option<String>,
+    pub tenant: String,
+    pub member: String,
+    pub code: String,
+    pub occurred_at: String,
+    pub received_at: String,
+    pub sandbox: bool,
     /// What was left out or mended, as the answer named it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) warnings: Vec<Problem>,
+    pub warnings: Vec<Problem>,
     /// Those of its tasks that SQS did not take yet: the outbox sends them.
-    pub(crate) undispatched: Vec<String>,
+    pub undispatched: Vec<String>,
     /// The tasks that it causes; nothing where its body cannot be read any more.
-    pub(crate) causes: Option<Vec<&'static str>>,
+    pub causes: Option<Vec<&'static str>>,
     /// As it was sent: personal data, which is shown on request only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) body: Option<String>,
+    pub body: Option<String>,
 }
 
 /// What a task noted of its work on an event.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub(crate) struct Record {
-    pub(crate) event: String,
+pub struct Record {
+    pub event: String,
     /// `delivery/email`: the task, and its channel.
-    pub(crate) task: String,
-    pub(crate) status: String,
-    pub(crate) attempts: Option<u32>,
-    pub(crate) result: Option<String>,
-    pub(crate) started_at: Option<String>,
-    pub(crate) finished_at: Option<String>,
+    pub task: String,
+    pub status: String,
+    pub attempts: Option<u32>,
+    pub result: Option<String>,
+    pub started_at: Option<String>,
+    pub finished_at: Option<String>,
     /// While it runs: when another worker may take over.
-    pub(crate) lease_until: Option<Timestamp>,
+    pub lease_until: Option<Timestamp>,
     /// After a failure: when it is tried again at the earliest.
-    pub(crate) not_before: Option<Timestamp>,
+    pub not_before: Option<Timestamp>,
     /// How many attempts had no answer: each may have been taken.
     #[serde(skip)]
-    pub(crate) in_doubt: u32,
+    pub in_doubt: u32,
     /// It failed, and was given back after so many attempts.
     #[serde(skip)]
-    pub(crate) asked_after_attempts: Option<u32>,
+    pub asked_after_attempts: Option<u32>,
     /// The records that follow it.
     #[serde(skip)]
-    pub(crate) then: Vec<String>,
+    pub then: Vec<String>,
     /// What would have been sent, were the event not a sandbox's or a test's.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) would_send: Option<Value>,
+    pub would_send: Option<Value>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Missing {
-    pub(crate) event: String,
-    pub(crate) task: String,
+pub struct Missing {
+    pub event: String,
+    pub task: String,
 }
 
 /// A finding, and the event that it is about.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Found {
-    pub(crate) event: String,
+pub struct Found {
+    pub event: String,
     #[serde(flatten)]
-    pub(crate) finding: Finding,
+    pub finding: Finding,
 }
 
 /// A body that contradicted the recorded one.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Conflict {
-    pub(crate) event: String,
-    pub(crate) hash: String,
-    pub(crate) received_at: String,
+pub struct Conflict {
+    pub event: String,
+    pub hash: String,
+    pub received_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) body: Option<String>,
+    pub body: Option<String>,
 }
 
 /// What is kept in stock for a coupon.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Reservation {
-    pub(crate) product: Option<String>,
-    pub(crate) quantity: Option<String>,
-    pub(crate) until: Option<String>,
+pub struct Reservation {
+    pub product: Option<String>,
+    pub quantity: Option<String>,
+    pub until: Option<String>,
     /// When the coupon came to its end, which ended this too.
-    pub(crate) released: Option<String>,
-}
-
-/// The lives of all coupons that are meant; none where there is none.
-pub(crate) async fn lives(target: &Target, lookup: &Lookup) -> anyhow::Result<Vec<Life>> {
-    let coupons = match lookup {
-        Lookup::Key { coupon, .. } => BTreeSet::from([coupon.clone()]),
-        Lookup::Code(code) => coupons_of_code(target, code).await?,
-    };
-    let mut lives = Vec::new();
-    for coupon in coupons {
-        let rows = rows(target, &coupon, None).await?;
-        let mut life = Life::read(coupon, &rows);
-        if let Lookup::Key {
-            entry: Some(entry), ..
-        } = lookup
-        {
-            life.keep_only(entry);
-        }
-        if !life.received.is_empty() || !life.tasks.is_empty() || !life.conflicts.is_empty() {
-            life.account = account(target, &life).await?;
-            lives.push(life);
-        }
-    }
-    Ok(lives)
-}
-
-/// The keys of the coupons that have a code; several tenants may have given out the same. Reads the whole table: no
-/// index leads from a code to its coupons.
-async fn coupons_of_code(target: &Target, code: &str) -> anyhow::Result<BTreeSet<String>> {
-    let rows = target.scan_all("events", |events| {
-        events
-            .filter_expression("code = :code")
-            .expression_attribute_values(":code", AttributeValue::S(code.to_owned()))
-            .projection_expression("coupon")
-    });
-    let rows = rows.await?;
-    Ok(rows.iter().filter_map(|row| text(row, "coupon")).collect())
-}
-
-/// A coupon's rows, or those whose entry begins like this. Bodies are whole.
-pub(crate) async fn rows(
-    target: &Target,
-    coupon: &str,
-    beginning: Option<&str>,
-) -> anyhow::Result<Vec<Item>> {
-    Ok(body::join(raw_rows(target, coupon, beginning).await?))
-}
-
-/// The same, as they are stored.
-pub(crate) async fn raw_rows(
-    target: &Target,
-    coupon: &str,
-    beginning: Option<&str>,
-) -> anyhow::Result<Vec<Item>> {
-    let table = target.table("events")?;
-    let mut query = target
-        .dynamodb
-        .query()
-        .table_name(table)
-        .consistent_read(true)
-        .expression_attribute_values(":coupon", AttributeValue::S(coupon.to_owned()));
-    query = match beginning {
-        None => query.key_condition_expression("coupon = :coupon"),
-        Some(beginning) => query
-            .key_condition_expression("coupon = :coupon AND begins_with(entry, :beginning)")
-            .expression_attribute_values(":beginning", AttributeValue::S(beginning.to_owned())),
-    };
-    let rows = query.into_paginator().items().send().try_collect().await;
-    let mut rows: Vec<Item> = rows
-        .map_err(|error| target.explain(error))
-        .with_context(|| format!("reading the table {table}"))?;
-    // DynamoDB deletes forgotten rows days later; they count as absent.
-    let now = Timestamp::now();
-    rows.retain(|row| !is_forgotten(row, now));
-    Ok(rows)
-}
-
-/// A row that was read by itself, with its body whole.
-pub(crate) async fn whole(target: &Target, row: &Item) -> anyhow::Result<Item> {
-    let Some((coupon, beginning)) = text(row, "coupon").zip(body::parts_of(row)) else {
-        return Ok(row.clone());
-    };
-    let mut parts = raw_rows(target, &coupon, Some(&beginning)).await?;
-    parts.push(row.clone());
-    Ok(body::join(parts).pop().unwrap_or_default())
-}
-
-/// The records of the tasks of one event.
-pub(crate) async fn records(target: &Target, event: &str) -> anyhow::Result<Vec<Record>> {
-    let (coupon, entry) = event
-        .split_once('/')
-        .with_context(|| format!("{event:?} is not an event's key"))?;
-    let rows = rows(target, coupon, Some(&format!("{entry}/"))).await?;
-    Ok(Life::read(coupon.to_owned(), &rows).tasks)
-}
-
-async fn account(target: &Target, life: &Life) -> anyhow::Result<Option<Account>> {
-    let Some(event) = life.received.first() else {
-        return Ok(None);
-    };
-    let table = target.table("members")?;
-    let (member, entry) = event.account_key();
-    let found = target
-        .dynamodb
-        .get_item()
-        .table_name(table)
-        .key("member", AttributeValue::S(member))
-        .key("entry", AttributeValue::S(entry))
-        .send()
-        .await
-        .map_err(|error| target.explain(error))
-        .with_context(|| format!("reading the table {table}"))?;
-    Ok(found.item.map(|row| Account {
-        state: text(&row, "state"),
-        expires_at: text(&row, "expires_at"),
-    }))
+    pub released: Option<String>,
 }
 
 impl Life {
-    fn read(coupon: String, rows: &[Item]) -> Self {
+    pub fn read(coupon: String, rows: &[Item]) -> Self {
         let mut life = Self {
             coupon,
             ..Self::default()
@@ -357,7 +238,7 @@ impl Life {
     }
 
     /// Leaves out what belongs to another event of the coupon.
-    fn keep_only(&mut self, entry: &str) {
+    pub fn keep_only(&mut self, entry: &str) {
         let event = format!("{}/{entry}", self.coupon);
         self.received.retain(|it| it.event == event);
         self.tasks.retain(|it| it.event == event);
@@ -367,11 +248,25 @@ impl Life {
         self.other.clear();
     }
 
+    /// Whether anything was ever received of it.
+    pub fn is_known(&self) -> bool {
+        !self.received.is_empty() || !self.tasks.is_empty() || !self.conflicts.is_empty()
+    }
+
     /// Takes out the bodies, which hold personal data.
-    pub(crate) fn without_bodies(mut self) -> Self {
+    pub fn without_bodies(mut self) -> Self {
         self.received.iter_mut().for_each(|it| it.body = None);
         self.conflicts.iter_mut().for_each(|it| it.body = None);
         self
+    }
+}
+
+impl Account {
+    pub fn read(row: &Item) -> Self {
+        Self {
+            state: text(row, "state"),
+            expires_at: text(row, "expires_at"),
+        }
     }
 }
 
@@ -403,7 +298,7 @@ impl Reservation {
 
 impl Received {
     /// `None` for a row that is no event's.
-    pub(crate) fn read(row: &Item) -> Option<Self> {
+    pub fn read(row: &Item) -> Option<Self> {
         let mut received = Self {
             event: format!("{}/{}", text(row, "coupon")?, text(row, "entry")?),
             entry: text(row, "entry")?,
@@ -436,7 +331,7 @@ impl Received {
     }
 
     /// Where its coupon stands in the members table: `member` and `entry`.
-    pub(crate) fn account_key(&self) -> (String, String) {
+    pub fn account_key(&self) -> (String, String) {
         (
             member_key(&self.provider, &self.tenant, &self.member),
             format!("coupon#{}", escape(&self.code)),
@@ -444,7 +339,7 @@ impl Received {
     }
 
     /// Reads the recorded body as today's code does. An error never quotes it.
-    pub(crate) fn parse(&self) -> anyhow::Result<Event> {
+    pub fn parse(&self) -> anyhow::Result<Event> {
         let body = self.body.as_deref().context("no body was recorded")?;
         let recorded = RecordedBody {
             provider: &self.provider,
@@ -471,7 +366,7 @@ impl Received {
 }
 
 impl Record {
-    pub(crate) fn read(row: &Item, event: String, task: &str) -> Self {
+    pub fn read(row: &Item, event: String, task: &str) -> Self {
         let number = |name: &str| row.get(name).and_then(|value| value.as_n().ok());
         let time = |name: &str| Timestamp::from_millisecond(number(name)?.parse().ok()?).ok();
         let count = |name: &str| number(name)?.parse().ok();
@@ -495,13 +390,13 @@ impl Record {
     }
 
     /// Whether it is the task's, or one of its channels'.
-    pub(crate) fn is_of(&self, event: &str, task: &str) -> bool {
+    pub fn is_of(&self, event: &str, task: &str) -> bool {
         let rest = self.task.strip_prefix(task);
         self.event == event && rest.is_some_and(|it| it.is_empty() || it.starts_with('/'))
     }
 
     /// Done, or given up for good: the task will not touch it again.
-    pub(crate) fn is_settled(&self) -> bool {
+    pub fn is_settled(&self) -> bool {
         matches!(
             self.status.as_str(),
             "done" | "skipped" | "waiting" | "failed"
@@ -509,14 +404,14 @@ impl Record {
     }
 
     /// The other side will never take it; also where it is to be tried again, and has not been yet.
-    pub(crate) fn failed_for_good(&self) -> bool {
+    pub fn failed_for_good(&self) -> bool {
         let asked = self.asked_after_attempts;
         self.status == "failed"
             || (self.status == "released" && asked == Some(self.attempts.unwrap_or(0)))
     }
 
     /// `delivery/email released: Throttling (3 attempts)`
-    pub(crate) fn summary(&self) -> String {
+    pub fn summary(&self) -> String {
         let mut summary = format!("{} {}", self.task, self.status);
         if let Some(result) = &self.result {
             summary.push_str(&format!(": {result}"));
@@ -529,7 +424,7 @@ impl Record {
 }
 
 /// The records that a task leaves beneath an event once it is done: the first in any case, and those that it names.
-pub(crate) fn expected<'a>(
+pub fn expected<'a>(
     task: Task,
     event: &Event,
     records: impl IntoIterator<Item = &'a Record>,
@@ -538,23 +433,6 @@ pub(crate) fn expected<'a>(
     let record = records.into_iter().find(|it| it.task == first);
     let then = record.into_iter().flat_map(|it| it.then.iter().cloned());
     std::iter::once(first.to_owned()).chain(then).collect()
-}
-
-/// The task of this name, and its channel where the name goes on: `delivery`, `delivery/email`.
-pub(crate) fn task_named(name: &str) -> Result<(Task, Option<&'static str>), String> {
-    for task in Task::ALL {
-        if name == task.name() {
-            return Ok((task, None));
-        }
-        if let Some(record) = task.records().iter().find(|record| **record == name) {
-            return Ok((task, Some(record)));
-        }
-    }
-    let known = Task::ALL
-        .iter()
-        .flat_map(|task| std::iter::once(task.name()).chain(task.records().iter().copied()));
-    let known: Vec<_> = known.collect();
-    Err(format!("there are {}", known.join(", ")))
 }
 
 /// The body that a row holds, for reading; a row that is no event's has none.
@@ -567,7 +445,7 @@ fn body_of(row: &Item) -> Option<String> {
     }
 }
 
-pub(crate) fn text(row: &Item, name: &str) -> Option<String> {
+pub fn text(row: &Item, name: &str) -> Option<String> {
     row.get(name)?.as_s().ok().cloned()
 }
 
@@ -704,14 +582,5 @@ mod tests {
         let error = received.parse().unwrap_err().to_string();
         assert!(error.contains("customer.member_id"), "{error}");
         assert!(!error.contains("Maria"), "{error}");
-    }
-
-    #[test]
-    fn a_task_is_named_with_or_without_its_channel() {
-        assert_eq!(task_named("delivery"), Ok((Task::Delivery, None)));
-        let email = Ok((Task::Delivery, Some("delivery/email")));
-        assert_eq!(task_named("delivery/email"), email);
-        let error = task_named("mail").unwrap_err();
-        assert!(error.contains("delivery/email"), "{error}");
     }
 }

@@ -1,0 +1,156 @@
+//! The lives of coupons, read from the tables of a system.
+
+use std::collections::BTreeSet;
+
+use anyhow::Context;
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use webhooks::ledger::{Item, body, is_forgotten};
+use webhooks::life::{Account, Life, Lookup, Record, text};
+use webhooks::task::Task;
+
+use crate::target::Target;
+
+/// The lives of all coupons that are meant; none where there is none.
+pub(crate) async fn lives(target: &Target, lookup: &Lookup) -> anyhow::Result<Vec<Life>> {
+    let coupons = match lookup {
+        Lookup::Key { coupon, .. } => BTreeSet::from([coupon.clone()]),
+        Lookup::Code(code) => coupons_of_code(target, code).await?,
+    };
+    let mut lives = Vec::new();
+    for coupon in coupons {
+        let rows = rows(target, &coupon, None).await?;
+        let mut life = Life::read(coupon, &rows);
+        if let Lookup::Key {
+            entry: Some(entry), ..
+        } = lookup
+        {
+            life.keep_only(entry);
+        }
+        if life.is_known() {
+            life.account = account(target, &life).await?;
+            lives.push(life);
+        }
+    }
+    Ok(lives)
+}
+
+/// The keys of the coupons that have a code; several tenants may have given out the same. Reads the
+/// whole table: no index leads from a code to its coupons.
+async fn coupons_of_code(target: &Target, code: &str) -> anyhow::Result<BTreeSet<String>> {
+    let rows = target.scan_all("events", |events| {
+        events
+            .filter_expression("code = :code")
+            .expression_attribute_values(":code", AttributeValue::S(code.to_owned()))
+            .projection_expression("coupon")
+    });
+    let rows = rows.await?;
+    Ok(rows.iter().filter_map(|row| text(row, "coupon")).collect())
+}
+
+/// A coupon's rows, or those whose entry begins like this. Bodies are whole.
+pub(crate) async fn rows(
+    target: &Target,
+    coupon: &str,
+    beginning: Option<&str>,
+) -> anyhow::Result<Vec<Item>> {
+    Ok(body::join(raw_rows(target, coupon, beginning).await?))
+}
+
+/// The same, as they are stored.
+pub(crate) async fn raw_rows(
+    target: &Target,
+    coupon: &str,
+    beginning: Option<&str>,
+) -> anyhow::Result<Vec<Item>> {
+    let table = target.table("events")?;
+    let mut query = target
+        .dynamodb
+        .query()
+        .table_name(table)
+        .consistent_read(true)
+        .expression_attribute_values(":coupon", AttributeValue::S(coupon.to_owned()));
+    query = match beginning {
+        None => query.key_condition_expression("coupon = :coupon"),
+        Some(beginning) => query
+            .key_condition_expression("coupon = :coupon AND begins_with(entry, :beginning)")
+            .expression_attribute_values(":beginning", AttributeValue::S(beginning.to_owned())),
+    };
+    let rows = query.into_paginator().items().send().try_collect().await;
+    let mut rows: Vec<Item> = rows
+        .map_err(|error| target.explain(error))
+        .with_context(|| format!("reading the table {table}"))?;
+    // DynamoDB deletes forgotten rows days later; they count as absent.
+    let now = Timestamp::now();
+    rows.retain(|row| !is_forgotten(row, now));
+    Ok(rows)
+}
+
+/// A row that was read by itself, with its body whole.
+pub(crate) async fn whole(target: &Target, row: &Item) -> anyhow::Result<Item> {
+    let Some((coupon, beginning)) = text(row, "coupon").zip(body::parts_of(row)) else {
+        return Ok(row.clone());
+    };
+    let mut parts = raw_rows(target, &coupon, Some(&beginning)).await?;
+    parts.push(row.clone());
+    Ok(body::join(parts).pop().unwrap_or_default())
+}
+
+/// The records of the tasks of one event.
+pub(crate) async fn records(target: &Target, event: &str) -> anyhow::Result<Vec<Record>> {
+    let (coupon, entry) = event
+        .split_once('/')
+        .with_context(|| format!("{event:?} is not an event's key"))?;
+    let rows = rows(target, coupon, Some(&format!("{entry}/"))).await?;
+    Ok(Life::read(coupon.to_owned(), &rows).tasks)
+}
+
+async fn account(target: &Target, life: &Life) -> anyhow::Result<Option<Account>> {
+    let Some(event) = life.received.first() else {
+        return Ok(None);
+    };
+    let table = target.table("members")?;
+    let (member, entry) = event.account_key();
+    let found = target
+        .dynamodb
+        .get_item()
+        .table_name(table)
+        .key("member", AttributeValue::S(member))
+        .key("entry", AttributeValue::S(entry))
+        .send()
+        .await
+        .map_err(|error| target.explain(error))
+        .with_context(|| format!("reading the table {table}"))?;
+    Ok(found.item.as_ref().map(Account::read))
+}
+
+/// The task of this name, and its channel where the name goes on: `delivery`, `delivery/email`.
+pub(crate) fn task_named(name: &str) -> Result<(Task, Option<&'static str>), String> {
+    for task in Task::ALL {
+        if name == task.name() {
+            return Ok((task, None));
+        }
+        if let Some(record) = task.records().iter().find(|record| **record == name) {
+            return Ok((task, Some(record)));
+        }
+    }
+    let known = Task::ALL
+        .iter()
+        .flat_map(|task| std::iter::once(task.name()).chain(task.records().iter().copied()));
+    let known: Vec<_> = known.collect();
+    Err(format!("there are {}", known.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_is_named_with_or_without_its_channel() {
+        assert_eq!(task_named("delivery"), Ok((Task::Delivery, None)));
+        let email = Ok((Task::Delivery, Some("delivery/email")));
+        assert_eq!(task_named("delivery/email"), email);
+        let error = task_named("mail").unwrap_err();
+        assert!(error.contains("delivery/email"), "{error}");
+    }
+}
