@@ -11,7 +11,7 @@ use aws_sdk_secretsmanager::Client;
 use aws_types::SdkConfig;
 use tokio::time::Instant;
 
-use crate::verify::{Scheme, Secrets};
+use crate::verify::{Holder, Scheme, Secrets};
 
 use budget::Budget;
 use fetch::{Fetched, Previous, Unfetched};
@@ -71,6 +71,13 @@ pub enum Undecided {
 impl Known {
     pub fn secrets(&self) -> &Secrets {
         &self.all
+    }
+
+    /// Who shows this token. The current version decides: a token that a rotation narrows is narrow at once.
+    pub fn holder(&self, token: &str) -> Option<Holder> {
+        let current = self.current.holder(token);
+        let previous = self.previous.as_ref().and_then(|it| it.holder(token));
+        current.or(previous)
     }
 
     /// Whether a signature that none of these gives may be good all the same.
@@ -233,5 +240,24 @@ impl SecretStore {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_a_rotation_narrows_is_narrow_at_once() {
+        let secrets = |text: &str| Secrets::parse(text).unwrap();
+        let fetched = Fetched {
+            current: secrets("comp_a=one"),
+            previous: Previous::Told(Some(secrets("one,two"))),
+        };
+        let known = Known::new(fetched, None, Instant::now());
+        let narrow = Holder::Of(["comp_a".to_owned()].into());
+        assert_eq!(known.holder("one"), Some(narrow));
+        assert_eq!(known.holder("two"), Some(Holder::OfAll));
+        assert_eq!(known.holder("three"), None);
     }
 }

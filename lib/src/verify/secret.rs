@@ -3,12 +3,14 @@
 #[cfg(test)]
 mod tests;
 mod text;
+mod token;
 
 use std::fmt;
 
 use super::{Encoding, Scheme};
 
 pub use text::Unusable;
+pub use token::Holder;
 
 /// One secret that a provider may sign with.
 #[derive(Clone, PartialEq, Eq)]
