@@ -21,7 +21,7 @@ use crate::controls;
 use crate::drafts::draft;
 use crate::dynamodb::TableCount;
 use crate::system::{Inner, Until};
-use crate::template::Template;
+use crate::template::{Function, Template};
 
 const IDLE_TIMEOUT_S: f64 = 30.0;
 const IDLE_TIMEOUT_MAX_S: f64 = 600.0;
@@ -56,6 +56,8 @@ pub(crate) struct Example {
 
 #[derive(Debug, Clone, Serialize)]
 struct SignedRequest {
+    /// The route's path with its parameters filled in, and the query.
+    path: String,
     curl: String,
     headers: Map<String, Value>,
     body: String,
@@ -217,14 +219,50 @@ pub(crate) fn examples(events: &Path, template: &Template, gateway_url: &str) ->
                 method: route.method.clone(),
                 path: route.path.clone(),
                 function: function.name.clone(),
-                example: secret.and_then(|secret| signed(&sample, secret, &url)),
+                example: match secret {
+                    Some(secret) => signed(&sample, secret, &url, &route.path),
+                    None => tokens(function, template)
+                        .and_then(|tokens| bearing(&sample, tokens, gateway_url)),
+                },
             }
         })
         .collect()
 }
 
+/// The text of the tokens that a function's callers bear.
+fn tokens<'a>(function: &Function, template: &'a Template) -> Option<&'a str> {
+    let id = function.environment.get("REPORT_TOKENS_SECRET_ID")?;
+    let mut secrets = template.secrets.iter();
+    let secret = secrets.find(|secret| secret.arn == *id)?;
+    Some(&secret.value)
+}
+
+/// The sample's question, with the first of this system's tokens.
+fn bearing(sample: &Path, tokens: &str, gateway_url: &str) -> Option<SignedRequest> {
+    let event: Value = serde_json::from_slice(&std::fs::read(sample).ok()?).ok()?;
+    let (path, query) = (
+        event["rawPath"].as_str()?,
+        event["rawQueryString"].as_str()?,
+    );
+    let path = format!("{path}?{query}");
+    let first = tokens.split(',').next()?;
+    let token = first.rsplit('=').next()?.trim();
+    let bearer = format!("Bearer {token}");
+    let curl = format!(
+        "curl -i -H {} \\\n  {}",
+        quote(&format!("Authorization: {bearer}")),
+        quote(&format!("{gateway_url}{path}"))
+    );
+    Some(SignedRequest {
+        path,
+        curl,
+        headers: Map::from_iter([("Authorization".to_owned(), bearer.into())]),
+        body: String::new(),
+    })
+}
+
 /// Signs the body of a sample anew: the file's signature is for the local secrets, which may have been replaced.
-fn signed(sample: &Path, secret: &str, url: &str) -> Option<SignedRequest> {
+fn signed(sample: &Path, secret: &str, url: &str, path: &str) -> Option<SignedRequest> {
     let event: Value = serde_json::from_slice(&std::fs::read(sample).ok()?).ok()?;
     let body = event["body"].as_str()?;
     let header = |name: &str| event["headers"][name.to_ascii_lowercase()].as_str();
@@ -256,6 +294,7 @@ fn signed(sample: &Path, secret: &str, url: &str) -> Option<SignedRequest> {
         quote(body)
     );
     Some(SignedRequest {
+        path: path.to_owned(),
         curl,
         headers,
         body: body.to_owned(),

@@ -450,6 +450,10 @@ fn local_parameters(aws_url: &str) -> BTreeMap<String, String> {
             "ZupyWebhookSecrets",
             secrets("ZUPY_WEBHOOK_SECRETS", "local-zupy-secret"),
         ),
+        (
+            "ReportTokens",
+            secrets("REPORT_TOKENS", "local-report-token"),
+        ),
         ("MailFrom", "Cupons <cupons@example.com>".into()),
         ("MailIdentity", "example.com".into()),
         (

@@ -150,7 +150,7 @@ async fn serve_starts_everything_and_send_brings_a_coupon_to_its_customer() {
     let served = serve(&[]).await;
     let ready = format!("ready: http://127.0.0.1:{}", served.port);
     assert_eq!(served.said.last(), Some(&ready), "{:?}", served.said);
-    assert_eq!(served.function_processes(), 9);
+    assert_eq!(served.function_processes(), 12);
 
     let sent = served.send(&[]).await;
     assert!(sent.status.success(), "{sent:?}");
@@ -200,13 +200,13 @@ async fn serve_tells_programs_what_it_started_in_one_line() {
     assert_eq!(started["gateway"], format!("http://127.0.0.1:{port}"));
     assert_eq!(started["aws"], format!("http://127.0.0.1:{aws_port}"));
     let functions = started["functions"].as_array().unwrap();
-    assert_eq!(functions.len(), 9);
+    assert_eq!(functions.len(), 12);
     let function = |name: &str| functions.iter().find(|it| it["name"] == name).unwrap();
     let route = json!([{"method": "POST", "path": "/webhooks/zupy"}]);
     assert_eq!(function("zupy")["routes"], route);
     assert_eq!(function("delivery")["queues"], json!(["delivery"]));
     assert_eq!(function("outbox")["schedules"][0]["every_s"], 60);
-    assert_eq!(started["tables"], json!(["events", "members", "stock"]));
+    assert_eq!(started["tables"], json!(["events", "members", "stock", "figures"]));
     let queues = started["queues"].as_array().unwrap();
     assert!(queues.contains(&json!("delivery-dead-letter")), "{line}");
     assert_eq!(served.stop("-TERM"), Some(0));
@@ -409,7 +409,7 @@ async fn a_template_that_cannot_be_read_is_named_with_what_is_wrong() {
 #[tokio::test]
 async fn a_function_that_dies_at_start_is_named_with_its_last_words() {
     let zone = ["--parameter", "TimeZone=Nowhere/Land"];
-    let pieces = ["`delivery` did not start", "TIME_ZONE", "America/Sao_Paulo"];
+    let pieces = ["did not start", "TIME_ZONE", "America/Sao_Paulo"];
     check_fails(|serve| _ = serve.args(zone), &pieces).await;
 
     // What is signed a little in the future may be played again for longer than MaxAgeS.

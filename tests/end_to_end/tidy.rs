@@ -73,6 +73,12 @@ fn pascal(name: &str) -> String {
         .collect()
 }
 
+/// Whether providers post to it.
+fn is_webhook(function: &Function) -> bool {
+    let mut routes = function.routes.iter();
+    routes.any(|route| route.path.starts_with("/webhooks/"))
+}
+
 fn event(function: &str) -> Value {
     serde_json::from_str(&read(format!("events/{function}.json"))).unwrap()
 }
@@ -218,7 +224,7 @@ fn a_guided_deployment_goes_on_where_a_default_is_taken() {
 #[test]
 fn a_webhooks_sample_is_truly_signed_for_the_local_secrets() {
     for (name, function) in functions() {
-        if function.routes.is_empty() {
+        if !is_webhook(&function) {
             continue;
         }
         let event = event(&name);
@@ -260,10 +266,36 @@ fn a_task_is_known_to_dispatch_and_to_its_own_function_alone() {
             assert_eq!(has(variable), knows, "{name}: {variable}");
             assert_eq!(may_send_to(task.name()), is_dispatch, "{name}: {task:?}");
         }
-        let receives = !function.routes.is_empty() || ["retry", "outbox"].contains(&name.as_str());
+        let receives = is_webhook(&function) || ["retry", "outbox"].contains(&name.as_str());
         assert_eq!(may_send_to(dispatch::WORK), receives, "{name}");
         let knows = receives || name == "dispatch";
         assert_eq!(has("WORK_QUEUE_URL"), knows, "{name}");
+    }
+}
+
+#[test]
+fn the_reports_sample_asks_for_a_route_with_the_local_token() {
+    let (reports, event) = (&functions()["reports"], event("reports"));
+    assert_eq!(event["routeKey"], format!("GET {}", reports.routes[0].path));
+    assert_eq!(event["rawPath"], "/reports/coupons");
+    let token = &event["headers"]["authorization"];
+    assert_eq!(token, "Bearer local-report-token");
+}
+
+/// Read permissions only, whatever is added.
+#[test]
+fn reports_may_write_nothing() {
+    for statement in &functions()["reports"].statements {
+        for action in &statement.actions {
+            let reads = [
+                "dynamodb:BatchGetItem",
+                "dynamodb:GetItem",
+                "dynamodb:Query",
+                "secretsmanager:GetSecretValue",
+            ];
+            let may = action.starts_with("logs:") || reads.contains(&action.as_str());
+            assert!(may, "{action}");
+        }
     }
 }
 

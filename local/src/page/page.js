@@ -14,6 +14,7 @@ const PURPOSES = {
   "zupy-coupon-redeemed": "A customer turned points into a coupon.",
   "zupy-coupon-used": "A customer used a coupon at a store.",
   "zupy": "Any event of Zupy: the one URL that it lets a company register.",
+  "reports": "What was counted, as JSON and as CSV, for whoever bears a token.",
 };
 
 // ---- Routes ----
@@ -59,12 +60,12 @@ function updateRoute(card, route) {
 }
 
 async function send(card, button) {
-  const { method, path, example } = card.route;
+  const { method, example } = card.route;
   const answer = card.querySelector(".answer");
   button.disabled = true;
   const start = performance.now();
   try {
-    const response = await fetch(path, { method, headers: example.headers, body: example.body, cache: "no-store" });
+    const response = await fetch(example.path, { method, headers: example.headers, body: example.body || undefined, cache: "no-store" });
     const body = await response.text();
     const took = (performance.now() - start).toFixed(0);
     const status = element("strong", { textContent: `${response.status} ${response.statusText}`.trim() });

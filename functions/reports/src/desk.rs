@@ -1,0 +1,226 @@
+//! What the routes read from: the figures, the ledger, and the tokens of those who may read them.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::Client;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
+use webhooks::config::{Aws, CallLimits, Environment};
+use webhooks::figures::{Day, Figures, Tables};
+use webhooks::ledger::Ledger;
+use webhooks::per_tenant::Zones;
+use webhooks::secrets::SecretStore;
+
+use crate::access::Scope;
+use crate::parameters::Parameters;
+use crate::period::{Compare, Period};
+use crate::refused::{Problem, Refused};
+use crate::report::{Asked, Report};
+use crate::tenant::{OfTenant, Tenant};
+
+/// Tenants that are read side by side.
+const CONCURRENCY: usize = 8;
+
+/// The most tenants of one answer.
+const TENANTS_MAX: usize = 100;
+
+const PROVIDERS: [(&str, &str); 2] = [
+    (
+        webhooks::provider::aghanim::NAME,
+        webhooks::provider::aghanim::NAME,
+    ),
+    (
+        webhooks::provider::zupy::NAME,
+        webhooks::provider::zupy::NAME,
+    ),
+];
+
+/// The figures, whoever asks for them.
+#[derive(Debug)]
+pub struct Desk {
+    pub(crate) figures: Figures,
+    pub(crate) ledger: Ledger,
+    pub(crate) client: Client,
+    pub(crate) members_table: String,
+    pub(crate) zones: Zones,
+}
+
+/// A tenant's provider and its name.
+pub(crate) type Named = (String, String);
+
+impl Desk {
+    pub fn new(client: Client, tables: Tables, zones: Zones) -> Self {
+        // Nothing is recorded here, so nothing is retained.
+        let ledger = Ledger::new(client.clone(), &tables.events, SignedDuration::ZERO);
+        Self {
+            ledger,
+            members_table: tables.members.clone(),
+            figures: Figures::new(client.clone(), tables),
+            client,
+            zones,
+        }
+    }
+
+    /// Reads what a function needs from its environment.
+    pub fn read(environment: &mut Environment, aws: &Aws) -> Self {
+        let tables = Tables {
+            figures: environment.text("FIGURES_TABLE"),
+            events: environment.text("EVENTS_TABLE"),
+            members: environment.text("MEMBERS_TABLE"),
+        };
+        let client = Client::new(&aws.sdk_config(CallLimits::TASK));
+        Self::new(client, tables, Zones::read_zones(environment))
+    }
+
+    /// What every question about days has in common, but for the tenants themselves.
+    pub fn ask(&self, parameters: &mut Parameters, scope: &Scope, now: Timestamp) -> (Asked, Date) {
+        let (tenant, provider) = whom(parameters, scope);
+        let zone = self.zones.of(tenant.as_deref().unwrap_or_default());
+        let today = now.to_zoned(zone.clone()).date();
+        let asked = Asked {
+            period: Period::read(parameters, today),
+            compare: Compare::None,
+            tenant,
+            provider,
+        };
+        (asked, today)
+    }
+
+    /// The IANA name of the zone in which the days of a question are.
+    pub fn zone(&self, asked: &Asked) -> String {
+        let tenant = asked.tenant.as_deref().unwrap_or_default();
+        self.zone_of(tenant)
+    }
+
+    pub(crate) fn zone_of(&self, tenant: &str) -> String {
+        let zone = self.zones.of(tenant);
+        zone.iana_name().unwrap_or("UTC").to_owned()
+    }
+
+    /// The tenants that something was counted of, as far as they may be read and are asked for.
+    ///
+    /// # Errors
+    /// The tenant that is named may not be read, or there is no such one: nobody learns
+    /// which. Or they are too many.
+    pub async fn tenants(
+        &self,
+        scope: &Scope,
+        tenant: Option<&str>,
+        provider: Option<&str>,
+    ) -> Result<Vec<Named>, Refused> {
+        let unknown = || Refused::not_found("such tenant", ", or this token may not read it");
+        if tenant.is_some_and(|tenant| !scope.may_read(tenant)) {
+            return Err(unknown());
+        }
+        let mut tenants = self.figures.tenants().await?;
+        tenants.retain(|(_, own)| scope.may_read(own) && tenant.is_none_or(|it| it == own));
+        let is_known = !tenants.is_empty() || scope.named().is_some();
+        if tenant.is_some() && !is_known {
+            return Err(unknown());
+        }
+        tenants.retain(|(own, _)| provider.is_none_or(|it| it == own));
+        if tenants.len() > TENANTS_MAX {
+            let problem = format!(
+                "must name one: there are {} tenants, and an answer has at most {TENANTS_MAX}",
+                tenants.len()
+            );
+            return Err(Refused::Invalid(vec![Problem::new("tenant", "", problem)]));
+        }
+        tenants.sort_unstable();
+        Ok(tenants)
+    }
+
+    /// What was counted of the tenants that are asked for.
+    pub async fn figures_of(
+        &self,
+        scope: &Scope,
+        asked: &Asked,
+        now: Timestamp,
+    ) -> Result<Vec<OfTenant>, Refused> {
+        let (tenant, provider) = (asked.tenant.as_deref(), asked.provider.as_deref());
+        let tenants = self.tenants(scope, tenant, provider).await?;
+        let read = stream::iter(tenants).map(|named| self.read_one(named, asked, now));
+        Ok(read.buffered(CONCURRENCY).try_collect().await?)
+    }
+
+    /// The report that these parameters ask for.
+    pub async fn report(
+        &self,
+        mut parameters: Parameters,
+        scope: &Scope,
+        now: Timestamp,
+    ) -> Result<Report, Refused> {
+        let (mut asked, today) = self.ask(&mut parameters, scope, now);
+        asked.compare = Compare::read(&mut parameters);
+        parameters.finish()?;
+        let tenants = self.figures_of(scope, &asked, now).await?;
+        let zone = self.zone(&asked);
+        Ok(Report::new(&asked, &tenants, &zone, today, now))
+    }
+
+    async fn read_one(
+        &self,
+        (provider, tenant): Named,
+        asked: &Asked,
+        now: Timestamp,
+    ) -> anyhow::Result<OfTenant> {
+        let other = asked.period.compared(asked.compare);
+        let (days, compared) = futures_util::try_join!(
+            self.days(&provider, &tenant, Some(asked.period)),
+            self.days(&provider, &tenant, other),
+        )?;
+        let zone = self.zones.of(&tenant).clone();
+        Ok(OfTenant {
+            now: now.to_zoned(zone).datetime(),
+            tenant: Tenant {
+                time_zone: self.zone_of(&tenant),
+                provider,
+                tenant,
+            },
+            days,
+            compared,
+        })
+    }
+
+    async fn days(
+        &self,
+        provider: &str,
+        tenant: &str,
+        period: Option<Period>,
+    ) -> anyhow::Result<BTreeMap<Date, Day>> {
+        match period {
+            None => Ok(BTreeMap::new()),
+            Some(Period { from, to }) => self.figures.days(provider, tenant, from, to).await,
+        }
+    }
+}
+
+/// The parameters `tenant` and `provider`. A token for one tenant alone names it.
+pub(crate) fn whom(parameters: &mut Parameters, scope: &Scope) -> (Option<String>, Option<String>) {
+    let tenant = parameters.text("tenant", "must be a tenant's name");
+    let tenant = tenant.or_else(|| scope.only().map(str::to_owned));
+    let provider = parameters.choice("provider", &PROVIDERS);
+    (tenant, provider.map(str::to_owned))
+}
+
+/// A desk, and the tokens of those who may come to it.
+#[derive(Debug)]
+pub struct Guarded {
+    pub(crate) desk: Desk,
+    pub(crate) tokens: SecretStore,
+}
+
+impl Guarded {
+    /// # Errors
+    /// Everything that is wrong with the environment, or with the tokens.
+    pub async fn open(mut environment: Environment, aws: &Aws) -> anyhow::Result<Self> {
+        let id = environment.text("REPORT_TOKENS_SECRET_ID");
+        let desk = Desk::read(&mut environment, aws);
+        environment.check()?;
+        // Nothing is signed with a token, so there is no scheme.
+        let tokens = SecretStore::new(&aws.sdk_config(CallLimits::WEBHOOK), id, &[]);
+        tokens.start().await?;
+        Ok(Self { desk, tokens })
+    }
+}

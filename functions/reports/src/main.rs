@@ -1,0 +1,6 @@
+//! Answers what was counted, as JSON and as CSV.
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    reports::run().await
+}

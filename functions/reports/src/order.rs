@@ -1,0 +1,11 @@
+//! The order of rows: those that count most come first, and among equals the order in which they
+//! are grouped.
+
+pub(crate) fn most_first<T>(
+    rows: impl IntoIterator<Item = T>,
+    count: impl Fn(&T) -> u64,
+) -> Vec<T> {
+    let mut rows: Vec<_> = rows.into_iter().collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(count(row)));
+    rows
+}

@@ -1,0 +1,170 @@
+//! A query's parameters. Everything that is wrong with them is told at once: unknown and repeated
+//! ones too.
+
+use std::collections::BTreeMap;
+
+use crate::refused::{Problem, Refused};
+
+/// The parameters of one request, taken out one by one.
+#[derive(Debug, Default)]
+pub struct Parameters {
+    given: BTreeMap<String, Vec<String>>,
+    known: Vec<&'static str>,
+    problems: Vec<Problem>,
+}
+
+impl Parameters {
+    pub fn read(query: &str) -> Self {
+        let pairs = form_urlencoded::parse(query.as_bytes());
+        Self::of(pairs.into_owned())
+    }
+
+    pub fn of(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut given: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (name, value) in pairs {
+            given.entry(name).or_default().push(value);
+        }
+        Self {
+            given,
+            ..Self::default()
+        }
+    }
+
+    /// Whether it was given, once or more often.
+    pub fn has(&self, name: &str) -> bool {
+        self.given.contains_key(name)
+    }
+
+    /// A parameter's text, which is not empty. `allowed` says what it may be.
+    pub fn text(&mut self, name: &'static str, allowed: &str) -> Option<String> {
+        self.known.push(name);
+        let values = self.given.get(name)?;
+        let value = values[0].trim().to_owned();
+        if values.len() > 1 {
+            let all = values.join(", ");
+            self.problem(name, &all, "must be given once");
+            return None;
+        }
+        if value.is_empty() {
+            self.problem(name, "", allowed);
+            return None;
+        }
+        Some(value)
+    }
+
+    /// One of several values.
+    pub fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)]) -> Option<T> {
+        let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+        let allowed = format!("must be one of {}", names.join(", "));
+        let text = self.text(name, &allowed)?;
+        let chosen = choices.iter().find(|(name, _)| *name == text);
+        if chosen.is_none() {
+            self.problem(name, &text, allowed);
+        }
+        chosen.map(|(_, it)| *it)
+    }
+
+    /// A whole number from 1 to `max`.
+    pub fn number(&mut self, name: &'static str, max: usize) -> Option<usize> {
+        let allowed = format!("must be a whole number from 1 to {max}");
+        let text = self.text(name, &allowed)?;
+        let digits = text.bytes().all(|it| it.is_ascii_digit());
+        let number = text
+            .parse()
+            .ok()
+            .filter(|it| digits && (1..=max).contains(it));
+        if number.is_none() {
+            self.problem(name, &text, allowed);
+        }
+        number
+    }
+
+    pub fn problem(&mut self, name: &str, value: &str, problem: impl Into<String>) {
+        self.problems.push(Problem::new(name, value, problem));
+    }
+
+    /// # Errors
+    /// All that is wrong with them.
+    pub fn finish(mut self) -> Result<(), Refused> {
+        self.known.sort_unstable();
+        let given = std::mem::take(&mut self.given);
+        for (name, values) in given {
+            if !self.known.contains(&name.as_str()) {
+                let known = self.known.join(", ");
+                self.problem(
+                    &name,
+                    &values.join(", "),
+                    format!("is no parameter here; there are {known}"),
+                );
+            }
+        }
+        match self.problems.is_empty() {
+            true => Ok(()),
+            false => Err(Refused::Invalid(self.problems)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(parameters: Parameters) -> Vec<String> {
+        match parameters.finish() {
+            Err(Refused::Invalid(problems)) => problems
+                .into_iter()
+                .map(|it| format!("{}={} {}", it.field, it.value, it.problem))
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_at_once() {
+        let mut parameters = Parameters::read("tenant=a&tenant=b&limit=0&kind=x&when=1&name=");
+        assert_eq!(parameters.text("tenant", "must be a tenant"), None);
+        assert_eq!(parameters.number("limit", 10), None);
+        assert_eq!(parameters.choice("kind", &[("a", 1), ("b", 2)]), None);
+        assert_eq!(parameters.text("name", "must be a name"), None);
+        assert_eq!(
+            problems(parameters),
+            [
+                "tenant=a, b must be given once",
+                "limit=0 must be a whole number from 1 to 10",
+                "kind=x must be one of a, b",
+                "name= must be a name",
+                "when=1 is no parameter here; there are kind, limit, name, tenant",
+            ]
+        );
+    }
+
+    #[test]
+    fn texts_are_decoded_and_trimmed() {
+        let mut parameters = Parameters::read("a=Loja+Centro%20&b=P%C3%A3o&c=%FF&n=10");
+        assert_eq!(parameters.text("a", "").as_deref(), Some("Loja Centro"));
+        assert_eq!(parameters.text("b", "").as_deref(), Some("Pão"));
+        assert_eq!(parameters.text("c", "").as_deref(), Some("\u{FFFD}"));
+        assert_eq!(parameters.number("n", 10), Some(10));
+        assert_eq!(parameters.text("absent", ""), None);
+        assert_eq!(problems(parameters), [""; 0]);
+    }
+
+    #[test]
+    fn no_number_but_a_whole_one_is_taken() {
+        for text in ["-1", "%2B1", "1.0", "x", "11", "99999999999999999999999"] {
+            let mut parameters = Parameters::read(&format!("n={text}"));
+            assert_eq!(parameters.number("n", 10), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_long_value_is_cut_in_the_answer() {
+        let mut parameters = Parameters::read(&format!("n={}", "é".repeat(100)));
+        parameters.number("n", 10);
+        let told = problems(parameters).remove(0);
+        assert!(
+            told.starts_with(&format!("n={}... must", "é".repeat(64))),
+            "{told}"
+        );
+    }
+}

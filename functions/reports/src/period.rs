@@ -1,0 +1,276 @@
+//! The days that a report is about, and those that it is compared with.
+
+use jiff::ToSpan;
+use jiff::civil::Date;
+use serde::Serialize;
+
+use crate::parameters::Parameters;
+
+/// The most days of a report: so long are days kept.
+pub(crate) const DAYS_MAX: i32 = 400;
+
+/// The days of a report where nothing is said.
+const DAYS: i32 = 30;
+
+const TIMEFRAME: &str = "must be a number of days from 1d to 400d, such as 30d";
+const DAY: &str = "must be a date from 2000-01-01 to 2999-12-31, such as 2026-11-25";
+
+/// The first and the last of some days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Period {
+    pub from: Date,
+    pub to: Date,
+}
+
+/// What a period is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compare {
+    /// The same number of days just before it.
+    Previous,
+    /// The same dates a year before.
+    Year,
+    None,
+}
+
+impl Period {
+    pub fn new(from: Date, to: Date) -> Self {
+        Self { from, to }
+    }
+
+    /// `timeframe`, or `from` and `to`: one of the two may be absent. The default is the last 30
+    /// days.
+    pub fn read(parameters: &mut Parameters, today: Date) -> Self {
+        let timeframe = parameters.text("timeframe", TIMEFRAME);
+        let given = [parameters.has("from"), parameters.has("to")];
+        let from = day(parameters, "from");
+        let to = day(parameters, "to");
+        if let Some(text) = &timeframe
+            && given.contains(&true)
+        {
+            let problem = "must not stand beside from or to: they say which days";
+            parameters.problem("timeframe", text, problem);
+        }
+        let days = match timeframe {
+            None => DAYS,
+            Some(text) => number_of_days(&text).unwrap_or_else(|| {
+                parameters.problem("timeframe", &text, TIMEFRAME);
+                DAYS
+            }),
+        };
+        let to_or_today = to.unwrap_or(today);
+        let period = match from {
+            Some(from) => Self::new(from, to_or_today),
+            None => Self::new(before(to_or_today, days - 1), to_or_today),
+        };
+        if period.from > period.to {
+            let problem = format!("must not be after to, which is {}", period.to);
+            parameters.problem("from", &period.from.to_string(), problem);
+            return Self::new(today, today);
+        }
+        if period.days() > DAYS_MAX {
+            let problem = format!(
+                "must be at most {DAYS_MAX} days before to, which is {}: {} days are asked for",
+                period.to,
+                period.days()
+            );
+            parameters.problem("from", &period.from.to_string(), problem);
+            return Self::new(today, today);
+        }
+        period
+    }
+
+    /// How many days they are.
+    pub fn days(self) -> i32 {
+        (self.to - self.from).get_days() + 1
+    }
+
+    pub fn contains(self, day: Date) -> bool {
+        (self.from..=self.to).contains(&day)
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = Date> {
+        let days = std::iter::successors(Some(self.from), |day| day.tomorrow().ok());
+        days.take_while(move |day| *day <= self.to)
+    }
+
+    /// The period that it is compared with.
+    pub fn compared(self, compare: Compare) -> Option<Self> {
+        match compare {
+            Compare::None => None,
+            _ => Some(Self::new(
+                self.counterpart(self.from, compare)?,
+                self.counterpart(self.to, compare)?,
+            )),
+        }
+    }
+
+    /// The day of the other period that a day is compared with. The 29th of February has the 28th
+    /// of other years.
+    pub fn counterpart(self, day: Date, compare: Compare) -> Option<Date> {
+        match compare {
+            Compare::Previous => Some(before(day, self.days())),
+            Compare::Year => day.checked_sub(1.year()).ok(),
+            Compare::None => None,
+        }
+    }
+}
+
+impl Compare {
+    pub const CHOICES: [(&str, Self); 3] = [
+        ("previous", Self::Previous),
+        ("year", Self::Year),
+        ("none", Self::None),
+    ];
+
+    /// The default is the days before.
+    pub fn read(parameters: &mut Parameters) -> Self {
+        let chosen = parameters.choice("compare", &Self::CHOICES);
+        chosen.unwrap_or(Self::Previous)
+    }
+}
+
+fn before(day: Date, days: i32) -> Date {
+    day.checked_sub(days.days()).unwrap_or(Date::MIN)
+}
+
+/// `30d`
+fn number_of_days(text: &str) -> Option<i32> {
+    let digits = text.strip_suffix('d')?;
+    let is_number = !digits.is_empty() && digits.bytes().all(|it| it.is_ascii_digit());
+    let days = digits.parse().ok()?;
+    (is_number && (1..=DAYS_MAX).contains(&days)).then_some(days)
+}
+
+/// A date; jiff alone would take other forms too.
+fn day(parameters: &mut Parameters, name: &'static str) -> Option<Date> {
+    let text = parameters.text(name, DAY)?;
+    let date = parse_day(&text);
+    if date.is_none() {
+        parameters.problem(name, &text, DAY);
+    }
+    date
+}
+
+/// `2026-11-25`
+pub(crate) fn parse_day(text: &str) -> Option<Date> {
+    let shape = text.bytes().enumerate().all(|(index, byte)| match index {
+        4 | 7 => byte == b'-',
+        _ => byte.is_ascii_digit(),
+    });
+    if !shape || text.len() != 10 {
+        return None;
+    }
+    let date: Date = text.parse().ok()?;
+    (2000..3000).contains(&date.year()).then_some(date)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+    use crate::refused::Refused;
+
+    const TODAY: Date = date(2026, 11, 25);
+
+    fn read(query: &str) -> (Period, Option<String>) {
+        let mut parameters = Parameters::read(query);
+        let period = Period::read(&mut parameters, TODAY);
+        let problem = match parameters.finish() {
+            Err(Refused::Invalid(problems)) => Some(problems),
+            _ => None,
+        };
+        let problem = problem.map(|it| {
+            let it: Vec<_> = it
+                .iter()
+                .map(|it| format!("{}={} {}", it.field, it.value, it.problem))
+                .collect();
+            it.join("; ")
+        });
+        (period, problem)
+    }
+
+    #[test]
+    fn days_are_said_by_their_number_or_by_their_ends() {
+        let check = |query: &str, from: Date, to: Date| {
+            assert_eq!(read(query), (Period::new(from, to), None), "{query}");
+        };
+        check("", date(2026, 10, 27), TODAY);
+        check("timeframe=30d", date(2026, 10, 27), TODAY);
+        check("timeframe=1d", TODAY, TODAY);
+        check("timeframe=400d", date(2025, 10, 22), TODAY);
+        check("from=2026-11-01", date(2026, 11, 1), TODAY);
+        check("to=2026-11-30", date(2026, 11, 1), date(2026, 11, 30));
+        check(
+            "from=2024-02-29&to=2024-02-29",
+            date(2024, 2, 29),
+            date(2024, 2, 29),
+        );
+        check("from=2025-10-22&to=2026-11-25", date(2025, 10, 22), TODAY);
+    }
+
+    #[test]
+    fn what_is_no_period_is_named_with_what_is_allowed() {
+        let check = |query: &str, expected: &str| {
+            assert_eq!(read(query).1.as_deref(), Some(expected), "{query}");
+        };
+        for text in [
+            "0d",
+            "401d",
+            "30",
+            "d",
+            "-1d",
+            "+1d",
+            "1.5d",
+            "30D",
+            "30 d",
+            "9999999999d",
+        ] {
+            let encoded = text.replace('+', "%2B");
+            check(
+                &format!("timeframe={encoded}"),
+                &format!("timeframe={text} {TIMEFRAME}"),
+            );
+        }
+        for text in [
+            "2026-02-29",
+            "2026-13-01",
+            "20261101",
+            "2026-11-1",
+            "1999-12-31",
+            "today",
+            "9999-12-31",
+        ] {
+            check(&format!("from={text}"), &format!("from={text} {DAY}"));
+        }
+        check(
+            "from=2026-11-02&to=2026-11-01",
+            "from=2026-11-02 must not be after to, which is 2026-11-01",
+        );
+        check(
+            "from=2025-10-21&to=2026-11-25",
+            "from=2025-10-21 must be at most 400 days before to, which is 2026-11-25: 401 days are \
+             asked for",
+        );
+        check(
+            "timeframe=30d&from=2026-11-01",
+            "timeframe=30d must not stand beside from or to: they say which days",
+        );
+    }
+
+    #[test]
+    fn a_period_is_compared_with_the_days_before_or_a_year_before() {
+        let month = Period::new(date(2026, 11, 1), date(2026, 11, 30));
+        let previous = Period::new(date(2026, 10, 2), date(2026, 10, 31));
+        assert_eq!(month.compared(Compare::Previous), Some(previous));
+        let year = Period::new(date(2025, 11, 1), date(2025, 11, 30));
+        assert_eq!(month.compared(Compare::Year), Some(year));
+        assert_eq!(month.compared(Compare::None), None);
+        let leap = Period::new(date(2024, 2, 29), date(2024, 2, 29));
+        let without = Period::new(date(2023, 2, 28), date(2023, 2, 28));
+        assert_eq!(leap.compared(Compare::Year), Some(without));
+        assert_eq!(month.iter().count(), 30);
+        assert_eq!(month.days(), 30);
+    }
+}

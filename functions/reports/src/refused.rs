@@ -1,0 +1,135 @@
+//! What a request is refused for, and the answer to it: JSON in the shape of the webhooks' errors.
+
+use axum::body::Body;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, Response, StatusCode};
+use serde::Serialize;
+use serde_json::{Value, json};
+use webhooks::steering::escaped;
+
+/// When a client should try again after a 503, in seconds.
+const RETRY_AFTER_S: &str = "5";
+
+/// Longest piece of a parameter's value that an answer repeats, in characters.
+const REPEATED_MAX: usize = 64;
+
+/// Something that is wrong with a parameter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// The parameter's name.
+    pub field: String,
+    /// Its value, cut where it is long.
+    pub value: String,
+    /// What is allowed.
+    pub problem: String,
+}
+
+impl Problem {
+    pub fn new(field: &str, value: &str, problem: impl Into<String>) -> Self {
+        let cut = |text: &str| match text.char_indices().nth(REPEATED_MAX) {
+            Some((end, _)) => format!("{}...", &text[..end]),
+            None => text.to_owned(),
+        };
+        Self {
+            field: cut(field),
+            value: cut(value),
+            problem: problem.into(),
+        }
+    }
+}
+
+/// Why a request gets no figures.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    #[error("{} problems in the parameters", .0.len())]
+    Invalid(Vec<Problem>),
+    /// It bears no token, or none that is valid.
+    #[error("unauthorised: {0}")]
+    Unauthorised(&'static str),
+    #[error("there is no {what}")]
+    NotFound { what: &'static str, hint: String },
+    #[error("an answer of {0} bytes")]
+    TooLarge(usize),
+    #[error("a request that cannot be read")]
+    Unreadable,
+    #[error("{0:#}")]
+    Unavailable(#[from] anyhow::Error),
+}
+
+impl Refused {
+    pub fn not_found(what: &'static str, hint: impl Into<String>) -> Self {
+        let hint = hint.into();
+        Self::NotFound { what, hint }
+    }
+
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Invalid(_) | Self::Unreadable => StatusCode::BAD_REQUEST,
+            Self::Unauthorised(_) => StatusCode::UNAUTHORIZED,
+            Self::NotFound { .. } => StatusCode::NOT_FOUND,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    pub fn body(&self) -> Value {
+        let (code, message) = match self {
+            Self::Invalid(_) => (
+                "invalid_parameters",
+                "The parameters are not valid; see problems.".to_owned(),
+            ),
+            Self::Unauthorised(_) => (
+                "unauthorised",
+                "Send a valid token: `Authorization: Bearer <token>`.".to_owned(),
+            ),
+            Self::NotFound { what, hint } => ("not_found", format!("There is no {what}{hint}.")),
+            Self::TooLarge(_) => (
+                "answer_too_large",
+                "The answer is longer than Lambda can give: ask for fewer days, one tenant, or a \
+                 lower limit."
+                    .to_owned(),
+            ),
+            Self::Unreadable => ("invalid_request", "The request cannot be read.".to_owned()),
+            Self::Unavailable(_) => (
+                "unavailable",
+                format!("The figures cannot be read now; try again in {RETRY_AFTER_S} s."),
+            ),
+        };
+        let mut error = json!({"code": code, "message": message});
+        if let Self::Invalid(problems) = self {
+            error["problems"] = json!(problems);
+        }
+        json!({"error": error})
+    }
+
+    pub fn response(&self) -> Response<Body> {
+        let mut response = json_response(&self.body());
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        match self {
+            Self::Unauthorised(challenge) => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            }
+            Self::Unavailable(_) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+/// An answer of JSON, in which no text can steer a terminal.
+pub(crate) fn json_response(value: &impl Serialize) -> Response<Body> {
+    let text = serde_json::to_string(value).unwrap_or_default();
+    text_response("application/json", escaped(&text).into_owned())
+}
+
+/// Figures are of one moment and of those who hold a token: nothing between may keep them.
+pub(crate) fn text_response(content_type: &'static str, text: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,195 @@
+//! The routes, all behind a token.
+
+mod coupon;
+mod coupons;
+mod days;
+mod events;
+mod member;
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::http::header::ACCEPT;
+use axum::http::{HeaderMap, Response};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::routing::get;
+use jiff::Timestamp;
+
+use crate::access::{self, Scope};
+use crate::desk::Guarded;
+use crate::parameters::Parameters;
+use crate::refused::{Refused, text_response};
+use crate::service::tell;
+use crate::table::Table;
+
+const ROUTES: &str = "; there are GET /reports/coupons, /reports/coupons/{code}, \
+                      /reports/members/{id}, /reports/locations, /reports/days and /reports/events";
+
+/// All routes. Whoever has no valid token learns not even which there are.
+pub(crate) fn router(guarded: Guarded) -> Router {
+    let guarded = Arc::new(guarded);
+    Router::new()
+        .route("/reports/coupons", get(coupons))
+        .route("/reports/coupons.csv", get(coupons_csv))
+        .route("/reports/coupons/{*code}", get(coupon))
+        .route("/reports/members/{*id}", get(member))
+        .route("/reports/locations", get(locations))
+        .route("/reports/locations.csv", get(locations_csv))
+        .route("/reports/days", get(days))
+        .route("/reports/days.csv", get(days_csv))
+        .route("/reports/events", get(events))
+        .route("/reports/events.csv", get(events_csv))
+        .fallback(unknown)
+        .method_not_allowed_fallback(unknown)
+        .layer(from_fn_with_state(Arc::clone(&guarded), guard))
+        .with_state(guarded)
+}
+
+/// One request, as every route gets it.
+pub(crate) struct Asked {
+    pub(crate) parameters: Parameters,
+    pub(crate) scope: Scope,
+    pub(crate) now: Timestamp,
+    /// Whether the answer is to be CSV.
+    pub(crate) csv: bool,
+}
+
+impl Asked {
+    pub(crate) fn new(query: Option<&str>, scope: Scope, csv: bool) -> Self {
+        Self {
+            parameters: Parameters::read(query.unwrap_or_default()),
+            scope,
+            now: Timestamp::now(),
+            csv,
+        }
+    }
+}
+
+type Answered = Result<Response<Body>, Refused>;
+type Desked = State<Arc<Guarded>>;
+
+async fn guard(State(guarded): Desked, mut request: Request, next: Next) -> Response<Body> {
+    match access::scope(&guarded.tokens, request.headers()).await {
+        Ok(scope) => {
+            request.extensions_mut().insert(scope);
+            next.run(request).await
+        }
+        Err(refused) => answer(Err(refused)),
+    }
+}
+
+fn answer(answered: Answered) -> Response<Body> {
+    answered.unwrap_or_else(|refused| {
+        tell(&refused);
+        refused.response()
+    })
+}
+
+async fn unknown() -> Response<Body> {
+    answer(Err(Refused::not_found("such route", ROUTES)))
+}
+
+/// A route with a table, as JSON or as CSV.
+macro_rules! table_route {
+    ($json:ident, $csv:ident, $answer:path) => {
+        async fn $json(
+            State(guarded): Desked,
+            Extension(scope): Extension<Scope>,
+            headers: HeaderMap,
+            RawQuery(query): RawQuery,
+        ) -> Response<Body> {
+            let asked = Asked::new(query.as_deref(), scope, prefers_csv(&headers));
+            answer($answer(&guarded.desk, asked).await)
+        }
+
+        async fn $csv(
+            State(guarded): Desked,
+            Extension(scope): Extension<Scope>,
+            RawQuery(query): RawQuery,
+        ) -> Response<Body> {
+            let asked = Asked::new(query.as_deref(), scope, true);
+            answer($answer(&guarded.desk, asked).await)
+        }
+    };
+}
+
+table_route!(coupons, coupons_csv, coupons::answer);
+table_route!(locations, locations_csv, coupons::locations);
+table_route!(days, days_csv, days::answer);
+table_route!(events, events_csv, events::answer);
+
+/// A coupon's life, or a section of the report: `/reports/coupons/usage.csv`.
+async fn coupon(
+    State(guarded): Desked,
+    Extension(scope): Extension<Scope>,
+    code: Result<Path<String>, PathRejection>,
+    RawQuery(query): RawQuery,
+) -> Response<Body> {
+    let Ok(Path(code)) = code else {
+        return answer(Err(Refused::Unreadable));
+    };
+    let asked = Asked::new(query.as_deref(), scope, true);
+    let desk = &guarded.desk;
+    let section = code
+        .strip_suffix(".csv")
+        .and_then(crate::report::Section::named);
+    answer(match section {
+        Some(section) => coupons::section(desk, asked, section).await,
+        None => coupon::answer(desk, asked, &code).await,
+    })
+}
+
+async fn member(
+    State(guarded): Desked,
+    Extension(scope): Extension<Scope>,
+    id: Result<Path<String>, PathRejection>,
+    RawQuery(query): RawQuery,
+) -> Response<Body> {
+    let Ok(Path(id)) = id else {
+        return answer(Err(Refused::Unreadable));
+    };
+    let asked = Asked::new(query.as_deref(), scope, false);
+    answer(member::answer(&guarded.desk, asked, &id).await)
+}
+
+/// Whether CSV is named before JSON among what is accepted.
+fn prefers_csv(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(ACCEPT).iter();
+    let accepted = accepted.filter_map(|it| it.to_str().ok());
+    let mut types = accepted.flat_map(|it| it.split(',')).map(|it| {
+        let media_type = it.split(';').next().unwrap_or_default();
+        media_type.trim().to_ascii_lowercase()
+    });
+    let named = types.find(|it| it == "text/csv" || it == "application/json");
+    named.is_some_and(|it| it == "text/csv")
+}
+
+pub(crate) fn csv(table: &Table) -> Response<Body> {
+    text_response("text/csv; charset=utf-8", table.csv())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn csv_is_for_those_who_name_it_first() {
+        let check = |accept: &'static str, expected: bool| {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, HeaderValue::from_static(accept));
+            assert_eq!(prefers_csv(&headers), expected, "{accept}");
+        };
+        check("text/csv", true);
+        check("Text/CSV; q=0.9, application/json", true);
+        check("application/json, text/csv", false);
+        check("*/*", false);
+        check("text/html, */*", false);
+        assert!(!prefers_csv(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,55 @@
+//! `/reports/coupons` and `/reports/locations`: the report, and what each location processed.
+
+use serde_json::json;
+
+use super::{Answered, Asked, csv};
+use crate::desk::Desk;
+use crate::refused::{Refused, json_response};
+use crate::report::{Head, Report, Section};
+use crate::table::Table;
+use crate::usage::{LOCATION_COLUMNS, locations as locations_of};
+
+const SECTION_IN_JSON: &str = "is for CSV alone: add .csv to the path, or send Accept: text/csv";
+
+pub(super) async fn answer(desk: &Desk, mut asked: Asked) -> Answered {
+    let section = asked.parameters.choice("section", &Section::CHOICES);
+    if !asked.csv && section.is_some() {
+        let parameters = &mut asked.parameters;
+        parameters.problem("section", "", SECTION_IN_JSON);
+    }
+    let csv_section = asked.csv.then_some(section.unwrap_or(Section::Redemptions));
+    let report = report(desk, asked).await?;
+    Ok(match csv_section {
+        Some(section) => csv(&report.section(section)),
+        None => json_response(&report),
+    })
+}
+
+/// One section, which the path names.
+pub(super) async fn section(desk: &Desk, asked: Asked, section: Section) -> Answered {
+    Ok(csv(&report(desk, asked).await?.section(section)))
+}
+
+async fn report(desk: &Desk, asked: Asked) -> Result<Report, Refused> {
+    desk.report(asked.parameters, &asked.scope, asked.now).await
+}
+
+pub(super) async fn locations(desk: &Desk, asked: Asked) -> Answered {
+    let Asked {
+        mut parameters,
+        scope,
+        now,
+        csv: is_csv,
+    } = asked;
+    let (question, _) = desk.ask(&mut parameters, &scope, now);
+    parameters.finish()?;
+    let tenants = desk.figures_of(&scope, &question, now).await?;
+    let rows = locations_of(&tenants);
+    if is_csv {
+        return Ok(csv(&Table::of(LOCATION_COLUMNS, &rows)));
+    }
+    let head = Head::new(&question, &tenants, &desk.zone(&question), now);
+    let mut answer = json!(head);
+    answer["locations"] = json!(rows);
+    Ok(json_response(&answer))
+}

@@ -1,0 +1,47 @@
+//! `/reports/days`: a row for each day.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::{Answered, Asked, csv};
+use crate::days::{COLUMNS, days};
+use crate::desk::Desk;
+use crate::refused::json_response;
+use crate::report::Head;
+use crate::table::Table;
+use crate::totals::main_currency;
+
+const CURRENCY: &str = "must be a currency of ISO 4217, such as BRL";
+
+pub(super) async fn answer(desk: &Desk, asked: Asked) -> Answered {
+    let Asked {
+        mut parameters,
+        scope,
+        now,
+        csv: is_csv,
+    } = asked;
+    let currency = parameters.text("currency", CURRENCY);
+    if let Some(text) = &currency
+        && !(text.len() == 3 && text.bytes().all(|it| it.is_ascii_uppercase()))
+    {
+        parameters.problem("currency", text, CURRENCY);
+    }
+    let (question, _) = desk.ask(&mut parameters, &scope, now);
+    parameters.finish()?;
+    let tenants = desk.figures_of(&scope, &question, now).await?;
+    let currency = currency.or_else(|| main_currency(&tenants));
+    let rows = days(&tenants, question.period, currency.as_deref());
+    if is_csv {
+        return Ok(csv(&Table::of(COLUMNS, &rows)));
+    }
+    let groups = crate::tenant::days(&tenants).flat_map(|(_, day)| day.uses.keys());
+    let currencies: BTreeSet<_> = groups
+        .map(|group| group.currency.as_str())
+        .filter(|it| !it.is_empty())
+        .collect();
+    let mut answer = json!(Head::new(&question, &tenants, &desk.zone(&question), now));
+    answer["currencies"] = json!(currencies);
+    answer["days"] = json!(rows);
+    Ok(json_response(&answer))
+}
