@@ -2,6 +2,8 @@
 
 mod analytics;
 mod dead;
+mod desk;
+mod export;
 mod http;
 mod listen;
 mod lives;
@@ -10,6 +12,7 @@ mod output;
 mod redrive;
 mod refused;
 mod replay;
+mod report;
 mod sample;
 mod send;
 mod serve;
@@ -48,6 +51,8 @@ enum Command {
     Stock(stock::Arguments),
     Analytics(analytics::Arguments),
     Listen(listen::Arguments),
+    Report(report::Arguments),
+    Export(export::Arguments),
 }
 
 impl Command {
@@ -65,6 +70,8 @@ impl Command {
             Command::Stock(arguments) => arguments.is_json(),
             Command::Analytics(arguments) => arguments.json,
             Command::Listen(arguments) => arguments.json,
+            Command::Report(arguments) => arguments.json,
+            Command::Export(arguments) => arguments.json,
         }
     }
 }
@@ -86,6 +93,8 @@ async fn main() -> ExitCode {
         Command::Stock(arguments) => stock::run(arguments).await,
         Command::Analytics(arguments) => analytics::run(arguments).await,
         Command::Listen(arguments) => listen::run(arguments).await,
+        Command::Report(arguments) => report::run(arguments).await,
+        Command::Export(arguments) => export::run(arguments).await,
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {}", harmless(&format!("{error:#}")));

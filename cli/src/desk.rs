@@ -1,0 +1,58 @@
+//! The desk that answers reports, for a system that the command line looks after: its tables are
+//! read directly, by the permissions of whoever runs the command.
+
+use anyhow::{anyhow, bail};
+use reports::{Desk, Parameters, Refused};
+use webhooks::config::Environment;
+use webhooks::figures::Tables;
+use webhooks::per_tenant::Zones;
+
+use crate::target::Target;
+
+/// The template's default for `TimeZone`.
+const TIME_ZONE: &str = "America/Sao_Paulo";
+
+/// The zones are those of TIME_ZONE, which is set as the template's parameter `TimeZone` is.
+pub(crate) fn open(target: &Target) -> anyhow::Result<Desk> {
+    let given = std::env::var("TIME_ZONE").unwrap_or_default();
+    let zone = match given.trim() {
+        "" => TIME_ZONE,
+        given => given,
+    };
+    let mut environment = Environment::of([("TIME_ZONE", zone)]);
+    let zones = Zones::read_zones(&mut environment);
+    if environment.check().is_err() {
+        bail!("TIME_ZONE is {zone:?}, it must be IANA names such as {TIME_ZONE}");
+    }
+    let tables = Tables {
+        figures: target.table("figures")?.to_owned(),
+        events: target.table("events")?.to_owned(),
+        members: target.table("members")?.to_owned(),
+    };
+    Ok(Desk::new(target.dynamodb.clone(), tables, zones))
+}
+
+/// The parameters that a question over HTTP would have.
+pub(crate) fn parameters<'a>(
+    given: impl IntoIterator<Item = (&'static str, Option<&'a str>)>,
+) -> Parameters {
+    let given = given.into_iter();
+    let given = given.filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+    Parameters::of(given)
+}
+
+/// What is wrong, as a person reads it: options are named as they are typed.
+pub(crate) fn explain(refused: Refused) -> anyhow::Error {
+    match refused {
+        Refused::Invalid(problems) => {
+            let problems = problems.iter().map(|it| match it.value.as_str() {
+                "" => format!("--{} {}", it.field, it.problem),
+                value => format!("--{} {value}: {}", it.field, it.problem),
+            });
+            anyhow!("{}", problems.collect::<Vec<_>>().join("; "))
+        }
+        Refused::NotFound { what, .. } => anyhow!("there is no {what}"),
+        Refused::Unavailable(error) => error,
+        other => anyhow!("{other}"),
+    }
+}
