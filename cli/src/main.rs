@@ -2,6 +2,7 @@
 
 mod analytics;
 mod dead;
+mod demo;
 mod desk;
 mod export;
 mod http;
@@ -53,6 +54,7 @@ enum Command {
     Listen(listen::Arguments),
     Report(report::Arguments),
     Export(export::Arguments),
+    Demo(demo::Arguments),
 }
 
 impl Command {
@@ -72,6 +74,7 @@ impl Command {
             Command::Listen(arguments) => arguments.json,
             Command::Report(arguments) => arguments.json,
             Command::Export(arguments) => arguments.json,
+            Command::Demo(arguments) => arguments.json,
         }
     }
 }
@@ -95,6 +98,7 @@ async fn main() -> ExitCode {
         Command::Listen(arguments) => listen::run(arguments).await,
         Command::Report(arguments) => report::run(arguments).await,
         Command::Export(arguments) => export::run(arguments).await,
+        Command::Demo(arguments) => demo::run(arguments).await,
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {}", harmless(&format!("{error:#}")));

@@ -24,6 +24,7 @@ use crate::http::{Answer, Client, Request, is_loopback, parse_url};
 use crate::output::{harmless, readable, say, say_json};
 use crate::sample::{Assignment, Path, SAMPLES, Sample, Sender};
 use crate::send::many::{Again, Plan, Run, Share};
+pub(crate) use crate::send::settle::Local;
 use crate::send::soak::Place;
 use crate::target;
 

@@ -28,7 +28,7 @@ const OUTBOX: &str = "outbox";
 
 /// A local system, by its gateway.
 #[derive(Debug)]
-pub(super) struct Local {
+pub(crate) struct Local {
     client: Client,
     /// `http://127.0.0.1:3000`
     pub(super) gateway: String,
@@ -52,7 +52,7 @@ impl Local {
     ///
     /// # Errors
     /// Nothing answers.
-    pub(super) async fn behind(url: &Uri) -> anyhow::Result<Option<Self>> {
+    pub(crate) async fn behind(url: &Uri) -> anyhow::Result<Option<Self>> {
         let local = Self {
             client: Client::of(url)?,
             gateway: origin(url),
@@ -65,7 +65,7 @@ impl Local {
 
     /// Waits until no queue that a function reads holds a message and no function runs, without the pauses between
     /// retries. Returns how many messages wait all the same, because nothing moved for long.
-    pub(super) async fn settle(&self) -> anyhow::Result<u64> {
+    pub(crate) async fn settle(&self) -> anyhow::Result<u64> {
         let mut least = u64::MAX;
         let mut moved_at = Instant::now();
         let mut pause = FIRST_PAUSE;
