@@ -156,6 +156,11 @@ impl Desk {
         Ok(corrupted.len())
     }
 
+    /// What was called since the last time, and what it cost.
+    pub fn cost(&self) -> Cost {
+        self.counted.take()
+    }
+
     /// Has events worked off in batches of a size, and tells what they cost.
     pub async fn measure(
         &self,

@@ -2,6 +2,7 @@
 
 pub mod counted;
 pub mod desk;
+pub mod reading;
 pub mod rows;
 
 #[cfg(test)]

@@ -1,0 +1,26 @@
+//! Prints what a report of 30 days reads, for numbers of events: those of the command line.
+
+use bench::reading::report;
+
+const EVENTS: [usize; 2] = [1_000, 10_000];
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let given = std::env::args().skip(1).map(|it| it.parse());
+    let given: Vec<usize> = given.collect::<Result<_, _>>()?;
+    let counts = match given.as_slice() {
+        [] => EVENTS.to_vec(),
+        given => given.to_vec(),
+    };
+    println!("| events | requests | read units | milliseconds |");
+    println!("| --- | --- | --- | --- |");
+    for events in counts {
+        let read = report(events).await?;
+        let (cost, took_ms) = (read.cost, read.took.as_millis());
+        println!(
+            "| {events} | {} | {:.1} | {took_ms} |",
+            cost.requests, cost.read_units
+        );
+    }
+    Ok(())
+}
