@@ -19,6 +19,8 @@ use tokio::sync::OnceCell;
 use webhooks::provider::{aghanim, zupy};
 use webhooks::verify::{Scheme, Secrets};
 
+use crate::openapi;
+
 pub(crate) const AGHANIM: &str = "/webhooks/aghanim/coupon-redeemed";
 pub(crate) const ZUPY_REDEEMED: &str = "/webhooks/zupy/coupon-redeemed";
 pub(crate) const ZUPY_USED: &str = "/webhooks/zupy/coupon-used";
@@ -130,6 +132,21 @@ impl Answer {
         });
         problems.collect()
     }
+}
+
+fn text_of(headers: &HeaderMap, name: &str) -> String {
+    let value = headers.get(name).and_then(|value| value.to_str().ok());
+    value.unwrap_or_default().to_owned()
+}
+
+/// What somebody is told who asks for a report.
+#[derive(Debug)]
+pub(crate) struct Reported {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+    /// Nothing where it is no JSON.
+    pub(crate) body: Value,
 }
 
 /// A webhook that a provider is about to send.
@@ -297,10 +314,50 @@ impl Shop {
         let request = request.body(Full::from(webhook.body)).unwrap();
         let (head, body) = self.client.request(request).await.unwrap().into_parts();
         let body = body.collect().await.unwrap().to_bytes();
+        let content_type = text_of(&head.headers, "content-type");
+        openapi::check(
+            "POST",
+            webhook.path,
+            head.status.as_u16(),
+            &content_type,
+            &body,
+        );
         Answer {
             status: head.status.as_u16(),
             headers: head.headers,
             body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+        }
+    }
+
+    /// Asks for a report as whoever holds the local token.
+    pub(crate) async fn report(&self, path: &str) -> Reported {
+        self.report_as(Some("local-report-token"), path).await
+    }
+
+    /// Asks for a report with another token, or with none.
+    pub(crate) async fn report_as(&self, token: Option<&str>, path: &str) -> Reported {
+        let bearer = token.map(|token| format!("Bearer {token}"));
+        let headers = bearer.as_deref().map(|bearer| ("authorization", bearer));
+        let headers: Vec<_> = headers.into_iter().collect();
+        self.report_with(&headers, path).await
+    }
+
+    pub(crate) async fn report_with(&self, headers: &[(&str, &str)], path: &str) -> Reported {
+        let mut request = Request::get(format!("{}{path}", self.system.gateway_url()));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::default()).unwrap();
+        let (head, body) = self.client.request(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let content_type = text_of(&head.headers, "content-type");
+        let route = path.split('?').next().unwrap();
+        openapi::check("GET", route, head.status.as_u16(), &content_type, &body);
+        Reported {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+            text: String::from_utf8(body.into()).unwrap(),
         }
     }
 
