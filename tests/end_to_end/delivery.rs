@@ -197,7 +197,7 @@ async fn a_member_without_an_address_gets_the_account_entry_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_ses_refuses_is_recorded_as_failed_and_stops_nothing() {
+async fn an_address_that_cannot_be_one_is_recorded_as_failed_and_stops_nothing() {
     in_a_shop(async |shop| {
         shop.expect_error("Never to be delivered");
         shop.send(redeemed("CP-1").set("/customer/email", "nobody"))
@@ -206,7 +206,7 @@ async fn an_address_that_ses_refuses_is_recorded_as_failed_and_stops_nothing() {
         assert_eq!(shop.account(MEMBER).await.len(), 1);
         let record = &shop.ledger("CP-1").await["redeemed/delivery/email"];
         assert_eq!(record["status"], "failed");
-        assert_eq!(record["result"], "BadRequestException");
+        assert_eq!(record["result"], "not one e-mail address");
         // Not once more, whatever is redelivered.
         shop.send(redeemed("CP-1").set("/customer/email", "nobody"))
             .await;

@@ -61,8 +61,8 @@ fn our_webhook_functions_have_their_routes_and_environment() {
         "arn:aws:secretsmanager:us-east-1:000000000000:secret:zupy-secrets"
     );
     assert_eq!(
-        function(&template, "zupy").environment["DELIVERY_QUEUE_URL"],
-        "http://127.0.0.1:4566/000000000000/delivery"
+        function(&template, "zupy").environment["WORK_QUEUE_URL"],
+        "http://127.0.0.1:4566/000000000000/work"
     );
 }
 
