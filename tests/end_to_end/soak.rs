@@ -117,14 +117,14 @@ async fn what_is_lost_or_doubled_is_named_and_fails() {
             done.map(|row| row["coupon"].as_str().unwrap().to_owned())
                 .collect::<Vec<_>>()
         };
-        // Five records each.
+        // Six records each.
         let all = async {
-            while deliveries().await.len() < 50 {
+            while deliveries().await.len() < 60 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         let all = tokio::time::timeout(Duration::from_secs(60), all).await;
-        all.expect("five records of each coupon");
+        all.expect("six records of each coupon");
         let lost = deliveries().await.remove(0);
         let key = json!({"coupon": {"S": lost}, "entry": {"S": "redeemed"}});
         let delete = json!({"TableName": "events", "Key": key});

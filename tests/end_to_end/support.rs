@@ -221,7 +221,7 @@ async fn replay_runs_what_is_missing_and_repeats_what_is_done_only_by_force() {
         assert_eq!(dry["sent"][0]["forgotten"], json!(["delivery/email"]));
         shop.settle().await;
         assert_eq!(shop.mails().len(), 1);
-        assert_eq!(shop.ledger("CP-1").await.len(), 8);
+        assert_eq!(shop.ledger("CP-1").await.len(), 9);
 
         let forced = command(shop, &email).await;
         assert!(forced.out.contains("1 sent"), "{}", forced.out);
