@@ -206,7 +206,10 @@ async fn serve_tells_programs_what_it_started_in_one_line() {
     assert_eq!(function("zupy")["routes"], route);
     assert_eq!(function("delivery")["queues"], json!(["delivery"]));
     assert_eq!(function("outbox")["schedules"][0]["every_s"], 60);
-    assert_eq!(started["tables"], json!(["events", "members", "stock", "figures"]));
+    assert_eq!(
+        started["tables"],
+        json!(["events", "members", "stock", "figures"])
+    );
     let queues = started["queues"].as_array().unwrap();
     assert!(queues.contains(&json!("delivery-dead-letter")), "{line}");
     assert_eq!(served.stop("-TERM"), Some(0));
