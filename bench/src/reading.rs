@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use analytics::Analytics;
 use anyhow::anyhow;
 use jiff::{SignedDuration, Timestamp};
-use reports::{Parameters, Scope};
+use reporting::{Parameters, Scope};
 use webhooks::event::Event;
 
 use crate::counted::Cost;
@@ -35,7 +35,7 @@ pub async fn report(events: usize) -> anyhow::Result<Read> {
         let used = spread(used_today(from, count)?);
         desk.measure(&analytics, &used, BATCH).await?;
     }
-    let reports = desk.worker("reports", reports::Desk::read)?;
+    let reports = desk.worker("reports", reporting::Desk::read)?;
     let asked = [("timeframe".to_owned(), "30d".to_owned())];
     desk.cost();
     let began = Instant::now();

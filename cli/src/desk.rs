@@ -2,7 +2,7 @@
 //! read directly, by the permissions of whoever runs the command.
 
 use anyhow::{anyhow, bail};
-use reports::{Desk, Parameters, Refused};
+use reporting::{Desk, Parameters, Refused};
 use webhooks::config::Environment;
 use webhooks::figures::Tables;
 use webhooks::per_tenant::Zones;

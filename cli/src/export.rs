@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
-use reports::{Cursor, EVENT_COLUMNS, Filter, Listing, Scope, Table, csv_line, event_row, list};
+use reporting::{Cursor, EVENT_COLUMNS, Filter, Listing, Scope, Table, csv_line, event_row, list};
 use serde_json::Value;
 use webhooks::steering::escaped;
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use jiff::Timestamp;
-use reports::{Report, Scope, Section, Table};
+use reporting::{Report, Scope, Section, Table};
 
 use crate::desk::{explain, open, parameters};
 use crate::output::{harmless, say, say_json};

@@ -1,39 +1,23 @@
 //! Answers what was counted: reports on coupons, as JSON and as CSV, for programs and for people.
 
-mod access;
-mod amount;
-mod conversion;
-mod days;
-mod desk;
-mod listing;
-mod operations;
-mod order;
-mod parameters;
-mod patterns;
-mod period;
-mod redemptions;
-mod refused;
-mod report;
-mod request;
+mod bearer;
+mod response;
 mod routes;
-mod satisfaction;
-mod service;
-mod table;
-mod tenant;
-mod totals;
-mod tracked;
-mod usage;
 
-pub use access::Scope;
-pub use desk::{Desk, Guarded};
-pub use listing::{Cursor, Filter, Listing, list};
-pub use parameters::Parameters;
-pub use period::{Compare, Period};
-pub use refused::{Problem, Refused};
-pub use report::{Asked, Report, Section};
-pub use service::{Reports, run};
-pub use table::{Table, csv_line};
-pub use tracked::{COLUMNS as EVENT_COLUMNS, row as event_row};
+use reporting::Guarded;
+use serving::Serving;
+use webhooks::config::{Aws, Environment};
+use webhooks::telemetry;
 
-#[cfg(test)]
-mod tests;
+/// Serves reports until Lambda ends the function.
+///
+/// # Errors
+/// Everything that is wrong with the environment, or with the tokens.
+pub async fn run() -> anyhow::Result<()> {
+    telemetry::start();
+    let mut environment = Environment::of_process();
+    let aws = Aws::read(&mut environment);
+    let guarded = Guarded::open(environment, &aws).await?;
+    let serving = Serving::new(routes::router(guarded), response::unserved);
+    serving.run().await
+}

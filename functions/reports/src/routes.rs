@@ -18,13 +18,11 @@ use axum::http::{HeaderMap, Response};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::routing::get;
 use jiff::Timestamp;
+use reporting::access;
+use reporting::{Guarded, Parameters, Refused, Scope, Section};
 
-use crate::access::{self, Scope};
-use crate::desk::Guarded;
-use crate::parameters::Parameters;
-use crate::refused::{Refused, text_response};
-use crate::service::tell;
-use crate::table::Table;
+use crate::bearer::{self, bearer};
+use crate::response::refuse;
 
 const ROUTES: &str = "; there are GET /reports/coupons, /reports/coupons/{code}, \
                       /reports/members/{id}, /reports/locations, /reports/days and /reports/events";
@@ -73,7 +71,11 @@ type Answered = Result<Response<Body>, Refused>;
 type Desked = State<Arc<Guarded>>;
 
 async fn guard(State(guarded): Desked, mut request: Request, next: Next) -> Response<Body> {
-    match access::scope(&guarded.tokens, request.headers()).await {
+    let scope = match bearer(request.headers()) {
+        Some(token) => access::scope(&guarded.tokens, token).await,
+        None => Err(Refused::Unauthorised(bearer::NONE)),
+    };
+    match scope {
         Ok(scope) => {
             request.extensions_mut().insert(scope);
             next.run(request).await
@@ -83,10 +85,7 @@ async fn guard(State(guarded): Desked, mut request: Request, next: Next) -> Resp
 }
 
 fn answer(answered: Answered) -> Response<Body> {
-    answered.unwrap_or_else(|refused| {
-        tell(&refused);
-        refused.response()
-    })
+    answered.unwrap_or_else(|refused| refuse(&refused))
 }
 
 async fn unknown() -> Response<Body> {
@@ -134,9 +133,7 @@ async fn coupon(
     };
     let asked = Asked::new(query.as_deref(), scope, true);
     let desk = &guarded.desk;
-    let section = code
-        .strip_suffix(".csv")
-        .and_then(crate::report::Section::named);
+    let section = code.strip_suffix(".csv").and_then(Section::named);
     answer(match section {
         Some(section) => coupons::section(desk, asked, section).await,
         None => coupon::answer(desk, asked, &code).await,
@@ -166,10 +163,6 @@ fn prefers_csv(headers: &HeaderMap) -> bool {
     });
     let named = types.find(|it| it == "text/csv" || it == "application/json");
     named.is_some_and(|it| it == "text/csv")
-}
-
-pub(crate) fn csv(table: &Table) -> Response<Body> {
-    text_response("text/csv; charset=utf-8", table.csv())
 }
 
 #[cfg(test)]

@@ -163,8 +163,10 @@ fn the_code_names_only_pages_that_are_there() {
 }
 
 /// Folders whose files the pages name.
-const FOLDERS: [&str; 9] = [
+const FOLDERS: [&str; 11] = [
     "lib/",
+    "reporting/",
+    "serving/",
     "functions/",
     "local/",
     "cli/",

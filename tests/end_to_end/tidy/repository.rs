@@ -36,6 +36,8 @@ fn versions_stand_only_in_the_workspace_table() {
         .map(|name| format!("functions/{name}"));
     let others = [
         "lib",
+        "reporting",
+        "serving",
         "local",
         "cli",
         "simulation",

@@ -1,13 +1,11 @@
 //! `/reports/coupons` and `/reports/locations`: the report, and what each location processed.
 
+use reporting::usage::{LOCATION_COLUMNS, locations as locations_of};
+use reporting::{Desk, Head, Refused, Report, Section, Table};
 use serde_json::json;
 
-use super::{Answered, Asked, csv};
-use crate::desk::Desk;
-use crate::refused::{Refused, json_response};
-use crate::report::{Head, Report, Section};
-use crate::table::Table;
-use crate::usage::{LOCATION_COLUMNS, locations as locations_of};
+use super::{Answered, Asked};
+use crate::response::{csv, json_response};
 
 const SECTION_IN_JSON: &str = "is for CSV alone: add .csv to the path, or send Accept: text/csv";
 

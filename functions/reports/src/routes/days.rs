@@ -2,15 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use reporting::days::{COLUMNS, days};
+use reporting::totals::main_currency;
+use reporting::{Desk, Head, Table, tenant};
 use serde_json::json;
 
-use super::{Answered, Asked, csv};
-use crate::days::{COLUMNS, days};
-use crate::desk::Desk;
-use crate::refused::json_response;
-use crate::report::Head;
-use crate::table::Table;
-use crate::totals::main_currency;
+use super::{Answered, Asked};
+use crate::response::{csv, json_response};
 
 const CURRENCY: &str = "must be a currency of ISO 4217, such as BRL";
 
@@ -35,7 +33,7 @@ pub(super) async fn answer(desk: &Desk, asked: Asked) -> Answered {
     if is_csv {
         return Ok(csv(&Table::of(COLUMNS, &rows)));
     }
-    let groups = crate::tenant::days(&tenants).flat_map(|(_, day)| day.uses.keys());
+    let groups = tenant::days(&tenants).flat_map(|(_, day)| day.uses.keys());
     let currencies: BTreeSet<_> = groups
         .map(|group| group.currency.as_str())
         .filter(|it| !it.is_empty())

@@ -1,20 +1,15 @@
 //! `/reports/members/{id}`: what is known of one member.
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
+use reporting::Desk;
+use reporting::amount::amount;
+use reporting::desk::whom;
+use reporting::member::{self, Known};
 use serde_json::{Value, json};
 use webhooks::figures::Profile;
 
 use super::{Answered, Asked};
-use crate::amount::{amount, average};
-use crate::desk::{Desk, whom};
-use crate::refused::{Problem, Refused, json_response};
-
-/// Tenants that are asked side by side.
-const CONCURRENCY: usize = 16;
-
-/// The days that a frequency is by.
-const FREQUENCY_DAYS: i64 = 30;
+use crate::response::json_response;
 
 pub(super) async fn answer(desk: &Desk, asked: Asked, id: &str) -> Answered {
     let Asked {
@@ -25,30 +20,13 @@ pub(super) async fn answer(desk: &Desk, asked: Asked, id: &str) -> Answered {
     } = asked;
     let (tenant, provider) = whom(&mut parameters, &scope);
     parameters.finish()?;
-    let tenants = desk.tenants(&scope, tenant.as_deref(), provider.as_deref());
-    let tenants = tenants.await?;
-    let profiles = stream::iter(tenants).map(|(provider, tenant)| async move {
-        let profile = desk.figures.member(&provider, &tenant, id).await?;
-        anyhow::Ok(profile.map(|it| (provider, tenant, it)))
-    });
-    let found: Vec<_> = profiles.buffered(CONCURRENCY).try_collect().await?;
-    let mut found: Vec<_> = found.into_iter().flatten().collect();
-    let Some((provider, tenant, profile)) = found.pop() else {
-        return Err(Refused::not_found(
-            "such member",
-            ", or this token may not read it",
-        ));
-    };
-    if !found.is_empty() {
-        let names = found
-            .iter()
-            .map(|(provider, tenant, _)| format!("{provider} {tenant}"));
-        let names: Vec<_> = names.chain([format!("{provider} {tenant}")]).collect();
-        let problem = format!("must name one: the member is known to {}", names.join(", "));
-        let given = Problem::new("tenant", "", problem);
-        return Err(Refused::Invalid(vec![given]));
-    }
-    let zone = desk.zones.of(&tenant).iana_name().unwrap_or("UTC");
+    let whose = (tenant.as_deref(), provider.as_deref());
+    let Known {
+        provider,
+        tenant,
+        profile,
+    } = member::find(desk, id, whose, &scope).await?;
+    let zone = desk.zone_of(&tenant);
     let mut answer = json!({
         "member_id": id,
         "provider": provider,
@@ -75,68 +53,10 @@ fn shown(profile: &Profile, now: Timestamp) -> Value {
         "last_redemption_date": profile.last_redemption,
         "total_redemptions": profile.redemptions,
         "total_points_spent": profile.points,
-        "preferred_reward_category": preferred(profile),
-        "redemption_frequency": frequency(profile, now),
+        "preferred_reward_category": member::preferred(profile),
+        "redemption_frequency": member::frequency(profile, now),
         "uses": profile.uses,
         "money_saved": saved.collect::<Vec<_>>(),
         "categories": categories.collect::<Vec<_>>(),
     })
-}
-
-/// The category of most redemptions; of several the first in the alphabet.
-fn preferred(profile: &Profile) -> Option<&str> {
-    let most = profile.categories.values().max()?;
-    let mut categories = profile.categories.iter();
-    let found = categories.find(|(_, count)| *count == most);
-    found.map(|(name, _)| name.as_str())
-}
-
-/// Redemptions in 30 days, from the first one until now: two decimals. The first 30 days count as a
-/// whole.
-fn frequency(profile: &Profile, now: Timestamp) -> Option<String> {
-    let first = profile.first_redemption?;
-    let days = now.duration_since(first).as_secs() / 86_400;
-    let days = u64::try_from(days.max(FREQUENCY_DAYS)).ok()?;
-    let total = profile.redemptions.saturating_mul(30);
-    average(total.into(), days)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-
-    fn profile(redemptions: u64, first: &str) -> Profile {
-        Profile {
-            first_redemption: Some(first.parse().unwrap()),
-            redemptions,
-            ..Profile::default()
-        }
-    }
-
-    #[test]
-    fn a_frequency_is_by_thirty_days() {
-        let now: Timestamp = "2026-11-25T00:00:00Z".parse().unwrap();
-        let check = |redemptions: u64, first: &str, expected: &str| {
-            let frequency = frequency(&profile(redemptions, first), now);
-            assert_eq!(frequency.as_deref(), Some(expected), "{first}");
-        };
-        check(3, "2026-11-24T00:00:00Z", "3.00");
-        check(3, "2026-10-26T00:00:00Z", "3.00");
-        check(3, "2026-09-26T00:00:00Z", "1.50");
-        check(1, "2027-01-01T00:00:00Z", "1.00");
-        assert_eq!(frequency(&Profile::default(), now), None);
-    }
-
-    #[test]
-    fn of_equal_categories_the_first_in_the_alphabet_is_preferred() {
-        let categories = [("pizza", 2), ("drinks", 2), ("dessert", 1)];
-        let profile = Profile {
-            categories: BTreeMap::from(categories.map(|(name, count)| (name.to_owned(), count))),
-            ..Profile::default()
-        };
-        assert_eq!(preferred(&profile), Some("drinks"));
-        assert_eq!(preferred(&Profile::default()), None);
-    }
 }

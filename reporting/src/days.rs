@@ -13,7 +13,7 @@ use crate::usage::{self, Figures};
 
 /// A day without anything has a row too. Amounts are in one currency, which the row names.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct DayRow {
+pub struct DayRow {
     pub date: Date,
     pub weekday: &'static str,
     pub redemptions: u64,
@@ -31,7 +31,7 @@ pub(crate) struct DayRow {
     pub low_stock_alerts: u64,
 }
 
-pub(crate) const COLUMNS: &[&str] = &[
+pub const COLUMNS: &[&str] = &[
     "date",
     "weekday",
     "redemptions",
@@ -49,7 +49,7 @@ pub(crate) const COLUMNS: &[&str] = &[
 ];
 
 /// `currency`: that of the amounts.
-pub(crate) fn days(tenants: &[OfTenant], period: Period, currency: Option<&str>) -> Vec<DayRow> {
+pub fn days(tenants: &[OfTenant], period: Period, currency: Option<&str>) -> Vec<DayRow> {
     let mut by_date: BTreeMap<Date, Vec<&Day>> = BTreeMap::new();
     for (date, day) in crate::tenant::days(tenants) {
         by_date.entry(date).or_default().push(day);

@@ -1,5 +1,7 @@
-//! The function: each event of a gateway through the router, with an answer whatever comes in and
-//! whatever happens.
+//! Serves a router behind API Gateway: each event passes the router, and has an answer whatever
+//! comes in and whatever happens.
+
+mod request;
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -12,67 +14,77 @@ use futures_util::FutureExt;
 use lambda_http::{Adapter, Context, LambdaEvent, Service};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use webhooks::config::{Aws, Environment};
 use webhooks::invocation::{Invocation, serve};
-use webhooks::telemetry;
-
-use crate::desk::Guarded;
-use crate::refused::Refused;
-use crate::request;
-use crate::routes::router;
 
 /// Longest time for an answer; the gateway waits for 30 s.
-pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(25);
+const ANSWER_WITHIN: Duration = Duration::from_secs(25);
 
 /// Longest answer. Lambda takes 6 MB, in which quotes are escaped.
 const ANSWER_MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// Serves reports until Lambda ends the function.
-pub async fn run() -> anyhow::Result<()> {
-    telemetry::start();
-    let mut environment = Environment::of_process();
-    let aws = Aws::read(&mut environment);
-    let reports = Reports::new(Guarded::open(environment, &aws).await?);
-    let reports = &reports;
-    serve(|event: Box<RawValue>, context| async move { Ok(reports.answer(&event, context).await) })
-        .await
+/// Why the router gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Unserved {
+    #[error("a request that cannot be read")]
+    Unreadable,
+    /// So many bytes are more than Lambda can give.
+    #[error("an answer of {0} bytes")]
+    TooLarge(usize),
+    /// A panic, or no answer in time.
+    #[error("{0:#}")]
+    Failed(anyhow::Error),
 }
 
-/// All routes.
+/// The answer to a request that the router did not answer. It logs, too.
+pub type Refuse = fn(Unserved) -> Response<Body>;
+
+/// A router, and the answer where it gives none.
 #[derive(Debug)]
-pub struct Reports {
+pub struct Serving {
     router: Router,
+    refuse: Refuse,
 }
 
-impl Reports {
-    pub fn new(guarded: Guarded) -> Self {
-        Self {
-            router: router(guarded),
-        }
+impl Serving {
+    pub fn new(router: Router, refuse: Refuse) -> Self {
+        Self { router, refuse }
     }
 
-    /// One of the documented answers, in the shape that the gateway takes.
+    /// Answers until Lambda ends the function.
+    ///
+    /// # Errors
+    /// Lambda's runtime API cannot be reached.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let own = &self;
+        let answer =
+            |event: Box<RawValue>, context| async move { Ok(own.answer(&event, context).await) };
+        serve(answer).await
+    }
+
+    /// The answer to one event, in the shape that the gateway takes.
     pub async fn answer(&self, event: &RawValue, context: Context) -> Value {
         let invocation = Invocation::of(&context);
         let within = ANSWER_WITHIN.min(left(invocation));
         let answer = AssertUnwindSafe(self.pass(event, context)).catch_unwind();
-        let refused = match tokio::time::timeout(within, answer).await {
+        let unserved = match tokio::time::timeout(within, answer).await {
             Ok(Ok(Ok(answer))) => return answer,
-            Ok(Ok(Err(refused))) => refused,
-            Ok(Err(_)) => anyhow::anyhow!("panicked; the line above tells where").into(),
-            Err(_) => anyhow::anyhow!("no answer within {within:?}").into(),
+            Ok(Ok(Err(unserved))) => unserved,
+            Ok(Err(_)) => Unserved::Failed(anyhow::anyhow!("panicked; the line above tells where")),
+            Err(_) => Unserved::Failed(anyhow::anyhow!("no answer within {within:?}")),
         };
-        tell(&refused);
-        plain(refused.response()).await
+        plain((self.refuse)(unserved)).await
     }
 
-    async fn pass(&self, event: &RawValue, context: Context) -> Result<Value, Refused> {
+    async fn pass(&self, event: &RawValue, context: Context) -> Result<Value, Unserved> {
         let request = request::read(event)?;
-        let router = Bounded(self.router.clone());
+        let router = Bounded {
+            router: self.router.clone(),
+            refuse: self.refuse,
+        };
         let answered = Adapter::from(router).call(LambdaEvent::new(request, context));
         let Ok(answer) = answered.await;
         let answer = serde_json::to_value(answer);
-        answer.map_err(|_| anyhow::anyhow!("an answer that is no JSON").into())
+        answer.map_err(|_| Unserved::Failed(anyhow::anyhow!("an answer that is no JSON")))
     }
 }
 
@@ -83,16 +95,12 @@ fn left(invocation: Invocation) -> Duration {
     left.saturating_sub(Duration::from_secs(1))
 }
 
-pub(crate) fn tell(refused: &Refused) {
-    match refused {
-        Refused::Unavailable(_) => tracing::error!("Not answered: {refused}"),
-        _ => tracing::info!("Refused: {refused}"),
-    }
-}
-
 /// The router, but no answer is longer than Lambda can give.
 #[derive(Clone)]
-struct Bounded(Router);
+struct Bounded {
+    router: Router,
+    refuse: Refuse,
+}
 
 impl Service<lambda_http::Request> for Bounded {
     type Response = Response<Body>;
@@ -103,11 +111,12 @@ impl Service<lambda_http::Request> for Bounded {
         &mut self,
         context: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Result<(), Infallible>> {
-        Service::<lambda_http::Request>::poll_ready(&mut self.0, context)
+        Service::<lambda_http::Request>::poll_ready(&mut self.router, context)
     }
 
     fn call(&mut self, request: lambda_http::Request) -> Self::Future {
-        let answer = self.0.call(request);
+        let answer = self.router.call(request);
+        let refuse = self.refuse;
         Box::pin(async move {
             let answer = answer.await?;
             let length = answer.body().size_hint().lower();
@@ -115,9 +124,7 @@ impl Service<lambda_http::Request> for Bounded {
             if length <= ANSWER_MAX_BYTES {
                 return Ok(answer);
             }
-            let refused = Refused::TooLarge(length);
-            tell(&refused);
-            Ok(refused.response())
+            Ok(refuse(Unserved::TooLarge(length)))
         })
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::parameters::Parameters;
 
 /// The most days of a report: so long are days kept.
-pub(crate) const DAYS_MAX: i32 = 400;
+pub const DAYS_MAX: i32 = 400;
 
 /// The days of a report where nothing is said.
 const DAYS: i32 = 30;
@@ -153,7 +153,7 @@ fn day(parameters: &mut Parameters, name: &'static str) -> Option<Date> {
 }
 
 /// `2026-11-25`
-pub(crate) fn parse_day(text: &str) -> Option<Date> {
+pub fn parse_day(text: &str) -> Option<Date> {
     let shape = text.bytes().enumerate().all(|(index, byte)| match index {
         4 | 7 => byte == b'-',
         _ => byte.is_ascii_digit(),

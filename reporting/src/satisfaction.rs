@@ -22,7 +22,7 @@ pub struct Implicit {
     pub points_spent: i64,
 }
 
-pub(crate) const COLUMNS: &[&str] = &["reward_type", "redemption_method", "count", "points_spent"];
+pub const COLUMNS: &[&str] = &["reward_type", "redemption_method", "count", "points_spent"];
 
 impl Satisfaction {
     pub fn of(tenants: &[OfTenant]) -> Self {

@@ -27,8 +27,8 @@ pub struct Delivery {
     pub count: u64,
 }
 
-pub(crate) const FINDING_COLUMNS: &[&str] = &["rule", "count"];
-pub(crate) const DELIVERY_COLUMNS: &[&str] = &["channel", "result", "count"];
+pub const FINDING_COLUMNS: &[&str] = &["rule", "count"];
+pub const DELIVERY_COLUMNS: &[&str] = &["channel", "result", "count"];
 
 impl Operations {
     pub fn of(tenants: &[OfTenant]) -> Self {

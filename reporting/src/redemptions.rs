@@ -24,7 +24,7 @@ pub struct Redemption {
     pub currency: Option<String>,
 }
 
-pub(crate) const COLUMNS: &[&str] = &[
+pub const COLUMNS: &[&str] = &[
     "reward_id",
     "reward_name",
     "discount_type",
@@ -48,9 +48,9 @@ pub struct By {
     pub points_spent: i64,
 }
 
-pub(crate) const BY_COLUMNS: &[&str] = &["name", "count", "reversed", "net", "points_spent"];
+pub const BY_COLUMNS: &[&str] = &["name", "count", "reversed", "net", "points_spent"];
 
-pub(crate) fn redemptions(tenants: &[OfTenant]) -> Vec<Redemption> {
+pub fn redemptions(tenants: &[OfTenant]) -> Vec<Redemption> {
     let mut groups: BTreeMap<(&str, &str, &str), (&str, RedemptionSums)> = BTreeMap::new();
     let mut days: Vec<_> = days(tenants).collect();
     days.sort_by_key(|(date, _)| *date);
@@ -86,11 +86,11 @@ pub(crate) fn redemptions(tenants: &[OfTenant]) -> Vec<Redemption> {
     most_first(rows, |row| row.count)
 }
 
-pub(crate) fn by_method(tenants: &[OfTenant]) -> Vec<By> {
+pub fn by_method(tenants: &[OfTenant]) -> Vec<By> {
     by(days(tenants).map(|(_, day)| &day.redemptions_by_method))
 }
 
-pub(crate) fn by_tier(tenants: &[OfTenant]) -> Vec<By> {
+pub fn by_tier(tenants: &[OfTenant]) -> Vec<By> {
     by(days(tenants).map(|(_, day)| &day.redemptions_by_tier))
 }
 

@@ -27,14 +27,14 @@ pub struct Tenant {
 }
 
 /// All days of all tenants, the oldest of each first.
-pub(crate) fn days(tenants: &[OfTenant]) -> impl Iterator<Item = (Date, &Day)> {
+pub fn days(tenants: &[OfTenant]) -> impl Iterator<Item = (Date, &Day)> {
     tenants
         .iter()
         .flat_map(|it| it.days.iter().map(|(date, day)| (*date, day)))
 }
 
 /// The tenants' zones, each named once: `America/Sao_Paulo`.
-pub(crate) fn zones(tenants: &[OfTenant], otherwise: &str) -> String {
+pub fn zones(tenants: &[OfTenant], otherwise: &str) -> String {
     let mut zones: Vec<_> = tenants
         .iter()
         .map(|it| it.tenant.time_zone.as_str())

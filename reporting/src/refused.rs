@@ -1,14 +1,11 @@
-//! What a request is refused for, and the answer to it: JSON in the shape of the webhooks' errors.
+//! What a request is refused for, and what is said of it, in the shape of the webhooks' errors.
 
-use axum::body::Body;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, Response, StatusCode};
+use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
-use webhooks::steering::escaped;
 
 /// When a client should try again after a 503, in seconds.
-const RETRY_AFTER_S: &str = "5";
+pub const RETRY_AFTER_S: &str = "5";
 
 /// Longest piece of a parameter's value that an answer repeats, in characters.
 const REPEATED_MAX: usize = 64;
@@ -101,35 +98,4 @@ impl Refused {
         }
         json!({"error": error})
     }
-
-    pub fn response(&self) -> Response<Body> {
-        let mut response = json_response(&self.body());
-        *response.status_mut() = self.status();
-        let headers = response.headers_mut();
-        match self {
-            Self::Unauthorised(challenge) => {
-                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
-            }
-            Self::Unavailable(_) => {
-                headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
-            }
-            _ => {}
-        }
-        response
-    }
-}
-
-/// An answer of JSON, in which no text can steer a terminal.
-pub(crate) fn json_response(value: &impl Serialize) -> Response<Body> {
-    let text = serde_json::to_string(value).unwrap_or_default();
-    text_response("application/json", escaped(&text).into_owned())
-}
-
-/// Figures are of one moment and of those who hold a token: nothing between may keep them.
-pub(crate) fn text_response(content_type: &'static str, text: String) -> Response<Body> {
-    let mut response = Response::new(Body::from(text));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }

@@ -20,7 +20,7 @@ pub struct Usage {
     pub figures: Figures,
 }
 
-pub(crate) const COLUMNS: &[&str] = &[
+pub const COLUMNS: &[&str] = &[
     "reward_name",
     "location",
     "platform",
@@ -46,7 +46,7 @@ pub struct Figures {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Location {
+pub struct Location {
     pub location: String,
     pub coupons_processed: u64,
     pub discount_given: String,
@@ -57,7 +57,7 @@ pub(crate) struct Location {
     pub currency: Option<String>,
 }
 
-pub(crate) const LOCATION_COLUMNS: &[&str] = &[
+pub const LOCATION_COLUMNS: &[&str] = &[
     "location",
     "coupons_processed",
     "discount_given",
@@ -75,7 +75,7 @@ pub struct Staff {
     pub figures: Figures,
 }
 
-pub(crate) const STAFF_COLUMNS: &[&str] = &[
+pub const STAFF_COLUMNS: &[&str] = &[
     "staff_member",
     "count",
     "discount_applied",
@@ -97,7 +97,7 @@ pub struct Code {
     pub currency: Option<String>,
 }
 
-pub(crate) const CODE_COLUMNS: &[&str] = &[
+pub const CODE_COLUMNS: &[&str] = &[
     "code",
     "item_sku",
     "item_name",
@@ -107,7 +107,7 @@ pub(crate) const CODE_COLUMNS: &[&str] = &[
     "currency",
 ];
 
-pub(crate) fn usage(tenants: &[OfTenant]) -> Vec<Usage> {
+pub fn usage(tenants: &[OfTenant]) -> Vec<Usage> {
     let mut groups: BTreeMap<_, UseSums> = BTreeMap::new();
     for (group, sums) in days(tenants).flat_map(|(_, day)| &day.uses) {
         let key = (
@@ -129,7 +129,7 @@ pub(crate) fn usage(tenants: &[OfTenant]) -> Vec<Usage> {
     most_first(rows, |row| row.figures.count)
 }
 
-pub(crate) fn locations(tenants: &[OfTenant]) -> Vec<Location> {
+pub fn locations(tenants: &[OfTenant]) -> Vec<Location> {
     let mut groups: BTreeMap<_, UseSums> = BTreeMap::new();
     for (group, sums) in days(tenants).flat_map(|(_, day)| &day.uses) {
         let key = (&group.location, &group.currency);
@@ -151,7 +151,7 @@ pub(crate) fn locations(tenants: &[OfTenant]) -> Vec<Location> {
     most_first(rows, |row| row.coupons_processed)
 }
 
-pub(crate) fn staff(tenants: &[OfTenant]) -> Vec<Staff> {
+pub fn staff(tenants: &[OfTenant]) -> Vec<Staff> {
     let mut groups: BTreeMap<_, UseSums> = BTreeMap::new();
     for (group, sums) in days(tenants).flat_map(|(_, day)| &day.uses_by_staff) {
         let key = (&group.staff_member, &group.currency);
@@ -164,7 +164,7 @@ pub(crate) fn staff(tenants: &[OfTenant]) -> Vec<Staff> {
     most_first(rows, |row| row.figures.count)
 }
 
-pub(crate) fn codes(tenants: &[OfTenant]) -> Vec<Code> {
+pub fn codes(tenants: &[OfTenant]) -> Vec<Code> {
     let mut groups: BTreeMap<_, CodeSums> = BTreeMap::new();
     for (group, sums) in days(tenants).flat_map(|(_, day)| &day.codes) {
         let total = groups.entry(group).or_default();
@@ -202,7 +202,7 @@ fn named(currency: &str) -> Option<String> {
     (!currency.is_empty()).then(|| currency.to_owned())
 }
 
-pub(crate) fn add(total: &mut UseSums, more: &UseSums) {
+pub fn add(total: &mut UseSums, more: &UseSums) {
     let add = |total: &mut Decimal, more: Decimal| *total = sum(*total, more);
     total.count = total.count.saturating_add(more.count);
     add(&mut total.discount_applied, more.discount_applied);

@@ -49,7 +49,7 @@ pub struct OfWeekday {
 }
 
 /// One table of all of them: `pattern` says which of the other columns a row fills.
-pub(crate) const COLUMNS: &[&str] = &[
+pub const COLUMNS: &[&str] = &[
     "pattern",
     "hour",
     "weekday",
@@ -61,7 +61,7 @@ pub(crate) const COLUMNS: &[&str] = &[
     "count",
 ];
 
-pub(crate) const WEEKDAYS: [(Weekday, &str); 7] = [
+pub const WEEKDAYS: [(Weekday, &str); 7] = [
     (Weekday::Monday, "monday"),
     (Weekday::Tuesday, "tuesday"),
     (Weekday::Wednesday, "wednesday"),

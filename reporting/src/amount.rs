@@ -6,7 +6,7 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Serialize, Serializer};
 
 /// An exact amount with at least two decimals: `35.00`, `0.125`.
-pub(crate) fn amount(value: Decimal) -> String {
+pub fn amount(value: Decimal) -> String {
     let mut value = value.normalize();
     if value.scale() < 2 {
         value.rescale(2);
@@ -15,7 +15,7 @@ pub(crate) fn amount(value: Decimal) -> String {
 }
 
 /// A sum that stays at the greatest number rather than panic.
-pub(crate) fn sum(a: Decimal, b: Decimal) -> Decimal {
+pub fn sum(a: Decimal, b: Decimal) -> Decimal {
     a.checked_add(b).unwrap_or(match a.is_sign_negative() {
         true => Decimal::MIN,
         false => Decimal::MAX,
@@ -23,13 +23,13 @@ pub(crate) fn sum(a: Decimal, b: Decimal) -> Decimal {
 }
 
 /// The average, rounded to two decimals, half away from zero; of nothing there is none.
-pub(crate) fn average(total: Decimal, count: u64) -> Option<String> {
+pub fn average(total: Decimal, count: u64) -> Option<String> {
     let average = total.checked_div(Decimal::from(count))?;
     Some(amount(rounded(average)))
 }
 
 /// How much of the whole a part is, in percent with two decimals; 0 of nothing.
-pub(crate) fn percent(part: Decimal, whole: Decimal) -> f64 {
+pub fn percent(part: Decimal, whole: Decimal) -> f64 {
     if whole.is_zero() {
         return 0.0;
     }
@@ -44,7 +44,7 @@ pub(crate) fn percent(part: Decimal, whole: Decimal) -> f64 {
 }
 
 /// One decimal: hours as people read them.
-pub(crate) fn hours(seconds: f64) -> f64 {
+pub fn hours(seconds: f64) -> f64 {
     (seconds / 360.0).round() / 10.0
 }
 

@@ -44,7 +44,7 @@ struct Sums {
     discount: BTreeMap<String, Decimal>,
 }
 
-pub(crate) const COLUMNS: &[&str] = &["total", "value", "previous", "change_percent", "currency"];
+pub const COLUMNS: &[&str] = &["total", "value", "previous", "change_percent", "currency"];
 
 impl Totals {
     pub fn of(tenants: &[OfTenant], period: Period, compare: Compare) -> Self {
@@ -192,7 +192,7 @@ impl Sums {
 }
 
 /// The currency of most uses; of two the first in the alphabet.
-pub(crate) fn main_currency(tenants: &[OfTenant]) -> Option<String> {
+pub fn main_currency(tenants: &[OfTenant]) -> Option<String> {
     let mut uses: BTreeMap<&str, u64> = BTreeMap::new();
     for (_, day) in crate::tenant::days(tenants) {
         for (group, sums) in day

@@ -21,7 +21,7 @@ pub struct Conversion {
     pub conversion_rate: f64,
 }
 
-pub(crate) const COLUMNS: &[&str] = &[
+pub const COLUMNS: &[&str] = &[
     "reward_id",
     "reward_name",
     "redeemed",
@@ -31,7 +31,7 @@ pub(crate) const COLUMNS: &[&str] = &[
     "conversion_rate",
 ];
 
-pub(crate) fn conversion(tenants: &[OfTenant]) -> Vec<Conversion> {
+pub fn conversion(tenants: &[OfTenant]) -> Vec<Conversion> {
     let mut groups: BTreeMap<&str, (&str, Cohort)> = BTreeMap::new();
     let mut days: Vec<_> = days(tenants).collect();
     days.sort_by_key(|(date, _)| *date);

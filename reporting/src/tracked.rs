@@ -35,7 +35,7 @@ pub const COLUMNS: &[&str] = &[
     "other",
 ];
 
-pub(crate) const TYPES: [(&str, TrackedKind); 4] = [
+pub const TYPES: [(&str, TrackedKind); 4] = [
     ("redeemed", TrackedKind::Redeemed),
     ("used", TrackedKind::Used),
     ("cancelled", TrackedKind::Cancelled),

@@ -5,14 +5,14 @@ use std::fmt::Write;
 use lambda_http::request::LambdaRequest;
 use serde_json::value::RawValue;
 
-use crate::refused::Refused;
+use crate::Unserved;
 
 /// Reads an event of API Gateway, in either payload format, or of a function URL.
 ///
 /// # Errors
 /// It is none of these.
-pub(crate) fn read(event: &RawValue) -> Result<LambdaRequest, Refused> {
-    let mut request = serde_json::from_str(event.get()).map_err(|_| Refused::Unreadable)?;
+pub(crate) fn read(event: &RawValue) -> Result<LambdaRequest, Unserved> {
+    let mut request = serde_json::from_str(event.get()).map_err(|_| Unserved::Unreadable)?;
     match &mut request {
         LambdaRequest::ApiGatewayV2(event) => {
             // An HTTP API decodes the path, and names the route; a function URL does neither.
@@ -28,7 +28,7 @@ pub(crate) fn read(event: &RawValue) -> Result<LambdaRequest, Refused> {
             event.path = event.path.take().map(|path| encoded(&path, false));
             event.request_context.stage = None;
         }
-        _ => return Err(Refused::Unreadable),
+        _ => return Err(Unserved::Unreadable),
     }
     Ok(request)
 }

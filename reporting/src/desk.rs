@@ -39,15 +39,16 @@ const PROVIDERS: [(&str, &str); 2] = [
 /// The figures, whoever asks for them.
 #[derive(Debug)]
 pub struct Desk {
-    pub(crate) figures: Figures,
-    pub(crate) ledger: Ledger,
-    pub(crate) client: Client,
-    pub(crate) members_table: String,
-    pub(crate) zones: Zones,
+    pub figures: Figures,
+    pub ledger: Ledger,
+    pub client: Client,
+    /// The name of the table of members.
+    pub members_table: String,
+    pub zones: Zones,
 }
 
 /// A tenant's provider and its name.
-pub(crate) type Named = (String, String);
+pub type Named = (String, String);
 
 impl Desk {
     pub fn new(client: Client, tables: Tables, zones: Zones) -> Self {
@@ -93,7 +94,8 @@ impl Desk {
         self.zone_of(tenant)
     }
 
-    pub(crate) fn zone_of(&self, tenant: &str) -> String {
+    /// The IANA name of the zone in which a tenant's days are.
+    pub fn zone_of(&self, tenant: &str) -> String {
         let zone = self.zones.of(tenant);
         zone.iana_name().unwrap_or("UTC").to_owned()
     }
@@ -197,7 +199,7 @@ impl Desk {
 }
 
 /// The parameters `tenant` and `provider`. A token for one tenant alone names it.
-pub(crate) fn whom(parameters: &mut Parameters, scope: &Scope) -> (Option<String>, Option<String>) {
+pub fn whom(parameters: &mut Parameters, scope: &Scope) -> (Option<String>, Option<String>) {
     let tenant = parameters.text("tenant", "must be a tenant's name");
     let tenant = tenant.or_else(|| scope.only().map(str::to_owned));
     let provider = parameters.choice("provider", &PROVIDERS);
@@ -207,8 +209,8 @@ pub(crate) fn whom(parameters: &mut Parameters, scope: &Scope) -> (Option<String
 /// A desk, and the tokens of those who may come to it.
 #[derive(Debug)]
 pub struct Guarded {
-    pub(crate) desk: Desk,
-    pub(crate) tokens: SecretStore,
+    pub desk: Desk,
+    pub tokens: SecretStore,
 }
 
 impl Guarded {

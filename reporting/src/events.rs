@@ -1,0 +1,74 @@
+//! What tracked events are asked for: days, filters, and the page.
+
+use jiff::Timestamp;
+
+use crate::access::Scope;
+use crate::desk::Desk;
+use crate::listing::{Cursor, Filter};
+use crate::parameters::Parameters;
+use crate::period::{Period, parse_day};
+use crate::report::Asked;
+use crate::tracked::TYPES;
+
+const LIMIT: usize = 100;
+const LIMIT_MAX: usize = 1000;
+
+const STATUSES: [(&str, &str); 4] = [
+    ("active", "active"),
+    ("used", "used"),
+    ("cancelled", "cancelled"),
+    ("expired", "expired"),
+];
+
+const DATE: &str = "must be a date such as 2026-11-25, and stand without timeframe, from and to";
+const CURSOR: &str = "must be the next_cursor of an answer to the same question";
+
+/// Events that are asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    pub asked: Asked,
+    pub filter: Filter,
+    /// Where the page begins.
+    pub start: Cursor,
+    /// The most events of the page.
+    pub limit: usize,
+}
+
+impl Question {
+    /// What is wrong stands in `parameters`.
+    pub fn read(desk: &Desk, parameters: &mut Parameters, scope: &Scope, now: Timestamp) -> Self {
+        let date = parameters.text("date", DATE);
+        let filter = Filter {
+            status: parameters.choice("status", &STATUSES).map(str::to_owned),
+            kind: parameters.choice("type", &TYPES),
+            reward: parameters.text("reward", "must be a reward's id or its name"),
+            location: parameters.text("location", "must be a location's name"),
+        };
+        let limit = parameters.number("limit", LIMIT_MAX).unwrap_or(LIMIT);
+        let cursor = parameters.text("cursor", CURSOR);
+        let has_others = ["timeframe", "from", "to"]
+            .iter()
+            .any(|it| parameters.has(it));
+        let (mut asked, _) = desk.ask(parameters, scope, now);
+        if let Some(text) = date {
+            match parse_day(&text).filter(|_| !has_others) {
+                Some(day) => asked.period = Period::new(day, day),
+                None => parameters.problem("date", &text, DATE),
+            }
+        }
+        let period = asked.period;
+        let start = match cursor {
+            None => Cursor::start(period),
+            Some(text) => Cursor::parse(&text, period).unwrap_or_else(|| {
+                parameters.problem("cursor", &text, CURSOR);
+                Cursor::start(period)
+            }),
+        };
+        Self {
+            asked,
+            filter,
+            start,
+            limit,
+        }
+    }
+}

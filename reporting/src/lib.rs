@@ -1,0 +1,39 @@
+//! What was counted and recorded, for whoever reads it: the reports' function, the dashboard and
+//! the command line. It answers with values, and knows nothing of routes.
+
+pub mod access;
+pub mod amount;
+pub mod conversion;
+pub mod days;
+pub mod desk;
+pub mod events;
+pub mod life;
+pub mod listing;
+pub mod member;
+pub mod operations;
+mod order;
+pub mod parameters;
+pub mod patterns;
+pub mod period;
+pub mod redemptions;
+pub mod refused;
+pub mod report;
+pub mod satisfaction;
+pub mod table;
+pub mod tenant;
+pub mod totals;
+pub mod tracked;
+pub mod usage;
+
+pub use access::Scope;
+pub use desk::{Desk, Guarded, Named};
+pub use listing::{Cursor, Filter, Listing, list};
+pub use parameters::Parameters;
+pub use period::{Compare, Period};
+pub use refused::{Problem, Refused};
+pub use report::{Asked, Head, Report, Section};
+pub use table::{Table, csv_line};
+pub use tracked::{COLUMNS as EVENT_COLUMNS, row as event_row};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! A coupon's life, as the command `show` has it, for those who may read its tenant.
+
+use anyhow::Context;
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use webhooks::event::{escape, tenant_key, unescape};
+use webhooks::life::{Account, Life, Lookup};
+
+use crate::access::Scope;
+use crate::desk::Desk;
+use crate::refused::{Problem, Refused};
+
+/// Keys that are looked at side by side.
+const CONCURRENCY: usize = 16;
+
+/// Where trials stand, which have keys of their own.
+const SPACES: [&str; 3] = ["", "sandbox#", "test#"];
+
+/// The life of the coupon with this code or key.
+///
+/// # Errors
+/// There is none that the token may read, or there are several, or the tables cannot be read.
+pub async fn find(
+    desk: &Desk,
+    code: &str,
+    (tenant, provider): (Option<&str>, Option<&str>),
+    scope: &Scope,
+    now: Timestamp,
+) -> Result<Life, Refused> {
+    let lookup = Lookup::parse(code.trim());
+    let coupons = match &lookup {
+        Lookup::Key { coupon, .. } => {
+            let own = tenant_of(coupon);
+            let is_meant = tenant.is_none_or(|tenant| Some(tenant) == own.as_deref());
+            let may_read = own.is_some_and(|own| scope.may_read(&own));
+            match is_meant && may_read {
+                true => vec![coupon.clone()],
+                false => Vec::new(),
+            }
+        }
+        Lookup::Code(code) => {
+            let tenants = desk.tenants(scope, tenant, provider).await?;
+            let keys = tenants.iter().flat_map(|(provider, tenant)| {
+                let tenant = tenant_key(provider, tenant);
+                SPACES.map(|space| format!("{tenant}#{space}{}", escape(code)))
+            });
+            keys.collect()
+        }
+    };
+    let lives = stream::iter(coupons).map(|coupon| life(desk, coupon, &lookup, scope, now));
+    let lives: Vec<_> = lives.buffered(CONCURRENCY).try_collect().await?;
+    let mut lives: Vec<_> = lives.into_iter().flatten().collect();
+    let Some(life) = lives.pop() else {
+        return Err(Refused::not_found(
+            "such coupon",
+            ", or this token may not read it",
+        ));
+    };
+    if !lives.is_empty() {
+        let keys = lives.iter().chain([&life]).map(|it| it.coupon.clone());
+        let keys: Vec<_> = keys.collect();
+        let problem = format!(
+            "must name one: several coupons have the code: {}",
+            keys.join(", ")
+        );
+        return Err(Refused::Invalid(vec![Problem::new("tenant", "", problem)]));
+    }
+    Ok(life)
+}
+
+/// The tenant that a coupon's key names.
+fn tenant_of(coupon: &str) -> Option<String> {
+    coupon.split('#').nth(1).map(unescape)
+}
+
+/// A coupon's life without what was sent: that holds personal data.
+async fn life(
+    desk: &Desk,
+    coupon: String,
+    lookup: &Lookup,
+    scope: &Scope,
+    now: Timestamp,
+) -> anyhow::Result<Option<Life>> {
+    // DynamoDB takes no longer key.
+    if coupon.len() > 2048 {
+        return Ok(None);
+    }
+    let rows = desk.ledger.rows_of(&coupon, "", now).await?;
+    let mut life = Life::read(coupon, &rows).without_bodies();
+    life.tasks.iter_mut().for_each(|it| it.would_send = None);
+    if let Lookup::Key {
+        entry: Some(entry), ..
+    } = lookup
+    {
+        life.keep_only(entry);
+    }
+    // The key said whose it is; a row could only contradict it where somebody wrote it by hand.
+    let is_foreign = life.received.iter().any(|it| !scope.may_read(&it.tenant));
+    if !life.is_known() || is_foreign {
+        return Ok(None);
+    }
+    let Some(first) = life.received.first() else {
+        return Ok(Some(life));
+    };
+    let (member, entry) = first.account_key();
+    let found = desk
+        .client
+        .get_item()
+        .table_name(&desk.members_table)
+        .key("member", AttributeValue::S(member))
+        .key("entry", AttributeValue::S(entry))
+        .send()
+        .await
+        .context("reading the member's account")?;
+    life.account = found.item.as_ref().map(Account::read);
+    Ok(Some(life))
+}

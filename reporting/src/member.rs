@@ -1,0 +1,121 @@
+//! What was counted of one member, for those who may read its tenant.
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use webhooks::figures::Profile;
+
+use crate::access::Scope;
+use crate::amount::average;
+use crate::desk::Desk;
+use crate::refused::{Problem, Refused};
+
+/// Tenants that are asked side by side.
+const CONCURRENCY: usize = 16;
+
+/// The days that a frequency is by.
+const FREQUENCY_DAYS: i64 = 30;
+
+/// A member, and whose it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Known {
+    pub provider: String,
+    pub tenant: String,
+    pub profile: Profile,
+}
+
+/// The member with this id.
+///
+/// # Errors
+/// There is none that the token may read, or there are several, or the tables cannot be read.
+pub async fn find(
+    desk: &Desk,
+    id: &str,
+    (tenant, provider): (Option<&str>, Option<&str>),
+    scope: &Scope,
+) -> Result<Known, Refused> {
+    let tenants = desk.tenants(scope, tenant, provider).await?;
+    let profiles = stream::iter(tenants).map(|(provider, tenant)| async move {
+        let profile = desk.figures.member(&provider, &tenant, id).await?;
+        anyhow::Ok(profile.map(|it| (provider, tenant, it)))
+    });
+    let found: Vec<_> = profiles.buffered(CONCURRENCY).try_collect().await?;
+    let mut found: Vec<_> = found.into_iter().flatten().collect();
+    let Some((provider, tenant, profile)) = found.pop() else {
+        return Err(Refused::not_found(
+            "such member",
+            ", or this token may not read it",
+        ));
+    };
+    if !found.is_empty() {
+        let names = found
+            .iter()
+            .map(|(provider, tenant, _)| format!("{provider} {tenant}"));
+        let names: Vec<_> = names.chain([format!("{provider} {tenant}")]).collect();
+        let problem = format!("must name one: the member is known to {}", names.join(", "));
+        let given = Problem::new("tenant", "", problem);
+        return Err(Refused::Invalid(vec![given]));
+    }
+    Ok(Known {
+        provider,
+        tenant,
+        profile,
+    })
+}
+
+/// The category of most redemptions; of several the first in the alphabet.
+pub fn preferred(profile: &Profile) -> Option<&str> {
+    let most = profile.categories.values().max()?;
+    let mut categories = profile.categories.iter();
+    let found = categories.find(|(_, count)| *count == most);
+    found.map(|(name, _)| name.as_str())
+}
+
+/// Redemptions in 30 days, from the first one until now: two decimals. The first 30 days count as a
+/// whole.
+pub fn frequency(profile: &Profile, now: Timestamp) -> Option<String> {
+    let first = profile.first_redemption?;
+    let days = now.duration_since(first).as_secs() / 86_400;
+    let days = u64::try_from(days.max(FREQUENCY_DAYS)).ok()?;
+    let total = profile.redemptions.saturating_mul(30);
+    average(total.into(), days)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn profile(redemptions: u64, first: &str) -> Profile {
+        Profile {
+            first_redemption: Some(first.parse().unwrap()),
+            redemptions,
+            ..Profile::default()
+        }
+    }
+
+    #[test]
+    fn a_frequency_is_by_thirty_days() {
+        let now: Timestamp = "2026-11-25T00:00:00Z".parse().unwrap();
+        let check = |redemptions: u64, first: &str, expected: &str| {
+            let frequency = frequency(&profile(redemptions, first), now);
+            assert_eq!(frequency.as_deref(), Some(expected), "{first}");
+        };
+        check(3, "2026-11-24T00:00:00Z", "3.00");
+        check(3, "2026-10-26T00:00:00Z", "3.00");
+        check(3, "2026-09-26T00:00:00Z", "1.50");
+        check(1, "2027-01-01T00:00:00Z", "1.00");
+        assert_eq!(frequency(&Profile::default(), now), None);
+    }
+
+    #[test]
+    fn of_equal_categories_the_first_in_the_alphabet_is_preferred() {
+        let categories = [("pizza", 2), ("drinks", 2), ("dessert", 1)];
+        let profile = Profile {
+            categories: BTreeMap::from(categories.map(|(name, count)| (name.to_owned(), count))),
+            ..Profile::default()
+        };
+        assert_eq!(preferred(&profile), Some("drinks"));
+        assert_eq!(preferred(&Profile::default()), None);
+    }
+}
