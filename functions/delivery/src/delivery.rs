@@ -1,37 +1,29 @@
 //! Who is told of an event, and how: each channel is recorded by itself, so that one that fails or repeats never touches
 //! another.
 
-use std::time::Duration;
-
 use anyhow::anyhow;
 use aws_sdk_dynamodb::types::AttributeValue;
+use channels::message::{Coupon, Occasion};
+use channels::time::{SEND, has_time};
+use channels::{
+    AccountCoupon, Channel, Channels, Contact, Members, NO_TIME, Outcome, OutsideEffect, WAITS,
+    all_of, settle_skipped,
+};
 use futures_util::future::join_all;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use webhooks::config::{Aws, CallLimits, Environment};
 use webhooks::event::{Event, EventKey, Fact, Member, Notice, Redemption, Reward};
 use webhooks::invocation::Invocation;
-use webhooks::ledger::{
-    Claim, Committed, Effects, Lease, Ledger, Note, Row, Status, Uncommitted, read_event,
-};
-use webhooks::per_tenant::{PerTenant, Zones};
+use webhooks::ledger::{Committed, Effects, Ledger, Note, Row, Status, Uncommitted, read_event};
 use webhooks::task::Message;
 use webhooks::worker::{Failure, Work};
 
 use crate::account;
-use crate::channel::{Channel, NotNow, Outcome};
-use crate::contact::Contact;
-use crate::email_address;
 use crate::forwarded::{self, Untellable};
 use crate::game_server::GameServer;
+use crate::granted::Granted;
 use crate::items::{Brought, Detail};
-use crate::members::{AccountCoupon, Granted, Members, WAITS};
-use crate::message::{self, Coupon, Language, Occasion};
-use crate::phone::{Country, Phone};
-use crate::ses::Ses;
-use crate::sms::Sms;
-use crate::time::{CLAIM, SEND, has_time};
-use crate::whatsapp::WhatsApp;
 
 /// Names of records beneath the event; a channel's is [`Channel::record`].
 pub(crate) const ACCOUNT: &str = "delivery/account";
@@ -41,29 +33,17 @@ const FORWARD: &str = "delivery/forward";
 
 const SANDBOX: &str = "a sandbox or test event: not sent";
 const DO_NOT_CONTACT: &str = "do not contact";
-const NO_TIME: &str = "the time was up before it could be tried";
 const TOO_MANY: &str = "the quantity of an item does not fit 64 bits";
-
-/// The pauses after an attempt that had no answer: it may have been taken, and another would double it. Each is four
-/// times the one before; a day has room for eleven.
-const IN_DOUBT_FIRST: Duration = Duration::from_secs(5);
-const IN_DOUBT_MAX: Duration = Duration::from_secs(4 * 3600);
 
 /// Delivers what a message tells.
 #[derive(Debug)]
 pub struct Delivery {
     pub(crate) ledger: Ledger,
     pub(crate) members: Members,
-    ses: Ses,
-    whatsapp: Option<WhatsApp>,
-    sms: Option<Sms>,
+    channels: Channels,
     game_server: Option<GameServer>,
     /// Whether a redemption's items are recorded for its player.
     grants: bool,
-    languages: PerTenant<Language>,
-    zones: Zones,
-    /// Of the numbers that name no country.
-    countries: PerTenant<Country>,
 }
 
 impl Delivery {
@@ -79,26 +59,9 @@ impl Delivery {
         Self {
             ledger: Ledger::read(environment, aws, CallLimits::TASK),
             members: Members::read(environment, aws),
-            ses: Ses::read(environment, aws),
-            whatsapp: WhatsApp::read(environment, aws),
-            sms: Sms::read(environment, aws),
+            channels: Channels::read(environment, aws),
             game_server: GameServer::read(environment, aws),
             grants,
-            languages: PerTenant::read(
-                environment,
-                "LANGUAGES",
-                Language::PtBr,
-                "a language: pt-BR or en",
-                Language::of_tag,
-            ),
-            zones: Zones::read_zones(environment),
-            countries: PerTenant::read(
-                environment,
-                "DEFAULT_COUNTRY",
-                Country::BRAZIL,
-                "a country's two letters such as BR",
-                Country::of_code,
-            ),
         }
     }
 }
@@ -145,7 +108,7 @@ impl Delivery {
         // second sees the other.
         let coupon = coupon(&event.member, redemption);
         let mut open = Channel::ALL.to_vec();
-        open.retain(|channel| self.is_open(*channel, Occasion::Redeemed, &coupon));
+        open.retain(|channel| self.channels.is_open(*channel, Occasion::Redeemed, &coupon));
         let then: Vec<_> = open.iter().map(|channel| channel.record()).collect();
         // Where the event itself has no address for a channel, the coupon is marked, so that an enrolment finds it.
         let mut channels = open.iter();
@@ -269,7 +232,7 @@ impl Delivery {
         let member = &to.member;
         let mut coupon = coupon(member, redemption);
         coupon.expires_at = in_account.expires_at;
-        if !self.is_open(channel, Occasion::Redeemed, &coupon) {
+        if !self.channels.is_open(channel, Occasion::Redeemed, &coupon) {
             return Ok(());
         }
         let note = |note| self.ledger.note(event, channel.record(), note, invocation);
@@ -284,186 +247,20 @@ impl Delivery {
         };
         if event.sandbox {
             let mut sandbox = Note::new(Status::Skipped, SANDBOX);
-            sandbox.would_send = Some(self.written(channel, event, &coupon, address));
+            sandbox.would_send = Some(self.channels.written(channel, event, &coupon, address));
             return Ok(note(sandbox).await?);
         }
         if let Err(reason) = in_account.is_usable(invocation.now()) {
-            return self
-                .skip(event, channel.record(), &reason, invocation)
-                .await;
+            let effect = self.effect(event, channel.record(), invocation);
+            return effect.skip(&reason).await;
         }
-        self.make(event, channel.record(), invocation, async || {
-            self.try_on(channel, Occasion::Redeemed, event, &coupon, address)
-                .await
-        })
-        .await
-    }
-
-    /// Whether a channel is set up, and meant for this coupon.
-    fn is_open(&self, channel: Channel, occasion: Occasion, coupon: &Coupon<'_>) -> bool {
-        match channel {
-            Channel::Email => true,
-            Channel::WhatsApp => {
-                let whatsapp = self.whatsapp.as_ref();
-                whatsapp.is_some_and(|it| it.template(occasion).is_some())
-            }
-            Channel::Sms => self
-                .sms
-                .as_ref()
-                .is_some_and(|it| it.is_worth(coupon.discount)),
-        }
-    }
-
-    async fn try_on(
-        &self,
-        channel: Channel,
-        occasion: Occasion,
-        event: &Event,
-        coupon: &Coupon<'_>,
-        address: &str,
-    ) -> anyhow::Result<Outcome> {
-        let language = *self.languages.of(&event.tenant);
-        let zone = self.zones.of(&event.tenant);
-        let closed = || Outcome::Refused("the channel is not set up".into());
-        let address = match self.in_network(channel, &event.tenant, address) {
-            Ok(address) => address,
-            Err(reason) => return Ok(Outcome::Refused(reason.into())),
-        };
-        let address = address.as_str();
-        match channel {
-            Channel::Email => {
-                let email = message::email(language, occasion, coupon, zone);
-                self.ses.send(event, address, email).await
-            }
-            Channel::WhatsApp => {
-                let open = self.whatsapp.as_ref();
-                let Some((whatsapp, template)) =
-                    open.and_then(|it| Some((it, it.template(occasion)?)))
-                else {
-                    return Ok(closed());
-                };
-                let parameters = message::whatsapp_parameters(language, coupon, zone);
-                whatsapp.send(event, address, template, parameters).await
-            }
-            Channel::Sms => {
-                let Some(sms) = &self.sms else {
-                    return Ok(closed());
-                };
-                match message::sms(language, occasion, coupon, zone) {
-                    Ok(text) => sms.send(event, address, text).await,
-                    Err(reason) => Ok(Outcome::Refused(reason.into())),
-                }
-            }
-        }
-    }
-
-    /// An address as its network takes it, or why it cannot.
-    fn in_network(
-        &self,
-        channel: Channel,
-        tenant: &str,
-        address: &str,
-    ) -> Result<String, &'static str> {
-        let phone = || Phone::read(address, *self.countries.of(tenant));
-        match channel {
-            Channel::Email => email_address::in_ascii(address),
-            Channel::WhatsApp => phone()?.for_whatsapp().map(str::to_owned),
-            Channel::Sms => phone()?.for_sms().map(str::to_owned),
-        }
-    }
-
-    /// What would be sent on a channel.
-    fn written(
-        &self,
-        channel: Channel,
-        event: &Event,
-        coupon: &Coupon<'_>,
-        address: &str,
-    ) -> Value {
-        let language = *self.languages.of(&event.tenant);
-        let zone = self.zones.of(&event.tenant);
-        let occasion = Occasion::Redeemed;
-        let mut written = match channel {
-            Channel::Email => {
-                let email = message::email(language, occasion, coupon, zone);
-                json!({"subject": email.subject, "text": email.text, "html": email.html})
-            }
-            Channel::WhatsApp => json!({
-                "template": self.whatsapp.as_ref().and_then(|it| it.template(occasion)),
-                "language": self.whatsapp.as_ref().map(WhatsApp::language),
-                "parameters": message::whatsapp_parameters(language, coupon, zone),
-            }),
-            Channel::Sms => json!({"text": message::sms(language, occasion, coupon, zone).ok()}),
-        };
-        match self.in_network(channel, &event.tenant, address) {
-            Ok(address) => written["to"] = address.into(),
-            Err(reason) => {
-                written["to"] = address.into();
-                written["refused"] = reason.into();
-            }
-        }
-        written
-    }
-
-    /// Makes an effect outside, once: claimed before it is made, settled after.
-    async fn make(
-        &self,
-        event: &Event,
-        record: &str,
-        invocation: Invocation,
-        attempt: impl AsyncFnOnce() -> anyhow::Result<Outcome>,
-    ) -> Result<(), Failure> {
-        let Some(lease) = self.claim(event, record, invocation).await? else {
-            return Ok(());
-        };
-        if !has_time(invocation, SEND) {
-            lease.release(NO_TIME, None).await?;
-            return Err(anyhow!("{NO_TIME}: {record}").into());
-        }
-        match attempt().await {
-            Ok(outcome) => settle(event, record, lease, outcome, invocation).await,
-            // Nothing was sent: something of ours failed before.
-            Err(error) => {
-                lease.release("not tried", None).await?;
-                Err(error.into())
-            }
-        }
-    }
-
-    /// Ends an effect that need not be made any more, unless it was made.
-    async fn skip(
-        &self,
-        event: &Event,
-        record: &str,
-        reason: &str,
-        invocation: Invocation,
-    ) -> Result<(), Failure> {
-        match self.claim(event, record, invocation).await? {
-            Some(lease) => Ok(settle_skipped(lease, reason).await?),
-            None => Ok(()),
-        }
-    }
-
-    /// The right to make an effect; nothing where it was made. None is begun that could be cut off by the invocation's end:
-    /// nobody would know whether it was made.
-    async fn claim(
-        &self,
-        event: &Event,
-        record: &str,
-        invocation: Invocation,
-    ) -> Result<Option<Lease>, Failure> {
-        if !has_time(invocation, CLAIM + SEND) {
-            return Err(anyhow!("{NO_TIME}: {record}").into());
-        }
-        match self.ledger.claim(event, record, invocation).await? {
-            Claim::Granted(lease) => Ok(Some(lease)),
-            Claim::Settled => Ok(None),
-            Claim::Taken { until } => {
-                let taken = anyhow!("another worker is at {record}, until {until} at most");
-                Err(taken.into())
-            }
-            Claim::Early { until } => Err(Failure::Early(from_until(invocation.now(), until))),
-        }
+        self.effect(event, channel.record(), invocation)
+            .make(async || {
+                self.channels
+                    .send(channel, Occasion::Redeemed, event, &coupon, address)
+                    .await
+            })
+            .await
     }
 
     /// Reminds a member of a coupon that expires soon, on the best channel that reaches them.
@@ -473,13 +270,12 @@ impl Delivery {
         notice: &Notice,
         invocation: Invocation,
     ) -> Result<(), Failure> {
-        let Some(lease) = self.claim(event, REMINDER, invocation).await? else {
+        let effect = self.effect(event, REMINDER, invocation);
+        let Some(lease) = effect.claim().await? else {
             return Ok(());
         };
         match self.try_to_remind(event, notice, invocation).await {
-            Ok(Reminded::Sent(outcome)) => {
-                settle(event, REMINDER, lease, outcome, invocation).await
-            }
+            Ok(Reminded::Sent(outcome)) => effect.settle(lease, outcome).await,
             Ok(Reminded::NotAtAll(reason)) => Ok(settle_skipped(lease, &reason).await?),
             Err(error) => {
                 lease.release("not tried", None).await?;
@@ -529,12 +325,13 @@ impl Delivery {
             let Some(address) = channel.address(&member) else {
                 continue;
             };
-            if !self.is_open(channel, Occasion::Expiring, &coupon) {
+            if !self.channels.is_open(channel, Occasion::Expiring, &coupon) {
                 continue;
             }
             anyhow::ensure!(has_time(invocation, SEND), NO_TIME);
             match self
-                .try_on(channel, Occasion::Expiring, event, &coupon, address)
+                .channels
+                .send(channel, Occasion::Expiring, event, &coupon, address)
                 .await?
             {
                 // The next best may take it.
@@ -607,7 +404,7 @@ impl Delivery {
             let would_send = json!({"items": items, "bundles": bundles});
             return Ok(note(skip(SANDBOX, Some(would_send))).await?);
         }
-        let grant = self.members.grant(event, &redemption.coupon_code, granted);
+        let grant = granted.change(&self.members, event, &redemption.coupon_code);
         let forget_at = self.ledger.forget_at(event, invocation.now());
         let effects = Effects::new(event, GRANT).fields(following(then));
         let effects = effects.change(grant.set("ttl", forget_at));
@@ -642,10 +439,23 @@ impl Delivery {
             sandbox.would_send = Some(json!({"url": server.url(), "body": body}));
             return Ok(note(sandbox).await?);
         }
-        self.make(event, FORWARD, invocation, async || {
-            server.tell(event, body, invocation).await
-        })
-        .await
+        self.effect(event, FORWARD, invocation)
+            .make(async || server.tell(event, body, invocation).await)
+            .await
+    }
+
+    fn effect<'a>(
+        &'a self,
+        event: &'a Event,
+        record: &'a str,
+        invocation: Invocation,
+    ) -> OutsideEffect<'a> {
+        OutsideEffect {
+            ledger: &self.ledger,
+            event,
+            record,
+            invocation,
+        }
     }
 
     /// A recorded event, as today's code reads it.
@@ -720,80 +530,5 @@ fn of_notice(notice: &Notice) -> Redemption {
         },
         expires_at: notice.expires_at,
         ..Redemption::default()
-    }
-}
-
-/// Records that an effect was not made, and whether it may have been made by an attempt before.
-async fn settle_skipped(lease: Lease, reason: &str) -> anyhow::Result<()> {
-    match lease.in_doubt() {
-        0 => lease.settle(Status::Skipped, reason).await,
-        _ => {
-            let reason =
-                format!("{reason}; an attempt before had no answer, and may have been sent");
-            lease.settle(Status::Skipped, &reason).await
-        }
-    }
-}
-
-/// Records what came of an effect.
-async fn settle(
-    event: &Event,
-    record: &str,
-    lease: Lease,
-    outcome: Outcome,
-    invocation: Invocation,
-) -> Result<(), Failure> {
-    match outcome {
-        Outcome::Taken(id) => {
-            lease.settle(Status::Done, &id).await?;
-            tracing::info!(event.key = %event.key, record, message.id = id, "Sent");
-            Ok(())
-        }
-        Outcome::Refused(reason) => {
-            tracing::error!(event.key = %event.key, record, reason, "Never to be delivered");
-            Ok(lease.settle(Status::Failed, &reason).await?)
-        }
-        Outcome::NotNow(NotNow {
-            reason,
-            hint,
-            in_doubt,
-            after,
-        }) => {
-            let pause = match in_doubt {
-                true => Some(in_doubt_pause(lease.in_doubt())),
-                false => after,
-            };
-            let not_before = pause.map(|pause| invocation.now() + pause);
-            match (in_doubt, not_before) {
-                (true, Some(at)) => lease.release_in_doubt(&reason, at).await?,
-                _ => lease.release(&reason, not_before).await?,
-            }
-            Err(Failure::Outside {
-                error: anyhow::anyhow!("{record}: {reason}{hint}"),
-                after: pause,
-            })
-        }
-    }
-}
-
-fn in_doubt_pause(before: u32) -> Duration {
-    let times = 4_u32.saturating_pow(before);
-    IN_DOUBT_FIRST.saturating_mul(times).min(IN_DOUBT_MAX)
-}
-
-pub(crate) fn from_until(now: Timestamp, until: Timestamp) -> Duration {
-    let left = until.duration_since(now).max(SignedDuration::ZERO);
-    Duration::try_from(left).unwrap_or_default()
-}
-
-/// One word for several outcomes: the message comes again where any of them asks for it, at the earliest time that one
-/// of them names.
-pub(crate) fn all_of(
-    outcomes: impl IntoIterator<Item = Result<(), Failure>>,
-) -> Result<(), Failure> {
-    let failures = outcomes.into_iter().filter_map(Result::err);
-    match failures.reduce(Failure::and) {
-        Some(failure) => Err(failure),
-        None => Ok(()),
     }
 }

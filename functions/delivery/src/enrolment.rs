@@ -6,16 +6,14 @@
 use std::time::Duration;
 
 use anyhow::anyhow;
+use channels::time::{CLAIM, SEND, VISIT, has_time};
+use channels::{AccountCoupon, Channel, Contact, all_of, from_until};
 use webhooks::event::{Event, EventKey, Fact};
 use webhooks::invocation::Invocation;
 use webhooks::ledger::{Committed, Effects, Progress};
 use webhooks::worker::Failure;
 
-use crate::channel::Channel;
-use crate::contact::Contact;
-use crate::delivery::{ACCOUNT, Delivery, all_of, from_until};
-use crate::members::AccountCoupon;
-use crate::time::{CLAIM, SEND, VISIT, has_time};
+use crate::delivery::{ACCOUNT, Delivery};
 
 const CONTACT: &str = "delivery/contact";
 

@@ -11,6 +11,8 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::client::ser_de::DeserializeResponse;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::timeout::TimeoutConfig;
+use channels::time::has_time;
+use channels::{NotNow, Outcome, unanswered};
 use http::Uri;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
@@ -20,9 +22,6 @@ use webhooks::event::Event;
 use webhooks::invocation::Invocation;
 use webhooks::secrets::SecretStore;
 use webhooks::verify::STANDARD_WEBHOOKS;
-
-use crate::channel::{NotNow, Outcome, unanswered};
-use crate::time::has_time;
 
 /// How long the server may take to accept a connection, and to answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

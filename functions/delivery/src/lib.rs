@@ -2,20 +2,11 @@
 //! items to a game's own server.
 
 mod account;
-mod channel;
-mod contact;
 mod delivery;
-mod email_address;
 mod enrolment;
 mod forwarded;
 mod game_server;
+mod granted;
 mod items;
-mod members;
-pub mod message;
-pub mod phone;
-mod ses;
-mod sms;
-mod time;
-mod whatsapp;
 
 pub use delivery::Delivery;

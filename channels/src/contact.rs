@@ -7,20 +7,20 @@ use crate::message::meant;
 
 /// What the contact row knows of a member.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Contact {
-    pub(crate) told: Told,
+pub struct Contact {
+    pub told: Told,
     /// They asked for no messages.
-    pub(crate) do_not_contact: bool,
+    pub do_not_contact: bool,
 }
 
 /// What was told of a member at one time. Personal data: never in a log.
 #[derive(Clone, Default, PartialEq)]
-pub(crate) struct Told {
+pub struct Told {
     /// When; nothing where nothing was told.
-    pub(crate) at: Option<Timestamp>,
-    pub(crate) name: Option<String>,
-    pub(crate) email: Option<String>,
-    pub(crate) phone: Option<String>,
+    pub at: Option<Timestamp>,
+    pub name: Option<String>,
+    pub email: Option<String>,
+    pub phone: Option<String>,
 }
 
 impl std::fmt::Debug for Told {
@@ -33,7 +33,7 @@ impl std::fmt::Debug for Told {
 
 impl Told {
     /// What an event tells. A placeholder such as `null` or `N/A` tells nothing.
-    pub(crate) fn by(member: &Member, at: Timestamp) -> Self {
+    pub fn by(member: &Member, at: Timestamp) -> Self {
         let field = |text: &Option<String>| text.as_deref().and_then(meant);
         Self {
             at: Some(at),
@@ -47,7 +47,7 @@ impl Told {
 impl Contact {
     /// The member, by the contact and by what events told. An address that failed and was mended by an enrolment is the
     /// enrolment's, unless an event told one later. The contact counts before an event of the same time.
-    pub(crate) fn complete<'a>(
+    pub fn complete<'a>(
         &self,
         id: &str,
         events: impl IntoIterator<Item = (&'a Member, Timestamp)>,

@@ -5,14 +5,11 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
-use serde_json::json;
 use webhooks::config::{Aws, CallLimits, Environment};
-use webhooks::event::{Event, EventKey, escape, member_key, part};
+use webhooks::event::{Event, EventKey, escape, member_key};
 use webhooks::ledger::{Change, Item, ItemKey, Row, is_forgotten};
 
 use crate::contact::{Contact, Told};
-
-use crate::items::Brought;
 
 /// The entry of a member's contact.
 const CONTACT: &str = "contact";
@@ -21,59 +18,34 @@ const CONTACT: &str = "contact";
 const COUPON: &str = "coupon#";
 
 /// The mark of a coupon that may wait for its member's contact.
-pub(crate) const WAITS: &str = "waits";
+pub const WAITS: &str = "waits";
 
 /// How many of a member's coupons one look goes over.
 const PAGE_ROWS: i32 = 500;
 
-/// What comes before a redemption's name in the entry of the items that it brought.
-const GRANT: &str = "grant#";
-
-/// The most that a grant tells of its items. With the row's other fields that stays below DynamoDB's 400 KB.
-const GRANT_MAX_BYTES: usize = 350_000;
-
+/// The table, read and changed.
 #[derive(Debug)]
-pub(crate) struct Members {
+pub struct Members {
     client: Client,
-    pub(crate) table: String,
+    pub table: String,
 }
 
 /// A coupon as the account shows it.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct AccountCoupon {
-    pub(crate) state: Option<String>,
-    pub(crate) expires_at: Option<Timestamp>,
+pub struct AccountCoupon {
+    pub state: Option<String>,
+    pub expires_at: Option<Timestamp>,
     /// Its redemption.
-    pub(crate) event: Option<EventKey>,
+    pub event: Option<EventKey>,
     /// The row's own name.
-    pub(crate) entry: String,
+    pub entry: String,
 }
 
 /// Coupons that wait, and the row after which there may be more.
 #[derive(Debug)]
-pub(crate) struct Page {
-    pub(crate) coupons: Vec<AccountCoupon>,
-    pub(crate) next: Option<String>,
-}
-
-/// What a redemption brings its player, as the grant's row holds it.
-#[derive(Debug)]
-pub(crate) struct Granted {
-    items: String,
-    bundles: Option<String>,
-}
-
-impl Granted {
-    /// Nothing where it is more than a row holds.
-    pub(crate) fn of(brought: &Brought) -> Option<Self> {
-        let bundles = (!brought.bundles.is_empty()).then_some(&brought.bundles);
-        let granted = Self {
-            items: json!(brought.items).to_string(),
-            bundles: bundles.map(|it| json!(it).to_string()),
-        };
-        let bytes = granted.items.len() + granted.bundles.as_ref().map_or(0, String::len);
-        (bytes <= GRANT_MAX_BYTES).then_some(granted)
-    }
+pub struct Page {
+    pub coupons: Vec<AccountCoupon>,
+    pub next: Option<String>,
 }
 
 impl AccountCoupon {
@@ -87,7 +59,7 @@ impl AccountCoupon {
     }
 
     /// Whether it can still be used: one whose state is not known yet, can.
-    pub(crate) fn is_usable(&self, now: Timestamp) -> Result<(), String> {
+    pub fn is_usable(&self, now: Timestamp) -> Result<(), String> {
         match self.state.as_deref() {
             None | Some("active") => {}
             Some(state) => return Err(format!("the coupon is {state}")),
@@ -100,7 +72,7 @@ impl AccountCoupon {
 }
 
 impl Members {
-    pub(crate) fn read(environment: &mut Environment, aws: &Aws) -> Self {
+    pub fn read(environment: &mut Environment, aws: &Aws) -> Self {
         Self {
             client: Client::new(&aws.sdk_config(CallLimits::TASK)),
             table: environment.text("MEMBERS_TABLE"),
@@ -108,7 +80,7 @@ impl Members {
     }
 
     /// The contact of the member that an event is about; an empty one where none was told.
-    pub(crate) async fn contact(&self, event: &Event) -> anyhow::Result<Contact> {
+    pub async fn contact(&self, event: &Event) -> anyhow::Result<Contact> {
         let row = self.get(event, CONTACT.into()).await?;
         let row = row.unwrap_or_default();
         let flag = row.get("do_not_contact").and_then(|it| it.as_bool().ok());
@@ -125,7 +97,7 @@ impl Members {
     }
 
     /// The change that keeps the contact that an event tells, unless a later one is there.
-    pub(crate) fn keep_contact(&self, event: &Event) -> Change {
+    pub fn keep_contact(&self, event: &Event) -> Change {
         let mut row = Row::default();
         row.set("told_at", Some(format!("{:.9}", event.occurred_at)));
         let told = Told::by(&event.member, event.occurred_at);
@@ -141,19 +113,8 @@ impl Members {
         absent.into_iter().fold(change, Change::remove)
     }
 
-    /// The change that records the items that a redemption brings its player.
-    pub(crate) fn grant(&self, event: &Event, code: &str, granted: Granted) -> Change {
-        let mut row = Row::default();
-        row.set("code", Some(code));
-        row.set("granted_at", Some(event.occurred_at));
-        row.set("event", Some(&event.key));
-        row.set("items", Some(granted.items));
-        row.set("bundles", granted.bundles);
-        let entry = format!("{GRANT}{}", part(event.key.coupon()));
-        self.change(event, entry).set_all(row)
-    }
-
-    fn change(&self, event: &Event, entry: impl Into<String>) -> Change {
+    /// A change to a row of the member that an event is about.
+    pub fn change(&self, event: &Event, entry: impl Into<String>) -> Change {
         let member = member_key(&event.provider, &event.tenant, &event.member.id);
         Change::of(ItemKey::new(
             &self.table,
@@ -163,7 +124,7 @@ impl Members {
     }
 
     /// The account's row of the coupon that an event is about.
-    pub(crate) async fn coupon(
+    pub async fn coupon(
         &self,
         event: &Event,
         code: &str,
@@ -176,7 +137,7 @@ impl Members {
 
     /// Those coupons of the member that an event is about that wait for the member's contact, as far as one look goes; after
     /// a row of this name.
-    pub(crate) async fn waiting(
+    pub async fn waiting(
         &self,
         event: &Event,
         after: Option<&str>,
@@ -212,7 +173,7 @@ impl Members {
     }
 
     /// A coupon waits for its member's contact no more.
-    pub(crate) async fn stop_waiting(&self, event: &Event, entry: &str) -> anyhow::Result<()> {
+    pub async fn stop_waiting(&self, event: &Event, entry: &str) -> anyhow::Result<()> {
         let updated = self
             .client
             .update_item()

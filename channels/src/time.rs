@@ -9,14 +9,14 @@ use webhooks::invocation::Invocation;
 use webhooks::worker;
 
 /// To claim an effect.
-pub(crate) const CLAIM: Duration = CallLimits::TASK.call;
+pub const CLAIM: Duration = CallLimits::TASK.call;
 
 /// To send something, on any channel.
-pub(crate) const SEND: Duration = CallLimits::ONCE.call;
+pub const SEND: Duration = CallLimits::ONCE.call;
 
 /// To read what is recorded of a coupon and what the account shows of it, and to claim and send it: its channels are tried
 /// side by side.
-pub(crate) const VISIT: Duration = CallLimits::TASK
+pub const VISIT: Duration = CallLimits::TASK
     .call
     .saturating_add(CallLimits::TASK.call)
     .saturating_add(CLAIM)
@@ -26,7 +26,7 @@ pub(crate) const VISIT: Duration = CallLimits::TASK
 const SETTLING: Duration = CallLimits::TASK.call.saturating_add(worker::MARGIN);
 
 /// Whether a step that takes so long at most ends in time, and what came of it can be recorded.
-pub(crate) fn has_time(invocation: Invocation, step: Duration) -> bool {
+pub fn has_time(invocation: Invocation, step: Duration) -> bool {
     Instant::now() < invocation.before_end(step + SETTLING)
 }
 

@@ -61,13 +61,13 @@ impl Sample {
 
 pub(super) fn pizza() -> Sample {
     read(include_str!(
-        "../../../../events/samples/zupy-coupon-redeemed.json"
+        "../../../events/samples/zupy-coupon-redeemed.json"
     ))
 }
 
 pub(super) fn percentage() -> Sample {
     read(include_str!(
-        "../../../../events/samples/zupy-coupon-redeemed-percentage.json"
+        "../../../events/samples/zupy-coupon-redeemed-percentage.json"
     ))
 }
 

@@ -1,8 +1,8 @@
 //! Writes a sample's mail as HTML, to look at it in a browser:
-//! `cargo run -p delivery --example mail -- zupy-coupon-redeemed pt-BR redeemed > mail.html`.
+//! `cargo run -p channels --example mail -- zupy-coupon-redeemed pt-BR redeemed > mail.html`.
 
 use anyhow::{Context, bail};
-use delivery::message::{Coupon, Language, Occasion, email};
+use channels::message::{Coupon, Language, Occasion, email};
 use jiff::tz::TimeZone;
 use webhooks::event::Fact;
 use webhooks::provider::{Content, RecordedBody, read_recorded, zupy};
@@ -19,7 +19,7 @@ fn main() -> anyhow::Result<()> {
         _ => bail!("the occasion is redeemed or expiring"),
     };
 
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events/samples");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../events/samples");
     let body =
         std::fs::read_to_string(format!("{folder}/{sample}.json")).context("no such sample")?;
     let content = read_recorded(&RecordedBody {

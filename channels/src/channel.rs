@@ -9,20 +9,20 @@ use webhooks::event::{Event, Member};
 
 /// How a message reaches a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Channel {
+pub enum Channel {
     Email,
     WhatsApp,
     Sms,
 }
 
 impl Channel {
-    pub(crate) const ALL: [Channel; 3] = [Channel::Email, Channel::WhatsApp, Channel::Sms];
+    pub const ALL: [Channel; 3] = [Channel::Email, Channel::WhatsApp, Channel::Sms];
 
     /// A reminder goes out on the first of these that reaches its member.
-    pub(crate) const BEST_FIRST: [Channel; 3] = [Channel::WhatsApp, Channel::Email, Channel::Sms];
+    pub const BEST_FIRST: [Channel; 3] = [Channel::WhatsApp, Channel::Email, Channel::Sms];
 
     /// The name of its record beneath the event.
-    pub(crate) fn record(self) -> &'static str {
+    pub fn record(self) -> &'static str {
         match self {
             Channel::Email => "delivery/email",
             Channel::WhatsApp => "delivery/whatsapp",
@@ -31,14 +31,14 @@ impl Channel {
     }
 
     /// Where the member is reached on it.
-    pub(crate) fn address(self, member: &Member) -> Option<&str> {
+    pub fn address(self, member: &Member) -> Option<&str> {
         match self {
             Channel::Email => member.email.as_deref(),
             Channel::WhatsApp | Channel::Sms => member.phone.as_deref(),
         }
     }
 
-    pub(crate) fn without_address(self) -> &'static str {
+    pub fn without_address(self) -> &'static str {
         match self {
             Channel::Email => "no e-mail address",
             Channel::WhatsApp | Channel::Sms => "no phone number",
@@ -48,7 +48,7 @@ impl Channel {
 
 /// What came of trying to send something.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// It was taken, under this id.
     Taken(String),
     /// It will never be taken, for this reason.
@@ -58,19 +58,19 @@ pub(crate) enum Outcome {
 
 /// Something was not taken now.
 #[derive(Debug)]
-pub(crate) struct NotNow {
+pub struct NotNow {
     /// A code of the other side's, never its words: they quote addresses.
-    pub(crate) reason: String,
+    pub reason: String,
     /// What an operator can do about it.
-    pub(crate) hint: &'static str,
+    pub hint: &'static str,
     /// It may have been taken: there was no answer.
-    pub(crate) in_doubt: bool,
+    pub in_doubt: bool,
     /// When the other side asks to be tried again.
-    pub(crate) after: Option<Duration>,
+    pub after: Option<Duration>,
 }
 
 impl NotNow {
-    pub(crate) fn new(reason: impl Into<String>) -> Self {
+    pub fn new(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
             hint: "",
@@ -97,7 +97,7 @@ where
 }
 
 /// No answer, or none that could be read. Where there was surely not even a connection, nothing was taken.
-pub(crate) fn unanswered<E, R>(error: &SdkError<E, R>) -> NotNow
+pub fn unanswered<E, R>(error: &SdkError<E, R>) -> NotNow
 where
     E: std::error::Error + 'static,
     R: std::fmt::Debug,

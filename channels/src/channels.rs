@@ -1,0 +1,162 @@
+//! The channels that are set up, and how a tenant's customers are written to on them.
+
+use serde_json::{Value, json};
+use webhooks::config::{Aws, Environment};
+use webhooks::event::Event;
+use webhooks::per_tenant::{PerTenant, Zones};
+
+use crate::channel::{Channel, Outcome};
+use crate::email_address;
+use crate::message::{self, Coupon, Language, Occasion};
+use crate::phone::{Country, Phone};
+use crate::ses::Ses;
+use crate::sms::Sms;
+use crate::whatsapp::WhatsApp;
+
+/// The services of all channels, with each tenant's language, time zone and country.
+#[derive(Debug)]
+pub struct Channels {
+    ses: Ses,
+    whatsapp: Option<WhatsApp>,
+    sms: Option<Sms>,
+    languages: PerTenant<Language>,
+    zones: Zones,
+    /// Of the numbers that name no country.
+    countries: PerTenant<Country>,
+}
+
+impl Channels {
+    /// Reads which channels are set up; a wrong variable becomes a problem of the environment.
+    pub fn read(environment: &mut Environment, aws: &Aws) -> Self {
+        Self {
+            ses: Ses::read(environment, aws),
+            whatsapp: WhatsApp::read(environment, aws),
+            sms: Sms::read(environment, aws),
+            languages: PerTenant::read(
+                environment,
+                "LANGUAGES",
+                Language::PtBr,
+                "a language: pt-BR or en",
+                Language::of_tag,
+            ),
+            zones: Zones::read_zones(environment),
+            countries: PerTenant::read(
+                environment,
+                "DEFAULT_COUNTRY",
+                Country::BRAZIL,
+                "a country's two letters such as BR",
+                Country::of_code,
+            ),
+        }
+    }
+
+    /// Whether a channel is set up, and meant for this coupon.
+    pub fn is_open(&self, channel: Channel, occasion: Occasion, coupon: &Coupon<'_>) -> bool {
+        match channel {
+            Channel::Email => true,
+            Channel::WhatsApp => {
+                let whatsapp = self.whatsapp.as_ref();
+                whatsapp.is_some_and(|it| it.template(occasion).is_some())
+            }
+            Channel::Sms => self
+                .sms
+                .as_ref()
+                .is_some_and(|it| it.is_worth(coupon.discount)),
+        }
+    }
+
+    /// Sends a coupon to an address, once.
+    ///
+    /// # Errors
+    /// The message could not be made, so nothing was sent.
+    pub async fn send(
+        &self,
+        channel: Channel,
+        occasion: Occasion,
+        event: &Event,
+        coupon: &Coupon<'_>,
+        address: &str,
+    ) -> anyhow::Result<Outcome> {
+        let language = *self.languages.of(&event.tenant);
+        let zone = self.zones.of(&event.tenant);
+        let closed = || Outcome::Refused("the channel is not set up".into());
+        let address = match self.in_network(channel, &event.tenant, address) {
+            Ok(address) => address,
+            Err(reason) => return Ok(Outcome::Refused(reason.into())),
+        };
+        let address = address.as_str();
+        match channel {
+            Channel::Email => {
+                let email = message::email(language, occasion, coupon, zone);
+                self.ses.send(event, address, email).await
+            }
+            Channel::WhatsApp => {
+                let open = self.whatsapp.as_ref();
+                let Some((whatsapp, template)) =
+                    open.and_then(|it| Some((it, it.template(occasion)?)))
+                else {
+                    return Ok(closed());
+                };
+                let parameters = message::whatsapp_parameters(language, coupon, zone);
+                whatsapp.send(event, address, template, parameters).await
+            }
+            Channel::Sms => {
+                let Some(sms) = &self.sms else {
+                    return Ok(closed());
+                };
+                match message::sms(language, occasion, coupon, zone) {
+                    Ok(text) => sms.send(event, address, text).await,
+                    Err(reason) => Ok(Outcome::Refused(reason.into())),
+                }
+            }
+        }
+    }
+
+    /// An address as its network takes it, or why it cannot.
+    fn in_network(
+        &self,
+        channel: Channel,
+        tenant: &str,
+        address: &str,
+    ) -> Result<String, &'static str> {
+        let phone = || Phone::read(address, *self.countries.of(tenant));
+        match channel {
+            Channel::Email => email_address::in_ascii(address),
+            Channel::WhatsApp => phone()?.for_whatsapp().map(str::to_owned),
+            Channel::Sms => phone()?.for_sms().map(str::to_owned),
+        }
+    }
+
+    /// What would be sent on a channel.
+    pub fn written(
+        &self,
+        channel: Channel,
+        event: &Event,
+        coupon: &Coupon<'_>,
+        address: &str,
+    ) -> Value {
+        let language = *self.languages.of(&event.tenant);
+        let zone = self.zones.of(&event.tenant);
+        let occasion = Occasion::Redeemed;
+        let mut written = match channel {
+            Channel::Email => {
+                let email = message::email(language, occasion, coupon, zone);
+                json!({"subject": email.subject, "text": email.text, "html": email.html})
+            }
+            Channel::WhatsApp => json!({
+                "template": self.whatsapp.as_ref().and_then(|it| it.template(occasion)),
+                "language": self.whatsapp.as_ref().map(WhatsApp::language),
+                "parameters": message::whatsapp_parameters(language, coupon, zone),
+            }),
+            Channel::Sms => json!({"text": message::sms(language, occasion, coupon, zone).ok()}),
+        };
+        match self.in_network(channel, &event.tenant, address) {
+            Ok(address) => written["to"] = address.into(),
+            Err(reason) => {
+                written["to"] = address.into();
+                written["refused"] = reason.into();
+            }
+        }
+        written
+    }
+}

@@ -1,0 +1,175 @@
+//! An effect outside, made once: claimed before it is made, settled after.
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use jiff::{SignedDuration, Timestamp};
+use webhooks::event::Event;
+use webhooks::invocation::Invocation;
+use webhooks::ledger::{Claim, Lease, Ledger, Status};
+use webhooks::worker::Failure;
+
+use crate::channel::{NotNow, Outcome};
+use crate::time::{CLAIM, SEND, has_time};
+
+/// Why an effect was not tried.
+pub const NO_TIME: &str = "the time was up before it could be tried";
+
+/// The pauses after an attempt that had no answer: it may have been taken, and another would double
+/// it. Each is four times the one before; a day has room for eleven.
+const IN_DOUBT_FIRST: Duration = Duration::from_secs(5);
+const IN_DOUBT_MAX: Duration = Duration::from_secs(4 * 3600);
+
+/// An effect outside, by the record beneath its event that says what came of it.
+#[derive(Debug, Clone, Copy)]
+pub struct OutsideEffect<'a> {
+    /// Where the record is.
+    pub ledger: &'a Ledger,
+    /// What causes the effect.
+    pub event: &'a Event,
+    /// The record's name: `delivery/email`.
+    pub record: &'a str,
+    /// The attempt.
+    pub invocation: Invocation,
+}
+
+impl OutsideEffect<'_> {
+    /// Makes the effect, unless an attempt before this one settled it.
+    ///
+    /// # Errors
+    /// The effect was not made yet, or nobody knows; the message is to come again.
+    pub async fn make(
+        &self,
+        attempt: impl AsyncFnOnce() -> anyhow::Result<Outcome>,
+    ) -> Result<(), Failure> {
+        let Some(lease) = self.claim().await? else {
+            return Ok(());
+        };
+        if !has_time(self.invocation, SEND) {
+            lease.release(NO_TIME, None).await?;
+            return Err(anyhow!("{NO_TIME}: {}", self.record).into());
+        }
+        match attempt().await {
+            Ok(outcome) => self.settle(lease, outcome).await,
+            // Nothing was sent: something of ours failed before.
+            Err(error) => {
+                lease.release("not tried", None).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Ends an effect that need not be made any more, unless it was made.
+    ///
+    /// # Errors
+    /// The record could not be written, or another attempt holds it.
+    pub async fn skip(&self, reason: &str) -> Result<(), Failure> {
+        match self.claim().await? {
+            Some(lease) => Ok(settle_skipped(lease, reason).await?),
+            None => Ok(()),
+        }
+    }
+
+    /// The right to make the effect; nothing where it was made. None is begun that could be cut off
+    /// by the invocation's end: nobody would know whether it was made.
+    ///
+    /// # Errors
+    /// Another attempt holds it, it is too early, or there is no time.
+    pub async fn claim(&self) -> Result<Option<Lease>, Failure> {
+        let (record, invocation) = (self.record, self.invocation);
+        if !has_time(invocation, CLAIM + SEND) {
+            return Err(anyhow!("{NO_TIME}: {record}").into());
+        }
+        match self.ledger.claim(self.event, record, invocation).await? {
+            Claim::Granted(lease) => Ok(Some(lease)),
+            Claim::Settled => Ok(None),
+            Claim::Taken { until } => {
+                let taken = anyhow!("another worker is at {record}, until {until} at most");
+                Err(taken.into())
+            }
+            Claim::Early { until } => Err(Failure::Early(from_until(invocation.now(), until))),
+        }
+    }
+
+    /// Records what came of the effect.
+    ///
+    /// # Errors
+    /// The effect was not made now, or the record could not be written.
+    pub async fn settle(&self, lease: Lease, outcome: Outcome) -> Result<(), Failure> {
+        let record = self.record;
+        match outcome {
+            Outcome::Taken(id) => {
+                lease.settle(Status::Done, &id).await?;
+                tracing::info!(event.key = %self.event.key, record, message.id = id, "Sent");
+                Ok(())
+            }
+            Outcome::Refused(reason) => {
+                tracing::error!(event.key = %self.event.key, record, reason, "Never to be delivered");
+                Ok(lease.settle(Status::Failed, &reason).await?)
+            }
+            Outcome::NotNow(not_now) => self.release(lease, not_now).await,
+        }
+    }
+
+    /// Gives the claim back, and says when to try again.
+    async fn release(&self, lease: Lease, not_now: NotNow) -> Result<(), Failure> {
+        let NotNow {
+            reason,
+            hint,
+            in_doubt,
+            after,
+        } = not_now;
+        let pause = match in_doubt {
+            true => Some(in_doubt_pause(lease.in_doubt())),
+            false => after,
+        };
+        let not_before = pause.map(|pause| self.invocation.now() + pause);
+        match (in_doubt, not_before) {
+            (true, Some(at)) => lease.release_in_doubt(&reason, at).await?,
+            _ => lease.release(&reason, not_before).await?,
+        }
+        Err(Failure::Outside {
+            error: anyhow!("{}: {reason}{hint}", self.record),
+            after: pause,
+        })
+    }
+}
+
+/// Records that an effect was not made, and whether it may have been made by an attempt before.
+///
+/// # Errors
+/// The record could not be written.
+pub async fn settle_skipped(lease: Lease, reason: &str) -> anyhow::Result<()> {
+    match lease.in_doubt() {
+        0 => lease.settle(Status::Skipped, reason).await,
+        _ => {
+            let reason =
+                format!("{reason}; an attempt before had no answer, and may have been sent");
+            lease.settle(Status::Skipped, &reason).await
+        }
+    }
+}
+
+fn in_doubt_pause(before: u32) -> Duration {
+    let times = 4_u32.saturating_pow(before);
+    IN_DOUBT_FIRST.saturating_mul(times).min(IN_DOUBT_MAX)
+}
+
+/// How long it is from now until then; nothing if it has passed.
+pub fn from_until(now: Timestamp, until: Timestamp) -> Duration {
+    let left = until.duration_since(now).max(SignedDuration::ZERO);
+    Duration::try_from(left).unwrap_or_default()
+}
+
+/// One word for several outcomes: the message comes again where any of them asks for it, at the
+/// earliest time that one of them names.
+///
+/// # Errors
+/// One of them failed.
+pub fn all_of(outcomes: impl IntoIterator<Item = Result<(), Failure>>) -> Result<(), Failure> {
+    let failures = outcomes.into_iter().filter_map(Result::err);
+    match failures.reduce(Failure::and) {
+        Some(failure) => Err(failure),
+        None => Ok(()),
+    }
+}

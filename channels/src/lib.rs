@@ -1,0 +1,28 @@
+//! How a member is reached: the addresses, the words and the services, and how an effect outside is
+//! made once.
+//!
+//! - [`Members`]: a member's contact and coupons, from the table `members`.
+//! - [`message`]: what customers read, from templates per language.
+//! - [`phone`] and `email_address`: addresses as people type them, and as networks take them.
+//! - [`Channels`]: mail through SES, WhatsApp through End User Messaging Social, SMS through SNS.
+//! - [`OutsideEffect`]: claims an effect, makes it, and settles what came of it.
+//! - [`time`]: whether an invocation has time for a step.
+
+mod channel;
+mod channels;
+mod contact;
+mod effect;
+mod email_address;
+mod members;
+pub mod message;
+pub mod phone;
+mod ses;
+mod sms;
+pub mod time;
+mod whatsapp;
+
+pub use channel::{Channel, NotNow, Outcome, unanswered};
+pub use channels::Channels;
+pub use contact::{Contact, Told};
+pub use effect::{NO_TIME, OutsideEffect, all_of, from_until, settle_skipped};
+pub use members::{AccountCoupon, Members, Page, WAITS};
