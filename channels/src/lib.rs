@@ -5,6 +5,7 @@
 //! - [`message`]: what customers read, from templates per language.
 //! - [`phone`] and `email_address`: addresses as people type them, and as networks take them.
 //! - [`Channels`]: mail through SES, WhatsApp through End User Messaging Social, SMS through SNS.
+//! - [`recorded_redemption`]: what the ledger holds of the coupon that an event is about.
 //! - [`OutsideEffect`]: claims an effect, makes it, and settles what came of it.
 //! - [`time`]: whether an invocation has time for a step.
 
@@ -16,6 +17,7 @@ mod email_address;
 mod members;
 pub mod message;
 pub mod phone;
+mod recorded;
 mod ses;
 mod sms;
 pub mod time;
@@ -26,3 +28,4 @@ pub use channels::Channels;
 pub use contact::{Contact, Told};
 pub use effect::{NO_TIME, OutsideEffect, all_of, from_until, settle_skipped};
 pub use members::{AccountCoupon, Members, Page, WAITS};
+pub use recorded::{recorded_event, recorded_redemption};

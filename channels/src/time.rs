@@ -14,14 +14,6 @@ pub const CLAIM: Duration = CallLimits::TASK.call;
 /// To send something, on any channel.
 pub const SEND: Duration = CallLimits::ONCE.call;
 
-/// To read what is recorded of a coupon and what the account shows of it, and to claim and send it: its channels are tried
-/// side by side.
-pub const VISIT: Duration = CallLimits::TASK
-    .call
-    .saturating_add(CallLimits::TASK.call)
-    .saturating_add(CLAIM)
-    .saturating_add(SEND);
-
 /// What follows a step: its word on the record, before the worker gives back what is unfinished.
 const SETTLING: Duration = CallLimits::TASK.call.saturating_add(worker::MARGIN);
 

@@ -6,16 +6,25 @@
 use std::time::Duration;
 
 use anyhow::anyhow;
-use channels::time::{CLAIM, SEND, VISIT, has_time};
-use channels::{AccountCoupon, Channel, Contact, all_of, from_until};
-use webhooks::event::{Event, EventKey, Fact};
-use webhooks::invocation::Invocation;
+use channels::time::{CLAIM, SEND, has_time};
+use channels::{AccountCoupon, Channel, Contact, all_of, from_until, recorded_event};
+use webhooks::config::CallLimits;
+use webhooks::event::{EventKey, Fact};
 use webhooks::ledger::{Committed, Effects, Progress};
 use webhooks::worker::Failure;
 
-use crate::delivery::{ACCOUNT, Delivery};
+use crate::attempt::{ACCOUNT, Attempt};
+use crate::redemption::Redeemed;
 
 const CONTACT: &str = "delivery/contact";
+
+/// To read what is recorded of a coupon and what the account shows of it, and to claim and send it:
+/// its channels are tried side by side.
+const VISIT: Duration = CallLimits::TASK
+    .call
+    .saturating_add(CallLimits::TASK.call)
+    .saturating_add(CLAIM)
+    .saturating_add(SEND);
 
 /// How soon a walk goes on that came further.
 const GOES_ON_AFTER: Duration = Duration::from_secs(1);
@@ -23,30 +32,45 @@ const GOES_ON_AFTER: Duration = Duration::from_secs(1);
 /// How many attempts in a row may reach no coupon: hours of them, since the delay between two grows.
 const FRUITLESS_MAX: u32 = 30;
 
-impl Delivery {
+/// An enrolment, or an update of a member's contact.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Enrolment<'a> {
+    pub(crate) attempt: Attempt<'a>,
+}
+
+impl Enrolment<'_> {
     /// Keeps a member's contact, and sends the coupons that waited for it.
-    pub(crate) async fn enrol(&self, event: &Event, invocation: Invocation) -> Result<(), Failure> {
-        let keep = Effects::new(event, CONTACT).change(self.members.keep_contact(event));
-        if self.ledger.commit(keep, invocation).await? == Committed::Overtaken {
+    pub(crate) async fn enrol(&self) -> Result<(), Failure> {
+        let Attempt {
+            delivery,
+            event,
+            invocation,
+        } = self.attempt;
+        let keep = Effects::new(event, CONTACT).change(delivery.members.keep_contact(event));
+        if delivery.ledger.commit(keep, invocation).await? == Committed::Overtaken {
             // A later contact is known: this leaves its record alone.
-            self.ledger
+            delivery
+                .ledger
                 .commit(Effects::new(event, CONTACT), invocation)
                 .await?;
         }
         let (contact, before) = tokio::try_join!(
-            self.members.contact(event),
-            self.ledger.progress(event, CONTACT, invocation.now())
+            delivery.members.contact(event),
+            delivery.ledger.progress(event, CONTACT, invocation.now())
         )?;
         let mut walk = Walk {
             at: before.clone(),
             visited: 0,
             failure: None,
         };
-        match self.walk(event, &contact, &mut walk, invocation).await? {
+        match self.walk(&contact, &mut walk).await? {
             Walked::ToTheEnd => {
                 if before != Progress::default() {
                     let done = Progress::default();
-                    self.ledger.advance(event, CONTACT, &before, &done).await?;
+                    delivery
+                        .ledger
+                        .advance(event, CONTACT, &before, &done)
+                        .await?;
                 }
                 match (walk.failure, walk.at.failed) {
                     (Some(failure), _) => Err(failure),
@@ -57,7 +81,8 @@ impl Delivery {
             Walked::UntilTheTimeWasUp => {
                 let is_further = walk.at.after != before.after;
                 walk.at.fruitless = if is_further { 0 } else { before.fruitless + 1 };
-                self.ledger
+                delivery
+                    .ledger
                     .advance(event, CONTACT, &before, &walk.at)
                     .await?;
                 Err(match walk.failure {
@@ -74,15 +99,14 @@ impl Delivery {
 
     /// Visits the coupons that wait, one after another, from where the walk came to before. The first one is visited in any
     /// case, so that a walk comes further however slow everything is; each step looks at the time that it has.
-    async fn walk(
-        &self,
-        event: &Event,
-        contact: &Contact,
-        walk: &mut Walk,
-        invocation: Invocation,
-    ) -> Result<Walked, Failure> {
+    async fn walk(&self, contact: &Contact, walk: &mut Walk) -> Result<Walked, Failure> {
+        let Attempt {
+            delivery,
+            event,
+            invocation,
+        } = self.attempt;
         loop {
-            let page = self
+            let page = delivery
                 .members
                 .waiting(event, walk.at.after.as_deref(), invocation.now())
                 .await?;
@@ -90,7 +114,7 @@ impl Delivery {
                 if walk.visited > 0 && !has_time(invocation, VISIT) {
                     return Ok(Walked::UntilTheTimeWasUp);
                 }
-                if let Err(failure) = self.visit(event, &coupon, contact, invocation).await {
+                if let Err(failure) = self.visit(&coupon, contact).await {
                     walk.fail(failure);
                     if !has_time(invocation, CLAIM + SEND) {
                         return Ok(Walked::UntilTheTimeWasUp);
@@ -110,40 +134,39 @@ impl Delivery {
         }
     }
 
-    async fn visit(
-        &self,
-        event: &Event,
-        coupon: &AccountCoupon,
-        contact: &Contact,
-        invocation: Invocation,
-    ) -> Result<(), Failure> {
+    async fn visit(&self, coupon: &AccountCoupon, contact: &Contact) -> Result<(), Failure> {
+        let Attempt {
+            delivery,
+            event,
+            invocation,
+        } = self.attempt;
         let waits = match (&coupon.event, coupon.is_usable(invocation.now())) {
-            (Some(key), Ok(())) => self.send_late(key, contact, invocation).await?,
+            (Some(key), Ok(())) => self.send_late(key, contact).await?,
             (Some(key), Err(reason)) => {
-                self.abandon(key, &reason, invocation).await?;
+                self.abandon(key, &reason).await?;
                 false
             }
             (None, _) => false,
         };
         if !waits {
-            self.members.stop_waiting(event, &coupon.entry).await?;
+            delivery.members.stop_waiting(event, &coupon.entry).await?;
         }
         Ok(())
     }
 
     /// Sends a coupon that waited for its member's contact. What was sent stays, and a channel that was not meant for it
     /// when it was redeemed is not one now. Returns whether it waits for more than the contact tells.
-    async fn send_late(
-        &self,
-        key: &EventKey,
-        contact: &Contact,
-        invocation: Invocation,
-    ) -> Result<bool, Failure> {
+    async fn send_late(&self, key: &EventKey, contact: &Contact) -> Result<bool, Failure> {
+        let Attempt {
+            delivery,
+            invocation,
+            ..
+        } = self.attempt;
         let record = key.beneath(ACCOUNT);
         let now = invocation.now();
         let (stored, redeemed) = tokio::try_join!(
-            self.ledger.row(key.coupon(), &record, now),
-            self.event(key, now)
+            delivery.ledger.row(key.coupon(), &record, now),
+            recorded_event(&delivery.ledger, key, now)
         )?;
         let then = stored.as_ref().and_then(|row| row.get("then")?.as_s().ok());
         let meant = |channel: &Channel| {
@@ -157,23 +180,30 @@ impl Delivery {
         let Fact::Redeemed(redemption) = &event.fact else {
             return Ok(false);
         };
-        self.send(&event, redemption, &channels, contact, invocation)
-            .await?;
+        let attempt = Attempt {
+            event: &event,
+            ..self.attempt
+        };
+        let redeemed = Redeemed {
+            attempt,
+            redemption,
+        };
+        redeemed.send(&channels, contact).await?;
         let member = contact.complete(&event.member.id, [(&event.member, event.occurred_at)]);
         let mut channels = channels.iter();
         Ok(!contact.do_not_contact && channels.any(|channel| channel.address(&member).is_none()))
     }
 
     /// Ends what an attempt before this one began for a coupon that has come to its end since.
-    async fn abandon(
-        &self,
-        key: &EventKey,
-        reason: &str,
-        invocation: Invocation,
-    ) -> Result<(), Failure> {
+    async fn abandon(&self, key: &EventKey, reason: &str) -> Result<(), Failure> {
+        let Attempt {
+            delivery,
+            invocation,
+            ..
+        } = self.attempt;
         let mut outcomes = Vec::new();
         for channel in Channel::ALL {
-            let at_it = self
+            let at_it = delivery
                 .ledger
                 .abandon(key, channel.record(), reason, invocation)
                 .await?;

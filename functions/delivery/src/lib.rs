@@ -1,12 +1,24 @@
-//! Brings a coupon to its customer: into the account, by mail, by WhatsApp, by text message; and a redemption of in-game
-//! items to a game's own server.
+//! Brings a coupon to its member: into the account, by mail, by WhatsApp, by SMS; and a redemption
+//! of in-game items to a game's own server.
+//!
+//! - [`delivery`]: which event asks for what.
+//! - [`attempt`]: an event and its invocation, with what every part below needs of them.
+//! - [`stored`] and [`account`]: the coupon in its member's account.
+//! - [`redemption`]: a new coupon, on every channel. [`enrolment`]: the coupons that waited.
+//! - [`reminder`]: a coupon that expires soon, on the best channel.
+//! - [`grant`] and [`forward`]: in-game [`items`], for the player and for the game's server.
 
 mod account;
+mod attempt;
 mod delivery;
 mod enrolment;
+mod forward;
 mod forwarded;
 mod game_server;
-mod granted;
+mod grant;
 mod items;
+mod redemption;
+mod reminder;
+mod stored;
 
 pub use delivery::Delivery;

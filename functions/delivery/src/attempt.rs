@@ -1,0 +1,56 @@
+//! One attempt at what an event asks for, and the names of the records that it leaves.
+
+use channels::OutsideEffect;
+use webhooks::event::Event;
+use webhooks::invocation::Invocation;
+use webhooks::ledger::{Note, Row};
+
+use crate::delivery::Delivery;
+
+/// Names of records beneath the event; a channel's is [`channels::Channel::record`].
+pub(crate) const ACCOUNT: &str = "delivery/account";
+pub(crate) const REMINDER: &str = "delivery/reminder";
+pub(crate) const GRANT: &str = "delivery/grant";
+pub(crate) const FORWARD: &str = "delivery/forward";
+
+/// Why something was not sent.
+pub(crate) const SANDBOX: &str = "a sandbox or test event: not sent";
+pub(crate) const DO_NOT_CONTACT: &str = "do not contact";
+pub(crate) const TOO_MANY: &str = "the quantity of an item does not fit 64 bits";
+
+/// An event at which the function works in an invocation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attempt<'a> {
+    pub(crate) delivery: &'a Delivery,
+    pub(crate) event: &'a Event,
+    pub(crate) invocation: Invocation,
+}
+
+impl<'a> Attempt<'a> {
+    /// Leaves a record that needs no effect.
+    pub(crate) async fn note(&self, record: &str, note: Note) -> anyhow::Result<()> {
+        let Self {
+            delivery,
+            event,
+            invocation,
+        } = self;
+        delivery.ledger.note(event, record, note, *invocation).await
+    }
+
+    /// The effect outside that a record is about.
+    pub(crate) fn effect(&self, record: &'a str) -> OutsideEffect<'a> {
+        OutsideEffect {
+            ledger: &self.delivery.ledger,
+            event: self.event,
+            record,
+            invocation: self.invocation,
+        }
+    }
+}
+
+/// The field of a record that names those that follow it, so that it can be seen whether all is done.
+pub(crate) fn following(then: &[&str]) -> Row {
+    let mut row = Row::default();
+    row.set("then", (!then.is_empty()).then(|| then.join(" ")));
+    row
+}

@@ -1,0 +1,97 @@
+//! Shows in the member's account what became of a coupon.
+
+use anyhow::anyhow;
+use aws_sdk_dynamodb::types::AttributeValue;
+use channels::WAITS;
+use webhooks::ledger::{Committed, Effects, Uncommitted};
+
+use crate::account;
+use crate::attempt::{ACCOUNT, Attempt, following};
+
+/// What the account is to show of an event's coupon.
+#[derive(Debug)]
+pub(crate) struct Stored<'a> {
+    pub(crate) attempt: Attempt<'a>,
+    /// The records that follow.
+    pub(crate) then: &'a [&'a str],
+    /// The coupon may wait for its member's contact.
+    pub(crate) waits_for_contact: bool,
+}
+
+impl<'a> Stored<'a> {
+    /// A coupon that waits for nothing.
+    pub(crate) fn with(attempt: Attempt<'a>, then: &'a [&'a str]) -> Self {
+        Self {
+            attempt,
+            then,
+            waits_for_contact: false,
+        }
+    }
+
+    /// Shows the coupon, or what became of it or of its expiry.
+    pub(crate) async fn store(&self) -> Result<(), Uncommitted> {
+        let Attempt {
+            delivery,
+            event,
+            invocation,
+        } = self.attempt;
+        for change in account::changes(&delivery.members.table, event, &self.times()) {
+            let change = match self.waits_for_contact {
+                true => change.set(WAITS, AttributeValue::Bool(true)),
+                false => change,
+            };
+            let effects = self.record().change(change);
+            match delivery.ledger.commit(effects, invocation).await? {
+                Committed::Now => {
+                    tracing::info!(event.key = %event.key, "Stored in the account");
+                    return Ok(());
+                }
+                Committed::Before => return Ok(()),
+                Committed::Overtaken => {}
+            }
+        }
+        // The account shows something later already, or what is forgotten.
+        if self.renew().await? {
+            return Ok(());
+        }
+        if !account::may_be_overtaken(&event.fact) {
+            let changed = anyhow!("the coupon's row in the account changed at the same time");
+            return Err(Uncommitted::ForNow(changed));
+        }
+        // This leaves its record alone.
+        delivery.ledger.commit(self.record(), invocation).await?;
+        Ok(())
+    }
+
+    /// Shows the coupon in place of one whose row is forgotten and not deleted yet. Returns whether
+    /// there was one.
+    async fn renew(&self) -> Result<bool, Uncommitted> {
+        let Attempt {
+            delivery,
+            event,
+            invocation,
+        } = self.attempt;
+        let renewal = account::renewal(&delivery.members.table, event, &self.times());
+        let Some(renewal) = renewal else {
+            return Ok(false);
+        };
+        let renewal = match self.waits_for_contact {
+            true => renewal.set(WAITS, AttributeValue::Bool(true)),
+            false => renewal.remove(WAITS),
+        };
+        let effects = self.record().change(renewal);
+        let committed = delivery.ledger.commit(effects, invocation).await?;
+        Ok(committed != Committed::Overtaken)
+    }
+
+    fn record(&self) -> Effects<'a> {
+        Effects::new(self.attempt.event, ACCOUNT).fields(following(self.then))
+    }
+
+    fn times(&self) -> account::Times {
+        let now = self.attempt.invocation.now();
+        let ledger = &self.attempt.delivery.ledger;
+        let forget_at = ledger.coupon_forgotten_from(self.attempt.event, now);
+        account::Times { now, forget_at }
+    }
+}
