@@ -53,8 +53,8 @@ pub const PLACEHOLDER: &str = "placeholder";
 /// The events table.
 #[derive(Debug, Clone)]
 pub struct Ledger {
-    client: Client,
-    table: String,
+    pub(crate) client: Client,
+    pub(crate) table: String,
     retention: SignedDuration,
 }
 

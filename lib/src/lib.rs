@@ -14,6 +14,7 @@
 //! - [`webhook`]: the pipeline of a webhook function, and its answers.
 //! - [`worker`]: the loop of a task function over a batch of messages.
 //! - [`stock`]: what there is of each product, for the inventory and for people.
+//! - [`survey`]: the link that a member gets, what was asked, and what was answered.
 //! - [`fraud`]: what was found out about events, for the fraud task and for people.
 //! - [`life`]: a coupon's whole life, as the events table has it.
 //! - [`alerts`]: how those who run this are told.
@@ -47,6 +48,7 @@ pub mod retry;
 pub mod secrets;
 pub mod steering;
 pub mod stock;
+pub mod survey;
 pub mod task;
 pub mod telemetry;
 pub mod verify;

@@ -7,6 +7,9 @@ mod token;
 
 use std::fmt;
 
+use hmac::{Hmac, KeyInit};
+use sha2::Sha256;
+
 use super::{Encoding, Scheme};
 
 pub use text::Unusable;
@@ -26,6 +29,11 @@ impl Secret {
 
     pub(super) fn bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// The beginning of a signature with this secret's own text as the key.
+    pub(crate) fn mac(&self) -> Hmac<Sha256> {
+        Hmac::new_from_slice(&self.0).expect("HMAC takes a key of any length")
     }
 }
 

@@ -1,0 +1,48 @@
+//! Satisfaction surveys: the link that a member gets, what was asked, and what was answered.
+//!
+//! A survey belongs to one use of a coupon. Its link says nothing about the member: the token
+//! names the survey by a hash, and a row of the events table leads from there to the use. ADR 29
+//! says why.
+
+mod answer;
+mod asked;
+pub mod listed;
+pub mod questions;
+mod token;
+
+use sha2::{Digest, Sha256};
+
+use crate::event::EventKey;
+
+pub use answer::{
+    ANSWER, Answer, COMMENT_MAX_CHARACTERS, Given, Refusal, clean_comment, is_changeable,
+    open_until,
+};
+pub use asked::{About, Asked, LINK_DAYS, LOOKUP, lookup_partition};
+pub use token::{Id, TOKEN_LENGTH, open, sign};
+
+/// What a survey is called in a token and in the events table. Nobody can guess it without the
+/// key of the use.
+pub fn id(event: &EventKey) -> Id {
+    let digest = Sha256::new()
+        .chain_update(b"coupon_satisfaction\0")
+        .chain_update(event.to_string())
+        .finalize();
+    let mut id = Id::default();
+    id.copy_from_slice(&digest[..size_of::<Id>()]);
+    id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_use_has_a_survey_of_its_own_for_good() {
+        let key = EventKey::used("zupy", "comp_bella_vista", "CP-A1B2C3D4", "ord_POS_789");
+        // Links in mails that were sent depend on it.
+        assert_eq!(hex::encode(id(&key)), "347748ea4f686d78850ce63de7c3d723");
+        let other = EventKey::used("zupy", "comp_bella_vista", "CP-A1B2C3D4", "ord_POS_790");
+        assert_ne!(id(&key), id(&other));
+    }
+}

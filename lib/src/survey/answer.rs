@@ -1,0 +1,305 @@
+//! What a member answered: one answer for each survey, which may be changed for an hour.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
+
+use super::About;
+use crate::identifier::is_invisible;
+use crate::ledger::{Item, Row};
+
+/// The name of the answer's record beneath the use.
+pub const ANSWER: &str = "surveys/answer";
+
+/// The most characters of a comment. What follows is cut off.
+pub const COMMENT_MAX_CHARACTERS: usize = 2000;
+
+/// How long an answer may be changed, from when it was first given.
+const CHANGEABLE: SignedDuration = SignedDuration::from_hours(1);
+
+/// A member's answer, and what it is counted under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// 1 to 5: how using the coupon was.
+    pub rating: u8,
+    /// 0 to 10: how likely the member recommends the programme.
+    pub recommend: Option<u8>,
+    /// Personal data: a member may write anything.
+    pub comment: Option<String>,
+    /// What was asked, of what.
+    pub about: About,
+    pub answered_at: Timestamp,
+    pub changed_at: Timestamp,
+}
+
+/// What one form says. A question that the form does not have keeps its answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Given {
+    pub rating: Option<u8>,
+    pub recommend: Option<u8>,
+    /// Empty erases the comment.
+    pub comment: Option<String>,
+}
+
+/// Why a form does not become an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("the rating must be a whole number from 1 to 5")]
+    NoRating,
+    #[error("the recommendation must be a whole number from 0 to 10")]
+    NoRecommendation,
+    #[error("the answer is an hour old and stays as it is")]
+    Settled,
+}
+
+impl Answer {
+    /// The answer that a form makes, of nothing or of the answer before.
+    ///
+    /// # Errors
+    /// A number is out of its scale, there is no rating yet, or the answer stays as it is.
+    pub fn give(
+        before: Option<&Self>,
+        given: Given,
+        about: &About,
+        now: Timestamp,
+    ) -> Result<Self, Refusal> {
+        if let Some(before) = before
+            && !is_changeable(before, now)
+        {
+            return Err(Refusal::Settled);
+        }
+        let rating = given.rating.or(before.map(|it| it.rating));
+        let rating = rating.filter(|it| (1..=5).contains(it));
+        let recommend = given.recommend.or(before.and_then(|it| it.recommend));
+        if recommend.is_some_and(|it| it > 10) {
+            return Err(Refusal::NoRecommendation);
+        }
+        let comment = match given.comment {
+            Some(comment) => clean_comment(&comment),
+            None => before.and_then(|it| it.comment.clone()),
+        };
+        Ok(Self {
+            rating: rating.ok_or(Refusal::NoRating)?,
+            recommend,
+            comment,
+            about: before.map_or(about, |it| &it.about).clone(),
+            answered_at: before.map_or(now, |it| it.answered_at),
+            changed_at: now,
+        })
+    }
+
+    /// Whether both say the same.
+    pub fn says(&self, other: &Self) -> bool {
+        self.rating == other.rating
+            && self.recommend == other.recommend
+            && self.comment == other.comment
+    }
+
+    /// The record's fields.
+    pub fn row(&self) -> Row {
+        let mut row = Row::default();
+        let number = |number: u8| AttributeValue::N(number.to_string());
+        row.0.insert("rating".into(), number(self.rating));
+        if let Some(recommend) = self.recommend {
+            row.0.insert("recommend".into(), number(recommend));
+        }
+        row.set("comment", self.comment.as_ref());
+        row.set("questions", Some(self.about.questions));
+        row.set("language", Some(&self.about.language));
+        row.set("reward_name", self.about.reward_name.as_ref());
+        row.set("location", self.about.location.as_ref());
+        row.set("staff_member", self.about.staff_member.as_ref());
+        row.set("day", Some(self.about.day));
+        row.set("answered_at", Some(self.answered_at));
+        row.set("changed_at", Some(self.changed_at));
+        row
+    }
+
+    /// What a record says; nothing where it is no answer's.
+    pub fn read(row: &Item) -> Option<Self> {
+        let text = |name: &str| row.get(name)?.as_s().ok();
+        let number = |name: &str| row.get(name)?.as_n().ok()?.parse().ok();
+        let day: Date = text("day")?.parse().ok()?;
+        Some(Self {
+            rating: number("rating")?,
+            recommend: number("recommend"),
+            comment: text("comment").cloned(),
+            about: About {
+                questions: text("questions")?.parse().ok()?,
+                language: text("language")?.clone(),
+                reward_name: text("reward_name").cloned(),
+                location: text("location").cloned(),
+                staff_member: text("staff_member").cloned(),
+                day,
+            },
+            answered_at: text("answered_at")?.parse().ok()?,
+            changed_at: text("changed_at")?.parse().ok()?,
+        })
+    }
+}
+
+/// Until when an answer may be changed.
+pub fn open_until(answer: &Answer) -> Timestamp {
+    let until = answer.answered_at.checked_add(CHANGEABLE);
+    until.unwrap_or(Timestamp::MAX)
+}
+
+/// Whether an answer may still be changed.
+pub fn is_changeable(answer: &Answer, now: Timestamp) -> bool {
+    now < open_until(answer)
+}
+
+/// A comment as it is kept: without control characters and what nobody sees, at most one blank
+/// line between two others, and at most [`COMMENT_MAX_CHARACTERS`] long. Nothing where nothing is
+/// left.
+pub fn clean_comment(comment: &str) -> Option<String> {
+    let unified = comment.replace("\r\n", "\n").replace('\r', "\n");
+    let shown = unified.chars().filter_map(|character| match character {
+        '\n' => Some('\n'),
+        '\t' => Some(' '),
+        it if it.is_control() || is_invisible(it) => None,
+        it => Some(it),
+    });
+    let shown: String = shown.collect();
+    let mut lines: Vec<_> = shown.lines().map(str::trim).collect();
+    lines.dedup_by(|a, b| a.is_empty() && b.is_empty());
+    let cleaned = lines.join("\n");
+    let kept: String = cleaned
+        .trim()
+        .chars()
+        .take(COMMENT_MAX_CHARACTERS)
+        .collect();
+    let kept = kept.trim_end();
+    (!kept.is_empty()).then(|| kept.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn about() -> About {
+        About {
+            questions: 1,
+            language: "pt-BR".into(),
+            reward_name: Some("Pizza".into()),
+            location: Some("Centro".into()),
+            staff_member: None,
+            day: "2026-11-25".parse().unwrap(),
+        }
+    }
+
+    fn rating(rating: u8) -> Given {
+        Given {
+            rating: Some(rating),
+            ..Given::default()
+        }
+    }
+
+    fn first(at_text: &str) -> Answer {
+        Answer::give(None, rating(4), &about(), at(at_text)).unwrap()
+    }
+
+    #[test]
+    fn a_rating_alone_is_an_answer_that_the_rest_completes() {
+        let before = first("2026-11-25T12:00:00Z");
+        assert_eq!((before.rating, before.recommend), (4, None));
+        let rest = Given {
+            recommend: Some(9),
+            comment: Some(" Muito bom! ".into()),
+            ..Given::default()
+        };
+        let now = at("2026-11-25T12:05:00Z");
+        let after = Answer::give(Some(&before), rest, &about(), now).unwrap();
+        assert_eq!((after.rating, after.recommend), (4, Some(9)));
+        assert_eq!(after.comment.as_deref(), Some("Muito bom!"));
+        assert_eq!(after.answered_at, before.answered_at);
+        assert_eq!(after.changed_at, now);
+    }
+
+    #[test]
+    fn an_answer_is_changed_for_an_hour_from_the_first() {
+        let before = first("2026-11-25T12:00:00Z");
+        let last = at("2026-11-25T12:59:59Z");
+        let changed = Answer::give(Some(&before), rating(1), &about(), last).unwrap();
+        assert_eq!(changed.rating, 1);
+        let late = at("2026-11-25T13:00:00Z");
+        let refused = Answer::give(Some(&changed), rating(5), &about(), late);
+        assert_eq!(refused, Err(Refusal::Settled));
+    }
+
+    #[test]
+    fn a_number_out_of_its_scale_is_no_answer() {
+        let now = at("2026-11-25T12:00:00Z");
+        let check = |given: Given, expected: Refusal| {
+            assert_eq!(Answer::give(None, given, &about(), now), Err(expected));
+        };
+        check(Given::default(), Refusal::NoRating);
+        check(rating(0), Refusal::NoRating);
+        check(rating(6), Refusal::NoRating);
+        let recommend = Given {
+            recommend: Some(11),
+            ..rating(5)
+        };
+        check(recommend, Refusal::NoRecommendation);
+    }
+
+    #[test]
+    fn a_comment_that_is_emptied_is_gone() {
+        let mut before = first("2026-11-25T12:00:00Z");
+        before.comment = Some("Frio".into());
+        let given = Given {
+            comment: Some(" \r\n ".into()),
+            ..Given::default()
+        };
+        let now = at("2026-11-25T12:01:00Z");
+        let after = Answer::give(Some(&before), given, &about(), now).unwrap();
+        assert_eq!(after.comment, None);
+    }
+
+    #[test]
+    fn an_answer_is_read_back_as_it_was_written() {
+        let mut answer = first("2026-11-25T12:00:00Z");
+        assert_eq!(Answer::read(&answer.row().0), Some(answer.clone()));
+        answer.recommend = Some(0);
+        answer.comment = Some("linha 1\nlinha 2".into());
+        assert_eq!(Answer::read(&answer.row().0), Some(answer.clone()));
+        let mut row = answer.row().0;
+        row.remove("rating");
+        assert_eq!(Answer::read(&row), None);
+    }
+
+    #[test]
+    fn a_comment_is_kept_without_what_steers_its_readers() {
+        let check = |given: &str, expected: Option<&str>| {
+            assert_eq!(clean_comment(given).as_deref(), expected, "{given:?}");
+        };
+        check("", None);
+        check(" \t\r\n\u{200B}", None);
+        check("a\r\nb\rc\n\n\n\nd ", Some("a\nb\nc\n\nd"));
+        check("a\0\u{1B}[1mb\u{202E}c\u{85}", Some("a[1mbc"));
+        check("<b>não</b> & \"bom\" 🍕", Some("<b>não</b> & \"bom\" 🍕"));
+    }
+
+    #[test]
+    fn a_longer_comment_is_cut_between_characters() {
+        let long = "é".repeat(COMMENT_MAX_CHARACTERS + 7);
+        let kept = clean_comment(&long).unwrap();
+        assert_eq!(kept.chars().count(), COMMENT_MAX_CHARACTERS);
+        assert!(long.starts_with(&kept));
+    }
+
+    proptest! {
+        #[test]
+        fn a_kept_comment_is_kept_as_it_is(comment in "\\PC*|[a \\n\\r\\t\u{202E}]*") {
+            let kept = clean_comment(&comment);
+            let again = kept.as_deref().and_then(clean_comment);
+            prop_assert_eq!(again, kept);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Which answers a tenant got: a small row of the figures table for each, the newest of which are
+//! read first. What a member wrote stands on the answer's record alone.
+
+use anyhow::Context;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+
+use super::{ANSWER, Answer, id};
+use crate::event::{Event, EventKey, tenant_key};
+use crate::ledger::{Change, Item, ItemKey, is_forgotten};
+
+/// An answer as its row has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The use that was asked about.
+    pub event: EventKey,
+    pub answered_at: Timestamp,
+    pub rating: u8,
+    pub recommend: Option<u8>,
+    pub has_comment: bool,
+    /// Its place among the tenant's answers.
+    pub place: String,
+}
+
+impl Listed {
+    /// The key of the record that holds the answer.
+    pub fn record(&self, events_table: &str) -> ItemKey {
+        ItemKey::new(
+            events_table,
+            ("coupon", self.event.coupon()),
+            ("entry", self.event.beneath(ANSWER)),
+        )
+    }
+
+    fn read(row: &Item) -> Option<Self> {
+        let text = |name: &str| row.get(name)?.as_s().ok();
+        let number = |name: &str| row.get(name)?.as_n().ok()?.parse().ok();
+        let place = text("entry")?;
+        let (answered_at, _) = place.split_once('#')?;
+        Some(Self {
+            event: EventKey::parse(text("event")?)?,
+            answered_at: answered_at.parse().ok()?,
+            rating: number("rating")?,
+            recommend: number("recommend"),
+            has_comment: row.get("has_comment")?.as_bool().is_ok_and(|it| *it),
+            place: place.clone(),
+        })
+    }
+}
+
+fn partition(provider: &str, tenant: &str) -> String {
+    format!("{}#answers", tenant_key(provider, tenant))
+}
+
+/// A time as the places have it, all equally long.
+fn sortable(at: Timestamp) -> String {
+    format!("{at:.9}")
+}
+
+/// The change that lists an answer, or lists it as it was changed. It is forgotten with its event.
+pub fn change(
+    figures_table: &str,
+    event: &Event,
+    answer: &Answer,
+    forget_at: AttributeValue,
+) -> Change {
+    let place = format!(
+        "{}#{}",
+        sortable(answer.answered_at),
+        hex::encode(id(&event.key))
+    );
+    let key = ItemKey::new(
+        figures_table,
+        ("part", partition(&event.provider, &event.tenant)),
+        ("entry", place),
+    );
+    let number = |number: u8| AttributeValue::N(number.to_string());
+    let change = Change::of(key)
+        .set("event", AttributeValue::S(event.key.to_string()))
+        .set("rating", number(answer.rating))
+        .set(
+            "has_comment",
+            AttributeValue::Bool(answer.comment.is_some()),
+        )
+        .set("ttl", forget_at);
+    match answer.recommend {
+        Some(recommend) => change.set("recommend", number(recommend)),
+        None => change,
+    }
+}
+
+/// Some answers, the newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    pub answers: Vec<Listed>,
+    /// Whether there may be older ones.
+    pub has_more: bool,
+}
+
+/// A tenant's answers that were first given from `from` on and before `to`, the newest first: at
+/// most so many, after the one at `place`.
+///
+/// # Errors
+/// DynamoDB does not answer, or a row is none of these.
+pub async fn newest(
+    client: &Client,
+    figures_table: &str,
+    (provider, tenant): (&str, &str),
+    (from, to): (Timestamp, Timestamp),
+    place: Option<&str>,
+    limit: usize,
+) -> anyhow::Result<Page> {
+    let last = place.map_or_else(|| sortable(to), str::to_owned);
+    let text = |text: String| AttributeValue::S(text);
+    // One more for the place itself, and one more to see whether that is all.
+    let asked = i32::try_from(limit.saturating_add(2)).unwrap_or(i32::MAX);
+    let found = client
+        .query()
+        .table_name(figures_table)
+        .consistent_read(true)
+        .key_condition_expression("part = :part AND entry BETWEEN :from AND :last")
+        .expression_attribute_values(":part", text(partition(provider, tenant)))
+        .expression_attribute_values(":from", text(sortable(from)))
+        .expression_attribute_values(":last", text(last.clone()))
+        .scan_index_forward(false)
+        .limit(asked)
+        .send()
+        .await
+        .context("reading which answers there are")?;
+    let has_more_rows = found.last_evaluated_key.is_some();
+    let now = Timestamp::now();
+    let mut answers = Vec::new();
+    for row in found.items.unwrap_or_default() {
+        if is_forgotten(&row, now) {
+            continue;
+        }
+        let listed = Listed::read(&row).context("a row of the answers cannot be read")?;
+        if listed.place < last {
+            answers.push(listed);
+        }
+    }
+    let has_more = has_more_rows || answers.len() > limit;
+    answers.truncate(limit);
+    Ok(Page { answers, has_more })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_in_the_order_of_time() {
+        let times = [
+            "2026-11-25T12:00:00Z",
+            "2026-11-25T12:00:00.000000001Z",
+            "2026-11-25T12:00:00.5Z",
+            "2026-11-25T12:00:01Z",
+            "2026-12-01T00:00:00Z",
+        ];
+        let places = times.map(|it| sortable(it.parse().unwrap()));
+        assert!(places.is_sorted(), "{places:?}");
+        assert!(places.iter().all(|it| it.len() == places[0].len()));
+    }
+}

@@ -1,0 +1,138 @@
+//! The questions of a survey: a file for each language, which holds every version that was asked.
+//!
+//! To change a text, add a version at the top of the file, and build anew. A version that was asked
+//! stays in the file, so that an answer can always be shown with its question.
+
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+/// The questions in one language and of one version.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Questions {
+    /// Counts up from 1, for each language by itself.
+    pub version: u32,
+    pub rating: Rating,
+    pub recommend: Recommend,
+    pub comment: Comment,
+    /// The language's tag in BCP 47; the file's name.
+    #[serde(skip)]
+    pub language: &'static str,
+}
+
+/// From 1 to 5.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rating {
+    pub question: String,
+    /// What each number means, from 1 on.
+    pub labels: [String; 5],
+}
+
+/// From 0 to 10.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recommend {
+    pub question: String,
+    /// What 0 means.
+    pub least: String,
+    /// What 10 means.
+    pub most: String,
+}
+
+/// Words of the member's own.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Comment {
+    pub question: String,
+}
+
+/// Each language's file. The first is for whoever asks in another language.
+const FILES: [(&str, &str); 2] = [
+    ("pt-BR", include_str!("questions/pt-BR.json")),
+    ("en", include_str!("questions/en.json")),
+];
+
+/// Of each language all versions, the newest first.
+static ALL: LazyLock<Vec<Vec<Questions>>> = LazyLock::new(|| {
+    let read = |(language, text): (&'static str, &str)| {
+        let versions = serde_json::from_str(text);
+        let mut versions: Vec<Questions> = versions.expect("the tests read every file");
+        for questions in &mut versions {
+            questions.language = language;
+        }
+        versions
+    };
+    FILES.into_iter().map(read).collect()
+});
+
+/// The newest questions in a language, by its tag in upper or lower case. Another language gets
+/// the first file's.
+pub fn newest(language: &str) -> &'static Questions {
+    &of_language(language)[0]
+}
+
+/// The questions of a version; the newest, where the file has no such version.
+pub fn of_version(language: &str, version: u32) -> &'static Questions {
+    let versions = of_language(language);
+    let found = versions.iter().find(|it| it.version == version);
+    found.unwrap_or(&versions[0])
+}
+
+fn of_language(language: &str) -> &'static [Questions] {
+    let tags = FILES.iter();
+    let mut tags = tags.map(|(tag, _)| tag.eq_ignore_ascii_case(language));
+    &ALL[tags.position(|found| found).unwrap_or(0)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_has_its_versions_newest_first_and_no_text_is_empty() {
+        for (language, versions) in FILES.iter().zip(ALL.iter()) {
+            let numbers = versions.iter().map(|it| it.version);
+            let numbers: Vec<_> = numbers.collect();
+            let last = u32::try_from(versions.len()).unwrap();
+            let expected: Vec<_> = (1..=last).rev().collect();
+            assert_eq!(numbers, expected, "{}", language.0);
+            for it in versions {
+                assert_eq!(it.language, language.0);
+                let scale = [
+                    &it.recommend.question,
+                    &it.recommend.least,
+                    &it.recommend.most,
+                ];
+                let texts = it.rating.labels.iter().chain(scale);
+                let mut texts = texts.chain([&it.rating.question, &it.comment.question]);
+                assert!(texts.all(|text| !text.trim().is_empty()), "{}", language.0);
+            }
+        }
+    }
+
+    #[test]
+    fn the_questions_are_those_of_the_provider_s_page() {
+        let questions = newest("pt-br");
+        assert_eq!(
+            questions.rating.question,
+            "Como foi sua experiência ao usar o cupom?"
+        );
+        assert_eq!(
+            questions.recommend.question,
+            "Qual a probabilidade de você recomendar nosso programa de fidelidade?"
+        );
+        assert_eq!(
+            questions.comment.question,
+            "Comentários adicionais (opcional)"
+        );
+    }
+
+    #[test]
+    fn whoever_was_asked_something_unknown_is_asked_something_known() {
+        assert_eq!(newest("fr").language, "pt-BR");
+        assert_eq!(of_version("EN", 1).language, "en");
+        assert_eq!(of_version("en", 99), newest("en"));
+    }
+}
