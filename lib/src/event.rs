@@ -1,4 +1,4 @@
-//! The domain: what happened to which coupon, whoever told us.
+//! The domain: what happened to which coupon, in the same words for every provider.
 
 mod envelope;
 
@@ -20,23 +20,24 @@ pub struct Event {
     pub key: EventKey,
     /// The provider's name: `aghanim`, `zupy`.
     pub provider: String,
-    /// The company or the game.
+    /// The company (Zupy) or the game (Aghanim).
     pub tenant: String,
-    /// When it happened, by the provider's clock.
+    /// When the event happened, by the provider's clock.
     pub occurred_at: Timestamp,
-    /// From a sandbox or a test button: runs through everything, reaches no customer, counts in no report.
+    /// From a sandbox or a test button. Such an event runs through every task, but reaches no
+    /// customer and no report.
     #[serde(default)]
     pub sandbox: bool,
     pub member: Member,
     pub fact: Fact,
-    /// What the provider tells around it.
+    /// What the provider sends around the event.
     #[serde(default, skip_serializing_if = "Envelope::is_empty")]
     pub envelope: Envelope,
-    /// What could not be read as it was told, and was left out or mended.
+    /// Problems of fields that were left out or mended because they could not be read as sent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Problem>,
-    /// When we received it first. It is beside the event in a message, and on the event's row; nothing where it is
-    /// just being received.
+    /// When we received the event first. A message holds it beside the event, and so does the
+    /// event's row. While the event is being received, it is `None`.
     #[serde(skip)]
     pub received_at: Option<Timestamp>,
 }
@@ -46,17 +47,18 @@ pub struct Event {
 pub enum Fact {
     Redeemed(Redemption),
     Used(Usage),
-    /// Taken back before it was used.
+    /// The coupon was cancelled before anybody used it.
     Cancelled(Notice),
-    /// It will expire in a few days.
+    /// The coupon will expire in a few days.
     Expiring(Notice),
     Expired(Notice),
-    /// A customer has joined, or is told anew: of a member and of no coupon.
+    /// A customer has joined, or the provider sends a known customer again. This fact is about a
+    /// member and no coupon.
     Enrolled,
 }
 
 impl Fact {
-    /// The code of the coupon that it is about, if it is about one.
+    /// The coupon's code, if the fact is about a coupon.
     pub fn coupon_code(&self) -> Option<&str> {
         match self {
             Fact::Redeemed(redemption) => Some(&redemption.coupon_code),
@@ -69,7 +71,7 @@ impl Fact {
     }
 }
 
-/// The customer or the player. Personal data: never in a log.
+/// A customer or a player. Personal data: never log it.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Member {
     pub id: String,
@@ -77,7 +79,7 @@ pub struct Member {
     pub name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
-    /// As the provider has it; Zupy names the field `whatsapp`.
+    /// As the provider spells it; Zupy names the field `whatsapp`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,7 +94,7 @@ impl fmt::Debug for Member {
     }
 }
 
-/// A coupon came to be: points were turned into it, or a player redeemed a code.
+/// A coupon came to be: a member turned points into it, or a player redeemed a code.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Redemption {
     pub coupon_code: String,
@@ -103,7 +105,8 @@ pub struct Redemption {
     pub new_balance: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
-    /// How it was redeemed: `automatic`, `manual`, `app`, `website`, or what the provider adds.
+    /// How the coupon was redeemed: `automatic`, `manual`, `app`, `website`, or a word that the
+    /// provider adds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -113,7 +116,7 @@ pub struct Redemption {
 /// What the coupon is good for.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reward {
-    /// Zupy's reward id, Aghanim's SKU.
+    /// Zupy's reward id, or Aghanim's SKU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -136,16 +139,16 @@ pub struct Item {
     pub description: Option<String>,
     pub sku: String,
     pub quantity: i64,
-    /// `item`, `bundle`, or what the provider adds.
+    /// `item`, `bundle`, or a word that the provider adds.
     pub kind: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Money>,
-    /// The price as Aghanim tells it beside that: in the smallest unit of its currency.
+    /// The price in the smallest unit of its currency, which Aghanim sends as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price_minor: Option<i64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nested: Vec<Item>,
-    /// What the player gets where the item cannot be given.
+    /// What the player gets if the item cannot be given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Box<Item>>,
 }
@@ -154,7 +157,7 @@ pub struct Item {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Discount {
     pub kind: DiscountKind,
-    /// Percent for a percentage, else an amount of the order's currency.
+    /// Percent for a percentage, else an amount in the order's currency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Decimal>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -170,7 +173,7 @@ pub enum DiscountKind {
     FixedAmount,
     ProductFree,
     BuyOneGetOne,
-    /// One that the provider has added since.
+    /// A kind that the provider has added since.
     Other(String),
 }
 
@@ -205,7 +208,7 @@ impl From<DiscountKind> for String {
     }
 }
 
-/// A coupon was handed in for an order.
+/// A member used a coupon for an order.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
     pub coupon_code: String,
@@ -213,7 +216,7 @@ pub struct Usage {
     pub reward_name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discount_kind: Option<DiscountKind>,
-    /// Zupy's v2 tells no amounts.
+    /// Zupy's v2 sends no amounts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discount_applied: Option<Money>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -224,7 +227,7 @@ pub struct Usage {
     pub location: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub staff_member: Option<String>,
-    /// `pos`, `manual`, `goomer`, `ifood`, `repediu`, or what the provider adds.
+    /// `pos`, `manual`, `goomer`, `ifood`, `repediu`, or a word that the provider adds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -233,7 +236,7 @@ pub struct Usage {
     pub items: Vec<AffectedItem>,
 }
 
-/// What became of a coupon without anybody using it.
+/// The end of a coupon, or of its last days, without a use.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Notice {
     pub coupon_code: String,
@@ -243,7 +246,7 @@ pub struct Notice {
     pub expires_at: Option<Timestamp>,
 }
 
-/// A line of the order that the discount touched.
+/// A line of the order to which the discount applied.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AffectedItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -259,7 +262,7 @@ pub struct AffectedItem {
 /// An amount in the main unit of its currency, exact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Money {
-    /// Normalised: 35.00 and 35 are one amount.
+    /// Normalised: 35.00 and 35 are the same amount.
     pub amount: Decimal,
     /// ISO 4217, upper case.
     pub currency: String,
@@ -273,14 +276,15 @@ impl Money {
         }
     }
 
-    /// An amount in the smallest unit of its currency: 9499 cents are 94.99 dollars, 9499 yen are yen.
+    /// An amount from the smallest unit of its currency: 9499 cents are 94.99 dollars, 9499 yen are
+    /// 9499 yen.
     pub fn of_minor(amount: i64, currency: impl Into<String>) -> Self {
         let currency = currency.into();
         Self::new(Decimal::new(amount, minor_digits(&currency)), currency)
     }
 }
 
-/// Decimals of a currency's smallest unit. Source: ISO 4217's list one (2025).
+/// How many decimals the smallest unit of a currency has. Source: ISO 4217's list one (2025).
 fn minor_digits(currency: &str) -> u32 {
     match currency {
         "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX"
@@ -291,28 +295,30 @@ fn minor_digits(currency: &str) -> u32 {
     }
 }
 
-/// Names an event for good: the key of its row in the ledger.
+/// The permanent name of an event: the key of its row in the ledger.
 ///
-/// `coupon` holds all entries of one coupon, `entry` is one of them. Parts are escaped, so that a `#` or a `/`
-/// inside a code cannot make two events share a key, nor an event pass for a task's record.
+/// `coupon` is the same for all entries of one coupon, and `entry` is one of them. Parts are
+/// escaped. So a `#` or a `/` inside a code cannot make two events share a key, or an event look
+/// like a task's record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EventKey {
     coupon: String,
     entry: String,
 }
 
-/// Longest key part, in bytes once escaped: four of them stay below DynamoDB's 2,048 for a partition key and
-/// 1,024 for a sort key.
+/// The longest key part, in bytes after escaping. Four parts stay below DynamoDB's limits: 2,048
+/// for a partition key and 1,024 for a sort key.
 pub const KEY_PART_MAX_BYTES: usize = 500;
 
 impl EventKey {
-    /// A coupon's redemption. `coupon` is the code where a code is one customer's own, else what names the redemption.
+    /// The redemption of a coupon. `coupon` is the coupon's code if each code belongs to one
+    /// customer, else the name of the redemption.
     pub fn redeemed(provider: &str, tenant: &str, coupon: &str) -> Self {
         Self::new(provider, tenant, coupon, "redeemed".into())
     }
 
-    /// A redemption in a sandbox, or one that a test button makes. `space` keeps it apart from every live coupon, and from
-    /// other trials: a live event may follow its trial under the same name.
+    /// A redemption in a sandbox or from a test button. `space` separates it from live coupons and
+    /// from other trials, because a live event may follow under the same name.
     pub fn trial(provider: &str, tenant: &str, space: &'static str, named_by: &str) -> Self {
         Self {
             coupon: format!("{provider}#{}#{space}#{}", escape(tenant), escape(named_by)),
@@ -326,8 +332,8 @@ impl EventKey {
         Self::new(provider, tenant, coupon, entry)
     }
 
-    /// A member's use of the coupon that names no order. Such uses are numbered from 1: which number a use has is decided
-    /// when it is recorded. No bare `#` follows an `@` in any other entry.
+    /// A member's use of the coupon that names no order. Such uses have numbers from 1; the number
+    /// is decided when the use is recorded. No other entry has a bare `#` after an `@`.
     pub fn used_by(
         provider: &str,
         tenant: &str,
@@ -339,18 +345,18 @@ impl EventKey {
         Self::new(provider, tenant, coupon, entry)
     }
 
-    /// Something that is told of a coupon once for each `by`: a time, or a webhook's id.
-    pub fn told(provider: &str, tenant: &str, coupon: &str, what: &str, by: &str) -> Self {
+    /// A fact that is sent for a coupon once for each `by`: a time, or a webhook's id.
+    pub fn repeatable(provider: &str, tenant: &str, coupon: &str, what: &str, by: &str) -> Self {
         Self::new(provider, tenant, coupon, format!("{what}@{}", escape(by)))
     }
 
-    /// Something that happens to a coupon at most once: `cancelled`, `expired`.
+    /// A fact that happens to a coupon at most once: `cancelled`, `expired`.
     pub fn once(provider: &str, tenant: &str, coupon: &str, what: &'static str) -> Self {
         Self::new(provider, tenant, coupon, what.into())
     }
 
-    /// Something that is told of a member and not of a coupon, once for each `by`. The fourth part of its partition key
-    /// keeps it apart from every coupon.
+    /// A fact about a member and no coupon, sent once for each `by`. The fourth part of its
+    /// partition key separates it from every coupon.
     pub fn of_member(provider: &str, tenant: &str, member_id: &str, what: &str, by: &str) -> Self {
         Self {
             coupon: format!("{provider}#{}#member#{}", escape(tenant), escape(member_id)),
@@ -358,7 +364,7 @@ impl EventKey {
         }
     }
 
-    /// A key as a row of the ledger has it.
+    /// A key from the two halves that a row of the ledger holds.
     pub fn recorded(coupon: &str, entry: &str) -> Self {
         Self {
             coupon: coupon.into(),
@@ -366,7 +372,7 @@ impl EventKey {
         }
     }
 
-    /// A key as text has it: `zupy#comp#CP-1/redeemed`. Neither of its halves holds a bare `/`.
+    /// A key from its text: `zupy#comp#CP-1/redeemed`. Neither half holds a bare `/`.
     pub fn parse(text: &str) -> Option<Self> {
         let (coupon, entry) = text.split_once('/')?;
         Some(Self::recorded(coupon, entry))
@@ -387,12 +393,12 @@ impl EventKey {
         &self.entry
     }
 
-    /// The key of the redemption of the same coupon.
+    /// The key of the same coupon's redemption.
     pub fn redemption(&self) -> Self {
         Self::recorded(&self.coupon, "redeemed")
     }
 
-    /// The key of a record beneath this event: `redeemed/delivery/email`.
+    /// The entry of a record beneath this event: `redeemed/delivery/email`.
     pub fn beneath(&self, name: &str) -> String {
         format!("{}/{name}", self.entry)
     }
@@ -404,7 +410,7 @@ impl fmt::Display for EventKey {
     }
 }
 
-/// Names a tenant among those of all providers: `zupy#comp_bella_vista`.
+/// The name of a tenant among the tenants of all providers: `zupy#comp_bella_vista`.
 pub fn tenant_key(provider: &str, tenant: &str) -> String {
     format!("{provider}#{}", escape(tenant))
 }
@@ -414,18 +420,18 @@ pub fn member_key(provider: &str, tenant: &str, member_id: &str) -> String {
     format!("{provider}#{}#{}", escape(tenant), escape(member_id))
 }
 
-/// A key as part of another one: what would be too long for that is named by its hash.
+/// A key as one part of another key. If it is too long for that, its hash replaces it.
 pub fn part(key: &str) -> String {
     let escaped = escape(key);
     if escaped.len() <= KEY_PART_MAX_BYTES {
         return escaped;
     }
-    // No key begins so: an escaped one has its provider first.
+    // No other key begins like this: an escaped key begins with its provider.
     format!("sha256:{}", hex::encode(Sha256::digest(key)))
 }
 
-/// Percent-encodes what separates key parts, and what could steer whoever shows a key: control characters and marks of
-/// direction.
+/// Percent-encodes the characters that separate key parts, and those that could steer a terminal or
+/// a page: control characters and marks of direction.
 pub fn escape(part: &str) -> String {
     let mut escaped = String::with_capacity(part.len());
     for character in part.chars() {
@@ -440,7 +446,7 @@ pub fn escape(part: &str) -> String {
     escaped
 }
 
-/// The part that was escaped; what is no escape stays as it is.
+/// The inverse of [`escape`]. A text that is no escape stays as it is.
 pub fn unescape(escaped: &str) -> String {
     let mut part = String::with_capacity(escaped.len());
     let mut rest = escaped;
@@ -455,7 +461,7 @@ pub fn unescape(escaped: &str) -> String {
     part
 }
 
-/// The character whose escape a text begins with, and the length of that.
+/// The character whose escape the text begins with, and the length of that escape.
 fn escaped_character(text: &str) -> Option<(char, usize)> {
     let mut bytes = [0; 4];
     for index in 0..bytes.len() {
@@ -520,7 +526,7 @@ mod tests {
         ] {
             assert_eq!(escape(text), text);
         }
-        // What is no escape stays, also where it is one in part.
+        // A text stays if it is no escape, or only a part of one.
         for text in [
             "%", "%C", "%C2", "%C2%", "%C2%20", "%FF", "%é", "%+1", "100%",
         ] {

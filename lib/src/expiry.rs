@@ -1,26 +1,26 @@
-//! When a coupon expires: its redemption says so, and `coupon.expiring` with another date moves it.
+//! When a coupon expires: its redemption names a date, and `coupon.expiring` can change that date.
 //!
-//! Events come in any order. The statement that was made last counts, by the provider's clock, so
-//! that fraud, reservation and account agree whatever came first.
+//! Events come in any order. The statement with the latest provider time counts, so fraud,
+//! reservation and account agree in every order.
 
 use jiff::Timestamp;
 
 use crate::event::{Event, Fact};
 use crate::stock::sortable;
 
-/// What one event says about its coupon's expiry. The greatest of a coupon's statements counts.
+/// What one event says about its coupon's expiry. The greatest statement about a coupon counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Expiry {
     /// When the event occurred.
-    pub told_at: Timestamp,
-    /// Of two statements of the same time, a notice counts and the redemption does not.
+    pub stated_at: Timestamp,
+    /// If two statements have the same time, a notice outranks the redemption.
     pub is_notice: bool,
-    /// Of two notices of the same time, the later expiry counts: the customer keeps the coupon.
+    /// If two notices have the same time, the later expiry counts: the customer keeps the coupon.
     pub expires_at: Timestamp,
 }
 
 impl Expiry {
-    /// What an event says; nothing where it is a sandbox's or names no expiry.
+    /// What an event says; `None` if the event is from a sandbox or names no expiry.
     pub fn of(event: &Event) -> Option<Self> {
         let (is_notice, expires_at) = match &event.fact {
             Fact::Redeemed(redemption) => (false, redemption.expires_at?),
@@ -28,20 +28,21 @@ impl Expiry {
             _ => return None,
         };
         (!event.sandbox).then_some(Self {
-            told_at: event.occurred_at,
+            stated_at: event.occurred_at,
             is_notice,
             expires_at,
         })
     }
 
-    /// The statement as text that sorts like it: the name by which rows know which one they follow.
+    /// The statement as text that sorts as the statement does. Rows hold it to name the statement
+    /// that they follow.
     pub fn statement(&self) -> String {
-        let (told_at, rank) = (sortable(self.told_at), u8::from(self.is_notice));
-        format!("{told_at} {rank} {}", sortable(self.expires_at))
+        let (stated_at, rank) = (sortable(self.stated_at), u8::from(self.is_notice));
+        format!("{stated_at} {rank} {}", sortable(self.expires_at))
     }
 }
 
-/// When a coupon expires, by all of its events that are known.
+/// When a coupon expires, by all of its known events.
 pub fn latest<'a>(events: impl IntoIterator<Item = &'a Event>) -> Option<Timestamp> {
     let statements = events.into_iter().filter_map(Expiry::of);
     statements.max().map(|it| it.expires_at)

@@ -1,8 +1,9 @@
-//! The events table: one conditional write records an event, a lease guards each effect outside, and a
-//! transaction binds each effect inside DynamoDB to the record of its task.
+//! The events table. One conditional write records an event, a lease guards each effect outside,
+//! and a transaction binds each effect inside DynamoDB to its task's record.
 //!
-//! Invariant: every write here is conditional on what it believes, and may be repeated by the SDK after an answer
-//! was lost. So each carries an id of its own, by which a refusal is recognised as our own earlier success.
+//! Invariant: every write here is conditional on the state that it expects, and the SDK may repeat
+//! it after a lost answer. So every write carries an id of its own: by that id we recognise that a
+//! refused write had succeeded before.
 
 pub mod body;
 mod commit;
@@ -42,12 +43,12 @@ pub use refused::{REFUSED, Refused};
 use row::{COPY_MAX_BYTES, digits, number, read_text, text};
 pub use row::{Item, Row};
 pub use uses::SAME_USE_WITHIN;
-use uses::{Place, TOLD_BY, is_numbered};
+use uses::{Place, SENT_BY, is_numbered};
 
-/// How often somebody else may take the number of a use while it is recorded.
+/// How often another worker may take a use's number while the use is recorded.
 const OVERTAKEN_MAX: usize = 8;
 
-/// The field of a row that holds the place of a task's record, and is none.
+/// The field of a row that only holds the place of a task's record.
 pub const PLACEHOLDER: &str = "placeholder";
 
 /// The events table.
@@ -58,14 +59,14 @@ pub struct Ledger {
     retention: SignedDuration,
 }
 
-/// What the ledger knew of an event.
+/// What the ledger knew about an event.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Recorded {
     New,
-    /// Recorded before, with the same contents.
+    /// The event was recorded before, with the same contents.
     Duplicate(Standing),
-    /// Something else is recorded under the key, or the same as an older version of this code hashed it:
-    /// the body that was recorded decides.
+    /// The key holds other contents, or the same contents as an older version of this code hashed
+    /// them. The recorded body decides.
     Differs(Standing),
 }
 
@@ -78,13 +79,13 @@ impl Recorded {
     }
 }
 
-/// An event as it was recorded first, which is what counts.
+/// An event as it was recorded first. This version counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     key: EventKey,
     body: OwnedBody,
     received_at: Option<Timestamp>,
-    /// The second from which its row is forgotten.
+    /// The Unix second from which the row counts as forgotten.
     forgotten_from: Option<i64>,
 }
 
@@ -98,7 +99,7 @@ impl Standing {
         }
     }
 
-    /// The event as today's code reads its body, under the key that it was recorded with. `None` where this code cannot
+    /// The event as today's code reads its body, under its recorded key. `None` if this code cannot
     /// read the body.
     pub fn event(&self) -> Option<Event> {
         match read_recorded(&self.body.as_ref()) {
@@ -127,7 +128,8 @@ pub struct OwnedBody {
 }
 
 impl OwnedBody {
-    /// What a row holds with its body [whole](Ledger::whole). A body that cannot be read is empty, in which no event is read.
+    /// The body of a row that is [whole](Ledger::whole). If the body cannot be read, it is empty,
+    /// and no event is read from it.
     fn of(row: &Item) -> Self {
         let field = |name: &str| read_text(row, name).cloned().unwrap_or_default();
         let body = body::read(row).unwrap_or_else(|error| {
@@ -163,9 +165,10 @@ pub enum Status {
     Done,
     /// There was nothing to do.
     Skipped,
-    /// It can be done once something else is known; it may be claimed again then.
+    /// The effect can be made once something else is known; until then its record can be claimed
+    /// again.
     Waiting,
-    /// It can never be done; the reason is recorded.
+    /// The effect can never be made. The record holds the reason.
     Failed,
 }
 
@@ -200,8 +203,8 @@ impl Ledger {
         self.retention
     }
 
-    /// Records an event unless it is there: one conditional write. Its key becomes that of its row: a use that names no
-    /// order gets its number here.
+    /// Records an event with one conditional write, unless the event is there. The event gets the
+    /// key of its row, because a use that names no order gets its number here.
     pub async fn record(
         &self,
         event: &mut Event,
@@ -224,7 +227,7 @@ impl Ledger {
             }
             let mut row = self.row_of(event, body.scheme(), &hash, &attempt, received_at);
             if now > received_at {
-                // It waited for an outage of DynamoDB to end.
+                // The event waited for an outage of DynamoDB to end.
                 row.insert("recorded_at".into(), text(now.to_string()));
             }
             let put = self.put(row, body.body(), now).await;
@@ -237,12 +240,12 @@ impl Ledger {
             if !is_numbered(event) {
                 return self.judge(&event.key, standing, &hash).await;
             }
-            // Somebody else took the number: it may be the same use.
+            // Another writer took the number; it may have recorded the same use.
         }
         bail!("others record uses of the coupon all the time")
     }
 
-    /// What the row that stands under an event's key makes of another attempt to record it.
+    /// Compares an attempt to record an event with the row that holds the event's key.
     async fn judge(&self, key: &EventKey, standing: Item, hash: &str) -> anyhow::Result<Recorded> {
         let is_same = digits(&standing, "hash").is_some_and(|it| it == hash);
         let standing = Standing::of(&self.whole(standing).await?, key);
@@ -252,8 +255,8 @@ impl Ledger {
         })
     }
 
-    /// Puts a row with this body unless one stands there, and returns the one that does. The parts of a body that is too
-    /// large for one row are written before it.
+    /// Puts a row with this body unless the key holds a row. Returns the row that the key held
+    /// before. If the body is too large for one row, its parts are written first.
     async fn put(
         &self,
         mut row: Item,
@@ -262,7 +265,7 @@ impl Ledger {
     ) -> anyhow::Result<Option<Item>> {
         let parts = body::put(&mut row, body);
         if !parts.is_empty() {
-            // A duplicate of it would cost what the first one did.
+            // A put would cost as much for a duplicate as for the first one, so this reads first.
             let key = read_text(&row, "coupon").zip(read_text(&row, "entry"));
             let (coupon, entry) = key.context("the row has no key")?;
             if let Some(standing) = self.row(coupon, entry, now).await? {
@@ -292,8 +295,8 @@ impl Ledger {
         }
     }
 
-    /// Writes the parts of a body before the row that names them: all at once, and whatever stands there, since a part is
-    /// named by what it holds.
+    /// Writes the parts of a body before the row that names them, all at once and unconditionally:
+    /// a part is named by its contents.
     async fn write_parts(&self, parts: Vec<Item>) -> anyhow::Result<()> {
         let puts = parts.into_iter().map(|part| {
             let put = self.client.put_item().table_name(&self.table);
@@ -304,7 +307,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Those of an event's tasks that have left no record: their messages may have been lost.
+    /// The tasks of an event that have left no record. Their messages may have been lost.
     pub async fn without_record(
         &self,
         key: &EventKey,
@@ -313,8 +316,8 @@ impl Ledger {
     ) -> anyhow::Result<Vec<Task>> {
         let mut names: Vec<_> = tasks.iter().map(|task| task.name()).collect();
         names.sort_unstable();
-        // Neither the parts of a body nor what contradicts the event, which stand between them: those are read whole, and
-        // may be large.
+        // Leaves out the body's parts and the conflicts, which stand between the records: the query
+        // would read them whole, and they may be large.
         let (early, late) = names.split_at(names.partition_point(|name| *name < body::BODY));
         let mut records = Vec::new();
         for names in [early, late] {
@@ -340,7 +343,7 @@ impl Ledger {
         Ok(tasks.iter().copied().filter(|task| !seen(task)).collect())
     }
 
-    /// The records beneath an event from one name to another, by their entries.
+    /// The entries of the records beneath an event, from one name to another.
     async fn records_between(
         &self,
         key: &EventKey,
@@ -367,7 +370,8 @@ impl Ledger {
         records.context("looking for the tasks' records")
     }
 
-    /// Keeps a body that contradicts the recorded one, for support, and as long as that. The first of its kind stays.
+    /// Keeps a body that contradicts the recorded one, for support, and for as long as that one.
+    /// Among equal bodies, the first stays.
     pub async fn keep_conflict(
         &self,
         event: &Event,
@@ -383,7 +387,7 @@ impl Ledger {
         let mut row = Row::default();
         row.set("coupon", Some(event.key.coupon()));
         row.set("entry", Some(&entry));
-        // It may be about another member than the event is.
+        // The body may name another member than the event does.
         row.set("member", Some(&event.member.id));
         row.set("hash", Some(hash));
         row.set("scheme", Some(body.scheme()));
@@ -394,7 +398,8 @@ impl Ledger {
         self.keep_up(&[(event, &name)], now).await
     }
 
-    /// The event's row without its body: of what the body says too, only what others query or read here.
+    /// The event's row without its body. Of the body's fields it copies only those that queries or
+    /// other readers need.
     fn row_of(
         &self,
         event: &Event,
@@ -427,19 +432,19 @@ impl Ledger {
             Fact::Used(_) | Fact::Enrolled => {}
         }
         if is_numbered(event) {
-            row.set(TOLD_BY, event.envelope.event_id.as_ref());
+            row.set(SENT_BY, event.envelope.event_id.as_ref());
         }
         row.set("zone", event.envelope.time_zone.as_ref());
         if event.sandbox {
             row.0.insert("sandbox".into(), AttributeValue::Bool(true));
         }
         if !event.warnings.is_empty() {
-            let mut told = event.warnings.as_slice();
-            // Whole warnings, the first of them, in as much room as any copy has.
-            while serde_json::to_string(told).map_or(0, |it| it.len()) > COPY_MAX_BYTES {
-                told = &told[..told.len() - 1];
+            let mut kept = event.warnings.as_slice();
+            // Keeps as many whole warnings as fit, beginning with the first.
+            while serde_json::to_string(kept).map_or(0, |it| it.len()) > COPY_MAX_BYTES {
+                kept = &kept[..kept.len() - 1];
             }
-            row.json("warnings", Some(told));
+            row.json("warnings", Some(kept));
         }
         row.digits("hash", hash);
         row.digits("attempt", attempt);
@@ -449,7 +454,7 @@ impl Ledger {
     }
 }
 
-/// What comes after a record's name and everything beneath it: `0` follows `/`.
+/// The key after a record's name and everything beneath the record: `0` follows `/`.
 fn after(record: &str) -> String {
     format!("{record}0")
 }
@@ -459,7 +464,7 @@ pub(crate) fn unique_id() -> String {
     format!("{:032x}", fastrand::u128(..))
 }
 
-/// What stands where the condition of an update does not hold.
+/// The item that made the condition of an update fail.
 pub(crate) fn refused_item(error: SdkError<UpdateItemError>) -> anyhow::Result<Item> {
     match error.as_service_error() {
         Some(UpdateItemError::ConditionalCheckFailedException(refusal)) => {

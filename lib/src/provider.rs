@@ -1,4 +1,4 @@
-//! The providers: for each its signature scheme, its wire types, and how they become an event.
+//! The providers: each one's signature scheme, its wire types, and how they become an event.
 
 pub mod aghanim;
 #[cfg(test)]
@@ -15,17 +15,19 @@ use crate::per_tenant::Zones;
 use crate::provider::wire::Problem;
 use crate::verify::{Scheme, Verified};
 
-/// Every provider's signature scheme, for senders of samples: a signature's header tells whose it is.
+/// Every provider's signature scheme, for senders of samples. The signature's header identifies the
+/// provider.
 pub const SCHEMES: [Scheme; 3] = [aghanim::SCHEME, zupy::V1, zupy::V2];
 
 /// A provider's webhooks, as one function receives them.
 pub trait Provider {
     fn name(&self) -> &'static str;
 
-    /// The schemes that it signs by, told apart by their signature headers.
+    /// The schemes that the provider signs by. Each has its own signature header.
     fn schemes(&self) -> &'static [Scheme];
 
-    /// The scheme whose format a verified body has: where headers of several are genuine, the body decides.
+    /// The scheme that fits the format of a verified body. It decides if the signatures of several
+    /// schemes are good.
     fn scheme_of(&self, _verified: &[u8]) -> Option<&'static str> {
         None
     }
@@ -34,7 +36,7 @@ pub trait Provider {
     fn parse(&self, body: &Verified<'_>) -> Parsed;
 }
 
-/// A body that was verified when it was taken, with what verifying it told.
+/// A body that was verified when it was received, with the facts that the verification found.
 #[derive(Debug, Clone, Copy)]
 pub struct RecordedBody<'a> {
     pub provider: &'a str,
@@ -42,21 +44,22 @@ pub struct RecordedBody<'a> {
     /// The tenant that the body or its secret names.
     pub tenant: &'a str,
     pub body: &'a str,
-    /// The IANA time zone in which a date without a time was read, where the body has one.
+    /// The IANA time zone in which a date without a time was read, if the body has such a date.
     pub time_zone: Option<&'a str>,
 }
 
-/// Reads a recorded body again, whichever function took it. `None` for a provider that there is no module for.
+/// Reads a recorded body again, from any function. `None` if there is no module for the provider.
 pub fn read_recorded(recorded: &RecordedBody<'_>) -> Option<Content> {
     let body = recorded.body.as_bytes();
     let verified = Verified::recorded(body, recorded.scheme, Some(recorded.tenant));
-    // In UTC where the zone is not known any more.
+    // UTC, if this system no longer knows the zone.
     let zone = recorded.time_zone.and_then(|it| TimeZone::get(it).ok());
     let zones = Zones::all(zone.unwrap_or(TimeZone::UTC));
     read_verified(recorded.provider, &verified.in_zones(&zones))
 }
 
-/// Reads a verified body of a provider, whichever function took it. `None` where there is no module for the provider.
+/// Reads a provider's verified body, from any function. `None` if there is no module for the
+/// provider.
 pub fn read_verified(provider: &str, verified: &Verified<'_>) -> Option<Content> {
     let parsed = match provider {
         aghanim::NAME => aghanim::Aghanim.parse(verified),
@@ -66,15 +69,15 @@ pub fn read_verified(provider: &str, verified: &Verified<'_>) -> Option<Content>
     Some(parsed.content)
 }
 
-/// A recorded body without what tells who its member is, apart from the member's id. `None` for one that is no object, or
-/// of a provider that there is no module for.
+/// A recorded body without its member's personal data, apart from the member's id. `None` if the
+/// body is no object, or if there is no module for the provider.
 pub fn without_personal_data(recorded: &RecordedBody<'_>) -> Option<String> {
     let mut body: Value =
         serde_json::from_slice(wire::without_mark(recorded.body.as_bytes())).ok()?;
     let fields = body.as_object_mut()?;
     match recorded.provider {
         aghanim::NAME => {
-            // Its schema is not published: it may hold the player's.
+            // Aghanim publishes no schema of it, so it may hold the player's data.
             fields.remove("context");
         }
         zupy::NAME if recorded.scheme == zupy::V2.name => {
@@ -86,17 +89,17 @@ pub fn without_personal_data(recorded: &RecordedBody<'_>) -> Option<String> {
     Some(body.to_string())
 }
 
-/// Keeps only these fields of a section: a provider may add others that tell who it is.
+/// Keeps only these fields of a section, because a provider may add other personal data.
 fn keep(fields: &mut Map<String, Value>, section: &str, known: &[&str]) {
     if let Some(Value::Object(section)) = fields.get_mut(section) {
         section.retain(|name, _| known.contains(&name.as_str()));
     }
 }
 
-/// A verified body, read.
+/// The contents of a verified body.
 #[derive(Debug)]
 pub struct Parsed {
-    /// When the body says it was sent, for a provider that signs no time beside it.
+    /// When the body says that it was sent, for a provider whose signature holds no time.
     pub sent_at: Option<Timestamp>,
     pub content: Content,
 }
@@ -115,7 +118,7 @@ pub enum Content {
     Event(Box<Event>),
     /// An event of a type that this function does not handle.
     Ignored(String),
-    /// Every problem at once.
+    /// All problems of the body.
     Invalid(Vec<Problem>),
 }
 

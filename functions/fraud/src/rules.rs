@@ -416,7 +416,7 @@ pub(crate) mod tests {
             reward_name: None,
             expires_at: Some(expires_at.parse().unwrap()),
         };
-        let key = EventKey::told("zupy", "comp", "CP-1", "expiring", expires_at);
+        let key = EventKey::repeatable("zupy", "comp", "CP-1", "expiring", expires_at);
         event(key, at, Fact::Expiring(notice))
     }
 

@@ -1,30 +1,31 @@
-//! What a provider tells around an event: kept for whoever passes it on, and no part of what the event says.
+//! What a provider sends around an event. It is kept for those who pass the event on, and is not
+//! part of the event.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// Ids and circumstances of a telling. They may differ between two tellings of one event, so no key and no comparison
-/// uses them.
+/// Ids and circumstances of one webhook. They may differ between two webhooks of one event, so
+/// neither the key nor the comparison uses them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Envelope {
-    /// Aghanim's `event_id`, `webhook_id` of Zupy's v2.
+    /// `event_id` of Aghanim, or `webhook_id` of Zupy's v2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_id: Option<String>,
-    /// Of the API request that caused the event, if one did.
+    /// The id of the API request that caused the event, if a request did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// May be shared by several events.
+    /// Several events may share a transaction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transaction_id: Option<String>,
-    /// `hub.redeem`, `test`, or what the provider adds.
+    /// `hub.redeem`, `test`, or a word that the provider adds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<String>,
-    /// Aghanim's `context`, whose parts have no published schema.
+    /// Aghanim's `context`; its parts have no published schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<Verbatim>,
-    /// The time zone in which we read a date without a time, if there was one.
+    /// The time zone in which we read dates without a time, if the event had such a date.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
 }
@@ -35,7 +36,7 @@ impl Envelope {
     }
 }
 
-/// JSON as the provider wrote it, digit by digit. It may hold personal data: it prints nothing of itself.
+/// JSON exactly as the provider wrote it. It may hold personal data, so `Debug` prints no contents.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(from = "Box<RawValue>")]
 pub struct Verbatim(Box<RawValue>);
@@ -47,7 +48,8 @@ impl Verbatim {
 }
 
 impl From<Box<RawValue>> for Verbatim {
-    /// U+FFFE and U+FFFF become escapes, as in a queue's message: else one that went through a queue would differ.
+    /// Writes U+FFFE and U+FFFF as escapes, as a queue's message does. Otherwise JSON that went
+    /// through a queue would differ.
     fn from(raw: Box<RawValue>) -> Self {
         if !raw.get().contains(['\u{FFFE}', '\u{FFFF}']) {
             return Self(raw);

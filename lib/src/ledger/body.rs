@@ -1,10 +1,12 @@
-//! How a body is stored: compressed, in its row or in parts beneath it. Everybody writes and reads bodies through here.
+//! How a body is stored: compressed, in its row or in parts beneath the row. All code writes and
+//! reads bodies through this module.
 //!
-//! A stored body is one byte, the number of a dictionary, and a raw deflate stream that was made with that dictionary. A
-//! dictionary holds what the providers' bodies have in common, so that an ordinary row costs one write unit.
+//! A stored body is one byte, the number of a dictionary, and a raw deflate stream that was made
+//! with that dictionary. A dictionary holds what the providers' bodies have in common, so an
+//! ordinary row costs one write unit.
 //!
-//! Invariant: a dictionary never changes, because rows are read with the one that they name. A better one gets the next
-//! number.
+//! Invariant: a dictionary never changes, because each row names the dictionary that reads it. A
+//! better dictionary gets the next number.
 
 mod joining;
 mod short;
@@ -21,27 +23,28 @@ use super::row::{Item, number, read_text, text};
 pub use joining::Joining;
 use short::{Indexed, SHORT_MAX_BYTES};
 
-/// Longest body that is taken, in bytes: Zupy documents up to 1 MB. What is read back is no longer either, whatever a
-/// stored body expands to.
+/// The longest body that is accepted, in bytes: Zupy documents up to 1 MB. A stored body that
+/// expands beyond this length is refused.
 pub const BODY_MAX_BYTES: usize = 1024 * 1024;
 
 /// The attribute that holds a body. Rows of older code hold it as text.
 pub const BODY: &str = "body";
-/// The attribute of a row whose body is stored in parts: the name that the parts share.
+/// The attribute that holds the name that all parts of a body share, if the body is stored in
+/// parts.
 pub const BODY_PARTS: &str = "body_parts";
-/// How many parts there are.
+/// The attribute that holds the number of parts.
 pub const BODY_PARTS_COUNT: &str = "body_parts_count";
-/// What stands in a part's name between its row's and its own.
+/// The separator between the row's entry and a part's own name.
 const BENEATH: &str = "/body/";
 
-/// Longest stored body that its row holds itself, and longest part. An item of DynamoDB's has 400 KB, and a row holds
-/// more than its body.
+/// The longest stored body that its row holds itself, and the longest part. A DynamoDB item has at
+/// most 400 KB, and a row holds more than its body.
 const PART_MAX_BYTES: usize = 300_000;
 
-/// The dictionary that bodies are written with.
+/// The number of the dictionary that bodies are written with.
 const NEWEST: u8 = 1;
 
-/// Why no body could be read.
+/// Why a body cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     #[error("the row holds no body")]
@@ -69,7 +72,7 @@ static INDEXED: LazyLock<Indexed> = LazyLock::new(|| {
     Indexed::new(dictionary)
 });
 
-/// A body as it is stored.
+/// Compresses a body for storage.
 pub fn compress(body: &[u8]) -> Vec<u8> {
     if body.len() <= SHORT_MAX_BYTES {
         let mut stored = Vec::with_capacity(body.len() + body.len() / 8 + 16);
@@ -86,7 +89,8 @@ fn compress_long(body: &[u8]) -> Vec<u8> {
     deflate
         .set_dictionary(dictionary)
         .expect("a new stream takes a dictionary");
-    // What cannot be compressed grows by a few bytes a block; the buffer grows where that is not enough.
+    // A body that does not compress grows by a few bytes in each block. The buffer grows if that is
+    // not enough.
     let mut stored = Vec::with_capacity(body.len() / 2 + 256);
     stored.push(NEWEST);
     loop {
@@ -99,10 +103,11 @@ fn compress_long(body: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The body that was stored.
+/// Restores a body that was stored.
 ///
 /// # Errors
-/// It is damaged, of a dictionary that this version does not know, or longer than any body that is taken.
+/// The stored body is damaged, longer than any accepted body, or made with a dictionary that this
+/// version does not know.
 pub fn decompress(stored: &[u8]) -> Result<Vec<u8>, Unreadable> {
     let (id, stream) = stored.split_first().ok_or(Unreadable::Damaged)?;
     let mut inflate = Decompress::new(false);
@@ -124,7 +129,7 @@ pub fn decompress(stored: &[u8]) -> Result<Vec<u8>, Unreadable> {
         }
         let read = usize::try_from(inflate.total_in()).map_err(|_| Unreadable::Damaged)?;
         if body.len() < body.capacity() && (read, body.len()) == before {
-            // It ends in the middle.
+            // The stream ends in the middle.
             return Err(Unreadable::Damaged);
         }
         if body.len() == body.capacity() {
@@ -134,9 +139,10 @@ pub fn decompress(stored: &[u8]) -> Result<Vec<u8>, Unreadable> {
     }
 }
 
-/// Puts a body into a row that has its key, its `ttl`, and of its other fields those that its parts need too. Returns the
-/// parts of a body that is too large for the row: whoever writes the row writes them first, so that a row that is there is
-/// whole. Parts that no row names are forgotten at their `ttl`.
+/// Puts a body into a row that already has its key, its `ttl` and the other fields that parts copy.
+/// Returns the parts if the body is too large for the row. The caller writes the parts first, so
+/// that a row is never there without its parts. DynamoDB deletes parts without a row at their
+/// `ttl`.
 #[must_use = "the parts must be written before the row"]
 pub fn put(row: &mut Item, body: &[u8]) -> Vec<Item> {
     let stored = compress(body);
@@ -147,7 +153,8 @@ pub fn put(row: &mut Item, body: &[u8]) -> Vec<Item> {
         row.insert(BODY.into(), binary(stored));
         return Vec::new();
     }
-    // Named by what they hold, so that attempts that write the same body write the same parts.
+    // A part's name is a hash of the body. So several attempts to write one body write the same
+    // parts.
     let name = hex::encode(&Sha256::digest(&stored)[..8]);
     let chunks: Vec<_> = stored.chunks(PART_MAX_BYTES).collect();
     let count = i64::try_from(chunks.len()).expect("a body has a few parts");
@@ -171,10 +178,10 @@ pub fn put(row: &mut Item, body: &[u8]) -> Vec<Item> {
     parts
 }
 
-/// The body of a row that holds all of it.
+/// Reads the body of a row that holds all of it.
 ///
 /// # Errors
-/// There is none, it is damaged, or its parts were not [joined](join) to the row.
+/// The row holds no body, the body is damaged, or its parts were not [joined](join) to the row.
 pub fn read(row: &Item) -> Result<Vec<u8>, Unreadable> {
     match row.get(BODY) {
         Some(AttributeValue::S(text)) => Ok(text.clone().into_bytes()),
@@ -184,18 +191,19 @@ pub fn read(row: &Item) -> Result<Vec<u8>, Unreadable> {
     }
 }
 
-/// What the names of a row's parts begin with, where its body is stored in parts and they are not joined to it.
+/// The prefix of the names of a row's parts, if the body is stored in parts that are not yet joined
+/// to the row.
 pub fn parts_of(row: &Item) -> Option<String> {
     (!row.contains_key(BODY)).then(|| named_parts(row))?
 }
 
-/// What the names of a row's parts begin with, where its body is stored in parts.
+/// The prefix of the names of a row's parts, if the body is stored in parts.
 pub fn named_parts(row: &Item) -> Option<String> {
     let (name, entry) = (read_text(row, BODY_PARTS)?, read_text(row, "entry")?);
     Some(format!("{entry}{BENEATH}{name}/"))
 }
 
-/// Whether a row of this name is a part of another row's body.
+/// Whether the row with this entry is a part of another row's body.
 pub fn is_part(entry: &str) -> bool {
     let mut from_the_end = entry.rsplit('/');
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|it| it.is_ascii_digit());
@@ -205,7 +213,8 @@ pub fn is_part(entry: &str) -> bool {
         && from_the_end.next().is_some()
 }
 
-/// Rows with their bodies whole, and without the parts. A row whose parts are not among them stays as it is.
+/// Joins parts to their rows and returns the rows alone. If a row's parts are missing, the row
+/// stays as it is.
 pub fn join(rows: Vec<Item>) -> Vec<Item> {
     let key = |row: &Item| {
         let field = |name| read_text(row, name).cloned();
@@ -236,7 +245,7 @@ pub fn join(rows: Vec<Item>) -> Vec<Item> {
     rows
 }
 
-/// Into how many parts the body of a row is split.
+/// The number of parts of a row's body.
 fn parts_count(row: &Item) -> usize {
     let count = row.get(BODY_PARTS_COUNT).and_then(|it| it.as_n().ok());
     let count: usize = count.and_then(|it| it.parse().ok()).unwrap_or_default();
@@ -262,7 +271,7 @@ mod tests {
         row
     }
 
-    /// Bytes that no compression makes shorter.
+    /// Bytes that no compression shortens.
     fn noise(bytes: usize) -> Vec<u8> {
         let mut random = fastrand::Rng::with_seed(7);
         std::iter::repeat_with(|| random.u8(..))
@@ -270,7 +279,7 @@ mod tests {
             .collect()
     }
 
-    /// Every row that was ever written names its dictionary: an edit would make them unreadable.
+    /// Every row names its dictionary, so an edit of a dictionary would make rows unreadable.
     #[test]
     fn a_dictionary_never_changes() {
         let digest = Sha256::digest(dictionary(1).unwrap());
@@ -281,9 +290,9 @@ mod tests {
         assert_eq!(dictionary(2), Err(Unreadable::Dictionary(2)));
     }
 
-    /// Bytes that another implementation, zlib's own, made with dictionary 1.
+    /// The stored bytes come from another implementation, zlib's own, with dictionary 1.
     #[test]
-    fn what_was_written_once_is_read_for_ever() {
+    fn a_body_written_by_dictionary_1_stays_readable() {
         let stored = hex::decode("0123b22c32d33530d435300a3130b63230b13230c59eb22a946a01").unwrap();
         assert_eq!(
             decompress(&stored).unwrap(),
@@ -298,7 +307,7 @@ mod tests {
         assert_eq!(decompress(&stored).unwrap(), SAMPLE.as_bytes());
     }
 
-    /// A general compressor makes short bodies no shorter.
+    /// For short bodies, our own compressor saves at least as much as a general one.
     #[test]
     fn short_bodies_take_no_more_than_by_a_general_compressor() {
         for body in [
@@ -339,13 +348,13 @@ mod tests {
             assert!(is_part(entry), "{entry}");
             assert_eq!(part["ttl"], row["ttl"]);
         }
-        // In whatever order they come.
+        // In any order.
         let mut rows: Vec<_> = parts.iter().rev().cloned().collect();
         rows.insert(2, row.clone());
         let joined = join(rows);
         assert_eq!(joined.len(), 1);
         assert_eq!(read(&joined[0]).unwrap(), body);
-        // Not without one of them.
+        // Without one of the parts.
         let joined = join(
             std::iter::once(row)
                 .chain(parts.into_iter().skip(1))
@@ -355,7 +364,7 @@ mod tests {
         assert_eq!(read(&joined[0]), Err(Unreadable::PartMissing));
     }
 
-    /// Two attempts to record one body write the same parts; another body's never mix with them.
+    /// Two attempts to record one body write the same parts, and the parts of two bodies never mix.
     #[test]
     fn parts_are_named_by_what_they_hold() {
         let parts = |body: &[u8]| put(&mut row(), body);
@@ -395,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_damaged_is_said_to_be() {
+    fn a_damaged_body_is_an_error() {
         let stored = compress(SAMPLE.as_bytes());
         assert_eq!(decompress(&[]), Err(Unreadable::Damaged));
         assert_eq!(decompress(&[NEWEST]), Err(Unreadable::Damaged));
@@ -407,7 +416,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_was_stored_is_read_back(body in prop::collection::vec(any::<u8>(), 0..20_000)) {
+        fn every_stored_body_is_read_back(body in prop::collection::vec(any::<u8>(), 0..20_000)) {
             prop_assert_eq!(decompress(&compress(&body)), Ok(body));
         }
 

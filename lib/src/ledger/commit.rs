@@ -1,8 +1,9 @@
-//! Commits: effects inside DynamoDB are made in one transaction with the record that they were made, once.
+//! Commits: one transaction makes effects inside DynamoDB together with their record, exactly once.
 //!
-//! A batch of events is one commit. What several events add to one item is one update, and as many events share a
-//! transaction as fit. What was made is told by each event's own record and by nothing else: so a batch may be
-//! repeated in other company after an answer was lost, or half way through.
+//! A batch of events is one commit. If several events add to one item, one update adds their sum.
+//! As many events share a transaction as fit. Only an event's own record says whether its effects
+//! were made. So a batch may be repeated in other groups, after a lost answer or a crash half way
+//! through.
 
 mod change;
 mod transaction;
@@ -28,7 +29,7 @@ use crate::invocation::Invocation;
 pub use change::{Change, ItemKey};
 use transaction::{Owner, Part, split, writes};
 
-/// What one event brings about inside DynamoDB, and the record that says that it was made.
+/// One event's effects inside DynamoDB, and the record that confirms them.
 #[derive(Debug)]
 pub struct Effects<'a> {
     event: &'a Event,
@@ -39,14 +40,16 @@ pub struct Effects<'a> {
     changes: Vec<Change>,
 }
 
-/// What keeps effects from being made twice.
+/// How effects are kept from being made twice.
 #[derive(Debug)]
 enum Once {
-    /// A record of this name beneath the event, which there is one of for good.
+    /// By a record of this name beneath the event. Its existence forbids a second commit.
     Record,
-    /// A row of this name of the event's coupon, which must be of the version that was read, and gets another.
+    /// By a row of this name of the event's coupon. The row must still have the version that was
+    /// read, and gets a new version.
     Version(Option<String>),
-    /// A record of this name beneath the event, in whose place another row may stand: of the version that was read.
+    /// By a record of this name beneath the event. Another row may hold its place, if that row has
+    /// the version that was read.
     Replaces(Option<String>),
 }
 
@@ -56,14 +59,16 @@ impl<'a> Effects<'a> {
         Self::of(event, name.into(), Once::Record)
     }
 
-    /// Effects that bring up to date what was made of a whole coupon, by an event of it. A row of this name of the coupon
-    /// says which version that is, as [`version`] reads it: they are made where it is still the one that was `seen`.
+    /// Effects that bring up to date what an earlier event of the coupon caused. A row of this name
+    /// of the coupon holds the version, as [`version`] reads it. The commit succeeds only if that
+    /// is still the version that was `seen`.
     pub fn since(event: &'a Event, name: &'a str, seen: Option<String>) -> Self {
         Self::of(event, name.into(), Once::Version(seen))
     }
 
-    /// Effects with a record of this name beneath the event. A row that is no record may hold its place: then it must be of
-    /// the version that was `seen`, as [`version`] reads it, and the record replaces it.
+    /// Effects with a record of this name beneath the event. If a row that is no record holds the
+    /// record's place, it must have the version that was `seen`, as [`version`] reads it. The
+    /// record then replaces it.
     pub fn replacing(event: &'a Event, name: &'a str, seen: Option<String>) -> Self {
         Self::of(event, name.into(), Once::Replaces(seen))
     }
@@ -79,61 +84,64 @@ impl<'a> Effects<'a> {
         }
     }
 
-    /// How the record tells that it ended.
+    /// Sets the record's status.
     pub fn status(mut self, status: Status) -> Self {
         self.status = status;
         self
     }
 
-    /// Further fields of the record.
+    /// Adds fields to the record.
     pub fn fields(mut self, fields: Row) -> Self {
         self.fields.0.extend(fields.0);
         self
     }
 
-    /// One item may be changed once; changes that only add are as good as one.
+    /// Adds a change. A commit may change one item once, but any number of changes that only add
+    /// count as one.
     pub fn change(mut self, change: Change) -> Self {
         self.changes.push(change);
         self
     }
 }
 
-/// The version that a row of a coupon says, for [`Effects::since`].
+/// The version that a row of a coupon has, for [`Effects::since`].
 pub fn version(row: &Item) -> Option<&String> {
     read_text(row, "attempt")
 }
 
-/// What came of committing effects.
+/// The outcome of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Committed {
     Now,
-    /// The record was there already, and so are the effects.
+    /// The record existed before, so the effects were made before.
     Before,
-    /// The condition of a change does not hold, or the version is another: nothing was made.
+    /// A change's condition does not hold, or the version has changed. Nothing was made.
     Overtaken,
 }
 
 /// Why effects were not committed.
 #[derive(Debug, thiserror::Error)]
 pub enum Uncommitted {
-    /// They may be later. Whether they are there all the same, the next attempt finds out.
+    /// A later attempt may succeed. It also finds out whether this attempt succeeded without an
+    /// answer.
     #[error(transparent)]
     ForNow(anyhow::Error),
-    /// DynamoDB takes them in no company and at no time.
+    /// DynamoDB refuses these effects always, also in a transaction of their own.
     #[error(transparent)]
     Ever(anyhow::Error),
 }
 
-/// What is left of an invocation's time when no transaction is begun any more: time enough for one that is under way,
-/// and for what comes after it.
+/// The time before an invocation's end at which no transaction begins any more. It is enough for a
+/// transaction under way and for the work after it.
 const MARGIN: Duration = Duration::from_secs(14);
 
-/// The pauses before a transaction that met another one, or was throttled, is tried again: the first, and the longest.
+/// The first and the longest pause before a retry, after DynamoDB throttled a transaction or it met
+/// another one.
 const PAUSE_FIRST: Duration = Duration::from_millis(40);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 impl Ledger {
-    /// Makes one event's effects, together with the record that says so: both or neither, once.
+    /// Makes one event's effects together with their record: both or neither, once.
     pub async fn commit(
         &self,
         effects: Effects<'_>,
@@ -143,8 +151,9 @@ impl Ledger {
         outcomes.pop().expect("there is an outcome for each event")
     }
 
-    /// Makes the effects of a batch of events, each together with its record: both or neither, once. Each event has its
-    /// own outcome, in the order of the events; none keeps another from being committed.
+    /// Makes the effects of a batch of events, each with its record: both or neither, once. Returns
+    /// one outcome for each event, in the order of the events. No event keeps another from being
+    /// committed.
     pub async fn commit_all(
         &self,
         effects: &[Effects<'_>],
@@ -162,7 +171,7 @@ impl Ledger {
             end: invocation.before_end(MARGIN),
         };
         let mut fit = Vec::with_capacity(effects.len());
-        // Its place among the parts, where it can be one.
+        // The index of each event among the parts, if the event can be a part.
         let places: Vec<_> = effects
             .iter()
             .map(|effects| match commit.take(effects, now) {
@@ -185,8 +194,8 @@ impl Ledger {
         outcomes
     }
 
-    /// Keeps what was committed as long as its events. A record that was there before may be of a worker that died before
-    /// it came so far.
+    /// Keeps committed records as long as their events. This includes records that existed before,
+    /// because their worker may have died before this step.
     async fn keep_committed(
         &self,
         effects: &[Effects<'_>],
@@ -235,18 +244,18 @@ struct Commit<'a> {
     ledger: &'a Ledger,
     parts: Vec<Part>,
     names: Vec<Name<'a>>,
-    /// By which each part's record is known to be of this commit.
+    /// An id for each part. If a record has that id, this commit wrote the record.
     attempts: Vec<String>,
-    /// What it means of each part that its record is refused and not of this commit.
+    /// For each part, the outcome if DynamoDB refuses its record and another commit wrote it.
     refused: Vec<Committed>,
-    /// Whether another row may hold the place of each part's record.
+    /// For each part, whether another row may hold the place of its record.
     replaces: Vec<bool>,
     outcomes: Vec<Option<Result<Committed, Uncommitted>>>,
-    /// When no transaction is begun any more.
+    /// When no transaction begins any more.
     end: Instant,
 }
 
-/// The record that a part of a commit is about, for the log.
+/// The record that a part writes, for the log.
 #[derive(Debug, Clone)]
 struct Name<'a>(&'a EventKey, Cow<'a, str>);
 
@@ -256,14 +265,14 @@ impl Display for Name<'_> {
     }
 }
 
-/// What came of a transaction.
+/// The outcome of one transaction.
 enum Sent {
     Committed,
-    /// Some parts are settled; without them, the others may be committed.
+    /// Some parts have their outcome. The others may be committed without them.
     Without(Vec<(usize, Result<Committed, Uncommitted>)>),
-    /// Another transaction is in the way, or there is too much to do.
+    /// Another transaction is in the way, or DynamoDB is throttling.
     Busy(anyhow::Error),
-    /// Some part is not what DynamoDB takes, and it does not tell which.
+    /// DynamoDB refuses some part and does not say which.
     Invalid(String),
     Failed(anyhow::Error),
 }
@@ -323,7 +332,7 @@ impl<'a> Commit<'a> {
         Ok(())
     }
 
-    /// Makes one transaction of parts, or several where DynamoDB does not take them together.
+    /// Makes one transaction of these parts, or several if DynamoDB refuses them together.
     async fn make(&mut self, members: Vec<usize>) {
         let mut waiting = vec![members];
         while let Some(mut members) = waiting.pop() {
@@ -339,7 +348,7 @@ impl<'a> Commit<'a> {
                         continue;
                     }
                     Sent::Busy(_) if Instant::now() + pause < self.end => {
-                        // Spread, so that two that met do not meet again.
+                        // Random, so that two transactions that met do not meet again.
                         let spread = 0.5 + 0.5 * fastrand::f64();
                         tokio::time::sleep(pause.mul_f64(spread)).await;
                         pause = PAUSE_MAX.min(pause * 2);
@@ -351,10 +360,10 @@ impl<'a> Commit<'a> {
                     }
                     Sent::Invalid(code) if members.len() == 1 => self.settle(&members, || {
                         Err(Uncommitted::Ever(anyhow!(
-                            "DynamoDB does not take it: {code}"
+                            "DynamoDB does not accept it: {code}"
                         )))
                     }),
-                    // Whichever it is fails alone in the end.
+                    // Halves isolate the refused part, which then fails alone.
                     Sent::Invalid(_) => {
                         let half = members.split_off(members.len() / 2);
                         waiting.push(half);
@@ -410,12 +419,12 @@ impl<'a> Commit<'a> {
             _ => return judge_whole(error),
         };
         let reasons = owners.iter().zip(cancelled.cancellation_reasons());
-        let told = reasons
+        let verdicts = reasons
             .clone()
             .filter_map(|(owner, reason)| self.verdict(*owner, reason));
         let mut settled: Vec<(usize, Result<Committed, Uncommitted>)> = Vec::new();
-        for (member, outcome) in told {
-            // Its record comes first, and its word counts.
+        for (member, outcome) in verdicts {
+            // A part's record comes first among its items, and the record's reason decides.
             if settled.last().is_none_or(|(last, _)| *last != member) {
                 settled.push((member, outcome));
             }
@@ -430,7 +439,7 @@ impl<'a> Commit<'a> {
         Sent::Busy(anyhow!(error))
     }
 
-    /// What a reason says of a part, if it settles that.
+    /// The outcome that a cancellation reason gives a part, if it gives one.
     fn verdict(
         &self,
         owner: Owner,
@@ -454,7 +463,7 @@ impl<'a> Commit<'a> {
             Owner::ChangeOf(member) if refused => Some((member, Ok(Committed::Overtaken))),
             Owner::RecordOf(member) | Owner::ChangeOf(member) if is_invalid(reason) => {
                 let name = &self.names[member];
-                let error = anyhow!("committing {name}: DynamoDB does not take it");
+                let error = anyhow!("committing {name}: DynamoDB does not accept it");
                 Some((member, Err(Uncommitted::Ever(error))))
             }
             _ => None,
@@ -462,7 +471,7 @@ impl<'a> Commit<'a> {
     }
 }
 
-/// A reason's code where the item is not what DynamoDB takes.
+/// The reason's code if DynamoDB does not accept the item.
 const VALIDATION_ERROR: &str = "ValidationError";
 
 fn is_invalid(reason: &CancellationReason) -> bool {
@@ -470,7 +479,8 @@ fn is_invalid(reason: &CancellationReason) -> bool {
     reason.code().is_some_and(|code| codes.contains(&code))
 }
 
-/// What an error says of the transaction as a whole. Its text is not told on where it may quote contents.
+/// Reads an error about the whole transaction. The error's text may quote contents, so it is not
+/// passed on then.
 fn judge_whole(error: SdkError<TransactWriteItemsError>) -> Sent {
     match error.code() {
         Some(code @ "ValidationException") => Sent::Invalid(code.to_owned()),

@@ -1,8 +1,9 @@
-//! What an event says, field by field: whether two bodies under one key contradict each other (ADR 13).
+//! Compares what events say, field by field, to find whether two bodies under one key contradict
+//! each other (ADR 13).
 //!
-//! A field counts where a task acts on it or somebody is charged or credited by it. A field that only describes does
-//! not: a provider renders a retried webhook anew, from what its own database says by then. Every field is named here,
-//! so that a new one does not compile before somebody has decided.
+//! A field counts if a task acts on it, or if it charges or credits somebody. A field that only
+//! describes does not count, because a provider renders a retried webhook anew from its current
+//! data. The code names every field, so a new field does not compile until somebody decides.
 
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -13,7 +14,8 @@ use crate::event::{
     AffectedItem, Discount, Event, Fact, Item, Member, Money, Notice, Redemption, Reward, Usage,
 };
 
-/// Two deliveries of an event have the same hash unless they contradict each other.
+/// A hash of an event's contents. Two webhooks of one event have the same hash unless they
+/// contradict each other.
 pub fn content_hash(event: &Event) -> String {
     #[derive(Serialize)]
     struct Contents<'a> {
@@ -41,7 +43,8 @@ fn fact(event: &Event) -> Value {
     }
 }
 
-/// Of an enrolment the contact is what it says; of every other event it only describes the member.
+/// The contact is the contents of an enrolment. For every other event, it only describes the
+/// member.
 fn contact(member: &Member) -> Value {
     let Member {
         id: _,
@@ -70,7 +73,7 @@ fn redemption(redemption: &Redemption) -> Value {
         terms: _,
         items,
     } = reward;
-    // The stock follows a reward's name; of items the SKUs count.
+    // The stock follows the reward's name; for items, the SKUs count.
     let name = name.as_ref().filter(|_| items.is_empty());
     let items: Vec<_> = items.iter().map(item).collect();
     json!({
@@ -179,7 +182,7 @@ fn money(money: Option<&Money>) -> Value {
     json!(money)
 }
 
-/// 35 and 35.00 are one number.
+/// 35 and 35.00 are the same number.
 fn number(number: Option<&Decimal>) -> Value {
     json!(number.map(|it| it.normalize().to_string()))
 }

@@ -1,9 +1,11 @@
 //! Lifetimes: everything beneath an event lives as long as the event's own row (ADR 14).
 //!
-//! Whoever keeps an event for longer raises the row's `ttl` first, then reads what stands beneath it and raises that.
-//! Whoever writes a record beneath an event writes it first, then reads the row's `ttl` and raises the record. Both
-//! write before they read, so at least one of them sees the other. A row whose `ttl` has passed counts as absent,
-//! whether or not DynamoDB has deleted it: that can take days.
+//! To keep an event longer, code first raises the row's `ttl`, then reads and raises everything
+//! beneath. To write a record beneath an event, code first writes the record, then reads the row's
+//! `ttl` and raises the record. Both write before they read, so at least one sees the other.
+//!
+//! A row whose `ttl` has passed counts as absent, even if DynamoDB has not deleted it yet. The
+//! deletion can take days.
 
 use anyhow::Context;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -14,16 +16,17 @@ use super::row::{Item, number, read_text};
 use super::{ItemKey, Ledger, read_all, refused_item};
 use crate::event::{Event, Fact};
 
-/// Longest time that a coupon without a real end is remembered for: personal data are not kept for ever.
+/// The longest time that a coupon without a real end is remembered, because personal data must not
+/// be kept for ever.
 const REMEMBERED_MAX: SignedDuration = SignedDuration::from_hours(24 * 365 * 5);
 
-/// A record outlives every copy of its message: a queue keeps one for 14 days.
+/// A record outlives every copy of its message, because a queue keeps a message for 14 days.
 const OUTLIVES_MESSAGES: SignedDuration = SignedDuration::from_hours(24 * 15);
 
-/// How many rows are raised side by side.
+/// How many rows are raised at the same time.
 const RAISED_AT_A_TIME: usize = 25;
 
-/// The second from which a row is forgotten, where it is ever.
+/// The Unix second from which a row counts as forgotten, if it has one.
 pub fn forgotten_from(row: &Item) -> Option<i64> {
     row.get("ttl")?.as_n().ok()?.parse().ok()
 }
@@ -34,14 +37,16 @@ pub fn is_forgotten(row: &Item, now: Timestamp) -> bool {
 }
 
 impl Ledger {
-    /// When an event's row and what stands beneath it are forgotten: after the retention, counted for a redemption from
-    /// the day its coupon expires, because uses come late and need it. An event that was received before counts from then.
+    /// When an event's row and everything beneath it are forgotten: after the retention. For a
+    /// redemption it counts from the day on which the coupon expires, because late uses need the
+    /// redemption. An event that was received before counts from that time.
     pub fn forget_at(&self, event: &Event, now: Timestamp) -> AttributeValue {
         let from = self.forgotten_from(event, now);
         number(from.max(self.outlives_messages(now)))
     }
 
-    /// The second from which a row is forgotten that is about the coupon of an event, by what the event says of its expiry.
+    /// The Unix second from which a row about the event's coupon is forgotten, by the expiry that
+    /// the event names.
     pub fn coupon_forgotten_from(&self, event: &Event, now: Timestamp) -> i64 {
         let expires_at = match &event.fact {
             Fact::Redeemed(redemption) => redemption.expires_at,
@@ -74,8 +79,8 @@ impl Ledger {
         at.unwrap_or(Timestamp::MAX).as_second()
     }
 
-    /// Keeps records that were just written as long as the rows of their events. Each is an event and the record's name
-    /// beneath it.
+    /// Keeps new records as long as the rows of their events. Each record is named by its event and
+    /// its name beneath that event.
     pub(super) async fn keep_up(
         &self,
         written: &[(&Event, &str)],
@@ -101,7 +106,8 @@ impl Ledger {
         self.raise(raises.collect(), now).await
     }
 
-    /// Keeps everything beneath an event's row until then, after the row itself was.
+    /// Keeps everything beneath an event's row until this Unix second. The caller has raised the
+    /// row itself before.
     pub(super) async fn keep_beneath(
         &self,
         event: &ItemKey,
@@ -118,13 +124,13 @@ impl Ledger {
             .filter(|row| forgotten_from(row).is_some_and(|second| second < until));
         let lags = lags.filter_map(|row| Some(self.row_key(coupon, read_text(row, "entry")?)));
         let lags = lags.map(|record| (record, until));
-        // The parts of a body first: that records lag behind is what the next attempt sees.
+        // Raises the parts of a body first: a next attempt looks for records that were not raised.
         let (parts, records) = lags.partition(|(row, _)| row.sort.1.contains("/body/"));
         self.raise(parts, now).await?;
         self.raise(records, now).await
     }
 
-    /// Raises the `ttl` of rows that are there and end before.
+    /// Raises the `ttl` of rows that exist and would end earlier.
     async fn raise(&self, rows: Vec<(ItemKey, i64)>, now: Timestamp) -> anyhow::Result<()> {
         for some in rows.chunks(RAISED_AT_A_TIME) {
             let raises = some
@@ -152,7 +158,7 @@ impl Ledger {
             .await;
         match raised {
             Ok(_) => Ok(()),
-            // It lives as long already, or is gone.
+            // The row lives as long already, or is gone.
             Err(error) => refused_item(error)
                 .map(|_| ())
                 .with_context(|| format!("keeping {}/{}", row.partition.1, row.sort.1)),

@@ -1,4 +1,5 @@
-//! Rows whose message SQS did not take: they stand in a sparse index until the outbox has sent it.
+//! The outbox: a sparse index of the rows whose message SQS refused. The function `outbox` sends
+//! these messages later.
 
 use anyhow::Context;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -9,13 +10,14 @@ use super::{Ledger, Standing, refused_item, unique_id};
 use crate::event::EventKey;
 use crate::task::Task;
 
-/// An event whose message SQS did not take.
+/// An event whose message SQS refused.
 #[derive(Debug, Clone)]
 pub struct Undispatched {
     pub key: EventKey,
     pub standing: Standing,
     pub received_at: Timestamp,
-    /// The tasks that the mark of older code names; otherwise the message is for all that the event causes.
+    /// The tasks that a mark of older code names; `None` if the message is for all tasks that the
+    /// event causes.
     pub tasks: Option<Vec<Task>>,
     mark: String,
 }
@@ -24,7 +26,7 @@ pub struct Undispatched {
 #[derive(Debug, Default)]
 pub struct OutboxPage {
     pub events: Vec<Undispatched>,
-    /// Where the next page begins, unless this was the last one.
+    /// Where the next page begins; `None` on the last page.
     pub next: Option<OutboxPlace>,
     /// When the page's last event was received.
     pub until: Option<String>,
@@ -35,31 +37,33 @@ pub struct OutboxPage {
 pub struct OutboxPlace(Item);
 
 impl OutboxPlace {
-    /// When the event before it was received.
+    /// When the event before this place was received.
     pub fn received_at(&self) -> Option<&String> {
         read_text(&self.0, RECEIVED_AT)
     }
 }
 
-/// The sparse index of rows whose message waits to be sent, and the one value of its partition key: rows are there only
-/// during an outage, so one partition holds them.
+/// The sparse index of rows whose message waits, and the one value of its partition key. It has
+/// rows only during an outage, so one partition is enough.
 const OUTBOX_INDEX: &str = "outbox";
 const OUTBOX: &str = "waiting";
 const RECEIVED_AT: &str = "received_at";
 
-/// How many are sent at a time.
+/// How many rows a page has.
 const OUTBOX_AT_A_TIME: i32 = 25;
 
-/// How a mark begins. Older code takes the words of a mark for names of tasks; where it does not know one, it leaves the
-/// row alone. So no task may have this name.
+/// The first word of a mark. Older code reads a mark's words as names of tasks, and leaves the row
+/// alone if it does not know one. So no task may have this name.
 pub const MARK: &str = "work";
 
-/// The row that keeps where the outbox stopped. No event has such a key, and it is not in the index.
+/// The key of the row that stores where the outbox stopped. No event has this key, and the row is
+/// not in the index.
 const PLACE: (&str, &str) = ("outbox", "place");
 
 impl Ledger {
-    /// Marks an event's row: SQS did not take its message. The mark puts the row into the index that the outbox reads.
-    /// Each mark is another one, so that a message which was refused later is not taken for the one that was sent.
+    /// Marks an event's row: SQS refused its message. The mark puts the row into the outbox's
+    /// index. Each mark is unique. So a message that SQS refused later is not mistaken for one that
+    /// was sent.
     pub async fn mark_undispatched(&self, key: &EventKey) -> anyhow::Result<()> {
         self.client
             .update_item()
@@ -105,7 +109,7 @@ impl Ledger {
         })
     }
 
-    /// Takes an event out of the outbox, unless it was marked anew meanwhile.
+    /// Removes an event from the outbox, unless it was marked again meanwhile.
     pub async fn clear_undispatched(&self, sent: &Undispatched) -> anyhow::Result<()> {
         let cleared = self
             .client
@@ -126,7 +130,7 @@ impl Ledger {
         }
     }
 
-    /// Where the outbox stopped before events that it has not tried since.
+    /// The place where the outbox stopped, if it has not tried the events after it.
     pub async fn outbox_place(&self) -> anyhow::Result<Option<OutboxPlace>> {
         let (coupon, entry) = PLACE;
         let row = self
@@ -143,7 +147,7 @@ impl Ledger {
         Ok(place.and_then(|it| Some(OutboxPlace(it.as_m().ok()?.clone()))))
     }
 
-    /// Keeps where the outbox goes on; at the oldest event without a place.
+    /// Stores the place where the outbox goes on; `None` stands for the oldest event.
     pub async fn keep_outbox_place(&self, place: Option<&OutboxPlace>) -> anyhow::Result<()> {
         let (coupon, entry) = PLACE;
         let update = self
@@ -170,7 +174,7 @@ fn read_undispatched(row: &Item) -> Option<Undispatched> {
     let mark = read_text(row, "undispatched")?;
     let tasks = match mark.split(' ').next() {
         Some(MARK) => None,
-        // A task that only newer code knows stays for newer code.
+        // If only newer code knows a task, the row stays for newer code.
         _ => Some(mark.split(' ').map(Task::named).collect::<Option<_>>()?),
     };
     let key = EventKey::recorded(read_text(row, "coupon")?, read_text(row, "entry")?);
@@ -187,7 +191,7 @@ fn read_undispatched(row: &Item) -> Option<Undispatched> {
 mod tests {
     use super::*;
 
-    /// A row with this mark: which tasks does the outbox send, if it sends any?
+    /// Checks the tasks that the outbox sends for a row with this mark, if it sends any.
     #[track_caller]
     fn check(mark: &str, expected: Option<Option<&[Task]>>) {
         let row = [
@@ -210,7 +214,8 @@ mod tests {
         check("delivery surveys-of-tomorrow", None);
     }
 
-    /// Code before `work` asks each word of a mark for its task, and leaves a row alone where there is none.
+    /// Code before `work` reads each word of a mark as a task's name, and leaves the row alone if
+    /// it finds no such task.
     #[test]
     fn code_that_reads_names_of_tasks_leaves_a_mark_alone() {
         assert_eq!(Task::named(MARK), None);

@@ -1,4 +1,4 @@
-//! Progress: how far a task came that takes more than one invocation. It stands on the task's own record.
+//! Progress of a task that takes more than one invocation. The task's own record stores it.
 
 use anyhow::Context;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
@@ -8,19 +8,19 @@ use super::row::{number, read_text, text};
 use super::{Ledger, refused_item};
 use crate::event::Event;
 
-/// How far a walk over a list came, whose order does not change.
+/// How far a walk over a list has come. The order of the list does not change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// The last one that was visited; nothing before the first.
+    /// The last item that was visited; `None` before the first.
     pub after: Option<String>,
-    /// Whether one of those failed, so that another walk must follow.
+    /// Whether a visited item failed, so another walk must follow.
     pub failed: bool,
-    /// How many attempts in a row came no further.
+    /// How many attempts in a row made no progress.
     pub fruitless: u32,
 }
 
 impl Ledger {
-    /// How far the record of this name beneath an event says that its task came.
+    /// Reads the progress from the record of this name beneath an event.
     pub async fn progress(
         &self,
         event: &Event,
@@ -40,7 +40,8 @@ impl Ledger {
         })
     }
 
-    /// Records progress. Where another worker has come further meanwhile, that stands.
+    /// Records progress. If another worker has come further meanwhile, that worker's progress
+    /// stays.
     pub async fn advance(
         &self,
         event: &Event,

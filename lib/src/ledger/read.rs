@@ -1,4 +1,4 @@
-//! Reading what was recorded.
+//! Reads events and records.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use crate::event::{Event, EventKey};
 /// The most items of one BatchGetItem.
 const BATCH_MAX: usize = 100;
 
-/// The pauses before what DynamoDB left out is asked for again. It did so for want of capacity, unless it read 16 MB; the
-/// client does not try such a part again by itself.
+/// The pauses before leftover keys are read again. DynamoDB leaves out keys if it lacks capacity,
+/// or after 16 MB. The client does not repeat such a part by itself.
 const LEFT_OUT_PAUSES: [Duration; 5] = [
     Duration::from_millis(50),
     Duration::from_millis(200),
@@ -26,12 +26,12 @@ const LEFT_OUT_PAUSES: [Duration; 5] = [
 ];
 
 impl Ledger {
-    /// The key of a coupon's row of this name.
+    /// The key of a coupon's row with this entry.
     pub fn row_key(&self, coupon: &str, entry: impl Into<String>) -> ItemKey {
         ItemKey::new(&self.table, ("coupon", coupon), ("entry", entry))
     }
 
-    /// A row with its body whole: what is stored of it beneath the row is joined to it.
+    /// A row with its whole body: parts that are stored beneath the row are joined to it.
     pub async fn whole(&self, row: Item) -> anyhow::Result<Item> {
         let parts = read_text(&row, "coupon").zip(body::parts_of(&row));
         let Some((coupon, beginning)) = parts else {
@@ -42,7 +42,7 @@ impl Ledger {
         Ok(body::join(rows).pop().unwrap_or_default())
     }
 
-    /// An event as it was recorded, with its body whole.
+    /// An event as it was recorded, with its whole body.
     pub async fn standing(
         &self,
         key: &EventKey,
@@ -56,7 +56,8 @@ impl Ledger {
         Ok(Some(Standing::of(&row, key)))
     }
 
-    /// A coupon's row of this name, if there is one that is not forgotten. Its body may not be [whole](Self::whole).
+    /// A coupon's row with this entry, unless it is absent or forgotten. Its body may not be
+    /// [whole](Self::whole).
     pub async fn row(
         &self,
         coupon: &str,
@@ -75,7 +76,8 @@ impl Ledger {
         Ok(found.item.filter(|row| !is_forgotten(row, now)))
     }
 
-    /// Rows by their keys, each named once; absent and forgotten ones are missing. Without `fields`, all of them.
+    /// Rows by their keys, without absent and forgotten ones. Each key may be given once. Without
+    /// `fields`, the rows have all fields.
     pub async fn rows(
         &self,
         keys: &[ItemKey],
@@ -92,8 +94,8 @@ impl Ledger {
         Ok(rows)
     }
 
-    /// A coupon's rows whose names begin like this, without the forgotten ones: all of them where it is empty. Bodies are
-    /// whole.
+    /// A coupon's rows whose entries have this prefix, without the forgotten ones. An empty prefix
+    /// reads all rows. Bodies are whole.
     pub async fn rows_of(
         &self,
         coupon: &str,
@@ -122,7 +124,7 @@ impl Ledger {
         rows.with_context(|| format!("reading what was recorded of {coupon}"))
     }
 
-    /// These fields of a coupon's rows whose names begin like this.
+    /// Reads these fields of a coupon's rows whose entries have this prefix.
     pub(super) async fn query_fields(
         &self,
         coupon: &str,
@@ -147,8 +149,8 @@ impl Ledger {
         rows.with_context(|| format!("reading what was recorded of {coupon}"))
     }
 
-    /// Hands out a coupon's rows one by one, by name, with bodies whole and without their parts. No more than a page of them
-    /// is held at a time, and the bodies that come in parts.
+    /// Passes on a coupon's rows one by one in the order of their entries, with whole bodies. Holds
+    /// one page of rows at a time, and the bodies whose parts are still to come.
     pub async fn each_row_of(
         &self,
         coupon: &str,
@@ -178,7 +180,7 @@ impl Ledger {
     }
 }
 
-/// The event that a body says which contradicts a recorded one, as today's code reads it.
+/// Reads the event in a body that contradicts a recorded event, as today's code reads it.
 pub fn read_conflict(row: &Item, recorded: &Event) -> Option<Event> {
     let mut row = row.clone();
     row.insert("provider".into(), text(&recorded.provider));
@@ -186,14 +188,15 @@ pub fn read_conflict(row: &Item, recorded: &Event) -> Option<Event> {
     Standing::of(&row, &recorded.key).event()
 }
 
-/// The event that a row with its body [whole](Ledger::whole) records, as today's code reads it, under the row's own key.
+/// Reads the event that a row with its [whole](Ledger::whole) body records, as today's code reads
+/// it, under the row's own key.
 pub fn read_event(row: &Item) -> Option<Event> {
     let key = EventKey::recorded(read_text(row, "coupon")?, read_text(row, "entry")?);
     Standing::of(row, &key).event()
 }
 
-/// Reads items of any tables by their keys, each named once; absent ones are missing. Without `fields`, all of them are
-/// read.
+/// Reads items of any tables by their keys, without absent ones. Each key may be given once.
+/// Without `fields`, the items have all fields.
 pub async fn read_all(
     client: &Client,
     keys: &[ItemKey],
@@ -203,7 +206,7 @@ pub async fn read_all(
     for keys in keys.chunks(BATCH_MAX) {
         let mut asked = request(keys, fields)?;
         let mut pauses = LEFT_OUT_PAUSES.iter();
-        // DynamoDB may leave some out where it has much to do, and names them.
+        // If DynamoDB is busy, it may leave out some keys and name them.
         while !asked.is_empty() {
             let answer = client.batch_get_item();
             let answer = answer.set_request_items(Some(asked.into_iter().collect()));
@@ -223,7 +226,7 @@ pub async fn read_all(
                 let pause = pauses
                     .next()
                     .context("DynamoDB leaves out what is asked for")?;
-                // Spread, so that those who wait together do not come together.
+                // Random, so that several readers do not retry at the same moment.
                 tokio::time::sleep(pause.mul_f64(0.5 + 0.5 * fastrand::f64())).await;
             }
         }

@@ -1,5 +1,6 @@
-//! Verified bodies in which no event could be read: kept as long as an event, since some providers never send such a body
-//! again. They are taken once the cause is mended.
+//! Refused bodies: verified bodies in which no event could be read. They are kept as long as an
+//! event, because some providers never send such a body again. Once the cause is mended, they can
+//! be taken as events.
 
 use anyhow::Context;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -15,10 +16,11 @@ use crate::provider::wire::Problem;
 use crate::provider::{self, Content};
 use crate::verify::Verified;
 
-/// What the partition keys of refused bodies begin with; the provider's name follows. No event's key begins like this.
+/// The prefix of the partition keys of refused bodies; the provider's name follows. No event's key
+/// has this prefix.
 pub const REFUSED: &str = "refused#";
 
-/// Longest id of a member that is copied to the row of a refused body.
+/// The longest member's id that is copied to the row of a refused body.
 const MEMBER_MAX_BYTES: usize = 500;
 
 /// A body that was refused.
@@ -27,22 +29,22 @@ pub struct Refused {
     pub key: EventKey,
     pub provider: String,
     pub scheme: String,
-    /// The tenant that the secret names, if it names one.
+    /// The tenant that the secret names, if the secret names one.
     pub tenant: Option<String>,
     pub received_at: Timestamp,
-    /// What was wrong with it when it was refused.
+    /// The problems at the time of the refusal.
     pub problems: Vec<Problem>,
-    /// When it was taken after all, and as which event.
+    /// When the body was taken as an event later, and the event's key.
     pub taken: Option<(Timestamp, String)>,
-    /// When it was erased, for somebody whom it names.
+    /// When the body was erased because a member in it asked to be forgotten.
     pub erased_at: Option<Timestamp>,
     pub forget_at: Option<Timestamp>,
-    /// Empty where it cannot be read any more.
+    /// Empty if the body cannot be read any more.
     pub body: Vec<u8>,
 }
 
 impl Refused {
-    /// `None` for a row that is no refused body's. Its body must be [whole](Ledger::whole).
+    /// `None` if the row is no refused body's. The row's body must be [whole](Ledger::whole).
     pub fn of(row: &Item) -> Option<Self> {
         let (coupon, entry) = (read_text(row, "coupon")?, read_text(row, "entry")?);
         let provider = coupon.strip_prefix(REFUSED)?;
@@ -67,12 +69,13 @@ impl Refused {
         Verified::recorded(&self.body, &self.scheme, self.tenant.as_deref())
     }
 
-    /// What today's code reads in it. `None` for a provider that there is no module for.
+    /// What today's code reads in the body. `None` if there is no module for the provider.
     pub fn read(&self, zones: &Zones) -> Option<Content> {
         provider::read_verified(&self.provider, &self.verified().in_zones(zones))
     }
 
-    /// Whether it names a member: in a field of this value, or anywhere where it is no JSON.
+    /// Whether the body names a member: in a field with this value, or anywhere if the body is no
+    /// JSON.
     pub fn names(&self, member_id: &str) -> bool {
         match serde_json::from_slice::<Value>(&self.body) {
             Ok(body) => has_value(&body, member_id),
@@ -84,11 +87,11 @@ impl Refused {
     }
 }
 
-/// Names of fields that hold a tenant's id.
+/// The names of fields that hold a tenant's id.
 const TENANT_FIELDS: [&str; 2] = ["company_id", "game_id"];
 
 impl Refused {
-    /// The tenant that the secret names, or else the body, so far as it can be read.
+    /// The tenant that the secret names, or else the body, as far as the body can be read.
     pub fn tenant_named(&self) -> Option<String> {
         let of_body = || {
             let body: Value = serde_json::from_slice(&self.body).ok()?;
@@ -101,7 +104,7 @@ impl Refused {
     }
 }
 
-/// Names of fields that hold a member's id.
+/// The names of fields that hold a member's id.
 const MEMBER_FIELDS: [&str; 3] = ["member_id", "customer_id", "player_id"];
 
 fn has_value(value: &Value, id: &str) -> bool {
@@ -118,7 +121,7 @@ fn has_value(value: &Value, id: &str) -> bool {
     }
 }
 
-/// The member that a body names where its provider does, so far as it can be read.
+/// The member that a body names in one of its provider's fields, as far as the body can be read.
 fn member_of(body: &[u8]) -> Option<String> {
     let body: Value = serde_json::from_slice(body).ok()?;
     let sections = ["customer", "data", "event_data"];
@@ -135,7 +138,8 @@ fn member_of(body: &[u8]) -> Option<String> {
 }
 
 impl Ledger {
-    /// Keeps a verified body in which no event was read. The same bytes once more change nothing.
+    /// Keeps a verified body in which no event was read. The same bytes a second time change
+    /// nothing.
     pub async fn keep_refused(
         &self,
         provider: &str,
@@ -166,7 +170,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Notes that a refused body was taken as an event. It stays until its `ttl`, and is not taken again.
+    /// Marks a refused body as taken as an event. The body stays until its `ttl`, and is not taken
+    /// again.
     pub async fn mark_taken(
         &self,
         refused: &EventKey,
@@ -209,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_named_anywhere_in_it_is_found() {
+    fn a_member_in_any_field_of_a_refused_body_is_recognised() {
         let check = |body: &str, id: &str, expected: bool| {
             assert_eq!(refused(body).names(id), expected, "{body} {id}");
         };
@@ -223,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_is_read_where_the_provider_names_it() {
+    fn the_member_is_read_from_the_providers_field() {
         let check = |body: &str, expected: Option<&str>| {
             assert_eq!(member_of(body.as_bytes()).as_deref(), expected, "{body}");
         };

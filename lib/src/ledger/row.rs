@@ -1,4 +1,4 @@
-//! Rows of the tables, and what their fields hold.
+//! Rows of the tables, and reading and writing their fields.
 
 use std::collections::HashMap;
 
@@ -8,26 +8,28 @@ use serde::Serialize;
 
 pub type Item = HashMap<String, AttributeValue>;
 
-/// A row in the making: what is missing is left out.
+/// A row that is being built; missing values leave out their field.
 #[derive(Debug, Default)]
 pub struct Row(pub Item);
 
-/// Longest copy of a field beside the body it was read from. Together they stay below DynamoDB's 400 KB.
+/// The longest copy of a body's field beside the body. All copies together stay below DynamoDB's
+/// 400 KB.
 pub(super) const COPY_MAX_BYTES: usize = 4096;
 
 impl Row {
-    /// Sets a field for looking up what the body says too; one that is too long to be of use is cut.
+    /// Copies a field of the body for queries. A long value is cut.
     pub fn copy(&mut self, name: &str, value: Option<&String>) {
         self.copy_within(name, value, COPY_MAX_BYTES);
     }
 
-    /// The same, with another longest copy.
+    /// Like [`Row::copy`], with another limit.
     pub fn copy_within(&mut self, name: &str, value: Option<&String>, max_bytes: usize) {
         let cut = |value: &String| value[..value.floor_char_boundary(max_bytes)].to_owned();
         self.set(name, value.map(cut));
     }
 
-    /// Sets a field to the bytes that hexadecimal digits stand for, which take half the room.
+    /// Sets a field to the bytes that hexadecimal digits stand for, because bytes take half the
+    /// room.
     pub fn digits(&mut self, name: &str, digits: &str) {
         let bytes = hex::decode(digits).expect("they are digits that we made");
         let bytes = AttributeValue::B(Blob::new(bytes));
@@ -56,7 +58,7 @@ pub(super) fn read_text<'a>(item: &'a Item, name: &str) -> Option<&'a String> {
     item.get(name)?.as_s().ok()
 }
 
-/// Hexadecimal digits, also where older code wrote them as text.
+/// Reads hexadecimal digits, also from older rows that hold them as text.
 pub(super) fn digits(item: &Item, name: &str) -> Option<String> {
     match item.get(name)? {
         AttributeValue::B(bytes) => Some(hex::encode(bytes.as_ref())),

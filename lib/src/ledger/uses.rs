@@ -1,7 +1,9 @@
-//! Uses that name no order: which of them are the same use, and which number a new one gets (ADR 11).
+//! Uses that name no order: which of them are the same use, and which number a new use gets (ADR
+//! 11).
 //!
-//! Invariant: whoever records such a use tries the lowest free number, by a conditional write, after looking at every use
-//! below it. So of two deliveries that say the same, one finds the other, also where both come at once.
+//! Invariant: code that records such a use first reads every use below the lowest free number, then
+//! tries that number by a conditional write. So if two webhooks say the same, one finds the other,
+//! even if both come at once.
 
 use futures_util::future::try_join;
 use jiff::{SignedDuration, Timestamp};
@@ -10,16 +12,16 @@ use super::row::{Item, digits, read_text};
 use super::{Ledger, Recorded, Standing, content_hash, is_forgotten};
 use crate::event::{Event, EventKey, Fact, Usage};
 
-/// The same contents within so long are the same use.
+/// Uses with the same contents within this time are the same use.
 pub const SAME_USE_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 
-/// How many uses of one coupon by one member are told apart like this. One more is named by its time or its webhook's id,
-/// so that only a delivery that names the same is the same use.
+/// How many uses of one coupon by one member get numbers. A further use is named by its time or its
+/// webhook's id, so only a webhook with the same name is the same use.
 const NUMBERS_MAX: u32 = 32;
 
 /// Where a use that names no order belongs.
 pub(super) enum Place {
-    /// It stands there already, or what stands there has its name and other contents.
+    /// The use is recorded already, or its name holds other contents.
     Known(Recorded),
     Free(EventKey),
 }
@@ -30,7 +32,7 @@ pub(super) fn is_numbered(event: &Event) -> bool {
 }
 
 impl Ledger {
-    /// Looks where a use that names no order stands, or may be recorded.
+    /// Finds the row of a use that names no order, or the place where it can be recorded.
     pub(super) async fn place(
         &self,
         event: &Event,
@@ -51,14 +53,14 @@ impl Ledger {
             let Some(standing) = self.standing(&candidate.key, now).await? else {
                 continue;
             };
-            if candidate.is_same_telling || agrees(&standing, event) {
+            if candidate.is_same_webhook || agrees(&standing, event) {
                 match candidate.has_hash {
                     true => return Ok(Place::Known(Recorded::Duplicate(standing))),
-                    // Older code hashed it, or it has other contents.
+                    // Older code wrote the hash, or the contents differ.
                     false if says(&standing, hash) => {
                         return Ok(Place::Known(Recorded::Differs(standing)));
                     }
-                    false if candidate.is_same_telling => {
+                    false if candidate.is_same_webhook => {
                         contradicted = contradicted.or(Some(standing));
                     }
                     false => {}
@@ -71,9 +73,10 @@ impl Ledger {
         })
     }
 
-    /// What names, times and hashes tell of the numbered uses of a coupon by a member, and of what stands beneath them.
+    /// Reads the entries, times and hashes of a member's numbered uses of a coupon, and of the rows
+    /// beneath them.
     async fn names(&self, numbers: &EventKey, now: Timestamp) -> anyhow::Result<Vec<Item>> {
-        const FIELDS: [&str; 6] = ["coupon", "entry", "ttl", "occurred_at", "hash", TOLD_BY];
+        const FIELDS: [&str; 6] = ["coupon", "entry", "ttl", "occurred_at", "hash", SENT_BY];
         let (coupon, beginning) = (numbers.coupon(), numbers.entry());
         let mut rows = self.query_fields(coupon, beginning, &FIELDS).await?;
         rows.retain(|row| !is_forgotten(row, now));
@@ -81,10 +84,10 @@ impl Ledger {
     }
 }
 
-/// The attribute of such a use that holds its webhook's id.
-pub(super) const TOLD_BY: &str = "told_by";
+/// The attribute of a numbered use that holds its webhook's id.
+pub(super) const SENT_BY: &str = "told_by";
 
-/// What the keys of a member's numbered uses begin with.
+/// The prefix of the keys of a member's numbered uses.
 fn numbers(event: &Event) -> EventKey {
     let first = numbered(event, 1);
     let beginning = first.entry().trim_end_matches('1');
@@ -97,17 +100,17 @@ fn numbered(event: &Event, number: u32) -> EventKey {
     EventKey::used_by(&event.provider, &event.tenant, code, member, number)
 }
 
-/// The key by what differs between two deliveries: the webhook's id, or the time where there is none. Older code knew no
-/// other.
+/// The key by what differs between two webhooks: the webhook's id, or the time if there is no id.
+/// Older code had only this key.
 fn named_by_itself(event: &Event) -> EventKey {
     let code = event.fact.coupon_code().unwrap_or_default();
     let at = event.occurred_at.to_string();
     let by = event.envelope.event_id.as_ref().unwrap_or(&at);
-    EventKey::told(&event.provider, &event.tenant, code, "used", by)
+    EventKey::repeatable(&event.provider, &event.tenant, code, "used", by)
 }
 
-/// The lowest number under which nothing stands. Beneath a use that is forgotten there may be records that are not yet:
-/// another use must not take them for its own.
+/// The lowest number that no row uses. Records may outlast a forgotten use, and another use must
+/// not take them for its own.
 fn free(rows: &[Item], numbers: &EventKey) -> Option<EventKey> {
     let is_taken = |key: &EventKey| {
         let mut entries = rows.iter().filter_map(|row| read_text(row, "entry"));
@@ -123,17 +126,19 @@ fn free(rows: &[Item], numbers: &EventKey) -> Option<EventKey> {
     (1..=NUMBERS_MAX).map(key).find(|key| !is_taken(key))
 }
 
-/// A row that may be the use that an event is about.
+/// A row that may be the event's use.
 #[derive(Debug, PartialEq)]
 struct Candidate {
     key: EventKey,
-    /// It has the same time, or came by the same webhook: whatever it says, it is the same delivery.
-    is_same_telling: bool,
+    /// The row has the same time or the same webhook's id: it is the same webhook, even if the
+    /// contents differ.
+    is_same_webhook: bool,
     has_hash: bool,
     distance: SignedDuration,
 }
 
-/// The rows that may be the use: those with its contents first, and the nearest of them.
+/// The rows that may be the use. Those with the same contents come first, and among them the
+/// nearest in time.
 fn candidates(rows: &[Item], event: &Event, hash: &str) -> Vec<Candidate> {
     let by_itself = named_by_itself(event);
     let webhook = event.envelope.event_id.as_ref();
@@ -145,41 +150,41 @@ fn candidates(rows: &[Item], event: &Event, hash: &str) -> Vec<Candidate> {
                 return None;
             }
             let occurred_at: Timestamp = read_text(row, "occurred_at")?.parse().ok()?;
-            let told_by = read_text(row, TOLD_BY);
+            let sent_by = read_text(row, SENT_BY);
             let candidate = Candidate {
-                is_same_telling: key == by_itself
+                is_same_webhook: key == by_itself
                     || match webhook {
-                        Some(_) => told_by == webhook,
-                        None => told_by.is_none() && occurred_at == event.occurred_at,
+                        Some(_) => sent_by == webhook,
+                        None => sent_by.is_none() && occurred_at == event.occurred_at,
                     },
                 has_hash: digits(row, "hash").is_some_and(|it| it == hash),
                 distance: occurred_at.duration_since(event.occurred_at).abs(),
                 key,
             };
-            let is_one = candidate.is_same_telling || candidate.distance <= SAME_USE_WITHIN;
+            let is_one = candidate.is_same_webhook || candidate.distance <= SAME_USE_WITHIN;
             is_one.then_some(candidate)
         })
         .collect();
     found.sort_by_key(|it| {
-        let is_other = (!it.has_hash, !it.is_same_telling);
+        let is_other = (!it.has_hash, !it.is_same_webhook);
         (is_other, it.distance, it.key.entry().to_owned())
     });
     found
 }
 
-/// Whether a recorded use may have been where an event says that it was. A provider may leave out a place, but does not
-/// name another.
+/// Whether a recorded use can have been at the event's place. A provider may leave out a place, but
+/// never names another.
 fn agrees(standing: &Standing, event: &Event) -> bool {
     let recorded = standing.event();
-    let (Some(Fact::Used(recorded)), Fact::Used(told)) =
+    let (Some(Fact::Used(recorded)), Fact::Used(stated)) =
         (recorded.as_ref().map(|it| &it.fact), &event.fact)
     else {
         return true;
     };
     let places = |usage: &Usage| [usage.location.clone(), usage.platform.clone()];
-    let mut places = places(recorded).into_iter().zip(places(told));
+    let mut places = places(recorded).into_iter().zip(places(stated));
     places.all(|pair| match pair {
-        (Some(recorded), Some(told)) => recorded == told,
+        (Some(recorded), Some(stated)) => recorded == stated,
         _ => true,
     })
 }
@@ -234,7 +239,7 @@ mod tests {
         row.insert("hash".into(), text(hash));
         row.insert("ttl".into(), number(i64::MAX));
         if let Some(webhook) = webhook {
-            row.insert(TOLD_BY.into(), text(webhook));
+            row.insert(SENT_BY.into(), text(webhook));
         }
         row
     }
@@ -269,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn one_webhook_tells_one_use_whenever_it_comes() {
+    fn one_webhook_is_one_use_at_any_time() {
         let rows = [
             row("used@ZP%2F1#1", 0, HASH, Some("id_1")),
             row("used@ZP%2F1#2", 500, HASH, Some("id_2")),
@@ -286,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_free_where_neither_a_use_nor_what_belonged_to_one_stands() {
+    fn a_number_is_free_if_no_use_and_no_record_has_it() {
         let numbers = numbers(&used(0, None));
         assert_eq!(numbers.entry(), "used@ZP%2F1#");
         let check = |entries: &[&str], expected: &str| {
@@ -298,7 +303,7 @@ mod tests {
         check(&["used@ZP%2F1#1"], "used@ZP%2F1#2");
         check(&["used@ZP%2F1#2"], "used@ZP%2F1#1");
         check(&["used@ZP%2F1#1/fraud", "used@ZP%2F1#2"], "used@ZP%2F1#3");
-        // Ten is not one.
+        // The number 10 is not the number 1.
         check(&["used@ZP%2F1#10"], "used@ZP%2F1#1");
         let all: Vec<_> = (1..=NUMBERS_MAX)
             .map(|number| row(&format!("used@ZP%2F1#{number}"), 0, HASH, None))
@@ -307,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_use_is_named_as_older_code_named_it_where_nothing_else_is_left() {
+    fn without_a_free_number_a_use_gets_the_name_that_older_code_gave_it() {
         let by_time = named_by_itself(&used(0, None));
         assert_eq!(by_time.entry(), format!("used@{}", minute(0)));
         assert_eq!(named_by_itself(&used(0, Some("id_1"))).entry(), "used@id_1");

@@ -16,7 +16,7 @@ use crate::verify::{Encoding, Scheme, Verified};
 
 pub const NAME: &str = "aghanim";
 
-/// The signature is over `{timestamp}.{raw body}`, in lower-case hexadecimal digits.
+/// The signature covers `{timestamp}.{raw body}`, in lower-case hexadecimal digits.
 pub const SCHEME: Scheme = Scheme {
     name: NAME,
     signature_header: "X-Aghanim-Signature",
@@ -27,7 +27,7 @@ pub const SCHEME: Scheme = Scheme {
 
 /// Aghanim's webhooks of type `coupon.redeemed`.
 ///
-/// The items are told, not granted: Aghanim's own `item.add` webhook credits them.
+/// The webhook only names the items: Aghanim's own `item.add` webhook grants them.
 #[derive(Debug, Clone, Copy)]
 pub struct Aghanim;
 
@@ -70,15 +70,15 @@ pub struct Body {
     pub event_data: Field<EventData>,
     pub event_time: Field<UnixSeconds>,
     pub event_id: Field<String>,
-    /// Null for some types: then `event_id` names the event.
+    /// Null for some types; then `event_id` names the event.
     pub idempotency_key: Field<String>,
     pub request_id: Field<String>,
     pub sandbox: Field<bool>,
     /// `hub.redeem`, or `test` from the dashboard's button.
     pub trigger: Field<String>,
-    /// May be shared by several events: never a key.
+    /// Several events may share one, so it is never a key.
     pub transaction_id: Field<String>,
-    /// Order and player: what is within them is not published.
+    /// Data of the order and the player; Aghanim publishes no schema of it.
     pub context: Field<Verbatim>,
     pub game_id: Field<String>,
 }
@@ -95,7 +95,7 @@ pub struct EventData {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Coupon {
-    /// Shared by many players.
+    /// Many players share one code.
     pub code: Field<String>,
     pub sku: Field<String>,
     pub redeemed_at: Field<UnixSeconds>,
@@ -111,7 +111,7 @@ pub struct WireItem {
     pub quantity: Field<i64>,
     /// In the currency's smallest unit.
     pub price: Field<i64>,
-    /// The same in the main unit.
+    /// The same price in the currency's main unit.
     pub price_decimal: Field<Decimal>,
     pub currency: Field<String>,
     #[serde(rename = "type")]
@@ -152,7 +152,7 @@ fn redeemed(body: Body) -> Result<Event, Vec<Problem>> {
         let occurred_at = data.redeemed_at.or(event_time)?.0;
         let is_test = envelope.trigger.as_deref() == Some("test");
         let (space, named_by) = match (is_test, sandbox) {
-            // Whoever presses the button again means another test, whatever ids the provider fills in.
+            // A second press of the button is another test, even if the provider repeats the ids.
             (true, _) => {
                 let press = (&event_id, event_time?.0, occurred_at, &data.redemption);
                 let press = serde_json::to_vec(&press).ok()?;
@@ -199,7 +199,7 @@ fn read_data(problems: &mut Problems, data: EventData) -> Data {
     let item = problems.optional("event_data.item", data.item);
     let item = item.and_then(|item| read_item(problems, "event_data.item", item));
     let items = read_items(problems, "event_data.items", data.items);
-    // Where both are sent, `items` is the longer form of `item`.
+    // If both are sent, `items` is the longer form of `item`.
     let items = match item {
         Some(item) if items.is_empty() => vec![item],
         _ => items,

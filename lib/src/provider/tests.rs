@@ -1,4 +1,4 @@
-//! The providers' samples and what may be wrong with them, read as the pipeline reads them.
+//! The providers' samples, whole and damaged, read as the pipeline reads them.
 
 #[allow(unreachable_pub)]
 mod acme;
@@ -64,7 +64,7 @@ fn usage(event: Event) -> Usage {
     }
 }
 
-/// The sample with some values replaced, named by JSON pointer; `Value::Null` with `remove` takes a field out.
+/// The sample with some values replaced, named by JSON pointer. `None` removes a field.
 fn edited(sample: &str, edits: &[(&str, Option<Value>)]) -> String {
     let mut body: Value = serde_json::from_str(sample).unwrap();
     for (pointer, value) in edits {
@@ -88,7 +88,7 @@ fn problems(provider: impl Provider, body: &str) -> Vec<String> {
     }
 }
 
-/// A Zupy sample with one value replaced, or taken out, has exactly these problems.
+/// A Zupy sample with one value replaced or removed has exactly these problems.
 fn check_zupy(sample: &str, pointer: &str, value: Option<Value>, expected: &[&str]) {
     let body = edited(sample, &[(pointer, value)]);
     assert_eq!(problems(Zupy::every_event(), &body), expected);
@@ -108,7 +108,7 @@ fn reais(text: &str) -> Option<Money> {
 }
 
 #[test]
-fn reads_all_that_a_zupy_redemption_says() {
+fn reads_every_field_of_a_zupy_redemption() {
     let event = event(Zupy::every_event(), ZUPY_REDEEMED);
     assert_eq!(
         event.key.to_string(),
@@ -145,7 +145,7 @@ fn reads_a_discount_that_stands_beside_the_coupon() {
 }
 
 #[test]
-fn reads_all_that_a_zupy_use_says() {
+fn reads_every_field_of_a_zupy_use() {
     let event = event(Zupy::every_event(), ZUPY_USED_PERCENTAGE);
     assert_eq!(
         event.key.to_string(),
@@ -176,7 +176,7 @@ fn a_use_without_an_order_goes_by_its_member_and_not_by_its_time() {
 }
 
 #[test]
-fn reads_all_that_aghanim_says() {
+fn reads_every_field_of_aghanim() {
     let event = event(Aghanim, AGHANIM);
     assert_eq!(
         event.key.to_string(),
@@ -250,7 +250,7 @@ fn the_dashboards_test_button_makes_a_sandbox_event() {
 }
 
 #[test]
-fn what_a_function_does_not_handle_is_ignored_whatever_it_holds() {
+fn a_type_that_a_function_does_not_handle_is_ignored_with_any_contents() {
     let ignored = |provider: Zupy, body: &str| match parse(provider, body).content {
         Content::Ignored(kind) => kind,
         other => panic!("{other:?}"),
@@ -430,7 +430,7 @@ fn every_problem_is_named_at_once() {
 
 /// A function's answer holds 6 MB, and one line of a log 256 KB.
 #[test]
-fn the_longest_body_is_told_no_endless_list() {
+fn the_list_of_problems_is_limited() {
     let items = vec![json!({}); BODY_MAX_BYTES / 4];
     let body = edited(AGHANIM, &[("/event_data/items", Some(json!(items)))]);
     let problems = problems(Aghanim, &body);
@@ -439,7 +439,7 @@ fn the_longest_body_is_told_no_endless_list() {
 }
 
 #[test]
-fn what_is_not_json_says_where() {
+fn a_body_that_is_not_json_gets_the_place_of_its_fault() {
     let check = |body: &[u8], expected: &str| {
         let parsed = Zupy::every_event().parse(&recorded(body));
         let Content::Invalid(problems) = parsed.content else {
@@ -485,7 +485,7 @@ fn unknown_fields_and_values_break_nothing() {
 }
 
 #[test]
-fn times_may_be_finer_or_later_than_we_can_hold() {
+fn times_may_be_finer_or_later_than_a_timestamp_holds() {
     let check = |text: &str, expected: &str| {
         let body = edited(ZUPY_REDEEMED, &[("/coupon/expires_at", Some(json!(text)))]);
         let expires_at = redemption(event(Zupy::every_event(), &body)).expires_at;
@@ -586,14 +586,14 @@ fn money_is_exact() {
     assert_eq!(usage.order_value, reais("67.5"));
 }
 
-/// Two bodies say the same, or not.
+/// Two bodies have the same contents, or not.
 fn check_same(provider: impl Provider + Copy, a: &str, b: &str, same: bool) {
     let (a, b) = (event(provider, a), event(provider, b));
     assert_eq!(content_hash(&a) == content_hash(&b), same);
 }
 
 #[test]
-fn what_differs_between_retries_is_no_other_content() {
+fn differences_between_retries_do_not_change_the_contents() {
     let zupy = Zupy::every_event();
     let respelled = serde_json::from_str::<Value>(ZUPY_REDEEMED)
         .unwrap()
@@ -626,7 +626,7 @@ fn what_differs_between_retries_is_no_other_content() {
 }
 
 #[test]
-fn what_only_describes_is_no_other_content() {
+fn descriptive_fields_do_not_change_the_contents() {
     let zupy = Zupy::every_event();
     for (pointer, value) in [
         ("/coupon/new_balance", json!(1)),
@@ -655,7 +655,7 @@ fn what_only_describes_is_no_other_content() {
 }
 
 #[test]
-fn what_an_event_says_is_its_content() {
+fn fields_that_tasks_act_on_change_the_contents() {
     let zupy = Zupy::every_event();
     for (pointer, value) in [
         ("/coupon/points_spent", json!(999)),
@@ -689,7 +689,7 @@ proptest! {
         Zupy::every_event().parse(&recorded(&body));
     }
 
-    /// Cutting a sample short, or changing one byte, gives an answer and no panic.
+    /// A sample that is cut short, or has one byte changed, gives an answer and no panic.
     #[test]
     fn no_damage_panics(position in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
         for sample in [ZUPY_REDEEMED, ZUPY_USED, AGHANIM, AGHANIM_BUNDLE] {
@@ -705,7 +705,7 @@ proptest! {
         }
     }
 
-    /// Any value in place of any field is an event or a list of problems, and each names a field.
+    /// Any value in any field gives an event or a list of problems, and each problem names a field.
     #[test]
     fn any_value_in_any_place_is_answered(
         place in prop::sample::select(vec![
@@ -758,7 +758,7 @@ fn a_recorded_body_is_read_by_its_providers_name() {
 }
 
 #[test]
-fn a_body_without_personal_data_says_the_same_of_everything_else() {
+fn a_body_without_personal_data_keeps_everything_else() {
     const ENROLLED: &str = include_str!("../../../events/samples/zupy-v2-customer-enrolled.json");
     const REGISTERED: &str = include_str!("../../../events/samples/zupy-customer-registered.json");
     let check = |scheme: &str, body: &str| {
@@ -810,7 +810,7 @@ fn a_body_without_personal_data_says_the_same_of_everything_else() {
 }
 
 #[test]
-fn an_enrolment_tells_how_its_member_is_reached() {
+fn an_enrolment_holds_its_members_contact() {
     let check = |data: &str, expected: (&str, Option<&str>, Option<&str>, Option<&str>)| {
         let body = format!(
             r#"{{"event": "customer.enrolled", "webhook_id": "w-1", "timestamp": "2026-03-20T09:30:00Z", "data": {data}}}"#

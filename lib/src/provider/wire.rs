@@ -1,4 +1,5 @@
-//! Fields as they come over the wire: absent, null, of the right type or not, so that one look finds every problem.
+//! Fields as they come over the wire: absent, null, of the right type or not. One reading finds
+//! every problem.
 
 use std::borrow::Cow;
 
@@ -14,7 +15,7 @@ use serde_json::value::RawValue;
 use crate::event::{Event, KEY_PART_MAX_BYTES, Verbatim, escape};
 use crate::identifier::clean;
 
-/// One thing that is wrong with a payload.
+/// One problem of a payload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// A path such as `usage.items_affected[0].quantity`.
@@ -29,9 +30,9 @@ pub enum Field<T> {
     Absent,
     Null,
     Value(T),
-    /// Readable, though not as it should be; how it was read.
+    /// A value that could be read although its form is wrong, and how it was read.
     Mended(T, &'static str),
-    /// Of another type; what it should have been.
+    /// A value of another type, and the type that was expected.
     Wrong(&'static str),
 }
 
@@ -74,7 +75,7 @@ impl Wire for bool {
 }
 
 impl Wire for i64 {
-    /// A whole number, however it is written: 1000, 1000.0, 1e3.
+    /// A whole number in any form: 1000, 1000.0, 1e3.
     fn field<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Field<Self>, D::Error> {
         leaf(
             deserializer,
@@ -90,7 +91,8 @@ impl Wire for i64 {
 }
 
 impl Wire for Decimal {
-    /// Read from the digits themselves: a float in between would round. More digits than are kept are rounded.
+    /// Reads the digits themselves, because a float in between would round. If there are more
+    /// digits than can be kept, the number is rounded.
     fn field<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Field<Self>, D::Error> {
         mendable_leaf(
             deserializer,
@@ -124,7 +126,7 @@ impl Wire for Timestamp {
     }
 }
 
-/// Until when something is valid: a moment, or a whole day that names no time.
+/// Until when something is valid: a moment, or a whole day without a time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Until {
     Moment(Timestamp),
@@ -150,10 +152,10 @@ impl Wire for Until {
     }
 }
 
-/// What is warned of a time that names no zone.
+/// The warning about a time without a zone.
 const WITHOUT_ZONE: &str = "has no time zone: read as UTC";
 
-/// A date in the form 2025-09-26, and nothing else.
+/// A date of exactly the form 2025-09-26.
 fn date(text: &str) -> Option<Date> {
     let digits =
         |part: &str, length| part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -162,13 +164,13 @@ fn date(text: &str) -> Option<Date> {
     (is_date && parts.next().is_none()).then(|| text.parse().ok())?
 }
 
-/// The last second of a day; the last moment that there is where the day is too late to be held.
+/// The last second of a day, or the last moment that a timestamp can hold.
 fn end_of(day: Date, zone: &TimeZone) -> Timestamp {
     let end = day.at(23, 59, 59, 0).to_zoned(zone.clone());
     end.map_or(Timestamp::MAX, |end| end.timestamp())
 }
 
-/// A date and a time that name no zone.
+/// A date and a time without a zone.
 fn timestamp_in_utc(text: &str) -> Option<Timestamp> {
     let pieces = Pieces::parse(text).ok()?;
     pieces.time()?;
@@ -176,8 +178,9 @@ fn timestamp_in_utc(text: &str) -> Option<Timestamp> {
     (!names_zone).then(|| timestamp(&format!("{text}Z")))?
 }
 
-/// Reads also what RFC 3339 allows and a `Timestamp` cannot hold: more than nine digits of a fraction are cut off, and
-/// the end of the year 9999, which stands for never, becomes the last moment that there is.
+/// Reads a time, also in forms that RFC 3339 allows and a `Timestamp` cannot hold. More than nine
+/// digits of a fraction are cut off. The end of the year 9999, which stands for never, becomes the
+/// last moment that a timestamp can hold.
 fn timestamp(text: &str) -> Option<Timestamp> {
     if let Ok(timestamp) = text.parse() {
         return Some(timestamp);
@@ -196,8 +199,8 @@ fn timestamp(text: &str) -> Option<Timestamp> {
     moment.or_else(|| (civil.year() == 9999).then_some(Timestamp::MAX))
 }
 
-/// JavaScript and Python write half of a character as an escape, where text was cut in the middle of an emoji. It is
-/// replaced by U+FFFD, as everybody replaces what is no character. `None` where there is none.
+/// Replaces half characters by U+FFFD; `None` if the text has none. JavaScript and Python write
+/// half a character as an escape, if a text was cut in the middle of an emoji.
 fn without_lone_surrogates(text: &str) -> Option<String> {
     let unit = |at: usize| -> Option<u16> {
         let escape = text.get(at..at + 6)?.strip_prefix("\\u")?;
@@ -214,7 +217,7 @@ fn without_lone_surrogates(text: &str) -> Option<String> {
                 continue;
             }
             (Some(_), _) => 6,
-            // Another escape, such as an escaped backslash, which must not be taken for half of one.
+            // Another escape, such as an escaped backslash, is not half a character.
             (None, _) if text[at..].starts_with('\\') => {
                 text[at..].chars().take(2).map(char::len_utf8).sum()
             }
@@ -243,7 +246,7 @@ impl Wire for UnixSeconds {
     }
 }
 
-/// An object that the provider does not describe: kept as it is.
+/// An object that the provider does not describe. It is kept as it is.
 impl Wire for Verbatim {
     fn field<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Field<Self>, D::Error> {
         leaf(deserializer, "must be an object", |text| {
@@ -274,8 +277,8 @@ impl<T: Wire> Wire for Vec<Field<T>> {
     }
 }
 
-/// Reads a field from its own text, so that a wrong type is this field's problem and does not end the parse.
-/// Nested fields are read again within it: [`parse`] bounds how deep.
+/// Reads a field from its own text. So a wrong type is this field's problem and does not end the
+/// parse. Nested fields are read again within it; [`parse`] limits the depth.
 fn leaf<'de, D: Deserializer<'de>, T>(
     deserializer: D,
     expected: &'static str,
@@ -288,7 +291,7 @@ fn leaf<'de, D: Deserializer<'de>, T>(
     })
 }
 
-/// As [`leaf`], for what may be read although it is not as it should be.
+/// Like [`leaf`], for values that can be read although their form is wrong.
 fn mendable_leaf<'de, D: Deserializer<'de>, T>(
     deserializer: D,
     expected: &'static str,
@@ -305,8 +308,8 @@ fn mendable_leaf<'de, D: Deserializer<'de>, T>(
     })
 }
 
-/// The digits of a JSON number, or of a string that holds a plain decimal number: `"35.00"`, neither `"35,00"` nor
-/// `"1e5"`.
+/// The digits of a JSON number, or of a string that holds a plain decimal number: `"35.00"`, but
+/// not `"35,00"` or `"1e5"`.
 fn number_text(text: &str) -> Option<Cow<'_, str>> {
     if !text.starts_with('"') {
         return Some(Cow::Borrowed(text));
@@ -326,15 +329,16 @@ fn decimal(text: &str) -> Option<Decimal> {
     Decimal::from_str_exact(text).ok()
 }
 
-/// Deepest nesting of objects and arrays that is read. The deepest documented payload, a bundle in a bundle, has 8.
+/// The deepest nesting of objects and arrays that is read. The deepest documented payload, a bundle
+/// in a bundle, has 8 levels.
 const MAX_DEPTH: usize = 64;
 
-/// The body without the byte order mark that some software writes in front of UTF-8.
+/// The body without the byte order mark that some software writes before UTF-8.
 pub(super) fn without_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body)
 }
 
-/// Reads a whole body. The problem, where there is one, names a place and never quotes the body.
+/// Reads a whole body. A problem names a place and never quotes the body.
 pub fn parse<T: Object>(body: &[u8]) -> Result<T, Problem> {
     let problem = |problem: String| Problem {
         field: "body".into(),
@@ -381,18 +385,19 @@ fn depth(text: &str) -> usize {
     deepest
 }
 
-/// Most problems that are told: a body of 256 KiB has room for so many that Lambda, which takes 6 MB, would refuse the
-/// answer that lists them.
+/// The most problems that an answer lists. A body of 256 KiB has room for so many that Lambda,
+/// which takes 6 MB, would refuse the answer.
 pub const PROBLEMS_MAX: usize = 100;
 
-/// Longest path of a field in a warning, in bytes: a row and a message hold a hundred of them.
+/// The longest path of a field in a warning, in bytes. A row and a message hold up to a hundred
+/// warnings.
 const WARNED_PATH_MAX_BYTES: usize = 100;
 
-/// Collects what is wrong with a payload while its fields are read.
+/// Collects the problems of a payload while its fields are read.
 #[derive(Debug, Default)]
 pub struct Problems {
     problems: Vec<Problem>,
-    /// What was left out or mended: the event is taken all the same.
+    /// Fields that were left out or mended; the event is taken all the same.
     warnings: Vec<Problem>,
     /// The zone in which a date without a time was read.
     zone: Option<String>,
@@ -420,7 +425,8 @@ impl Problems {
         });
     }
 
-    /// A field that may be missing, or null. One of a wrong type counts as missing, and is warned of.
+    /// A field that may be missing or null. A field of a wrong type counts as missing and causes a
+    /// warning.
     pub fn optional<T>(&mut self, path: &str, field: Field<T>) -> Option<T> {
         match field {
             Field::Value(value) => Some(value),
@@ -450,13 +456,14 @@ impl Problems {
         }
     }
 
-    /// The moment until which something is valid. A date alone is valid to its end in the tenant's time zone.
+    /// The moment until which something is valid. A date without a time is valid until the end of
+    /// that day in the tenant's time zone.
     pub fn until(&mut self, path: &str, field: Field<Until>, zone: &TimeZone) -> Option<Timestamp> {
         let until = self.required(path, field)?;
         Some(self.moment(path, until, zone))
     }
 
-    /// The same of a field that may be missing.
+    /// Like [`until`](Self::until), for a field that may be missing.
     pub fn optional_until(
         &mut self,
         path: &str,
@@ -481,7 +488,7 @@ impl Problems {
         end_of(day, zone)
     }
 
-    /// An object whose required fields are reported one by one where it is missing.
+    /// An object. If it is missing, each of its required fields is reported.
     pub fn section<T: Default>(&mut self, path: &str, field: Field<T>) -> Option<T> {
         match field {
             Field::Absent | Field::Null => Some(T::default()),
@@ -489,20 +496,20 @@ impl Problems {
         }
     }
 
-    /// Text that may be missing, without blanks around it; blank counts as missing.
+    /// A text that may be missing, without blanks around it. A blank text counts as missing.
     pub fn text(&mut self, path: &str, field: Field<String>) -> Option<String> {
         let text = self.optional(path, field)?;
         let cleaned = clean(&text);
         (!cleaned.is_empty()).then(|| cleaned.to_owned())
     }
 
-    /// Text that must be there and may be blank, without blanks around it.
+    /// A text that must be there and may be blank, without blanks around it.
     pub fn label(&mut self, path: &str, field: Field<String>) -> Option<String> {
         let label = self.required(path, field)?;
         Some(clean(&label).to_owned())
     }
 
-    /// Text that names something, and becomes part of a key: without blanks around it.
+    /// A text that names something and becomes part of a key, without blanks around it.
     pub fn name(&mut self, path: &str, field: Field<String>) -> Option<String> {
         let name = self.label(path, field)?;
         if name.is_empty() {
@@ -512,7 +519,7 @@ impl Problems {
         self.key_part(path, name)
     }
 
-    /// Refuses what is too long for a key.
+    /// Refuses a name that is too long for a key.
     pub fn key_part(&mut self, path: &str, name: String) -> Option<String> {
         if escape(&name).len() > KEY_PART_MAX_BYTES {
             let problem = format!("must not be longer than {KEY_PART_MAX_BYTES} bytes");
@@ -532,7 +539,7 @@ impl Problems {
         Some(number)
     }
 
-    /// The event that was read with its warnings, if nothing was wrong with any field.
+    /// The event with its warnings, if no field had a problem.
     pub fn settle(self, event: Option<Event>) -> Result<Event, Vec<Problem>> {
         match event {
             Some(mut event) if self.problems.is_empty() => {

@@ -1,7 +1,7 @@
 //! Zupy: a restaurant's customer turns points into a coupon, and later uses it at a store.
 //!
-//! Two formats are on the way: v1, read here, and [`v2`]. The signature's header tells them apart.
-//! Source: Zupy's page on coupon webhooks (2025), <https://docs.zupy.com>.
+//! Zupy sends two formats: v1, which this module reads, and [`v2`]. They have different signature
+//! headers. Source: Zupy's page on coupon webhooks (2025), <https://docs.zupy.com>.
 
 pub mod v2;
 
@@ -21,7 +21,7 @@ use crate::verify::{Encoding, Scheme, Verified};
 
 pub const NAME: &str = "zupy";
 
-/// v1 (2025). The signature is over the raw body alone.
+/// v1 (2025). The signature covers only the raw body.
 pub const V1: Scheme = Scheme {
     name: "zupy-v1",
     signature_header: "X-Zupy-Signature",
@@ -30,7 +30,7 @@ pub const V1: Scheme = Scheme {
     timestamp_header: None,
 };
 
-/// v2 (2026). Only the header has another name.
+/// v2 (2026). Only the header's name differs.
 pub const V2: Scheme = Scheme {
     name: "zupy-v2",
     signature_header: "X-Webhook-Signature",
@@ -40,7 +40,7 @@ pub const V2: Scheme = Scheme {
 /// All amounts are in Brazilian reais.
 pub(crate) const CURRENCY: &str = "BRL";
 
-/// Zupy's webhooks, of the types that a function handles.
+/// Zupy's webhooks of the types that a function handles.
 #[derive(Debug, Clone, Copy)]
 pub struct Zupy {
     types: &'static [&'static str],
@@ -49,17 +49,17 @@ pub struct Zupy {
 impl Zupy {
     pub const COUPON_REDEEMED: &'static str = "coupon.redeemed";
     pub const COUPON_USED: &'static str = "coupon.used";
-    /// What v2 calls a redemption.
+    /// The name of a redemption in v2.
     pub const REWARD_REDEEMED: &'static str = "reward.redeemed";
     pub const COUPON_CANCELLED: &'static str = "coupon.cancelled";
     pub const COUPON_EXPIRING: &'static str = "coupon.expiring";
     pub const COUPON_EXPIRED: &'static str = "coupon.expired";
-    /// A customer joined: v1.
+    /// The name in v1 of the event that a customer joined.
     pub const CUSTOMER_REGISTERED: &'static str = "customer.registered";
-    /// What v2 calls it.
+    /// The name of that event in v2.
     pub const CUSTOMER_ENROLLED: &'static str = "customer.enrolled";
 
-    /// Every type that there is a reading for.
+    /// Every type that this code can read.
     pub const fn every_event() -> Self {
         Self::only(&[
             Self::COUPON_REDEEMED,
@@ -124,15 +124,15 @@ impl Provider for Zupy {
     }
 }
 
-/// The type that a body says it is of.
+/// The type that a body names.
 pub(super) fn kind(event: &Field<String>) -> Option<String> {
     event.value().map(|kind| clean(kind).to_owned())
 }
 
-/// The fields of a customer that tell nothing of who it is but the id.
+/// The fields of a customer that hold no personal data apart from the id.
 pub(super) const NOT_PERSONAL: [&str; 2] = ["member_id", "tier"];
 
-/// The types of v1 that there is a reading for.
+/// The types of v1 that this code can read.
 const V1_TYPES: [&str; 3] = [
     Zupy::COUPON_REDEEMED,
     Zupy::COUPON_USED,
@@ -149,7 +149,7 @@ pub struct Body {
     pub customer: Field<Customer>,
     pub coupon: Field<Coupon>,
     pub usage: Field<CouponUsage>,
-    /// Beside `coupon`, where the provider's samples have it.
+    /// Beside `coupon`, as in the provider's samples.
     pub discount_details: Field<DiscountDetails>,
 }
 
@@ -175,7 +175,7 @@ pub struct Coupon {
     pub expires_at: Field<Until>,
     pub terms: Field<String>,
     pub redemption_method: Field<String>,
-    /// Where the provider's own code looks for it.
+    /// Inside `coupon`, as in the provider's code.
     pub discount_details: Field<DiscountDetails>,
 }
 
@@ -220,7 +220,7 @@ impl Object for DiscountDetails {}
 impl Object for CouponUsage {}
 impl Object for UsedItem {}
 
-/// What every event has.
+/// The fields that every event has.
 struct Common {
     tenant: Option<String>,
     occurred_at: Option<Timestamp>,
@@ -248,7 +248,7 @@ fn redeemed(body: Body, verified: &Verified<'_>) -> Result<Event, Vec<Problem>> 
             (Some(beside), Some(inside)) => Some(beside.and(&mut problems, inside)),
             (beside, inside) => beside.or(inside),
         };
-        // Without a company there is no event, and no zone that counts.
+        // Without a company there is no event, so any zone will do.
         let zone = verified.zone(common.tenant.as_deref().unwrap_or_default());
         let discount = details.and_then(Details::discount);
         read_coupon(&mut problems, coupon, discount, &zone)
@@ -331,7 +331,7 @@ fn registered(body: Body, of_secret: Option<&str>) -> Result<Event, Vec<Problem>
     problems.settle(event)
 }
 
-/// The company that the body names, else the one that the secret names.
+/// The company that the body names, else the company that the secret names.
 fn tenant(company_id: Field<String>, of_secret: Option<&str>) -> Field<String> {
     match (company_id, of_secret) {
         (Field::Absent | Field::Null, Some(tenant)) => Field::Value(tenant.to_owned()),
@@ -400,7 +400,7 @@ fn read_coupon(
     })
 }
 
-/// A discount as one of its two places tells it.
+/// A discount from one of its two places.
 struct Details {
     kind: Option<String>,
     value: Option<Decimal>,
@@ -419,7 +419,8 @@ impl Details {
         }
     }
 
-    /// What both places tell: each adds what the other leaves out, and a contradiction is a problem.
+    /// Unites the two places: each adds what the other leaves out, and a contradiction is a
+    /// problem.
     fn and(self, problems: &mut Problems, inside: Self) -> Self {
         fn one<T: PartialEq>(
             problems: &mut Problems,
@@ -449,13 +450,13 @@ impl Details {
         }
     }
 
-    /// A discount without a type keeps its value and its limits. `None` where nothing is told.
+    /// A discount without a type keeps its value and its limits. `None` if both places are empty.
     fn discount(self) -> Option<Discount> {
-        let is_told = self.kind.is_some()
+        let is_stated = self.kind.is_some()
             || self.value.is_some()
             || self.maximum.is_some()
             || self.minimum_purchase.is_some();
-        is_told.then(|| Discount {
+        is_stated.then(|| Discount {
             kind: self.kind.unwrap_or_default().into(),
             value: self.value.map(|value| value.normalize()),
             maximum: self.maximum.map(reais),

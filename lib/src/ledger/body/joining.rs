@@ -1,17 +1,18 @@
-//! Bodies that are joined to their rows while rows are read one by one.
+//! Joins parts of bodies to their rows while rows are read one by one.
 
 use super::{is_part, join, parts_count, parts_of};
 use crate::ledger::row::{Item, read_text};
 
-/// Joins bodies to their rows while rows are read by name: a row comes before the parts of its body.
+/// Joins bodies to rows that are read in the order of their names. A row comes before the parts of
+/// its body.
 #[derive(Debug, Default)]
 pub struct Joining {
-    /// Rows whose parts are still to come, each with those that came.
+    /// Rows that still miss parts, each with the parts that came.
     waiting: Vec<Vec<Item>>,
 }
 
 impl Joining {
-    /// Takes the next row, and returns one that is whole, if one is.
+    /// Takes the next row. Returns a whole row if one is complete now.
     pub fn take(&mut self, row: Item) -> Option<Item> {
         let entry = read_text(&row, "entry").cloned().unwrap_or_default();
         if is_part(&entry) {
@@ -31,7 +32,7 @@ impl Joining {
         Some(row)
     }
 
-    /// The rows of which not all parts came.
+    /// The rows whose parts did not all come.
     pub fn left(self) -> impl Iterator<Item = Item> {
         let rows = self.waiting.into_iter();
         rows.filter_map(|some| some.into_iter().next())
@@ -51,7 +52,7 @@ mod tests {
         row
     }
 
-    /// Bytes that no compression makes shorter.
+    /// Bytes that no compression shortens.
     fn noise(bytes: usize) -> Vec<u8> {
         let mut random = fastrand::Rng::with_seed(7);
         std::iter::repeat_with(|| random.u8(..))
@@ -68,7 +69,7 @@ mod tests {
             rows.extend(put(&mut row, body));
             rows.push(row);
         }
-        // An attempt wrote these, and did not come to name them.
+        // An attempt wrote these parts and died before it wrote their row.
         rows.push(row("redeemed/body/0123456789abcdef/01"));
         rows.sort_by_key(|row| read_text(row, "entry").cloned());
         let mut joining = Joining::default();

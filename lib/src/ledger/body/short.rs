@@ -1,25 +1,26 @@
-//! Deflate (RFC 1951) for short bodies and a dictionary that is known beforehand.
+//! Deflate (RFC 1951) for short bodies, with a dictionary that is known beforehand.
 //!
-//! A general compressor clears half a megabyte and reads the dictionary anew for each body, which took a tenth of a
-//! webhook's time. Here the dictionary is indexed once, and a body of a few hundred bytes takes a few microseconds. Codes are
-//! the fixed ones, which are the shortest for so little. Any inflate reads the result.
+//! A general compressor clears half a megabyte and reads the dictionary again for each body. That
+//! took a tenth of a webhook's time. This compressor indexes the dictionary once, and then a body
+//! of a few hundred bytes takes a few microseconds. The codes are the fixed ones, which are the
+//! shortest for such bodies. Any inflate reads the result.
 
-/// Longest body that is compressed here. Longer ones gain from codes of their own.
+/// The longest body that is compressed here. Longer bodies gain from codes of their own.
 pub(super) const SHORT_MAX_BYTES: usize = 4096;
 
-/// Shortest repetition that is worth a reference.
+/// The shortest repetition that is worth a reference.
 const MATCH_MIN: usize = 4;
-/// Longest repetition that one reference stands for.
+/// The longest repetition that one reference can name.
 const MATCH_MAX: usize = 258;
 
-/// How many earlier places with the same beginning are looked at.
+/// How many earlier places with the same beginning are compared.
 const CHAIN_MAX: usize = 48;
 
 const HASH_BITS: u32 = 12;
-/// No place: positions count from 1.
+/// No place, because positions count from 1.
 const NONE: u16 = 0;
 
-/// The code of a reference's length without its offset, as (first length, extra bits).
+/// The codes of a reference's length, as (first length, extra bits).
 const LENGTHS: [(u16, u8); 29] = [
     (3, 0),
     (4, 0),
@@ -52,7 +53,7 @@ const LENGTHS: [(u16, u8); 29] = [
     (258, 0),
 ];
 
-/// The same of its distance.
+/// The codes of a reference's distance, as (first distance, extra bits).
 const DISTANCES: [(u16, u8); 30] = [
     (1, 0),
     (2, 0),
@@ -86,12 +87,12 @@ const DISTANCES: [(u16, u8); 30] = [
     (24577, 13),
 ];
 
-/// Where in a text each beginning of four bytes was seen, the last place first.
+/// Where each beginning of four bytes stood in a text, the last place first.
 #[derive(Clone)]
 struct Places {
-    /// By hash, the last place.
+    /// The last place for each hash.
     last: Box<[u16]>,
-    /// By place, the one before it.
+    /// For each place, the one before it with the same hash.
     before: Vec<u16>,
 }
 
@@ -103,7 +104,7 @@ impl Places {
         }
     }
 
-    /// Adds the next place of a text; the last few bytes of one begin nothing.
+    /// Adds the next place of a text. The last three bytes begin no group of four.
     fn add(&mut self, text: &[u8]) {
         let at = self.before.len();
         let mut before = NONE;
@@ -120,18 +121,18 @@ fn hash(text: &[u8]) -> Option<usize> {
     Some((word.wrapping_mul(0x9E37_79B1) >> (32 - HASH_BITS)) as usize)
 }
 
-/// A dictionary that is ready to be referred to.
+/// A dictionary, indexed for references.
 pub(super) struct Indexed {
     dictionary: &'static [u8],
     places: Places,
 }
 
 impl Indexed {
-    /// The dictionary and a short body are within the reach of a reference.
+    /// Indexes a dictionary. A reference must reach over the dictionary and a short body together.
     pub(super) fn new(dictionary: &'static [u8]) -> Self {
         assert!(dictionary.len() + SHORT_MAX_BYTES <= 32 * 1024);
         let mut places = Places::new();
-        // What begins at its end goes on in the body, which is not known yet.
+        // A group at the dictionary's end would continue in the body, which is not known yet.
         (0..dictionary.len()).for_each(|_| places.add(dictionary));
         Self { dictionary, places }
     }
@@ -141,13 +142,13 @@ impl Indexed {
         let text = [self.dictionary, body].concat();
         let mut places = self.places.clone();
         let mut bits = Bits::new(stored);
-        // The last block, with fixed codes.
+        // The first bits of a last block with fixed codes.
         bits.push(0b011, 3);
         let mut at = self.dictionary.len();
         while at < text.len() {
             let found = longest(&text, at, &places);
             places.add(&text);
-            // A longer one that begins a byte later is worth a literal.
+            // If the next byte begins a longer repetition, a literal comes first.
             let length = match found {
                 Some((length, _)) if length >= 32 => Some(length),
                 Some((length, _)) => {
@@ -173,7 +174,7 @@ impl Indexed {
     }
 }
 
-/// The longest repetition that begins at a place, and how far back it was seen.
+/// The longest repetition that begins at a place, and its distance.
 fn longest(text: &[u8], at: usize, places: &Places) -> Option<(usize, usize)> {
     let rest = text.get(at..)?;
     let limit = rest.len().min(MATCH_MAX);
@@ -186,7 +187,7 @@ fn longest(text: &[u8], at: usize, places: &Places) -> Option<(usize, usize)> {
         }
         let start = usize::from(place) - 1;
         let earlier = &text[start..];
-        // What cannot be longer is not compared.
+        // Skips a place that cannot give a longer repetition.
         if earlier[best_length] == rest[best_length] {
             let same = earlier.iter().zip(&rest[..limit]);
             let length = same.take_while(|(a, b)| a == b).count();
@@ -200,7 +201,7 @@ fn longest(text: &[u8], at: usize, places: &Places) -> Option<(usize, usize)> {
     best
 }
 
-/// Bits, the lowest first.
+/// A stream of bits, the lowest first.
 struct Bits<'a> {
     bytes: &'a mut Vec<u8>,
     held: u64,
@@ -226,12 +227,12 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// A code, whose highest bit comes first.
+    /// A code; its highest bit comes first.
     fn code(&mut self, code: u32, count: u32) {
         self.push(code.reverse_bits() >> (32 - count), count);
     }
 
-    /// A byte, the end of the block (256), or what begins a reference.
+    /// A byte, the end of the block (256), or the first symbol of a reference.
     fn literal(&mut self, symbol: u32) {
         match symbol {
             0..144 => self.code(0x30 + symbol, 8),

@@ -1,4 +1,5 @@
-//! What a commit makes of one item. Changes that only add become one, whichever events they come from.
+//! A commit's changes to one item. Changes that only add become one, even if several events cause
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -7,7 +8,7 @@ use rust_decimal::Decimal;
 
 use crate::ledger::row::{Item, Row, number, text};
 
-/// Names an item of a table whose two keys are texts, as all of ours are.
+/// The name of an item in a table with two text keys, as all of ours are.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ItemKey {
     pub table: String,
@@ -43,17 +44,18 @@ impl ItemKey {
     }
 }
 
-/// What is made of one item, which comes to be where there is none.
+/// A change to one item. DynamoDB creates the item if there is none.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
     pub(super) item: ItemKey,
     set: BTreeMap<String, AttributeValue>,
-    /// Set only where the item has no such field yet.
+    /// Set only if the item has no such field yet.
     keep: BTreeMap<String, AttributeValue>,
     pub(super) add: BTreeMap<String, Decimal>,
     remove: BTreeSet<String>,
     condition: Option<(String, Item)>,
-    /// It is an event's row, which is kept until this second from now on, with all that stands beneath it.
+    /// If the item is an event's row: the Unix second until which the row and everything beneath it
+    /// are kept.
     pub(super) keeps_until: Option<i64>,
 }
 
@@ -70,7 +72,8 @@ impl Change {
         }
     }
 
-    /// Keeps an event's row, where there is one, until this second; what stands beneath it follows once that is committed.
+    /// Keeps an event's row until this Unix second, if there is one. After the commit, everything
+    /// beneath the row is kept as long.
     pub fn keep_event(row: ItemKey, until: i64) -> Self {
         let mut change = Self::of(row)
             .set("ttl", number(until))
@@ -90,13 +93,13 @@ impl Change {
         self
     }
 
-    /// Sets a field where the item has none of that name.
+    /// Sets a field if the item has no field of that name.
     pub fn keep(mut self, field: &str, value: AttributeValue) -> Self {
         self.keep.insert(field.into(), value);
         self
     }
 
-    /// Adds to a number, which is 0 where there is none. With `by` 0 it makes sure that there is one.
+    /// Adds to a number; a missing number counts as 0. With `by` 0 the number exists afterwards.
     pub fn add(mut self, field: &str, by: Decimal) -> Self {
         self.add.insert(field.into(), by.normalize());
         self
@@ -107,8 +110,9 @@ impl Change {
         self
     }
 
-    /// Only where this holds, in DynamoDB's words: `#name` is the field `name`; `:name` is what is set, kept or added
-    /// under that name, or one of these values, which have names of their own.
+    /// Makes the change only under a condition, in DynamoDB's syntax. `#name` is the field `name`.
+    /// `:name` is the value that is set, kept or added under that name, or one of `values`, whose
+    /// names must differ from those.
     pub fn only_if(
         mut self,
         condition: impl Into<String>,
@@ -120,13 +124,13 @@ impl Change {
         self
     }
 
-    /// Whether any number of such changes of the item can be made as one.
+    /// Whether any number of such changes can be made as one.
     pub(super) fn only_adds(&self) -> bool {
         self.set.is_empty() && self.remove.is_empty() && self.condition.is_none()
     }
 
-    /// Makes another change of the item part of this one, where both only add. Refuses where a sum would have more
-    /// digits than are exact, and where there would be too many for one update.
+    /// Adds another change of the item to this one, if both only add. Refuses if a sum has more
+    /// digits than are exact, or if one update cannot hold so many sums.
     pub(super) fn absorb(&mut self, other: &Self) -> bool {
         let new = |field: &&String| !self.add.contains_key(*field);
         if self.add.len() + other.add.keys().filter(new).count() > SUMS_MAX {
@@ -205,7 +209,8 @@ impl Change {
         clauses.collect::<Vec<_>>().join(" ")
     }
 
-    /// What it brings to the size of a transaction. What the item holds already is not known here.
+    /// The bytes that the change adds to a transaction. The size of the existing item is not known
+    /// here.
     pub(super) fn bytes(&self) -> usize {
         let fields = self.set.iter().chain(&self.keep);
         let fields = fields.map(|(field, value)| field.len() + value_bytes(value));
@@ -215,13 +220,14 @@ impl Change {
     }
 }
 
-/// The most sums of one update: its expression is to stay below 4 KB, and below 300 operators (developer guide, limits).
+/// The most sums of one update. Its expression must stay below 4 KB and 300 operators (developer
+/// guide, limits).
 const SUMS_MAX: usize = 150;
 
-/// DynamoDB's numbers have 38 digits, two to a byte.
+/// DynamoDB's numbers have 38 digits, two in a byte.
 const NUMBER_MAX_BYTES: usize = 21;
 
-/// The sum, unless it had to be rounded.
+/// The sum, or `None` if it was rounded.
 fn exact_sum(a: Decimal, b: Decimal) -> Option<Decimal> {
     let (a, b) = (a.normalize(), b.normalize());
     let sum = a.checked_add(b)?;
@@ -239,7 +245,7 @@ fn names_in(expression: &str) -> Vec<&str> {
         .collect()
 }
 
-/// An item's size, by DynamoDB's own rules (developer guide, item sizes).
+/// An item's size by DynamoDB's rules (developer guide, item sizes).
 pub(super) fn item_bytes(item: &Item) -> usize {
     let fields = item.iter();
     fields
@@ -323,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_what_is_kept_stays() {
+    fn the_first_kept_value_stays() {
         let mut change = pizza()
             .keep("product", text("Pizza"))
             .add("on_hand", 1.into());
@@ -337,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn an_update_adds_no_more_than_its_expression_takes() {
+    fn an_update_has_no_more_sums_than_its_expression_takes() {
         let sums = |numbers: std::ops::Range<usize>| {
             let mut numbers = numbers.map(|it| format!("abcdefgh{it}"));
             numbers.try_fold(pizza(), |change, field| Some(change.add(&field, 1.into())))
@@ -376,15 +382,15 @@ mod tests {
         check("79228162514264337593543950335", "0.5", None);
     }
 
-    /// 64 bits at up to 28 decimals: some sums are exact, and some are not.
+    /// 64 bits with up to 28 decimals. Some sums are exact, and some are not.
     fn decimal() -> impl Strategy<Value = Decimal> {
         (any::<i64>(), 0..=28_u32).prop_map(|(digits, scale)| Decimal::new(digits, scale))
     }
 
     proptest! {
         #[test]
-        fn a_sum_that_is_told_loses_nothing(a in decimal(), b in decimal()) {
-            // As whole numbers of the smallest unit, where both fit.
+        fn a_returned_sum_is_exact(a in decimal(), b in decimal()) {
+            // As whole numbers of the smallest unit, if both fit.
             let whole = |it: Decimal, scale: u32| {
                 let missing = 10_i128.checked_pow(scale - it.scale())?;
                 it.mantissa().checked_mul(missing)

@@ -1,4 +1,5 @@
-//! Which parts of a commit share a transaction: as many as fit, and never two that touch one item otherwise than by adding.
+//! Groups parts of a commit into transactions: as many parts as fit. Two parts of one transaction
+//! never touch the same item, unless both only add to it.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,8 @@ use crate::ledger::row::Item;
 /// The most items of one transaction (TransactWriteItems' API reference).
 pub(super) const ITEMS_MAX: usize = 100;
 
-/// The most bytes of one transaction. DynamoDB takes 4 MB; the rest is for what changed items hold already.
+/// The most bytes of one transaction. DynamoDB takes 4 MB; the rest is for the existing contents of
+/// changed items.
 pub(super) const BYTES_MAX: usize = 3 * 1024 * 1024;
 
 /// One event's part, ready to be written.
@@ -19,19 +21,19 @@ pub(super) struct Part {
     pub(super) record: (ItemKey, Put),
     /// Changes that only add, one for each item.
     pub(super) adding: BTreeMap<ItemKey, Change>,
-    /// All others, one for each item.
+    /// All other changes, one for each item.
     pub(super) own: BTreeMap<ItemKey, Change>,
     bytes: usize,
 }
 
-/// Why a part can be in no transaction.
+/// Why no transaction can hold a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unfit {
     #[error("it changes one item in two ways")]
     Twice,
-    #[error("it adds numbers that are not exact together")]
+    #[error("it adds numbers that have no exact sum")]
     Inexact,
-    #[error("it touches {0} items, a transaction takes {ITEMS_MAX}")]
+    #[error("it touches {0} items; a transaction takes at most {ITEMS_MAX}")]
     TooMany(usize),
 }
 
@@ -77,7 +79,7 @@ impl Part {
     }
 }
 
-/// Whose an item of a transaction is.
+/// The parts that an item of a transaction belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner {
     RecordOf(usize),
@@ -86,7 +88,7 @@ pub(super) enum Owner {
     Shared,
 }
 
-/// The items of one transaction, and whose each is.
+/// The items of one transaction, and the owner of each.
 pub(super) fn writes(
     parts: &[Part],
     members: &[usize],
@@ -116,7 +118,7 @@ pub(super) fn writes(
     Ok((writes, owners))
 }
 
-/// Splits parts into transactions, each of them as full as it can be.
+/// Splits parts into transactions, each as full as possible.
 pub(super) fn split(parts: &[Part], members: impl IntoIterator<Item = usize>) -> Vec<Vec<usize>> {
     let mut transactions: Vec<Filling> = Vec::new();
     for member in members {
@@ -135,13 +137,13 @@ pub(super) fn split(parts: &[Part], members: impl IntoIterator<Item = usize>) ->
 #[derive(Default)]
 struct Filling {
     members: Vec<usize>,
-    /// The items that it touches; the sum of what is added where it is only added to.
+    /// The items that the transaction touches, each with its sum if it is only added to.
     items: BTreeMap<ItemKey, Option<Change>>,
     bytes: usize,
 }
 
 impl Filling {
-    /// Takes a part, unless it does not fit. An empty transaction takes every part: DynamoDB judges it then.
+    /// Takes a part if it fits. An empty transaction takes every part, and DynamoDB decides.
     fn take(&mut self, member: usize, part: &Part) -> bool {
         let mut own = part.own.keys().chain([&part.record.0]);
         let is_new = |item: &&ItemKey| !self.items.contains_key(*item);
@@ -240,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_sets_no_other_touches() {
+    fn an_item_that_one_part_sets_is_in_no_other_part() {
         let parts = [
             part("a", &[set("x")]),
             part("b", &[set("x")]),
@@ -270,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_not_exact_together_are_apart() {
+    fn parts_without_an_exact_sum_are_in_separate_transactions() {
         let most: Decimal = "79228162514264337593543950335".parse().unwrap();
         let parts = [
             part("a", &[add("x", most)]),
@@ -281,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_no_transaction_is_told() {
+    fn a_part_that_fits_no_transaction_names_the_reason() {
         let check = |changes: &[Change], expected: Unfit| {
             assert_eq!(try_part("a", 0, changes).unwrap_err(), expected);
         };
@@ -319,7 +321,7 @@ mod tests {
         vec(part, 0..250)
     }
 
-    /// The keys that a write touches.
+    /// The keys of the item that a write touches.
     fn target(write: &TransactWriteItem) -> String {
         match (write.put(), write.update()) {
             (Some(put), _) => format!("events {:?}", put.item()["entry"]),

@@ -1,4 +1,4 @@
-//! What a provider tells around an event is kept, and makes no other event.
+//! The data that a provider sends around an event are kept, and do not make another event.
 
 use jiff::Timestamp;
 
@@ -7,7 +7,7 @@ use crate::task::Message;
 use crate::worker::QueueMessage;
 
 #[test]
-fn what_aghanim_tells_around_an_event_is_kept() {
+fn aghanims_envelope_is_kept() {
     let context =
         json!({"player": {"name": "Player One", "level": 12_345_678_901_234_567_890_u64}});
     let body = edited(AGHANIM, &[("/context", Some(context.clone()))]);
@@ -25,12 +25,12 @@ fn what_aghanim_tells_around_an_event_is_kept() {
     assert_eq!(envelope.trigger.as_deref(), Some("hub.redeem"));
     let kept = envelope.context.as_ref().unwrap().text();
     assert_eq!(kept, context.to_string());
-    // It holds personal data, which no log may show.
+    // The context holds personal data, which no log may show.
     assert!(!format!("{event:?}").contains("Player One"));
 }
 
 #[test]
-fn what_is_told_around_an_event_goes_through_a_queue() {
+fn the_envelope_passes_through_a_queue() {
     let context = json!({"order": {"note": "\u{FFFF}"}});
     let body = edited(AGHANIM, &[("/context", Some(context))]);
     let mut event = event(Aghanim, &body);
@@ -38,7 +38,7 @@ fn what_is_told_around_an_event_goes_through_a_queue() {
     let message = Message::new(&event, Timestamp::UNIX_EPOCH, None);
     let read = Message::read(&message.to_body()).unwrap();
     assert_eq!(*read.event, event);
-    // Older code wrote none of it.
+    // Older code wrote no envelope.
     let mut older: Value = serde_json::from_str(&message.to_body()).unwrap();
     older["event"].as_object_mut().unwrap().remove("envelope");
     let read = Message::read(&older.to_string()).unwrap();
@@ -46,7 +46,7 @@ fn what_is_told_around_an_event_goes_through_a_queue() {
 }
 
 #[test]
-fn another_envelope_is_no_other_content() {
+fn another_envelope_does_not_change_the_contents() {
     for (pointer, value) in [
         ("/request_id", json!("another")),
         ("/transaction_id", json!("another")),

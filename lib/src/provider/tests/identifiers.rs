@@ -1,8 +1,9 @@
-//! Blanks at the ends of an identifier make no other coupon, member or company.
+//! Blanks at the ends of an identifier do not make another coupon, member or company.
 
 use super::*;
 
-/// Blanks that a spreadsheet, a form or a file leaves: no-break space, zero-width space, line break, byte order mark.
+/// Blanks that a spreadsheet, a form or a file leaves: no-break space, zero-width space, line
+/// break, byte order mark.
 const BLANKS: [&str; 5] = [" ", "\u{a0}", "\u{200b}", "\n", "\u{feff}"];
 
 fn read(scheme: &str, body: &str) -> Event {
@@ -17,7 +18,7 @@ fn read(scheme: &str, body: &str) -> Event {
     }
 }
 
-/// A sample whose text in this place has blanks around it is the same event.
+/// A sample with blanks around the text at this place is the same event.
 fn check(scheme: &str, sample: &str, pointers: &[&str]) {
     let body: Value = serde_json::from_str(sample).unwrap();
     let expected = read(scheme, sample);
@@ -36,7 +37,7 @@ fn check(scheme: &str, sample: &str, pointers: &[&str]) {
 }
 
 #[test]
-fn blanks_around_an_identifier_make_no_other_event() {
+fn blanks_around_an_identifier_do_not_change_the_event() {
     check(
         zupy::V1.name,
         ZUPY_REDEEMED,
@@ -92,7 +93,7 @@ fn blanks_around_an_identifier_make_no_other_event() {
 }
 
 #[test]
-fn an_identifier_of_nothing_but_blanks_is_refused() {
+fn an_identifier_of_blanks_alone_is_refused() {
     for blank in BLANKS {
         check_zupy(
             ZUPY_REDEEMED,

@@ -1,8 +1,8 @@
-//! What is optional and cannot be read is left out or mended, with a warning, and loses no event.
+//! An optional field that cannot be read is left out or mended, with a warning, and loses no event.
 
 use super::*;
 
-/// A sample with one value replaced is taken with exactly these warnings.
+/// A sample with one value replaced is accepted with exactly these warnings.
 fn check(sample: &str, pointer: &str, value: Value, expected: &[&str]) -> Event {
     let event = event(
         Zupy::every_event(),

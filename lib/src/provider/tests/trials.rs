@@ -1,4 +1,4 @@
-//! A sandbox's and a test button's events share no key with live ones.
+//! Events of a sandbox and of a test button share no key with live ones.
 
 use super::*;
 
@@ -25,6 +25,6 @@ fn every_press_of_the_test_button_is_a_test_of_its_own() {
     ] {
         assert_ne!(key(&[test.clone(), (pointer, Some(value))]), first);
     }
-    // A retry of the same delivery.
+    // A retry of the same webhook.
     assert_eq!(key(&[test, ("/request_id", None)]), first);
 }

@@ -1,4 +1,5 @@
-//! Zupy's format v2 (2026): an envelope of event, id and time around the data. It names no company: the secret does.
+//! Zupy's format v2 (2026): an envelope of event, id and time around the data. The body names no
+//! company, but the secret does.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -11,10 +12,11 @@ use crate::provider::wire::{self, Field, Object, Problem, Problems, Until};
 use crate::provider::{Content, Parsed};
 use crate::verify::Verified;
 
-/// The company where neither the body nor the secret names one: there is only one then.
+/// The tenant if neither the body nor the secret names a company. The system then has only one
+/// tenant.
 const ONLY_TENANT: &str = "default";
 
-/// The types of v2 that there is a reading for.
+/// The types of v2 that this code can read.
 const TYPES: [&str; 6] = [
     Zupy::CUSTOMER_ENROLLED,
     Zupy::REWARD_REDEEMED,
@@ -24,7 +26,7 @@ const TYPES: [&str; 6] = [
     Zupy::COUPON_EXPIRED,
 ];
 
-/// The fields of the data that tell nothing of who the customer is but the id.
+/// The fields of the data that hold no personal data apart from the id.
 pub(in crate::provider) const NOT_PERSONAL: [&str; 12] = [
     "customer_id",
     "coupon_code",
@@ -40,7 +42,7 @@ pub(in crate::provider) const NOT_PERSONAL: [&str; 12] = [
     "tier",
 ];
 
-/// Whether a body is the envelope of this format: v1 has no `data`, and v2 no `customer` beside it.
+/// Whether a body has this format's envelope: v1 has no `data`, and v2 has no `customer` beside it.
 pub(super) fn has_its_shape(body: &[u8]) -> bool {
     #[derive(Deserialize, Default)]
     #[serde(default)]
@@ -61,7 +63,7 @@ pub(super) fn parse(zupy: &Zupy, verified: &Verified<'_>) -> Parsed {
     let sent_at = body.timestamp.value().copied();
     let tenant = verified.tenant().unwrap_or(ONLY_TENANT);
     let content = match kind(&body.event) {
-        // A redemption has another name in v2; a function that takes one takes the other.
+        // A redemption has another name in v2. A function that takes one name takes the other too.
         Some(kind) if kind == Zupy::REWARD_REDEEMED && zupy.takes_redemptions() => {
             Content::settle(read(body, tenant, &verified.zone(tenant)))
         }
@@ -77,13 +79,13 @@ pub(super) fn parse(zupy: &Zupy, verified: &Verified<'_>) -> Parsed {
 #[serde(default)]
 pub struct Body {
     pub event: Field<String>,
-    /// Opaque text; the same for every attempt.
+    /// Opaque text, the same for every attempt.
     pub webhook_id: Field<String>,
     pub timestamp: Field<Timestamp>,
     pub data: Field<Data>,
 }
 
-/// The fields of all types; each type has some.
+/// The fields of all types. Each type has some of them.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Data {
@@ -98,7 +100,8 @@ pub struct Data {
     pub cancelled_at: Field<Timestamp>,
     pub expired_at: Field<Until>,
     pub expires_in_days: Field<i64>,
-    // Of a customer who joined. What the contact's fields are called is not documented: these are the likely names.
+    // Fields of a customer who joined. Zupy does not document the names of the contact's fields;
+    // these are likely names.
     pub name: Field<String>,
     pub customer_name: Field<String>,
     pub email: Field<String>,
@@ -122,10 +125,10 @@ fn read(body: Body, tenant: &str, zone: &TimeZone) -> Result<Event, Vec<Problem>
         let member_id = problems.name("data.customer_id", data.customer_id.clone());
         let code = problems.name("data.coupon_code", data.coupon_code.clone());
         let reward_name = problems.text("data.reward_name", data.reward_name.clone());
-        let told = read_data(&mut problems, kind.as_deref(), data, zone);
+        let contents = read_data(&mut problems, kind.as_deref(), data, zone);
         let (code, member_id, webhook_id) = (code?, member_id?, webhook_id?);
         let names = (code.as_str(), member_id.as_str(), webhook_id.as_str());
-        let (key, at, fact) = told.settle(tenant, names, reward_name);
+        let (key, at, fact) = contents.settle(tenant, names, reward_name);
         Some(Event {
             key,
             provider: NAME.into(),
@@ -194,8 +197,8 @@ fn named(webhook_id: String) -> Envelope {
     }
 }
 
-/// What the data tell, before it is known that nothing is missing.
-enum Told {
+/// The contents of the data, before it is known whether a field is missing.
+enum Contents {
     Redeemed {
         reward_id: Option<String>,
         points_spent: Option<i64>,
@@ -216,21 +219,21 @@ enum Told {
     },
 }
 
-fn read_data(problems: &mut Problems, kind: Option<&str>, data: Data, zone: &TimeZone) -> Told {
+fn read_data(problems: &mut Problems, kind: Option<&str>, data: Data, zone: &TimeZone) -> Contents {
     match kind {
-        Some(Zupy::COUPON_USED) => Told::Used {
+        Some(Zupy::COUPON_USED) => Contents::Used {
             order_id: problems
                 .text("data.order_id", data.order_id)
                 .and_then(|id| problems.key_part("data.order_id", id)),
             at: problems.optional("data.used_at", data.used_at),
         },
-        Some(Zupy::COUPON_CANCELLED) => Told::Cancelled {
+        Some(Zupy::COUPON_CANCELLED) => Contents::Cancelled {
             at: problems.optional("data.cancelled_at", data.cancelled_at),
         },
-        Some(Zupy::COUPON_EXPIRING) => Told::Expiring {
+        Some(Zupy::COUPON_EXPIRING) => Contents::Expiring {
             valid_until: problems.until("data.valid_until", data.valid_until, zone),
         },
-        Some(Zupy::COUPON_EXPIRED) => Told::Expired {
+        Some(Zupy::COUPON_EXPIRED) => Contents::Expired {
             at: problems.optional_until("data.expired_at", data.expired_at, zone),
         },
         _ => {
@@ -238,7 +241,7 @@ fn read_data(problems: &mut Problems, kind: Option<&str>, data: Data, zone: &Tim
             if points_spent.is_some_and(|points| points < 0) {
                 problems.add("data.points_spent", "must not be less than 0");
             }
-            Told::Redeemed {
+            Contents::Redeemed {
                 reward_id: problems.text("data.reward_id", data.reward_id),
                 points_spent,
                 valid_until: problems.until("data.valid_until", data.valid_until, zone),
@@ -247,8 +250,8 @@ fn read_data(problems: &mut Problems, kind: Option<&str>, data: Data, zone: &Tim
     }
 }
 
-impl Told {
-    /// The fact with its key, and when it happened where the data say so.
+impl Contents {
+    /// The fact with its key, and the time when it happened if the data name one.
     fn settle(
         self,
         tenant: &str,
@@ -262,7 +265,7 @@ impl Told {
             expires_at,
         };
         match self {
-            Told::Redeemed {
+            Contents::Redeemed {
                 reward_id,
                 points_spent,
                 valid_until,
@@ -284,7 +287,7 @@ impl Told {
                 let key = EventKey::redeemed(NAME, tenant, code);
                 (key, None, Fact::Redeemed(redemption))
             }
-            Told::Used { order_id, at } => {
+            Contents::Used { order_id, at } => {
                 let key = match &order_id {
                     Some(order_id) => EventKey::used(NAME, tenant, code, order_id),
                     None => EventKey::used_by(NAME, tenant, code, member_id, 1),
@@ -304,17 +307,19 @@ impl Told {
                 };
                 (key, at, Fact::Used(usage))
             }
-            Told::Cancelled { at } => {
+            Contents::Cancelled { at } => {
                 let notice = notice(reward_name, None);
                 (once("cancelled"), at, Fact::Cancelled(notice))
             }
-            Told::Expiring { valid_until } => {
-                // Told anew where the coupon was extended.
+            Contents::Expiring { valid_until } => {
+                // Sent again after the coupon was extended.
                 let by = valid_until.map_or(webhook_id.into(), |at| at.to_string());
-                let key = EventKey::told(NAME, tenant, code, "expiring", &by);
+                let key = EventKey::repeatable(NAME, tenant, code, "expiring", &by);
                 (key, None, Fact::Expiring(notice(reward_name, valid_until)))
             }
-            Told::Expired { at } => (once("expired"), at, Fact::Expired(notice(reward_name, at))),
+            Contents::Expired { at } => {
+                (once("expired"), at, Fact::Expired(notice(reward_name, at)))
+            }
         }
     }
 }
