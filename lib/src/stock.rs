@@ -1,5 +1,5 @@
-//! The stock table: what a tenant has of each product, and which product each reward is. What is reserved of a product
-//! stands in the events table, on each coupon's own row.
+//! The stock table: how much a tenant has of each product, and which product each reward is. The
+//! events table holds reservations, on each coupon's own row.
 //!
 //! All numbers are exact decimals: half a pizza is 0.5.
 
@@ -25,14 +25,14 @@ pub use catalogue::Catalogue;
 pub use count::Counted;
 pub use name::{identity, is_product, readable};
 
-/// How the sort keys of products and of the catalogue begin.
+/// The prefixes of the sort keys of products and of catalogue entries.
 const PRODUCT: &str = "product#";
 const REWARD: &str = "reward#";
 
-/// The name of a coupon's own row among its events: what is reserved for it.
+/// The entry of a coupon's own row among its events that holds its reservation.
 pub const RESERVATION: &str = "reservation";
 
-/// The index of the events table that holds what is reserved, and nothing else.
+/// The index of the events table that holds only reservations.
 const RESERVATIONS_INDEX: &str = "reservations";
 
 /// The stock table, and the events table that holds the reservations.
@@ -41,11 +41,11 @@ pub struct Stock {
     client: Client,
     table: String,
     events_table: String,
-    /// Of a product that has no threshold of its own.
+    /// The threshold of a product that has none of its own.
     threshold: Decimal,
 }
 
-/// What there is of a product.
+/// The stock of one product.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Product {
     /// The tenant's key: `zupy#comp_bella_vista`.
@@ -53,20 +53,22 @@ pub struct Product {
     pub name: String,
     pub on_hand: Decimal,
     pub threshold: Decimal,
-    /// Whether the threshold is its own.
+    /// Whether the threshold is the product's own.
     pub has_threshold: bool,
-    /// Whether anybody ever counted it. If not, `on_hand` is only what was taken since it was first sold.
+    /// Whether anybody ever counted the product. If not, `on_hand` is only the sum of uses since
+    /// its first one.
     pub is_counted: bool,
-    /// What was alerted of since it was last restocked.
+    /// The level that was alerted since the product was last restocked.
     pub alerted: Option<Level>,
-    /// Why SNS did not take the last alert.
+    /// Why SNS refused the last alert.
     pub alert_failed: Option<String>,
-    /// Names under which rows stood before one product had one key; reservations of then still have them.
+    /// Names under which rows stood before each product had one key. Old reservations still have
+    /// these names.
     pub spellings: BTreeSet<String>,
 }
 
 impl Product {
-    /// Takes what an old row has of it.
+    /// Adds the numbers of an old row to this product.
     fn absorb(&mut self, old: Self) {
         let sum = self.on_hand.checked_add(old.on_hand);
         self.on_hand = sum.unwrap_or(self.on_hand).normalize();
@@ -80,23 +82,23 @@ impl Product {
         self.spellings.extend(old.spellings);
     }
 
-    /// How little there is of it, if that is known.
+    /// The product's level, if the stock is known and low.
     pub fn level(&self) -> Option<Level> {
         let level = Level::of(self.on_hand, self.threshold);
         level.filter(|_| self.is_counted)
     }
 }
 
-/// How little there is of a product. Of two the later in this list is the worse.
+/// How low the stock of a product is. The variants go from low to worse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// At its threshold, or below.
+    /// At the product's threshold, or below.
     Low,
     BelowZero,
 }
 
 impl Level {
-    /// None where there is enough.
+    /// The level; `None` if there is enough.
     pub fn of(on_hand: Decimal, threshold: Decimal) -> Option<Self> {
         if on_hand < Decimal::ZERO {
             return Some(Self::BelowZero);
@@ -104,7 +106,7 @@ impl Level {
         (on_hand <= threshold).then_some(Self::Low)
     }
 
-    /// As the product's row has it.
+    /// The level as the product's row holds it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Low => "low",
@@ -119,7 +121,7 @@ impl Level {
     }
 }
 
-/// A catalogue entry: what a reward is called, and the product that it is.
+/// A catalogue entry: a reward's name, and the product that the reward is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mapping {
     /// The tenant's key.
@@ -128,7 +130,7 @@ pub struct Mapping {
     pub product: String,
 }
 
-/// Everything that stands in the table, of one tenant or of all.
+/// The contents of the stock table, of one tenant or of all.
 #[derive(Debug, Default)]
 pub struct Contents {
     pub products: Vec<Product>,
@@ -136,7 +138,7 @@ pub struct Contents {
 }
 
 impl Contents {
-    /// The keys of those who have anything in it.
+    /// The keys of all tenants that have a product or a reward here.
     pub fn tenants(&self) -> BTreeSet<&str> {
         let of_products = self.products.iter().map(|it| it.tenant.as_str());
         let of_catalogue = self.catalogue.iter().map(|it| it.tenant.as_str());
@@ -159,21 +161,22 @@ impl Stock {
         }
     }
 
-    /// The key of a product's row, however its name is typed.
+    /// The key of a product's row. All spellings of its name give the same key.
     pub fn product(&self, tenant: &str, product: &str) -> ItemKey {
         let entry = format!("{PRODUCT}{}", escape(&identity(product)));
         ItemKey::new(&self.table, ("tenant", tenant), ("entry", entry))
     }
 
-    /// Adds to what is on hand of a product, or takes from it. With 0 it makes sure that the product is known.
+    /// Adds to the quantity on hand of a product; a negative number takes from it. With 0 the
+    /// product exists afterwards.
     pub fn add(&self, tenant: &str, product: &str, by: Decimal) -> Change {
         Change::of(self.product(tenant, product))
             .keep("product", AttributeValue::S(readable(product)))
             .add("on_hand", by)
     }
 
-    /// What there is of products, each named with its tenant's key; those that are not known are missing. Old rows of the
-    /// same names become part of theirs.
+    /// Reads products, each named with its tenant's key, without unknown ones. Old rows of the same
+    /// products are united with theirs.
     pub async fn products(
         &self,
         named: &BTreeSet<(String, String)>,
@@ -182,7 +185,7 @@ impl Stock {
         let keys = keys.map(|(tenant, product)| self.product(tenant, product));
         let keys: BTreeSet<_> = keys.collect();
         let old = named.iter();
-        let old = old.filter_map(|(tenant, product)| self.as_told(tenant, PRODUCT, product));
+        let old = old.filter_map(|(tenant, product)| self.old_key(tenant, PRODUCT, product));
         let all: Vec<_> = keys.iter().cloned().chain(old).collect();
         let rows = read_all(&self.client, &all, &[]).await;
         let mut rows = rows.context("reading the stock")?;
@@ -200,7 +203,7 @@ impl Stock {
             .collect()
     }
 
-    /// Everything of one tenant, or of all.
+    /// Reads everything of one tenant, or of all.
     pub async fn contents(&self, tenant: Option<&str>) -> anyhow::Result<Contents> {
         let (mut products, mut rewards) = (BTreeMap::new(), BTreeMap::new());
         let (new, old): (Vec<_>, Vec<_>) = self
@@ -250,7 +253,7 @@ impl Stock {
         Ok(rows)
     }
 
-    /// How much of a product is reserved now, under every name that it had.
+    /// How much of a product is reserved now, under all names that it ever had.
     pub async fn reserved_of(&self, product: &Product, now: Timestamp) -> anyhow::Result<Decimal> {
         let mut names = product.spellings.clone();
         names.insert(identity(&product.name));
@@ -264,7 +267,8 @@ impl Stock {
         Ok(sum.normalize())
     }
 
-    /// How much of a product is reserved now, by coupons that were neither used nor cancelled and have not expired.
+    /// How much of a product is reserved now, by coupons that were neither used nor cancelled and
+    /// have not expired.
     pub async fn reserved(
         &self,
         tenant: &str,
@@ -274,7 +278,7 @@ impl Stock {
         self.reserved_as(tenant, &identity(product), now).await
     }
 
-    /// The same of a product that is written so.
+    /// Like [`reserved`](Self::reserved), under one spelling of the name.
     async fn reserved_as(
         &self,
         tenant: &str,
@@ -305,7 +309,7 @@ impl Stock {
         Ok(sum.normalize())
     }
 
-    /// What a row's product was called, where that is not what it is called today.
+    /// The old spellings of a row's product, if its key has another spelling today.
     fn spellings(&self, row: &Item) -> BTreeSet<String> {
         let united = row.get("spellings").and_then(|it| it.as_ss().ok());
         let entry = read_text(row, "entry").filter(|_| !self.is_united(row));
@@ -340,7 +344,7 @@ pub fn reserves(tenant: &str, product: &str) -> String {
     format!("{tenant}#{}", escape(&identity(product)))
 }
 
-/// A time as text that sorts like the time.
+/// A time as text that sorts as the time does.
 pub fn sortable(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
@@ -353,7 +357,7 @@ fn read_mapping(row: &Item) -> Option<Mapping> {
     })
 }
 
-/// The name of what a row is about, where it is of that kind.
+/// The name that a row is about, if the row is of that kind.
 fn name_of(row: &Item, kind: &str, field: &str) -> Option<String> {
     let entry = read_text(row, "entry")?;
     let escaped = entry.strip_prefix(kind)?;
@@ -394,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn at_the_threshold_there_is_little() {
+    fn at_its_threshold_a_product_is_low() {
         let check = |on_hand: &str, expected| {
             let level = Level::of(on_hand.parse().unwrap(), 5.into());
             assert_eq!(level, expected, "{on_hand}");
@@ -407,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_read_exactly_or_not_at_all() {
+    fn a_number_is_read_exactly_or_refused() {
         let check = |number: &str, expected: Option<&str>| {
             let row = row(&[("on_hand", AttributeValue::N(number.into()))]);
             let read = read_decimal(&row, "on_hand").ok();

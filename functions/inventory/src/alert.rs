@@ -91,7 +91,7 @@ impl Alerts {
         };
         let tells = products.into_iter().filter_map(|product| {
             let key = (product.tenant.clone(), identity(&product.name));
-            let cause = causes.get(&key).filter(|_| product.untold().is_some())?;
+            let cause = causes.get(&key).filter(|_| product.due_level().is_some())?;
             Some(async move { (key, self.tell_of(product, cause, invocation).await) })
         });
         let told = stream::iter(tells).buffer_unordered(CONCURRENCY);

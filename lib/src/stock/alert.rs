@@ -1,7 +1,8 @@
-//! Alerts of a product of which little is left: each is told once, until the product is restocked.
+//! Low-stock alerts: each level of a product is alerted once, until the product is restocked.
 //!
-//! The product's own row says what was told. It is claimed there before it is told, by a lease that ends with the
-//! invocation, and only while there is as little as the alert says.
+//! The product's own row holds the alerted level. A worker claims an alert there before it
+//! publishes, by a lease that ends with the invocation. The claim succeeds only while the stock is
+//! as low as the alert says.
 
 use std::time::Duration;
 
@@ -15,49 +16,53 @@ use super::{Level, Product, Stock, number, text};
 use crate::invocation::Invocation;
 use crate::ledger::{Item, refused_item, unique_id};
 
-/// How long a worker waits for another's word.
+/// How long a worker waits for another worker's claim.
 const CLAIM_WAIT: Duration = Duration::from_secs(3);
 
-/// The waits between attempts to settle a lease, each of which has the SDK's own attempts within it.
+/// The pauses between attempts to settle a lease. Within each attempt, the SDK makes its own
+/// attempts.
 const SETTLE_PAUSES: [Duration; 3] = [
     Duration::from_millis(300),
     Duration::from_millis(900),
     Duration::from_millis(2000),
 ];
 
-/// What came of claiming an alert.
+/// The outcome of claiming an alert.
 #[derive(Debug)]
 pub enum Alert {
-    /// It is ours to tell, until the lease ends.
+    /// The claim is ours, until the lease ends.
     Due(Box<AlertLease>),
-    /// There is enough, or it was told.
+    /// There is enough, or the level was alerted.
     NotDue,
-    /// Another worker is telling of the product.
+    /// Another worker holds the claim.
     Taken,
-    /// SNS took no alert a moment ago, until an operator mends something. Who found that out tries again.
+    /// SNS refused alerts a moment ago, until an operator mends the fault. The worker that saw the
+    /// refusal tries again.
     Held,
 }
 
-/// The right to tell of a product. Only its owner can settle it.
+/// The right to alert a product. Only its owner can settle it.
 #[derive(Debug)]
 pub struct AlertLease {
     stock: Stock,
-    /// As it stood when this was granted.
+    /// The product when the lease was granted.
     pub product: Product,
     pub level: Level,
     owner: String,
 }
 
 impl Product {
-    /// What should be told of it, and was not. How much there is of what nobody ever counted, nobody knows.
-    pub fn untold(&self) -> Option<Level> {
+    /// The level that should be alerted and was not. A product that nobody ever counted has no
+    /// known level.
+    pub fn due_level(&self) -> Option<Level> {
         let level = self.level();
         level.filter(|level| Some(*level) > self.alerted)
     }
 }
 
 impl Stock {
-    /// Claims the alert that is due of a product, if one is. Where another worker is telling of it, waits a little.
+    /// Claims the due alert of a product, if there is one. If another worker holds the claim, this
+    /// waits a little.
     pub async fn claim_alert(
         &self,
         mut product: Product,
@@ -65,7 +70,7 @@ impl Stock {
     ) -> anyhow::Result<Alert> {
         let give_up_at = Instant::now() + CLAIM_WAIT;
         let mut pause = Duration::from_millis(50);
-        while let Some(level) = product.untold() {
+        while let Some(level) = product.due_level() {
             let claimed = self.try_claim(&product, level, invocation).await;
             let found = match claimed.with_context(|| format!("claiming {:?}", product.name))? {
                 Ok(lease) => return Ok(Alert::Due(Box::new(lease))),
@@ -77,7 +82,7 @@ impl Stock {
             if is_held(&found, invocation.now()) {
                 return Ok(Alert::Held);
             }
-            // Where the product changed meanwhile, that decides, and at once.
+            // If the product changed meanwhile, it decides at once.
             let waits = if now == product {
                 pause
             } else {
@@ -93,7 +98,7 @@ impl Stock {
         Ok(Alert::NotDue)
     }
 
-    /// The lease, or the row that stands in its way.
+    /// The lease, or the row that refused it.
     async fn try_claim(
         &self,
         product: &Product,
@@ -149,15 +154,16 @@ impl Stock {
 }
 
 impl AlertLease {
-    /// Writes down that it was told. Nothing happens where the product was restocked meanwhile, or the lease has passed to
-    /// another owner.
+    /// Records the alert as published. This changes nothing if the product was restocked meanwhile,
+    /// or another owner holds the lease.
     pub async fn settle(self) -> anyhow::Result<()> {
-        let told = "SET alerted = :level REMOVE alert_owner, alert_until_ms, alert_failed";
+        let published = "SET alerted = :level REMOVE alert_owner, alert_until_ms, alert_failed";
         let level = text(self.level.name());
-        self.update(told, &[(":level", level)]).await
+        self.update(published, &[(":level", level)]).await
     }
 
-    /// Writes down that it never will be told, and why. The next one comes as if it had been.
+    /// Records that the alert can never be published, and why. The next alert comes as if this one
+    /// had been published.
     pub async fn fail(self, reason: &str) -> anyhow::Result<()> {
         let failed =
             "SET alerted = :level, alert_failed = :reason REMOVE alert_owner, alert_until_ms";
@@ -166,19 +172,20 @@ impl AlertLease {
             .await
     }
 
-    /// Lets go of it, but nobody tries again before then: until an operator mends something, nobody would succeed.
+    /// Releases the alert, but blocks further attempts until then: before an operator mends the
+    /// fault, none can succeed.
     pub async fn hold(self, reason: &str, until: Timestamp) -> anyhow::Result<()> {
         let held = "SET alert_until_ms = :until, alert_failed = :reason REMOVE alert_owner";
         let values = [(":until", milliseconds(until)), (":reason", text(reason))];
         self.update(held, &values).await
     }
 
-    /// Lets go of it after a failure that may pass.
+    /// Releases the alert after a failure that may pass.
     pub async fn release(self) -> anyhow::Result<()> {
         self.update("REMOVE alert_owner, alert_until_ms", &[]).await
     }
 
-    /// Tries for a while: once it is told, a word that is not written down tells it twice.
+    /// Tries for a while. If a published alert is not recorded, it is published twice.
     async fn update(
         &self,
         expression: &str,
@@ -222,7 +229,7 @@ impl AlertLease {
     }
 }
 
-/// Whether a row's alert has no owner and waits all the same.
+/// Whether a row's alert has no owner and is blocked for a time.
 fn is_held(row: &Item, now: Timestamp) -> bool {
     let until_ms = row
         .get("alert_until_ms")

@@ -1,4 +1,4 @@
-//! The catalogue: which product a reward is, and an item of an order.
+//! The catalogue: which product a reward, or an item of an order, is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,13 +14,13 @@ use crate::ledger::{ItemKey, read_all};
 pub struct Catalogue(BTreeMap<(String, String), String>);
 
 impl Catalogue {
-    /// The product that a name is: what the catalogue says, else the product of that name.
+    /// The product of a name: the catalogue's entry, else the product of the same name.
     pub fn product(&self, tenant: &str, name: &str) -> String {
         let known = self.0.get(&(tenant.to_owned(), identity(name)));
         known.map_or(name, String::as_str).to_owned()
     }
 
-    /// What it says of these names, each with its tenant's key.
+    /// The catalogue's entries for these names, each named with its tenant's key.
     pub fn only(&self, names: &BTreeSet<(String, String)>) -> Self {
         let keys = names
             .iter()
@@ -31,14 +31,14 @@ impl Catalogue {
 }
 
 impl Stock {
-    /// What the catalogue says of names, each with its tenant's key.
+    /// Reads the catalogue's entries for names, each named with its tenant's key.
     pub async fn catalogue(&self, names: &BTreeSet<(String, String)>) -> anyhow::Result<Catalogue> {
         let keys: BTreeSet<_> = names
             .iter()
             .flat_map(|(tenant, name)| {
                 [
                     Some(self.reward(tenant, name)),
-                    self.reward_as_told(tenant, name),
+                    self.old_reward(tenant, name),
                 ]
             })
             .flatten()
@@ -48,7 +48,7 @@ impl Stock {
             .await
             .context("reading the catalogue")?;
         let mut catalogue = BTreeMap::new();
-        // What today's code wrote comes last, and counts.
+        // Rows that today's code wrote come last, so they count.
         let (new, old): (Vec<_>, Vec<_>) = rows.iter().partition(|row| self.is_united(row));
         for mapping in old.into_iter().chain(new).filter_map(read_mapping) {
             let key = (mapping.tenant, identity(&mapping.reward));
@@ -63,8 +63,8 @@ impl Stock {
         ItemKey::new(&self.table, ("tenant", tenant), ("entry", entry))
     }
 
-    /// The same, as it was written before one product had one key.
-    pub(super) fn reward_as_told(&self, tenant: &str, reward: &str) -> Option<ItemKey> {
-        self.as_told(tenant, REWARD, reward)
+    /// The key that this entry had before each product had one key.
+    pub(super) fn old_reward(&self, tenant: &str, reward: &str) -> Option<ItemKey> {
+        self.old_key(tenant, REWARD, reward)
     }
 }

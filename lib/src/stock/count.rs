@@ -1,7 +1,8 @@
-//! What people do to the stock: they count it, they receive more, they say which product a reward is.
+//! Changes that people make to the stock: they count it, they receive more, they map a reward to a
+//! product.
 //!
-//! A count is one conditional write, which goes on from what is there, and carries an id of its own by which a repeat
-//! after a lost answer is recognised.
+//! A count is one conditional write. It starts from the current row and has an id of its own. By
+//! that id we recognise a repeat after a lost answer.
 
 use anyhow::{Context, bail};
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
@@ -10,21 +11,21 @@ use rust_decimal::Decimal;
 use super::{Level, Product, Stock, number, read_text, readable, text};
 use crate::ledger::{Item, refused_item, unique_id};
 
-/// How often a write goes on from what is there now, after sales that came in between.
+/// How often a write starts again because sales changed the row meanwhile.
 const ATTEMPTS: usize = 20;
 
-/// What somebody found out about a product.
+/// What somebody counted of a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counted {
-    /// So much is on hand.
+    /// The whole quantity on hand.
     All(Decimal),
-    /// So much came in addition.
+    /// The quantity that came in addition.
     More(Decimal),
 }
 
 impl Stock {
-    /// Writes down what was counted, and the threshold where one is given. Of a product that has enough again, alerts may
-    /// come again. Returns how the product stood before, if it was known, and how it stands now.
+    /// Records what was counted, and the threshold if one is given. If the product has enough
+    /// again, it can be alerted again. Returns the product before, if it was known, and after.
     pub async fn count(
         &self,
         tenant: &str,
@@ -74,27 +75,28 @@ impl Stock {
             has_threshold: own.is_some(),
             is_counted: match counted {
                 Counted::All(_) => true,
-                // What is there beside what came, nobody knows where some was sold before it was counted.
+                // If some was sold before the first count, the whole quantity is not known after a
+                // delivery.
                 Counted::More(_) => {
                     before.is_none_or(|it| it.is_counted || it.on_hand >= Decimal::ZERO)
                 }
             },
             alert_failed: None,
-            // What is still too little is no news; what will be worse than now is.
+            // A level that remains is not alerted again; a worse one will be.
             alerted: before
                 .and_then(|it| it.alerted)
                 .min(Level::of(on_hand, threshold)),
         })
     }
 
-    /// Writes how a product stands now, unless it changed meanwhile.
+    /// Writes a product's new state, unless the product changed meanwhile.
     async fn replace(
         &self,
         before: Option<&Product>,
         now: &Product,
         id: &str,
     ) -> anyhow::Result<bool> {
-        // By which a repeat is recognised.
+        // By this id we recognise a repeat.
         let mark = match now.is_counted {
             true => "counted",
             false => "received",
@@ -113,7 +115,8 @@ impl Stock {
         }
         let level = |it: &Product| Level::of(it.on_hand, it.threshold);
         if before.is_some_and(|before| level(now) < level(before)) {
-            // An alert that is being sent tells of less than there is now, and is none of what is alerted of next.
+            // A running alert names less than there is now. It must not count as the next level's
+            // alert.
             remove.extend(["alert_owner", "alert_until_ms"]);
         }
         match now.alerted {
@@ -166,7 +169,7 @@ impl Stock {
         Ok(marks.any(|mark| read_text(&found, mark).as_deref() == Some(id)))
     }
 
-    /// From now on a reward is this product.
+    /// Maps a reward to a product from now on.
     pub async fn map(&self, tenant: &str, reward: &str, product: &str) -> anyhow::Result<()> {
         self.client
             .put_item()
@@ -177,11 +180,11 @@ impl Stock {
             .send()
             .await
             .with_context(|| format!("writing which product {reward:?} is"))?;
-        // What old code said of it does not count any more.
+        // An entry of old code for this reward must not count any more.
         self.forget_old_reward(tenant, reward).await.map(|_| ())
     }
 
-    /// From now on a reward's own name is the product's again. Returns whether it was mapped.
+    /// Gives a reward its own name's product from now on. Returns whether the reward was mapped.
     pub async fn unmap(&self, tenant: &str, reward: &str) -> anyhow::Result<bool> {
         let deleted = self
             .client
@@ -197,7 +200,7 @@ impl Stock {
     }
 
     async fn forget_old_reward(&self, tenant: &str, reward: &str) -> anyhow::Result<bool> {
-        let Some(key) = self.reward_as_told(tenant, reward) else {
+        let Some(key) = self.old_reward(tenant, reward) else {
             return Ok(false);
         };
         let deleted = self

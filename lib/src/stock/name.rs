@@ -1,33 +1,35 @@
-//! What one product is: however its name is typed, in capitals, with accents composed or not, with blanks that nobody
-//! sees, it is one product. Its key is made of that; what people read is the name as it was told.
+//! Names of products. All spellings of a name are one product: in capitals, with composed accents
+//! or not, with invisible blanks. The key is made from what they share; people read the name as it
+//! was sent.
 
 use unicode_normalization::UnicodeNormalization;
 
 use crate::event::{KEY_PART_MAX_BYTES, escape};
 use crate::identifier::is_blank;
 
-/// The name as people read it: composed, one space for each run of blanks, nothing that is not seen. Empty where there
-/// is nothing to read.
+/// The name as people read it: composed, with one space for each run of blanks, and without
+/// invisible characters. Empty if nothing is readable.
 pub fn readable(name: &str) -> String {
     let seen: String = name
         .nfc()
         .filter(|it| it.is_whitespace() || !is_blank(*it))
         .collect();
     let words: Vec<_> = seen.split_whitespace().collect();
-    // What stood apart only by something unseen is composed now.
+    // Compose again, because an invisible character may have separated a letter from its accent.
     words.join(" ").nfc().collect()
 }
 
-/// What two names of one product have in common: the readable name without its case.
+/// The text that all spellings of one product's name share: the readable name without its case.
 ///
-/// Canonical composition (NFC) and no compatibility mapping: `H₂O` and `m²` stay what they are.
+/// It uses canonical composition (NFC) and no compatibility mapping, so `H₂O` and `m²` stay as they
+/// are.
 pub fn identity(name: &str) -> String {
-    // By way of capitals, so that `ß` and `SS` are one.
+    // Through capitals, so that `ß` and `SS` are equal.
     let folded = readable(name).to_lowercase().to_uppercase().to_lowercase();
     folded.nfc().collect()
 }
 
-/// Whether a name can be a product's: there is something to read, and its key is not too long.
+/// Whether a name can be a product's: something is readable, and its key is not too long.
 pub fn is_product(name: &str) -> bool {
     let identity = identity(name);
     !identity.is_empty() && escape(&identity).len() <= KEY_PART_MAX_BYTES
@@ -40,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn however_it_is_typed_it_is_one_product() {
+    fn all_spellings_are_one_product() {
         for name in [
             "Pizza Calabresa Média",
             "Pizza Calabresa Me\u{301}dia",
@@ -56,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn what_reads_differently_is_another() {
+    fn a_name_that_reads_differently_is_another_product() {
         for (one, other) in [
             ("Pizza", "Pizzá"),
             ("Suco 2", "Suco ²"),
@@ -68,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_keeps_its_case() {
+    fn the_readable_name_keeps_its_case() {
         assert_eq!(
             readable(" Pizza\u{A0}\u{A0}d'Oro\u{200B}\r\n"),
             "Pizza d'Oro"
@@ -81,14 +83,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_identity_is_its_own(name in "\\PC{0,12}|[aÁ\u{301}\u{200B}\u{A0} ßΣİı\u{130}\u{345}]{0,8}") {
+        fn an_identity_is_its_own_identity(name in "\\PC{0,12}|[aÁ\u{301}\u{200B}\u{A0} ßΣİı\u{130}\u{345}]{0,8}") {
             let once = identity(&name);
             prop_assert_eq!(identity(&once), once.clone());
             prop_assert_eq!(identity(&readable(&name)), once);
         }
 
         #[test]
-        fn decomposed_is_composed(name in "\\PC{0,12}|[aÁ\u{301}e\u{327}]{0,8}") {
+        fn a_decomposed_name_has_the_same_identity(name in "\\PC{0,12}|[aÁ\u{301}e\u{327}]{0,8}") {
             let decomposed: String = name.nfd().collect();
             prop_assert_eq!(identity(&decomposed), identity(&name));
         }

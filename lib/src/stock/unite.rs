@@ -1,5 +1,6 @@
-//! Rows that were written before one product had one key, whatever its name is typed like: each becomes part of the
-//! product's own row, once. Until then it stays as it is, and no quantity is lost (ADR 20).
+//! Unites old rows with their product's row. Before each product had one key, every spelling had a
+//! row of its own. An old row becomes part of its product's row once; until then no quantity is
+//! lost (ADR 20).
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use super::{PRODUCT, REWARD, Stock, name_of, read_text};
 use crate::event::{KEY_PART_MAX_BYTES, escape, unescape};
 use crate::ledger::{Item, ItemKey};
 
-/// What a product's row keeps of what it had, where the other has none.
+/// Fields that a product's row takes from an old row if it has none itself.
 const KEPT: [&str; 5] = [
     "counted",
     "received",
@@ -23,7 +24,7 @@ const KEPT: [&str; 5] = [
 ];
 
 impl Stock {
-    /// Makes every old row of a tenant part of the row that today's code reads and writes.
+    /// Unites every old row of a tenant with the row that today's code reads and writes.
     pub async fn unite(&self, tenant: &str) -> anyhow::Result<()> {
         for row in self.rows(Some(tenant)).await? {
             if !self.is_united(&row) {
@@ -33,30 +34,32 @@ impl Stock {
         Ok(())
     }
 
-    /// Whether a row stands at the key that its name has today. What is neither a product nor a reward does.
+    /// Whether a row stands at the key that its name has today. A row of another kind counts as
+    /// united.
     pub(super) fn is_united(&self, row: &Item) -> bool {
         let entry = read_text(row, "entry").unwrap_or_default();
         [PRODUCT, REWARD].iter().all(|kind| {
-            let told = entry.strip_prefix(kind);
-            told.is_none_or(|told| told == escape(&identity(&unescape(told))))
+            let spelling = entry.strip_prefix(kind);
+            spelling.is_none_or(|spelling| spelling == escape(&identity(&unescape(spelling))))
         })
     }
 
-    /// Where a row stood that is named as it was told, if that is not where it stands today.
-    pub(super) fn as_told(&self, tenant: &str, kind: &str, name: &str) -> Option<ItemKey> {
-        let told = escape(name);
-        let is_other = told != escape(&identity(name)) && told.len() <= KEY_PART_MAX_BYTES;
+    /// The key that a name had before each product had one key, if that key differs from today's.
+    pub(super) fn old_key(&self, tenant: &str, kind: &str, name: &str) -> Option<ItemKey> {
+        let spelling = escape(name);
+        let is_other = spelling != escape(&identity(name)) && spelling.len() <= KEY_PART_MAX_BYTES;
         let key = || {
             ItemKey::new(
                 &self.table,
                 ("tenant", tenant),
-                ("entry", format!("{kind}{told}")),
+                ("entry", format!("{kind}{spelling}")),
             )
         };
         is_other.then(key)
     }
 
-    /// Makes an old row part of today's, unless another worker does or it changed meanwhile: then it comes again.
+    /// Unites an old row with today's. If another worker does so, or the row changed meanwhile, the
+    /// row is read again later.
     pub(super) async fn unite_row(&self, row: &Item) -> anyhow::Result<()> {
         let (Some(tenant), Some(entry)) = (read_text(row, "tenant"), read_text(row, "entry"))
         else {
@@ -90,7 +93,7 @@ impl Stock {
             .transact_items(update);
         match united.send().await {
             Ok(_) => {
-                tracing::info!("Made a row of the stock part of its product's");
+                tracing::info!("United an old row of the stock with its product's row");
                 Ok(())
             }
             Err(error) => match error.as_service_error() {
@@ -110,7 +113,7 @@ impl Stock {
         }
     }
 
-    /// What an old row had, added to today's.
+    /// Adds an old row's fields to today's row.
     fn add_product(
         &self,
         row: &Item,
@@ -118,14 +121,14 @@ impl Stock {
         entry: &str,
         name: &str,
     ) -> anyhow::Result<Update> {
-        let told = entry
+        let spelling = entry
             .strip_prefix(PRODUCT)
             .map(unescape)
             .unwrap_or_default();
         let mut set = vec!["product = if_not_exists(product, :product)".to_owned()];
         let mut values = BTreeMap::from([
             (":product", AttributeValue::S(super::readable(name))),
-            (":told", AttributeValue::Ss(vec![told])),
+            (":spelling", AttributeValue::Ss(vec![spelling])),
             (
                 ":on_hand",
                 row.get("on_hand")
@@ -150,7 +153,7 @@ impl Stock {
                 .attributes(),
             ))
             .update_expression(format!(
-                "SET {} ADD on_hand :on_hand, spellings :told",
+                "SET {} ADD on_hand :on_hand, spellings :spelling",
                 set.join(", ")
             ));
         for (name, value) in values {
@@ -159,7 +162,7 @@ impl Stock {
         Ok(update.build()?)
     }
 
-    /// What an old row said, unless today's says something.
+    /// Copies an old entry of the catalogue, unless today's row has one.
     fn add_reward(&self, row: &Item, tenant: &str, name: &str) -> anyhow::Result<Update> {
         let product = read_text(row, "product").unwrap_or_default();
         let update = Update::builder()
