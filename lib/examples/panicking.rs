@@ -1,4 +1,5 @@
-//! A task function that panics over one message and works off all others: `tests/built` runs it as it is deployed.
+//! A task function that panics over one message and works off all others. `tests/built` runs it as
+//! it is deployed.
 
 use webhooks::invocation::Invocation;
 use webhooks::task::Unreadable;

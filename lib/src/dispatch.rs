@@ -1,4 +1,5 @@
-//! From the `work` queue to each task's queue. Webhook functions know one queue, whatever tasks there are.
+//! Sends events from the `work` queue to each task's queue. Webhook functions know only the `work`
+//! queue.
 
 mod batches;
 mod work_queue;
@@ -14,7 +15,7 @@ use crate::worker::{self, BatchWork, Failure, MARGIN};
 use batches::{Entry, send_all};
 pub use work_queue::WorkQueue;
 
-/// The name of the queue that it works off.
+/// The name of the queue that `dispatch` works off.
 pub const WORK: &str = "work";
 
 /// Works off the `work` queue until Lambda ends the function.
@@ -22,7 +23,7 @@ pub async fn run() -> anyhow::Result<()> {
     worker::run_batches(WORK, Dispatch::read).await
 }
 
-/// Knows every task's queue.
+/// Sends to every task's queue.
 #[derive(Debug)]
 pub struct Dispatch {
     client: Client,
@@ -42,8 +43,9 @@ impl Dispatch {
 impl BatchWork for Dispatch {
     type Message = WorkMessage;
 
-    /// Sends each task its messages, all queues at once. A message is done when every task's queue has taken it. If one
-    /// has not, the message comes again, and goes to the others once more: tasks are safe to repeat.
+    /// Sends each task its messages, to all queues at once. A message is done when every task's
+    /// queue has taken it. If one queue has not, the message is retried and goes to the others once
+    /// more, because tasks are safe to repeat.
     async fn work(
         &self,
         messages: Vec<WorkMessage>,

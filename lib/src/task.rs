@@ -1,4 +1,4 @@
-//! Which tasks an event causes, and the message that each of them gets.
+//! Which tasks an event causes, and the message that each task gets.
 
 mod format;
 mod queued;
@@ -18,7 +18,7 @@ pub(crate) use format::{queue_body, read_versioned};
 pub use queued::{Elsewhere, MESSAGE_MAX_BYTES, QUEUED_VERSION, Queued};
 pub use work::{WORK_VERSION, WorkMessage};
 
-/// Slow work behind a queue, done by the function of the same name.
+/// Slow work behind a queue. The function of the same name does it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Task {
     Delivery,
@@ -35,7 +35,7 @@ impl Task {
         Task::Analytics,
     ];
 
-    /// The name of its function, its queue and its records in the ledger.
+    /// The name of the task's function, of its queue and of its records in the ledger.
     pub fn name(self) -> &'static str {
         match self {
             Task::Delivery => "delivery",
@@ -49,7 +49,7 @@ impl Task {
         Self::ALL.into_iter().find(|task| task.name() == name)
     }
 
-    /// The names of all records that it may leave beneath an event.
+    /// The names of all records that the task may leave beneath an event.
     pub fn records(self) -> &'static [&'static str] {
         match self {
             Task::Delivery => &[
@@ -68,7 +68,8 @@ impl Task {
         }
     }
 
-    /// The one that it leaves beneath this event in any case. It names the others that were to follow.
+    /// The record that the task always leaves beneath this event. It names the other records that
+    /// must follow.
     pub fn first_record(self, event: &Event) -> &'static str {
         match (self, &event.fact) {
             (Task::Delivery, Fact::Redeemed(it)) if !it.reward.items.is_empty() => "delivery/grant",
@@ -81,7 +82,7 @@ impl Task {
         }
     }
 
-    /// The environment variable that holds its queue's URL.
+    /// The environment variable that holds the URL of the task's queue.
     pub fn queue_variable(self) -> &'static str {
         match self {
             Task::Delivery => "DELIVERY_QUEUE_URL",
@@ -96,7 +97,7 @@ impl Task {
 pub fn tasks(event: &Event) -> &'static [Task] {
     use Task::{Analytics, Delivery, Fraud, Inventory};
     match &event.fact {
-        // The account, the messages, and what became of the coupon.
+        // For the account, the messages, and the coupon's state.
         Fact::Enrolled => &[Delivery],
         Fact::Redeemed(redemption) => match redemption.discount.as_ref().map(|it| &it.kind) {
             Some(DiscountKind::ProductFree | DiscountKind::BuyOneGetOne) => {
@@ -104,16 +105,16 @@ pub fn tasks(event: &Event) -> &'static [Task] {
             }
             _ => &[Delivery, Fraud, Analytics],
         },
-        // Whatever a use says of its discount, nothing is reserved for the coupon any more.
+        // Any use ends the coupon's reservation, whatever discount it names.
         Fact::Used(_) | Fact::Cancelled(_) => &[Delivery, Inventory, Fraud, Analytics],
-        // It may name another date than the redemption: the reservation and what is found follow it.
+        // The event may change the expiry, which the reservation and the findings depend on.
         Fact::Expiring(_) => &[Delivery, Inventory, Fraud],
-        // That a coupon expires is known from its redemption.
+        // Fraud knows the expiry from the redemption.
         Fact::Expired(_) => &[Delivery, Inventory, Analytics],
     }
 }
 
-/// The tasks that look at a recorded event again when another body contradicts it.
+/// The tasks that look at a recorded event again after another body contradicted it.
 pub fn tasks_of_conflict(recorded: &Event) -> &'static [Task] {
     match &recorded.fact {
         Fact::Used(_) => &[Task::Fraud],
@@ -121,10 +122,10 @@ pub fn tasks_of_conflict(recorded: &Event) -> &'static [Task] {
     }
 }
 
-/// The version of [`Message`] that this code writes, and the newest that it reads.
+/// The version of [`Message`] that this code writes. It is also the newest that this code reads.
 pub const MESSAGE_VERSION: u32 = 1;
 
-/// What a task gets: the same body for every queue.
+/// The message to a task: the same body for every queue.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Message<'a> {
     pub version: u32,
@@ -133,7 +134,7 @@ pub struct Message<'a> {
     /// The X-Ray trace header of the invocation that received the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<Cow<'a, str>>,
-    /// The names of the only records to work on, where an operator asks for some: `delivery/email`.
+    /// The names of the only records to work on, if an operator asks for some: `delivery/email`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<String>,
 }
@@ -149,7 +150,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Whether the record of this name is to be worked on.
+    /// Whether to work on the record of this name.
     pub fn asks_for(&self, record: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|it| it == record)
     }
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_move_stock_is_told_to_the_inventory() {
+    fn the_inventory_gets_only_events_that_may_move_stock() {
         let zupy = Zupy::every_event();
         let others = [Task::Delivery, Task::Fraud, Task::Analytics];
         let all = Task::ALL;
@@ -211,12 +212,12 @@ mod tests {
             ("buy_one_get_one", &all[..]),
             ("percentage", &others),
             ("fixed_amount", &others),
-            // What the provider has added since.
+            // A kind that the provider has added since.
             ("mystery", &others),
         ] {
             let with = |body: &str| body.replace("product_free", kind);
             check(zupy, &with(REDEEMED), of_redeemed);
-            // What was reserved is let go of, whatever the use says.
+            // Any use ends the reservation.
             check(zupy, &with(USED), &all);
         }
         let without = |body: &str| body.replace("\"product_free\"", "null");
@@ -226,8 +227,8 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_a_coupon_is_looked_at_where_it_can_be_misused_after_that() {
-        let told = |fact: fn(Notice) -> Fact| {
+    fn fraud_gets_the_end_of_a_coupon_only_if_misuse_can_follow() {
+        let tasks_of = |fact: fn(Notice) -> Fact| {
             let mut event = event(Zupy::every_event(), USED);
             event.fact = fact(Notice {
                 coupon_code: "CP-1".into(),
@@ -236,15 +237,15 @@ mod tests {
             });
             tasks(&event)
         };
-        assert_eq!(told(Fact::Cancelled), Task::ALL);
+        assert_eq!(tasks_of(Fact::Cancelled), Task::ALL);
         let expired = [Task::Delivery, Task::Inventory, Task::Analytics];
-        assert_eq!(told(Fact::Expired), expired);
+        assert_eq!(tasks_of(Fact::Expired), expired);
         let expiring = [Task::Delivery, Task::Inventory, Task::Fraud];
-        assert_eq!(told(Fact::Expiring), expiring);
+        assert_eq!(tasks_of(Fact::Expiring), expiring);
     }
 
     #[test]
-    fn whatever_happens_is_delivered() {
+    fn delivery_gets_every_event() {
         let zupy = Zupy::every_event();
         let check = |event: &Event, first_record: &str| {
             assert!(tasks(event).contains(&Task::Delivery));
@@ -287,7 +288,7 @@ mod tests {
     }
 
     proptest! {
-        /// SQS takes only some characters; whatever stands in an event gets through.
+        /// SQS takes only some characters, but every event must get through.
         #[test]
         fn a_message_holds_only_what_sqs_takes(name in any::<String>(), odd in "[\u{FFFE}\u{FFFF}\u{1}\u{7F}a]{0,6}") {
             let mut event = event(Zupy::every_event(), REDEEMED);

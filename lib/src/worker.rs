@@ -1,4 +1,5 @@
-//! The loop of a task function over a batch of messages: each fails by itself, also where all are worked on as one.
+//! The loop of a task function over a batch of messages. Each message fails by itself, even if all
+//! are worked on as one.
 
 mod attempts;
 mod from_ledger;
@@ -27,61 +28,68 @@ pub use queue::{Queue, REASON};
 use queue::{delay_s, seconds};
 use suspects::How;
 
-/// What is left of an invocation's time when its unfinished messages are given back.
+/// The time before an invocation's end at which unfinished messages are given back to SQS.
 pub const MARGIN: Duration = Duration::from_secs(4);
 
-/// What is left when what became of them is reported, whatever else is slow.
+/// The time before an invocation's end at which the failed messages are reported, however slow
+/// anything else is.
 const LAST_MARGIN: Duration = Duration::from_millis(500);
 
-/// How long somebody outside is asked again: a day after its message was sent, a coupon is no news any more.
+/// How long an outside system is asked again after the message was sent. After a day, a coupon is
+/// no news any more.
 const OUTSIDE_MAX: SignedDuration = SignedDuration::from_hours(24);
 
-/// How often a message that panics is received: the fault is its own, or the code's for it.
+/// How often a message that panics is received, because the message, or the code for it, causes the
+/// panic.
 const PANICS_MAX: u32 = 3;
 
-/// The least delay before a message comes again: a fault that comes back at once would be a loop without a pause.
+/// The least delay before a retry. Without it, a fault that comes back at once would be a loop
+/// without a pause.
 const DELAY_MIN: Duration = Duration::from_secs(1);
 
-/// How often a message is received before it is given up, whatever was wrong with it: days of growing delays. At its own
-/// `maxReceiveCount` of 1,000 the queue would move it without a reason.
+/// How often a message is received before it is given up, after any kind of fault: days of growing
+/// delays. At its own `maxReceiveCount` of 1,000, the queue would move the message without a
+/// reason.
 pub const RECEIVES_MAX: u32 = 990;
 
-/// How much is told of failures that are one.
-const TOLD_MAX_BYTES: usize = 400;
+/// The most bytes of a reason that unites several failures.
+const REASONS_MAX_BYTES: usize = 400;
 
 /// A message that a queue may hold.
 pub trait QueueMessage: Sized {
     fn read(body: &str) -> Result<Self, Unreadable>;
 
-    /// The event it is about, for the log.
+    /// The key of the message's event, for the log.
     fn key(&self) -> String;
 }
 
-/// Why a message was not worked off.
+/// Why a message is not done.
 #[derive(Debug)]
 pub enum Failure {
-    /// A store or a queue of ours does not answer: tried again after a delay that grows, for as long as it takes.
+    /// One of our stores or queues does not answer. The message is retried with a growing delay,
+    /// for as long as it takes.
     Transient(anyhow::Error),
-    /// Somebody outside does not take it now: the same, for a day, and not before the time that they name.
+    /// An outside system fails. The message is retried for a day, and not before the time that the
+    /// outside system names.
     Outside {
         error: anyhow::Error,
         after: Option<Duration>,
     },
-    /// It is too early, which is no failure: the message comes again then.
+    /// It is too early, which is no failure. The message is retried then.
     Early(Duration),
-    /// It never will be: the message goes to the dead-letter queue, with the reason.
+    /// The message can never be done. It goes to the dead-letter queue, with the reason.
     Permanent(anyhow::Error),
 }
 
 impl Failure {
-    /// One word for two parts of a message that failed side by side. It comes again where one of them asks for it, at the
-    /// earlier time. Where one is for ever and the other is not, it comes again; where one is somebody else's fault, the day
-    /// that such a fault may last counts for both.
+    /// Unites the failures of two parts of a message. If one of them asks for a retry, the message
+    /// is retried, at the earlier of their times. A permanent failure yields to any other. A
+    /// failure outside limits the retries to a day for both, except beside a transient one.
     pub fn and(self, other: Self) -> Self {
         use Failure::{Early, Outside, Permanent, Transient};
-        // Of many that fail side by side, the first ones are enough to know what is wrong.
+        // The first reasons of many are enough to find the fault.
         let both = |a: anyhow::Error, b: &anyhow::Error| match format!("{a:#}").len() {
-            0..TOLD_MAX_BYTES => a.context(format!("{b:#}; and")),
+            0..REASONS_MAX_BYTES => a.context(format!("{b:#}; and")),
             _ => a,
         };
         match (self, other) {
@@ -131,7 +139,7 @@ impl From<Uncommitted> for Failure {
     }
 }
 
-/// Works on messages until Lambda ends the function. `read` makes what works on them from the environment.
+/// Works on messages until Lambda ends the function. `read` makes the work from the environment.
 pub async fn run<W: Work>(
     name: &str,
     read: impl FnOnce(&mut Environment, &Aws) -> W,
@@ -145,7 +153,7 @@ pub async fn run<W: Work>(
     .await
 }
 
-/// The same, for work on whole batches.
+/// Like [`run`], for work on whole batches.
 pub async fn run_batches<W: BatchWork>(
     name: &str,
     read: impl FnOnce(&mut Environment, &Aws) -> W,
@@ -175,7 +183,7 @@ fn start<W>(
 pub trait Work: Send + Sync + 'static {
     type Message: QueueMessage + Send + 'static;
 
-    /// What is done once, before the first message.
+    /// Runs once, before the first message.
     ///
     /// # Errors
     /// The function cannot start.
@@ -190,11 +198,12 @@ pub trait Work: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
-/// What a task function does with all messages of a batch at once, for less than one by one would cost.
+/// What a task function does with all messages of a batch at once, because that costs less than one
+/// by one.
 pub trait BatchWork: Send + Sync + 'static {
     type Message: QueueMessage + Send + 'static;
 
-    /// Returns what came of each message, in their order.
+    /// Returns the outcome of each message, in their order.
     fn work(
         &self,
         messages: Vec<Self::Message>,
@@ -219,7 +228,7 @@ impl<W> Worker<W> {
 }
 
 impl<W: Work> Worker<W> {
-    /// Does what is done before the first message.
+    /// Runs the work's start, before the first message.
     ///
     /// # Errors
     /// The function cannot start.
@@ -227,7 +236,8 @@ impl<W: Work> Worker<W> {
         self.work.start().await
     }
 
-    /// Works on all messages of a batch side by side. What is not worked off is reported, and comes again.
+    /// Works on all messages of a batch at the same time. Messages that are not done are reported,
+    /// and SQS delivers them again.
     pub async fn work(&self, batch: SqsEvent, invocation: Invocation) -> SqsBatchResponse {
         let work = Arc::new(OneByOne(Arc::clone(&self.work)));
         self.work_off(batch, &work, How::OneByOne, invocation).await
@@ -235,14 +245,15 @@ impl<W: Work> Worker<W> {
 }
 
 impl<W: BatchWork> Worker<W> {
-    /// Works on all messages of a batch as one. What is not worked off is reported, and comes again.
+    /// Works on all messages of a batch as one. Messages that are not done are reported, and SQS
+    /// delivers them again.
     pub async fn work_as_one(&self, batch: SqsEvent, invocation: Invocation) -> SqsBatchResponse {
         self.work_off(batch, &self.work, How::AsOne, invocation)
             .await
     }
 }
 
-/// Work on single messages, as if on batches.
+/// Lets work on single messages stand for work on batches.
 struct OneByOne<W>(Arc<W>);
 
 impl<W: Work> BatchWork for OneByOne<W> {
@@ -258,15 +269,15 @@ impl<W: Work> BatchWork for OneByOne<W> {
     }
 }
 
-/// The messages of one invocation, without those that were worked off.
+/// The messages of one invocation, without those that are done.
 struct Batch {
     messages: Vec<Option<Unfinished>>,
-    /// Of each message the id and the receipt.
+    /// The id and the receipt of each message.
     handles: Vec<(String, String)>,
     invocation: Invocation,
 }
 
-/// A message that was not worked off.
+/// A message that is not done.
 #[derive(Debug)]
 struct Unfinished {
     id: String,
@@ -277,19 +288,19 @@ struct Unfinished {
     next: Next,
 }
 
-/// What happens to it.
+/// What happens next to the message.
 #[derive(Debug)]
 enum Next {
-    /// It is tried again, not before so long, for this reason.
+    /// The message is retried after at least this delay, for this reason.
     Again(Duration, String),
-    /// It comes again then, and nothing failed.
+    /// The message is retried after this delay, and nothing failed.
     Early(Duration),
-    /// It goes to the dead-letter queue, for this reason.
+    /// The message goes to the dead-letter queue, for this reason.
     GivenUp(String),
 }
 
 impl Next {
-    /// In how many seconds a message comes again that was received so often.
+    /// The delay before the message is received again, by how often it was received.
     fn again_s(&self, received: u32) -> u32 {
         let again_s = match self {
             Self::Early(by) => seconds(*by),
@@ -320,7 +331,8 @@ impl Batch {
         (0..self.messages.len()).collect()
     }
 
-    /// Works on each of these messages by itself, all side by side. One that panics does so by its own fault.
+    /// Works on each of these messages alone, all at the same time. So a message that panics causes
+    /// its own panic.
     async fn work_one_by_one<W: BatchWork>(&mut self, work: &Arc<W>, messages: Vec<usize>) {
         let alone = messages.into_iter().map(|index| vec![index]);
         for index in self.work_in_groups(work, alone.collect()).await {
@@ -333,8 +345,8 @@ impl Batch {
         }
     }
 
-    /// Works on these messages at once. Where that panics each is worked on by itself, so that only one whose fault it is
-    /// fails.
+    /// Works on these messages at once. If that panics, it works on each one alone, so that only
+    /// the message that causes the panic fails.
     async fn work_as_one<W: BatchWork>(&mut self, work: &Arc<W>, messages: Vec<usize>) {
         let panicked = match messages.len() {
             0 | 1 => messages,
@@ -343,8 +355,9 @@ impl Batch {
         self.work_one_by_one(work, panicked).await;
     }
 
-    /// Works on groups of messages, each group at once and all of them side by side. Returns the messages of those that
-    /// panicked. What is not done when the time is up is left.
+    /// Works on groups of messages: on each group at once, and on all groups at the same time.
+    /// Returns the messages of the groups that panicked. Messages that are not done when the time
+    /// is up stay unfinished.
     async fn work_in_groups<W: BatchWork>(
         &mut self,
         work: &Arc<W>,
@@ -357,7 +370,7 @@ impl Batch {
                 .iter()
                 .filter_map(|index| self.messages[*index].as_ref());
             let given: Vec<_> = given.map(Given::of).collect();
-            // A task of its own, so that a panic is its own too.
+            // A tokio task of its own contains a panic.
             let task = running.spawn(work_on(Arc::clone(work), given, self.invocation));
             of_task.insert(task.id(), group);
         }
@@ -419,7 +432,7 @@ impl Unfinished {
 }
 
 impl Unfinished {
-    /// Gives it up before the queue does, which would not say why.
+    /// Gives the message up with a reason, before the queue moves it without one.
     fn give_up_at_last(&mut self) {
         let received = self.received;
         if received < RECEIVES_MAX {
@@ -438,7 +451,7 @@ impl Unfinished {
     }
 }
 
-/// What is known of a message while it is worked on.
+/// The facts of a message while it is worked on.
 struct Given {
     id: String,
     body: String,
@@ -457,9 +470,10 @@ impl Given {
     fn read<M: QueueMessage>(&self) -> Result<M, Next> {
         match M::read(&self.body) {
             Ok(message) => Ok(message),
-            // During a deployment old code may get what new code wrote; it waits for new code.
+            // During a deployment old code may get a message that new code wrote. The message waits
+            // for new code.
             Err(newer) if newer.waits_for_newer_code() => {
-                tracing::warn!(message.id = self.id, "Try again: {newer}");
+                tracing::warn!(message.id = self.id, "Retried later: {newer}");
                 Err(Next::Again(Duration::ZERO, newer.to_string()))
             }
             Err(unreadable) => {
@@ -480,14 +494,14 @@ impl Given {
                     event.key = key,
                     "Given up after a day: {error:#}"
                 );
-                Next::GivenUp(format!("not taken for a day: {error:#}"))
+                Next::GivenUp(format!("refused for a day: {error:#}"))
             }
             Failure::Transient(error) => {
-                tracing::warn!(message.id = id, event.key = key, "Try again: {error:#}");
+                tracing::warn!(message.id = id, event.key = key, "Retried later: {error:#}");
                 Next::Again(Duration::ZERO, format!("{error:#}"))
             }
             Failure::Outside { error, after } => {
-                tracing::warn!(message.id = id, event.key = key, "Try again: {error:#}");
+                tracing::warn!(message.id = id, event.key = key, "Retried later: {error:#}");
                 Next::Again(after.unwrap_or_default(), format!("{error:#}"))
             }
             Failure::Early(by) => Next::Early(by),
@@ -499,7 +513,7 @@ impl Given {
     }
 }
 
-/// Works on messages at once. Returns of each that it is done, or what happens to it.
+/// Works on messages at once. Returns for each that it is done, or what happens next.
 async fn work_on<W: BatchWork>(
     work: Arc<W>,
     given: Vec<Given>,
@@ -521,13 +535,15 @@ async fn work_on<W: BatchWork>(
     let of_each = given.iter().zip(keys).map(|(given, key)| {
         let key = key?;
         let outcome = outcomes.next();
-        let outcome = outcome.unwrap_or_else(|| Err(anyhow!("nothing was said of it").into()));
+        let outcome = outcome
+            .unwrap_or_else(|| Err(anyhow!("the work gave no outcome for the message").into()));
         outcome.map_err(|failure| given.next(&key, failure, invocation))
     });
     of_each.collect()
 }
 
-/// Moves what is given up to the dead-letter queue, and delays the rest. Returns the ids that SQS must keep.
+/// Moves the messages that are given up to the dead-letter queue, and delays the others. Returns
+/// the ids that SQS must keep.
 async fn settle(queue: &Queue, mut unfinished: Vec<Unfinished>) -> Vec<String> {
     for message in &mut unfinished {
         message.give_up_at_last();
@@ -625,10 +641,10 @@ mod tests {
         }
     }
 
-    /// Tells of each message with how many it was worked on.
-    struct InCompany;
+    /// Fails each failed message with its batch size.
+    struct WithBatchSize;
 
-    impl BatchWork for InCompany {
+    impl BatchWork for WithBatchSize {
         type Message = Message<'static>;
 
         async fn work(
@@ -636,13 +652,13 @@ mod tests {
             messages: Vec<Message<'static>>,
             invocation: Invocation,
         ) -> Vec<Result<(), Failure>> {
-            let company = messages.len();
+            let batch_size = messages.len();
             let alone = |message| AsTheCodeSays.work(message, invocation);
             let outcomes = join_all(messages.into_iter().map(alone)).await;
-            let told = |outcome: Result<(), Failure>| {
-                outcome.map_err(|_| Failure::Permanent(anyhow!("one of {company}")))
+            let counted = |outcome: Result<(), Failure>| {
+                outcome.map_err(|_| Failure::Permanent(anyhow!("one of {batch_size}")))
             };
-            outcomes.into_iter().map(told).collect()
+            outcomes.into_iter().map(counted).collect()
         }
     }
 
@@ -677,7 +693,7 @@ mod tests {
         Batch::new(messages.collect(), Invocation::new(now, ends_at))
     }
 
-    /// Works on messages one by one; which are left, within 0.3 s?
+    /// Works on messages one by one, and checks which are left after 0.3 s.
     async fn check(codes: &[&str], expected: &[&str]) {
         let mut batch = batch(codes);
         let work = Arc::new(OneByOne(Arc::new(AsTheCodeSays)));
@@ -685,10 +701,12 @@ mod tests {
         check_left(batch, expected);
     }
 
-    /// Works on them as one.
+    /// Works on messages as one, and checks which are left.
     async fn check_as_one(codes: &[&str], expected: &[&str]) {
         let mut batch = batch(codes);
-        batch.work_as_one(&Arc::new(InCompany), batch.all()).await;
+        batch
+            .work_as_one(&Arc::new(WithBatchSize), batch.all())
+            .await;
         check_left(batch, expected);
     }
 
@@ -728,20 +746,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn somebody_outside_is_asked_again_for_a_day() {
+    async fn an_outside_system_is_asked_again_for_a_day() {
         check(
             &["early", "outside", "outside for a day"],
             &[
                 "early in 60s",
                 "outside after 7s",
-                "outside for a day: not taken for a day: busy",
+                "outside for a day: refused for a day: busy",
             ],
         )
         .await;
     }
 
     #[test]
-    fn parts_that_fail_side_by_side_have_one_word() {
+    fn the_failures_of_two_parts_become_one() {
         let failure = |name: &str| match name.split_once(' ') {
             Some(("early", s)) => Failure::Early(Duration::from_secs(s.parse().unwrap())),
             Some(("outside", s)) => Failure::Outside {
@@ -751,7 +769,7 @@ mod tests {
             _ if name == "permanent" => Failure::Permanent(anyhow::anyhow!("never")),
             _ => Failure::Transient(anyhow::anyhow!("down")),
         };
-        let word = |failure: Failure| match failure {
+        let name = |failure: Failure| match failure {
             Failure::Transient(_) => "transient".to_owned(),
             Failure::Outside { after, .. } => match after {
                 Some(after) => format!("outside {}", after.as_secs()),
@@ -774,13 +792,13 @@ mod tests {
             ("early 9", "permanent", "early 9"),
             ("permanent", "permanent", "permanent"),
         ] {
-            assert_eq!(word(failure(a).and(failure(b))), expected, "{a} and {b}");
-            assert_eq!(word(failure(b).and(failure(a))), expected, "{b} and {a}");
+            assert_eq!(name(failure(a).and(failure(b))), expected, "{a} and {b}");
+            assert_eq!(name(failure(b).and(failure(a))), expected, "{b} and {a}");
         }
     }
 
     #[test]
-    fn no_message_comes_again_without_a_pause() {
+    fn no_message_is_retried_without_a_pause() {
         let next = |failure: Failure| {
             let given = Given {
                 id: "1".into(),
@@ -809,7 +827,7 @@ mod tests {
     }
 
     #[test]
-    fn before_the_queue_moves_a_message_without_a_reason_it_is_given_up_with_one() {
+    fn a_message_is_given_up_with_a_reason_before_the_queue_moves_it() {
         let check = |received: u32, next: Next, expected: Option<&str>| {
             let mut message = batch(&["a"]).messages.remove(0).unwrap();
             message.received = received;
@@ -835,7 +853,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_for_many_failures_is_short() {
+    fn the_reason_for_many_failures_is_short() {
         let failures = (0..1000).map(|n| Failure::from(anyhow!("the coupon {n} cannot be sent")));
         let Some(Failure::Transient(error)) = failures.reduce(Failure::and) else {
             panic!("they may pass");
@@ -850,7 +868,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_unfinished_near_the_deadline_is_given_back() {
+    async fn unfinished_messages_are_given_back_near_the_deadline() {
         check(&["a", "hangs", "b"], &["hangs"]).await;
     }
 
@@ -877,12 +895,12 @@ mod tests {
     #[tokio::test]
     async fn a_batch_that_is_unfinished_near_the_deadline_is_given_back() {
         check_as_one(&["a", "hangs", "b"], &["a", "hangs", "b"]).await;
-        // By itself each has its own time.
+        // Each message has its own time when it is worked on alone.
         check_as_one(&["a", "hangs", "panics"], &["hangs", "panics"]).await;
     }
 
     #[tokio::test]
-    async fn what_a_batch_says_nothing_of_comes_again() {
+    async fn a_message_without_an_outcome_is_retried() {
         struct Silent;
         impl BatchWork for Silent {
             type Message = Message<'static>;

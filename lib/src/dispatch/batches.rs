@@ -1,4 +1,4 @@
-//! Messages to one queue, ten a request.
+//! Sends messages to one queue, ten in a request.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -14,18 +14,19 @@ use futures_util::future::join_all;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-/// The most messages of one request, and the most bytes of all their bodies together.
+/// The most messages in one request, and the most bytes of all their bodies together.
 const ENTRIES_MAX: usize = 10;
 const BYTES_MAX: usize = 1024 * 1024;
 
-/// The pauses before entries are sent again that a request left out. The client repeats whole requests by itself.
+/// The pauses before the entries that SQS left out are sent again. The client itself repeats whole
+/// requests.
 const PAUSES: [Duration; 3] = [
     Duration::from_millis(50),
     Duration::from_millis(250),
     Duration::from_millis(1000),
 ];
 
-/// Longest message group id that SQS takes.
+/// The longest message group id that SQS takes.
 const GROUP_MAX_CHARACTERS: usize = 128;
 
 /// A message for a queue.
@@ -36,8 +37,8 @@ pub(super) struct Entry<'a> {
     pub(super) trace: Option<&'a str>,
 }
 
-/// Sends messages to a queue, and what was refused of them once more until then. Returns what came of each: it is sent
-/// only if SQS says so for it.
+/// Sends messages to a queue, and retries refused messages until `until`. Returns one outcome for
+/// each: a message counts as sent only if SQS says so.
 pub(super) async fn send_all(
     client: &Client,
     queue_url: &str,
@@ -51,7 +52,7 @@ pub(super) async fn send_all(
     join_all(requests).await.into_iter().flatten().collect()
 }
 
-/// Which entries go together, in their order.
+/// Which entries share a request, in their order.
 fn pack(sizes: &[usize]) -> Vec<Range<usize>> {
     let mut requests: Vec<Range<usize>> = Vec::new();
     let mut bytes = 0;
@@ -70,15 +71,16 @@ fn pack(sizes: &[usize]) -> Vec<Range<usize>> {
     requests
 }
 
-/// Sends what fits one request, until every entry is taken, or the pauses or the time are used up.
+/// Sends the entries of one request until SQS has taken each, or the pauses or the time are used
+/// up.
 async fn send_request(
     client: &Client,
     queue_url: &str,
     entries: &[Entry<'_>],
     until: Instant,
 ) -> Vec<anyhow::Result<()>> {
-    let nothing_said = || Err(anyhow!("SQS said nothing of it"));
-    let mut outcomes: Vec<_> = entries.iter().map(|_| nothing_said()).collect();
+    let unnamed = || Err(anyhow!("SQS did not name the message"));
+    let mut outcomes: Vec<_> = entries.iter().map(|_| unnamed()).collect();
     let mut pauses = PAUSES.iter();
     let mut groups = vec![(0..entries.len()).collect::<Vec<_>>()];
     loop {
@@ -97,7 +99,7 @@ async fn send_request(
                         outcomes[*index] = outcome;
                     }
                 }
-                // One entry may be the reason why the others were refused too.
+                // One entry may be the reason why SQS refused all.
                 Err(refused) if group.len() > 1 && is_about_the_request(&refused) => {
                     alone.extend(group.iter().map(|index| vec![*index]));
                 }
@@ -113,7 +115,7 @@ async fn send_request(
         if !left.is_empty()
             && let Some(pause) = pauses.next().filter(|it| Instant::now() + **it < until)
         {
-            // Spread, so that those who wait together do not come together.
+            // Random, so that several senders do not retry at the same moment.
             tokio::time::sleep(pause.mul_f64(0.5 + 0.5 * fastrand::f64())).await;
             groups.push(left);
         }
@@ -123,7 +125,7 @@ async fn send_request(
     }
 }
 
-/// One request for some of the entries. Returns what SQS said of each.
+/// Sends one request for some of the entries. Returns SQS's outcome for each.
 async fn try_once(
     client: &Client,
     queue_url: &str,
@@ -144,7 +146,10 @@ async fn try_once(
         .set_entries(Some(requested))
         .send()
         .await?;
-    Ok(group.iter().map(|index| said_of(*index, &answer)).collect())
+    Ok(group
+        .iter()
+        .map(|index| outcome_of(*index, &answer))
+        .collect())
 }
 
 fn request_entry(
@@ -162,27 +167,28 @@ fn request_entry(
     request.build()
 }
 
-/// What an answer says of one entry: nothing is no success.
-fn said_of(index: usize, answer: &SendMessageBatchOutput) -> anyhow::Result<()> {
+/// The outcome that an answer names for one entry. If the answer does not name the entry, the entry
+/// was not sent.
+fn outcome_of(index: usize, answer: &SendMessageBatchOutput) -> anyhow::Result<()> {
     let id = index.to_string();
     if answer.successful().iter().any(|it| it.id() == id) {
         return Ok(());
     }
     let failed = answer.failed().iter().find(|it| it.id() == id);
-    let failed = failed.context("SQS said nothing of it")?;
+    let failed = failed.context("SQS did not name the message")?;
     let (code, message) = (failed.code(), failed.message().unwrap_or_default());
     Err(anyhow!("{code} {message}"))
 }
 
-/// Whether the same request would be refused again.
+/// Whether SQS would refuse the same request again.
 fn is_about_the_request(refused: &SdkError<SendMessageBatchError>) -> bool {
     let status = refused.raw_response().map(|it| it.status().as_u16());
     let is_throttled = refused.code().is_some_and(|code| code.contains("Throttl"));
     status.is_some_and(|it| (400..500).contains(&it) && it != 429) && !is_throttled
 }
 
-/// Fair queues go by message group: one tenant each, so that none starves another.
-/// A tenant whose name SQS would not take goes by its hash.
+/// The message group of a tenant. Each tenant has its own, so that fair queues let none starve
+/// another. If SQS does not take the tenant's name, its hash replaces it.
 pub(super) fn group_id(tenant: &str) -> String {
     let fits = tenant.len() <= GROUP_MAX_CHARACTERS && tenant.bytes().all(|b| b.is_ascii_graphic());
     if fits && !tenant.is_empty() {
@@ -218,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_sqs_says_nothing_of_is_not_sent() {
+    fn a_message_that_sqs_does_not_name_is_not_sent() {
         let sent = SendMessageBatchResultEntry::builder()
             .id("0")
             .message_id("m")
@@ -232,9 +238,9 @@ mod tests {
             .failed(failed.build().unwrap())
             .build()
             .unwrap();
-        assert!(said_of(0, &answer).is_ok());
-        for (index, expected) in [(1, "InternalError"), (2, "said nothing")] {
-            let error = said_of(index, &answer).unwrap_err().to_string();
+        assert!(outcome_of(0, &answer).is_ok());
+        for (index, expected) in [(1, "InternalError"), (2, "did not name")] {
+            let error = outcome_of(index, &answer).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
     }

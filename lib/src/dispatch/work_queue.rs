@@ -1,4 +1,4 @@
-//! The queue that an event's tasks begin at: one message, whatever tasks there are.
+//! The `work` queue: it takes one message for all tasks of an event.
 
 use anyhow::Context;
 use aws_sdk_sqs::Client;
@@ -8,7 +8,7 @@ use super::batches::{group_id, trace_header};
 use crate::config::Environment;
 use crate::task::{Message, Task, WorkMessage};
 
-/// The `work` queue, for those that send to it.
+/// The `work` queue, for its senders.
 #[derive(Debug, Clone)]
 pub struct WorkQueue {
     client: Client,
@@ -23,7 +23,7 @@ impl WorkQueue {
         }
     }
 
-    /// Takes the queue that the function's environment names.
+    /// Reads the queue's URL from the function's environment.
     pub fn read(environment: &mut Environment, client: Client) -> Self {
         Self::new(client, environment.text("WORK_QUEUE_URL"))
     }
@@ -31,7 +31,7 @@ impl WorkQueue {
     /// Sends one message for all of these tasks.
     ///
     /// # Errors
-    /// SQS did not say that it has the message. It may have it all the same.
+    /// SQS did not confirm that it has the message. It may have the message all the same.
     pub async fn send(&self, message: &Message<'_>, tasks: &[Task]) -> anyhow::Result<()> {
         if tasks.is_empty() {
             return Ok(());

@@ -1,7 +1,8 @@
-//! How messages are written to queues and read from them: JSON that says which version of its shape it has.
+//! Writes messages to queues and reads them: JSON that names the version of its shape.
 //!
-//! Old code may read what newer code wrote. What old code does not know, it must not drop: the message waits. The rules
-//! for a change are in `docs/extending.md`, "Changing a message".
+//! Old code may read a message that newer code wrote. If old code does not know a part of the
+//! message, the message waits, because old code must not drop that part. The rules for a change are
+//! in `docs/extending.md`, "Changing a message".
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// Why a message cannot be worked on, now or ever.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
-    /// Never quotes the message: it holds personal data.
+    /// It never quotes the message, which holds personal data.
     #[error("the message is not one that a webhook function writes (line {line}, column {column})")]
     Malformed { line: usize, column: usize },
     #[error("the message has version {version}, this function reads up to {newest}")]
@@ -18,7 +19,7 @@ pub enum Unreadable {
     Unknown(Unknown),
 }
 
-/// What newer code may add to a message without a new version.
+/// A part that newer code may add to a message without a new version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unknown {
     Field,
@@ -38,7 +39,7 @@ impl std::fmt::Display for Unknown {
 }
 
 impl Unreadable {
-    /// Whether newer code wrote the message, and can read it.
+    /// Whether newer code wrote the message and can read it.
     pub fn waits_for_newer_code(&self) -> bool {
         match self {
             Unreadable::Malformed { .. } => false,
@@ -47,7 +48,7 @@ impl Unreadable {
     }
 }
 
-/// JSON that SQS takes: it refuses U+FFFE and U+FFFF, which JSON lets through unescaped.
+/// JSON that SQS takes. SQS refuses U+FFFE and U+FFFF, which JSON may hold unescaped.
 pub(crate) fn queue_body(message: &impl Serialize) -> String {
     let body = serde_json::to_string(message).expect("a message holds nothing that JSON cannot");
     if body.contains(['\u{FFFE}', '\u{FFFF}']) {
@@ -58,8 +59,8 @@ pub(crate) fn queue_body(message: &impl Serialize) -> String {
     body
 }
 
-/// Reads a message of this version or an older one. A field or a word that this code does not know is newer than this
-/// code: to leave it out could do what the newer code wanted to prevent.
+/// Reads a message of this version or an older one. A field or a word that this code does not know
+/// is newer than this code. Without it, this code could do what the newer code wanted to prevent.
 pub(crate) fn read_versioned<T: DeserializeOwned>(
     body: &str,
     newest: u32,
@@ -74,7 +75,7 @@ pub(crate) fn read_versioned<T: DeserializeOwned>(
     let message = read.and_then(|message| json.end().map(|()| message));
     match message {
         Ok(_) if unknown => Err(Unreadable::Unknown(Unknown::Field)),
-        // serde has no kind of error for this, only words.
+        // serde has no kind of error for this, only a text.
         Err(error) if error.is_data() && error.to_string().starts_with("unknown variant") => {
             Err(Unreadable::Unknown(Unknown::Variant))
         }

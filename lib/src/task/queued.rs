@@ -1,4 +1,5 @@
-//! What a task's queue holds: the message itself or, where its event is too large to be sent around, where the event is.
+//! A task queue's contents: the message itself or, if its event is too large for a queue, the
+//! event's key.
 
 use std::borrow::Cow;
 
@@ -12,20 +13,22 @@ use crate::event::EventKey;
 use crate::ledger::Ledger;
 use crate::worker::{Failure, QueueMessage};
 
-/// The version of [`Elsewhere`] that this code writes, and the newest message that it reads.
+/// The version of [`Elsewhere`] that this code writes, and the newest message version that it
+/// reads.
 pub const QUEUED_VERSION: u32 = 2;
 
-/// Longest message that holds its event, in bytes. SQS takes 1 MiB, and asks for every 64 KiB of it, of each task.
+/// The longest message that holds its event, in bytes. SQS takes 1 MiB, and charges for each 64
+/// KiB, for each task.
 pub const MESSAGE_MAX_BYTES: usize = 256 * 1024;
 
-/// A message, as its queue holds it.
+/// A message as its queue holds it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Queued {
     Whole(Box<Message<'static>>),
     Elsewhere(Elsewhere),
 }
 
-/// A message whose event stands in the ledger.
+/// A message whose event must be read from the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Elsewhere {
     pub version: u32,
@@ -38,7 +41,8 @@ pub struct Elsewhere {
 }
 
 impl Message<'_> {
-    /// What a queue takes: the message, or where its event is. The event must be recorded before this is sent.
+    /// The body for a queue: the message, or the key of its event. The event must be recorded
+    /// before this is sent.
     pub fn to_queue(&self) -> String {
         let body = self.to_body();
         if body.len() <= MESSAGE_MAX_BYTES {
@@ -55,7 +59,8 @@ impl Message<'_> {
 }
 
 impl Queued {
-    /// The message with its event, which is read from the ledger where the queue does not hold it.
+    /// The message with its event. If the queue does not hold the event, it is read from the
+    /// ledger.
     pub async fn load(self, ledger: &Ledger, now: Timestamp) -> Result<Message<'static>, Failure> {
         let Elsewhere {
             key,
@@ -71,9 +76,10 @@ impl Queued {
         let standing = standing
             .with_context(|| format!("{key} is not in the ledger"))
             .map_err(Failure::Permanent)?;
-        // It was an event when it was recorded, so newer code wrote it: during a deployment it waits for that.
+        // The row held an event when it was recorded, so newer code wrote it. During a deployment
+        // the message waits for newer code.
         let event = standing.event().with_context(|| {
-            format!("this version of the code reads no event in the body of {key}: it waits for newer code")
+            format!("this version of the code reads no event in the body of {key}; the message waits for newer code")
         })?;
         Ok(Message {
             version: MESSAGE_VERSION,

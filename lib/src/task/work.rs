@@ -1,4 +1,4 @@
-//! What the `work` queue holds: an event's message, and the tasks that it is for.
+//! The `work` queue's contents: an event's message, and the tasks that it is for.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -8,11 +8,12 @@ use super::{Message, Task};
 use crate::event::EventKey;
 use crate::worker::QueueMessage;
 
-/// The version of [`WorkMessage`] that this code writes, and the newest that it reads.
+/// The version of [`WorkMessage`] that this code writes. It is also the newest that this code
+/// reads.
 pub const WORK_VERSION: u32 = 1;
 
-/// An event's message as its tasks' queues take it, and what it takes to send it there. `dispatch` does not read the
-/// message itself, so its shape may change without `dispatch`.
+/// An event's message as its tasks' queues take it, and the data to send it there. `dispatch` does
+/// not read the message itself, so its shape may change without a change of `dispatch`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkMessage {
     pub tasks: Vec<Task>,

@@ -1,5 +1,6 @@
-//! Attempts on messages that came back: a process that dies takes every word of it along. So that an attempt begins is
-//! written down before, and that it ended after. What began three times and never ended is known by that.
+//! Notes on attempts at repeated messages. A process that dies can log nothing, so a note is
+//! written before an attempt begins and after it ends. If three attempts began and never ended, the
+//! notes show it.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,25 +14,26 @@ use crate::config::{Aws, CallLimits, Environment};
 use crate::invocation::Invocation;
 use crate::ledger::unique_id;
 
-/// A note must not keep the message from being worked on for long.
+/// A note must not delay the work for long.
 const LIMITS: CallLimits = CallLimits {
     attempt: Duration::from_millis(1000),
     call: Duration::from_millis(2500),
     attempts: 3,
 };
 
-/// How long a note is kept: a message lives for 14 days.
+/// How long a note is kept, because a message lives for 14 days.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 15);
 
-/// The longest time that Lambda gives an invocation, in milliseconds: so long may an attempt be alive whose note does not
-/// say when its invocation ends. Older code wrote such notes.
+/// The longest time that Lambda gives an invocation, in milliseconds. It limits an attempt whose
+/// note does not name the end of its invocation; older code wrote such notes.
 const INVOCATION_MAX_MS: i64 = 15 * 60 * 1000;
 
-/// The sets of attempts that began and did not end, and of those that were taken back.
+/// The attributes for the sets of attempts: those that began and did not end, and those that were
+/// taken back.
 const BEGUN: &str = "begun";
 const SPARED: &str = "spared";
 
-/// The notes on a queue's messages: rows of the events table, whose keys no event has.
+/// The notes on a queue's messages: rows of the events table with keys that no event has.
 #[derive(Debug, Clone)]
 pub(super) struct Attempts {
     client: Client,
@@ -43,11 +45,11 @@ pub(super) struct Attempts {
 #[derive(Debug)]
 pub(super) struct Attempt {
     id: String,
-    /// How many before it began and did not end, and how many were taken back.
+    /// How many earlier attempts began and did not end, and how many were taken back.
     pub(super) unended: usize,
     pub(super) spared: usize,
-    /// How many of the unended ones are dead for sure: the time of their invocations is over. The others may be alive, for
-    /// SQS may deliver a message several times at once.
+    /// How many of the unended attempts are certainly dead, because the time of their invocations
+    /// is over. The others may be alive, because SQS may deliver a message several times at once.
     pub(super) dead: usize,
 }
 
@@ -75,7 +77,7 @@ impl Attempts {
             .update_item()
             .table_name(&self.table)
             .set_key(Some(self.key(message)))
-            // A set takes an attempt once, though the SDK may repeat the call.
+            // A set holds an attempt once, even if the SDK repeats the call.
             .update_expression("SET #ttl = :ttl ADD #begun :attempt")
             .expression_attribute_names("#ttl", "ttl")
             .expression_attribute_names("#begun", BEGUN)
@@ -99,19 +101,20 @@ impl Attempts {
         })
     }
 
-    /// Takes back that an attempt begins: the message is not worked on now.
+    /// Takes back the note that an attempt began, because the message is not worked on now.
     pub(super) async fn take_back(&self, message: &str, attempt: &Attempt) -> anyhow::Result<()> {
         let expression = "DELETE #begun :attempt ADD #spared :attempt";
         self.update(message, expression, Some(attempt)).await
     }
 
-    /// Notes that an attempt begins after all.
+    /// Notes again that an attempt begins.
     pub(super) async fn begin_again(&self, message: &str, attempt: &Attempt) -> anyhow::Result<()> {
         let expression = "ADD #begun :attempt DELETE #spared :attempt";
         self.update(message, expression, Some(attempt)).await
     }
 
-    /// Notes that a message's attempt ended, whatever came of it. With it all before it are forgiven: it lived.
+    /// Notes that a message's attempt ended, with any outcome. This also clears the notes of
+    /// earlier attempts.
     pub(super) async fn end(&self, message: &str) -> anyhow::Result<()> {
         self.update(message, "REMOVE #begun, #spared", None).await
     }
@@ -147,14 +150,14 @@ impl Attempts {
     }
 }
 
-/// An attempt's id: when it began, when its invocation ends, and what no other attempt has.
+/// An attempt's id: when it began, when its invocation ends, and a unique part.
 fn id_of(now: Timestamp, ends_at: Timestamp) -> String {
     let (began_ms, ends_ms) = (now.as_millisecond(), ends_at.as_millisecond());
     format!("{began_ms}-{ends_ms}-{}", unique_id())
 }
 
-/// Whether the invocation of an attempt has ended by now. Clocks of two machines differ by less than the time that SQS
-/// holds a message back after a death.
+/// Whether the invocation of an attempt is over. The clocks of two machines differ by less than the
+/// time for which SQS hides a message after a death.
 fn is_over(id: &str, now: Timestamp) -> bool {
     let parts: Vec<_> = id.split('-').collect();
     let ms = |part: &str| part.parse::<i64>().ok();
@@ -187,7 +190,7 @@ mod tests {
         }
     }
 
-    /// Older code takes the first part for the time at which an attempt began.
+    /// Older code reads the first part as the time at which an attempt began.
     #[test]
     fn older_code_reads_when_an_attempt_began() {
         let id = id_of(Timestamp::UNIX_EPOCH, Timestamp::MAX);

@@ -1,4 +1,5 @@
-//! Work on messages whose events may stand in the ledger only: they are read before the work begins.
+//! Work on messages whose events may be in the ledger only. It reads these events before the work
+//! begins.
 
 use std::future::Future;
 
@@ -10,7 +11,7 @@ use crate::invocation::Invocation;
 use crate::ledger::Ledger;
 use crate::task::{Message, Queued};
 
-/// A task's work, and where it finds the events that its queue does not hold.
+/// A task's work, and the ledger that holds the events that its queue does not.
 #[derive(Debug)]
 pub struct FromLedger<W> {
     ledger: Ledger,
@@ -57,10 +58,10 @@ impl<W: BatchWork<Message = Message<'static>>> BatchWork for FromLedger<W> {
             worked = self.work.work(messages, invocation).await;
         }
         let mut worked = worked.into_iter();
-        let nothing_said = || Err(anyhow::anyhow!("nothing was said of it").into());
+        let no_outcome = || Err(anyhow::anyhow!("the work gave no outcome for the message").into());
         outcomes
             .into_iter()
-            .map(|loaded| loaded.and_then(|()| worked.next().unwrap_or_else(nothing_said)))
+            .map(|loaded| loaded.and_then(|()| worked.next().unwrap_or_else(no_outcome)))
             .collect()
     }
 }

@@ -1,4 +1,4 @@
-//! A task's queue: what happens there to messages that were not worked off.
+//! A task's queue: delays, deletes and gives up messages.
 
 use std::time::Duration;
 
@@ -13,18 +13,20 @@ use super::attempts::Attempts;
 use crate::characters::sendable_within;
 use crate::config::{Aws, CallLimits, Environment};
 
-/// First and longest delay before a message is tried again, in seconds. The queues' receive counts allow for days of it.
+/// The first and the longest delay before a retry, in seconds. The queues' receive counts allow for
+/// days of retries.
 const DELAY_FIRST_S: u32 = 2;
 const DELAY_MAX_S: u32 = 900;
 
-/// Longest time for which SQS hides a message after it was received (12 hours), less what has passed of it already.
+/// The longest time for which SQS can hide a message after its receipt (12 hours), less the time
+/// that has passed already.
 const VISIBILITY_MAX_S: u32 = 43_000;
 
-/// The attribute of a dead letter that says why it was given up, and its longest value in bytes.
+/// The attribute of a dead letter that holds the reason, and its longest value in bytes.
 pub const REASON: &str = "Reason";
 const REASON_MAX_BYTES: usize = 1000;
 
-/// The most bytes of a message: its body, and of each attribute the name, the type and the value.
+/// The most bytes of a message: its body, and for each attribute the name, the type and the value.
 const MESSAGE_MAX_BYTES: usize = 1024 * 1024;
 const TEXT: &str = "String";
 
@@ -53,7 +55,7 @@ impl Queue {
         }
     }
 
-    /// Moves a message that can never be worked off to the dead-letter queue.
+    /// Moves a message that can never be done to the dead-letter queue.
     pub(super) async fn give_up(&self, body: &str, reason: &str) -> anyhow::Result<()> {
         let mut send = self
             .client
@@ -72,7 +74,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Sets when messages are tried again. Where that fails they come back at the queue's visibility timeout.
+    /// Sets when messages are received again. If that fails, they come at the queue's visibility
+    /// timeout.
     pub(super) async fn delay(&self, delayed: &[(String, u32)]) {
         let batches = delayed.chunks(BATCH_MAX);
         for outcome in join_all(batches.map(|batch| self.delay_batch(batch))).await {
@@ -82,7 +85,7 @@ impl Queue {
         }
     }
 
-    /// Deletes messages that are done. One for which that fails comes again.
+    /// Deletes messages that are done. If that fails, SQS delivers them again.
     pub(super) async fn delete(&self, receipts: &[String]) {
         let batches = receipts.chunks(BATCH_MAX);
         for outcome in join_all(batches.map(|batch| self.delete_batch(batch))).await {
@@ -129,7 +132,8 @@ impl Queue {
     }
 }
 
-/// As much of a reason as SQS takes beside a body: it may quote what somebody else wrote, and a body may leave no room.
+/// As much of a reason as SQS takes beside a body. The reason may quote a text from outside, and
+/// the body may leave no room.
 fn reason_beside(body: &str, reason: &str) -> Option<String> {
     let reason = match reason {
         "" => "no reason was given",
@@ -140,7 +144,7 @@ fn reason_beside(body: &str, reason: &str) -> Option<String> {
     (!reason.is_empty()).then_some(reason)
 }
 
-/// In how many seconds a message is tried again that was received so often. Doubles with every receive, and is spread
+/// The delay in seconds before a message is retried. It doubles with every receive. It is random,
 /// so that messages that failed together do not come back together.
 pub(super) fn delay_s(received: u32) -> u32 {
     let doublings = received.saturating_sub(1).min(16);
@@ -148,7 +152,7 @@ pub(super) fn delay_s(received: u32) -> u32 {
     fastrand::u32(longest.div_ceil(2)..=longest)
 }
 
-/// Whole seconds, as far as a message can be hidden.
+/// Whole seconds, up to the longest time that a message can be hidden.
 pub(super) fn seconds(by: Duration) -> u32 {
     let whole = by
         .as_secs()

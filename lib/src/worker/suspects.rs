@@ -1,9 +1,10 @@
-//! Messages that may kill their process: out of memory, by an abort, or past the function's timeout. Nothing of that
-//! could be logged, and a batch dies as one.
+//! Messages that may kill their process: out of memory, by an abort, or past the function's
+//! timeout. The process cannot log such a death, and a batch dies as one.
 //!
-//! A message that comes for the first time costs nothing here. One that came before is noted as begun before it is worked
-//! on, and as ended after. What began and never ended is a suspect. It is worked on alone, once its neighbours are settled
-//! and deleted, so that only it dies with the process. What died three times goes to the dead-letter queue.
+//! A message that comes for the first time costs nothing here. For a repeated message, a note is
+//! written before the work begins and after it ends. A message whose attempt began and never ended
+//! is a suspect. It is worked on alone, after its neighbours are settled and deleted, so that only
+//! the suspect dies with the process. After three deaths it goes to the dead-letter queue.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::invocation::Invocation;
 /// How often a message may kill its process.
 const DEATHS_MAX: usize = 3;
 
-/// How soon a suspect comes again that was given back for another one, in seconds.
+/// The delay of a suspect that was given back in favour of another, in seconds.
 const GIVEN_BACK_S: std::ops::RangeInclusive<u64> = 2..=10;
 
 /// Whether messages are worked on one by one or all as one.
@@ -30,14 +31,15 @@ pub(super) enum How {
     AsOne,
 }
 
-/// A message that began before and never ended, by its place in the batch.
+/// A message whose earlier attempt never ended, by its index in the batch.
 struct Suspect {
     index: usize,
     attempt: Attempt,
 }
 
 impl<W> Worker<W> {
-    /// Works on a batch, the suspects in it last. What is not worked off is reported, and comes again.
+    /// Works on a batch, and on its suspects last. Messages that are not done are reported, and SQS
+    /// delivers them again.
     pub(super) async fn work_off<B: BatchWork>(
         &self,
         batch: SqsEvent,
@@ -55,11 +57,11 @@ impl<W> Worker<W> {
                     dead.insert(index);
                 }
                 Some(attempt) if attempt.unended > 0 => suspects.push(Suspect { index, attempt }),
-                // Also where nobody knows whether it was noted.
+                // Also if it is unknown whether the note was written.
                 _ => begun.push(id),
             }
         }
-        // Until they are worked on themselves, they cannot die with others.
+        // Until suspects are worked on themselves, they cannot die with others.
         let taken_back = suspects.iter().map(|it| {
             let attempts = &self.queue.attempts;
             attempts.take_back(batch.id(it.index), &it.attempt)
@@ -76,7 +78,8 @@ impl<W> Worker<W> {
         let others = others.filter(|index| !apart.contains(index) && !dead.contains(index));
         batch.work(work, how, others.collect()).await;
 
-        // The one that died most often comes first: the sooner it is out of the way, the better for the rest.
+        // The suspect that died most often comes first, because the others gain most once it is
+        // gone.
         suspects.sort_by_key(|it| it.attempt.unended);
         let is_early = Instant::now() < invocation.middle();
         let suspect = suspects.pop_if(|_| is_early);
@@ -104,7 +107,8 @@ impl<W> Worker<W> {
         report(failed)
     }
 
-    /// Notes of each message that came before that an attempt begins. Without the note it is worked on all the same.
+    /// Notes for each repeated message that an attempt begins. If the note fails, the message is
+    /// worked on all the same.
     async fn begin_repeated(
         &self,
         batch: &Batch,
@@ -124,7 +128,8 @@ impl<W> Worker<W> {
         join_all(begins).await
     }
 
-    /// Settles what was not worked off, and notes that attempts ended. Returns the ids that SQS must keep.
+    /// Settles messages that are not done, and notes that attempts ended. Returns the ids that SQS
+    /// must keep.
     async fn settle_all(
         &self,
         unfinished: Vec<Unfinished>,
@@ -145,7 +150,8 @@ impl<W> Worker<W> {
         });
         let ended = tokio::time::timeout_at(until, join_all(ended));
         let (settled, _) = tokio::join!(settled, ended);
-        // Without a word from SQS they all stay, and come again at the queue's visibility timeout.
+        // If SQS does not answer, all messages stay and come again at the queue's visibility
+        // timeout.
         settled.unwrap_or(ids)
     }
 }
@@ -162,11 +168,12 @@ impl Batch {
         &self.handles[index].0
     }
 
-    /// How often a message's process died. Nothing is noted of the first attempt; where every other one died, it did too.
+    /// How often a message's process died. The first attempt has no note; if every other attempt
+    /// died, it counts as dead too.
     fn deaths(&self, index: usize, attempt: &Attempt) -> usize {
         let received = self.messages[index].as_ref().map_or(0, |it| it.received);
         let received = usize::try_from(received).unwrap_or(usize::MAX);
-        // All but the first and this one, and those that were taken back.
+        // All receives but the first, the current one and those that were taken back.
         let noted = received.saturating_sub(2 + attempt.spared);
         match attempt.dead {
             0 => 0,
@@ -191,14 +198,14 @@ impl Batch {
         }
     }
 
-    /// Takes out what was not worked off, but for one message.
+    /// Takes out the messages that are not done, except one.
     fn take(&mut self, except: Option<usize>) -> Vec<Unfinished> {
         let messages = self.messages.iter_mut().enumerate();
         let others = messages.filter(|(index, _)| Some(*index) != except);
         others.filter_map(|(_, message)| message.take()).collect()
     }
 
-    /// The receipts of those that need not come again, but for one message.
+    /// The receipts of the messages that are done, except one.
     fn receipts_of_others(&self, except: usize, failed: &[String]) -> Vec<String> {
         let handles = self.handles.iter().enumerate();
         let done = handles.filter(|(index, (id, _))| *index != except && !failed.contains(id));

@@ -1,5 +1,6 @@
-//! Messages as each version wrote them, in files: they are in flight during a deployment, and after a rollback. A change
-//! of what is written fails here. `docs/extending.md`, "Changing a message", says what to do then.
+//! Messages as each version wrote them, in files: they are in flight during a deployment, and after
+//! a rollback. If this code writes a message differently, a test here fails. `docs/extending.md`,
+//! "Changing a message", says what to do then.
 
 use super::super::{Message, Queued, Task, WorkMessage};
 use super::*;
@@ -27,9 +28,9 @@ const WAITING: [&str; 3] = [
     message!("waiting-2-refused"),
 ];
 
-/// What an older reader reads is what is written today: the same text, byte by byte.
+/// Today's code writes exactly the bytes that older readers know.
 #[test]
-fn what_is_written_today_is_what_is_in_flight() {
+fn todays_messages_are_those_in_flight() {
     for text in OF_TASKS {
         let message = Message::read(text).unwrap();
         assert_eq!(message.to_body(), text);
@@ -54,7 +55,7 @@ fn what_is_written_today_is_what_is_in_flight() {
 }
 
 #[test]
-fn what_is_in_flight_says_what_it_said() {
+fn messages_in_flight_keep_their_meaning() {
     let facts = OF_TASKS.map(|text| Message::read(text).unwrap().event.into_owned().fact);
     assert!(matches!(&facts[0], Fact::Redeemed(it) if it.coupon_code == "CP-A1B2C3D4"));
     assert!(matches!(&facts[1], Fact::Used(it) if it.order_id.as_deref() == Some("ord_POS_789")));
@@ -71,7 +72,7 @@ fn what_is_in_flight_says_what_it_said() {
     assert!(work.iter().all(|it| it.tenant == "comp_bella_vista"));
 }
 
-/// What newer code may write, from what is written today.
+/// Checks a message that newer code may write, made from one of today's.
 #[track_caller]
 fn check<M: QueueMessage + std::fmt::Debug>(
     text: &str,
@@ -87,7 +88,7 @@ fn check<M: QueueMessage + std::fmt::Debug>(
 }
 
 #[test]
-fn what_newer_code_adds_waits_for_it() {
+fn a_message_with_a_newer_part_waits_for_newer_code() {
     let [redeemed, used, items, enrolled] = OF_TASKS;
     let field = Unreadable::Unknown(Unknown::Field);
     for (text, from) in [
@@ -132,7 +133,7 @@ fn what_newer_code_adds_waits_for_it() {
     }
 }
 
-/// `dispatch` passes on what it does not read.
+/// `dispatch` passes on the task's message without reading it.
 #[test]
 fn a_tasks_message_may_change_without_dispatch() {
     let newer = OF_WORK[0].replace(
@@ -146,7 +147,7 @@ fn a_tasks_message_may_change_without_dispatch() {
 }
 
 #[test]
-fn what_no_code_writes_waits_for_nothing() {
+fn a_malformed_message_waits_for_nothing() {
     for text in [
         "",
         "not JSON",
