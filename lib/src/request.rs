@@ -1,7 +1,9 @@
-//! What API Gateway, or a function URL, hands to a function: headers and the bytes of a body.
+//! The request that API Gateway, or a function URL, hands to a function: headers and the bytes of a
+//! body.
 //!
-//! Read with as few demands as possible, because whatever cannot be read here is answered with a 500 by the
-//! gateway. `lambda_http` panics over some of it; see `docs/adr/0002-reading-gateway-events.md`.
+//! This code demands as little of the event as possible, because the gateway answers an event that
+//! cannot be read with a 500. `lambda_http` panics over some events; see
+//! `docs/adr/0002-reading-gateway-events.md`.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -16,8 +18,8 @@ use serde_json::value::RawValue;
 pub struct Headers<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl<'a> Headers<'a> {
-    /// Every value of a header. The gateway joins a repeated header with commas: they are taken apart again,
-    /// so this is for headers whose values hold none.
+    /// Every value of a header. The gateway joins a repeated header with commas, and this function
+    /// splits it again. So it fits only headers whose values hold no comma.
     pub fn values<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h str> {
         self.0
             .iter()
@@ -46,17 +48,17 @@ pub struct Request<'a> {
     pub body: Body<'a>,
 }
 
-/// The body's bytes, as they were sent.
+/// The body's bytes, as the sender sent them.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Body<'a> {
     Bytes(Cow<'a, [u8]>),
-    /// Said to be base64, and is not.
+    /// The event says base64, but the body is not.
     Undecodable,
 }
 
 impl<'a> Request<'a> {
-    /// Reads an event of payload format 2.0 (HTTP API, function URL) or 1.0 (REST API).
-    /// An event that is neither has no headers and no body, and so is refused as unsigned.
+    /// Reads an event of payload format 2.0 (HTTP API, function URL) or 1.0 (REST API). An event of
+    /// another format has no headers and no body, so it is refused as unsigned.
     pub fn read(event: &'a RawValue) -> Self {
         let event: GatewayEvent<'a> = serde_json::from_str(event.get()).unwrap_or_default();
         let body = event.body.map_or(Cow::Borrowed(""), |Text(body)| body);
@@ -92,7 +94,8 @@ impl<'a> Request<'a> {
 }
 
 impl Request<'_> {
-    /// Whether the body is compressed. A header alone is no proof: a gateway that decompresses a body may leave it there.
+    /// Whether the body is compressed. A header alone is no proof, because a gateway may decompress
+    /// a body and leave the header.
     pub fn is_compressed(&self) -> bool {
         let Body::Bytes(bytes) = &self.body else {
             return false;
@@ -103,7 +106,8 @@ impl Request<'_> {
     }
 }
 
-/// The first bytes of gzip (RFC 1952), zstd (RFC 8878) and zlib (RFC 1950): no text begins so.
+/// The first bytes of gzip (RFC 1952), zstd (RFC 8878) and zlib (RFC 1950). No text begins like
+/// this.
 fn is_magic(bytes: &[u8]) -> bool {
     let magic: [&[u8]; 4] = [b"\x1F\x8B", b"\x28\xB5\x2F\xFD", b"\x78\x9C", b"\x78\xDA"];
     magic.iter().any(|magic| bytes.starts_with(magic))
@@ -126,7 +130,8 @@ struct GatewayEvent<'a> {
     is_base64_encoded: Option<bool>,
 }
 
-/// Text that is borrowed from the event where it holds no escape: inside an `Option` or a map, serde borrows only when told so.
+/// Text that borrows from the event if it holds no escape. Inside an `Option` or a map, serde
+/// borrows only with this attribute.
 #[derive(Deserialize, PartialEq, Eq, Hash)]
 #[serde(transparent)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
@@ -202,7 +207,7 @@ mod tests {
         let brotli = b"\x0b\x02\x80{}\x03";
         for coding in ["gzip", "GZIP", "br", "deflate, gzip", "x-new"] {
             check(Some(coding), brotli, true);
-            // A proxy has taken it apart and left the header.
+            // A proxy has decompressed the body and left the header.
             check(Some(coding), b"\xEF\xBB\xBF {\"a\":1}", false);
             check(Some(coding), b"", false);
         }

@@ -1,5 +1,6 @@
-//! The webhook secrets, from Secrets Manager: fetched at start, kept, and fetched again on a schedule and when a
-//! signature fails, so that a rotation needs no restart. `docs/adr/0010-secrets.md` says why it is done so.
+//! The webhook secrets, from Secrets Manager. They are fetched at start, on a schedule, and after a
+//! signature that no secret gives. So a rotation needs no restart. `docs/adr/0010-secrets.md` gives
+//! the reasons.
 
 mod budget;
 mod fetch;
@@ -16,11 +17,12 @@ use crate::verify::{Holder, Scheme, Secrets};
 use budget::Budget;
 use fetch::{Fetched, Previous, Unfetched};
 
-/// How old the kept secrets may get.
+/// The age at which secrets are fetched again.
 const REFRESH_AFTER: Duration = Duration::from_secs(300);
 
-/// Fetches because of signatures: anybody can send wrong ones. So many at once, and then one more after each pause. A fetch is
-/// two calls, so a flood of forgeries costs a process 10 calls and then 0.4 a second, however many come.
+/// Limits the fetches that wrong signatures cause, because anybody can send wrong signatures:
+/// [`FETCHES_AT_ONCE`] at once, then one after each pause. A fetch is two calls. So any flood of
+/// forgeries costs a process 10 calls, and then 0.4 calls a second.
 const FETCHES_AT_ONCE: u32 = 5;
 const PAUSE: Duration = Duration::from_secs(5);
 
@@ -29,42 +31,42 @@ const PAUSE: Duration = Duration::from_secs(5);
 pub struct SecretStore {
     client: Client,
     id: String,
-    /// What the secrets must be keys of.
+    /// The schemes that each secret must be a key of.
     schemes: &'static [Scheme],
     kept: Mutex<Kept>,
-    /// Held by whoever fetches: all others wait for what that brings.
+    /// Held during a fetch. All others wait for its result.
     fetching: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
 struct Kept {
-    /// `None` while the secret store has not answered yet.
+    /// `None` until the secret store answers for the first time.
     known: Option<Arc<Known>>,
-    /// When they were fetched, or when that was last tried.
+    /// When the last fetch or attempt was made.
     tried_at: Instant,
-    /// When the last fetch began that brought nothing.
+    /// When the last fetch began that failed.
     failed: Option<Instant>,
     budget: Budget,
 }
 
-/// The secrets as the secret store told them.
+/// The secrets as the secret store gave them.
 #[derive(Debug)]
 pub struct Known {
     current: Secrets,
     previous: Option<Secrets>,
     all: Secrets,
-    /// When the fetch began that brought them.
+    /// When the fetch began that brought these secrets.
     began: Instant,
-    /// Whether there may be others that are valid as well.
+    /// Whether other secrets may be valid too.
     in_doubt: bool,
 }
 
-/// Why a signature that no known secret gives may be good all the same.
+/// Why a signature may be good although no known secret gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Undecided {
-    #[error("the secret store does not tell which secrets are valid now")]
+    #[error("the secret store does not answer which secrets are valid now")]
     Unanswered,
-    #[error("too many signatures are wrong for the secret store to be asked about each")]
+    #[error("too many signatures are wrong to ask the secret store about each")]
     TooMany,
 }
 
@@ -73,29 +75,30 @@ impl Known {
         &self.all
     }
 
-    /// Who shows this token. The current version decides: a token that a rotation narrows is narrow at once.
+    /// The holder of this token. The current version decides: if a rotation narrows a token, it is
+    /// narrow at once.
     pub fn holder(&self, token: &str) -> Option<Holder> {
         let current = self.current.holder(token);
         let previous = self.previous.as_ref().and_then(|it| it.holder(token));
         current.or(previous)
     }
 
-    /// Whether a signature that none of these gives may be good all the same.
+    /// Whether a signature that none of these secrets gives may be good all the same.
     pub fn in_doubt(&self) -> bool {
         self.in_doubt
     }
 
     fn new(fetched: Fetched, before: Option<&Self>, began: Instant) -> Self {
         let Fetched { current, previous } = fetched;
-        // What was current before is the previous one now; else that has not changed.
+        // If the current version changed, the earlier current one is now the previous one.
         let kept = before.and_then(|before| match before.current == current {
             true => before.previous.clone(),
             false => Some(before.current.clone()),
         });
         let (previous, in_doubt) = match previous {
-            Previous::Told(previous) => (previous, false),
+            Previous::Answered(previous) => (previous, false),
             Previous::Unusable => (kept, false),
-            Previous::Untold => (kept, true),
+            Previous::Unanswered => (kept, true),
         };
         let all = match previous.clone() {
             Some(previous) => current.clone().and(previous),
@@ -110,7 +113,7 @@ impl Known {
         }
     }
 
-    /// The same, where a fetch that began later brought nothing.
+    /// The same secrets, in doubt because a later fetch failed.
     fn doubted(&self) -> Self {
         Self {
             current: self.current.clone(),
@@ -139,11 +142,12 @@ impl SecretStore {
         }
     }
 
-    /// Fetches the secrets for the first time. Where the secret store does not answer, who first needs them asks again:
-    /// a function that does not start is answered for by the gateway, with a 500.
+    /// Fetches the secrets for the first time. If the secret store does not answer, the first
+    /// request that needs them asks again: for a function that does not start, the gateway would
+    /// answer 500.
     ///
     /// # Errors
-    /// There is no such secret, or it is of no use, or may not be read: the error names it.
+    /// The secret does not exist, cannot be used, or may not be read. The error names it.
     pub async fn start(&self) -> anyhow::Result<()> {
         let _fetching = self.fetching.lock().await;
         match self.fetch().await {
@@ -156,15 +160,16 @@ impl SecretStore {
         }
     }
 
-    /// What the secret store knows them by.
+    /// The secret's id in the secret store.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The secrets that are valid now; fetched anew where they are old. Those that are kept stay where that fails.
+    /// The secrets that are valid now, fetched again if they are old. If a fetch fails, the kept
+    /// secrets stay in use.
     ///
     /// # Errors
-    /// None are kept, and they cannot be fetched.
+    /// No secrets are kept, and they cannot be fetched.
     pub async fn current(&self) -> Result<Arc<Known>, Undecided> {
         let kept = {
             let mut kept = self.lock();
@@ -180,20 +185,20 @@ impl SecretStore {
             return self.as_of(Instant::now()).await;
         };
         let _fetching = self.fetching.lock().await;
-        // Where that fails, it is logged there.
+        // A failure is logged in `fetch`.
         Ok(self.fetch().await.unwrap_or(kept))
     }
 
-    /// The secrets that were valid at a time, or later: for a signature that came then and that no kept secret gives. Only
-    /// these can tell that it is wrong.
+    /// Secrets that were fetched at this time or later, for a signature that came then and that no
+    /// kept secret gives. Only these can prove the signature wrong.
     ///
     /// # Errors
-    /// They cannot be fetched now: the signature may be good.
+    /// The secrets cannot be fetched now, so the signature may be good.
     pub async fn as_of(&self, at: Instant) -> Result<Arc<Known>, Undecided> {
         let _fetching = self.fetching.lock().await;
         {
             let mut kept = self.lock();
-            // Another request may have fetched them while this one waited, or have tried to.
+            // Another request may have fetched them, or tried to, while this one waited.
             match &kept.known {
                 Some(known) if known.began >= at => return Ok(Arc::clone(known)),
                 _ => {}
@@ -211,7 +216,7 @@ impl SecretStore {
         self.fetch().await.map_err(|_| Undecided::Unanswered)
     }
 
-    /// Asks the secret store. Whoever calls this holds `fetching`.
+    /// Asks the secret store. The caller holds `fetching`.
     async fn fetch(&self) -> Result<Arc<Known>, Unfetched> {
         let began = Instant::now();
         let fetched = fetch::fetch(&self.client, &self.id, self.schemes).await;
@@ -220,7 +225,7 @@ impl SecretStore {
         let fetched = fetched.inspect_err(|unfetched| {
             kept.failed = Some(began);
             if let Some(known) = &kept.known {
-                // What only an operator can mend is an error; an outage passes.
+                // If only an operator can mend the fault, it is an error. An outage passes.
                 match unfetched {
                     Unfetched::Wrong(_) => {
                         tracing::error!("The secrets that are kept stay in use: {unfetched}");
@@ -252,7 +257,7 @@ mod tests {
         let secrets = |text: &str| Secrets::parse(text).unwrap();
         let fetched = Fetched {
             current: secrets("comp_a=one"),
-            previous: Previous::Told(Some(secrets("one,two"))),
+            previous: Previous::Answered(Some(secrets("one,two"))),
         };
         let known = Known::new(fetched, None, Instant::now());
         let narrow = Holder::Of(["comp_a".to_owned()].into());

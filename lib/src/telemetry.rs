@@ -1,9 +1,10 @@
 //! A function's log lines, in Lambda's format, and its counts: CloudWatch metrics within the log.
 //!
-//! Lambda filters JSON lines by their level. A line without a `level`, or without an RFC 3339 `timestamp`, passes for
-//! INFO, whatever it says
-//! (<https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html>). So each line has both, but for
-//! the line of an ordinary event, which is an INFO and has no byte too many: logs cost more than the time of a function.
+//! Lambda filters JSON lines by their level. Lambda treats a line without a `level`, or without an
+//! RFC 3339 `timestamp`, as INFO, whatever the line says
+//! (<https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html>). So
+//! each line has both. The one exception is the line of an ordinary event: it is an INFO without a
+//! spare byte, because logs cost more than a function's time.
 
 use std::fmt;
 use std::io::Write;
@@ -23,18 +24,18 @@ use crate::steering::escaped;
 /// The CloudWatch namespace of every count.
 pub const NAMESPACE: &str = "CouponWebhooks";
 
-/// What a count needs to know of its function.
+/// The facts about the function that a count needs.
 static FUNCTION: OnceLock<Function> = OnceLock::new();
 
 #[derive(Debug)]
 struct Function {
     name: String,
     level: LevelFilter,
-    /// Whether its lines are JSON.
+    /// Whether the function's log lines are JSON.
     is_json: bool,
 }
 
-/// Starts logging and counting, in the format and at the level that the function's `LoggingConfig` asks for.
+/// Starts logging and counting, in the format and at the level of the function's `LoggingConfig`.
 pub fn start() {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let level = level_of(&["AWS_LAMBDA_LOG_LEVEL", "RUST_LOG"].map(variable));
@@ -56,26 +57,28 @@ pub fn start() {
             .with_writer(|| Harmless(std::io::stdout()));
         let _ = lines.with_max_level(level).try_init();
     }
-    // A panic's message may quote what it panicked over; its place tells enough.
+    // A panic's message may quote contents, so only its place is logged.
     std::panic::set_hook(Box::new(|panic| match panic.location() {
         Some(place) => tracing::error!("panicked at {}:{}", place.file(), place.line()),
         None => tracing::error!("panicked"),
     }));
 }
 
-/// The level that the first setting names, INFO if none does. An empty text parses as ERROR, and means nothing here.
+/// The level that the first non-empty setting names; INFO if none does. An empty text would parse
+/// as ERROR.
 fn level_of(settings: &[String]) -> LevelFilter {
     let mut settings = settings.iter().filter(|setting| !setting.is_empty());
     let level = settings.find_map(|setting| setting.parse().ok());
     level.unwrap_or(LevelFilter::INFO)
 }
 
-/// Takes out of a line what could steer whoever shows it: names of events and types come from outside.
+/// Escapes the characters of a line that could steer its display, because names of events and types
+/// come from outside.
 struct Harmless<W>(W);
 
 impl<W: Write> Write for Harmless<W> {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        // The subscriber writes a line at once.
+        // The subscriber writes a whole line at once.
         let text = String::from_utf8_lossy(line);
         self.0.write_all(escaped(&text).as_bytes())?;
         Ok(line.len())
@@ -104,38 +107,39 @@ impl FormatTime for Rfc3339 {
     }
 }
 
-/// Something worth counting, per function.
+/// An occurrence that is counted, per function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Count {
     Accepted,
-    /// Taken while DynamoDB refused; waits on the retry queue.
+    /// Accepted while DynamoDB refused; the event waits on the retry queue.
     SetAside,
     Duplicate,
-    /// Taken, though some optional field was left out or mended.
+    /// Accepted, although an optional field was left out or mended.
     Warned,
     Ignored,
     InvalidPayload,
     InvalidSignature,
-    /// Wrong by every secret that is known, while too many are for the secret store to be asked about each.
+    /// No known secret gives the signature, and too many are wrong to ask the secret store about
+    /// each.
     UndecidedSignature,
     StaleSignature,
     ConflictingPayload,
-    /// A recorded body that this code cannot read stood against another body.
+    /// A second body came for a recorded body that this code cannot read.
     UnreadableRecord,
     PayloadTooLarge,
     CompressedPayload,
     Unavailable,
     TaskDone,
-    /// To be tried again.
+    /// The message will be retried.
     TaskFailed,
-    /// Went to the dead-letter queue.
+    /// The message went to the dead-letter queue.
     TaskGivenUp,
-    /// Nobody was told: SNS does not take the alert, which its record says.
+    /// SNS refused the alert, and nobody was alerted. The alert's record says so.
     AlertFailed,
 }
 
-/// Counts one, in CloudWatch's embedded metric format: no call, no permission, one line of the log. Only a function
-/// that has started has a log.
+/// Counts one occurrence in CloudWatch's embedded metric format: one line of the log, without a
+/// call or a permission. Only a function that has started has a log.
 pub fn count(what: Count) {
     let Some(function) = FUNCTION.get() else {
         return;
@@ -143,18 +147,19 @@ pub fn count(what: Count) {
     println!("{}", metric(what, function, Timestamp::now()));
 }
 
-/// What came of one event, to be logged and counted at once.
+/// The outcome of one event, logged and counted at once.
 #[derive(Debug)]
-pub struct Told<'a> {
+pub struct Outcome<'a> {
     pub level: Level,
     pub counts: &'a [Count],
-    /// Keys, reasons, names of fields; never contents.
+    /// Keys, reasons and names of fields, never contents.
     pub message: &'a str,
     pub fields: &'a [(&'a str, &'a str)],
 }
 
-impl Told<'_> {
-    /// Writes one line where lines are JSON, and for people to read a line, followed by one for each count.
+impl Outcome<'_> {
+    /// Writes one line if lines are JSON. Otherwise it writes a line for people, and one line for
+    /// each count.
     pub fn write(&self) {
         let Some(function) = FUNCTION.get() else {
             return;
@@ -175,7 +180,7 @@ impl Told<'_> {
         self.counts.iter().for_each(|what| count(*what));
     }
 
-    /// Log and metrics in one line. Where nothing is wrong, the name of the metric says what happened.
+    /// Log and metrics in one line. If nothing is wrong, the metric's name says what happened.
     fn line(&self, function: &Function, now: Timestamp) -> String {
         let is_logged = self.level <= function.level;
         let mut line = Map::new();
@@ -187,7 +192,7 @@ impl Told<'_> {
         if is_logged && self.level == Level::INFO {
             line.extend(own);
         } else {
-            // The metrics are to be kept, also where the log is not.
+            // The metrics must be kept, even if the log is not.
             let level = match is_logged {
                 true => self.level.to_string(),
                 false => function.level.to_string().to_uppercase(),
@@ -206,7 +211,7 @@ impl Told<'_> {
     }
 }
 
-/// What tells CloudWatch which members of a line are metrics.
+/// The directive that names the metrics of a line for CloudWatch.
 fn directive(counts: &[Count], now: Timestamp) -> Value {
     let names = counts.iter();
     let names: Vec<_> = names
@@ -222,8 +227,9 @@ fn directive(counts: &[Count], now: Timestamp) -> Value {
     })
 }
 
-/// The line has the lowest level that Lambda keeps: a function at level ERROR counts, too. It begins with `_aws`, by which
-/// the local system knows that it is for CloudWatch alone.
+/// The line has the highest level, which Lambda always keeps. So a function at level ERROR counts
+/// too. The line begins with `_aws`, by which the local system knows that it is only for
+/// CloudWatch.
 fn metric(what: Count, function: &Function, now: Timestamp) -> String {
     let mut line = json!({
         "_aws": directive(&[what], now),
@@ -275,7 +281,7 @@ mod tests {
             tracing::subscriber::with_default(subscriber, || {
                 tracing::error!(event.key = "zupy#c#CP-1/redeemed", "an error");
                 tracing::warn!("a warning");
-                tracing::info!("an information");
+                tracing::info!("a piece of information");
                 tracing::debug!("a detail");
             });
             let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
@@ -311,7 +317,8 @@ mod tests {
             assert!(line.len() < 350, "{} bytes: {line}", line.len());
             assert!(line.starts_with(r#"{"_aws""#), "{line}");
             for own in LEVELS {
-                let line = told(own, &[("event.key", "k")]).line(&function, Timestamp::UNIX_EPOCH);
+                let line =
+                    outcome(own, &[("event.key", "k")]).line(&function, Timestamp::UNIX_EPOCH);
                 assert!(is_kept(&line, level), "{own} at {level}: {line}");
                 let parsed: Value = serde_json::from_str(&line).unwrap();
                 assert_eq!(parsed["Accepted"], 1);
@@ -324,7 +331,7 @@ mod tests {
         }
     }
 
-    /// The longest name that CloudFormation gives one of the functions.
+    /// With the longest name that CloudFormation gives one of the functions.
     fn function() -> Function {
         Function {
             name: "coupons-AghanimCouponRedeemedFunction-0123456789ab".into(),
@@ -333,8 +340,8 @@ mod tests {
         }
     }
 
-    fn told<'a>(level: Level, fields: &'a [(&'a str, &'a str)]) -> Told<'a> {
-        Told {
+    fn outcome<'a>(level: Level, fields: &'a [(&'a str, &'a str)]) -> Outcome<'a> {
+        Outcome {
             level,
             counts: &[Count::Accepted],
             message: "Accepted",
@@ -342,7 +349,7 @@ mod tests {
         }
     }
 
-    /// Its price is in docs/performance.md.
+    /// docs/performance.md names its price.
     #[test]
     fn an_ordinary_event_takes_one_line_of_less_than_300_bytes() {
         for key in [
@@ -350,7 +357,8 @@ mod tests {
             "zupy#comp_bella_vista#CP-A1B2C3D4/used#ord_POS_789",
             "aghanim#gm_exTAyxPsVwh#idmpt_aXRlbV90ZXN0X2tleQ/redeemed",
         ] {
-            let line = told(Level::INFO, &[("event.key", key)]).line(&function(), Timestamp::now());
+            let line =
+                outcome(Level::INFO, &[("event.key", key)]).line(&function(), Timestamp::now());
             assert!(line.len() < 300, "{} bytes: {line}", line.len());
             let parsed: Value = serde_json::from_str(&line).unwrap();
             assert_eq!(parsed["event.key"], key);
@@ -363,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_line_cannot_turn_the_text_around() {
+    fn a_log_line_cannot_reverse_the_text() {
         let mut log = Vec::new();
         let line = "{\"event.kind\":\"x\u{202E}y\u{9B}2J\"}\n";
         Harmless(&mut log).write_all(line.as_bytes()).unwrap();

@@ -1,6 +1,8 @@
-//! Who sent these bytes, and when: HMAC-SHA256 signatures over the raw body, checked in constant time.
+//! Who sent these bytes, and when: checks HMAC-SHA256 signatures over the raw body in constant
+//! time.
 //!
-//! Nothing is parsed before it is verified: parsers take [`Verified`], and only this module makes one.
+//! Nothing is parsed before it is verified: parsers take [`Verified`], and only this module makes
+//! one.
 
 mod secret;
 
@@ -27,7 +29,7 @@ pub struct Verified<'a> {
 }
 
 impl<'a> Verified<'a> {
-    /// A body that was verified when it was taken, read back from where we kept it.
+    /// A body that was verified when it was received, and then stored.
     pub(crate) fn recorded(body: &'a [u8], scheme: &'a str, tenant: Option<&'a str>) -> Self {
         Self {
             body,
@@ -37,7 +39,8 @@ impl<'a> Verified<'a> {
         }
     }
 
-    /// The same body, whose dates without a time are read in these zones; without them in UTC.
+    /// The same body with time zones for its dates without a time. Without zones, such dates are
+    /// read in UTC.
     pub fn in_zones(self, zones: &'a Zones) -> Self {
         Self {
             zones: Some(zones),
@@ -55,18 +58,19 @@ impl<'a> Verified<'a> {
         self.body
     }
 
-    /// The name of the scheme that it was signed by.
+    /// The name of the scheme that the body was signed by.
     pub fn scheme(&self) -> &'a str {
         self.scheme
     }
 
-    /// The tenant that the secret names, whose word this is.
+    /// The tenant that the secret names. The tenant's own secret signed the body.
     pub fn tenant(&self) -> Option<&'a str> {
         self.tenant
     }
 }
 
-/// Why a request is refused. The sender never learns which: all answer 401 with one text.
+/// Why a request is refused. The sender never learns the reason, because each one gets the same
+/// 401.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unverified {
     #[error("the header {0} is missing")]
@@ -79,9 +83,9 @@ pub enum Unverified {
     Mismatch,
     #[error("the secret is of another tenant than the body names")]
     OtherTenant,
-    #[error("signed {age_s} s ago, at most {max_age_s} s are accepted")]
+    #[error("signed {age_s} s ago; at most {max_age_s} s are accepted")]
     Stale { age_s: i64, max_age_s: i64 },
-    #[error("signed {ahead_s} s in the future, at most {max_future_s} s are accepted")]
+    #[error("signed {ahead_s} s in the future; at most {max_future_s} s are accepted")]
     Future { ahead_s: i64, max_future_s: i64 },
 }
 
@@ -112,29 +116,30 @@ impl Freshness {
     }
 }
 
-/// How a provider signs: which header carries the signature, and over what.
+/// How a provider signs: the signature's header, and the bytes that it covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scheme {
-    /// What it is called in the ledger.
+    /// The scheme's name in the ledger.
     pub name: &'static str,
     pub signature_header: &'static str,
     pub encoding: Encoding,
     /// Headers whose values are signed before the body, each followed by a dot.
     pub signed_headers: &'static [&'static str],
-    /// The one of them that holds Unix seconds, if any.
+    /// The signed header that holds Unix seconds, if there is one.
     pub timestamp_header: Option<&'static str>,
 }
 
-/// How a signature is written, and how the key is made from the secret's text.
+/// How a signature is written, and how the secret's text becomes a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
     /// Hexadecimal digits after a prefix; the key is the secret's UTF-8 bytes.
     Hex { prefix: &'static str },
-    /// `v1,` and base64, several separated by spaces; the key is base64 after `whsec_`.
+    /// `v1,` and base64, several separated by spaces; the key is the base64 after `whsec_`.
     StandardWebhooks,
 }
 
-/// The Standard Webhooks specification, <https://www.standardwebhooks.com>, with symmetric signatures.
+/// The Standard Webhooks specification, <https://www.standardwebhooks.com>, with symmetric
+/// signatures.
 pub const STANDARD_WEBHOOKS: Scheme = Scheme {
     name: "standard-webhooks",
     signature_header: "webhook-signature",
@@ -143,7 +148,8 @@ pub const STANDARD_WEBHOOKS: Scheme = Scheme {
     timestamp_header: Some("webhook-timestamp"),
 };
 
-/// Checks the signature by whichever of the schemes has its header in the request.
+/// Checks the signature by the first scheme that has its header in the request and a good
+/// signature.
 pub fn verify<'a>(
     schemes: &'static [Scheme],
     headers: &Headers<'_>,
@@ -154,7 +160,8 @@ pub fn verify<'a>(
     Ok(genuine.swap_remove(0))
 }
 
-/// The same by every scheme that has its header in the request: there is at least one whose signature is genuine.
+/// Checks the signatures by all schemes that have their header in the request. On success, at least
+/// one is returned.
 pub fn verify_all<'a>(
     schemes: &'static [Scheme],
     headers: &Headers<'_>,
@@ -177,8 +184,8 @@ pub fn verify_all<'a>(
 }
 
 impl Scheme {
-    /// Checks the signature over the bytes as they were sent, with every secret.
-    /// Returns when it was signed, where the scheme says so.
+    /// Checks the signature over the bytes as sent, with every secret. Returns when the body was
+    /// signed, if the scheme signs a time.
     pub fn verify<'a>(
         &self,
         headers: &Headers<'_>,
@@ -214,12 +221,12 @@ impl Scheme {
         Ok((verified, timestamp.map(seconds).transpose()?))
     }
 
-    /// Whether the secret is a key of this scheme: Standard Webhooks wants base64.
+    /// Whether the secret is a key of this scheme: Standard Webhooks needs base64.
     pub fn takes(&self, secret: &Secret) -> bool {
         self.mac(secret, &[]).is_some()
     }
 
-    /// The headers that a sender adds. What is sent again has the same id.
+    /// The headers that a sender adds. The same body always has the same id.
     pub fn sign(
         &self,
         body: &[u8],
@@ -230,8 +237,9 @@ impl Scheme {
         self.sign_as(&id, body, &[secret], signed_at)
     }
 
-    /// The same, of a message with this id, and with every secret that is valid while one replaces another. A scheme whose
-    /// header holds one signature takes the first secret's.
+    /// Like [`sign`](Self::sign), for a message with this id, and with every secret that is valid
+    /// during a rotation. If the scheme's header holds only one signature, it is the first
+    /// secret's.
     pub fn sign_as(
         &self,
         id: &str,
@@ -250,7 +258,7 @@ impl Scheme {
             prefix = format!("{prefix}{value}.");
             headers.push((name, value));
         }
-        // A secret that is no key of this scheme signs nothing that would be accepted.
+        // A secret that is no key of this scheme gives no signature.
         let macs = secrets
             .iter()
             .filter_map(|secret| self.mac(secret, &[prefix.as_bytes(), body]));
@@ -268,7 +276,7 @@ impl Scheme {
         headers
     }
 
-    /// Every digest that the signature header holds in a legible form.
+    /// Every well-formed digest in the signature header.
     fn digests(&self, headers: &Headers<'_>) -> Vec<[u8; 32]> {
         let pieces = headers.values(self.signature_header);
         match self.encoding {
@@ -290,8 +298,9 @@ impl Scheme {
         }
     }
 
-    /// The tenant of the secret that gives one of the claimed digests. Each secret's own is computed once, however many
-    /// are claimed, and every secret is tried even after one has matched, so that time tells nothing about which.
+    /// The tenant of the secret that gives one of the claimed digests. Each secret's own digest is
+    /// computed once, and every secret is tried even after a match. So the time reveals nothing
+    /// about which secret matched.
     fn signer<'a>(
         &self,
         secrets: &'a Secrets,
@@ -310,7 +319,7 @@ impl Scheme {
         })
     }
 
-    /// `None` where the secret is no key of this scheme.
+    /// `None` if the secret is no key of this scheme.
     fn mac(&self, secret: &Secret, parts: &[&[u8]]) -> Option<Hmac<Sha256>> {
         let decoded;
         let key = match self.encoding {
@@ -331,7 +340,7 @@ impl Scheme {
     }
 }
 
-/// A header that may be repeated by a proxy, but only with one value.
+/// A header that a proxy may repeat, but only with the same value.
 fn single<'h>(headers: &'h Headers<'_>, name: &'static str) -> Result<&'h str, Unverified> {
     let mut values = headers.values(name);
     let first = values.next().ok_or(Unverified::Missing(name))?;
@@ -377,7 +386,8 @@ mod tests {
         assert_eq!(verified.map(|_| ()), expected);
     }
 
-    /// Signatures over exact bytes, computed elsewhere; the published ones are GitHub's and RFC 4231's.
+    /// Signatures over exact bytes that other programs computed. Some are published by GitHub and
+    /// in RFC 4231.
     #[test]
     fn known_answers() {
         #[derive(Deserialize)]
@@ -456,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_signature() {
+    fn refuses_a_malformed_signature() {
         let malformed = Err(Unverified::Malformed("X-Hub-Signature-256"));
         for signature in [
             "sha256=",
@@ -537,7 +547,7 @@ mod tests {
     }
 
     #[test]
-    fn the_secret_that_matched_tells_the_tenant() {
+    fn the_secret_that_matched_names_the_tenant() {
         let secrets = Secrets::parse("one=first,two=second,third").unwrap();
         for (secret, tenant) in [
             ("first", Some("one")),
@@ -583,7 +593,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_signed_verifies_and_what_is_changed_does_not(
+        fn a_signed_body_verifies_and_a_changed_one_does_not(
             body in prop::collection::vec(any::<u8>(), 1..200),
             secret in "[!-~]{1,40}",
             seconds in 0_i64..4_000_000_000,

@@ -1,9 +1,9 @@
 //! The pipeline of a webhook function, and its answers.
 //!
-//! A 2xx means that the event is durable, never before. Whatever goes wrong is one of the answers below: a
-//! function error would become a 500 that tells the provider nothing.
+//! A 2xx means that the event is durable, never before. Every failure gets one of the answers
+//! below, because a function error would become a 500 without a reason.
 
-mod tell;
+mod log;
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -29,12 +29,12 @@ use crate::secrets::{SecretStore, Undecided};
 use crate::telemetry;
 use crate::verify::{Freshness, Secrets, Unverified, Verified, verify, verify_all};
 
-use tell::tell;
+use log::log_outcome;
 
-/// Longest time until an answer. Zupy gives up after 10 s.
+/// The longest time until an answer. Zupy gives up after 10 s.
 const ANSWER_WITHIN: Duration = Duration::from_secs(9);
 
-/// Longest time for recording and dispatching; what is left of the time is for the retry queue.
+/// The longest time for recording and dispatching. The rest of the time is for the retry queue.
 const TAKE_WITHIN: Duration = Duration::from_millis(6000);
 
 /// When a provider should try again after a 503, in seconds.
@@ -56,29 +56,29 @@ pub async fn run(provider: impl Provider) -> anyhow::Result<()> {
     .await
 }
 
-/// A provider's webhooks, and what it takes to receive them.
+/// Receives a provider's webhooks.
 #[derive(Debug)]
 pub struct Webhook<P> {
     provider: P,
     secrets: SecretStore,
     freshness: Freshness,
     receiver: Receiver,
-    /// Where an event waits while DynamoDB refuses it.
+    /// The queue where an event waits while DynamoDB refuses it.
     retry_queue: String,
     sqs: aws_sdk_sqs::Client,
 }
 
-/// What the provider is told when its event is taken, or need not be.
+/// The answers if the event is durable, or need not be.
 #[derive(Debug)]
 enum Accepted {
     New(String, Vec<Problem>),
-    /// Durable, and to be recorded once DynamoDB takes it.
+    /// Durable, and recorded once DynamoDB works again.
     Waiting(String, Vec<Problem>),
     Duplicate(String, Vec<Problem>),
     Ignored(String),
 }
 
-/// What the provider is told when its request is not taken.
+/// The answers if the request is refused.
 #[derive(Debug, thiserror::Error)]
 enum Rejection {
     #[error("unverified: {0}")]
@@ -91,7 +91,7 @@ enum Rejection {
     TooLarge(usize),
     #[error("a body that is compressed")]
     Compressed,
-    /// The signature may be good, and nobody can tell now.
+    /// The signature may be good, but cannot be checked now.
     #[error("undecided: {0}")]
     Undecided(Undecided),
     #[error("{0:#}")]
@@ -107,7 +107,7 @@ impl From<Undecided> for Rejection {
     }
 }
 
-/// A body whose sender knew a secret, and what it says.
+/// A body whose sender knew a secret, and its contents.
 struct Read<'a> {
     body: Verified<'a>,
     signed_at: Option<Timestamp>,
@@ -115,10 +115,10 @@ struct Read<'a> {
 }
 
 impl<P: Provider> Webhook<P> {
-    /// Reads what it needs from the environment, and fetches the secrets.
+    /// Reads the settings from the environment, and fetches the secrets.
     ///
     /// # Errors
-    /// Everything that is wrong with the environment, or with the secret.
+    /// The environment or the secret has problems. The error lists all of them.
     pub async fn open(
         provider: P,
         mut environment: Environment,
@@ -131,7 +131,7 @@ impl<P: Provider> Webhook<P> {
         };
         let receiver = Receiver::read(&mut environment, aws, CallLimits::WEBHOOK);
         let retry_queue = environment.text("RETRY_QUEUE_URL");
-        // What is signed a little in the future is accepted for so much longer.
+        // A signature from the near future stays acceptable for that much longer.
         let accepted_s = freshness.max_age_s.saturating_add(freshness.max_future_s);
         if receiver.ledger.retention().as_secs() <= accepted_s {
             environment.problem(
@@ -143,7 +143,7 @@ impl<P: Provider> Webhook<P> {
         environment.check()?;
         let sdk_config = aws.sdk_config(CallLimits::WEBHOOK);
         let secrets = SecretStore::new(&sdk_config, secret_id, provider.schemes());
-        // Side by side: the first event finds both done.
+        // Both at once, so that the first event finds both done.
         let (started, ()) = tokio::join!(secrets.start(), aws.connect());
         started?;
         Ok(Self {
@@ -156,7 +156,7 @@ impl<P: Provider> Webhook<P> {
         })
     }
 
-    /// One of the documented answers, whatever comes in and whatever happens.
+    /// Answers any event with one of the documented answers, whatever happens.
     pub async fn answer(
         &self,
         event: &RawValue,
@@ -168,14 +168,14 @@ impl<P: Provider> Webhook<P> {
         let outcome = match tokio::time::timeout(ANSWER_WITHIN, receive).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(Rejection::Unavailable(anyhow::anyhow!(
-                "panicked; the line above tells where"
+                "panicked; the line above names the place"
             ))),
             Err(_) => Err(Rejection::Unavailable(anyhow::anyhow!(
                 "no answer within {} s",
                 ANSWER_WITHIN.as_secs()
             ))),
         };
-        tell(&outcome);
+        log_outcome(&outcome);
         Answer::from(outcome)
     }
 
@@ -199,7 +199,7 @@ impl<P: Provider> Webhook<P> {
             Err(Unverified::Mismatch) if request.is_compressed() => {
                 return Err(Rejection::Compressed);
             }
-            // The secrets may have been replaced since they were fetched.
+            // Somebody may have replaced the secrets since they were fetched.
             Err(Unverified::Mismatch | Unverified::OtherTenant) => {
                 newer = self.secrets.as_of(arrived).await?;
                 let read = self.read(&request, bytes, newer.secrets());
@@ -238,8 +238,11 @@ impl<P: Provider> Webhook<P> {
         let take = self.receiver.take(&mut event, &body, now, trace, now);
         let taken = match tokio::time::timeout(TAKE_WITHIN, take).await {
             Ok(taken) => taken,
-            // It may yet be recorded: then what waits is found to be a duplicate.
-            Err(_) => Err(anyhow::anyhow!("no word within {TAKE_WITHIN:?}")),
+            // The call may still record the event. Then the waiting message is found to be a
+            // duplicate.
+            Err(_) => Err(anyhow::anyhow!(
+                "no answer of DynamoDB or SQS within {TAKE_WITHIN:?}"
+            )),
         };
         let (key, warnings) = (event.key.to_string(), event.warnings.clone());
         match taken {
@@ -263,7 +266,7 @@ impl<P: Provider> Webhook<P> {
     ) -> Result<Read<'a>, Unverified> {
         let (schemes, headers) = (self.provider.schemes(), &request.headers);
         let mut genuine = verify_all(schemes, headers, bytes, secrets)?;
-        // Where headers of several formats are genuine, the body decides.
+        // If the headers of several formats hold good signatures, the body decides.
         let named = self.provider.scheme_of(bytes);
         let named = genuine
             .iter()
@@ -273,7 +276,7 @@ impl<P: Provider> Webhook<P> {
         if let Content::Event(event) = &content
             && body.tenant().is_some_and(|tenant| tenant != event.tenant)
         {
-            // One secret may be that of several tenants.
+            // Several tenants may share one secret.
             let own = secrets.only_of(&event.tenant);
             let own = own.ok_or(Unverified::OtherTenant)?;
             verify(schemes, headers, bytes, &own).map_err(|_| Unverified::OtherTenant)?;
@@ -285,7 +288,8 @@ impl<P: Provider> Webhook<P> {
         })
     }
 
-    /// Whoever signs with the whole of a text that was read as `tenant=secret` knows a secret that was stored wrongly.
+    /// Detects a signature with the whole of a text that was read as `tenant=secret`: that secret
+    /// was stored wrongly.
     fn check_for_misreading(
         &self,
         request: &Request<'_>,
@@ -307,7 +311,7 @@ impl<P: Provider> Webhook<P> {
         Ok(())
     }
 
-    /// DynamoDB refuses: the event waits on the retry queue, which is durable too.
+    /// Puts an event on the retry queue, which is durable too, because DynamoDB refuses it.
     async fn let_wait(
         &self,
         event: &Event,
@@ -319,7 +323,7 @@ impl<P: Provider> Webhook<P> {
         self.send_waiting(&waiting).await
     }
 
-    /// Keeps a body in which no event is read, because its provider may never send it again.
+    /// Keeps a body in which no event was read, because its provider may never send it again.
     async fn keep_refused(
         &self,
         body: &Verified<'_>,
@@ -331,7 +335,9 @@ impl<P: Provider> Webhook<P> {
         let keep = ledger.keep_refused(provider, body, problems, now);
         let kept = match tokio::time::timeout(TAKE_WITHIN, keep).await {
             Ok(kept) => kept,
-            Err(_) => Err(anyhow::anyhow!("no word within {TAKE_WITHIN:?}")),
+            Err(_) => Err(anyhow::anyhow!(
+                "no answer of DynamoDB or SQS within {TAKE_WITHIN:?}"
+            )),
         };
         let Err(refused) = kept else {
             return Ok(());
@@ -388,7 +394,7 @@ impl From<Result<Accepted, Rejection>> for Answer {
         let mut headers = json!({"content-type": "application/json"});
         match status_code {
             503 => headers["retry-after"] = json!(RETRY_AFTER_S.to_string()),
-            // What is understood instead (RFC 9110, 15.5.16).
+            // The coding that is understood (RFC 9110, 15.5.16).
             415 => headers["accept-encoding"] = json!("identity"),
             _ => {}
         }

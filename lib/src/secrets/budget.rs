@@ -1,16 +1,16 @@
-//! How often something may be done that strangers can cause.
+//! A budget for actions that strangers can cause.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// So many at once, and one more after each pause.
+/// Allows `max` actions at once, and one more after each pause.
 #[derive(Debug)]
 pub(super) struct Budget {
     max: u32,
     pause: Duration,
     left: u32,
-    /// When the first of the pauses began that are not over.
+    /// When the oldest pause that still runs began.
     since: Instant,
 }
 
@@ -24,7 +24,7 @@ impl Budget {
         }
     }
 
-    /// Whether it may be done once more; it counts as done then.
+    /// Whether the action is allowed now. If it is, it counts as done.
     pub(super) fn take(&mut self, now: Instant) -> bool {
         let elapsed = now.saturating_duration_since(self.since);
         let pauses = elapsed.as_nanos() / self.pause.as_nanos().max(1);
@@ -58,7 +58,7 @@ mod tests {
         check(4_999, false);
         check(5_000, true);
         check(5_001, false);
-        // What is not taken is saved up to the most.
+        // Unused actions are saved up to `max`.
         check(1_000_000, true);
         check(1_000_000, true);
         check(1_000_000, false);

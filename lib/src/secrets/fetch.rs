@@ -1,4 +1,5 @@
-//! One look at Secrets Manager: the current version and the previous one, which stays valid until the next rotation.
+//! One fetch from Secrets Manager: the current version, and the previous version, which stays valid
+//! until the next rotation.
 
 use std::fmt;
 
@@ -9,7 +10,7 @@ use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 
 use crate::verify::{Scheme, Secrets};
 
-/// The secrets, as the secret store told them.
+/// The secrets as the secret store gave them.
 #[derive(Debug)]
 pub(super) struct Fetched {
     pub(super) current: Secrets,
@@ -18,18 +19,19 @@ pub(super) struct Fetched {
 
 #[derive(Debug)]
 pub(super) enum Previous {
-    /// It is this one, or there is none.
-    Told(Option<Secrets>),
-    /// It was never of any use.
+    /// The secret store gave the previous version, or said that there is none.
+    Answered(Option<Secrets>),
+    /// The previous version cannot be used.
     Unusable,
-    /// The secret store did not say.
-    Untold,
+    /// The secret store did not answer for the previous version.
+    Unanswered,
 }
 
 /// Why there are no secrets.
 #[derive(Debug)]
 pub(super) enum Unfetched {
-    /// The secret is missing, of no use or not ours to read: only an operator can mend that.
+    /// The secret does not exist, cannot be used or may not be read. Only an operator can mend
+    /// that.
     Wrong(anyhow::Error),
     /// The secret store does not answer now.
     Unavailable(anyhow::Error),
@@ -43,8 +45,8 @@ impl fmt::Display for Unfetched {
     }
 }
 
-/// Where the current version is of no use and the previous one is, that one stays in use, in doubt: a slip of the hand that
-/// replaces a secret ends no function.
+/// Fetches both versions. If only the previous version can be used, it stays in use, in doubt. So a
+/// mistake in a new secret stops no function.
 pub(super) async fn fetch(
     client: &Client,
     id: &str,
@@ -57,9 +59,9 @@ pub(super) async fn fetch(
     let current =
         current?.ok_or_else(|| wrong(anyhow!("there is no secret {id} in Secrets Manager")))?;
     let previous = match previous {
-        Ok(None) => Previous::Told(None),
+        Ok(None) => Previous::Answered(None),
         Ok(Some(previous)) => match read(id, previous, schemes) {
-            Ok(previous) => Previous::Told(Some(previous)),
+            Ok(previous) => Previous::Answered(Some(previous)),
             Err(unusable) => {
                 tracing::warn!("The previous version is not used: {unusable:#}");
                 Previous::Unusable
@@ -67,16 +69,16 @@ pub(super) async fn fetch(
         },
         Err(unfetched) => {
             tracing::warn!("The previous version is not known: {unfetched}");
-            Previous::Untold
+            Previous::Unanswered
         }
     };
     match (read(id, current, schemes), previous) {
         (Ok(current), previous) => Ok(Fetched { current, previous }),
-        (Err(unusable), Previous::Told(Some(previous))) => {
+        (Err(unusable), Previous::Answered(Some(previous))) => {
             tracing::error!("The previous version stays in use: {unusable:#}");
             Ok(Fetched {
                 current: previous,
-                previous: Previous::Untold,
+                previous: Previous::Unanswered,
             })
         }
         (Err(unusable), _) => Err(wrong(unusable)),
@@ -87,7 +89,7 @@ fn wrong(error: anyhow::Error) -> Unfetched {
     Unfetched::Wrong(error)
 }
 
-/// What a version holds.
+/// The contents of a version.
 enum Contents {
     Text(String),
     Binary,
@@ -134,7 +136,7 @@ async fn fetch_version(
     })
 }
 
-/// Secrets Manager answered, and would answer the same again.
+/// Whether Secrets Manager would give the same answer again.
 fn is_refusal(error: &SdkError<GetSecretValueError>) -> bool {
     let throttled = error
         .code()

@@ -1,4 +1,4 @@
-//! The secrets that a sender may sign with, each perhaps of one tenant.
+//! The secrets that a sender may sign with. Each may belong to one tenant.
 
 #[cfg(test)]
 mod tests;
@@ -20,8 +20,9 @@ pub use token::Holder;
 pub struct Secret(Box<[u8]>);
 
 impl Secret {
-    /// White space and invisible characters around it do not count: a secret stored with a line's end, or with a byte
-    /// order mark, is the commonest mistake. `None` where nothing is left.
+    /// A secret without white space and invisible characters at its ends; `None` if nothing is
+    /// left. A secret stored with a line's end, or with a byte order mark, is the commonest
+    /// mistake.
     pub fn new(text: &str) -> Option<Self> {
         let text = text::cleaned(text);
         (!text.is_empty()).then(|| Self(text.as_bytes().into()))
@@ -43,30 +44,33 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A secret, and what its text says besides.
+/// A secret, and the other facts in its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) tenant: Option<String>,
     pub(super) secret: Secret,
-    /// Written as JSON: it is meant as it stands.
+    /// Whether it was written as JSON, so no character of it can be a mistake.
     exact: bool,
 }
 
-/// All secrets that are valid now: several while one replaces another. Never empty.
+/// All secrets that are valid now; during a rotation there are several. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Secrets {
     entries: Vec<Entry>,
-    /// The whole of a text that was read as several secrets: a comma may be part of one.
+    /// The whole of a text that was read as several secrets, because a comma may be part of a
+    /// secret.
     joined: Vec<Secret>,
-    /// The whole of a text that was read as `tenant=secret`: what is signed with it shows that this was not meant.
+    /// The whole of a text that was read as `tenant=secret`. If a body is signed with it, the text
+    /// was one secret.
     misread: Vec<Secret>,
 }
 
 impl Secrets {
-    /// Reads JSON, or a comma-separated list of `secret` or `tenant=secret`; `docs/adr/0010-secrets.md` has the rules.
+    /// Reads JSON, or a comma-separated list of `secret` or `tenant=secret`;
+    /// `docs/adr/0010-secrets.md` has the rules.
     ///
     /// # Errors
-    /// What cannot be meant. The error names the place and the problem, never the text.
+    /// The text is certainly a mistake. The error names the place and the problem, never the text.
     pub fn parse(text: &str) -> Result<Self, Unusable> {
         text::read(text)
     }
@@ -79,7 +83,7 @@ impl Secrets {
         self.entries.iter().map(|entry| &entry.secret)
     }
 
-    /// Those that a tenant may sign with, or that somebody signs with for it: its own, and those of nobody in particular.
+    /// The secrets for signing as a tenant or for it: the tenant's own, and those without a tenant.
     pub fn of_tenant(&self, tenant: &str) -> impl Iterator<Item = &Secret> {
         let may_sign = move |of: &Option<String>| of.as_deref().is_none_or(|of| of == tenant);
         let entries = self.entries.iter();
@@ -88,7 +92,7 @@ impl Secrets {
             .map(|entry| &entry.secret)
     }
 
-    /// Those that name this tenant, or none.
+    /// The secrets that name this tenant, or none.
     pub fn only_of(&self, tenant: &str) -> Option<Self> {
         let of = |entry: &&Entry| entry.tenant.as_deref().is_none_or(|of| of == tenant);
         let entries: Vec<_> = self.entries.iter().filter(of).cloned().collect();
@@ -99,7 +103,7 @@ impl Secrets {
         })
     }
 
-    /// These and others, for instance those that were valid before.
+    /// Adds other secrets, for instance those that were valid before.
     pub fn and(mut self, others: Self) -> Self {
         fn add<T: PartialEq>(to: &mut Vec<T>, others: Vec<T>) {
             for other in others {
@@ -114,10 +118,10 @@ impl Secrets {
         self
     }
 
-    /// Whether all of them are keys of the schemes that they are to sign by.
+    /// Checks that all secrets are keys of the schemes that they sign by.
     ///
     /// # Errors
-    /// The first one that is not.
+    /// A secret is no key of a scheme. The error names the first such secret.
     pub fn check(&self, schemes: &[Scheme]) -> Result<(), Unusable> {
         let mut entries = self.entries.iter().enumerate();
         let wrong = entries.find_map(|(index, entry)| {
@@ -131,15 +135,15 @@ impl Secrets {
         }
     }
 
-    /// With each what may have signed: the entries, then what they were all in one text.
+    /// Every secret that may have signed: the entries, then the whole texts.
     pub(super) fn signers(&self) -> impl Iterator<Item = (Option<&str>, &Secret)> {
         let entries = self.entries.iter();
         let entries = entries.map(|entry| (entry.tenant.as_deref(), &entry.secret));
         entries.chain(self.joined.iter().map(|secret| (None, secret)))
     }
 
-    /// The texts that were read as `tenant=secret`, each as one secret. What is signed with one of them is not accepted: it
-    /// could be signed for any tenant by the one that the text names.
+    /// The texts that were read as `tenant=secret`, each as one secret. A signature with such a
+    /// text is refused: the named tenant knows the text and could sign for any other tenant.
     pub fn misread(&self) -> Option<Self> {
         let entries = self.misread.iter().map(|secret| Entry {
             tenant: None,

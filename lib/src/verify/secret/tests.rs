@@ -1,4 +1,4 @@
-//! Every text that somebody may put where a secret belongs.
+//! Every kind of text that somebody may store as a secret.
 
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ use crate::provider::{aghanim, zupy};
 use crate::request::Headers;
 use crate::verify::{STANDARD_WEBHOOKS, Unverified};
 
-/// What a provider that was given the secret as it is signs with.
+/// The tenant and the outcome for a body that a provider signed with the given secret.
 fn is_signed_by(text: &str, secret: &str) -> Result<Option<String>, Unverified> {
     let secrets = Secrets::parse(text).unwrap_or_else(|problem| panic!("{text:?} {problem}"));
     let signer = Secret(secret.as_bytes().into());
@@ -38,7 +38,7 @@ fn check_refused(text: &str, piece: &str) {
 }
 
 #[test]
-fn a_secret_is_taken_out_of_what_surrounds_it() {
+fn blanks_around_a_secret_do_not_count() {
     for around in [
         "\n",
         "\r\n",
@@ -63,7 +63,7 @@ fn a_secret_is_taken_out_of_what_surrounds_it() {
         let json = format!("{around}{{\"secret\": \"S3cr3t\"}}{around}");
         check(&json, "S3cr3t", None);
         let json = json!({"secret": format!("{around}S3cr3t{around}"), "tenant": "comp_1"});
-        // What stands in JSON unseen, and not as an escape, is a problem there.
+        // A raw invisible character inside JSON is a problem there.
         let text = json.to_string();
         if text.is_ascii() {
             check(&text, "S3cr3t", Some("comp_1"));
@@ -73,7 +73,7 @@ fn a_secret_is_taken_out_of_what_surrounds_it() {
 }
 
 #[test]
-fn whatever_a_secret_holds_can_be_written_as_json() {
+fn every_secret_can_be_written_as_json() {
     for secret in [
         "a=b",
         "comp_1=S3cr3t",
@@ -125,7 +125,7 @@ fn whatever_a_secret_holds_can_be_written_as_json() {
 }
 
 #[test]
-fn what_worked_as_a_list_goes_on_working() {
+fn older_lists_stay_valid() {
     check("first, S3cr3t", "S3cr3t", None);
     check("first,,S3cr3t,", "first", None);
     check("comp_1=a, comp-2.x=S3cr3t", "S3cr3t", Some("comp-2.x"));
@@ -151,9 +151,9 @@ fn what_worked_as_a_list_goes_on_working() {
     }
 }
 
-/// A comma may be part of a secret: whoever knows the whole knows each piece.
+/// A comma may be part of a secret, and who knows the whole text knows each piece.
 #[test]
-fn a_secret_with_commas_is_taken_where_no_tenant_is_named() {
+fn a_secret_with_commas_is_accepted_if_no_tenant_is_named() {
     check("S3,cr3t", "S3,cr3t", None);
     check("S3,cr3t", "S3", None);
     check("S3 ,\tcr3t\n", "S3 ,\tcr3t", None);
@@ -161,9 +161,9 @@ fn a_secret_with_commas_is_taken_where_no_tenant_is_named() {
     assert_eq!(is_signed_by("comp_1=S3,cr3t", "comp_1=S3,cr3t"), mismatch);
 }
 
-/// The tenant that it names could sign with it for any other.
+/// The tenant in the text could use the whole text to sign for any other tenant.
 #[test]
-fn a_text_that_was_read_as_a_tenants_is_known_and_not_taken() {
+fn a_text_that_was_read_as_tenant_and_secret_is_recognised_and_refused() {
     for text in ["S3=cr3t", "comp_1=a,comp_2=b"] {
         assert_eq!(is_signed_by(text, text), Err(Unverified::Mismatch));
         let misread = Secrets::parse(text).unwrap().misread().unwrap();
@@ -175,7 +175,7 @@ fn a_text_that_was_read_as_a_tenants_is_known_and_not_taken() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_named() {
+fn the_error_names_the_mistake() {
     for (text, piece) in [
         ("", "is empty"),
         (" \u{FEFF}\n", "is empty"),

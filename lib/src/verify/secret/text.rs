@@ -1,5 +1,5 @@
-//! What a text says about secrets: JSON, or a list. Whatever cannot be meant is a problem with a name, because a function that
-//! starts with it would refuse every event.
+//! Reads a text of secrets: JSON, or a list. A text that is certainly a mistake gets an error that
+//! names the mistake. Otherwise a function would start and refuse every event.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::{Entry, Secret, Secrets};
 
-/// Why a text is of no use. It names the place, never the text.
+/// Why a text cannot be used. It names the place and never the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
     #[error("is empty: put the provider's webhook secret there, several separated by commas")]
@@ -31,7 +31,7 @@ pub enum Unusable {
     },
 }
 
-/// The JSON that is read; an item may be a text alone.
+/// The forms of JSON that are read; an item may be a bare text.
 const FORMS: &str = r#"{"secret": "..."}, {"tenant": "...", "secret": "..."}, or a list of these as [...] or {"secrets": [...]}"#;
 
 const HASHES: [&str; 6] = ["sha1", "sha256", "sha384", "sha512", "md5", "hmac-sha256"];
@@ -55,7 +55,8 @@ impl Unusable {
     }
 }
 
-/// Characters that nobody sees: zero-width ones, byte order marks, marks of direction, soft hyphens, blanks that are no space.
+/// Invisible characters: zero-width ones, byte order marks, marks of direction, soft hyphens,
+/// blanks other than a space.
 fn is_invisible(character: char) -> bool {
     let is_mark = matches!(
         character,
@@ -67,7 +68,7 @@ fn is_invisible(character: char) -> bool {
     is_mark || (character.is_whitespace() && !character.is_ascii())
 }
 
-/// Without what does not count at the ends.
+/// The text without blanks and invisible characters at its ends.
 pub(super) fn cleaned(text: &str) -> &str {
     text.trim_matches(|it: char| it.is_whitespace() || it.is_control() || is_invisible(it))
 }
@@ -78,7 +79,7 @@ pub(super) fn read(text: &str) -> Result<Secrets, Unusable> {
         return Err(Unusable::Empty);
     }
     if looks_like_json(text) {
-        // What is written as an escape is meant; what is there unseen is not.
+        // An escaped character is intended; a raw invisible one is a mistake.
         invisible(text)?;
         return read_json(text);
     }
@@ -95,7 +96,7 @@ fn invisible(text: &str) -> Result<(), Unusable> {
     }
 }
 
-/// A secret may begin with a brace: JSON ends with one too, or has a quote next to it.
+/// A secret may begin with a brace. JSON also ends with one, or has a quote beside it.
 fn looks_like_json(text: &str) -> bool {
     let inside = |open, close| {
         let inside = text.strip_prefix(open)?;
@@ -134,7 +135,7 @@ impl<'de> Deserialize<'de> for Item {
     }
 }
 
-/// Takes no array, of which serde would make an object by the order of its fields.
+/// Refuses arrays, because serde would read one as an object by the order of its fields.
 struct ItemVisitor;
 
 impl<'de> Visitor<'de> for ItemVisitor {
@@ -164,7 +165,7 @@ fn read_json(text: &str) -> Result<Secrets, Unusable> {
             Document::List(List { secrets }) => secrets,
         }),
     };
-    // The error's own text may quote the secret. A wrong shape may have no place.
+    // The error's own text may quote the secret. An error about the shape may have no place.
     let items = items.map_err(|error| match error.line() {
         0 => Unusable::Json(String::new()),
         line => Unusable::Json(format!(" (line {line}, column {})", error.column())),
@@ -234,8 +235,8 @@ fn read_list(text: &str) -> Result<Secrets, Unusable> {
     })
 }
 
-/// A tenant's name holds letters, digits, `_`, `-` and `.`; what follows is a secret only if it is more than the padding
-/// that ends a secret in base64.
+/// Splits `tenant=secret`. A tenant's name holds letters, digits, `_`, `-` and `.`. The rest is a
+/// secret only if it is more than base64 padding.
 fn tenant_and_secret(piece: &str) -> Option<(&str, &str)> {
     let (tenant, secret) = piece.split_once('=')?;
     let (tenant, secret) = (cleaned(tenant), cleaned(secret));
@@ -245,12 +246,12 @@ fn tenant_and_secret(piece: &str) -> Option<(&str, &str)> {
     (names && !padding).then_some((tenant, secret))
 }
 
-/// `comp_soho=`, which is no base64.
+/// A tenant without a secret, such as `comp_soho=`, which is no base64.
 fn is_tenant_alone(piece: &str) -> bool {
     piece.ends_with('=') && STANDARD.decode(piece).is_err()
 }
 
-/// What no tenant is called, where `name=` stands before a secret.
+/// The mistake in a name before `=`, if no tenant can have that name.
 fn problem_before(name: &str) -> Option<&'static str> {
     let is_hash = HASHES.iter().any(|hash| hash.eq_ignore_ascii_case(name));
     match is_hash {
@@ -259,7 +260,7 @@ fn problem_before(name: &str) -> Option<&'static str> {
     }
 }
 
-/// What no secret is, wherever it came from.
+/// The mistake in a text that cannot be a secret.
 fn problem(piece: &str) -> Option<&'static str> {
     let begins = |prefix: &str| {
         let head = piece.get(..prefix.len());
@@ -313,12 +314,12 @@ fn is_quoted(text: &str) -> bool {
         let inside = text.strip_prefix(open);
         inside.is_some_and(|inside| inside.ends_with(close))
     });
-    // No keyboard that secrets come from writes these.
+    // No keyboard that secrets come from writes these quotes.
     let typographic = ['“', '”', '„', '‟', '‘', '’', '‚', '«', '»', '‹', '›', '″'];
     enclosed || text.starts_with(typographic) || text.ends_with(typographic)
 }
 
-/// Names that stand before a secret where somebody copied more than the secret.
+/// Names of fields that stand before a secret if somebody copied too much.
 fn is_field_name(name: &str) -> bool {
     let letters = name
         .chars()

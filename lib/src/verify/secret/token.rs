@@ -1,4 +1,4 @@
-//! Secrets as bearer tokens: whoever shows one may do what it is for.
+//! Secrets as bearer tokens: a token grants its holder access.
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
@@ -8,26 +8,27 @@ use sha2::Sha256;
 
 use super::{Entry, Secrets};
 
-/// Who shows a token.
+/// The holder of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Holder {
-    /// The token names no tenant: it is for all of them.
+    /// The token names no tenant, so it is for all tenants.
     OfAll,
-    /// It is for these alone.
+    /// The token is for these tenants alone.
     Of(BTreeSet<String>),
 }
 
 impl Secrets {
-    /// Who shows this token; nothing where it is none of these. The time that it takes tells nothing of them.
+    /// The holder of this token; `None` if it is no known token. The time that this takes reveals
+    /// nothing about the tokens.
     ///
-    /// A token that stands both with tenants and without is for those tenants alone.
+    /// If a token stands both with tenants and without one, it is for those tenants alone.
     pub fn holder(&self, token: &str) -> Option<Holder> {
         let digest = keyed(token.as_bytes());
         let is_shown = |entry: &&Entry| {
             let own = keyed(entry.secret.bytes()).finalize().into_bytes();
             digest.clone().verify_slice(&own).is_ok()
         };
-        // All are compared, whichever it is.
+        // All are compared, even after a match.
         let shown: Vec<_> = self.entries.iter().filter(is_shown).collect();
         if shown.is_empty() {
             return None;
@@ -40,7 +41,7 @@ impl Secrets {
     }
 }
 
-/// A digest has the same length whatever the token's is. Its key is this process's own.
+/// A digest with a key of this process. Its length does not depend on the token.
 fn keyed(bytes: &[u8]) -> Hmac<Sha256> {
     static KEY: OnceLock<[u8; 32]> = OnceLock::new();
     let key = KEY.get_or_init(|| std::array::from_fn(|_| fastrand::u8(..)));
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_is_narrowed_is_narrow() {
+    fn a_token_with_and_without_a_tenant_is_for_that_tenant() {
         check("comp_a=one,one", "one", Some(&["comp_a"]));
     }
 }

@@ -1,25 +1,27 @@
-//! What the log and the metrics say of a request.
+//! The log line and the counts of a request.
 
 use tracing::Level;
 
 use super::{Accepted, Rejection};
 use crate::provider::wire::Problem;
-use crate::telemetry::{Count, Told};
+use crate::telemetry::{Count, Outcome};
 use crate::verify::Unverified;
 
-/// Logs and counts what came of a request, in one line: keys and reasons, never contents.
-pub(super) fn tell(outcome: &Result<Accepted, Rejection>) {
+/// Logs and counts the outcome of a request, in one line: keys and reasons, never contents.
+pub(super) fn log_outcome(outcome: &Result<Accepted, Rejection>) {
     match outcome {
-        Ok(Accepted::New(key, warnings)) => tell_taken(Count::Accepted, "Accepted", key, warnings),
+        Ok(Accepted::New(key, warnings)) => {
+            log_accepted(Count::Accepted, "Accepted", key, warnings)
+        }
         Ok(Accepted::Waiting(key, warnings)) => {
-            tell_taken(Count::SetAside, "Set aside", key, warnings);
+            log_accepted(Count::SetAside, "Set aside", key, warnings);
         }
         Ok(Accepted::Duplicate(key, warnings)) => {
-            tell_taken(Count::Duplicate, "Seen before", key, warnings);
+            log_accepted(Count::Duplicate, "Seen before", key, warnings);
         }
         Ok(Accepted::Ignored(kind)) => {
             let kind: String = kind.chars().take(64).collect();
-            Told {
+            Outcome {
                 level: Level::INFO,
                 counts: &[Count::Ignored],
                 message: "Not a type that this URL handles",
@@ -27,13 +29,13 @@ pub(super) fn tell(outcome: &Result<Accepted, Rejection>) {
             }
             .write();
         }
-        Err(rejection) => tell_rejected(rejection),
+        Err(rejection) => log_rejected(rejection),
     }
 }
 
-fn tell_taken(what: Count, message: &str, key: &str, warnings: &[Problem]) {
+fn log_accepted(what: Count, message: &str, key: &str, warnings: &[Problem]) {
     if warnings.is_empty() {
-        Told {
+        Outcome {
             level: Level::INFO,
             counts: &[what],
             message,
@@ -42,16 +44,16 @@ fn tell_taken(what: Count, message: &str, key: &str, warnings: &[Problem]) {
         .write();
         return;
     }
-    Told {
+    Outcome {
         level: Level::WARN,
         counts: &[what, Count::Warned],
-        message: &format!("{message}, but for what could not be read as it was told"),
+        message: &format!("{message}, with fields that were left out or mended"),
         fields: &[("event.key", key), ("payload.fields", &names(warnings))],
     }
     .write();
 }
 
-fn tell_rejected(rejection: &Rejection) {
+fn log_rejected(rejection: &Rejection) {
     let what = match rejection {
         Rejection::Unverified(Unverified::Stale { .. } | Unverified::Future { .. }) => {
             Count::StaleSignature
@@ -73,7 +75,7 @@ fn tell_rejected(rejection: &Rejection) {
         _ => None,
     };
     let fields = names.as_ref().map(|it| ("payload.fields", it.as_str()));
-    Told {
+    Outcome {
         level,
         counts: &[what],
         message: &message,
