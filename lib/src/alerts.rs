@@ -1,4 +1,4 @@
-//! Alerts to those who run this: a topic, and messages that people can read and machines can filter.
+//! Alerts to operators: an SNS topic, and messages that people can read and machines can filter.
 
 use std::time::Duration;
 
@@ -11,27 +11,29 @@ use crate::characters::sendable;
 use crate::config::{Aws, CallLimits, Environment};
 use crate::invocation::Invocation;
 
-/// How long a publication may take. An answer that comes later alerts twice, which is better than not to alert.
+/// How long a publication may take. If SNS takes longer, the alert is published twice, which is
+/// better than no alert.
 const PUBLISH_LIMITS: CallLimits = CallLimits {
     attempt: Duration::from_secs(5),
     call: Duration::from_secs(5),
     attempts: 1,
 };
 
-/// What must be left of an invocation to publish an alert and to record that: 5 s for SNS, 7 s for DynamoDB
-/// ([`CallLimits::TASK`]), and 4 s that the worker keeps for itself.
+/// The time that an invocation needs to publish an alert and to record that. SNS may take 5 s and
+/// DynamoDB 7 s ([`CallLimits::TASK`]); the worker keeps 4 s for itself.
 const PUBLISH_TIME: Duration = Duration::from_secs(16);
 
-/// What must be left to claim it before that. Another worker's claim is waited for up to 3 s.
+/// The time that an invocation needs to claim an alert, publish it and record that. The claim waits
+/// up to 3 s for another worker's claim.
 const CLAIM_TIME: Duration = Duration::from_secs(19);
 
-/// How long nobody tries an alert again that SNS refused until somebody mends something.
+/// How long an alert rests after SNS refused it until an operator mends something.
 pub const MEND_PAUSE: Duration = Duration::from_secs(60);
 
 /// SNS takes subjects of up to 99 characters.
 pub const SUBJECT_MAX_CHARS: usize = 99;
 
-/// An alert, for people and, in its attributes, for machines.
+/// An alert: a text for people, and attributes for machines.
 #[derive(Debug, PartialEq)]
 pub struct Alert {
     pub subject: String,
@@ -39,16 +41,17 @@ pub struct Alert {
     pub attributes: Vec<(&'static str, String)>,
 }
 
-/// Why an alert was not published. Names SNS's code, never its words: they may quote the alert.
+/// Why an alert was not published. It names SNS's code and never quotes SNS's words, because they
+/// may quote the alert.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unpublished {
-    /// SNS never takes this alert. The next one is another.
+    /// SNS never takes this alert, but it may take others.
     #[error("SNS refuses the alert: {0}")]
     Refused(String),
     /// SNS takes no alert until an operator mends the topic, its key or the function's permission.
     #[error("SNS takes no alert: {0}; mend the topic, its key or the function's permission")]
     Misconfigured(String),
-    /// It may be taken soon.
+    /// SNS may take the alert soon.
     #[error("publishing an alert: {0}")]
     ForNow(String),
 }
@@ -62,7 +65,7 @@ const REFUSED: [&str; 5] = [
     "ValidationException",
 ];
 
-/// The codes that pass by themselves (API reference, Publish: errors; Common errors).
+/// The codes of faults that pass by themselves (API reference, Publish: errors; Common errors).
 const PASSING: [&str; 9] = [
     "InternalError",
     "InternalFailure",
@@ -80,7 +83,8 @@ impl Unpublished {
         let Some(code) = error.code() else {
             return Self::ForNow("no answer".to_owned());
         };
-        // The alert names no topic: what is wrong with the topic's ARN is the configuration's.
+        // An alert does not name its topic. So a fault of the topic's ARN is one of the
+        // configuration.
         let is_of_topic = error.message().is_some_and(|it| it.contains("TopicArn"));
         Self::by(code, status, is_of_topic)
     }
@@ -113,7 +117,7 @@ impl Topic {
         }
     }
 
-    /// Returns the message's id.
+    /// Publishes an alert. Returns the message's id.
     pub async fn publish(&self, alert: Alert) -> Result<String, Unpublished> {
         let mut publish = self
             .sns
@@ -139,23 +143,23 @@ impl Topic {
     }
 }
 
-/// Whether an invocation has the time to claim an alert, publish it and record that. One that is cut off in between is
-/// published twice.
+/// Whether an invocation has the time to claim an alert, publish it and record that. An invocation
+/// that ends in between leads to a second publication.
 pub fn may_claim(invocation: Invocation) -> bool {
     invocation.has_left(CLAIM_TIME)
 }
 
-/// Whether it still has the time to publish an alert that was claimed.
+/// Whether an invocation still has the time to publish an alert that it claimed.
 pub fn may_publish(invocation: Invocation) -> bool {
     invocation.has_left(PUBLISH_TIME)
 }
 
-/// Text on one line, as a subject must be.
+/// The text on one line, as a subject must be.
 pub fn line(text: &str) -> String {
     text.replace(char::is_control, " ")
 }
 
-/// The beginning of a text that is longer.
+/// The beginning of a text that has more than `max_chars` characters; a shorter text stays whole.
 pub fn shorten(text: &str, max_chars: usize) -> String {
     match text.char_indices().nth(max_chars) {
         None => text.to_owned(),
@@ -163,7 +167,7 @@ pub fn shorten(text: &str, max_chars: usize) -> String {
     }
 }
 
-/// As a shell takes it.
+/// The text in single quotes, as a shell reads it.
 pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
@@ -173,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_says_who_can_mend_it() {
+    fn the_code_decides_who_can_mend_the_fault() {
         let check = |code: &str, status: u16, expected: fn(String) -> Unpublished| {
             let found = Unpublished::by(code, Some(status), false);
             assert_eq!(found, expected(code.to_owned()));

@@ -1,14 +1,17 @@
-//! Texts in cells of CSV: a spreadsheet takes some for formulas, which may call programs or send data away.
+//! Texts in cells of CSV. A spreadsheet takes some texts for formulas, which may call programs or
+//! send data away.
 
 use rust_decimal::Decimal;
 
-/// What a formula begins with, in full width too; a tab or a carriage return before it is passed over.
+/// Whether a spreadsheet takes the text for a formula. Full-width signs count; a spreadsheet skips
+/// a leading tab or carriage return.
 fn begins_a_formula(text: &str) -> bool {
     text.starts_with(['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'])
 }
 
-/// The text with an apostrophe wherever a cell may begin with a formula: spreadsheets show the rest as text. A cell may
-/// begin anew after a line's end, and where semicolons or tabs separate cells after those.
+/// The text with an apostrophe before each place where a cell may begin with a formula.
+/// Spreadsheets then show the rest as text. After the end of a line, semicolons and tabs may begin
+/// cells too.
 pub fn written(text: &str) -> String {
     changed(text, |piece| {
         let rest = piece.trim_start_matches('\'');
@@ -19,7 +22,8 @@ pub fn written(text: &str) -> String {
     })
 }
 
-/// The same for a cell that may hold a number: a number stays one, also below zero.
+/// Like [`written`], but for a cell that may hold a number. A number stays a number, also below
+/// zero.
 pub fn written_unless_number(text: &str) -> String {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let is_plain = digits.bytes().all(|it| it.is_ascii_digit() || it == b'.');
@@ -31,7 +35,8 @@ pub fn written_unless_number(text: &str) -> String {
     }
 }
 
-/// The inverse of [`written`]. What was never written so, such as a name that somebody typed, stays as it is.
+/// The inverse of [`written`]. A text that `written` did not make stays as it is, such as a name
+/// that somebody typed.
 pub fn read(text: &str) -> String {
     changed(text, |piece| {
         let rest = piece.trim_start_matches('\'');
@@ -91,7 +96,7 @@ mod tests {
         check("Pizza", "Pizza");
     }
 
-    /// Every short text of the characters that matter.
+    /// Tries every short text of the characters that matter.
     #[test]
     fn what_is_written_is_read() {
         let mut texts = vec![String::new()];

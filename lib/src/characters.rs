@@ -1,10 +1,11 @@
-//! The characters that AWS takes in a text: those of XML 1.0. SQS refuses any other for good, in a body and in an attribute
-//! (SendMessage's API reference). What somebody else wrote may hold every character that JSON can name.
+//! The characters that AWS takes in a text: those of XML 1.0. SQS always refuses other characters,
+//! in a body and in an attribute (SendMessage's API reference). A text from outside may hold every
+//! character that JSON can name.
 
-/// What stands for a character that AWS does not take.
+/// The character that replaces each one that AWS does not take.
 const REPLACEMENT: char = '\u{FFFD}';
 
-/// The text with a replacement character for each that AWS does not take.
+/// The text in which [`REPLACEMENT`] stands for each character that AWS does not take.
 pub fn sendable(text: &str) -> String {
     let sendable = |character| match character {
         it if is_sendable(it) => it,
@@ -13,7 +14,7 @@ pub fn sendable(text: &str) -> String {
     text.chars().map(sendable).collect()
 }
 
-/// The same, and so much of its beginning as fits into so many bytes.
+/// The same text, cut to at most `max_bytes` bytes.
 pub fn sendable_within(text: &str, max_bytes: usize) -> String {
     let mut text = sendable(text);
     text.truncate(text.floor_char_boundary(max_bytes));

@@ -1,4 +1,4 @@
-//! What a function reads from its environment at start. Everything that is wrong is said at once.
+//! What a function reads from its environment at start. One error lists every problem.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -19,7 +19,7 @@ use futures_util::future::join_all;
 
 use crate::connections::Connections;
 
-/// Variables, and what was wrong with those that were read.
+/// The environment's variables, and the problems of those that were read.
 #[derive(Default)]
 pub struct Environment {
     variables: BTreeMap<OsString, OsString>,
@@ -27,7 +27,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// This process's own.
+    /// The environment of this process.
     pub fn of_process() -> Self {
         Self::of(std::env::vars_os())
     }
@@ -44,7 +44,7 @@ impl Environment {
         }
     }
 
-    /// Text that must be there; what is returned where it is not never gets past [`Environment::check`].
+    /// A text that must be set. If the variable is not set, [`Environment::check`] fails.
     pub fn text(&mut self, name: &str) -> String {
         self.optional(name).unwrap_or_else(|| {
             self.problems.push(format!("{name} is not set"));
@@ -52,7 +52,8 @@ impl Environment {
         })
     }
 
-    /// Empty counts as not set, as CloudFormation cannot leave a variable out.
+    /// A text that may be missing. An empty text counts as missing, because CloudFormation cannot
+    /// leave a variable out.
     pub fn optional(&mut self, name: &str) -> Option<String> {
         let Some(text) = self.variables.get(OsStr::new(name))?.to_str() else {
             self.problems.push(format!("{name} is not UTF-8"));
@@ -77,12 +78,12 @@ impl Environment {
         }
     }
 
-    /// Remembers a problem with the value of a variable.
+    /// Adds a problem with the value of a variable.
     pub fn problem(&mut self, problem: String) {
         self.problems.push(problem);
     }
 
-    /// Fails with everything that was wrong.
+    /// Fails if any variable had a problem. The error lists all problems.
     pub fn check(&self) -> anyhow::Result<()> {
         if !self.problems.is_empty() {
             bail!("the function's environment: {}", self.problems.join("; "));
@@ -91,30 +92,32 @@ impl Environment {
     }
 }
 
-/// How long a call to AWS may take. A function's calls, one after another, stay inside its own timeout.
+/// How long a call to AWS may take. The calls that a function makes one after another stay inside
+/// the function's timeout.
 #[derive(Debug, Clone, Copy)]
 pub struct CallLimits {
     pub attempt: Duration,
-    /// All attempts of one call, with the waits between them.
+    /// The limit of all attempts of one call, with the waits between them.
     pub call: Duration,
     pub attempts: u32,
 }
 
 impl CallLimits {
-    /// A webhook answers within the provider's 10 s, whatever is slow: few calls of these come one after another.
+    /// A webhook function answers within the provider's 10 s, even if AWS is slow. It makes few
+    /// calls one after another.
     pub const WEBHOOK: Self = Self {
         attempt: Duration::from_millis(900),
         call: Duration::from_millis(2000),
         attempts: 3,
     };
-    /// A task has 30 s for a batch whose messages are worked on side by side.
+    /// A task function has 30 s for a batch, and works on its messages side by side.
     pub const TASK: Self = Self {
         attempt: Duration::from_millis(3000),
         call: Duration::from_millis(7000),
         attempts: 3,
     };
-    /// An effect outside must not be repeated behind our back: the lease decides about a second attempt.
-    /// There is time for a slow answer, since giving up on one that comes later sends a mail twice.
+    /// The SDK must not repeat an effect outside, because the lease decides about a second attempt.
+    /// The limit is long: if we stop waiting and the effect happens later, a mail is sent twice.
     pub const ONCE: Self = Self {
         attempt: Duration::from_secs(18),
         call: Duration::from_secs(18),
@@ -136,15 +139,15 @@ impl CallLimits {
     }
 }
 
-/// The account that the function runs in, as Lambda tells it: straight from the environment, without the
-/// default chain's detours.
+/// The account that the function runs in. Lambda sets it in the environment; we read it there and
+/// skip the SDK's default chain.
 #[derive(Debug, Clone)]
 pub struct Aws {
     region: String,
     credentials: Credentials,
     endpoint: Option<String>,
     http: SharedHttpClient,
-    /// What can be opened ahead, where the calls go over our own connections.
+    /// Connections that can be opened ahead, if calls go over our own connections.
     connections: Option<Connections>,
 }
 
@@ -187,8 +190,8 @@ impl Aws {
         }
     }
 
-    /// Opens a connection to DynamoDB and one to SQS, so that the first event need not. What cannot be opened now is opened
-    /// by the first call.
+    /// Opens a connection to DynamoDB and one to SQS before the first event. If a connection cannot
+    /// be opened, the first call opens it.
     pub async fn connect(&self) {
         let Some(connections) = &self.connections else {
             return;
@@ -203,7 +206,7 @@ impl Aws {
         }
     }
 
-    /// Where DynamoDB and SQS are in this region, by the SDK's own rules.
+    /// The URLs of DynamoDB and SQS in this region, by the SDK's own rules.
     fn urls(&self) -> [Option<String>; 2] {
         let dynamodb = || {
             use aws_sdk_dynamodb::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
@@ -222,19 +225,20 @@ impl Aws {
         [dynamodb(), sqs()]
     }
 
-    /// The connections that it is called over, for who else is to be called.
+    /// The connections to AWS, for clients of other servers.
     pub fn http(&self) -> SharedHttpClient {
         self.http.clone()
     }
 
-    /// What a service's client is made from.
+    /// The configuration that a service's client is made from.
     pub fn sdk_config(&self, limits: CallLimits) -> SdkConfig {
         let mut config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(self.region.clone()))
             .credentials_provider(SharedCredentialsProvider::new(self.credentials.clone()))
             .http_client(self.http.clone())
-            // Both are machinery for each call. The credentials do not change, and the limits end what stalls.
+            // Both cost time in every call. The credentials do not change, and the limits end a
+            // stalled call.
             .identity_cache(IdentityCache::no_cache())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .timeout_config(limits.timeouts())
@@ -244,7 +248,8 @@ impl Aws {
     }
 }
 
-/// Connections that trust the authorities in the file that `SSL_CERT_FILE` names, as OpenSSL reads it, or Mozilla's.
+/// Connections that trust the certificate authorities in the file that `SSL_CERT_FILE` names, as
+/// OpenSSL does. Without the variable they trust Mozilla's.
 fn connections(environment: &mut Environment) -> Connections {
     let Some(file) = environment.optional("SSL_CERT_FILE") else {
         return Connections::default();
@@ -288,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_is_said_at_once() {
+    fn one_error_lists_every_problem() {
         let variables = [
             ("TABLE", " events\n"),
             ("BLANK", " "),

@@ -1,8 +1,8 @@
-//! Connections to AWS and to a game's server: opened ahead, kept between calls, and replaced where they went stale.
-//! `docs/adr/0026-connections-of-our-own.md` says why these are not the SDK's.
+//! Connections to AWS and to a game's server: opened ahead, kept between calls, and replaced when
+//! stale. `docs/adr/0026-connections-of-our-own.md` says why these are not the SDK's.
 //!
-//! Invariant: a request is written to one connection at most. Whether one that was written is repeated is decided by its
-//! caller, because some effects must not be made twice.
+//! Invariant: a request is written to one connection at most. Its caller decides whether to repeat
+//! a request that was written, because some effects must not be made twice.
 
 mod origin;
 mod tls;
@@ -33,11 +33,11 @@ use tokio_rustls::TlsConnector;
 
 use origin::Origin;
 
-/// Longest time until a connection is open, where its caller names none.
+/// The longest time to open a connection, if its caller names none.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 
-/// How long a connection may stay unused. One that has been longer is likely closed at its other end, even where a
-/// function that was frozen meanwhile never heard of it.
+/// How long a connection may stay unused. After that, the server has likely closed it. A function
+/// that was frozen meanwhile has not seen that.
 const UNUSED_FOR: Duration = Duration::from_secs(60);
 
 /// How many unused connections to one server are kept.
@@ -61,9 +61,10 @@ impl std::fmt::Debug for Shared {
 /// A connection between two calls.
 struct Kept {
     connection: SendRequest<SdkBody>,
-    /// By the clock on the wall, which goes on while a function is frozen.
+    /// Wall-clock time, because it goes on while a function is frozen.
     unused_since: SystemTime,
-    /// The SDK found its last answer to be a fault that may pass. Another connection may lead to a healthy server.
+    /// The SDK found that the last answer was a fault that may pass. Another connection may lead to
+    /// a healthy server.
     is_at_fault: Arc<AtomicBool>,
 }
 
@@ -75,20 +76,20 @@ impl Kept {
     }
 
     fn unused_for(&self) -> Duration {
-        // A clock that was set back says nothing.
+        // After somebody set the clock back, the age is unknown.
         self.unused_since.elapsed().unwrap_or(UNUSED_FOR)
     }
 }
 
 impl Default for Connections {
-    /// Trusts the authorities that Mozilla does.
+    /// Trusts Mozilla's certificate authorities.
     fn default() -> Self {
         Self::new(None).expect("ring speaks TLS 1.2 and 1.3")
     }
 }
 
 impl Connections {
-    /// Trusts the authorities that Mozilla does, or those that a file names instead.
+    /// Trusts the authorities in the file `roots`, or Mozilla's without a file.
     ///
     /// # Errors
     /// The file cannot be read, or holds no certificate.
@@ -99,10 +100,11 @@ impl Connections {
         })))
     }
 
-    /// Opens a connection to a server before it is needed. Only TCP and TLS: no request, no permission, no price.
+    /// Opens a connection to a server before the first request. This only makes TCP and TLS
+    /// handshakes: it needs no permission and costs nothing.
     ///
     /// # Errors
-    /// It cannot be opened; the first call will try again.
+    /// The connection cannot be opened. The first call will try again.
     pub async fn open(&self, url: &str) -> anyhow::Result<()> {
         let origin = Origin::of(&url.parse()?)?;
         let connection = self.connect(&origin, CONNECT_WITHIN).await;
@@ -140,7 +142,7 @@ impl Connections {
                         .map_err(|error| ConnectorError::other(error.into(), None));
                 }
                 Err(mut failed) => match failed.take_message() {
-                    // It was closed before anything was written to it.
+                    // The connection closed before anything was written to it.
                     Some(unsent) if !is_new => request = unsent,
                     _ => return Err(unanswered(failed.into_error())),
                 },
@@ -148,10 +150,10 @@ impl Connections {
         }
     }
 
-    /// A connection that is open and unused.
+    /// An open connection that no call uses.
     async fn kept(&self, origin: &Origin) -> Option<SendRequest<SdkBody>> {
-        // Has the runtime look at its sockets: what was closed while the function was frozen is then known to be, and what
-        // has been read to the end of its last answer is ready.
+        // Lets the runtime look at its sockets. It then knows which connections closed while the
+        // function was frozen, and which are ready for a request.
         tokio::task::yield_now().await;
         let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = kept.get_mut(origin)?;
@@ -191,7 +193,7 @@ impl Connections {
     }
 }
 
-/// What lets the SDK say that a connection is not to be used again.
+/// Lets the SDK mark a connection that must not be used again.
 fn metadata(is_at_fault: &Arc<AtomicBool>) -> ConnectionMetadata {
     let is_at_fault = Arc::clone(is_at_fault);
     ConnectionMetadata::builder()
@@ -200,13 +202,13 @@ fn metadata(is_at_fault: &Arc<AtomicBool>) -> ConnectionMetadata {
         .build()
 }
 
-/// Begins to speak HTTP.
+/// Begins to speak HTTP over a stream.
 async fn shake_hands(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
 ) -> io::Result<SendRequest<SdkBody>> {
     let shaken = http1::handshake(TokioIo::new(stream)).await;
     let (connection, driver) = shaken.map_err(io::Error::other)?;
-    // It ends with the connection. Whoever sends a request learns of what goes wrong.
+    // The task ends with the connection. Each sender of a request gets its error.
     tokio::spawn(driver);
     Ok(connection)
 }
@@ -218,7 +220,7 @@ fn unconnected(error: io::Error) -> ConnectorError {
     }
 }
 
-/// Why there is no answer to a request that may have been written.
+/// The error for a request that may have been written and got no answer.
 fn unanswered(error: hyper::Error) -> ConnectorError {
     if error.is_user() {
         return ConnectorError::user(error.into());
@@ -232,7 +234,7 @@ fn unanswered(error: hyper::Error) -> ConnectorError {
     ConnectorError::io(error.into())
 }
 
-/// The connections as the SDK calls over them, with a client's own limit to connecting.
+/// The connections, with one client's own limit for connecting.
 #[derive(Debug)]
 struct Connector {
     connections: Connections,

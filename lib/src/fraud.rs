@@ -1,27 +1,28 @@
-//! What was found out about events that do not look right, as the tables have it.
+//! Findings: what the fraud rules report about events, as the tables hold it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::{EventKey, part};
 
-/// The name of the task's record beneath an event, and of a coupon's own row among its events, which says the version
-/// of all its findings.
+/// The name of the task's record beneath an event. A coupon's own row among its events has this
+/// name too; it holds the version of all the coupon's findings.
 pub const RECORD: &str = "fraud";
 
-/// How the sort keys of a member's flags begin, and those of their redemptions in the last days.
+/// The prefixes of sort keys: of a member's flags, and of the member's redemptions in the last
+/// days.
 pub const FLAG: &str = "flag#";
 pub const HISTORY: &str = "redeemed@";
 
-/// The sort key of the row that says which rushes of a member were alerted.
+/// The sort key of the row that lists the rushes of a member that were alerted.
 pub const RUSHES: &str = "rushes";
 
-/// How bad it is. Of two the later in this list is the worse.
+/// How serious a finding is. The variants go from harmless to serious.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     Medium,
     High,
-    /// The member is flagged.
+    /// Only this severity flags the member.
     Critical,
 }
 
@@ -35,19 +36,20 @@ impl Severity {
     }
 }
 
-/// Something about an event that does not look right.
+/// One thing that a fraud rule reports about an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     #[serde(rename = "type")]
     pub kind: String,
     pub severity: Severity,
-    /// In a sentence. Names coupons, orders, times and amounts, and no personal data.
+    /// A sentence. It names coupons, orders, times and amounts, and no personal data.
     pub details: String,
-    /// The rule that it is by, one of several of its type.
+    /// The rule that reports the finding; several rules can share a type.
     pub rule: String,
 }
 
-/// The sort key of a flag: one for each critical finding, so that the same is raised once.
+/// The sort key of a flag. Each critical finding has its own, so a repeated finding raises no
+/// second flag.
 pub fn flag(event: &EventKey, rule: &str) -> String {
     format!("{FLAG}{}#{rule}", part(&event.to_string()))
 }

@@ -1,21 +1,22 @@
-//! Identifiers as people mean them: without the blanks that a spreadsheet, a form or a file leaves at their ends.
+//! Identifiers without the blanks that a spreadsheet, a form or a file leaves at their ends.
 
-/// The identifier without what nobody sees at its ends: white space of every kind, line breaks and other control
-/// characters, zero-width characters, marks of direction and byte order marks. What stands inside stays: it may be
-/// meant.
+/// The identifier without the invisible characters at its ends: white space, line breaks and other
+/// control characters, zero-width characters, marks of direction and byte order marks. Characters
+/// inside stay, because they may be intended.
 ///
-/// Every identifier that comes from outside goes through here before it names anything. Otherwise `CP-1` and `CP-1`
-/// with a no-break space are two coupons.
+/// Every identifier from outside passes through this function before it names anything. Otherwise
+/// `CP-1` and `CP-1` with a no-break space would be two coupons.
 pub fn clean(text: &str) -> &str {
     text.trim_matches(is_blank)
 }
 
-/// Whether a character shows nothing at the end of an identifier.
+/// Whether a character is invisible at the end of an identifier.
 pub fn is_blank(character: char) -> bool {
     character.is_whitespace() || character.is_control() || is_zero_width(character)
 }
 
-/// Inside a text, joiners and variation selectors change how their neighbours look: some scripts and emoji need them.
+/// Inside a text, joiners and variation selectors change how their neighbours look. Some scripts
+/// and emoji need them.
 fn is_zero_width(character: char) -> bool {
     is_invisible(character)
         || matches!(
@@ -24,8 +25,9 @@ fn is_zero_width(character: char) -> bool {
         )
 }
 
-/// Whether a character shows nothing anywhere: what Unicode calls ignorable by default, as far as it turns up in text that
-/// was copied, marks of direction, and the letters and symbols that are drawn as nothing.
+/// Whether a character is invisible anywhere: those that Unicode calls ignorable by default, as far
+/// as copied text holds them, marks of direction, and letters and symbols that are drawn as
+/// nothing.
 pub fn is_invisible(character: char) -> bool {
     matches!(
         character,
@@ -58,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_unseen_is_left_at_the_ends() {
+    fn no_invisible_character_is_left_at_the_ends() {
         for blank in [
             " ",
             "\t",
@@ -99,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_inside_is_kept() {
+    fn characters_inside_are_kept() {
         for text in ["CP 1", "CP\u{a0}1", "CP\u{200b}1", "Café-1", "优惠", "🍕"] {
             assert_eq!(clean(text), text);
         }
@@ -107,7 +109,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_clean_stays_as_it_is(text in any::<String>(), end in "[ \u{a0}\u{feff}\u{200b}\na]{0,4}") {
+        fn a_clean_identifier_stays_as_it_is(text in any::<String>(), end in "[ \u{a0}\u{feff}\u{200b}\na]{0,4}") {
             let text = text + &end;
             let cleaned = clean(&text);
             prop_assert_eq!(clean(cleaned), cleaned);

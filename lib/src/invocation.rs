@@ -1,4 +1,4 @@
-//! Invocations: taken from Lambda one after another, each with the time that it has.
+//! Invocations: a function takes them from Lambda one after another, each with its own time limit.
 
 use std::future::Future;
 use std::time::Duration;
@@ -18,7 +18,8 @@ where
 {
     let answer = &answer;
     lambda_runtime::run(service_fn(|event: LambdaEvent<E>| async move {
-        // Boxed, as the compiler would not follow the types of what is awaited all the way down.
+        // Boxed, because the compiler would otherwise follow the types of everything that is
+        // awaited inside.
         Box::pin(answer(event.payload, event.context))
             .await
             .map_err(lambda_runtime::Error::from)
@@ -27,11 +28,11 @@ where
     .map_err(|error| anyhow::anyhow!("the Lambda runtime ended: {error}"))
 }
 
-/// Longest time that Lambda gives an invocation, in milliseconds: 15 minutes (Lambda's quotas).
+/// The longest time that Lambda gives an invocation, in milliseconds: 15 minutes (Lambda's quotas).
 const LONGEST_MS: i64 = 15 * 60 * 1000;
 
 /// When an invocation ends, by the header `Lambda-Runtime-Deadline-Ms`. Lambda writes a Unix time
-/// there, and `cargo lambda watch` (1.9.2) a duration.
+/// there, but `cargo lambda watch` (1.9.2) writes a duration.
 fn deadline(ms: u64, now: Timestamp) -> Timestamp {
     let ends_at = match i64::try_from(ms) {
         Ok(ms @ ..=LONGEST_MS) => now.checked_add(SignedDuration::from_millis(ms)).ok(),
@@ -41,8 +42,9 @@ fn deadline(ms: u64, now: Timestamp) -> Timestamp {
     ends_at.unwrap_or(Timestamp::MAX)
 }
 
-/// The time that one invocation has. The wall clock is read once, as it begins; from then on tokio's clock counts. So time never jumps
-/// within an invocation, and a simulation can turn it.
+/// The time that one invocation has. The wall clock is read once, when the invocation begins; after
+/// that tokio's clock counts. So time never jumps within an invocation, and a simulation can set
+/// it.
 #[derive(Debug, Clone, Copy)]
 pub struct Invocation {
     began_at: Timestamp,
@@ -51,13 +53,13 @@ pub struct Invocation {
 }
 
 impl Invocation {
-    /// The one that Lambda has just begun.
+    /// The invocation that Lambda has just begun.
     pub fn of(context: &Context) -> Self {
         let now = Timestamp::now();
         Self::new(now, deadline(context.deadline, now))
     }
 
-    /// One that begins now.
+    /// An invocation that begins now.
     pub fn new(now: Timestamp, ends_at: Timestamp) -> Self {
         Self {
             began_at: now,
@@ -71,23 +73,23 @@ impl Invocation {
         self.began_at.checked_add(elapsed).unwrap_or(Timestamp::MAX)
     }
 
-    /// When Lambda ends it.
+    /// When Lambda ends the invocation.
     pub fn ends_at(&self) -> Timestamp {
         self.ends_at
     }
 
-    /// Whether so much of its time is left.
+    /// Whether at least `time` is left.
     pub fn has_left(&self, time: Duration) -> bool {
         Instant::now() < self.before_end(time)
     }
 
-    /// The moment at which half of its time is over.
+    /// The moment at which half of the invocation's time is over.
     pub fn middle(&self) -> Instant {
         let left = self.ends_at.duration_since(self.began_at);
         self.before_end(Duration::try_from(left / 2).unwrap_or_default())
     }
 
-    /// The moment so long before its end.
+    /// The moment `margin` before the invocation ends.
     pub fn before_end(&self, margin: Duration) -> Instant {
         let left = self.ends_at.duration_since(self.began_at);
         let left = Duration::try_from(left).unwrap_or_default();

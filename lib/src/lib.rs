@@ -1,28 +1,31 @@
-//! The receiver of coupon webhooks: verifies, records once, answers at once, and hands the slow work to queues.
+//! The receiver of coupon webhooks: verifies each one, records it once, answers at once, and does
+//! slow work behind queues.
 //!
 //! The modules stand in the order in which an event meets them:
 //!
-//! - [`request`]: what API Gateway hands to a function.
-//! - [`verify`]: who sent these bytes, and when.
+//! - [`request`]: headers and bytes that API Gateway hands to a function.
+//! - [`verify`]: signatures: who sent these bytes, and when.
 //! - [`provider`]: each provider's signature scheme and wire types, and how they become an event.
-//! - [`identifier`]: what is cut off the ends of every identifier.
+//! - [`identifier`]: the blanks that the ends of every identifier lose.
 //! - [`event`]: the domain: what happened to which coupon.
 //! - [`task`]: which tasks an event causes.
-//! - [`ledger`]: the events table: one conditional write for an event, a lease for a task's effect.
+//! - [`ledger`]: the events table: one conditional write for an event, leases and commits for a
+//!   task's effects.
 //! - [`dispatch`]: one message to the `work` queue, and from there to each task's queue.
-//! - [`receiver`]: both, as one step that is safe to repeat.
+//! - [`receiver`]: records and dispatches, as one step that is safe to repeat.
 //! - [`webhook`]: the pipeline of a webhook function, and its answers.
 //! - [`worker`]: the loop of a task function over a batch of messages.
-//! - [`stock`]: what there is of each product, for the inventory and for people.
-//! - [`survey`]: the link that a member gets, what was asked, and what was answered.
-//! - [`fraud`]: what was found out about events, for the fraud task and for people.
-//! - [`life`]: a coupon's whole life, as the events table has it.
-//! - [`alerts`]: how those who run this are told.
+//! - [`stock`]: the quantities of each product.
+//! - [`survey`]: a survey's link, its questions and its answer.
+//! - [`fraud`]: findings about events.
+//! - [`figures`]: the counters of each tenant and day.
+//! - [`life`]: a coupon's whole life, as the events table holds it.
+//! - [`alerts`]: alerts to operators.
 //! - [`retry`], [`outbox`]: the safety nets for an outage of DynamoDB, and of SQS.
 //! - [`cell`]: texts in cells of CSV.
-//! - [`characters`]: what AWS takes in a text.
-//! - [`config`], [`connections`], [`secrets`], [`invocation`], [`telemetry`]: what a function reads at start, how it
-//!   reaches AWS, the time it has, and what it tells.
+//! - [`characters`]: the characters that AWS takes in a text.
+//! - [`config`], [`connections`], [`secrets`], [`invocation`], [`telemetry`]: a function's
+//!   settings, its connections to AWS, its secrets, its time, and its logs and metrics.
 
 pub mod alerts;
 pub mod cell;

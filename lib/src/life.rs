@@ -1,4 +1,4 @@
-//! A coupon's whole life, as the events table has it.
+//! A coupon's whole life, as the events table holds it.
 
 use anyhow::{Context, bail};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -14,20 +14,21 @@ use crate::provider::{Content, RecordedBody, read_recorded};
 use crate::stock::RESERVATION;
 use crate::task::{Task, tasks};
 
-/// What a coupon, or an event of it, is looked up by.
+/// How a coupon, or one of its events, is looked up.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Lookup {
-    /// `zupy#comp#CP-1`, or one event of it: `zupy#comp#CP-1/redeemed`.
+    /// By key: `zupy#comp#CP-1`, or one event: `zupy#comp#CP-1/redeemed`.
     Key {
         coupon: String,
         entry: Option<String>,
     },
-    /// `CP-1`, whoever gave it out.
+    /// By code, of any provider and tenant: `CP-1`.
     Code(String),
 }
 
 impl Lookup {
-    /// A coupon's key has three parts between `#`, a member's and a trial's four; inside a part, `#` and `/` are escaped.
+    /// Reads a key or a code. A coupon's key has three parts between `#`; a member's and a trial's
+    /// have four. Inside a part, `#` and `/` are escaped.
     pub fn parse(text: &str) -> Self {
         let (coupon, beneath) = match text.split_once('/') {
             Some((coupon, beneath)) => (coupon, Some(beneath)),
@@ -39,7 +40,7 @@ impl Lookup {
         if !is_key || parts.iter().any(|part| part.is_empty()) {
             return Self::Code(text.to_owned());
         }
-        // A task's record names its event.
+        // A record's key begins with its event's.
         let entry = beneath.and_then(|beneath| beneath.split('/').next());
         Self::Key {
             coupon: coupon.to_owned(),
@@ -51,16 +52,17 @@ impl Lookup {
 #[derive(Debug, Default, Serialize)]
 pub struct Life {
     pub coupon: String,
-    /// The state of the coupon in its member's account; nothing where it is in none.
+    /// The coupon's state in its member's account; `None` if no account holds the coupon.
     pub account: Option<Account>,
     pub received: Vec<Received>,
     pub tasks: Vec<Record>,
     /// Tasks that an event causes and that left no record.
     pub missing: Vec<Missing>,
     pub conflicts: Vec<Conflict>,
-    /// What does not look right about it.
+    /// Findings about the coupon's events.
     pub findings: Vec<Found>,
-    /// What is or was reserved for it; nothing where the inventory has not heard of it.
+    /// The reservation for the coupon, even if it was released; `None` if the inventory has not
+    /// worked on it.
     pub reservation: Option<Reservation>,
     /// Entries of kinds that this version does not know.
     pub other: Vec<String>,
@@ -79,9 +81,9 @@ pub struct Received {
     pub event: String,
     pub entry: String,
     pub provider: String,
-    /// How the body was signed, which tells its format.
+    /// The scheme of the signature, which also names the body's format.
     pub scheme: String,
-    /// The time zone in which a date of its body was read.
+    /// The time zone in which a date of the body was read.
     #[serde(skip)]
     pub zone: Option<String>,
     pub tenant: String,
@@ -90,43 +92,43 @@ pub struct Received {
     pub occurred_at: String,
     pub received_at: String,
     pub sandbox: bool,
-    /// What was left out or mended, as the answer named it.
+    /// Problems of fields that were left out or mended, as the answer listed them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Problem>,
-    /// Those of its tasks that SQS did not take yet: the outbox sends them.
+    /// The event's tasks whose message SQS refused. The outbox sends it.
     pub undispatched: Vec<String>,
-    /// The tasks that it causes; nothing where its body cannot be read any more.
+    /// The tasks that the event causes; `None` if its body cannot be read any more.
     pub causes: Option<Vec<&'static str>>,
-    /// As it was sent: personal data, which is shown on request only.
+    /// The body as it was sent. It holds personal data, so it is shown on request only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
 }
 
-/// What a task noted of its work on an event.
+/// A task's record of its work on an event.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Record {
     pub event: String,
-    /// `delivery/email`: the task, and its channel.
+    /// The record's name: the task, and its channel, as in `delivery/email`.
     pub task: String,
     pub status: String,
     pub attempts: Option<u32>,
     pub result: Option<String>,
     pub started_at: Option<String>,
     pub finished_at: Option<String>,
-    /// While it runs: when another worker may take over.
+    /// When another worker may take over a running effect.
     pub lease_until: Option<Timestamp>,
-    /// After a failure: when it is tried again at the earliest.
+    /// The earliest time of the next try after a failure.
     pub not_before: Option<Timestamp>,
-    /// How many attempts had no answer: each may have been taken.
+    /// How many attempts got no answer. Each of them may have succeeded.
     #[serde(skip)]
     pub in_doubt: u32,
-    /// It failed, and was given back after so many attempts.
+    /// How many attempts a failed record had when an operator asked for another try.
     #[serde(skip)]
     pub asked_after_attempts: Option<u32>,
-    /// The records that follow it.
+    /// The records that follow this one.
     #[serde(skip)]
     pub then: Vec<String>,
-    /// What would have been sent, were the event not a sandbox's or a test's.
+    /// The message that would have been sent, if the event were no trial.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub would_send: Option<Value>,
 }
@@ -155,13 +157,13 @@ pub struct Conflict {
     pub body: Option<String>,
 }
 
-/// What is kept in stock for a coupon.
+/// The product that is reserved for a coupon.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Reservation {
     pub product: Option<String>,
     pub quantity: Option<String>,
     pub until: Option<String>,
-    /// When the coupon came to its end, which ended this too.
+    /// When the coupon ended and released the reservation.
     pub released: Option<String>,
 }
 
@@ -213,7 +215,7 @@ impl Life {
         let key = |entry: &str| format!("{}/{entry}", self.coupon);
         match entry.split_once('/') {
             None if entry == RESERVATION => self.reservation = Some(Reservation::read(row)),
-            // It only says which version the findings are of.
+            // This row holds only the version of the findings.
             None if entry == fraud::RECORD => {}
             None => match Received::read(row) {
                 Some(received) => self.received.push(received),
@@ -237,7 +239,7 @@ impl Life {
         }
     }
 
-    /// Leaves out what belongs to another event of the coupon.
+    /// Removes the parts of other events of the coupon.
     pub fn keep_only(&mut self, entry: &str) {
         let event = format!("{}/{entry}", self.coupon);
         self.received.retain(|it| it.event == event);
@@ -248,12 +250,12 @@ impl Life {
         self.other.clear();
     }
 
-    /// Whether anything was ever received of it.
+    /// Whether anything was received for the coupon.
     pub fn is_known(&self) -> bool {
         !self.received.is_empty() || !self.tasks.is_empty() || !self.conflicts.is_empty()
     }
 
-    /// Takes out the bodies, which hold personal data.
+    /// Removes the bodies, which hold personal data.
     pub fn without_bodies(mut self) -> Self {
         self.received.iter_mut().for_each(|it| it.body = None);
         self.conflicts.iter_mut().for_each(|it| it.body = None);
@@ -271,7 +273,7 @@ impl Account {
 }
 
 impl Found {
-    /// What the record beneath an event says.
+    /// The findings in the record beneath an event.
     fn read(row: &Item, event: &str) -> Vec<Self> {
         let findings = text(row, "findings");
         let findings = findings.and_then(|it| serde_json::from_str::<Vec<Finding>>(&it).ok());
@@ -297,7 +299,7 @@ impl Reservation {
 }
 
 impl Received {
-    /// `None` for a row that is no event's.
+    /// `None` if the row is not an event's.
     pub fn read(row: &Item) -> Option<Self> {
         let mut received = Self {
             event: format!("{}/{}", text(row, "coupon")?, text(row, "entry")?),
@@ -330,7 +332,7 @@ impl Received {
         Some(received)
     }
 
-    /// Where its coupon stands in the members table: `member` and `entry`.
+    /// The key of the coupon in the members table: `member` and `entry`.
     pub fn account_key(&self) -> (String, String) {
         (
             member_key(&self.provider, &self.tenant, &self.member),
@@ -338,7 +340,7 @@ impl Received {
         )
     }
 
-    /// Reads the recorded body as today's code does. An error never quotes it.
+    /// Reads the recorded body as today's code does. An error never quotes the body.
     pub fn parse(&self) -> anyhow::Result<Event> {
         let body = self.body.as_deref().context("no body was recorded")?;
         let recorded = RecordedBody {
@@ -352,7 +354,8 @@ impl Received {
             .with_context(|| format!("there is no provider {:?}", self.provider))?;
         match content {
             Content::Event(mut event) => {
-                // Newer code may name such an event otherwise; its records stand beneath the row's key.
+                // Newer code may give such an event another key, but its records stand beneath the
+                // row's key.
                 event.key = EventKey::parse(&self.event).context("its key is not an event's")?;
                 Ok(*event)
             }
@@ -389,13 +392,13 @@ impl Record {
         }
     }
 
-    /// Whether it is the task's, or one of its channels'.
+    /// Whether the record belongs to the task or to one of its channels.
     pub fn is_of(&self, event: &str, task: &str) -> bool {
         let rest = self.task.strip_prefix(task);
         self.event == event && rest.is_some_and(|it| it.is_empty() || it.starts_with('/'))
     }
 
-    /// Done, or given up for good: the task will not touch it again.
+    /// Whether the record is done or given up for good, so that the task will not touch it again.
     pub fn is_settled(&self) -> bool {
         matches!(
             self.status.as_str(),
@@ -403,7 +406,8 @@ impl Record {
         )
     }
 
-    /// The other side will never take it; also where it is to be tried again, and has not been yet.
+    /// Whether the effect failed for good. An operator may have asked for another try that has not
+    /// begun yet.
     pub fn failed_for_good(&self) -> bool {
         let asked = self.asked_after_attempts;
         self.status == "failed"
@@ -423,7 +427,8 @@ impl Record {
     }
 }
 
-/// The records that a task leaves beneath an event once it is done: the first in any case, and those that it names.
+/// The records that a finished task leaves beneath an event: always the first, and those that the
+/// first names.
 pub fn expected<'a>(
     task: Task,
     event: &Event,
@@ -435,12 +440,12 @@ pub fn expected<'a>(
     std::iter::once(first.to_owned()).chain(then).collect()
 }
 
-/// The body that a row holds, for reading; a row that is no event's has none.
+/// The body of a row, for people; `None` if the row is not an event's.
 fn body_of(row: &Item) -> Option<String> {
     match body::read(row) {
         Ok(body) => Some(String::from_utf8_lossy(&body).into_owned()),
         Err(body::Unreadable::Absent) => None,
-        // The row is shown all the same: that its body cannot be read is told where it is read.
+        // The row is shown all the same. The code that reads the body reports the error.
         Err(_) => Some(String::new()),
     }
 }
@@ -489,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_told_from_a_code() {
+    fn a_key_is_recognised_among_codes() {
         check_lookup("zupy#comp#CP-1", Some(("zupy#comp#CP-1", None)));
         check_lookup("zupy#comp#CP-1/", Some(("zupy#comp#CP-1", None)));
         let redeemed = Some(("zupy#comp#CP-1", Some("redeemed")));
@@ -503,7 +508,7 @@ mod tests {
     }
 
     #[test]
-    fn what_left_no_record_is_missing() {
+    fn a_task_without_a_record_is_missing() {
         let event = format!("{COUPON}/redeemed");
         let life = Life::read(COUPON.into(), &[redeemed()]);
         assert_eq!(life.received[0].event, event);
@@ -525,7 +530,7 @@ mod tests {
     }
 
     #[test]
-    fn a_contradicting_body_and_an_unknown_entry_are_told_apart() {
+    fn conflicts_and_unknown_entries_are_recognised() {
         let conflict = row(&[("entry", "redeemed/conflict/0123"), ("body", "{}")]);
         let unknown = row(&[("entry", "summary")]);
         let life = Life::read(COUPON.into(), &[redeemed(), conflict, unknown]);
@@ -538,7 +543,7 @@ mod tests {
     }
 
     #[test]
-    fn findings_are_told_with_their_event() {
+    fn findings_name_their_event() {
         let findings =
             r#"[{"type":"expired_usage","severity":"high","details":"d","rule":"expired_usage"}]"#;
         let rows = [
@@ -562,7 +567,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_reserved_is_no_event() {
+    fn a_reservation_is_no_event() {
         let mut reservation = row(&[("entry", "reservation"), ("product", "Pizza")]);
         reservation.insert("quantity".into(), AttributeValue::N("1".into()));
         let life = Life::read(COUPON.into(), &[redeemed(), reservation]);
@@ -573,7 +578,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_cannot_be_read_is_told_by_its_fields() {
+    fn an_unreadable_body_is_reported_by_its_fields() {
         let mut unreadable = redeemed();
         let body = r#"{"event":"coupon.redeemed","timestamp":"2026-01-01T00:00:00Z","company_id":"Maria"}"#;
         unreadable.insert("body".into(), AttributeValue::S(body.into()));

@@ -1,13 +1,14 @@
-//! Amounts as they are paid: whole minor units, a real to the cent.
+//! Amounts as people pay them: in whole minor units, such as a real's cents.
 //!
-//! Tills compute with floats and percentages, and send 24.999 or 5.235. Nobody pays that. So amounts
-//! are compared as they would be paid: rounded half away from zero, as tills and banks round.
+//! Tills compute with floats and percentages, and send amounts such as 24.999 or 5.235, which
+//! nobody pays. So amounts are compared as people would pay them: rounded half away from zero, as
+//! tills and banks do.
 
 use rust_decimal::{Decimal, RoundingStrategy};
 
 use crate::event::Money;
 
-/// Currencies of ISO 4217 whose minor unit is not a hundredth, by decimals.
+/// Currencies of ISO 4217 whose minor unit is not a hundredth, by their number of decimals.
 const DECIMALS: [(u32, &[&str]); 3] = [
     (
         0,
@@ -68,7 +69,7 @@ mod tests {
         check("499.4", "CLP", "499");
         check("1.2345", "KWD", "1.235");
         check("1.00005", "CLF", "1.0001");
-        // An unknown one has cents.
+        // An unknown currency has cents.
         check("1.005", "XYZ", "1.01");
     }
 }

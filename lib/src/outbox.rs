@@ -1,4 +1,5 @@
-//! The safety net for an outage of SQS: sends the messages of events whose rows are marked because SQS did not take them.
+//! The safety net for an outage of SQS: sends the messages that SQS refused. Their events' rows are
+//! marked.
 
 use std::time::Duration;
 
@@ -15,19 +16,19 @@ use crate::receiver::Receiver;
 use crate::task::{Message, Task, tasks, tasks_of_conflict};
 use crate::telemetry;
 
-/// What is left of an invocation's time when it stops; the next one goes on.
+/// The time before an invocation's end at which it stops. The next invocation goes on.
 const MARGIN: Duration = Duration::from_secs(20);
 
 /// The most pages of one invocation.
 const PAGES_MAX: usize = 400;
 
-/// Sends what SQS refused when its event came.
+/// Sends the messages that SQS refused when their events came.
 #[derive(Debug)]
 pub struct Outbox {
     receiver: Receiver,
 }
 
-/// How many events' messages were sent, and how many could not be.
+/// How many events' messages were sent, and how many failed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Emptied {
     pub sent: u32,
@@ -53,8 +54,8 @@ impl Outbox {
         }
     }
 
-    /// Sends what is there until the time is up. It goes round: an invocation begins where the one before it stopped, so
-    /// that events which cannot be sent hold up no others, however many they are.
+    /// Sends waiting messages until the time is up. An invocation begins at the place where the one
+    /// before stopped. So events that cannot be sent hold up no others, even if they are many.
     pub async fn empty(&self, invocation: Invocation) -> anyhow::Result<Emptied> {
         let ledger = &self.receiver.ledger;
         let mut emptied = Emptied::default();
@@ -66,7 +67,9 @@ impl Outbox {
         for _ in 0..PAGES_MAX {
             let page = match ledger.undispatched(from.take()).await {
                 Err(error) if has_place && emptied == Emptied::default() => {
-                    tracing::warn!("Begins with the oldest: {error:#}");
+                    tracing::warn!(
+                        "Begins at the oldest event, because its place is unknown: {error:#}"
+                    );
                     ledger.keep_outbox_place(None).await?;
                     (has_place, is_second_round) = (false, true);
                     continue;
@@ -74,7 +77,7 @@ impl Outbox {
                 page => page?,
             };
             let failed = self.send_page(&page, &mut emptied).await;
-            // At each page: this invocation may end at any time.
+            // After each page, because the invocation may end at any time.
             if has_place || failed && page.next.is_some() {
                 ledger.keep_outbox_place(page.next.as_ref()).await?;
                 has_place = page.next.is_some();
@@ -97,7 +100,7 @@ impl Outbox {
         Ok(emptied)
     }
 
-    /// Returns whether something could not be sent.
+    /// Sends a page of messages. Returns whether one failed.
     async fn send_page(&self, page: &OutboxPage, emptied: &mut Emptied) -> bool {
         let failed_before = emptied.failed;
         let sends = page.events.iter().map(|it| send(&self.receiver, it));
@@ -114,10 +117,11 @@ impl Outbox {
     }
 }
 
-/// Sends the message, then clears the mark: a crash in between sends it once more, which tasks are made for.
+/// Sends the message, then clears the mark. After a crash in between, the message is sent once
+/// more, which is safe for tasks.
 async fn send(receiver: &Receiver, undispatched: &Undispatched) -> anyhow::Result<()> {
     let Some(event) = undispatched.standing.event() else {
-        anyhow::bail!("no event is read in the body of {}", undispatched.key);
+        anyhow::bail!("no event can be read in the body of {}", undispatched.key);
     };
     let message = Message::new(&event, undispatched.received_at, None);
     let tasks = match &undispatched.tasks {
@@ -132,7 +136,8 @@ async fn send(receiver: &Receiver, undispatched: &Undispatched) -> anyhow::Resul
     receiver.ledger.clear_undispatched(undispatched).await
 }
 
-/// What the message may have been for that was refused: the event itself, or a contradiction to it.
+/// The tasks that the refused message may have been for: those of the event, and those of a
+/// conflict.
 fn all_tasks(of_event: &[Task], of_conflict: &[Task]) -> Vec<Task> {
     let mut all = of_event.to_vec();
     all.extend(of_conflict.iter().filter(|task| !of_event.contains(task)));

@@ -1,4 +1,4 @@
-//! A setting of which each tenant may have a value of its own: `pt-BR, comp_soho=en`.
+//! A setting that may have a value of its own for each tenant: `pt-BR, comp_soho=en`.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use crate::config::Environment;
 
-/// One value for every tenant, and others for those that are named.
+/// One value for every tenant, and others for the named tenants.
 #[derive(Debug, Clone, Default)]
 pub struct PerTenant<T> {
     otherwise: T,
@@ -26,8 +26,9 @@ impl<T> PerTenant<T> {
         self.of.get(tenant).unwrap_or(&self.otherwise)
     }
 
-    /// Reads a variable: values separated by commas, each `value` or `tenant=value`. What cannot be read is a problem of
-    /// the environment that names the variable, the value, and `expected`.
+    /// Reads a variable: values separated by commas, each `value` or `tenant=value`. A value that
+    /// cannot be read becomes a problem of the environment, which names the variable, the value,
+    /// and what was `expected`.
     pub fn read(
         environment: &mut Environment,
         variable: &str,
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_has_its_own_value_and_the_others_have_the_other() {
+    fn a_named_tenant_has_its_own_value_and_the_others_share_one() {
         let (sizes, problems) = read(" 7, comp_a = 8,,comp_b=9 ");
         assert_eq!(problems, None);
         let of = ["comp_a", "comp_b", "comp_c"].map(|tenant| *sizes.of(tenant));
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_named() {
+    fn the_problem_names_the_unreadable_value() {
         refuses("big", r#"SIZES has "big", it must be a size"#);
         refuses("7,comp_a=", r#"SIZES has "", it must be a size"#);
         refuses("=7", "SIZES has a tenant without a name");

@@ -1,4 +1,5 @@
-//! Records an event and sends one message for its tasks, with the outbox for a message that SQS will not take.
+//! Records an event and sends one message for its tasks. If SQS refuses the message, the outbox
+//! sends it later.
 
 mod refused;
 
@@ -17,18 +18,18 @@ pub use refused::Retaken;
 
 #[derive(Debug)]
 pub struct Receiver {
-    /// Where a date without a time ends.
+    /// The time zones in which a date without a time ends.
     pub zones: Zones,
     pub ledger: Ledger,
     pub work: WorkQueue,
 }
 
-/// What came of an event. In each case it is durable, and so are its tasks.
+/// The outcome of an event. In each case the event is durable, and its tasks will run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
     New,
     Duplicate,
-    /// Something else stands under its key; what it says is kept for support.
+    /// The event contradicts the recorded one. Its body is kept for support.
     Conflict,
 }
 
@@ -45,14 +46,17 @@ impl Receiver {
         }
     }
 
-    /// Takes an event, whose key becomes that of its row. The next attempt heals a crash between recording the event and
-    /// sending its tasks: it finds the event recorded, and tasks without a record. That attempt may be rendered anew by its
-    /// provider: what was recorded first is worked on in any case, also where the other contradicts it.
+    /// Takes an event; the event gets the key of its row. If a crash comes between recording and
+    /// sending, the next attempt finds the event recorded and tasks without a record, and sends
+    /// those. The provider may render that attempt anew. The tasks always work on the first
+    /// recorded body, even if the attempt contradicts it.
     ///
-    /// A crash after a contradiction was kept leaves its sender without an answer. So it is sent again, and its tasks too.
+    /// If a crash comes after a contradiction was kept, the sender gets no answer. So the sender
+    /// tries again, and the tasks of the conflict are sent again.
     ///
     /// # Errors
-    /// DynamoDB refuses; nothing is promised then, and the same call may be made again.
+    /// DynamoDB does not answer or refuses. Nothing is promised then, and the same call may be made
+    /// again.
     pub async fn take(
         &self,
         event: &mut Event,
@@ -71,7 +75,8 @@ impl Receiver {
             }
             Recorded::Duplicate(standing) => {
                 let first = standing.event();
-                // It says the same, so it stands in where this code does not read the recorded body any more.
+                // This event has the same contents. So it can replace a recorded body that this
+                // code cannot read any more.
                 let first = first.as_ref().unwrap_or(event);
                 let at = standing.received_at().unwrap_or(received_at);
                 self.dispatch_missing(first, at, trace, &[], now).await?;
@@ -81,7 +86,7 @@ impl Receiver {
         };
         let first = standing.event();
         let hash = content_hash(event);
-        // Where the contents are the same, the row's hash is one of older code.
+        // If the contents are the same, older code wrote the row's hash.
         let is_same = first.as_ref().is_some_and(|it| content_hash(it) == hash);
         if !is_same {
             self.ledger
@@ -91,7 +96,8 @@ impl Receiver {
         match &first {
             Some(first) => {
                 let at = standing.received_at().unwrap_or(received_at);
-                // However often their records say that they are done: a contradiction is new to these.
+                // These tasks run even if their records say done, because the contradiction is new
+                // to them.
                 let besides = if is_same {
                     &[]
                 } else {
@@ -104,7 +110,7 @@ impl Receiver {
                 count(Count::UnreadableRecord);
                 tracing::error!(
                     event.key = %event.key,
-                    "The recorded body cannot be read, so its missing tasks were not sent: replay it with newer code"
+                    "Cannot read the recorded body, so its missing tasks were not sent: replay the event with newer code"
                 );
             }
         }
@@ -114,7 +120,8 @@ impl Receiver {
         }
     }
 
-    /// Sends one message for those tasks of a recorded event that have left no record, and for these.
+    /// Sends one message for these tasks, and for the tasks that left no record beneath a recorded
+    /// event.
     async fn dispatch_missing(
         &self,
         event: &Event,
@@ -133,7 +140,8 @@ impl Receiver {
         self.dispatch(&message, &missing).await
     }
 
-    /// Sends one message for the tasks. If SQS does not take it, the event's row is marked for the outbox.
+    /// Sends one message for the tasks. If SQS refuses it, the event's row is marked for the
+    /// outbox.
     async fn dispatch(&self, message: &Message<'_>, tasks: &[Task]) -> anyhow::Result<()> {
         let Err(refused) = self.work.send(message, tasks).await else {
             return Ok(());

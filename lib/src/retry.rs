@@ -1,4 +1,5 @@
-//! The safety net for an outage of DynamoDB: a verified event waits on the `retry` queue until it can be recorded.
+//! The safety net for an outage of DynamoDB: a verified event waits on the `retry` queue until it
+//! can be recorded.
 
 use std::borrow::Cow;
 
@@ -18,37 +19,37 @@ use crate::task::{MESSAGE_VERSION, Unreadable};
 use crate::verify::Verified;
 use crate::worker::{self, Failure, QueueMessage, Work};
 
-/// The newest version of [`Waiting`] that this code reads, and writes where an older one would not do: a body that is
-/// large, or in which no event was read.
+/// The newest version of [`Waiting`] that this code reads. This code writes it for large bodies and
+/// refused bodies; an older version does for the others.
 pub const WAITING_VERSION: u32 = 2;
 
-/// Longest body that waits as text; a longer one waits compressed.
+/// The longest body that waits as text. A longer body waits compressed.
 const TEXT_MAX_BYTES: usize = 256 * 1024;
 
-/// Longest message, in bytes: SQS takes 1 MiB, and a dead letter has its reason beside it.
+/// The longest message, in bytes: SQS takes 1 MiB, and a dead letter also has its reason.
 pub const WAITING_MAX_BYTES: usize = 1024 * 1024 - 8 * 1024;
 
-/// A verified body, as it waits.
+/// A verified body that waits to be recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
     pub version: u32,
     pub provider: String,
     pub scheme: String,
-    /// Of a refused body the tenant that its secret names: empty where that names none.
+    /// For a refused body, the tenant that its secret names; empty if the secret names none.
     pub tenant: String,
-    /// As it was sent; empty where it is `stored`.
+    /// The body as it was sent; empty if it is `stored`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     body: String,
     /// The body as the ledger stores it, in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stored: Option<String>,
-    /// No event was read in it: it is kept, unless this code reads one.
+    /// No event was read in the body. It is kept as refused, unless this code reads an event.
     #[serde(default, skip_serializing_if = "is_false")]
     pub refused: bool,
     pub received_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
-    /// For the log.
+    /// The event's key, for the log.
     pub key: String,
 }
 
@@ -71,7 +72,7 @@ impl Waiting {
         if let Ok(text) = std::str::from_utf8(body.body())
             && text.len() <= TEXT_MAX_BYTES
         {
-            // Older code, which may run during a deployment, reads it too.
+            // Older code, which may run during a deployment, reads this version too.
             waiting.version = MESSAGE_VERSION;
             waiting.body = text.to_owned();
             waiting.stored = None;
@@ -79,7 +80,7 @@ impl Waiting {
         waiting
     }
 
-    /// A body in which no event was read.
+    /// Waiting for a body in which no event was read.
     pub fn refused(provider: &str, body: &Verified<'_>, received_at: Timestamp) -> Self {
         Self {
             refused: true,
@@ -106,7 +107,7 @@ impl Waiting {
         crate::task::queue_body(self)
     }
 
-    /// The body as it was sent. `None` where what is stored is damaged.
+    /// The body as it was sent. `None` if the stored body is damaged.
     pub fn body(&self) -> Option<Cow<'_, [u8]>> {
         match &self.stored {
             None => Some(Cow::Borrowed(self.body.as_bytes())),
@@ -117,7 +118,7 @@ impl Waiting {
         }
     }
 
-    /// What today's code reads in the body, and the body that it reads.
+    /// The body with what its signature proved, for reading it again.
     pub fn verified<'a>(&'a self, body: &'a [u8]) -> Verified<'a> {
         let names_one = !self.refused || !self.tenant.is_empty();
         let tenant = names_one.then_some(self.tenant.as_str());
@@ -140,7 +141,7 @@ pub async fn run() -> anyhow::Result<()> {
     worker::run("retry", Retry::read).await
 }
 
-/// Records what waited.
+/// Records events and bodies that waited.
 #[derive(Debug)]
 pub struct Retry {
     receiver: Receiver,
@@ -174,13 +175,14 @@ impl Work for Retry {
                     &problems,
                     waiting.received_at,
                 );
-                kept.await.context("keeping what was refused")?;
+                kept.await.context("keeping the refused body")?;
                 return Ok(());
             }
-            // It was an event when it was taken, so newer code wrote it: during a deployment it waits for that.
+            // The body held an event when it was received, so newer code wrote it. During a
+            // deployment it waits for newer code.
             _ => {
                 let waits = anyhow::anyhow!(
-                    "this version of the code reads no event in the body: it waits for newer code"
+                    "this version of the code reads no event in the body; the body waits for newer code"
                 );
                 return Err(Failure::Transient(waits));
             }
@@ -196,9 +198,9 @@ impl Work for Retry {
                 invocation.now(),
             )
             .await
-            .context("recording what waited")?;
+            .context("recording the event that waited")?;
         if taken == Taken::Conflict {
-            tracing::error!(event.key = %event.key, "Waited, and contradicts what was recorded meanwhile; both are kept");
+            tracing::error!(event.key = %event.key, "The event that waited contradicts one that was recorded meanwhile; both are kept");
         }
         Ok(())
     }

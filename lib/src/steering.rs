@@ -1,8 +1,9 @@
-//! Characters that steer whatever shows a text: a terminal, a viewer of logs, an editor.
+//! Characters that steer the display of a text: in a terminal, a viewer of logs, an editor.
 
 use std::borrow::Cow;
 
-/// Control characters (C0, DEL, C1), marks of direction, and separators of lines.
+/// Whether a character steers the display: control characters (C0, DEL, C1), marks of direction,
+/// and separators of lines.
 pub fn steers(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -11,8 +12,9 @@ pub fn steers(character: char) -> bool {
         )
 }
 
-/// With those beyond ASCII written as `\u202e`: in JSON, whose writers escape the others, the same text. Elsewhere a text
-/// that is harmless but for ASCII, which colours a log.
+/// The text with steering characters beyond ASCII written as `\u202e`. In JSON, whose writers
+/// escape the others, it is the same text. Elsewhere only ASCII control characters remain, which
+/// colour a log.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     let is_wild = |character: char| !character.is_ascii() && steers(character);
     if !text.contains(is_wild) {
@@ -33,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_steers_is_escaped_and_ordinary_text_is_not() {
+    fn steering_characters_are_escaped_and_ordinary_text_is_not() {
         for text in [
             "",
             "Pão de açúcar 🍕👨\u{200D}👩",

@@ -1,4 +1,4 @@
-//! Where a connection leads to.
+//! The server that a connection leads to.
 
 use std::fmt;
 
@@ -18,8 +18,10 @@ pub(super) struct Origin {
 }
 
 impl Origin {
+    /// Reads the origin of a URL.
+    ///
     /// # Errors
-    /// The URL is none of `http` or `https`, or names no host.
+    /// The URL's scheme is neither `http` nor `https`, or the URL names no host.
     pub(super) fn of(url: &Uri) -> anyhow::Result<Self> {
         let host = url.host().context("the URL names no host")?;
         // An IPv6 address stands in brackets.
@@ -46,10 +48,10 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Takes the origin out of a request, which then names only a path, as HTTP/1.1 has it.
+/// Takes the origin out of a request, which then names only a path, as HTTP/1.1 wants it.
 ///
 /// # Errors
-/// The request's URL is none that can be called.
+/// The request's URL names no server.
 pub(super) fn take(request: &mut Request<SdkBody>) -> anyhow::Result<Origin> {
     let origin = Origin::of(request.uri())?;
     let url = std::mem::take(request.uri_mut()).into_parts();

@@ -7,18 +7,18 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::config::{Aws, CallLimits, Environment};
 
-/// What a server does with a connection once it has read a request.
+/// What a server does with a connection after it has read a request.
 #[derive(Debug, Clone, Copy)]
 enum Manner {
     /// Answers each request.
     Patient,
-    /// Answers the first one, and closes the connection without a word.
+    /// Answers the first request, and closes the connection without a notice.
     Closing,
-    /// Closes the connection in place of an answer.
+    /// Closes the connection instead of an answer.
     Mute,
     /// Never answers.
     Deaf,
-    /// Answers that it is at fault.
+    /// Answers with a server error.
     Faulty,
 }
 
@@ -50,7 +50,7 @@ impl Server {
 
     async fn serve(self, mut stream: TcpStream, manner: Manner) {
         let mut request = vec![0; 64 * 1024];
-        // The requests here come in one piece.
+        // Each request of these tests comes in one piece.
         while stream.read(&mut request).await.is_ok_and(|read| read > 0) {
             self.requests.fetch_add(1, Ordering::Relaxed);
             match manner {
@@ -71,7 +71,7 @@ impl Server {
         }
     }
 
-    /// How many connections were opened, and requests made.
+    /// How many connections were opened, and how many requests were made.
     fn counts(&self) -> (u32, u32) {
         let count = |it: &AtomicU32| it.load(Ordering::Relaxed);
         (count(&self.connections), count(&self.requests))
@@ -91,7 +91,7 @@ async fn call(connections: &Connections, url: &str) -> Result<u16, ConnectorErro
     Ok(status)
 }
 
-/// Reads on in a body.
+/// Reads the next part of a body.
 fn poll(
     body: &mut SdkBody,
     context: &mut std::task::Context<'_>,
@@ -122,9 +122,9 @@ async fn a_connection_that_was_closed_between_calls_is_replaced() {
     assert_eq!(server.counts(), (10, 10));
 }
 
-/// As a function's client that makes each call once: nothing behind our back repeats what failed.
+/// Like a function's client that makes each call once, so nothing repeats a failed call.
 #[tokio::test]
-async fn a_client_without_retries_never_notices() {
+async fn a_client_without_retries_never_sees_the_replacement() {
     let server = Server::start(Manner::Closing).await;
     let client = Client::new(&Aws::local(&server.url).sdk_config(CallLimits::ONCE));
     for _ in 0..10 {
@@ -153,13 +153,13 @@ async fn a_function_finds_its_connections_open() {
     assert_eq!(server.counts(), (2, 1));
 }
 
-/// The first call opens what could not be opened ahead; a start does not fail over it.
+/// If a connection cannot be opened ahead, the start succeeds and the first call opens it.
 #[tokio::test]
 async fn a_function_starts_without_connections() {
     Aws::local("http://127.0.0.1:9").connect().await;
 }
 
-/// Another connection may lead to a server that is well.
+/// Another connection may lead to a healthy server.
 #[tokio::test]
 async fn a_connection_that_brought_a_fault_is_not_used_again() {
     let server = Server::start(Manner::Faulty).await;
@@ -171,9 +171,9 @@ async fn a_connection_that_brought_a_fault_is_not_used_again() {
     }
 }
 
-/// An effect outside may have been made though its answer is lost.
+/// An effect outside may have been made although its answer is lost.
 #[tokio::test]
-async fn what_was_written_is_never_written_again() {
+async fn a_written_request_is_never_written_again() {
     let server = Server::start(Manner::Mute).await;
     let connections = Connections::default();
     connections.open(&server.url).await.unwrap();
@@ -205,7 +205,7 @@ async fn a_server_that_cannot_be_reached_is_an_error_that_may_pass() {
 }
 
 #[tokio::test]
-async fn no_more_unused_connections_are_kept_than_that() {
+async fn the_number_of_unused_connections_is_limited() {
     let server = Server::start(Manner::Patient).await;
     let connections = Connections::default();
     for _ in 0..KEPT_MAX + 3 {

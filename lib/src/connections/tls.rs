@@ -11,8 +11,8 @@ use rustls::{CipherSuite, ClientConfig, RootCertStore};
 
 /// TLS 1.3 and 1.2 by ring.
 ///
-/// The authorities are Mozilla's and are compiled in, already parsed: reading them from the system's file took each client
-/// milliseconds. A file of other authorities takes their place.
+/// Mozilla's authorities are compiled in, already parsed: to read the system's file took each
+/// client milliseconds. A file of other authorities replaces them.
 ///
 /// # Errors
 /// The file cannot be read, or holds no certificate.
@@ -24,7 +24,7 @@ pub(super) fn config(roots: Option<&Path>) -> anyhow::Result<ClientConfig> {
         },
     };
     let mut provider = ring::default_provider();
-    // As AWS's servers choose anyway: AES-128 costs less than AES-256.
+    // AWS's servers choose AES-128 anyway, and it costs less than AES-256.
     let suites = &mut provider.cipher_suites;
     suites.sort_by_key(|it| it.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
     let mut config = ClientConfig::builder_with_provider(Arc::<CryptoProvider>::new(provider))

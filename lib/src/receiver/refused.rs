@@ -1,4 +1,4 @@
-//! Takes a refused body once the cause of its refusal is mended.
+//! Takes a refused body as an event, once the cause of its refusal is mended.
 
 use jiff::Timestamp;
 
@@ -8,18 +8,18 @@ use crate::ledger::Refused;
 use crate::provider::Content;
 use crate::provider::wire::Problem;
 
-/// What came of taking a refused body again.
+/// The outcome of taking a refused body again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Retaken {
     Taken(EventKey, Taken),
-    /// What is wrong with it still.
+    /// The problems that remain.
     StillRefused(Vec<Problem>),
-    /// It never will be taken; why.
+    /// The body will never be taken, for this reason.
     Never(&'static str),
 }
 
 impl Refused {
-    /// Why it is not taken again, if it is not.
+    /// Why the body is not taken again, if it is not.
     pub fn settled(&self) -> Option<String> {
         if let Some((at, event)) = &self.taken {
             return Some(format!("it was taken as {event} at {at}"));
@@ -32,11 +32,11 @@ impl Refused {
 }
 
 impl Receiver {
-    /// Takes a refused body as its webhook would with today's code, and marks it. A crash in between is healed by the next
-    /// attempt, which finds a duplicate.
+    /// Takes a refused body as its webhook would with today's code, and marks it. After a crash in
+    /// between, the next attempt finds a duplicate and marks the body.
     ///
     /// # Errors
-    /// DynamoDB refuses; the same call may be made again.
+    /// DynamoDB does not answer or refuses; the same call may be made again.
     pub async fn take_refused(&self, refused: &Refused, now: Timestamp) -> anyhow::Result<Retaken> {
         let mut event = match refused.read(&self.zones) {
             Some(Content::Event(event)) => *event,
