@@ -490,7 +490,7 @@ async fn the_same_order_with_other_contents_is_found_once_with_both_amounts() {
         shop.redeliver(&paid("CP-1", 20.0, 100.0, 80.0)).await;
         let expected = [found("used#ord_1", "conflicting_usage", "high")];
         assert_eq!(shop.findings("CP-1").await, expected);
-        let details = "recorded with a discount of 20 BRL, an order of 100 BRL, 80 BRL paid; told again with \
+        let details = "recorded with a discount of 20 BRL, an order of 100 BRL, 80 BRL paid; sent again with \
                        a discount of 50 BRL, an order of 100 BRL, 50 BRL paid";
         assert_eq!(shop.details("CP-1").await[0]["details"], details);
         let alerts = shop.fraud_alerts();
@@ -641,7 +641,7 @@ async fn of_a_games_shared_codes_only_the_pace_is_looked_at() {
         let records = rows.iter().filter(|row| row["entry"] == "redeemed/fraud");
         let mut results: Vec<_> = records.map(|row| row["result"].clone()).collect();
         results.sort_by_key(Value::to_string);
-        let mut expected = vec![json!("a sandbox or test event: not looked at"); 5];
+        let mut expected = vec![json!("a sandbox or test event: not checked"); 5];
         expected.extend(vec![json!("found rapid_redemption"); 5]);
         assert_eq!(results, expected);
         assert_eq!(shop.told_of().len(), 1);

@@ -1,10 +1,10 @@
-//! What those who run this are told about an event that does not look right. Names no address and no phone number.
+//! The text of an alert about an event's findings. It names no address and no phone number.
 
 use webhooks::alerts::{Alert, SUBJECT_MAX_CHARS, line, quoted, shorten};
 use webhooks::event::{Event, member_key};
 use webhooks::fraud::{Finding, Severity};
 
-/// The alert of an event's findings, of which there is at least one.
+/// The alert of an event's findings; there is at least one finding.
 pub(crate) fn alert(event: &Event, findings: &[Finding]) -> Alert {
     let worst = findings.iter().map(|it| it.severity).max();
     let worst = worst.unwrap_or(Severity::Medium);
@@ -122,13 +122,13 @@ coupons member 'zupy#comp#ZP-1'
     #[test]
     fn no_alert_has_an_address_a_phone_number_or_a_name() {
         let event = used("1", "2026-11-22T10:00:00Z");
-        let told = format!(
+        let sent = format!(
             "{:?}",
             alert(&event, &[finding("duplicate_usage", Severity::High)])
         );
         for personal in [&event.member.email, &event.member.phone, &event.member.name] {
             let personal = personal.as_deref().unwrap();
-            assert!(!told.contains(personal), "{personal}: {told}");
+            assert!(!sent.contains(personal), "{personal}: {sent}");
         }
     }
 

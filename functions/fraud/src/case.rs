@@ -1,4 +1,4 @@
-//! A coupon that is being looked at, with the messages of a batch that are about it.
+//! A coupon that is being checked, with the batch's messages about it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,42 +11,45 @@ use webhooks::task::Message;
 use crate::coupon::{Coupon, Known};
 use crate::history::{MemberHistory, Redeemed};
 
-/// A coupon that is being looked at.
+/// A coupon that is being checked.
 pub(crate) struct Case<'a> {
-    /// The events of the batch that are about it, with the numbers of their messages.
+    /// The coupon's events in the batch, with the numbers of their messages.
     pub(crate) own: Vec<(usize, &'a Message<'static>)>,
-    /// The messages of other coupons that are done only when this is.
+    /// The messages of other coupons that are done only after this coupon.
     pub(crate) awaited_by: BTreeSet<usize>,
-    /// Whether its redemption may be one too many: it was just redeemed, or another of the member was.
+    /// Whether its redemption may be one too many: it was just redeemed, or another coupon of the
+    /// member was.
     pub(crate) counts: bool,
-    /// As it stands in the history of its member, where it is looked at for the sake of other coupons of the member.
+    /// The member, and the redemption in the member's history, if this coupon is checked for other
+    /// coupons of the member.
     pub(crate) listed_as: Option<(String, Redeemed)>,
-    /// Its redemption stands in the member's history.
+    /// Whether its redemption is in the member's history.
     pub(crate) is_in_history: bool,
-    /// It concerns more coupons of the member than a batch takes up.
+    /// Whether it concerns more coupons of the member than a batch adds.
     pub(crate) has_more: bool,
-    /// It was settled in the history of its member, and owes an alert since.
+    /// Whether it was settled in the member's history and owes a new alert.
     pub(crate) is_open_again: bool,
-    /// An alert of it is owed that another message publishes.
+    /// Whether it owes an alert that another message publishes.
     pub(crate) owes_alerts: bool,
     pub(crate) version: Option<String>,
     pub(crate) coupon: Coupon,
-    /// The member's redemptions about the time of this one, shared by all coupons of the member.
+    /// The member's redemptions around the time of this one, shared by all coupons of the member.
     pub(crate) member: Option<Arc<MemberHistory>>,
     pub(crate) state: State,
 }
 
 pub(crate) enum State {
-    /// It is read in the next round.
+    /// The next round reads it.
     New,
-    /// What is known of it is there.
+    /// Its events and records are read.
     Read,
-    /// All of its records say what there is to say.
+    /// All of its records are correct.
     UpToDate,
     Failed(anyhow::Error),
-    /// SNS takes no alert until an operator mends something: the message comes again then.
-    Unheard(anyhow::Error, Duration),
-    /// DynamoDB takes it never.
+    /// SNS refuses alerts until an operator mends something. The message is retried after this
+    /// delay.
+    AlertsBlocked(anyhow::Error, Duration),
+    /// DynamoDB will never accept its changes.
     GivenUp(anyhow::Error),
 }
 
@@ -95,7 +98,7 @@ impl<'a> Case<'a> {
         self.state = State::Failed(anyhow!("{error:#}"));
     }
 
-    /// Whether its redemption is one of the batch's events, and so looked at for its own sake.
+    /// Whether its redemption is one of the batch's events, so that it is checked for its own sake.
     pub(crate) fn is_redeemed_now(&self) -> bool {
         let mut own = self.own.iter();
         own.any(|(_, message)| matches!(message.event.fact, Fact::Redeemed(_)))
@@ -107,7 +110,7 @@ impl<'a> Case<'a> {
             .any(|(_, message)| message.event.key.entry() == entry)
     }
 
-    /// The coupon's redemption as one of its member's, where that is to be looked at.
+    /// The member's key and the redemption, if the redemption must be checked.
     pub(crate) fn redeemed(&self) -> Option<(&Known, String, Redeemed)> {
         let redemption = self.coupon.redemption().filter(|_| self.counts)?;
         let known = self.coupon.known(redemption.key.entry())?;
@@ -119,12 +122,12 @@ impl<'a> Case<'a> {
         let redeemed = Redeemed {
             at: redemption.occurred_at,
             coupon: redemption.key.coupon().into(),
-            is_told: false,
+            is_settled: false,
         };
         Some((known, member, redeemed))
     }
 
-    /// The member's redemptions about the time of this one, by time.
+    /// The member's redemptions around the time of this one, by time.
     pub(crate) fn history(&self) -> &[Redeemed] {
         let member = self.member.as_deref();
         member.map_or(&[], |member| &member.redemptions)

@@ -1,20 +1,20 @@
-//! Bodies that contradict a recorded use: the same order, told with other contents.
+//! Bodies that contradict a recorded use: the same order with other contents.
 
 use jiff::Timestamp;
 use webhooks::event::{Event, Fact, Money, Usage};
 use webhooks::ledger::{Item, read_conflict};
 
-/// How many contradictions a finding names.
-const TOLD_MAX: usize = 3;
+/// How many conflicts a finding names.
+const NAMED_MAX: usize = 3;
 
-/// A body that was answered with 409, as far as it is about a use.
+/// A body that got a 409, as far as it is about a use.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Conflict {
     received_at: Timestamp,
     amounts: Amounts,
 }
 
-/// What a use says was taken off, from how much, and how much was paid.
+/// The discount of a use, the order's value, and the amount paid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Amounts {
     discount: Option<Money>,
@@ -49,16 +49,16 @@ impl Amounts {
         }
     }
 
-    fn told(&self) -> String {
-        let told = |money: &Money| format!("{} {}", money.amount, money.currency);
+    fn text(&self) -> String {
+        let amount = |money: &Money| format!("{} {}", money.amount, money.currency);
         let parts = [
             self.discount
                 .as_ref()
-                .map(|it| format!("a discount of {}", told(it))),
+                .map(|it| format!("a discount of {}", amount(it))),
             self.order
                 .as_ref()
-                .map(|it| format!("an order of {}", told(it))),
-            self.paid.as_ref().map(|it| format!("{} paid", told(it))),
+                .map(|it| format!("an order of {}", amount(it))),
+            self.paid.as_ref().map(|it| format!("{} paid", amount(it))),
         ];
         let parts: Vec<_> = parts.into_iter().flatten().collect();
         match parts.is_empty() {
@@ -68,23 +68,23 @@ impl Amounts {
     }
 }
 
-/// What contradicts a use, in a sentence that names the amounts of both.
-pub(crate) fn told(usage: &Usage, conflicts: &[Conflict]) -> Option<String> {
+/// The details of a finding about a use's conflicts, with the amounts of both.
+pub(crate) fn details(usage: &Usage, conflicts: &[Conflict]) -> Option<String> {
     let recorded = Amounts::of(usage);
     let mut conflicts: Vec<_> = conflicts.iter().collect();
-    conflicts.sort_by_key(|it| (it.received_at, it.amounts.told()));
+    conflicts.sort_by_key(|it| (it.received_at, it.amounts.text()));
     let mut others = Vec::new();
     for conflict in &conflicts {
-        let told = match conflict.amounts == recorded {
+        let other = match conflict.amounts == recorded {
             true => "the same amounts and other contents".to_owned(),
-            false => conflict.amounts.told(),
+            false => conflict.amounts.text(),
         };
-        if !others.contains(&told) {
-            others.push(told);
+        if !others.contains(&other) {
+            others.push(other);
         }
     }
-    let more = others.len().saturating_sub(TOLD_MAX);
-    others.truncate(TOLD_MAX);
+    let more = others.len().saturating_sub(NAMED_MAX);
+    others.truncate(NAMED_MAX);
     if others.is_empty() {
         return None;
     }
@@ -94,8 +94,8 @@ pub(crate) fn told(usage: &Usage, conflicts: &[Conflict]) -> Option<String> {
     };
     let others = others.join("; with ");
     Some(format!(
-        "recorded with {}; told again with {others}{more}",
-        recorded.told()
+        "recorded with {}; sent again with {others}{more}",
+        recorded.text()
     ))
 }
 
@@ -129,9 +129,9 @@ mod tests {
             Conflict::new(&event, at(second)).unwrap()
         });
         let mut conflicts: Vec<_> = conflicts.collect();
-        assert_eq!(told(&usage(recorded), &conflicts).as_deref(), expected);
+        assert_eq!(details(&usage(recorded), &conflicts).as_deref(), expected);
         conflicts.reverse();
-        assert_eq!(told(&usage(recorded), &conflicts).as_deref(), expected);
+        assert_eq!(details(&usage(recorded), &conflicts).as_deref(), expected);
     }
 
     #[test]
@@ -141,7 +141,7 @@ mod tests {
             ["35", "85.50", "50.50"],
             &[["60", "85.50", "25.50"]],
             Some(
-                "recorded with a discount of 35 BRL, an order of 85.5 BRL, 50.5 BRL paid; told again with \
+                "recorded with a discount of 35 BRL, an order of 85.5 BRL, 50.5 BRL paid; sent again with \
                  a discount of 60 BRL, an order of 85.5 BRL, 25.5 BRL paid",
             ),
         );
@@ -149,7 +149,7 @@ mod tests {
             ["35", "85.50", ""],
             &[["", "", ""]],
             Some(
-                "recorded with a discount of 35 BRL, an order of 85.5 BRL; told again with no amounts",
+                "recorded with a discount of 35 BRL, an order of 85.5 BRL; sent again with no amounts",
             ),
         );
     }
@@ -160,7 +160,7 @@ mod tests {
             ["35", "85.50", ""],
             &[["35.00", "85.5", ""]],
             Some(
-                "recorded with a discount of 35 BRL, an order of 85.5 BRL; told again with \
+                "recorded with a discount of 35 BRL, an order of 85.5 BRL; sent again with \
                  the same amounts and other contents",
             ),
         );
@@ -173,7 +173,7 @@ mod tests {
             ["35", "", ""],
             &others,
             Some(
-                "recorded with a discount of 35 BRL; told again with a discount of 1 BRL; with \
+                "recorded with a discount of 35 BRL; sent again with a discount of 1 BRL; with \
                  a discount of 2 BRL; with a discount of 3 BRL; and 2 more",
             ),
         );

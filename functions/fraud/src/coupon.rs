@@ -1,7 +1,7 @@
-//! All that is known of a coupon, as its rows have it.
+//! Everything that is known of a coupon, read from its rows.
 //!
-//! A coupon may be used thousands of times. Its rows are read page by page, and of each event only what
-//! rules look at is kept.
+//! A coupon may be used thousands of times. Its rows are read page by page, and only the parts of
+//! an event that rules need are kept.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -15,56 +15,56 @@ use crate::conflict::Conflict;
 use crate::grace::Wait;
 use crate::rush;
 
-/// A coupon's events, those of a sandbox left out of what rules see.
+/// A coupon's events. Rules do not see those of a sandbox.
 #[derive(Debug, Default)]
 pub(crate) struct Coupon {
     pub(crate) events: Vec<Known>,
-    /// Where each event stands among them, by its entry.
+    /// The index of each event, by its entry.
     places: HashMap<String, usize>,
 }
 
-/// An event of the coupon, and what was found out about it.
+/// An event of the coupon, with its record and its alerts.
 #[derive(Debug, Clone)]
 pub(crate) struct Known {
     pub(crate) event: Event,
     pub(crate) received_at: Timestamp,
-    /// Later than it was received, where DynamoDB was down meanwhile.
+    /// Later than `received_at`, if DynamoDB was down meanwhile.
     pub(crate) recorded_at: Timestamp,
-    /// The second from which its row is forgotten.
+    /// The Unix second from which its row is forgotten.
     pub(crate) forget_at: Option<i64>,
     pub(crate) record: Option<Record>,
-    /// The alerts of it that were published, or that nobody need get any more.
-    pub(crate) told: BTreeSet<usize>,
-    /// Bodies that contradict it.
+    /// The alerts of the event that were published, or that nobody needs any more.
+    pub(crate) published: BTreeSet<usize>,
+    /// Bodies that contradict the event.
     pub(crate) conflicts: Vec<Conflict>,
 }
 
-/// What the record beneath an event says.
+/// The contents of the record beneath an event.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Record {
     pub(crate) findings: Vec<Finding>,
-    /// The rules of the findings that each alert of the event is about. Once here, they are in no other,
-    /// but for the alerts of a [rush].
+    /// The rules of the findings of each alert of the event. A rule is in one alert only, except
+    /// for the alerts of a [rush].
     pub(crate) alerts: Vec<Vec<String>>,
-    /// How its redemption is waited for.
+    /// The wait for its redemption, if it waits.
     pub(crate) awaits: Option<Wait>,
 }
 
-/// What rules look at besides an event itself, looked up once for all events of the coupon.
+/// Facts about a coupon that rules need besides the event, collected once for all events.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Overview<'a> {
     pub(crate) redemption: Option<&'a Event>,
     pub(crate) cancelled: Option<&'a Event>,
-    /// The first use by time; of two at the same time, by name.
+    /// The first use by time; of two at the same time, the first by name.
     pub(crate) first_use: Option<&'a Event>,
-    /// By the statement that was made last.
+    /// From the statement that was made last.
     pub(crate) expires_at: Option<Timestamp>,
 }
 
 impl Coupon {
-    /// Takes a row of the coupon. An event's row comes before those beneath it.
+    /// Takes a row of the coupon. An event's row comes before the rows beneath it.
     pub(crate) fn take(&mut self, row: &Item, grace: SignedDuration, now: Timestamp) {
-        // What DynamoDB has not deleted yet is forgotten all the same.
+        // DynamoDB may delete a forgotten row late.
         if is_forgotten(row, now) {
             return;
         }
@@ -76,7 +76,8 @@ impl Coupon {
                 if let Some(place) = self.places.get(event) {
                     let known = &mut self.events[*place];
                     known.take(beneath, row, grace);
-                    // What stands beneath it lags behind where a worker died on the way.
+                    // If a worker died on the way, rows beneath the event may end before the
+                    // event's row.
                     known.forget_at = known.forget_at.min(forgotten_from(row));
                 }
             }
@@ -89,7 +90,7 @@ impl Coupon {
         }
     }
 
-    /// The event of this name, added where its row is gone.
+    /// Adds an event if its row is gone.
     pub(crate) fn ensure(&mut self, event: &Event, received_at: Timestamp) {
         if self.known(event.key.entry()).is_none() {
             self.add(Known::new(slim(event.clone()), received_at));
@@ -106,7 +107,7 @@ impl Coupon {
         self.places.get(entry).map(|place| &self.events[*place])
     }
 
-    /// What the record beneath an event says now.
+    /// Replaces the record beneath an event.
     pub(crate) fn note(&mut self, entry: &str, record: Record) {
         if let Some(place) = self.places.get(entry) {
             self.events[*place].record = Some(record);
@@ -127,9 +128,9 @@ impl Coupon {
         }
     }
 
-    fn real(&self, is_meant: fn(&Fact) -> bool) -> impl Iterator<Item = &Event> {
+    fn real(&self, is_wanted: fn(&Fact) -> bool) -> impl Iterator<Item = &Event> {
         let events = self.events.iter().map(|it| &it.event);
-        events.filter(move |event| !event.sandbox && is_meant(&event.fact))
+        events.filter(move |event| !event.sandbox && is_wanted(&event.fact))
     }
 }
 
@@ -141,7 +142,7 @@ impl Known {
             recorded_at: received_at,
             forget_at: None,
             record: None,
-            told: BTreeSet::new(),
+            published: BTreeSet::new(),
             conflicts: Vec::new(),
         }
     }
@@ -152,14 +153,14 @@ impl Known {
             known.recorded_at = at;
         }
         known.forget_at = forgotten_from(row);
-        // Of two deliveries of the event the one that was recorded says when it was.
+        // If the event was sent twice with different times, the recorded time counts.
         if let Some(at) = time(row, "occurred_at") {
             known.event.occurred_at = at;
         }
         Some(known)
     }
 
-    /// Takes what a row beneath the event says.
+    /// Takes a row beneath the event.
     fn take(&mut self, beneath: &str, row: &Item, grace: SignedDuration) {
         if beneath == RECORD {
             self.record = Some(Record::read(row, self.recorded_at, grace));
@@ -176,12 +177,12 @@ impl Known {
         let is_settled = text(row, "status")
             .is_some_and(|it| ["done", "skipped", "failed"].contains(&it.as_str()));
         if is_settled {
-            self.told.extend(alert);
+            self.published.extend(alert);
         }
     }
 }
 
-/// An event without what no rule looks at: a coupon may have thousands.
+/// The event without the parts that no rule needs, because a coupon may have thousands of events.
 fn slim(mut event: Event) -> Event {
     event.member.name = None;
     event.member.email = None;
@@ -207,10 +208,10 @@ fn slim(mut event: Event) -> Event {
     event
 }
 
-/// What stands between the record's name and an alert's number.
+/// The separator between the record's name and an alert's number.
 const ALERT_BENEATH: &str = "/alert/";
 
-/// The name of an alert's record beneath its event. They are numbered from 1.
+/// The name of an alert's record beneath its event. The numbers begin at 1.
 pub(crate) fn alert_name(number: usize) -> String {
     format!("{RECORD}{ALERT_BENEATH}{number}")
 }
@@ -219,7 +220,7 @@ impl Record {
     fn read(row: &Item, recorded_at: Timestamp, grace: SignedDuration) -> Self {
         let json = |name: &str| text(row, name).map_or("[]", String::as_str);
         let awaits = row.contains_key("awaits").then(|| {
-            // Older code names no end.
+            // Records of older code name no end.
             let mut wait = Wait::new(recorded_at, grace);
             wait.until = time(row, "awaits_until").unwrap_or(wait.until);
             wait.number = number(row, "awaits_number")
@@ -238,7 +239,7 @@ impl Record {
         self.findings.iter().any(|it| it.rule == rule)
     }
 
-    /// Whether an alert of this rule was raised; of a rush, one about so many redemptions or more.
+    /// Whether an alert of this rule was raised; for a rush, an alert with at least this count.
     pub(crate) fn is_alerted(&self, rule: &str, count: usize) -> bool {
         let mut names = self.alerts.iter().flatten().map(|it| rush::parse(it));
         names.any(|(alerted, of)| alerted == rule && of.is_none_or(|of| of >= count))

@@ -1,4 +1,4 @@
-//! A batch of events, each looked at together with its whole coupon.
+//! Works on a batch of events. Each event is checked together with its whole coupon.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,26 +26,27 @@ use crate::parameters::{Parameters, Settings};
 use crate::rules::{RAPID_REDEMPTION, Rapid};
 use crate::rush::{Rush, Rushes, Step};
 
-/// How often a coupon is looked at anew because something of it changed meanwhile. What is left then is tried again later.
+/// How often a coupon is checked again because one of its rows changed meanwhile. After that, the
+/// message is retried later.
 const ROUNDS: usize = 16;
 
-/// How many coupons are read at a time. A page of a coupon's rows is up to 1 MB.
+/// How many coupons are read at the same time. A page of a coupon's rows is up to 1 MB.
 const READS_MAX: usize = 8;
 
-/// How many history rows are written at a time.
+/// How many rows of the history are written at the same time.
 const WRITES_MAX: usize = 25;
 
-/// How many coupons a batch takes up that are not its own. What is left is taken up by the next attempt.
+/// How many coupons a batch adds that are not its own. The next attempt adds more.
 const OTHERS_MAX: usize = 50;
 
-/// Looks for what does not look right.
+/// Checks events by the fraud rules.
 #[derive(Debug)]
 pub struct Fraud {
     pub(crate) ledger: Ledger,
     pub(crate) history: History,
     pub(crate) topic: Topic,
     parameters: Parameters,
-    /// How long a use's redemption is waited for.
+    /// How long a use waits for its redemption.
     pub(crate) grace: SignedDuration,
 }
 
@@ -99,8 +100,8 @@ impl BatchWork for Fraud {
 }
 
 impl Fraud {
-    /// Reads what is known of each coupon. Its version comes first, so that whatever is written while the rest is read makes
-    /// it another.
+    /// Reads each coupon's events and records. The version is read first, so any later write
+    /// changes it.
     async fn read_coupons(&self, cases: &mut BTreeMap<String, Case<'_>>, invocation: Invocation) {
         let open: Vec<_> = cases
             .iter_mut()
@@ -148,7 +149,7 @@ impl Fraud {
         Ok(coupon)
     }
 
-    /// Writes down of those that were just redeemed that they were, before anything is counted.
+    /// Records new redemptions in the members' history, before anything is counted.
     async fn write_history(&self, cases: &mut BTreeMap<String, Case<'_>>, invocation: Invocation) {
         let is_meant = |case: &&mut Case<'_>| case.is_read() && !case.is_in_history;
         let mut cases: Vec<_> = cases.values_mut().filter(is_meant).collect();
@@ -184,7 +185,8 @@ impl Fraud {
         self.parameters.of(&event.tenant)
     }
 
-    /// Reads what each member redeemed about the same time, and takes up those coupons that one of these makes too many.
+    /// Reads each member's redemptions around the same time, and adds the coupons that these
+    /// redemptions make too many.
     async fn read_history(&self, cases: &mut BTreeMap<String, Case<'_>>) {
         let mut spans: BTreeMap<String, (Rapid, Vec<Span>)> = BTreeMap::new();
         for case in cases.values().filter(|case| case.is_read()) {
@@ -220,7 +222,7 @@ impl Fraud {
                     continue;
                 }
             }
-            // Only what was just redeemed makes others too many.
+            // Only a new redemption makes others too many.
             if is_own {
                 let messages = case.own.iter().map(|(index, _)| *index);
                 for redeemed in others_of(case, rapid) {
@@ -254,7 +256,7 @@ impl Fraud {
         })
     }
 
-    /// Looks at other coupons too, for the sake of these messages.
+    /// Adds other coupons to the batch, for the sake of these messages.
     fn take_up(&self, cases: &mut BTreeMap<String, Case<'_>>, others: BTreeMap<Box<str>, Other>) {
         let mut taken_up = cases.values().filter(|case| case.own.is_empty()).count();
         let mut left = BTreeSet::new();
@@ -286,7 +288,7 @@ impl Fraud {
         }
     }
 
-    /// Looks at all events of each coupon, and brings their records up to date.
+    /// Checks all events of each coupon, and corrects their records.
     async fn commit(&self, cases: &mut BTreeMap<String, Case<'_>>, invocation: Invocation) {
         let now = invocation.now();
         let mut steps = self.steps(cases);
@@ -296,7 +298,7 @@ impl Fraud {
             let step = match steps.remove(coupon) {
                 None => None,
                 Some(Turn::Now(step)) => Some(step),
-                // Another redemption of the member goes first, and may be enough.
+                // Another redemption of the member is first, and may be enough.
                 Some(Turn::Later) => continue,
             };
             match self.update(case, step, now) {
@@ -323,7 +325,7 @@ impl Fraud {
         for ((case, update), outcome) in updated.into_iter().zip(updates).zip(outcomes) {
             match outcome {
                 Ok(Committed::Now) => {
-                    tracing::info!(event.key = %update.event.key, "The coupon was looked at");
+                    tracing::info!(event.key = %update.event.key, "Checked the coupon");
                     for (entry, record) in update.records {
                         case.coupon.note(&entry, record);
                     }
@@ -332,7 +334,7 @@ impl Fraud {
                         case.state = State::UpToDate;
                     }
                 }
-                // Something of the coupon changed meanwhile: it is read again.
+                // A row of the coupon changed meanwhile, so the next round reads the coupon again.
                 Ok(_) => {}
                 Err(Uncommitted::ForNow(error)) => case.fail(&error),
                 Err(Uncommitted::Ever(error)) => {
@@ -342,8 +344,9 @@ impl Fraud {
         }
     }
 
-    /// What redemptions that are one too many do to their members' rushes: at a time, one of each member changes them. It is
-    /// the one of the greatest count, so that one alert says what many would.
+    /// The changes that redemptions beyond the limit make to their members' rushes. At any time,
+    /// one redemption of a member changes the rushes. It is the one with the greatest count, so
+    /// that one alert covers the others.
     fn steps(&self, cases: &BTreeMap<String, Case<'_>>) -> BTreeMap<String, Turn> {
         let mut of_members: BTreeMap<String, Vec<(&String, Rank, RushChange)>> = BTreeMap::new();
         for (coupon, case) in cases.iter().filter(|(_, case)| case.is_read()) {
@@ -379,9 +382,9 @@ impl Fraud {
         let mut turns = BTreeMap::new();
         for mut candidates in of_members.into_values() {
             candidates.sort_by_key(|(_, (raises, at), _)| match raises {
-                // Of two with the same count, the earlier.
+                // Of two with the same count, the earlier one.
                 Some(_) => Reverse((*raises, Reverse(*at), Timestamp::MIN)),
-                // The rush goes on until the last of them.
+                // The last redemption decides how long the rush goes on.
                 None => Reverse((None, Reverse(Timestamp::MIN), *at)),
             });
             let mut candidates = candidates.into_iter();
@@ -401,7 +404,7 @@ impl Fraud {
     ) -> Result<(), Failure> {
         let case = &cases[event.key.coupon()];
         if case.has_more {
-            let error = "more redemptions of the member are to be looked at than a batch takes up";
+            let error = "more redemptions of the member must be checked than a batch adds; the next attempt checks the rest";
             return Err(anyhow!(error).into());
         }
         let others = cases.values().filter(|it| it.awaited_by.contains(&index));
@@ -412,7 +415,7 @@ impl Fraud {
                     let error = "other events of a coupon came in between, again and again";
                     return Err(anyhow!(error).into());
                 }
-                State::Unheard(error, after) => {
+                State::AlertsBlocked(error, after) => {
                     return Err(Failure::Outside {
                         error: anyhow!("{error:#}"),
                         after: Some(*after),
@@ -422,7 +425,7 @@ impl Fraud {
                 State::GivenUp(error) if concerned.own.iter().any(|(own, _)| *own == index) => {
                     return Err(Failure::Permanent(anyhow!("{error:#}")));
                 }
-                // That is another's fault.
+                // The fault belongs to another coupon.
                 State::GivenUp(_) => {}
             }
         }
@@ -439,11 +442,11 @@ impl Fraud {
     }
 }
 
-/// A coupon that is looked at for the sake of other coupons of its member.
+/// A coupon that is checked for other coupons of its member.
 struct Other {
-    /// The member, and how the coupon stands in the member's history.
+    /// The member, and the coupon's redemption in the member's history.
     listed_as: (String, Redeemed),
-    /// The messages that it is looked at for.
+    /// The messages that need the check.
     messages: BTreeSet<usize>,
 }
 
@@ -453,18 +456,18 @@ enum Turn {
     Later,
 }
 
-/// What is written of a member's rushes.
+/// A change of a member's rushes.
 pub(crate) struct RushChange {
-    /// The redemption owes an alert, about so many.
+    /// The count of the alert that the redemption raises, if it raises one.
     pub(crate) raises: Option<usize>,
     pub(crate) rushes: Vec<Rush>,
 }
 
-/// The count that an alert is owed for, if one is, and the redemption's time.
+/// The count of an owed alert, if there is one, and the redemption's time.
 type Rank = (Option<usize>, Timestamp);
 
-/// Those coupons of the member that this redemption concerns: it makes them too many and nobody has settled that, or it
-/// doubles their rush.
+/// The member's coupons that this redemption concerns: unsettled ones that it makes too many, or
+/// all in a rush that it doubles.
 fn others_of(case: &Case<'_>, rapid: Rapid) -> Vec<Redeemed> {
     let (Some((_, _, redeemed)), Some(member)) = (case.redeemed(), case.member.as_deref()) else {
         return Vec::new();
@@ -480,8 +483,8 @@ fn others_of(case: &Case<'_>, rapid: Rapid) -> Vec<Redeemed> {
         if other.coupon == redeemed.coupon || count < rapid.count {
             continue;
         }
-        // One more than are taken up says that there are more.
-        if !other.is_told && others.len() <= OTHERS_MAX {
+        // One more than can be added shows that there are more.
+        if !other.is_settled && others.len() <= OTHERS_MAX {
             others.push(other.clone());
         }
         if count > own && peak.is_none_or(|(most, _)| count > most) {
@@ -489,7 +492,7 @@ fn others_of(case: &Case<'_>, rapid: Rapid) -> Vec<Redeemed> {
         }
     }
     if let Some((count, other)) = peak
-        && other.is_told
+        && other.is_settled
         && let Step::Raises(..) = member.rushes.step(other.at, count, rapid)
     {
         others.push(other.clone());

@@ -1,26 +1,26 @@
 //! How long a use waits for its redemption before the coupon counts as unknown.
 //!
-//! The grace counts from when the use was recorded: after an outage a use and its redemption wait in
-//! one queue, in no order, and may be recorded minutes apart. The use's own message is the timer. If it
-//! comes much later than it should, a store or a queue was down meanwhile and the redemption may be
-//! still on its way. Then the grace begins anew, a few times at most.
+//! The grace counts from the time when the use was recorded. After an outage a use and its
+//! redemption wait in one queue, in no order, and may be recorded minutes apart. The use's own
+//! message is the timer. If the message comes much later than planned, a store or a queue was down,
+//! and the redemption may still be on its way. Then the grace begins again, a few times at most.
 
 use jiff::{SignedDuration, Timestamp};
 
 /// How late a message comes in ordinary times.
 const PUNCTUAL: SignedDuration = SignedDuration::from_secs(60);
 
-/// The longest delay of a message that waits for the end of an outage, with some time to spare.
+/// The longest delay of a message that waits for the end of an outage, with some reserve.
 const RETRIED_WITHIN: SignedDuration = SignedDuration::from_mins(16);
 
-/// How often a use waits, whatever happens.
+/// The most waits of a use.
 const WAITS_MAX: u32 = 5;
 
 /// A use that waits for its redemption.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Wait {
     pub(crate) until: Timestamp,
-    /// How often it began to wait.
+    /// How many waits began.
     pub(crate) number: u32,
 }
 
@@ -30,7 +30,7 @@ impl Wait {
         Self { until, number: 1 }
     }
 
-    /// What is left to wait for now; nothing where the grace is over.
+    /// The wait that remains now; `None` after the grace.
     pub(crate) fn at(self, now: Timestamp, grace: SignedDuration) -> Option<Self> {
         let late = now.duration_since(self.until);
         if late < SignedDuration::ZERO {
@@ -78,7 +78,7 @@ mod tests {
     fn a_message_that_comes_late_comes_after_an_outage() {
         check(3600, 3661, Some(3661 + 3600));
         check(3600, 86_400, Some(86_400 + 3600));
-        // With a short grace, as long as messages of the outage may be delayed.
+        // With a short grace, the wait is as long as messages of the outage may be delayed.
         check(10, 110, Some(110 + 100));
         check(10, 86_400, Some(86_400 + 16 * 60));
     }

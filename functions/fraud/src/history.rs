@@ -1,8 +1,8 @@
-//! A member's redemptions of the last days: a row for each in the members table.
+//! A member's redemptions of the last days: one row each in the members table.
 //!
-//! A redemption is written here before anything is read, so that of several at the same time at least the last sees all.
-//! One that came before may be too many now; it is looked at anew by whoever sees that, until its row says that its finding
-//! is on its record, and was told of.
+//! A redemption is written here before anything is read. So of several at the same time, at least
+//! the last one sees all. A redemption that came before may now be one too many. Each later check
+//! that sees it checks it again, until its row says that its finding is recorded and alerted.
 
 use anyhow::Context;
 use aws_sdk_dynamodb::Client;
@@ -15,29 +15,30 @@ use webhooks::ledger::{Item, ItemKey};
 
 use crate::rush::Rushes;
 
-/// How long a redemption is counted with others after it was told of. A queue gives up what is older than 14 days, and what is
-/// sent to us is at most 30 days old.
+/// How long a redemption is counted with others after it was received. A queue drops messages older
+/// than 14 days, and events reach us at most 30 days late.
 const KEPT: SignedDuration = SignedDuration::from_hours(24 * 45);
 
 /// A redemption of a member.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Redeemed {
     pub(crate) at: Timestamp,
-    /// The key of its coupon.
+    /// The key of the redemption's coupon.
     pub(crate) coupon: Box<str>,
-    /// That it was one too many is on its record, and was told of.
-    pub(crate) is_told: bool,
+    /// Whether its finding is recorded and its alert published.
+    pub(crate) is_settled: bool,
 }
 
-/// What is known of a member while a batch is worked on. There is one for all coupons of the member.
+/// A member's redemptions and rushes while a batch is worked on. All coupons of the member share
+/// it.
 #[derive(Debug)]
 pub(crate) struct MemberHistory {
-    /// By time.
+    /// Sorted by time.
     pub(crate) redemptions: Vec<Redeemed>,
     pub(crate) rushes: Rushes,
 }
 
-/// Times between which redemptions are asked for, both included.
+/// A time span to read, with both ends included.
 pub(crate) type Span = (Timestamp, Timestamp);
 
 /// The members table.
@@ -56,7 +57,7 @@ impl History {
         &self.table
     }
 
-    /// The key of the row that says which rushes of a member were alerted.
+    /// The key of the row that lists the member's alerted rushes.
     pub(crate) fn rushes_key(&self, member: &str) -> ItemKey {
         ItemKey::new(&self.table, ("member", member), ("entry", RUSHES))
     }
@@ -67,12 +68,12 @@ impl History {
         ItemKey::new(&self.table, ("member", member), entry)
     }
 
-    /// The second from which a row that is written now is forgotten.
+    /// The Unix second from which a row that is written now is forgotten.
     pub(crate) fn forget_at(now: Timestamp) -> i64 {
         now.checked_add(KEPT).unwrap_or(Timestamp::MAX).as_second()
     }
 
-    /// Which rushes of a member were alerted.
+    /// The member's rushes that were alerted.
     pub(crate) async fn rushes(&self, member: &str) -> anyhow::Result<Rushes> {
         let found = self
             .client
@@ -86,7 +87,7 @@ impl History {
         Ok(Rushes::read(found.item.as_ref()))
     }
 
-    /// Writes down that a member redeemed a coupon.
+    /// Records that a member redeemed a coupon.
     pub(crate) async fn write(
         &self,
         member: &str,
@@ -94,7 +95,7 @@ impl History {
         now: Timestamp,
     ) -> anyhow::Result<()> {
         let forget_at = Self::forget_at(now);
-        // Whatever the row says besides stays, also where this takes effect late.
+        // The row's other fields stay, even if this update takes effect late.
         self.client
             .update_item()
             .table_name(&self.table)
@@ -106,11 +107,11 @@ impl History {
             .expression_attribute_values(":ttl", AttributeValue::N(forget_at.to_string()))
             .send()
             .await
-            .with_context(|| format!("writing down the redemption of {}", redeemed.coupon))?;
+            .with_context(|| format!("recording the redemption of {}", redeemed.coupon))?;
         Ok(())
     }
 
-    /// A member's redemptions within some spans, which may overlap, by time.
+    /// A member's redemptions within several spans, which may overlap, sorted by time.
     pub(crate) async fn read(
         &self,
         member: &str,
@@ -136,7 +137,7 @@ impl History {
             .expression_attribute_names("#member", "member")
             .expression_attribute_values(":member", text(member))
             .expression_attribute_values(":from", text(format!("{HISTORY}{}", sortable(from))))
-            // What follows a time is a `#`; `$` is the next.
+            // A `#` follows the time; `$` is the next character.
             .expression_attribute_values(":to", text(format!("{HISTORY}{}$", sortable(to))))
             .into_paginator()
             .send();
@@ -145,12 +146,12 @@ impl History {
             let page = page.context("reading a member's redemptions")?;
             found.extend(page.items().iter().filter_map(Redeemed::read));
         }
-        // To a millisecond the rows are by time already.
+        // The sort keys order rows only by the time's text, so rows of equal times need a sort.
         found.sort();
         Ok(found)
     }
 
-    /// Writes down that nothing is owed of a redemption that was one too many.
+    /// Records that a redemption that was one too many owes no alert any more.
     pub(crate) async fn settle(&self, member: &str, redeemed: &Redeemed) -> anyhow::Result<()> {
         let settled = self
             .client
@@ -186,12 +187,12 @@ impl Redeemed {
         Some(Self {
             at: at.parse().ok()?,
             coupon: row.get("coupon")?.as_s().ok()?.as_str().into(),
-            is_told: row.contains_key("told"),
+            is_settled: row.contains_key("told"),
         })
     }
 }
 
-/// How many of these redemptions, which stand by time, fall into a span.
+/// How many of these redemptions, which are sorted by time, are within a span.
 pub(crate) fn count(redemptions: &[Redeemed], (from, to): Span) -> usize {
     let before = |at: Timestamp| redemptions.partition_point(|it| it.at < at);
     let until = redemptions.partition_point(|it| it.at <= to);
@@ -203,7 +204,7 @@ fn sortable(at: Timestamp) -> String {
     format!("{at:.9}")
 }
 
-/// Spans that do not overlap, of which each is asked for.
+/// Merges overlapping spans, so that no time is read twice.
 fn merged(mut spans: Vec<Span>) -> Vec<Span> {
     spans.sort();
     let mut merged: Vec<Span> = Vec::new();
@@ -239,11 +240,11 @@ mod tests {
         ];
         let entry = |at: Timestamp| {
             let coupon = "zupy#comp#CP-1".into();
-            let is_told = false;
+            let is_settled = false;
             Redeemed {
                 at,
                 coupon,
-                is_told,
+                is_settled,
             }
             .entry()
         };

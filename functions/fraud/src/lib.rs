@@ -1,7 +1,8 @@
-//! Looks for events that do not look right, notes what it finds on their records, flags members, and tells of it.
+//! Checks events by rules, writes findings on their records, flags members, and publishes alerts.
 //!
-//! Events come in any order, and what is found in the end does not depend on it: with every event all events of its coupon are
-//! looked at anew, and so are those redemptions of its member that it makes too many.
+//! The findings do not depend on the order in which events come. Each event leads to a new check of
+//! all events of its coupon. A redemption also leads to a check of the member's other redemptions
+//! that it may make too many.
 
 mod alert;
 mod case;

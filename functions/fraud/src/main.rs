@@ -1,4 +1,4 @@
-//! Looks for events that do not look right: redeemed too fast, used twice, used too late.
+//! Checks events by fraud rules: a coupon redeemed too fast, used twice, used too late.
 
 use fraud::Fraud;
 use webhooks::worker::{self, from_ledger};

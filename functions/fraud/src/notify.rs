@@ -1,4 +1,4 @@
-//! Alerts of what was found, each published once.
+//! Publishes alerts of findings, each once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,10 +20,10 @@ use crate::fraud::Fraud;
 use crate::rules::RAPID_REDEMPTION;
 use crate::rush;
 
-/// What came of an alert that is owed.
+/// The outcome of an alert that is owed.
 enum Owed {
     Settled,
-    /// Another message tries it again.
+    /// Another message tries again.
     Later,
 }
 
@@ -38,7 +38,7 @@ impl Fraud {
             if !case.is_up_to_date() {
                 return;
             }
-            // One that fails keeps none of the others back.
+            // A failed alert does not hold back the others.
             let mut failed: Option<Failure> = None;
             let mut owes = false;
             for known in &case.coupon.events {
@@ -60,11 +60,11 @@ impl Fraud {
             match failed {
                 None => {}
                 Some(Failure::Outside { error, after }) => {
-                    case.state = State::Unheard(error, after.unwrap_or(MEND_PAUSE));
+                    case.state = State::AlertsBlocked(error, after.unwrap_or(MEND_PAUSE));
                 }
                 Some(Failure::Early(after)) => {
-                    let error = anyhow!("SNS took no alert, which is tried again later");
-                    case.state = State::Unheard(error, after);
+                    let error = anyhow!("SNS refused an alert; another message publishes it later");
+                    case.state = State::AlertsBlocked(error, after);
                 }
                 Some(Failure::Transient(error) | Failure::Permanent(error)) => case.fail(&error),
             }
@@ -72,7 +72,7 @@ impl Fraud {
         join_all(notify).await;
     }
 
-    /// Publishes each alert of an event that nobody has published. Returns what came of each.
+    /// Publishes each unpublished alert of an event. Returns the outcome of each.
     async fn notify_of(
         &self,
         known: &Known,
@@ -85,7 +85,7 @@ impl Fraud {
         let mut outcomes = Vec::new();
         for (index, names) in record.alerts.iter().enumerate() {
             let number = index + 1;
-            if known.told.contains(&number) {
+            if known.published.contains(&number) {
                 continue;
             }
             let findings = self.findings_of(known, record, names);
@@ -96,7 +96,7 @@ impl Fraud {
         outcomes
     }
 
-    /// Publishes one alert of an event, unless somebody did.
+    /// Publishes one alert of an event, unless another worker did.
     async fn publish(
         &self,
         event: &Event,
@@ -113,10 +113,11 @@ impl Fraud {
             Claim::Settled => return Ok(Owed::Settled),
             Claim::Taken { until } => {
                 let key = &event.key;
-                let why = anyhow!("another worker is telling of {key}, until {until} at most");
+                let why = anyhow!("another worker is publishing {key}, until {until} at most");
                 return Err(why.into());
             }
-            // SNS took it not: the event's own message, or the one that found that out, tries again then.
+            // SNS refused the alert. The event's own message tries again, or the one that saw the
+            // refusal.
             Claim::Early { until } if is_own => {
                 let left = until.duration_since(invocation.now());
                 return Err(Failure::Early(Duration::try_from(left).unwrap_or_default()));
@@ -124,7 +125,7 @@ impl Fraud {
             Claim::Early { .. } => return Ok(Owed::Later),
         };
         if findings.is_empty() {
-            let why = "what was found does not stand any more";
+            let why = "the findings do not stand any more";
             lease.settle(Status::Skipped, why).await?;
             return Ok(Owed::Settled);
         }
@@ -135,7 +136,7 @@ impl Fraud {
         }
         let unpublished = match self.topic.publish(alert(event, findings)).await {
             Ok(id) => {
-                tracing::warn!(event.key = %event.key, alert.id = id, "Told of what does not look right");
+                tracing::warn!(event.key = %event.key, alert.id = id, "Published an alert of findings");
                 lease.settle(Status::Done, &id).await?;
                 return Ok(Owed::Settled);
             }
@@ -166,15 +167,15 @@ impl Fraud {
         }
     }
 
-    /// Writes down of redemptions that were one too many that nothing is owed of them, so that those that follow leave them
-    /// alone.
+    /// Settles redemptions beyond the limit that owe no alert any more, so that later redemptions
+    /// do not check them again.
     pub(crate) async fn settle(&self, cases: &mut BTreeMap<String, Case<'_>>) {
         let settles = cases.values_mut().map(|case| async move {
             if !case.is_up_to_date() || case.owes_alerts {
                 return;
             }
             let Some((known, member, redeemed)) = case.redeemed() else {
-                // Its own rows are forgotten. Nobody need take it up again.
+                // The redemption's own rows are forgotten, so nobody needs to check it again.
                 if let Some((member, redeemed)) = &case.listed_as
                     && let Err(error) = self.history.settle(member, redeemed).await
                 {
@@ -187,7 +188,7 @@ impl Fraud {
                 .as_ref()
                 .is_some_and(|it| it.has(RAPID_REDEMPTION));
             let mut rows = case.history().iter();
-            let is_open = rows.any(|it| it.coupon == redeemed.coupon && !it.is_told);
+            let is_open = rows.any(|it| it.coupon == redeemed.coupon && !it.is_settled);
             let is_open = is_open || case.is_open_again;
             if is_found
                 && is_open
@@ -199,7 +200,8 @@ impl Fraud {
         join_all(settles).await;
     }
 
-    /// The findings that an alert is about, as far as they stand. Of a rush it says how many redemptions there are.
+    /// The findings of an alert, without those that no longer stand. For a rush, the details name
+    /// the number of redemptions.
     fn findings_of(&self, known: &Known, record: &Record, names: &[String]) -> Vec<Finding> {
         let alerted: BTreeMap<_, _> = names.iter().map(|name| rush::parse(name)).collect();
         let of_alert = record.findings.iter().filter_map(|finding| {
@@ -207,7 +209,7 @@ impl Fraud {
             let mut finding = finding.clone();
             if let (RAPID_REDEMPTION, Some(count)) = (finding.rule.as_str(), count) {
                 let rapid = self.settings(&known.event).rapid;
-                finding.details = rapid.told(*count, known.event.occurred_at);
+                finding.details = rapid.details(*count, known.event.occurred_at);
             }
             Some(finding)
         });

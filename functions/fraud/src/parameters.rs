@@ -1,7 +1,8 @@
-//! Which rules run, and their thresholds: for all tenants, and for some of them otherwise.
+//! Which rules run, and their limits: for all tenants, with exceptions for some.
 //!
-//! `rapid_redemption=5/3600,final_value=off;comp_x:rapid_redemption=10/600,final_value=on`: sections between `;`, the one
-//! without a tenant for all, settings between `,`.
+//! `rapid_redemption=5/3600,final_value=off;comp_x:rapid_redemption=10/600,final_value=on`:
+//! sections are separated by `;`, and settings by `,`. The section without a tenant is for all
+//! tenants.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,17 +10,18 @@ use webhooks::event::unescape;
 
 use crate::rules::{RAPID_REDEMPTION, RULES, Rapid};
 
-/// The longest time that redemptions can be counted for: how they are kept is made for it.
+/// The longest window in which redemptions can be counted. The members' history is kept long enough
+/// for it.
 const WINDOW_MAX_S: i64 = 24 * 3600;
 
-/// What runs for whom.
+/// The settings of all tenants.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Parameters {
     of_all: Settings,
     of_tenants: BTreeMap<String, Settings>,
 }
 
-/// What runs for one tenant.
+/// The settings of one tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Settings {
     off: BTreeSet<&'static str>,
@@ -53,7 +55,7 @@ impl Settings {
         let Some(rule) = RULES.iter().find(|rule| rule.name == name) else {
             let names: Vec<_> = RULES.iter().map(|rule| rule.name).collect();
             return Err(format!(
-                "{name:?} is no rule, there are {}",
+                "{name:?} is no rule; the rules are {}",
                 names.join(", ")
             ));
         };
@@ -69,7 +71,7 @@ impl Settings {
                 })?;
                 self.off.remove(rule.name);
             }
-            _ => return Err(format!("{name} is {value:?}, it must be on or off")),
+            _ => return Err(format!("{name} is {value:?}; it must be on or off")),
         }
         Ok(())
     }
@@ -86,12 +88,12 @@ fn rapid(value: &str) -> Option<Rapid> {
 }
 
 impl Parameters {
-    /// Reads what is set, or returns everything that is wrong with it.
+    /// Reads the settings, or returns all problems.
     pub(crate) fn parse(text: &str) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
         let mut of_all = Settings::default();
         let sections = text.split(';').map(str::trim).filter(|it| !it.is_empty());
-        // No setting has a colon in it, a tenant may.
+        // No setting contains a colon, but a tenant may.
         let (of_some, of_each): (Vec<_>, Vec<_>) = sections.partition(|it| it.contains(':'));
         for section in of_each {
             problems.extend(set_all(&mut of_all, section));
@@ -114,7 +116,7 @@ impl Parameters {
         }
     }
 
-    /// By the name that the provider gives the tenant.
+    /// The settings of a tenant, by the provider's name for it.
     pub(crate) fn of(&self, tenant: &str) -> &Settings {
         self.of_tenants.get(tenant).unwrap_or(&self.of_all)
     }
@@ -145,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_word_every_rule_runs() {
+    fn without_settings_every_rule_runs() {
         for text in ["", " ", ";;", " , ; "] {
             check(text, "comp", (5, 3600), &[]);
         }
@@ -159,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_for_all_may_stand_behind() {
+    fn the_section_for_all_may_come_last() {
         let text = "comp_x:final_value=off;expired_usage=off";
         check(text, "comp", (5, 3600), &["expired_usage"]);
         check(text, "comp_x", (5, 3600), &["expired_usage", "final_value"]);
@@ -188,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_is_said_at_once() {
+    fn one_error_lists_every_problem() {
         let text = "rapid=5/3600,rapid_redemption=5,final_value;:final_value=off;c:rapid_redemption=1/60,expired_usage=yes,\
                     rapid_redemption=2/86401";
         let of_rapid = |value: &str| {
@@ -199,12 +201,12 @@ mod tests {
         };
         let names: Vec<_> = RULES.iter().map(|rule| rule.name).collect();
         let expected = [
-            format!("\"rapid\" is no rule, there are {}", names.join(", ")),
+            format!("\"rapid\" is no rule; the rules are {}", names.join(", ")),
             of_rapid("5"),
             "\"final_value\" is not of the form rule=on or rule=off".to_owned(),
             "\"final_value=off\" has a colon and no tenant before it".to_owned(),
             format!("c: {}", of_rapid("1/60")),
-            "c: expired_usage is \"yes\", it must be on or off".to_owned(),
+            "c: expired_usage is \"yes\"; it must be on or off".to_owned(),
             format!("c: {}", of_rapid("2/86401")),
         ];
         assert_eq!(Parameters::parse(text).unwrap_err(), expected);

@@ -1,4 +1,4 @@
-//! What the records of a coupon's events are to say.
+//! The findings that the records of a coupon's events should hold.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
@@ -11,38 +11,39 @@ use crate::coupon::{Coupon, Known, Overview, Record};
 use crate::fraud::{Fraud, RushChange};
 use crate::grace::Wait;
 use crate::history::History;
-use crate::rules::{EXPIRED_USAGE, RAPID_REDEMPTION, Sight, UNKNOWN_COUPON, look, place};
+use crate::rules::{EXPIRED_USAGE, RAPID_REDEMPTION, Sight, UNKNOWN_COUPON, check_all, place};
 use crate::rush;
 
-/// How many records of a coupon one commit brings up to date, each with its flag. The rest follows in the next.
+/// How many of a coupon's records one commit updates, each with its flag. The next commit updates
+/// the rest.
 const RECORDS_MAX: usize = 20;
 
-/// What a coupon's records are to say, as far as they do not.
+/// The changes that make a coupon's records correct.
 pub(crate) struct Update {
     pub(crate) version: Option<String>,
-    /// An event of it, by which it is named.
+    /// One of the coupon's events, which names the commit.
     pub(crate) event: Event,
-    /// The names of the events whose records change, with what they say then.
+    /// The names of the events whose records change, with the new records.
     pub(crate) records: Vec<(String, Record)>,
     pub(crate) changes: Vec<Change>,
-    /// There is more than one commit takes.
+    /// Whether more records must change than one commit takes.
     pub(crate) is_part: bool,
-    /// Its redemption was settled in the history of its member, and is no more.
+    /// Whether its redemption was settled in the member's history and is open again.
     pub(crate) is_open_again: bool,
 }
 
-/// An event whose rows are not as they should be.
+/// An event whose rows are not correct.
 struct Stale<'a> {
     known: &'a Known,
     is_own: bool,
-    /// What its record is to say, where that is looked at.
+    /// The new record, if it must change.
     record: Option<Record>,
-    /// Until when it must be remembered, where that is longer than it is.
+    /// The Unix second until which the event must be remembered, if that is later than now planned.
     until: Option<i64>,
 }
 
 impl Fraud {
-    /// What the records of a coupon are to say, as far as they do not, and what that does to the member's rushes.
+    /// The changes that make a coupon's records correct, and the changes to the member's rushes.
     pub(crate) fn update(
         &self,
         case: &Case<'_>,
@@ -58,7 +59,8 @@ impl Fraud {
             let is_own = case.is_own(known.event.key.entry());
             let is_redemption = matches!(known.event.fact, Fact::Redeemed(_));
             if is_redemption && case.counts && known.record.is_none() && !is_own {
-                // Its own message is being worked on, or will be: it has to see what was written down meanwhile.
+                // The use's own message is running or will come. It must see the changes that were
+                // made meanwhile.
                 is_awaited = true;
             }
             if !is_own && known.record.is_none() {
@@ -81,7 +83,8 @@ impl Fraud {
         if stale.is_empty() && !is_awaited {
             return None;
         }
-        // What changes the member's rushes comes first, then those that somebody waits for.
+        // The record that changes the member's rushes comes first, then the records that messages
+        // wait for.
         stale.sort_by_key(|it| {
             let is_of_rush = raises.is_some() && matches!(it.known.event.fact, Fact::Redeemed(_));
             (!is_of_rush, !it.is_own)
@@ -116,9 +119,10 @@ impl Fraud {
             let forget_at = History::forget_at(now);
             changes.push(member.rushes.change(key, &rush.rushes, forget_at));
             let mut rows = member.redemptions.iter();
-            let is_told = rows.any(|it| it.coupon == redeemed.coupon && it.is_told);
-            if rush.raises.is_some() && is_told {
-                // It owes an alert again: whoever comes by looks after that until it is published.
+            let is_settled = rows.any(|it| it.coupon == redeemed.coupon && it.is_settled);
+            if rush.raises.is_some() && is_settled {
+                // The redemption owes an alert again. Later checks see it until the alert is
+                // published.
                 let row = self.history.key(&of_member, &redeemed);
                 changes.push(Change::of(row).set("ttl", second(forget_at)).remove("told"));
                 is_open_again = true;
@@ -138,8 +142,8 @@ impl Fraud {
         })
     }
 
-    /// The second until which all that happened to a coupon is remembered: a use or a cancellation counts as long as the
-    /// coupon is known, and the coupon as long as it can be used.
+    /// The Unix second until which all of a coupon's events are remembered. A use or a cancellation
+    /// counts as long as the coupon is known, and the coupon as long as it can be used.
     fn remembered_until(&self, coupon: &Coupon, overview: &Overview<'_>) -> Option<i64> {
         let redemption = overview.redemption?;
         let known = coupon.known(redemption.key.entry())?;
@@ -153,7 +157,7 @@ impl Fraud {
         Some(recorded.max(moved.unwrap_or(recorded)))
     }
 
-    /// What the record beneath an event is to say.
+    /// The record that belongs beneath an event.
     fn record(
         &self,
         case: &Case<'_>,
@@ -168,7 +172,7 @@ impl Fraud {
         }
         let settings = self.settings(&known.event);
         let wait = self.wait(known, now);
-        let mut findings = look(&Sight {
+        let mut findings = check_all(&Sight {
             event: &known.event,
             coupon: overview,
             conflicts: &known.conflicts,
@@ -176,8 +180,8 @@ impl Fraud {
             overdue: wait.is_none() && !was_known(known),
             settings,
         });
-        // No event is taken back: what is not found any more was found of something that is forgotten since. But a coupon
-        // can become known, and its expiry can be moved.
+        // No event is taken back. So if a finding is missing now, it came from something that was
+        // forgotten since, and stays. But a coupon can become known, and its expiry can move.
         for finding in &before.findings {
             let is_cleared = match finding.rule.as_str() {
                 UNKNOWN_COUPON => true,
@@ -193,7 +197,7 @@ impl Fraud {
         let is_awaited = is_use && overview.redemption.is_none() && settings.runs(UNKNOWN_COUPON);
         let mut alerts = before.alerts;
         let is_new = |rule: &&str| {
-            // Of rushes, members are asked.
+            // Alerts of rushes are decided by the member's row.
             *rule != RAPID_REDEMPTION && !alerts.iter().flatten().any(|it| it == rule)
         };
         let new = findings.iter().map(|it| it.rule.as_str()).filter(is_new);
@@ -209,7 +213,7 @@ impl Fraud {
         }
     }
 
-    /// How a use waits for its redemption, while it does.
+    /// The wait of a use for its redemption, if it still waits.
     fn wait(&self, known: &Known, now: Timestamp) -> Option<Wait> {
         let record = known.record.as_ref();
         if was_known(known) || record.is_some_and(|it| it.has(UNKNOWN_COUPON)) {
@@ -267,7 +271,7 @@ impl Fraud {
         Change::keep_event(self.ledger.row_key(key.coupon(), key.entry()), until)
     }
 
-    /// Flags the member for what is critical and was not found before. A flag that was cleared stays so.
+    /// Flags the member for new critical findings. A flag that somebody cleared stays cleared.
     fn flags(&self, known: &Known, record: &Record, now: Timestamp) -> Vec<Change> {
         let event = &known.event;
         let before = known.record.as_ref();
@@ -292,22 +296,24 @@ impl Fraud {
     }
 }
 
-/// Until when an event must be remembered with its coupon, where its own row is forgotten before that.
+/// The Unix second until which an event must be remembered with its coupon, if its own row would be
+/// forgotten before.
 fn outlived(known: &Known, remembered: Option<i64>) -> Option<i64> {
     let own = known.forget_at?;
     remembered.filter(|until| own < *until)
 }
 
-/// Whether a use was looked at when its redemption was known. It stays known, also when the redemption is forgotten.
+/// Whether a use was checked when its redemption was known. That stays true even after the
+/// redemption is forgotten.
 fn was_known(known: &Known) -> bool {
     let record = known.record.as_ref();
     record.is_some_and(|it| it.awaits.is_none() && !it.has(UNKNOWN_COUPON))
 }
 
-/// `2 findings: duplicate_usage, expired_usage`
+/// The record's summary: `2 findings: duplicate_usage, expired_usage`.
 fn summary(event: &Event, record: &Record) -> String {
     if event.sandbox {
-        return "a sandbox or test event: not looked at".to_owned();
+        return "a sandbox or test event: not checked".to_owned();
     }
     let mut kinds: Vec<_> = record.findings.iter().map(|it| it.kind.as_str()).collect();
     kinds.dedup();

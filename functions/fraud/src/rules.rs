@@ -1,10 +1,10 @@
-//! What does not look right: one function for each rule, over an event and what is known beside it, in one table.
+//! The fraud rules: one function for each, over an event and what is known around it, in one table.
 //!
-//! What a rule says depends on nothing but what it sees, so that it says the same of an event whenever it is asked, once all is
-//! known. A new one is a function, its test, and a line in the table.
+//! A rule depends only on its [`Sight`]. So it gives the same finding for an event at any time,
+//! once everything is known. A new rule is a function, its test, and a line in the table.
 //!
-//! A code of Aghanim's is shared by players, and each redemption of it is a coupon of its own here, which is never told to be
-//! used: of all rules only `rapid_redemption` can apply.
+//! Players share a code of Aghanim's. Each redemption of it is a coupon of its own here, and
+//! Aghanim never reports a use. So only `rapid_redemption` applies to Aghanim.
 
 mod amounts;
 
@@ -18,27 +18,27 @@ use crate::history::{self, Redeemed};
 use crate::parameters::Settings;
 use amounts::{excessive_discount, final_value, maximum_discount, minimum_purchase};
 
-/// Something to look for.
+/// A rule that is checked for every event.
 pub(crate) struct Rule {
-    /// By which it is switched on and off.
+    /// The name that switches the rule on and off.
     pub(crate) name: &'static str,
-    /// The type of its findings.
+    /// The type of the rule's findings.
     kind: &'static str,
     severity: Severity,
-    /// What is not right about the event, if anything is.
+    /// Returns the details of a finding, if the event breaks the rule.
     check: fn(&Sight<'_>) -> Option<String>,
 }
 
-/// What a rule sees.
+/// What a rule can see.
 pub(crate) struct Sight<'a> {
     pub(crate) event: &'a Event,
-    /// What is known of its coupon.
+    /// The overview of the event's coupon.
     pub(crate) coupon: &'a Overview<'a>,
     /// The bodies that contradict the event.
     pub(crate) conflicts: &'a [Conflict],
-    /// Of a redemption: all of the member's about its time, this one included.
+    /// For a redemption: all redemptions of the member around its time, including itself.
     pub(crate) history: &'a [Redeemed],
-    /// Of a use: its redemption was waited for long enough.
+    /// For a use: whether the grace for its redemption is over.
     pub(crate) overdue: bool,
     pub(crate) settings: &'a Settings,
 }
@@ -75,15 +75,15 @@ impl Rule {
         }
     }
 
-    /// Its findings have the type of another rule's.
+    /// Gives the rule's findings the type of another rule.
     const fn finds(mut self, kind: &'static str) -> Self {
         self.kind = kind;
         self
     }
 }
 
-/// All that is found, in the table's order.
-pub(crate) fn look(sight: &Sight<'_>) -> Vec<Finding> {
+/// All findings of an event, in the table's order.
+pub(crate) fn check_all(sight: &Sight<'_>) -> Vec<Finding> {
     let rules = RULES.iter().filter(|rule| sight.settings.runs(rule.name));
     let findings = rules.filter_map(|rule| {
         Some(Finding {
@@ -96,14 +96,14 @@ pub(crate) fn look(sight: &Sight<'_>) -> Vec<Finding> {
     findings.collect()
 }
 
-/// Where a rule stands in the table; behind it, where it is one of other code.
+/// A rule's index in the table; the table's length for a rule of other code.
 pub(crate) fn place(rule: &str) -> usize {
     let found = RULES.iter().position(|it| it.name == rule);
     found.unwrap_or(RULES.len())
 }
 
-/// The member redeemed often within a short time up to this redemption. Those before it that are not too many yet are not
-/// found fault with, whatever came after them.
+/// The member redeemed too often within a short time up to this redemption. Earlier redemptions
+/// below the limit get no finding, whatever came after them.
 fn rapid_redemption(sight: &Sight<'_>) -> Option<String> {
     let Fact::Redeemed(_) = sight.event.fact else {
         return None;
@@ -111,8 +111,8 @@ fn rapid_redemption(sight: &Sight<'_>) -> Option<String> {
     let rapid = sight.settings.rapid;
     let at = sight.event.occurred_at;
     let is_reached = rapid.count_at(sight.history, at) >= rapid.count;
-    // How many more there are is not told: others may come late.
-    is_reached.then(|| rapid.told(rapid.count, at))
+    // The details name the limit and no greater count, because more redemptions may come late.
+    is_reached.then(|| rapid.details(rapid.count, at))
 }
 
 /// The coupon was used before, for another order.
@@ -135,9 +135,9 @@ fn duplicate_usage(sight: &Sight<'_>) -> Option<String> {
     ))
 }
 
-/// The same order was told again with other contents. What was recorded first stands.
+/// The same order came again with other contents. The first recorded contents stand.
 fn conflicting_usage(sight: &Sight<'_>) -> Option<String> {
-    conflict::told(usage(sight.event)?, sight.conflicts)
+    conflict::details(usage(sight.event)?, sight.conflicts)
 }
 
 fn expired_usage(sight: &Sight<'_>) -> Option<String> {
@@ -157,7 +157,7 @@ fn cancelled_usage(sight: &Sight<'_>) -> Option<String> {
 fn unknown_coupon(sight: &Sight<'_>) -> Option<String> {
     usage(sight.event)?;
     let is_unknown = sight.overdue && sight.coupon.redemption.is_none();
-    is_unknown.then(|| "used, and no redemption of it was ever told".to_owned())
+    is_unknown.then(|| "used, but no redemption was ever received".to_owned())
 }
 
 fn usage(event: &Event) -> Option<&Usage> {
@@ -174,7 +174,7 @@ fn redemption<'a>(sight: &Sight<'a>) -> Option<&'a Redemption> {
     }
 }
 
-/// How many redemptions of one member within how long are too many.
+/// How many redemptions of one member within what time are too many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rapid {
     pub(crate) count: usize,
@@ -194,13 +194,14 @@ impl Rapid {
         at.checked_add(self.window()).unwrap_or(Timestamp::MAX)
     }
 
-    /// How many there are up to this time, of a history that stands by time.
+    /// How many redemptions there are in the window that ends at this time. The history is sorted
+    /// by time.
     pub(crate) fn count_at(self, history: &[Redeemed], at: Timestamp) -> usize {
         history::count(history, (self.before(at), at))
     }
 
     /// The count in a sentence.
-    pub(crate) fn told(self, count: usize, at: Timestamp) -> String {
+    pub(crate) fn details(self, count: usize, at: Timestamp) -> String {
         format!(
             "at least {count} redemptions of the member in the {} s up to {at}",
             self.window_s
@@ -265,13 +266,13 @@ pub(crate) mod tests {
         event(key, at, Fact::Cancelled(notice))
     }
 
-    /// What is found of the first of some events of a coupon, with all else that may matter.
+    /// The findings of the first of these events, with everything else that may matter.
     fn look_at(events: &[Event], history: &[Redeemed], overdue: bool) -> Vec<Finding> {
         let mut coupon = Coupon::default();
         for event in events {
             coupon.ensure(event, event.occurred_at);
         }
-        look(&Sight {
+        check_all(&Sight {
             event: &events[0],
             coupon: &coupon.overview(),
             conflicts: &[],
@@ -299,7 +300,7 @@ pub(crate) mod tests {
         Timestamp::from_second(1_780_000_000 + second).unwrap()
     }
 
-    /// Looks at a redemption at 7,200 s, after others.
+    /// Checks a redemption at 7,200 s, after others.
     #[track_caller]
     fn check_rapid(others: &[i64], is_found: bool) {
         let mut history: Vec<_> = others
@@ -309,7 +310,7 @@ pub(crate) mod tests {
             .map(|(index, second)| Redeemed {
                 at: at(*second),
                 coupon: format!("zupy#comp#CP-{index}").into(),
-                is_told: false,
+                is_settled: false,
             })
             .collect();
         history.sort();
@@ -336,7 +337,7 @@ pub(crate) mod tests {
         check_rapid(&[3600, 7000, 7100, 7150], true);
         check_rapid(&[3599, 7000, 7100, 7150], false);
         check_rapid(&[7200, 7200, 7200, 7200], true);
-        // What comes later does not make it one too many.
+        // A later redemption does not make this one too many.
         check_rapid(&[7000, 7100, 7150, 7201], false);
     }
 
@@ -409,7 +410,7 @@ pub(crate) mod tests {
         );
     }
 
-    /// The provider says when a coupon expires, at a time of its own.
+    /// A notice at its own time that moves the coupon's expiry.
     fn moved(at: &str, expires_at: &str) -> Event {
         let notice = Notice {
             coupon_code: "CP-1".into(),
@@ -421,7 +422,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_expiry_that_was_told_last_counts() {
+    fn the_latest_stated_expiry_counts() {
         let coupon = || expiring("2026-11-22T10:00:00Z");
         let used = || used("1", "2026-11-22T12:00:00Z");
         let later = || moved("2026-11-20T10:00:00Z", "2026-11-30T10:00:00Z");
@@ -438,7 +439,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_was_cancelled_is_not_used_after_that() {
+    fn a_cancelled_coupon_must_not_be_used() {
         let cancelled = || cancelled("2026-11-22T10:00:00Z");
         check(&[used("1", "2026-11-22T09:59:59Z"), cancelled()], &[]);
         check(&[used("1", "2026-11-22T10:00:00Z"), cancelled()], &[]);
@@ -458,7 +459,7 @@ pub(crate) mod tests {
         let used = used("1", "2026-11-22T10:00:00Z");
         let redeemed = redeemed("CP-1", "2026-11-22T09:00:00Z");
         check_found(look_at(std::slice::from_ref(&used), &[], false), &[]);
-        let details = "used, and no redemption of it was ever told";
+        let details = "used, but no redemption was ever received";
         check_found(
             look_at(std::slice::from_ref(&used), &[], true),
             &[(UNKNOWN_COUPON, Severity::High, details)],
@@ -488,6 +489,6 @@ pub(crate) mod tests {
             overdue: false,
             settings: settings.of("comp"),
         };
-        assert_eq!(look(&sight), []);
+        assert_eq!(check_all(&sight), []);
     }
 }

@@ -1,9 +1,9 @@
 //! Rushes: a member redeems so fast that every further redemption is a finding.
 //!
-//! Each finding stays on its own record, but people hear once of a rush, and once more whenever the
-//! count has doubled: at 5, 10, 20, 40 redemptions. A row of the member says which rushes were
-//! alerted. Whoever raises an alert changes that row in the transaction that writes the record, so
-//! of several at the same time one does.
+//! Each finding stays on its own record. But a rush is alerted once, and again whenever its count
+//! has doubled: at 5, 10, 20, 40 redemptions. A row of the member lists the alerted rushes. An
+//! alert changes that row in the transaction that writes the record. So of several workers at the
+//! same time, only one raises it.
 
 use std::cmp::Reverse;
 
@@ -14,36 +14,36 @@ use webhooks::ledger::{Change, Item, ItemKey};
 
 use crate::rules::{RAPID_REDEMPTION, Rapid};
 
-/// How many rushes of a member are remembered: the latest.
+/// How many rushes of a member are remembered: the latest ones.
 const RUSHES_MAX: usize = 50;
 
 /// A rush that was alerted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Rush {
-    /// The earliest redemption that is known to be part of it.
+    /// The earliest redemption that is known to be part of the rush.
     from: Timestamp,
-    /// A redemption up to then is part of it.
+    /// The time until which a redemption is part of the rush.
     until: Timestamp,
-    /// How many redemptions the last alert was about.
+    /// How many redemptions the last alert counted.
     count: usize,
 }
 
-/// A member's rushes that were alerted, as their row has them.
+/// A member's alerted rushes, as the member's row holds them.
 #[derive(Debug, Default)]
 pub(crate) struct Rushes {
-    /// The row's text, by which another change of it is noticed.
+    /// The row's text when it was read. If it differs later, another worker has changed the row.
     seen: Option<String>,
     alerted: Vec<Rush>,
 }
 
-/// What a finding does to its member's rushes.
+/// The effect of a finding on its member's rushes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Its rush was alerted, and has not doubled.
+    /// The rush was alerted, and its count has not doubled since.
     Covered,
-    /// The same, and the rush goes on.
+    /// As with `Covered`, and the rush goes on.
     Extends(Vec<Rush>),
-    /// It owes an alert, about so many redemptions.
+    /// An alert with this count is due.
     Raises(usize, Vec<Rush>),
 }
 
@@ -57,8 +57,8 @@ impl Rushes {
         }
     }
 
-    /// What a redemption at this time does, which is the `count`th within the rule's time and one too
-    /// many.
+    /// The effect of a redemption at this time. It is the `count`th within the rule's window, and
+    /// one too many.
     pub(crate) fn step(&self, at: Timestamp, count: usize, rapid: Rapid) -> Step {
         let alerted_at = level(count, rapid.count);
         let mut rushes = self.alerted.clone();
@@ -77,7 +77,8 @@ impl Rushes {
         if is_doubled {
             rush.count = alerted_at;
         }
-        // In steps of half the rule's time: most redemptions of a rush need not change the row.
+        // The end moves in steps of half the window, so most redemptions of a rush need not change
+        // the row.
         let is_extended = rush.is_extended_by(at, rapid);
         rush.from = rush.from.min(at);
         rush.until = rush.until.max(rapid.after(at));
@@ -88,7 +89,7 @@ impl Rushes {
         }
     }
 
-    /// Writes the row, where it is still the one that was read.
+    /// Writes the row, if nobody has changed it since it was read.
     pub(crate) fn change(&self, key: ItemKey, rushes: &[Rush], forget_at: i64) -> Change {
         let rushes = serde_json::to_string(rushes).expect("times and counts are JSON");
         let change = Change::of(key)
@@ -126,13 +127,12 @@ fn level(count: usize, first: usize) -> usize {
     }
 }
 
-/// How a record names the alert of a rush among its alerts.
+/// The name of a rush's alert in a record's list of alerts.
 pub(crate) fn name(count: usize) -> String {
     format!("{RAPID_REDEMPTION}/{count}")
 }
 
-/// The rule that an alert is about, and of a rush how many redemptions. Records of older code name no
-/// count.
+/// The rule of an alert, and the count if it is a rush's. Records of older code name no count.
 pub(crate) fn parse(name: &str) -> (&str, Option<usize>) {
     match name.split_once('/') {
         Some((rule, count)) => (rule, count.parse().ok()),
@@ -153,7 +153,7 @@ mod tests {
         Timestamp::from_second(1_780_000_000 + second).unwrap()
     }
 
-    /// The alerts of redemptions at these seconds, each with its count.
+    /// The counts of the alerts that redemptions at these seconds raise.
     fn alerts(redemptions: &[(i64, usize)]) -> Vec<usize> {
         let mut rushes = Rushes::default();
         let mut alerts = Vec::new();

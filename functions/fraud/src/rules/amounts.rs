@@ -1,12 +1,13 @@
-//! Rules about what was taken off an order.
+//! Rules about amounts of an order.
 //!
-//! Amounts are compared as they are paid, to the cent: what is below it is noise of the till's floats.
+//! Amounts are compared as they are paid, to the cent. A smaller difference comes from the till's
+//! floats.
 
 use webhooks::event::Money;
 
 use super::{Sight, redemption, usage};
 
-/// More was taken off than the order was worth.
+/// The discount is greater than the order's value.
 pub(super) fn excessive_discount(sight: &Sight<'_>) -> Option<String> {
     let usage = usage(sight.event)?;
     let (discount, value) = (
@@ -16,26 +17,26 @@ pub(super) fn excessive_discount(sight: &Sight<'_>) -> Option<String> {
     exceeds(discount, value).then(|| {
         format!(
             "a discount of {} on an order of {}",
-            told(discount),
-            told(value)
+            shown(discount),
+            shown(value)
         )
     })
 }
 
-/// More was taken off than the coupon was good for.
+/// The discount is greater than the coupon's maximum.
 pub(super) fn maximum_discount(sight: &Sight<'_>) -> Option<String> {
     let discount = usage(sight.event)?.discount_applied.as_ref()?;
     let maximum = redemption(sight)?.discount.as_ref()?.maximum.as_ref()?;
     exceeds(discount, maximum).then(|| {
         format!(
             "a discount of {}, where {} is the coupon's maximum",
-            told(discount),
-            told(maximum)
+            shown(discount),
+            shown(maximum)
         )
     })
 }
 
-/// The order was too small for the coupon.
+/// The order's value is below the coupon's minimum.
 pub(super) fn minimum_purchase(sight: &Sight<'_>) -> Option<String> {
     let value = usage(sight.event)?.order_value.as_ref()?;
     let discount = redemption(sight)?.discount.as_ref()?;
@@ -43,14 +44,14 @@ pub(super) fn minimum_purchase(sight: &Sight<'_>) -> Option<String> {
     exceeds(minimum, value).then(|| {
         format!(
             "an order of {}, where {} is the coupon's minimum",
-            told(value),
-            told(minimum)
+            shown(value),
+            shown(minimum)
         )
     })
 }
 
-/// What the customer paid is not what was left. Nobody gets money back: of a discount above the order's value nothing is
-/// left.
+/// The customer did not pay the order's value less the discount. Nobody gets money back: if the
+/// discount exceeds the order's value, 0 is left to pay.
 pub(super) fn final_value(sight: &Sight<'_>) -> Option<String> {
     let usage = usage(sight.event)?;
     let discount = usage.discount_applied.as_ref()?;
@@ -58,7 +59,7 @@ pub(super) fn final_value(sight: &Sight<'_>) -> Option<String> {
     if discount.currency != value.currency || paid.currency != value.currency {
         return None;
     }
-    // A till rounds what is left, or what it takes off.
+    // A till rounds either the rest or the discount.
     let left = Money::new(value.amount.checked_sub(discount.amount)?, &value.currency).as_paid();
     let other = value.as_paid().checked_sub(discount.as_paid())?;
     let [left, other] = [left, other].map(|it| it.max(0.into()));
@@ -66,10 +67,10 @@ pub(super) fn final_value(sight: &Sight<'_>) -> Option<String> {
     (!is_right).then(|| {
         format!(
             "{} was paid, where an order of {} with a discount of {} leaves {}",
-            told(paid),
-            told(value),
-            told(discount),
-            told(&Money::new(left, &value.currency))
+            shown(paid),
+            shown(value),
+            shown(discount),
+            shown(&Money::new(left, &value.currency))
         )
     })
 }
@@ -79,7 +80,7 @@ fn exceeds(more: &Money, less: &Money) -> bool {
     more.currency == less.currency && more.as_paid() > less.as_paid()
 }
 
-fn told(money: &Money) -> String {
+fn shown(money: &Money) -> String {
     format!("{} {}", money.amount, money.currency)
 }
 
@@ -92,7 +93,7 @@ mod tests {
     use crate::rules::EXCESSIVE_DISCOUNT;
     use crate::rules::tests::{check, redeemed, used};
 
-    /// Amounts are `discount, order, paid`, empty where they are not told.
+    /// Amounts are `discount, order, paid`; an empty one is absent.
     fn paid(amounts: [&str; 3]) -> Event {
         let mut event = used("1", "2026-11-22T10:00:00Z");
         let [discount, order, paid] = amounts.map(money);
@@ -132,7 +133,7 @@ mod tests {
         let details = "a discount of 35.01 BRL on an order of 35 BRL";
         let expected = [(EXCESSIVE_DISCOUNT, Severity::Critical, details)];
         check(&[paid(["35.01", "35", ""])], &expected);
-        // And nothing is left to be paid.
+        // And nothing is left to pay.
         check(&[paid(["35.01", "35", "0"])], &expected);
         check(&[paid(["35.01 USD", "35", ""])], &[]);
         check(&[paid(["35.01", "", "1"])], &[]);
