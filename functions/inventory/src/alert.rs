@@ -1,4 +1,4 @@
-//! Tells whoever looks after the stock that little is left of a product, and by which use.
+//! Alerts operators that the stock of a product is low, and names the use that caused it.
 
 use std::collections::BTreeMap;
 
@@ -15,20 +15,20 @@ use webhooks::stock::{Alert, Level, Product, Stock, identity};
 use webhooks::telemetry::{Count, count};
 use webhooks::worker::Failure;
 
-/// SNS takes subjects of up to 99 characters; so many of them are the product's name.
+/// SNS takes subjects of up to 99 characters; the product's name gets this many of them.
 const SUBJECT_NAME_MAX_CHARS: usize = 50;
 
-/// How many products are alerted of at a time.
+/// How many products are alerted at the same time.
 const CONCURRENCY: usize = 16;
 
-/// Tells of little stock.
+/// Publishes alerts of low stock.
 #[derive(Debug)]
 pub(crate) struct Alerts {
     stock: Stock,
     topic: Topic,
 }
 
-/// The use that brought a product so low. Of two the later is the greater.
+/// The use that brought a product so low. The order is by time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Cause {
     occurred_at: Timestamp,
@@ -37,7 +37,7 @@ pub(crate) struct Cause {
     coupon: String,
     member: String,
     location: Option<String>,
-    /// What the product was called.
+    /// The product's name in the use.
     name: String,
 }
 
@@ -67,9 +67,9 @@ impl Alerts {
         }
     }
 
-    /// Tells of those of the products, by tenant and identity, of which there is little and nobody was told. Returns where that
-    /// failed: it is owed still.
-    pub(crate) async fn tell(
+    /// Alerts the low products among these, by tenant and identity, unless they were alerted.
+    /// Returns the failures; their alerts are still owed.
+    pub(crate) async fn publish_all(
         &self,
         causes: BTreeMap<(String, String), Cause>,
         invocation: Invocation,
@@ -89,38 +89,37 @@ impl Alerts {
                     .collect();
             }
         };
-        let tells = products.into_iter().filter_map(|product| {
+        let alerts = products.into_iter().filter_map(|product| {
             let key = (product.tenant.clone(), identity(&product.name));
             let cause = causes.get(&key).filter(|_| product.due_level().is_some())?;
-            Some(async move { (key, self.tell_of(product, cause, invocation).await) })
+            Some(async move { (key, self.publish(product, cause, invocation).await) })
         });
-        let told = stream::iter(tells).buffer_unordered(CONCURRENCY);
-        told.filter_map(async |(product, told)| Some((product, told.err()?)))
+        let outcomes = stream::iter(alerts).buffer_unordered(CONCURRENCY);
+        outcomes
+            .filter_map(async |(product, outcome)| Some((product, outcome.err()?)))
             .collect()
             .await
     }
 
-    async fn tell_of(
+    async fn publish(
         &self,
         product: Product,
         cause: &Cause,
         invocation: Invocation,
     ) -> Result<(), Failure> {
         if !may_claim(invocation) {
-            return Err(anyhow!("no time is left to alert that little is left").into());
+            return Err(anyhow!("no time is left to claim the alert of a low product").into());
         }
         let lease = match self.stock.claim_alert(product, invocation).await? {
             Alert::Due(lease) => lease,
             Alert::NotDue | Alert::Held => return Ok(()),
             Alert::Taken => {
-                return Err(
-                    anyhow!("another worker is telling that little is left of a product").into(),
-                );
+                return Err(anyhow!("another worker is alerting the low product").into());
             }
         };
         if !may_publish(invocation) {
             lease.release().await?;
-            return Err(anyhow!("no time is left to publish that little is left").into());
+            return Err(anyhow!("no time is left to publish the alert of a low product").into());
         }
         let message = message(&lease.product, lease.level, cause);
         let unpublished = match self.topic.publish(message).await {
@@ -128,7 +127,7 @@ impl Alerts {
                 tracing::info!(
                     event.key = cause.event,
                     alert.id = id,
-                    "Told that little is left"
+                    "Published an alert of low stock"
                 );
                 return Ok(lease.settle().await?);
             }
@@ -172,12 +171,12 @@ fn message(product: &Product, level: Level, cause: &Cause) -> alerts::Alert {
             "stock_below_zero",
             format!("Stock below zero: {short}, {on_hand}"),
             format!(
-                "More of {name} was used than there was. Count it: the stock is not what it should be."
+                "More of {name} was used than there was. Count it, because the recorded stock is wrong."
             ),
         ),
     };
     let company = line(&cause.company);
-    let location = cause.location.as_deref().map_or("not told".into(), line);
+    let location = cause.location.as_deref().map_or("unknown".into(), line);
     let (quoted_name, tenant) = (quoted(&name), quoted(&product.tenant));
     let threshold = product.threshold;
     let (coupon, member) = (line(&cause.coupon), line(&cause.member));
@@ -274,13 +273,13 @@ coupons stock map 'Pizza d'\\''Oro' <product> --tenant 'zupy#comp_bella_vista'
     }
 
     #[test]
-    fn below_zero_is_told_as_such() {
+    fn a_stock_below_zero_is_alerted_as_such() {
         let mut cause = cause();
         cause.location = None;
         let message = message(&pizza("Pizza", -2), Level::BelowZero, &cause);
         assert_eq!(message.subject, "Stock below zero: Pizza, -2");
         assert!(
-            message.text.contains("\nLocation:  not told\n"),
+            message.text.contains("\nLocation:  unknown\n"),
             "{}",
             message.text
         );
@@ -300,7 +299,7 @@ coupons stock map 'Pizza d'\\''Oro' <product> --tenant 'zupy#comp_bella_vista'
             subject.starts_with("Stock below zero: Pizza á"),
             "{subject}"
         );
-        // The longest number there is has 38 digits; ours have no more than 29.
+        // The longest possible number has 38 digits; ours have at most 29.
         let without_number = subject.chars().count() - 30;
         assert!(without_number + 21 <= 99, "{subject}");
     }

@@ -1,4 +1,4 @@
-//! An event that is being worked on, and what had to be looked up for it.
+//! An event that is being worked on, and the facts that were looked up for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,63 +19,63 @@ pub(crate) struct Case<'a> {
     pub(crate) tenant: String,
     pub(crate) plan: Plan<'a>,
     pub(crate) known: Known,
-    /// The products that are taken from with it, by what makes each the same, and the use that takes them.
+    /// The products that the event takes from, by identity, and the use that takes them.
     pub(crate) taken: BTreeMap<String, Taken>,
     pub(crate) outcome: Option<Result<Committed, Failure>>,
 }
 
-/// A product that something was taken of.
+/// A product from which something was taken.
 #[derive(Debug, Clone)]
 pub(crate) struct Taken {
     pub(crate) name: String,
     pub(crate) by: Origin,
 }
 
-/// The event that takes something: its own, or one of the same coupon that waited for it.
+/// The event that takes something: this one, or one of the same coupon that waited for it.
 #[derive(Debug, Clone)]
 pub(crate) enum Origin {
     Own,
     Waited(Box<Event>),
 }
 
-/// What had to be looked up.
+/// The facts that were looked up.
 #[derive(Default)]
 pub(crate) struct Known {
-    /// The products that names are.
+    /// The catalogue's entries for the event's names.
     pub(crate) catalogue: Catalogue,
-    /// What a redemption says that a use is good for.
+    /// The type of discount that the redemption names for a use.
     pub(crate) kind: Kind,
-    /// Of a redemption whose coupon has come to its end before.
+    /// For a redemption: the end of its coupon, if it ended before.
     pub(crate) end: Option<End>,
-    /// Until when the coupon's last statement keeps what is reserved, and that statement; where it is not the event's own.
+    /// The reservation's end and the statement that set it, if another event stated it.
     pub(crate) moved: Option<(Timestamp, AttributeValue)>,
-    /// Its coupon's reservation is forgotten, and may stand there still.
+    /// Whether the coupon's reservation is forgotten; its row may still exist.
     pub(crate) is_forgotten: bool,
-    /// Of a use of many items.
+    /// The parts of a use with many items.
     pub(crate) parts: Option<Parts>,
 }
 
-/// What a use is good for where it does not tell itself.
+/// The type of discount of a use that does not name it.
 #[derive(Debug, Default, Clone)]
 pub(crate) enum Kind {
     Told(DiscountKind),
-    /// The redemption is known, and does not tell either.
-    Untold,
-    /// No redemption is known yet.
+    /// The redemption is known, but names no type either.
+    Unstated,
+    /// The redemption is not known yet.
     #[default]
     Awaited,
 }
 
-/// A coupon that was used, cancelled or expired before its redemption came.
+/// The end of a coupon that was used, cancelled or expired before its redemption came.
 pub(crate) struct End {
-    /// The counter of uses that wait to be told what they take.
+    /// The counter of uses that wait for the redemption.
     pub(crate) awaiting: Option<AttributeValue>,
     pub(crate) uses: Vec<Waiting>,
-    /// Whether some use of the coupon was taken in parts.
+    /// Whether a use of the coupon was taken in parts.
     pub(crate) in_parts: bool,
 }
 
-/// A use that waits to be told what it takes.
+/// A use that waits for its redemption to know what it takes.
 pub(crate) struct Waiting {
     pub(crate) record: ItemKey,
     pub(crate) event: Event,
@@ -103,7 +103,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// The names that the catalogue may know, as they were told.
+    /// The names that the catalogue may know, as the event spells them.
     pub(crate) fn names(&self) -> BTreeSet<(String, String)> {
         let names: Vec<&str> = match &self.plan {
             _ if !self.is_open() => Vec::new(),
@@ -115,7 +115,7 @@ impl<'a> Case<'a> {
             }
             Plan::Use(usage) => match self.kind() {
                 Kind::Told(kind) => names(usage, &kind),
-                Kind::Untold | Kind::Awaited => Vec::new(),
+                Kind::Unstated | Kind::Awaited => Vec::new(),
             },
             Plan::Nothing(_) | Plan::Release | Plan::Move(_) => Vec::new(),
         };
@@ -125,19 +125,19 @@ impl<'a> Case<'a> {
             .collect()
     }
 
-    /// What a use is good for, as far as that is known.
+    /// The type of discount of a use, as far as it is known.
     pub(crate) fn kind(&self) -> Kind {
         match &self.plan {
             Plan::Use(usage) => match &usage.discount_kind {
                 Some(kind) => Kind::Told(kind.clone()),
-                None if usage.items.is_empty() => Kind::Untold,
+                None if usage.items.is_empty() => Kind::Unstated,
                 None => self.known.kind.clone(),
             },
-            _ => Kind::Untold,
+            _ => Kind::Unstated,
         }
     }
 
-    /// Whether only the redemption can tell what it takes.
+    /// Whether only the redemption can say what the event takes.
     pub(crate) fn needs_redemption(&self) -> bool {
         match &self.plan {
             Plan::Use(usage) => {
@@ -147,7 +147,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Whether it may have been begun in parts.
+    /// Whether the event may have been begun in parts.
     pub(crate) fn needs_parts(&self) -> bool {
         match &self.plan {
             Plan::Use(usage) => {

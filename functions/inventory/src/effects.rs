@@ -1,4 +1,4 @@
-//! What an event brings about, by what is known of it now.
+//! The effects of an event on the stock, by what is known now.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,32 +16,32 @@ use crate::parts::{self, PART_ITEMS, Parts};
 use crate::plan::{Plan, Reserve, Takes};
 use crate::reservation::{self, Times};
 
-/// The name of the record beneath a use, which its redemption told what to take, that says so where it was many parts.
-const TOLD: &str = "inventory/told";
+/// The record beneath a use in many parts that says that its redemption gave it everything to take.
+const LAST_PART: &str = "inventory/told";
 
 /// How many products a record's summary names.
 const NAMED_MAX: usize = 3;
 
-/// What is committed next of a case.
+/// The next effects of a case.
 #[derive(Default)]
 pub(crate) struct Step<'a> {
     pub(crate) effects: Vec<(What, Effects<'a>)>,
     pub(crate) taken: BTreeMap<String, Taken>,
 }
 
-/// What effects are of their case.
+/// The role of effects in their case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum What {
-    /// All that was left to do.
+    /// Everything that was left to do.
     Last,
-    /// A part of a use: the event's own, or the nth of those that wait for it.
+    /// A part of a use: the event's own, or the nth waiting use's.
     Part { waiting: Option<usize>, part: usize },
-    /// The last of the nth of those that wait for it.
-    Told { waiting: usize },
+    /// The last effects of the nth waiting use.
+    LastPart { waiting: usize },
 }
 
 impl Inventory {
-    /// What an event brings about next.
+    /// The next effects of an event.
     pub(crate) fn step<'b>(&self, case: &'b Case<'_>, now: Timestamp) -> Step<'b> {
         match &case.plan {
             Plan::Nothing(why) => {
@@ -90,7 +90,8 @@ impl Inventory {
         Step::last(record(case.event, fields).change(change).change(known))
     }
 
-    /// What a redemption does whose coupon has come to its end before: it tells the uses that wait what they take.
+    /// The effects of a redemption whose coupon ended before: it gives the waiting uses what they
+    /// take.
     fn reserve_too_late<'b>(
         &self,
         case: &'b Case<'_>,
@@ -106,7 +107,7 @@ impl Inventory {
         let products: BTreeSet<_> = all.iter().flat_map(|takes| takes.taken.keys()).collect();
         let is_begun = end.uses.iter().any(|it| it.parts.are_begun());
         if is_begun || products.len() + end.uses.len() > PART_ITEMS {
-            return self.tell_in_parts(case, reserve.kind, end, &all);
+            return self.give_in_parts(case, reserve.kind, end, &all);
         }
         let (row, forget_at) = (self.reservation(case), self.times(case, now).forget_at);
         let change =
@@ -116,7 +117,7 @@ impl Inventory {
         let mut summary = "reserved nothing: the coupon had come to its end before".to_owned();
         let mut taken: BTreeMap<String, Decimal> = BTreeMap::new();
         for (waiting, takes) in end.uses.iter().zip(&all) {
-            changes.push(tell(waiting, told(takes)));
+            changes.push(give(waiting, fields_of(takes)));
             changes.extend(self.sales(case, takes));
             for sold in takes.taken.values() {
                 *taken.entry(sold.name.clone()).or_default() += sold.quantity;
@@ -130,7 +131,7 @@ impl Inventory {
         fields.set(
             "parts",
             end.in_parts
-                .then_some("of the uses that it told what to take"),
+                .then_some("of the uses that it gave what to take"),
         );
         let effects = record(case.event, fields);
         let effects = changes.into_iter().fold(effects, Effects::change);
@@ -138,8 +139,8 @@ impl Inventory {
         step
     }
 
-    /// Tells uses that wait what they take, each in parts of its own.
-    fn tell_in_parts<'b>(
+    /// Gives waiting uses what they take, each use in its own parts.
+    fn give_in_parts<'b>(
         &self,
         case: &'b Case<'_>,
         kind: &DiscountKind,
@@ -162,9 +163,10 @@ impl Inventory {
                 step.effects.push((what, effects));
             }
             if next.is_empty() {
-                let fields = told_in_parts(takes, &waiting.parts, usage);
-                let effects = Effects::new(&waiting.event, TOLD).change(tell(waiting, fields));
-                step.effects.push((What::Told { waiting: index }, effects));
+                let fields = fields_in_parts(takes, &waiting.parts, usage);
+                let effects = Effects::new(&waiting.event, LAST_PART).change(give(waiting, fields));
+                step.effects
+                    .push((What::LastPart { waiting: index }, effects));
             }
         }
         step
@@ -173,7 +175,7 @@ impl Inventory {
     fn take<'b>(&self, case: &'b Case<'_>, usage: &Usage, now: Timestamp) -> Step<'b> {
         let kind = match case.kind() {
             Kind::Told(kind) => kind,
-            Kind::Untold => {
+            Kind::Unstated => {
                 let why = match usage.items.is_empty() {
                     true => "took nothing: it names no items",
                     false => "took nothing: neither it nor the redemption names a type of discount",
@@ -201,7 +203,7 @@ impl Inventory {
         let begun = case.known.parts.as_ref().filter(|it| it.are_begun());
         let change = self.release(case, now);
         if begun.is_none() && takes.taken.len() <= PART_ITEMS {
-            let effects = record(case.event, told(&takes)).change(change);
+            let effects = record(case.event, fields_of(&takes)).change(change);
             let effects = self.sales(case, &takes).fold(effects, Effects::change);
             step.effects.push((What::Last, effects));
             return step;
@@ -219,15 +221,16 @@ impl Inventory {
             step.effects.push((what, effects));
         }
         if step.effects.is_empty() {
-            // What was reserved is let go of when all is taken: until then somebody counts on it.
-            let fields = told_in_parts(&takes, &parts, usage);
+            // The reservation ends only when everything is taken, because until then it still
+            // counts.
+            let fields = fields_in_parts(&takes, &parts, usage);
             let effects = record(case.event, fields).change(change);
             step.effects.push((What::Last, effects));
         }
         step
     }
 
-    /// A part of a use: what its items take, and the record that says so.
+    /// One part of a use: what its items take, and its record.
     fn part<'b>(
         &self,
         case: &Case<'_>,
@@ -245,7 +248,7 @@ impl Inventory {
         for left in &mut takes.left {
             left.item += first;
         }
-        let mut fields = told(&takes);
+        let mut fields = fields_of(&takes);
         let size = AttributeValue::N(parts.size.to_string());
         fields.0.insert("size".to_owned(), size);
         let effects = Effects::new(event, parts::name(part)).fields(fields);
@@ -265,7 +268,7 @@ impl Inventory {
         sales.collect::<Vec<_>>().into_iter()
     }
 
-    /// The coupon expires at another time than its redemption said, unless a later statement is known.
+    /// Moves the coupon's expiry from the redemption's date, unless a later statement is known.
     fn put_off<'b>(&self, case: &'b Case<'_>, expiry: Expiry, now: Timestamp) -> Effects<'b> {
         let until = expiry.expires_at;
         if case.known.moved.is_some() {
@@ -294,7 +297,7 @@ impl Inventory {
         self.ledger.row_key(case.event.key.coupon(), RESERVATION)
     }
 
-    /// Now, and when a row of the event is forgotten.
+    /// The current time, and the time when a row of the event is forgotten.
     fn times(&self, case: &Case<'_>, now: Timestamp) -> Times {
         Times {
             now,
@@ -314,7 +317,7 @@ impl Inventory {
     }
 }
 
-/// Longest time that a coupon without a real end is remembered for, as the ledger has it.
+/// The longest time that a coupon without a real end is remembered, as the ledger has it.
 const REMEMBERED_MAX: jiff::SignedDuration = jiff::SignedDuration::from_hours(24 * 365 * 5);
 
 impl<'a> Step<'a> {
@@ -347,16 +350,16 @@ fn words(result: impl std::fmt::Display) -> Row {
     row
 }
 
-/// Tells a use that waits what it took.
-fn tell(waiting: &Waiting, fields: Row) -> Change {
+/// Writes onto a waiting use's record what the use took.
+fn give(waiting: &Waiting, fields: Row) -> Change {
     Change::of(waiting.record.clone())
         .set_all(fields)
         .remove("awaits")
         .only_if("attribute_exists(#awaits)", &[])
 }
 
-/// What a record tells of what was taken.
-fn told(takes: &Takes) -> Row {
+/// The fields of a record that say what was taken.
+fn fields_of(takes: &Takes) -> Row {
     let mut row = words(summary_of(takes));
     let taken = takes.taken.values();
     let taken: BTreeMap<_, _> = taken.map(|sold| (&sold.name, sold.quantity)).collect();
@@ -365,8 +368,8 @@ fn told(takes: &Takes) -> Row {
     row
 }
 
-/// What it tells where the parts' own records tell the rest.
-fn told_in_parts(takes: &Takes, parts: &Parts, usage: &Usage) -> Row {
+/// The fields of a record if its parts' records say the rest.
+fn fields_in_parts(takes: &Takes, parts: &Parts, usage: &Usage) -> Row {
     let count = parts.count(usage.items.len());
     let mut row = words(format!("{} (in {count} parts)", summary_of(takes)));
     row.0
@@ -374,18 +377,18 @@ fn told_in_parts(takes: &Takes, parts: &Parts, usage: &Usage) -> Row {
     row
 }
 
-/// `took 1 Pizza Margherita; left 2 items: it was not wholly free`
+/// The summary of a record: `took 1 Pizza Margherita; left 2 items: it was not wholly free`.
 fn summary_of(takes: &Takes) -> String {
     let products = takes.taken.values().take(NAMED_MAX);
-    let mut told: Vec<_> = products
+    let mut names: Vec<_> = products
         .map(|sold| format!("{} {}", sold.quantity, sold.name))
         .collect();
     if takes.taken.len() > NAMED_MAX {
-        told.push(format!("{} more", takes.taken.len() - NAMED_MAX));
+        names.push(format!("{} more", takes.taken.len() - NAMED_MAX));
     }
-    let mut summary = match told.as_slice() {
+    let mut summary = match names.as_slice() {
         [] => "took nothing".to_owned(),
-        _ => format!("took {}", told.join(", ")),
+        _ => format!("took {}", names.join(", ")),
     };
     if let Some(first) = takes.left.first() {
         let items = match takes.left_count {

@@ -1,4 +1,4 @@
-//! A batch of events, as one commit to the stock.
+//! Works on a batch of events, as one commit to the stock.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,8 +24,9 @@ use crate::plan::Plan;
 /// The record's name beneath an event.
 pub(crate) const RECORD: &str = "inventory";
 
-/// How often an event is planned anew because another of its coupon came in between, or because there is more of it than
-/// one transaction takes. Each of those ends in one way for good, so that more come only from more events.
+/// How often an event is planned again, because another event of its coupon came in between or one
+/// transaction did not take all of it. Each round settles something for good, so only further
+/// events need further rounds.
 const ROUNDS: usize = 12;
 
 /// Keeps the stock.
@@ -89,7 +90,7 @@ impl BatchWork for Inventory {
 }
 
 impl Inventory {
-    /// Looks up what the events do not tell. One for which that fails is tried again later.
+    /// Looks up what the events do not say. If that fails for an event, it is retried later.
     async fn look_up(&self, cases: &mut [Case<'_>], now: Timestamp) {
         let waiting = cases.iter().filter(|case| case.needs_redemption());
         let coupons: BTreeSet<_> = waiting.map(|case| case.event.key.coupon()).collect();
@@ -128,7 +129,7 @@ impl Inventory {
         }
     }
 
-    /// What coupons are good for, by their redemptions, as far as those are known.
+    /// The types of discount of coupons, by their redemptions, as far as those are known.
     async fn kinds(
         &self,
         coupons: &BTreeSet<&str>,
@@ -154,14 +155,14 @@ impl Inventory {
             let is_redemption = text(row, "entry").is_some_and(|it| it == "redeemed");
             match of_redemption.or(of_reservation) {
                 Some(kind) => _ = kinds.insert(coupon.clone(), Kind::Told(kind)),
-                None if is_redemption => _ = kinds.entry(coupon.clone()).or_insert(Kind::Untold),
+                None if is_redemption => _ = kinds.entry(coupon.clone()).or_insert(Kind::Unstated),
                 None => {}
             }
         }
         Ok(kinds)
     }
 
-    /// Commits what is next of each case. What is left of a case then, is for the next round.
+    /// Commits the next step of each case. The next round commits the rest.
     async fn commit(&self, cases: &mut [Case<'_>], invocation: Invocation) {
         let now = invocation.now();
         let (mut whats, mut effects, mut taken) = (Vec::new(), Vec::new(), Vec::new());
@@ -194,14 +195,16 @@ impl Inventory {
         }
     }
 
-    /// Another event of the coupon came in between, or another worker. A redemption looks whether the coupon has come to its
-    /// end, or expires at another time; a use that waits for its redemption is looked up anew anyway.
+    /// Looks up a case again after another event of the coupon, or another worker, came in between.
+    /// A redemption checks whether the coupon has ended or expires at another time. A use that
+    /// waits for its redemption is looked up again anyway.
     async fn look_again(&self, case: &mut Case<'_>, now: Timestamp) -> anyhow::Result<()> {
-        // The next round reads which parts there are.
+        // The next round reads the parts.
         case.known.parts = None;
         let coupon = case.event.key.coupon();
         if !matches!(case.plan, Plan::Reserve(_)) {
-            // A use that waits for its redemption is looked up anew; a reservation that is forgotten is renewed.
+            // A use that waits for its redemption is looked up again. A forgotten reservation is
+            // renewed.
             let found = self.ledger.row(coupon, RESERVATION, now).await?;
             case.known.is_forgotten = found.is_none();
             case.known.moved = found.and_then(|row| moved(&row, case));
@@ -233,7 +236,7 @@ impl Inventory {
         Ok(())
     }
 
-    /// What was committed before may have been taken by other knowledge: its record tells.
+    /// An earlier commit may have used other knowledge, so the record says what was taken.
     async fn recall(&self, cases: &mut [Case<'_>], now: Timestamp) {
         let before = |case: &&mut Case<'_>| matches!(case.outcome, Some(Ok(Committed::Before)));
         let mut cases: Vec<_> = cases.iter_mut().filter(before).collect();
@@ -263,7 +266,7 @@ impl Inventory {
             };
             case.taken = taken_by([row]);
             if row.contains_key("parts") {
-                // A redemption's are beneath the uses that it told what to take.
+                // A redemption's takings are recorded beneath the uses that waited for it.
                 let beneath = match &case.plan {
                     Plan::Reserve(_) => String::new(),
                     _ => parts::beneath(&case.event.key),
@@ -283,7 +286,7 @@ impl Inventory {
         }
     }
 
-    /// Tells of products of which little is left. A message is done when that is said too.
+    /// Alerts low products. A message is done only after its alerts.
     async fn alert(&self, cases: &mut [Case<'_>], invocation: Invocation) {
         let mut causes: BTreeMap<(String, String), Cause> = BTreeMap::new();
         let done = cases
@@ -299,17 +302,17 @@ impl Inventory {
                 let of_product = causes
                     .entry((case.tenant.clone(), product.clone()))
                     .or_insert_with(|| cause.clone());
-                // The last one is what brought it so far, as far as anybody can tell.
+                // The last use is the most likely cause of the low stock.
                 if cause > *of_product {
                     *of_product = cause;
                 }
             }
         }
-        let failed = self.alerts.tell(causes, invocation).await;
+        let failed = self.alerts.publish_all(causes, invocation).await;
         if failed.is_empty() {
             return;
         }
-        // Where an operator has to mend something, one message is enough to try again.
+        // If an operator must mend something, one message is enough to try again.
         let mut owed = BTreeSet::new();
         for case in cases.iter_mut() {
             if !matches!(case.outcome, Some(Ok(_))) {
@@ -339,7 +342,7 @@ impl Inventory {
 }
 
 impl Case<'_> {
-    /// Takes what came of some of its effects. Returns whether what is known of it is out of date.
+    /// Takes the outcome of a step. Returns whether the case must be looked up again.
     fn settle(&mut self, what: What, outcome: Result<Committed, Uncommitted>) -> bool {
         match (what, outcome) {
             (_, Err(uncommitted)) => {
@@ -349,14 +352,14 @@ impl Case<'_> {
             (_, Ok(Committed::Overtaken)) => true,
             (What::Last, Ok(committed)) => {
                 if committed == Committed::Now {
-                    tracing::info!(event.key = %self.event.key, "The stock is kept");
+                    tracing::info!(event.key = %self.event.key, "Updated the stock");
                 }
-                // What failed before is not made up for by this.
+                // A success does not hide an earlier failure.
                 self.outcome.get_or_insert(Ok(committed));
                 false
             }
-            // Another worker takes it in parts as well, perhaps in others.
-            (What::Part { .. } | What::Told { .. }, Ok(Committed::Before)) => true,
+            // Another worker takes it in parts too, perhaps in other parts.
+            (What::Part { .. } | What::LastPart { .. }, Ok(Committed::Before)) => true,
             (
                 What::Part {
                     waiting: None,
@@ -387,13 +390,14 @@ impl Case<'_> {
                 }
                 false
             }
-            // It waits no longer.
-            (What::Told { .. }, Ok(Committed::Now)) => true,
+            // The use waits no longer.
+            (What::LastPart { .. }, Ok(Committed::Now)) => true,
         }
     }
 }
 
-/// Of a coupon that was said to expire at another time than this event says: until when what is reserved is kept.
+/// The end of the reservation and the statement behind it, if another event stated another expiry
+/// than this one.
 fn moved(row: &Item, case: &Case<'_>) -> Option<(Timestamp, AttributeValue)> {
     let seen = row.get("moved")?;
     let until = text(row, "reserved_until")?.parse().ok()?;
@@ -403,13 +407,13 @@ fn moved(row: &Item, case: &Case<'_>) -> Option<(Timestamp, AttributeValue)> {
         .is_none_or(|own| seen.as_s().is_ok_and(|seen| seen >= own));
     match (&case.plan, is_later) {
         (_, true) => Some((until, seen.clone())),
-        // The redemption is the later one: its own word counts.
+        // The redemption's statement is the later one, so its own expiry counts.
         (Plan::Reserve(reserve), false) => Some((reserve.until, seen.clone())),
         (_, false) => None,
     }
 }
 
-/// The products that records say were taken.
+/// The products that these records say were taken.
 fn taken_by<'a>(rows: impl IntoIterator<Item = &'a Item>) -> BTreeMap<String, Taken> {
     let rows = rows.into_iter().filter_map(|row| text(row, "taken"));
     let taken = rows.filter_map(|it| serde_json::from_str::<BTreeMap<String, Decimal>>(it).ok());

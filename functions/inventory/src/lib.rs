@@ -1,4 +1,5 @@
-//! Keeps the stock: reserves for a redeemed coupon, takes what a used one was good for, and tells when little is left.
+//! Keeps the stock: reserves a product for each redeemed coupon, takes the products of a used one,
+//! and alerts low stock.
 
 mod alert;
 mod case;

@@ -1,4 +1,5 @@
-//! Keeps the stock: reserves for a redeemed coupon, takes what a used one was good for.
+//! Keeps the stock: reserves a product for each redeemed coupon, and takes the products of a used
+//! one.
 
 use inventory::Inventory;
 use webhooks::worker::{self, from_ledger};

@@ -1,8 +1,9 @@
-//! An order of more products than one transaction takes is taken in parts, each with a record of its own.
+//! Parts: an order of more products than one transaction takes is taken in parts, each with a
+//! record of its own.
 //!
-//! Part by part an order's items are taken in their order, so that each item is taken once, under whatever name the
-//! catalogue knows it then. The first part is committed by itself: its record says how many items a part has, and so
-//! decides for everybody, also for other versions of this code (ADR 19).
+//! The parts follow the order of the items. So each item is taken once, even if the catalogue
+//! changes its product meanwhile. The first part is committed alone. Its record says how many items
+//! a part has, and so decides for all workers and all versions of this code (ADR 19).
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -12,23 +13,23 @@ use webhooks::ledger::Item;
 
 use crate::case::text;
 
-/// How many items a part has, and how many products fit one transaction with the records beside them. A transaction
-/// takes 100 items (TransactWriteItems' API reference).
+/// How many items a part has, so that their products and the records beside them fit one
+/// transaction. A transaction takes 100 items (TransactWriteItems' API reference).
 pub(crate) const PART_ITEMS: usize = 90;
 
-/// What stands between an event's record and the number of a part, from 0.
+/// The name of a part's record beneath its event, before the part's number, which begins at 0.
 const PART: &str = "inventory/part/";
 
 /// The parts of an order that were taken, as far as is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Parts {
-    /// Items of each part.
+    /// How many items each part has.
     pub(crate) size: usize,
     taken: BTreeSet<usize>,
 }
 
 impl Parts {
-    /// Those of an event, of whose coupon these are rows.
+    /// The parts of an event, from rows of its coupon.
     pub(crate) fn read(rows: &[Item], event: &EventKey) -> Self {
         let beneath = event.beneath(PART);
         let mut parts = Self {
@@ -46,17 +47,17 @@ impl Parts {
         parts
     }
 
-    /// Whether the order was begun in parts: it must be ended so.
+    /// Whether a part was taken, so that the order must go on in parts.
     pub(crate) fn are_begun(&self) -> bool {
         !self.taken.is_empty()
     }
 
-    /// How many parts so many items are.
+    /// How many parts this many items make.
     pub(crate) fn count(&self, items: usize) -> usize {
         items.div_ceil(self.size)
     }
 
-    /// Those that can be taken next: the first by itself, then all others. None where all are taken.
+    /// The parts that can be taken next: the first alone, then all others. Empty if all are taken.
     pub(crate) fn next(&self, items: usize) -> Vec<usize> {
         if !self.taken.contains(&0) {
             return vec![0];
@@ -65,7 +66,7 @@ impl Parts {
         numbers.filter(|it| !self.taken.contains(it)).collect()
     }
 
-    /// The items of a part.
+    /// The range of a part's items.
     pub(crate) fn items(&self, part: usize, items: usize) -> Range<usize> {
         let begin = (part * self.size).min(items);
         begin..(begin + self.size).min(items)
@@ -76,7 +77,7 @@ impl Parts {
     }
 }
 
-/// How the names of an event's parts begin.
+/// The prefix of the entries of an event's parts.
 pub(crate) fn beneath(event: &EventKey) -> String {
     event.beneath(PART)
 }
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_begun_is_ended_in_parts_of_the_same_size() {
+    fn an_order_goes_on_in_parts_of_the_same_size() {
         let other = EventKey::used("zupy", "comp", "CP-1", "10");
         let parts = Parts::read(&[row(0, 40), row(2, 40)], &key());
         assert_eq!((parts.size, parts.are_begun()), (40, true));

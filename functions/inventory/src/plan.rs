@@ -1,4 +1,4 @@
-//! What an event does to the stock, as far as it tells itself.
+//! The plan for an event: what it does to the stock, as far as the event says it.
 
 use std::collections::BTreeMap;
 
@@ -9,35 +9,37 @@ use webhooks::event::{AffectedItem, DiscountKind, Event, Fact, Redemption, Usage
 use webhooks::expiry::Expiry;
 use webhooks::stock::{identity, is_product, readable};
 
-/// The largest quantity of one item, and the most decimals: sums of them stay exact.
+/// The largest quantity of one item, and the most decimals, so that sums stay exact.
 const QUANTITY_MAX: Decimal = Decimal::from_parts(1_000_000_000, 0, 0, false, 0);
 const DECIMALS_MAX: u32 = 9;
 
-/// What a price and its discount may be apart by rounding; and the price from which that is not a part of it.
+/// The most by which rounding separates a price and its discount, and the price from which that is
+/// little.
 const CENT: Decimal = Decimal::from_parts(1, 0, 0, false, 2);
 const TEN_CENTS: Decimal = Decimal::from_parts(10, 0, 0, false, 2);
 
-/// How many items that were not taken are told of.
-const LEFT_TOLD_MAX: usize = 20;
+/// How many items that were not taken are listed.
+const LEFT_LISTED_MAX: usize = 20;
 
-/// What an event does.
+/// What an event does to the stock.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Plan<'a> {
     /// Nothing, for this reason.
     Nothing(&'static str),
     Reserve(Reserve<'a>),
-    /// Takes what was used, and lets go of what was reserved.
+    /// Takes the used products, and ends the reservation.
     Use(&'a Usage),
-    /// Lets go of what was reserved.
+    /// Ends the reservation.
     Release,
-    /// Keeps what is reserved until another time.
+    /// Moves the reservation's end.
     Move(Expiry),
 }
 
-/// One of a reward's product is kept for the coupon.
+/// Reserves one of a reward's product for the coupon.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Reserve<'a> {
-    /// Its name, or why it can be no product's: what a use takes is told by the discount all the same.
+    /// The reward's name, or why no product can have that name. The discount still says what a use
+    /// takes.
     pub(crate) reward: Result<&'a str, &'static str>,
     pub(crate) kind: &'a DiscountKind,
     pub(crate) until: Timestamp,
@@ -80,20 +82,20 @@ fn reserve(redemption: &Redemption) -> Plan<'_> {
     })
 }
 
-/// What a use takes from stock, by product, and why the other items stay.
+/// The products that a use takes from the stock, and why the other items stay.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Takes {
-    /// By what makes each name the same product.
+    /// By the identity of the product's name.
     pub(crate) taken: BTreeMap<String, Sold>,
     pub(crate) left: Vec<Left>,
-    /// All that were left, also those that are not told of.
+    /// How many items stay, including those that are not listed.
     pub(crate) left_count: usize,
 }
 
-/// So much of a product.
+/// A quantity of a product.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Sold {
-    /// As people read it.
+    /// The name as people read it.
     pub(crate) name: String,
     pub(crate) quantity: Decimal,
 }
@@ -107,7 +109,7 @@ pub(crate) struct Left {
 }
 
 impl Takes {
-    /// What items take, whose names are these products.
+    /// What these items take; the products of their names are given.
     pub(crate) fn of(
         items: &[AffectedItem],
         kind: &DiscountKind,
@@ -128,7 +130,7 @@ impl Takes {
                     takes.left_count += 1;
                     let item = index + 1;
                     takes.left.push(Left { item, why });
-                    takes.left.truncate(LEFT_TOLD_MAX);
+                    takes.left.truncate(LEFT_LISTED_MAX);
                 }
             }
         }
@@ -136,13 +138,13 @@ impl Takes {
     }
 }
 
-/// The names of items that a use takes.
+/// The names of the items that a use takes.
 pub(crate) fn names<'a>(usage: &'a Usage, kind: &DiscountKind) -> Vec<&'a str> {
     let taken = usage.items.iter().filter_map(|item| taken(item, kind).ok());
     taken.map(|(name, _)| name).collect()
 }
 
-/// The product and the quantity that leave with an item.
+/// The product and the quantity that an item takes.
 fn taken<'a>(
     item: &'a AffectedItem,
     kind: &DiscountKind,
@@ -163,12 +165,13 @@ fn taken<'a>(
         return Err("its quantity is not above 0");
     }
     if quantity > QUANTITY_MAX || quantity.scale() > DECIMALS_MAX {
-        return Err("its quantity is none that a stock has");
+        return Err("its quantity is too large or has too many decimals");
     }
     Ok((name, quantity))
 }
 
-/// Whether the discount is the price: of one unit, or of the whole line. A cashier's till rounds either, by a cent.
+/// Whether the discount equals the price of one unit, or of the whole line. A till may round either
+/// by a cent.
 fn is_wholly_free(item: &AffectedItem) -> bool {
     let (Some(price), Some(discount)) = (&item.unit_price, &item.discount_applied) else {
         return false;
@@ -182,7 +185,7 @@ fn is_wholly_free(item: &AffectedItem) -> bool {
     prices.any(|price| is_same_amount(price, discount.amount))
 }
 
-/// Whether two amounts are the same in cents, or a cent apart where a cent is little.
+/// Whether two amounts are equal in cents, or one cent apart if a cent is little.
 fn is_same_amount(price: Decimal, discount: Decimal) -> bool {
     let cents =
         |amount: Decimal| amount.round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero);
@@ -226,12 +229,12 @@ mod tests {
             .map(|(name, quantity)| (*name, (*quantity).to_owned()))
             .collect();
         assert_eq!(found, taken);
-        let told: Vec<_> = takes.left.iter().map(|it| (it.item, it.why)).collect();
-        assert_eq!(told, left);
+        let listed: Vec<_> = takes.left.iter().map(|it| (it.item, it.why)).collect();
+        assert_eq!(listed, left);
     }
 
     #[test]
-    fn of_a_free_product_what_was_wholly_free_leaves() {
+    fn of_a_free_product_only_wholly_free_items_are_taken() {
         let items = vec![
             item("Pizza", "1", "35", "35.00"),
             item("Suco", "2", "8", "4"),
@@ -248,9 +251,9 @@ mod tests {
         );
     }
 
-    /// Some tills tell the discount of a unit, others that of the line; both round.
+    /// Some tills state the discount of a unit and others that of the line, and both round.
     #[test]
-    fn a_lines_discount_is_wholly_free_as_a_units_is() {
+    fn the_whole_price_may_be_off_a_unit_or_a_line() {
         let check = |quantity: &str, price: &str, discount: &str, is_free: bool| {
             let items = [item("Pizza", quantity, price, discount)];
             let takes = takes(&items, &DiscountKind::ProductFree);
@@ -271,13 +274,13 @@ mod tests {
         check("1", "35.00", "34.98", false);
         check("1", "24.999", "25", true);
         check("0.333", "30", "9.99", true);
-        // A cent is half of it.
+        // A cent is half of the price.
         check("1", "0.02", "0.01", false);
         check("100", "0.02", "0.01", false);
         check("100", "0.02", "2.00", true);
         check("1", "0", "0", true);
         check("1", "0.01", "0", false);
-        // Beyond what can be multiplied.
+        // Beyond numbers that can be multiplied.
         check("1000000000", "79228162514264337593543950335", "1", false);
     }
 
@@ -290,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_for_one_the_paid_and_the_free_one_leave() {
+    fn two_for_one_takes_the_paid_and_the_free_one() {
         let items = vec![
             item("Pizza", "1", "35", "0"),
             item("Pizza", "1", "35", "35"),
@@ -313,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_quantity_or_no_name_is_left() {
+    fn an_item_without_a_valid_quantity_or_name_is_left() {
         let long = "x".repeat(KEY_PART_MAX_BYTES + 1);
         let items = vec![
             item("\u{A0}\u{200B}", "1", "", ""),
@@ -325,7 +328,7 @@ mod tests {
             item("Pizza", "1.500000000000", "", ""),
             item(&long, "1", "", ""),
         ];
-        let none = "its quantity is none that a stock has";
+        let none = "its quantity is too large or has too many decimals";
         let not_above = "its quantity is not above 0";
         check(
             "buy_one_get_one",
@@ -353,9 +356,9 @@ mod tests {
     }
 
     #[test]
-    fn of_many_that_are_left_some_are_told() {
+    fn of_many_left_items_some_are_listed() {
         let items = vec![item("Suco", "1", "8", "4"); 100];
         let takes = takes(&items, &DiscountKind::ProductFree);
-        assert_eq!((takes.left.len(), takes.left_count), (LEFT_TOLD_MAX, 100));
+        assert_eq!((takes.left.len(), takes.left_count), (LEFT_LISTED_MAX, 100));
     }
 }

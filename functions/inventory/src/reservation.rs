@@ -1,5 +1,6 @@
-//! A coupon's reservation: one row beside its events. It counts while it has a field `reserves`, by which an index finds
-//! it, and until the coupon expires; so whatever ends it, nobody has to know what was reserved.
+//! A coupon's reservation: one row beside its events. It counts until the coupon expires, while it
+//! has the field `reserves`, by which an index finds it. So an event can end it without knowing
+//! what was reserved.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
@@ -8,14 +9,14 @@ use webhooks::expiry::Expiry;
 use webhooks::ledger::{Change, ItemKey};
 use webhooks::stock::{readable, reserves, sortable};
 
-/// Now, and when a row is forgotten.
+/// The current time, and the time when a row is forgotten.
 pub(crate) struct Times {
     pub(crate) now: Timestamp,
     pub(crate) forget_at: AttributeValue,
 }
 
-/// Tells what the coupon is good for, unless it has come to its end already or a notice has moved that. `seen` is the
-/// notice's statement, where that is known.
+/// Records the coupon's type of discount, unless the coupon has ended or a notice has moved its
+/// expiry. `seen` is the notice's statement, if it is known.
 pub(crate) fn redeemed(
     row: ItemKey,
     kind: &DiscountKind,
@@ -43,7 +44,7 @@ pub(crate) fn redeemed(
     )
 }
 
-/// With that, keeps one of a product.
+/// Adds to such a change that one of a product is reserved.
 pub(crate) fn reserve(redeemed: Change, tenant: &str, product: &str, until: Timestamp) -> Change {
     redeemed
         .set("reserves", text(reserves(tenant, product)))
@@ -52,14 +53,14 @@ pub(crate) fn reserve(redeemed: Change, tenant: &str, product: &str, until: Time
         .set("reserved_until", text(sortable(until)))
 }
 
-/// Keeps what is reserved, or will be, until the time that a notice names, unless a later statement is known. What is
-/// forgotten and not deleted yet is [put off anew](put_off_anew).
+/// Moves the end of the reservation to a notice's date, unless a later statement is known. A
+/// forgotten row that still exists needs [`put_off_anew`].
 pub(crate) fn put_off(row: ItemKey, expiry: Expiry, times: Times) -> Change {
     let is_newer = format!("(attribute_not_exists(#moved) OR #moved < :moved) AND ({IS_KNOWN})");
     moved(row, expiry, times.forget_at).only_if(is_newer, &[("now", second(times.now))])
 }
 
-/// The same in place of a forgotten one, of which nothing stays.
+/// Like [`put_off`], but replaces a forgotten row and removes its old fields.
 pub(crate) fn put_off_anew(row: ItemKey, expiry: Expiry, times: Times) -> Change {
     let change = moved(row, expiry, times.forget_at)
         .remove("released")
@@ -76,11 +77,12 @@ fn moved(row: ItemKey, expiry: Expiry, forget_at: AttributeValue) -> Change {
         .set("ttl", forget_at)
 }
 
-/// It is none that is forgotten and not deleted yet; and it is one, or there is none.
+/// The row exists and is not forgotten, or there is none.
 const IS_KNOWN: &str = "attribute_not_exists(#ttl) OR #ttl > :now";
 const IS_FORGOTTEN: &str = "attribute_not_exists(#ttl) OR #ttl <= :now";
 
-/// Ends it, whether or not there is one yet. One that is forgotten and not deleted yet is [renewed](release_anew).
+/// Ends the reservation, even if none exists yet. A forgotten row that still exists needs
+/// [`release_anew`].
 pub(crate) fn release(row: ItemKey, times: Times) -> Change {
     Change::of(row)
         .keep("released", text(times.now.to_string()))
@@ -89,8 +91,8 @@ pub(crate) fn release(row: ItemKey, times: Times) -> Change {
         .only_if(IS_KNOWN, &[("now", second(times.now))])
 }
 
-/// Ends the coupon's reservation in place of a forgotten one, of which nothing stays. `waits` is a use of which only the
-/// redemption can tell what it takes.
+/// Ends the reservation in place of a forgotten row, and removes the old fields. `waits` says
+/// whether the use needs the redemption to know what it takes.
 pub(crate) fn release_anew(row: ItemKey, times: Times, waits: bool) -> Change {
     let change = Change::of(row)
         .set("released", text(times.now.to_string()))
@@ -111,7 +113,8 @@ pub(crate) fn release_anew(row: ItemKey, times: Times, waits: bool) -> Change {
     }
 }
 
-/// Ends it for a use of which only the redemption can tell what it takes: unless that has come, it is awaited.
+/// Ends the reservation for a use that needs the redemption to know what it takes. The use waits
+/// unless the redemption has come.
 pub(crate) fn release_and_wait(row: ItemKey, times: Times) -> Change {
     let is_awaited = format!("attribute_not_exists(#kind) AND ({IS_KNOWN})");
     let values = [("now", second(times.now))];
@@ -120,8 +123,9 @@ pub(crate) fn release_and_wait(row: ItemKey, times: Times) -> Change {
         .only_if(is_awaited, &values)
 }
 
-/// Tells those who come later what the coupon is good for, though it has come to its end. `awaiting` is how many uses
-/// wait for that: one more meanwhile is one too many.
+/// Records the coupon's type of discount for later events, although the coupon has ended.
+/// `awaiting` is the number of uses that wait for it; if another one comes meanwhile, the change is
+/// refused.
 pub(crate) fn reserve_too_late(
     row: ItemKey,
     kind: &DiscountKind,
