@@ -1,9 +1,9 @@
-//! What the fuzz targets have in common.
+//! The parts that the fuzz targets share.
 
 use checks::json;
 use libfuzzer_sys::fuzzer_mutate;
 
-/// Makes a target change its inputs as JSON every second time.
+/// Makes a target change every second input as JSON.
 #[macro_export]
 macro_rules! json_mutator {
     () => {
@@ -13,7 +13,7 @@ macro_rules! json_mutator {
     };
 }
 
-/// Changes the first `size` bytes, and tells how many there are then: at most `longest`.
+/// Changes the first `size` bytes. Returns the new size, which is at most `longest`.
 pub fn mutate(data: &mut [u8], size: usize, longest: usize, seed: u32) -> usize {
     if seed % 2 == 0 {
         return fuzzer_mutate(data, size, longest);

@@ -1,4 +1,4 @@
-//! Aghanim tells that a player redeemed a code.
+//! Receives from Aghanim that a player redeemed a code.
 
 use webhooks::provider::aghanim::Aghanim;
 use webhooks::webhook;

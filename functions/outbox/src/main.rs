@@ -1,4 +1,4 @@
-//! Sends the tasks that SQS refused when their event came.
+//! Sends the messages that SQS refused when their events came.
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {

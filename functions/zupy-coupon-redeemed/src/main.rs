@@ -1,4 +1,4 @@
-//! Zupy tells that a customer turned points into a coupon.
+//! Receives from Zupy that a customer turned points into a coupon.
 
 use webhooks::provider::zupy::Zupy;
 use webhooks::webhook;

@@ -1,4 +1,4 @@
-//! Zupy tells that a customer used a coupon at a store.
+//! Receives from Zupy that a customer used a coupon at a store.
 
 use webhooks::provider::zupy::Zupy;
 use webhooks::webhook;

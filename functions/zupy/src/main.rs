@@ -1,4 +1,4 @@
-//! Zupy tells of anything: the one URL that it lets a company register.
+//! Receives every type of Zupy's events, at the one URL that Zupy lets a company register.
 
 use webhooks::provider::zupy::Zupy;
 use webhooks::webhook;

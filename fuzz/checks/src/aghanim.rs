@@ -12,7 +12,7 @@ pub fn check(data: &[u8]) {
             let Fact::Redeemed(redemption) = &event.fact else {
                 panic!("{:?}", event.fact);
             };
-            // What the player gets is what it is all about.
+            // The redemption is useless without the items that the player gets.
             assert!(!redemption.reward.items.is_empty());
         }
         Content::Ignored(kind) => assert_ne!(kind, Aghanim::COUPON_REDEEMED),

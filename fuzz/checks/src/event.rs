@@ -1,4 +1,4 @@
-//! What holds for every event, whoever told it.
+//! Checks that hold for every event, of any provider.
 
 use jiff::Timestamp;
 use webhooks::event::{
@@ -11,7 +11,7 @@ use webhooks::worker::QueueMessage;
 
 use crate::message::assert_sqs_takes;
 
-/// Longest partition key and sort key that DynamoDB takes, in bytes.
+/// The longest partition key and sort key that DynamoDB takes, in bytes.
 const PARTITION_KEY_MAX_BYTES: usize = 2048;
 const SORT_KEY_MAX_BYTES: usize = 1024;
 
@@ -35,7 +35,7 @@ fn assert_is_name(name: &str) {
     assert!(escape(name).len() <= KEY_PART_MAX_BYTES);
 }
 
-/// The key's text can be taken apart again, so that no two events share it, and DynamoDB takes it.
+/// The key's text can be split again, so that no two events share it, and DynamoDB takes it.
 fn check_key(event: &Event) {
     let key = &event.key;
     let text = key.to_string();
@@ -134,7 +134,7 @@ fn check_item(item: &Item) {
     item.fallback.as_deref().map(check_item);
 }
 
-/// 35.00 and 35 must be one amount in the content's hash.
+/// 35.00 and 35 must be the same amount in the hash of the contents.
 fn assert_normal<const N: usize>(amounts: [&Option<Money>; N]) {
     for money in amounts.into_iter().flatten() {
         assert_eq!(money.amount.scale(), money.amount.normalize().scale());
@@ -142,7 +142,7 @@ fn assert_normal<const N: usize>(amounts: [&Option<Money>; N]) {
     }
 }
 
-/// The event is the same at the other end of a queue, and is still the same content.
+/// The event is the same after a queue, and has the same contents.
 fn check_message(event: &Event, body: &[u8]) {
     let event = &Event {
         received_at: Some(Timestamp::UNIX_EPOCH),
@@ -151,7 +151,7 @@ fn check_message(event: &Event, body: &[u8]) {
     let message = Message::new(event, Timestamp::UNIX_EPOCH, None);
     let text = message.to_body();
     if !tasks(event).is_empty() {
-        // A short body may have a hundred warnings.
+        // Even a short body may have a hundred warnings.
         let warnings = serde_json::to_string(&event.warnings).map_or(0, |it| it.len());
         assert_sqs_takes(&text, body.len() + warnings);
     }

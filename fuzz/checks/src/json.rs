@@ -1,8 +1,10 @@
-//! Changes JSON as JSON: most inputs of a mutator that knows only bytes end at the first comma that is missing.
+//! Changes JSON as JSON. A mutator that knows only bytes makes mostly inputs that end at the first
+//! missing comma.
 
 use std::ops::Range;
 
-/// What fields may hold by accident or by malice, and what is read in a way of its own.
+/// Values that a field may hold by accident or by malice, and values that are read in a special
+/// way.
 const ODD_VALUES: [&str; 25] = [
     "null",
     "true",
@@ -31,7 +33,8 @@ const ODD_VALUES: [&str; 25] = [
     r#""-009999-01-01T00:00:00Z""#,
 ];
 
-/// Changes one place of a JSON text, or leaves it if it finds none, or if it would become longer than `longest`.
+/// Changes one place of a JSON text. The text stays if it has no such place, or if it would become
+/// longer than `longest`.
 pub fn mutate(text: &[u8], longest: usize, seed: u64) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);
     let changed = change(text, &Places::find(text), &mut random);
@@ -82,7 +85,7 @@ fn replace(text: &[u8], place: Range<usize>, by: &[u8]) -> Vec<u8> {
     [&text[..place.start], by, &text[place.end..]].concat()
 }
 
-/// The member with the comma that parts it from its neighbour.
+/// The member with the comma that separates it from its neighbour.
 fn with_comma(text: &[u8], member: Range<usize>) -> Range<usize> {
     let is_word = |byte: &u8| !byte.is_ascii_whitespace();
     let before = text[..member.start].iter().rposition(is_word);
@@ -94,7 +97,8 @@ fn with_comma(text: &[u8], member: Range<usize>) -> Range<usize> {
     }
 }
 
-/// Where the values are, and the members of objects and arrays. Found in any bytes, also in what is not quite JSON.
+/// The places of values, and of members of objects and arrays. They are found in any bytes, also in
+/// broken JSON.
 #[derive(Default)]
 struct Places {
     values: Vec<Range<usize>>,
@@ -110,7 +114,7 @@ struct Member {
 impl Places {
     fn find(text: &[u8]) -> Self {
         let mut places = Self::default();
-        // Each with where it starts and where its name does, if it is a field.
+        // Each with its own start and, for a field, the start of its name.
         let mut open: Vec<(usize, Option<usize>)> = Vec::new();
         let mut name = None;
         for token in tokens(text) {
@@ -142,7 +146,8 @@ impl Places {
     }
 }
 
-/// The same JSON: the first letter of each string is escaped, and fractions have a zero more.
+/// The same JSON in another spelling: the first letter of each string is escaped, and fractions
+/// have another zero.
 pub(crate) fn respelled(text: &[u8]) -> Vec<u8> {
     let mut spelled = Vec::with_capacity(2 * text.len());
     for token in tokens(text) {
@@ -161,7 +166,7 @@ pub(crate) fn respelled(text: &[u8]) -> Vec<u8> {
     spelled
 }
 
-/// Strings, numbers and literals; every other byte by itself.
+/// Strings, numbers and literals; every other byte is a token of its own.
 fn tokens(text: &[u8]) -> impl Iterator<Item = Range<usize>> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -178,12 +183,12 @@ fn tokens(text: &[u8]) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// A number or a literal has no other bytes.
+/// A byte that a number or a literal may have.
 fn is_bare(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)
 }
 
-/// One that is read with a digit more, too.
+/// Whether a fraction stays readable with one more digit.
 fn is_short_fraction(number: &[u8]) -> bool {
     let is_plain = |byte: &u8| byte.is_ascii_digit() || b"-.".contains(byte);
     number.len() < 20 && number.contains(&b'.') && number.iter().all(is_plain)
@@ -214,7 +219,7 @@ mod tests {
     const SAMPLE: &[u8] = include_bytes!("../../../events/samples/zupy-coupon-used.json");
 
     #[test]
-    fn what_was_json_is_json_and_another() {
+    fn changed_json_is_other_json() {
         let changed: BTreeSet<_> = (0..2000).map(|seed| mutate(SAMPLE, 10_000, seed)).collect();
         for text in &changed {
             let read = serde_json::from_slice::<&RawValue>(text);
@@ -239,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn any_bytes_are_taken_and_none_become_too_many() {
+    fn any_bytes_are_accepted_and_never_become_too_long() {
         for length in 0..SAMPLE.len() {
             for seed in 0..10 {
                 let cut = &SAMPLE[length..];

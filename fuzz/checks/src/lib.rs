@@ -1,7 +1,8 @@
-//! What the fuzz targets check: each function takes any bytes, and panics where a promise is broken.
+//! The checks of the fuzz targets. Each function takes any bytes, and panics if a promise is
+//! broken.
 //!
-//! A crate of its own, so that the targets, which need a nightly toolchain, and the ordinary tests, which replay the
-//! corpus, run the same code.
+//! The checks are a crate of their own. So the targets, which need a nightly toolchain, and the
+//! ordinary tests, which replay the corpus, run the same code.
 
 pub mod aghanim;
 mod event;
@@ -23,7 +24,7 @@ mod tests {
 
     type Check = fn(&[u8]);
 
-    /// Every fuzz target, by its name, with what it checks.
+    /// Every fuzz target's name and its check.
     const TARGETS: [(&str, Check); 6] = [
         ("aghanim", aghanim::check),
         ("message", message::check),
@@ -43,7 +44,7 @@ mod tests {
         files.filter(|path| path.is_file()).collect()
     }
 
-    /// Where a check panics, the last of the names that are printed is the input's.
+    /// If a check panics, the last printed name is the input's.
     fn replay(check: Check, inputs: &[PathBuf]) {
         assert!(!inputs.is_empty());
         for input in inputs {

@@ -1,4 +1,5 @@
-//! Queue messages: any text is read without a panic, and what was read is written so that it reads back the same.
+//! Checks of queue messages: any text is read without a panic, and a message is written so that it
+//! reads back the same.
 
 use webhooks::ledger::body::BODY_MAX_BYTES;
 use webhooks::ledger::content_hash;
@@ -7,7 +8,7 @@ use webhooks::retry::{WAITING_VERSION, Waiting};
 use webhooks::task::{MESSAGE_VERSION, Message, QUEUED_VERSION, Queued, WorkMessage, tasks};
 use webhooks::worker::QueueMessage;
 
-/// What a message holds around an event, at most.
+/// The most bytes that a message has around its event.
 const ENVELOPE_MAX_BYTES: usize = 1024;
 
 pub fn check(data: &[u8]) {
@@ -67,7 +68,8 @@ fn of_retry(waiting: &Waiting, length: usize) {
     }
 }
 
-/// SQS refuses a message with any other character, and one of more than 1 MiB, which is four times the longest body.
+/// SQS refuses a message with other characters, and one of more than 1 MiB, which is four times the
+/// longest body.
 pub(crate) fn assert_sqs_takes(message: &str, length_of_body: usize) {
     let taken = |character: char| {
         matches!(character, '\t' | '\n' | '\r' | '\u{20}'..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}')

@@ -1,5 +1,5 @@
-//! What holds for every provider: a body that it signs is an event that keeps its promises, or of a type that is
-//! ignored, or a list of problems; never a panic.
+//! Checks that hold for every provider. A signed body is an event that keeps its promises, or of an
+//! ignored type, or a list of problems. Nothing panics.
 
 use std::collections::BTreeMap;
 
@@ -17,8 +17,8 @@ use crate::event;
 use crate::json;
 use crate::message::assert_sqs_takes;
 
-/// Signs the body as the provider does, with a secret that names a tenant and with one that does not, and reads it.
-/// What holds for this provider alone is left to `particular`.
+/// Signs the body as the provider does, with a secret that names a tenant and with one that does
+/// not, and reads it. `particular` checks what holds for this provider alone.
 pub(crate) fn check(
     scheme: &Scheme,
     provider: &impl Provider,
@@ -31,7 +31,7 @@ pub(crate) fn check(
         let parsed = provider.parse(&verified);
         match &parsed.content {
             Content::Event(event) => {
-                // Else a signature would be good for ever.
+                // Otherwise a signature would be good for ever.
                 assert!(signed_at.or(parsed.sent_at).is_some(), "no time is signed");
                 assert_eq!(event.provider, provider.name());
                 event::check(event, body);
@@ -41,20 +41,20 @@ pub(crate) fn check(
                     let Content::Event(mut again) = provider.parse(&verified).content else {
                         panic!("no event: {}", String::from_utf8_lossy(&respelled));
                     };
-                    // It is kept as it was spelled.
+                    // The context is kept exactly as it was spelled.
                     again.envelope.context = event.envelope.context.clone();
                     assert_eq!(again, *event);
                     assert_eq!(content_hash(&again), content_hash(event));
                 }
             }
             Content::Ignored(_) => {}
-            Content::Invalid(problems) => tell_enough_and_quote_nothing(problems),
+            Content::Invalid(problems) => are_limited_and_quote_nothing(problems),
         }
         particular(&verified, &parsed.content);
     }
 }
 
-/// Takes the only way to a verified body.
+/// Signs a body and verifies it, which is the only way to a verified body.
 fn sign<'a>(
     scheme: &Scheme,
     body: &'a [u8],
@@ -66,7 +66,8 @@ fn sign<'a>(
     verified.expect("what was signed verifies")
 }
 
-/// An event that DynamoDB refuses waits as a message, and is read once more from it, as it is from the ledger.
+/// While DynamoDB refuses an event, the event waits as a message. Reading it from there gives the
+/// same event, as from the ledger.
 fn waits_and_is_read_again(event: &Event, verified: &Verified<'_>) {
     let at = Timestamp::UNIX_EPOCH;
     let waiting = Waiting::new(&event.provider, event, verified, Some("Root=1-2-3"), at);
@@ -84,8 +85,8 @@ fn waits_and_is_read_again(event: &Event, verified: &Verified<'_>) {
     );
 }
 
-/// The body with white space around it, with a field that we do not know, with its fields in another order, and with other
-/// spellings of its strings and numbers.
+/// The body with white space around it, with an unknown field, with its fields in another order,
+/// and with other spellings of its strings and numbers.
 fn respellings(body: &[u8]) -> Vec<Vec<u8>> {
     let padded = [b" \n", body, b"\r\n\t"].concat();
     let end = body.iter().rposition(|&byte| byte == b'}');
@@ -93,7 +94,7 @@ fn respellings(body: &[u8]) -> Vec<Vec<u8>> {
     let extended = [open, br#","x_unknown":[{"event":null}]"#, close].concat();
     let mut bodies = vec![padded, extended, json::respelled(body)];
     let fields = serde_json::from_slice::<BTreeMap<String, Box<RawValue>>>(body);
-    // Names that are no text are read by nobody.
+    // Nobody reads a name that is not UTF-8.
     bodies.extend(
         fields
             .ok()
@@ -102,8 +103,8 @@ fn respellings(body: &[u8]) -> Vec<Vec<u8>> {
     bodies
 }
 
-/// The answer lists them, and so does the log: neither may be endless, or hold what the body says.
-fn tell_enough_and_quote_nothing(problems: &[Problem]) {
+/// The answer and the log list the problems, so they must be limited and quote nothing of the body.
+fn are_limited_and_quote_nothing(problems: &[Problem]) {
     assert!((1..=PROBLEMS_MAX).contains(&problems.len()));
     for Problem { field, problem } in problems {
         let is_path = |byte: u8| {

@@ -1,5 +1,5 @@
-//! What API Gateway hands over: any JSON is read without a panic and as a plain reader reads it, and a request that was
-//! signed reaches the verifier unharmed, in whichever format it comes.
+//! Checks of gateway events: any JSON is read without a panic and like a simple reader reads it. A
+//! signed request reaches the verifier unchanged, in each format.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ pub fn check(data: &[u8]) {
     passes_in_every_format(body);
 }
 
-/// Verifies and parses, as a webhook function would.
+/// Verifies and parses, as a webhook function does.
 fn as_the_pipeline(headers: &Headers<'_>, body: &[u8], provider: &impl Provider) {
     let secrets = Secrets::parse(SECRETS).expect("there are two");
     if let Ok((verified, _)) = verify(provider.schemes(), headers, body, &secrets) {
@@ -42,7 +42,8 @@ fn as_the_pipeline(headers: &Headers<'_>, body: &[u8], provider: &impl Provider)
     }
 }
 
-/// Compares with what `serde_json::Value` makes of the event. A field twice, which it does not see, makes an empty request.
+/// Compares the request with what `serde_json::Value` reads from the event. `Value` does not notice
+/// a repeated field, which gives an empty request.
 fn reads_as_a_plain_reader(request: &Request<'_>, event: &Value) {
     let Some(event) = event.as_object() else {
         return;
@@ -53,11 +54,11 @@ fn reads_as_a_plain_reader(request: &Request<'_>, event: &Value) {
     assert!(plain.is(&Request::read(&written_again)));
 }
 
-/// A request, read without regard to speed.
+/// A request that was read without regard to speed.
 struct Plain {
-    /// By name in lower case.
+    /// By name, in lower case.
     headers: BTreeMap<String, Vec<String>>,
-    /// `None` where it is not the base64 that it should be.
+    /// `None` if the body should be base64 and is not.
     body: Option<Vec<u8>>,
 }
 
@@ -69,7 +70,7 @@ impl Plain {
         }
     }
 
-    /// `None` where a field is of another type.
+    /// `None` if a field has another type.
     fn read(event: &Map<String, Value>) -> Option<Self> {
         let field = |name: &str| event.get(name).cloned().unwrap_or_default();
         let single: Option<BTreeMap<String, String>> = from_value(field("headers")).ok()?;
@@ -112,7 +113,7 @@ impl Plain {
     }
 }
 
-/// Signs the body, and hands it over in each way in which a gateway may.
+/// Signs the body, and passes it in each form that a gateway may use.
 fn passes_in_every_format(body: &[u8]) {
     let secrets = Secrets::parse(SECRETS).expect("there are two");
     for scheme in SCHEMES {

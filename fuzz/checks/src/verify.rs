@@ -1,6 +1,8 @@
-//! Signatures: whatever comes in is judged without a panic, what a provider signs is accepted, what was changed since is not.
+//! Checks of signatures: any input is judged without a panic, a provider's signature is accepted,
+//! and a changed one is refused.
 //!
-//! An input reads like a request: a line of secrets, a line for each header, an empty line, the body.
+//! An input reads like a request: a line of secrets, a line for each header, an empty line, the
+//! body.
 
 use jiff::Timestamp;
 use webhooks::provider::{aghanim, zupy};
@@ -11,10 +13,10 @@ use webhooks::verify::{
 
 const ALL: [Scheme; 4] = [aghanim::SCHEME, zupy::V1, zupy::V2, STANDARD_WEBHOOKS];
 
-/// Most secrets that an input may have: more take longer and tell nothing new.
+/// The most secrets of an input. More take longer and find nothing new.
 const SECRETS_MAX: usize = 6;
 
-/// Secrets that an input does not have unless it has these parts of them: a text, and base64 of it.
+/// Secrets that an input can contain only if it contains these parts: a text, and base64 of it.
 const FOREIGN: &str = "nobody's,whsec_bm9ib2R5J3M=";
 const FOREIGN_PARTS: [&str; 2] = ["nobody", "bm9ib2R5"];
 
@@ -31,7 +33,7 @@ pub fn check(data: &[u8]) {
         Err(_) => return,
     };
     assert_eq!(secrets.clone().and(secrets.clone()), secrets);
-    // JSON has rules of its own, which the tests beside its reader check.
+    // JSON has its own rules, which the reader's unit tests check.
     if input.secrets.contains(['{', '[']) {
         return;
     }
@@ -77,7 +79,7 @@ impl<'a> Input<'a> {
             .filter_map(|piece| Secrets::parse(piece).ok())
     }
 
-    /// When the request says that it was signed.
+    /// When the request claims to be signed.
     fn signed_at(&self) -> Timestamp {
         let mut numbers = self
             .headers
@@ -87,7 +89,7 @@ impl<'a> Input<'a> {
         Timestamp::from_second(seconds).unwrap_or_default()
     }
 
-    /// A place in something, which an input that differs a little has elsewhere.
+    /// A position that depends on the input, so that similar inputs try different positions.
     fn place_in(&self, length: usize) -> usize {
         let bytes = self.secrets.bytes().chain(self.body.iter().copied());
         let sum = bytes.fold(0_usize, |sum, byte| {
@@ -96,7 +98,7 @@ impl<'a> Input<'a> {
         sum % length
     }
 
-    /// The body with a bit flipped, a byte more, and a byte less.
+    /// The body with one bit flipped, with a byte more, and with a byte less.
     fn damaged_bodies(&self) -> Vec<Vec<u8>> {
         let mut longer = self.body.to_vec();
         longer.push(b' ');
@@ -112,7 +114,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// As long as the limits say, wherever now is.
+/// The span has the configured length, for any current time.
 fn freshness_is_a_span(signed_at: Timestamp) {
     let freshness = Freshness {
         max_age_s: 300,
@@ -160,7 +162,7 @@ fn as_signed(input: &Input<'_>, scheme: &Scheme, signer: &Secrets, secrets: &Sec
     let (verified, time) = verified.expect("what was signed verifies");
     assert_eq!(verified.body(), input.body);
     assert_eq!(verified.scheme(), scheme.name);
-    // Several secrets may be one key: the first of them decides.
+    // Several secrets may be the same key; the first of them decides.
     let same = |secret: &Secrets| scheme.sign(input.body, secret.first(), signed_at) == signed;
     let of_first = input.pieces().find(same).expect("one of them signed");
     let (by_first, _) = scheme
@@ -198,7 +200,8 @@ fn refused(scheme: &Scheme, headers: &Headers<'_>, body: &[u8], secrets: &Secret
     );
 }
 
-/// Case of names and digits, a proxy's repetitions, and a secret that is new beside the one that signed.
+/// Other cases of names and digits, a proxy's repetitions, and a new secret beside the one that
+/// signed.
 fn accepts_other_spellings(
     input: &Input<'_>,
     scheme: &Scheme,
@@ -254,7 +257,7 @@ fn refuses_changed_headers(
     }
 }
 
-/// Not merely one of other case, which would be the same digit.
+/// Another character, and not just the other case, which would be the same digit.
 fn with_another_character(text: &str, at: usize) -> String {
     let mut bytes = text.as_bytes().to_vec();
     bytes[at] = if bytes[at] == b'7' { b'8' } else { b'7' };

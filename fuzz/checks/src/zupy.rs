@@ -1,11 +1,12 @@
-//! What holds for both of Zupy's formats.
+//! Checks that hold for both of Zupy's formats.
 
 use webhooks::event::Fact;
 use webhooks::provider::zupy::Zupy;
 use webhooks::provider::{Content, Provider};
 use webhooks::verify::Verified;
 
-/// What the one URL for all events makes of a body is what the function for its type makes of it; the others ignore it.
+/// The URL for all events reads a body like the function for its type. Functions for other types
+/// ignore it.
 pub(crate) fn functions_share_the_types(verified: &Verified<'_>, content: &Content) {
     let takes_redemptions = Zupy::only(&[Zupy::COUPON_REDEEMED]).parse(verified).content;
     let takes_uses = Zupy::only(&[Zupy::COUPON_USED]).parse(verified).content;

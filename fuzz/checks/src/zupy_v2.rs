@@ -12,7 +12,7 @@ pub fn check(data: &[u8]) {
         let Content::Event(event) = content else {
             return;
         };
-        // The body names no company: the secret does.
+        // The body names no company, but the secret does.
         assert_eq!(event.tenant, verified.tenant().unwrap_or("default"));
         match &event.fact {
             Fact::Redeemed(redemption) => {
