@@ -1,4 +1,4 @@
-//! `coupons analytics`: whether the counters are what the recorded events say, and putting them right.
+//! `coupons analytics`: compares the counters with the recorded events, and repairs them.
 
 use std::process::ExitCode;
 
@@ -16,20 +16,22 @@ Examples:
   coupons analytics verify --days 7 --json
   coupons analytics rebuild --stack coupons";
 
-/// Compare the counters that reports read with the recorded events, or put them right.
+/// Compare the counters that reports read with the recorded events, and repair them if asked.
 ///
-/// Both read the whole events table, and may run while events arrive: a counter that changes meanwhile is left for the
-/// next time. An interrupted run is started again; what it has put right stays so.
+/// Both commands read the whole events table, and can run while events arrive. They skip a counter
+/// that changes meanwhile; the next run compares that counter. After an interruption, run the
+/// command again: repaired counters stay repaired.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// `verify` names every counter that differs, `rebuild` also puts it right
+    /// `verify` lists every counter that differs; `rebuild` also repairs each one
     #[arg(value_enum)]
     what: What,
-    /// How many days are compared, up to today: no more than RetentionDays less one, as older events are forgotten
+    /// How many days to compare, up to today: at most RetentionDays less one, because older events
+    /// expire
     #[arg(long, default_value_t = 34, value_parser = clap::value_parser!(u16).range(1..=3660))]
     days: u16,
-    /// How many days the system keeps counters, its ReportDays
+    /// How many days the system keeps counters: the value of the parameter ReportDays
     #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u16).range(1..=36500))]
     report_days: u16,
     /// Print JSON
@@ -47,12 +49,12 @@ enum What {
 
 #[derive(Debug, Serialize)]
 struct Outcome {
-    /// How many events were counted anew.
+    /// How many events the command counted again.
     events: u64,
     drift: Vec<Differs>,
 }
 
-/// A counter that differs.
+/// A counter whose value differs from the recorded events.
 #[derive(Debug, Serialize)]
 struct Differs {
     tenant: String,
@@ -62,7 +64,7 @@ struct Differs {
     field: char,
     counted: String,
     recorded: String,
-    /// Whether it was put right. Where it was not, it has changed meanwhile.
+    /// Whether the command repaired the counter. It skips a counter that changed meanwhile.
     repaired: bool,
 }
 
@@ -92,11 +94,12 @@ impl Differs {
         } = self;
         let group = self.group.join(", ");
         let repaired = match self.repaired {
-            true => ", put right",
+            true => ", repaired",
             false => "",
         };
         format!(
-            "{tenant} {day} {section} ({group}) {field}: {counted}, should be {recorded}{repaired}\n"
+            "{tenant} {day} {section} ({group}) {field}: {counted}, should be \
+             {recorded}{repaired}\n"
         )
     }
 }
@@ -115,7 +118,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         1,
     );
     let figures = Figures::new(target.dynamodb.clone(), tables);
-    // A day more: a tenant's day may be ahead of the one here.
+    // One day is added because a tenant's date can be ahead of UTC's.
     let today = Timestamp::now().to_zoned(TimeZone::UTC).date() + 1.day();
     let from = today.checked_sub(i64::from(arguments.days + 1).days())?;
     let (recount, drift) = verify(&figures, |_| (from, today), |_| {}).await?;
@@ -142,7 +145,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     let left = outcome.drift.iter().filter(|it| !it.repaired).count();
     if left > 0 && arguments.what == What::Rebuild {
-        bail!("{left} counters have changed meanwhile: run it again");
+        bail!("{left} counters changed meanwhile: run the command again");
     }
     Ok(match left {
         0 => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! `coupons dead`: what is in the dead-letter queues, and why.
+//! `coupons dead`: lists what the dead-letter queues hold, and why.
 
 use std::collections::{BTreeSet, HashMap};
 use std::process::ExitCode;
@@ -20,21 +20,22 @@ use crate::lives::records;
 use crate::output::{harmless, say, say_json};
 use crate::target::{self, DeadLetterQueue, Target};
 
-/// How long the messages that are being looked at are out of everybody else's sight, in seconds. Where this program
-/// is killed meanwhile, they come back by themselves.
+/// How long a look hides the messages from other receivers, in seconds. If this program is killed
+/// meanwhile, SQS shows the messages again after this time.
 const LOOK_S: i32 = 30;
 
-/// SQS gives and takes ten at a time.
+/// SQS receives and changes at most ten messages in one call.
 const BATCH: usize = 10;
 
-/// List what is in the dead-letter queues, and why. Nothing is taken out.
+/// List what the dead-letter queues hold, and why. The messages stay in the queues.
 ///
-/// Looking counts as one more receipt of a message; while it lasts, others do not see the messages.
+/// Each look raises a message's receive count by one, and hides the message from other receivers
+/// while it lasts.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// A task such as delivery, or its dead-letter queue; all if not given
+    /// A task such as delivery, or its dead-letter queue; all queues by default
     queue: Option<String>,
-    /// How many messages of a queue to look at
+    /// How many messages of a queue to list
     #[arg(long, value_name = "N", default_value_t = 100)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
@@ -45,14 +46,14 @@ pub(crate) struct Arguments {
     target: target::Arguments,
 }
 
-/// A message that was given up.
+/// A message whose task gave up.
 #[derive(Debug, PartialEq, Serialize)]
 struct Dead {
     queue: String,
     message: String,
-    /// The event that it is about, if it can be read.
+    /// The event that the message is about, if its body is readable.
     event: Option<String>,
-    /// In its whole life, looks at it included.
+    /// How often SQS delivered the message in its whole life; looks count too.
     times_received: Option<u32>,
     sent_at: Option<Timestamp>,
     age_s: Option<i64>,
@@ -89,7 +90,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Receives up to `limit` messages, and gives all of them back.
+/// Receives up to `limit` messages, and makes all of them visible again.
 async fn look(
     target: &Target,
     queue: &DeadLetterQueue,
@@ -101,7 +102,7 @@ async fn look(
     received.with_context(|| format!("receiving from {}", queue.name))?;
     given_back.with_context(|| {
         format!(
-            "giving the messages of {} back: they are back in {LOOK_S} s",
+            "making the messages of {} visible again: SQS does so itself in {LOOK_S} s",
             queue.name
         )
     })?;
@@ -124,7 +125,7 @@ async fn receive(
             .queue_url(&queue.url)
             .max_number_of_messages(batch as i32)
             .visibility_timeout(LOOK_S)
-            // Waiting makes SQS ask all of its servers.
+            // A wait makes SQS ask all of its servers.
             .wait_time_seconds(1)
             .message_system_attribute_names(MessageSystemAttributeName::All)
             .message_attribute_names(REASON)
@@ -140,7 +141,7 @@ async fn receive(
                 messages.push(message);
             }
         }
-        // Later, the first ones would come round again.
+        // After a longer time, the first messages would be visible again and arrive twice.
         if all_seen || began.elapsed() > Duration::from_secs(LOOK_S as u64 / 2) {
             break;
         }
@@ -203,7 +204,7 @@ async fn explain(
                 (Some(key), reason)
             }
         };
-        // What the worker said when it gave the message up.
+        // The worker adds its reason when it gives a message up.
         let attributes = message.message_attributes.as_ref();
         let said = attributes.and_then(|all| all.get(REASON)?.string_value());
         if let Some(said) = said {
@@ -215,7 +216,8 @@ async fn explain(
     Ok(all)
 }
 
-/// The event that a message is about, whether it is a task's, or for several tasks, or waits to be recorded.
+/// Reads the key of a message's event. The message may be for one task, for several, or for the
+/// retry queue.
 fn read_key(body: &str) -> Result<String, Unreadable> {
     let unreadable = match Queued::read(body) {
         Ok(message) => return Ok(message.key()),
@@ -227,16 +229,16 @@ fn read_key(body: &str) -> Result<String, Unreadable> {
         .map_err(|_| unreadable)
 }
 
-/// The last word of the task's records.
+/// The reason in the task's records.
 fn reason(records: &[Record], event: &str, task: &str) -> String {
     let of_task: Vec<_> = records.iter().filter(|it| it.is_of(event, task)).collect();
     let open: Vec<_> = of_task.iter().filter(|it| !it.is_settled()).collect();
     match (of_task.as_slice(), open.as_slice()) {
-        ([], _) => "it left no record: it never came so far".to_owned(),
+        ([], _) => "the task left no record: no attempt got so far".to_owned(),
         (_, []) => {
             let words: Vec<_> = of_task.iter().map(|it| it.summary()).collect();
             format!(
-                "every record is settled, a redrive changes nothing: {}",
+                "every record is settled, so a redrive changes nothing: {}",
                 words.join(", ")
             )
         }
@@ -335,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_is_the_last_word_of_what_is_open() {
+    fn the_reason_comes_from_the_open_records() {
         let account = record("delivery/account", "done", None);
         let email = record("delivery/email", "released", Some("AccessDenied"));
         assert_eq!(
@@ -347,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_told_with_its_age() {
+    fn a_message_is_listed_with_its_age() {
         let message = Message::builder()
             .message_id("id-1")
             .body("{}")

@@ -1,4 +1,4 @@
-//! `coupons demo`: days of believable traffic, through the same doors as a provider's.
+//! `coupons demo`: sends days of believable traffic to the same URLs as a provider.
 
 mod plan;
 
@@ -22,10 +22,10 @@ use crate::target;
 
 use plan::{Door, Plan, Step};
 
-/// Webhooks under way at the same time.
+/// Webhooks that are under way at the same time.
 const CONCURRENCY: usize = 8;
 
-/// How often a webhook is sent until it is answered by anything but a 503.
+/// How many times a webhook is sent at most, while the answer is a 503.
 const ATTEMPTS: usize = 6;
 
 const EXAMPLES: &str = "\
@@ -34,11 +34,10 @@ Examples:
   coupons demo --days 7 --seed 3
   coupons demo --speed 20";
 
-/// Fill the system on this machine with a month of believable traffic, and show what can be looked
-/// at then.
+/// Fill the system on this machine with a month of believable traffic, then print where to look.
 ///
-/// Three restaurants and a game redeem and use coupons: favourite dishes, lunch and dinner,
-/// weekends, duplicates, cancellations, a little fraud, and events that come late. The same seed on
+/// Three restaurants and a game redeem and use coupons. The traffic has favourite dishes, lunch and
+/// dinner, weekends, duplicates, cancellations, a little fraud, and late events. The same seed on
 /// the same day sends the same webhooks.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -47,10 +46,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 30)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=400))]
     days: u32,
-    /// Another seed, another month
+    /// Seed of the traffic: another seed makes another month
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Send at most so many webhooks a second [default: as fast as they are answered]
+    /// Send at most N webhooks a second [default: as fast as the system answers]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     speed: Option<u32>,
     /// Print JSON
@@ -69,7 +68,7 @@ struct Counts {
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if arguments.target.is_deployed() {
-        bail!("the demo is for the system on this machine: a deployed one would send its mails");
+        bail!("the demo works on this machine only: a deployed system would send real mails");
     }
     let port = arguments.target.port.unwrap_or(target::PORT);
     let gateway = format!("http://127.0.0.1:{port}");
@@ -147,7 +146,7 @@ async fn send(gateway: &Uri, plan: &Plan, speed: Option<u32>) -> anyhow::Result<
     Ok(counts)
 }
 
-/// What the local system verifies with.
+/// The secret that the local system verifies with.
 fn secret(variable: &str, otherwise: &str) -> anyhow::Result<Secrets> {
     let given = std::env::var(variable).unwrap_or_default();
     let text = match given.trim() {
@@ -179,7 +178,7 @@ fn request(gateway: &Uri, step: &Step, [zupy, aghanim]: &[Secrets; 2]) -> anyhow
     })
 }
 
-/// The word of the answer. A system that is busy is asked again.
+/// Sends one webhook and returns the answer's `status`. A 503 is retried.
 async fn deliver(client: &Client, request: &Request) -> anyhow::Result<String> {
     let mut pause = Duration::from_millis(100);
     let mut attempts = 1;

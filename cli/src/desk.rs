@@ -1,5 +1,5 @@
-//! The desk that answers reports, for a system that the command line looks after: its tables are
-//! read directly, by the permissions of whoever runs the command.
+//! Opens the desk that answers reports for the command line. The desk reads the system's tables
+//! directly, with the permissions of the person who runs the command.
 
 use anyhow::{anyhow, bail};
 use reporting::{Desk, Parameters, Refused};
@@ -12,7 +12,8 @@ use crate::target::Target;
 /// The template's default for `TimeZone`.
 const TIME_ZONE: &str = "America/Sao_Paulo";
 
-/// The zones are those of TIME_ZONE, which is set as the template's parameter `TimeZone` is.
+/// Opens the desk. The variable TIME_ZONE gives the zones, in the format of the template's
+/// parameter `TimeZone`.
 pub(crate) fn open(target: &Target) -> anyhow::Result<Desk> {
     let given = std::env::var("TIME_ZONE").unwrap_or_default();
     let zone = match given.trim() {
@@ -32,7 +33,7 @@ pub(crate) fn open(target: &Target) -> anyhow::Result<Desk> {
     Ok(Desk::new(target.dynamodb.clone(), tables, zones))
 }
 
-/// The parameters that a question over HTTP would have.
+/// Builds the parameters that the same question over HTTP would have.
 pub(crate) fn parameters<'a>(
     given: impl IntoIterator<Item = (&'static str, Option<&'a str>)>,
 ) -> Parameters {
@@ -41,7 +42,7 @@ pub(crate) fn parameters<'a>(
     Parameters::of(given)
 }
 
-/// What is wrong, as a person reads it: options are named as they are typed.
+/// Explains a refusal to a person. The text names options as a person types them.
 pub(crate) fn explain(refused: Refused) -> anyhow::Error {
     match refused {
         Refused::Invalid(problems) => {

@@ -1,4 +1,4 @@
-//! `coupons export`: the tracked events as CSV or JSON lines, page by page.
+//! `coupons export`: prints the tracked events as CSV or JSON lines, page by page.
 
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ use webhooks::steering::escaped;
 use crate::desk::{explain, open, parameters};
 use crate::target::{self, Target};
 
-/// How many events are read at once.
+/// How many events one page has.
 const PAGE: usize = 500;
 
 const EXAMPLES: &str = "\
@@ -23,10 +23,10 @@ Examples:
   coupons export --since 2026-11-01 --until 2026-11-30 --tenant comp_bella_vista > november.csv
   coupons export --json | jq 'select(.type == \"used\")'";
 
-/// Print the tracked events, the newest first: CSV, or a JSON object on each line.
+/// Print the tracked events, the newest first, as CSV or as JSON lines.
 ///
-/// Days are those of TIME_ZONE, or America/Sao_Paulo: set it as the template's parameter TimeZone
-/// is set.
+/// The variable TIME_ZONE gives the zone of the days, in the format of the template's parameter
+/// TimeZone [default: America/Sao_Paulo].
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     /// The last day [default: today]
     #[arg(long, value_name = "DATE")]
     until: Option<String>,
-    /// The company or the game; all of them if not given
+    /// The company or the game; all by default
     #[arg(long, value_name = "TENANT")]
     tenant: Option<String>,
     /// aghanim or zupy
@@ -80,7 +80,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         let listing = list(&desk, &tenants, period, &Filter::default(), start, PAGE).await?;
         count += u64::try_from(listing.events.len())?;
         write_page(&mut text, &listing, arguments.json)?;
-        // A reader that has gone away, such as `head`, is no error.
+        // A reader that closes early, such as `head`, is no error.
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
             written => written.context("writing to standard output")?,
@@ -107,7 +107,7 @@ fn write_page(text: &mut String, listing: &Listing, json: bool) -> anyhow::Resul
     Ok(())
 }
 
-/// On standard error, and only where a person looks at it.
+/// Draws on standard error, and only if standard error is a terminal.
 fn progress_bar(days: u64) -> anyhow::Result<ProgressBar> {
     if !std::io::stderr().is_terminal() {
         return Ok(ProgressBar::hidden());

@@ -1,4 +1,4 @@
-//! Requests over HTTP and HTTPS, and their answers.
+//! Sends requests over HTTP and HTTPS, and reads the answers.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -15,10 +15,10 @@ use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-/// What is waited for and read at most.
+/// How long a request waits, and how much of the answer it reads.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Until the whole answer is there.
+    /// The time until the whole answer has arrived.
     pub(crate) timeout: Duration,
     pub(crate) answer_bytes: usize,
 }
@@ -29,7 +29,7 @@ impl Limits {
         timeout: Duration::from_secs(15),
         answer_bytes: 8 * 1024 * 1024,
     };
-    /// The system on this machine tells all that it keeps, and answers once it has done what it is asked to do.
+    /// The local system's answers can be large, and some end only when their work is done.
     pub(crate) const LOCAL: Self = Self {
         timeout: Duration::from_secs(120),
         answer_bytes: 2 * 1024 * 1024 * 1024,
@@ -50,13 +50,13 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
-    /// From the first byte sent, a connection included, to the last one received.
+    /// From the first byte sent, including the connection, to the last byte received.
     pub(crate) duration: Duration,
 }
 
 pub(crate) type Body = Full<VecDeque<u8>>;
 
-/// Keeps its connections open between requests.
+/// A client that keeps its connections open between requests.
 #[derive(Debug)]
 pub(crate) enum Client {
     Plain(legacy::Client<HttpConnector, Body>),
@@ -64,7 +64,7 @@ pub(crate) enum Client {
 }
 
 impl Client {
-    /// Reads this machine's root certificates only for a URL that needs them.
+    /// Opens a client. It reads this machine's root certificates only if the URL needs them.
     pub(crate) fn of(url: &Uri) -> anyhow::Result<Self> {
         let builder = legacy::Client::builder(TokioExecutor::new());
         if url.scheme_str() != Some("https") {
@@ -86,7 +86,7 @@ impl Client {
             .await
     }
 
-    /// Asks a page of the system on this machine.
+    /// Requests a page of the system on this machine.
     pub(crate) async fn ask(&self, method: Method, url: &Uri) -> anyhow::Result<Answer> {
         let message = http::Request::builder()
             .method(method)
@@ -149,7 +149,8 @@ fn explain(error: legacy::Error, url: &Uri) -> anyhow::Error {
     }
     if is_loopback(url) {
         anyhow!(
-            "nothing listens on {origin}: start the system with `cargo run` in another terminal, or give its port \
+            "nothing listens on {origin}: start the system with `cargo run` in another terminal, \
+             or give its port \
              with --port"
         )
     } else {
@@ -157,7 +158,7 @@ fn explain(error: legacy::Error, url: &Uri) -> anyhow::Error {
     }
 }
 
-/// Whether nothing listened where a request went.
+/// Whether the error says that nothing listens at the address.
 pub(crate) fn refused(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -195,7 +196,7 @@ pub(crate) fn parse_url(text: &str) -> anyhow::Result<Uri> {
         .with_context(|| format!("{text:?} is not a URL"))?;
     let absolute = matches!(url.scheme_str(), Some("http" | "https"));
     if !absolute || url.host().is_none_or(str::is_empty) {
-        anyhow::bail!("write the whole URL, from http:// or https:// on");
+        anyhow::bail!("write the whole URL, with http:// or https://");
     }
     Ok(url)
 }
@@ -234,8 +235,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tells_what_to_do_when_nothing_listens() {
-        // A port that was free a moment ago.
+    async fn says_what_to_do_when_nothing_listens() {
+        // This port was free a moment ago.
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
@@ -249,7 +250,8 @@ mod tests {
         assert_eq!(
             format!("{error:#}"),
             format!(
-                "nothing listens on http://{address}: start the system with `cargo run` in another terminal, or give \
+                "nothing listens on http://{address}: start the system with `cargo run` in \
+                 another terminal, or give \
                  its port with --port"
             )
         );

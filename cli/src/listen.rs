@@ -1,4 +1,5 @@
-//! `coupons listen`: a small game's server, which checks the signature of what is forwarded to it, and prints it.
+//! `coupons listen`: a small game's server that checks the signature of forwarded events and prints
+//! them.
 
 use std::collections::HashSet;
 use std::process::ExitCode;
@@ -20,10 +21,10 @@ use webhooks::verify::{Freshness, STANDARD_WEBHOOKS, Secrets};
 
 use crate::output::{harmless, readable, say};
 
-/// What a system on this machine signs with, unless it is told otherwise.
+/// The secret that the system on this machine signs with by default.
 const LOCAL_SECRET: &str = "whsec_bG9jYWwtZm9yd2FyZC1zZWNyZXQ=";
 
-/// How far from now a request may be signed (Standard Webhooks suggests five minutes).
+/// How far from now a signature's time may be. Standard Webhooks suggests five minutes.
 const TOLERANCE_S: i64 = 300;
 
 const EXAMPLES: &str = "\
@@ -31,15 +32,15 @@ In one terminal:      coupons listen
 in another:           coupons --parameter ForwardUrl=http://127.0.0.1:3100
 and in a third:       coupons send aghanim-coupon-redeemed";
 
-/// Be a small game's server: check the signature of what is forwarded, print it, and answer.
+/// Run a small game's server: check the signature of each forwarded event, print it, and answer.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// Port to listen on
     #[arg(long, value_name = "PORT", default_value_t = 3100)]
     on: u16,
-    /// Secret that is signed with (whsec_ and base64), several separated by commas [default: what the system on this
-    /// machine signs with]
+    /// Secret that the sender signs with (whsec_ and base64), several separated by commas [default:
+    /// the secret of the system on this machine]
     #[arg(
         long,
         value_name = "SECRETS",
@@ -47,20 +48,20 @@ pub(crate) struct Arguments {
         hide_env_values = true
     )]
     secret: Option<String>,
-    /// Answer this to what is signed well, to see what becomes of it
+    /// Answer correctly signed requests with this status, to test how the system reacts
     #[arg(long, value_name = "STATUS", default_value_t = 204)]
     #[arg(value_parser = value_parser!(u16).range(200..=599))]
     answer: u16,
-    /// Say this in the header Retry-After
+    /// Send this value in the header Retry-After
     #[arg(long, value_name = "SECONDS", requires = "answer")]
     retry_after: Option<u32>,
     /// Print JSON: an object on one line for each request
     #[arg(long)]
     pub(crate) json: bool,
-    /// Port of the system on this machine that is to forward here, for the command that starts it
+    /// Port of the local system that will forward here; only used in the printed command
     #[arg(long, value_name = "PORT", default_value_t = 3000)]
     port: u16,
-    /// Port of its AWS endpoint, for the same
+    /// Port of that system's AWS endpoint; only used in the printed command
     #[arg(long, value_name = "PORT", default_value_t = 4566)]
     aws_port: u16,
 }
@@ -70,7 +71,7 @@ struct Server {
     answer: StatusCode,
     retry_after: Option<u32>,
     json: bool,
-    /// Ids that came before: each is one event, however often it comes.
+    /// Ids seen before. One id is one event, however often it is forwarded.
     seen: Mutex<HashSet<String>>,
 }
 
@@ -113,7 +114,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         .fallback(routing::any(receive))
         .with_state(server);
     let stopped = async {
-        // Without a signal handler the process ends all the same.
+        // If no signal handler can be set, Ctrl-C still ends the process.
         let _ = tokio::signal::ctrl_c().await;
     };
     axum::serve(listener, router)
@@ -136,9 +137,7 @@ fn how_to_forward(arguments: &Arguments, url: &str) -> String {
     if arguments.secret.is_some() {
         command.push_str(" --parameter ForwardSecrets=...");
     }
-    format!(
-        "A system on this machine forwards here if it is started with\n  {command}\nCtrl-C stops listening."
-    )
+    format!("Start a system that forwards here:\n  {command}\nCtrl-C stops listening.")
 }
 
 async fn receive(
@@ -151,7 +150,7 @@ async fn receive(
         true => format!("{}\n", escaped(&received.to_json().to_string())),
         false => harmless(&received.describe()),
     };
-    // Nobody reads it any more; whoever forwards is answered all the same.
+    // Nobody reads the output any more, but the sender still gets its answer.
     let _ = say(&line);
     let mut answer = HeaderMap::new();
     if let (Some(seconds), true) = (server.retry_after, received.refused.is_none()) {
@@ -164,10 +163,10 @@ async fn receive(
     (status, answer)
 }
 
-/// A request, judged.
+/// A request and the result of its checks.
 struct Received {
     id: String,
-    /// Why it is not believed.
+    /// Why the signature is refused, if it is.
     refused: Option<String>,
     again: bool,
     body: Value,
@@ -217,7 +216,7 @@ impl Received {
         let id = readable(self.id.as_bytes());
         match &self.refused {
             Some(reason) => format!("refused {id}: {reason}\n\n"),
-            None if self.again => format!("again {id}: it was here before\n\n"),
+            None if self.again => format!("again {id}: this event was forwarded before\n\n"),
             None => format!(
                 "received {id}\n{}\n\n",
                 readable(self.body.to_string().as_bytes())
@@ -255,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_signed_well_is_believed_and_known_again() {
+    fn a_good_signature_is_accepted_and_a_repeat_is_recognised() {
         let (server, now) = (server(), Timestamp::from_second(1_800_000_000).unwrap());
         let body = br#"{"type":"coupon.redeemed"}"#;
         let headers = signed(&server, body, now);

@@ -1,4 +1,4 @@
-//! The lives of coupons, read from the tables of a system.
+//! Reads the lives of coupons from the tables of a system.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use webhooks::task::Task;
 
 use crate::target::Target;
 
-/// The lives of all coupons that are meant; none where there is none.
+/// The lives of all coupons that the lookup names; empty if there is none.
 pub(crate) async fn lives(target: &Target, lookup: &Lookup) -> anyhow::Result<Vec<Life>> {
     let coupons = match lookup {
         Lookup::Key { coupon, .. } => BTreeSet::from([coupon.clone()]),
@@ -35,8 +35,8 @@ pub(crate) async fn lives(target: &Target, lookup: &Lookup) -> anyhow::Result<Ve
     Ok(lives)
 }
 
-/// The keys of the coupons that have a code; several tenants may have given out the same. Reads the
-/// whole table: no index leads from a code to its coupons.
+/// The keys of the coupons that have a code; several tenants may have issued the same code. Reads
+/// the whole table, because no index leads from a code to its coupons.
 async fn coupons_of_code(target: &Target, code: &str) -> anyhow::Result<BTreeSet<String>> {
     let rows = target.scan_all("events", |events| {
         events
@@ -48,7 +48,7 @@ async fn coupons_of_code(target: &Target, code: &str) -> anyhow::Result<BTreeSet
     Ok(rows.iter().filter_map(|row| text(row, "coupon")).collect())
 }
 
-/// A coupon's rows, or those whose entry begins like this. Bodies are whole.
+/// A coupon's rows, or only those whose entry has this prefix. Their bodies are whole.
 pub(crate) async fn rows(
     target: &Target,
     coupon: &str,
@@ -57,7 +57,7 @@ pub(crate) async fn rows(
     Ok(body::join(raw_rows(target, coupon, beginning).await?))
 }
 
-/// The same, as they are stored.
+/// The same rows, as the table stores them.
 pub(crate) async fn raw_rows(
     target: &Target,
     coupon: &str,
@@ -80,13 +80,13 @@ pub(crate) async fn raw_rows(
     let mut rows: Vec<Item> = rows
         .map_err(|error| target.explain(error))
         .with_context(|| format!("reading the table {table}"))?;
-    // DynamoDB deletes forgotten rows days later; they count as absent.
+    // DynamoDB deletes expired rows days later; until then they count as absent.
     let now = Timestamp::now();
     rows.retain(|row| !is_forgotten(row, now));
     Ok(rows)
 }
 
-/// A row that was read by itself, with its body whole.
+/// Puts the parts of a row's body together, for a row that was read on its own.
 pub(crate) async fn whole(target: &Target, row: &Item) -> anyhow::Result<Item> {
     let Some((coupon, beginning)) = text(row, "coupon").zip(body::parts_of(row)) else {
         return Ok(row.clone());
@@ -96,7 +96,7 @@ pub(crate) async fn whole(target: &Target, row: &Item) -> anyhow::Result<Item> {
     Ok(body::join(parts).pop().unwrap_or_default())
 }
 
-/// The records of the tasks of one event.
+/// The records of one event's tasks.
 pub(crate) async fn records(target: &Target, event: &str) -> anyhow::Result<Vec<Record>> {
     let (coupon, entry) = event
         .split_once('/')
@@ -124,7 +124,7 @@ async fn account(target: &Target, life: &Life) -> anyhow::Result<Option<Account>
     Ok(found.item.as_ref().map(Account::read))
 }
 
-/// The task of this name, and its channel where the name goes on: `delivery`, `delivery/email`.
+/// The task of this name, and its channel if the name has one: `delivery`, `delivery/email`.
 pub(crate) fn task_named(name: &str) -> Result<(Task, Option<&'static str>), String> {
     for task in Task::ALL {
         if name == task.name() {

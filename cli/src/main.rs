@@ -1,4 +1,4 @@
-//! The command line: what a developer or an operator does with the system by hand.
+//! The command line `coupons`, by which developers and operators work with the system.
 
 mod analytics;
 mod dead;
@@ -29,7 +29,7 @@ use serde_json::json;
 
 use crate::output::{harmless, say_json};
 
-/// Coupon webhooks: the system on this machine, what its providers send, and looking after it.
+/// Coupon webhooks: start the system on this machine, send samples, and operate a system.
 #[derive(Debug, Parser)]
 #[command(name = "coupons", version, args_conflicts_with_subcommands = true)]
 struct CommandLine {
@@ -58,7 +58,7 @@ enum Command {
 }
 
 impl Command {
-    /// Whether what it says is for programs.
+    /// Whether the output is for programs.
     fn is_json(&self) -> bool {
         match self {
             Command::Serve(arguments) => arguments.json,
@@ -103,7 +103,7 @@ async fn main() -> ExitCode {
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {}", harmless(&format!("{error:#}")));
         if is_json {
-            // Of standard output that cannot be written to, the line above told.
+            // If standard output fails, the line above on standard error still has the error.
             let _ = say_json(&json!({"error": format!("{error:#}")}));
         }
         ExitCode::FAILURE

@@ -1,5 +1,5 @@
-//! `coupons member`: what is kept of a member, and what the law lets them ask for: to see it, to have it erased, to be
-//! left alone.
+//! `coupons member`: shows what is kept about a member, erases their personal data, and stops
+//! messages to them.
 
 mod forget;
 
@@ -35,13 +35,14 @@ Examples:
   coupons member ZP-4F95FB0A --clear-flag
   coupons member ZP-4F95FB0A --forget --dry-run";
 
-/// The row of a member's contact.
+/// The entry of the row that holds a member's contact.
 const CONTACT: &str = "contact";
 
-/// Show what is kept of a member, erase their personal data, mark that they want no messages, or clear their flags.
+/// Show what is kept about a member, erase their personal data, stop or allow messages, or clear
+/// flags.
 ///
-/// An id alone is looked for in the whole tables, which takes long and costs read units in large ones; a key, or an id
-/// with --tenant, is found at once. Erasing reads the whole events table in any case.
+/// A bare id makes the command read whole tables, which is slow and costs read units. A key, or an
+/// id with --tenant, finds the member directly. Erasing reads the whole events table in any case.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -51,22 +52,23 @@ pub(crate) struct Arguments {
     /// The company or game that the member belongs to
     #[arg(long)]
     tenant: Option<String>,
-    /// Erase name, e-mail address and phone number wherever they are kept; ids and keys stay, so that nothing comes twice
+    /// Erase name, e-mail address and phone number everywhere; ids and keys stay, so that
+    /// duplicates are still recognised
     #[arg(long, conflicts_with_all = ["do_not_contact", "may_contact", "clear_flag"])]
     forget: bool,
-    /// Tell what would be erased, and leave it
+    /// Print what would be erased, and erase nothing
     #[arg(long, requires = "forget")]
     dry_run: bool,
-    /// Send no messages from now on: coupons go to the account alone
+    /// Send the member no messages from now on: coupons still reach the account
     #[arg(long, conflicts_with = "may_contact")]
     do_not_contact: bool,
-    /// Send messages again
+    /// Send the member messages again
     #[arg(long)]
     may_contact: bool,
-    /// Clear the flags that critical findings raised: somebody has looked into them
+    /// Clear the flags that critical findings raised, after an investigation
     #[arg(long)]
     clear_flag: bool,
-    /// Print JSON: one object, or a list of them where several tenants have a member of this id
+    /// Print JSON: one object, or a list if several tenants have a member with this id
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
@@ -80,7 +82,7 @@ fn not_empty(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// A member, by the three parts of their key.
+/// The three parts of a member's key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     provider: String,
@@ -88,24 +90,26 @@ struct Key {
     id: String,
 }
 
-/// What is kept of a member.
+/// What is kept about a member.
 #[derive(Debug, Default, Serialize)]
 struct Member {
-    /// Their key.
+    /// The member's key.
     member: String,
     contact: Option<Contact>,
     do_not_contact: bool,
-    /// When their personal data were erased, if they were.
+    /// When the member's personal data were erased, if ever.
     forgotten_at: Option<String>,
-    /// Whether a flag was raised that nobody has cleared.
+    /// Whether a flag is raised and nobody has cleared it.
     flagged: bool,
     flags: Vec<Flag>,
-    /// Of the last days, by time: what is counted to find who redeems too fast.
+    /// The redemptions of the last days, by time. Fraud rules count them to find a member who
+    /// redeems too fast.
     redemptions: Vec<Redemption>,
     coupons: Vec<Coupon>,
     /// In-game items that were recorded for a player.
     grants: Vec<Grant>,
-    /// What they redeemed and used so far, as reports have it; nothing where no event of theirs was counted.
+    /// What the member redeemed and used so far, as the reports count it. Absent if no event of the
+    /// member was counted.
     profile: Option<Profile>,
     /// Entries of kinds that this version does not know.
     other: Vec<String>,
@@ -116,7 +120,7 @@ struct Profile {
     redemptions: u64,
     points: i64,
     uses: u64,
-    /// By currency.
+    /// Amounts by currency, as decimals.
     money_saved: BTreeMap<String, String>,
     first_redemption: Option<Timestamp>,
     last_redemption: Option<Timestamp>,
@@ -170,11 +174,11 @@ struct Contact {
     name: Option<String>,
     email: Option<String>,
     phone: Option<String>,
-    /// When it was told.
+    /// When the provider last sent the contact.
     told_at: Option<String>,
 }
 
-/// A critical finding about an event of theirs.
+/// A critical finding about one of the member's events.
 #[derive(Debug, Serialize)]
 struct Flag {
     event: Option<String>,
@@ -199,12 +203,12 @@ struct Coupon {
     reward: Option<String>,
     redeemed_at: Option<String>,
     expires_at: Option<String>,
-    /// What its redemption cost, and what was left of the member's points after that.
+    /// What the redemption cost, and the member's points after it.
     points_spent: Option<i64>,
     new_balance: Option<i64>,
-    /// How it was redeemed.
+    /// How the member redeemed the coupon.
     method: Option<String>,
-    /// Its redemption's key.
+    /// The redemption's key.
     event: Option<String>,
 }
 
@@ -220,7 +224,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let target = Target::connect(&arguments.target).await?;
     let keys = find(&target, &arguments).await?;
     if keys.is_empty() {
-        bail!("nothing is kept of a member {:?}", arguments.member);
+        bail!("nothing is kept about a member {:?}", arguments.member);
     }
     let contact_changes = arguments.do_not_contact || arguments.may_contact;
     let changes = arguments.forget || contact_changes || arguments.clear_flag;
@@ -231,10 +235,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             keys.join(", ")
         );
     }
-    // Whoever is not known yet may be marked all the same; a key that is mistyped is told.
+    // An operator may mark an unknown member, but a mistyped key must be noticed.
     if changes && own_rows(&target, &keys[0]).await?.is_empty() {
         let key = harmless(&keys[0].text());
-        eprintln!("note: nothing is known of {key} so far");
+        eprintln!("note: nothing is recorded about {key} so far");
     }
     if arguments.forget {
         let forgotten = forget(&target, &keys[0], arguments.dry_run).await?;
@@ -283,7 +287,7 @@ impl Key {
     }
 }
 
-/// The members that are meant, in the order of their keys.
+/// The members that the arguments name, in the order of their keys.
 async fn find(target: &Target, arguments: &Arguments) -> anyhow::Result<Vec<Key>> {
     if let Some(key) = Key::parse(&arguments.member) {
         if arguments
@@ -349,7 +353,7 @@ async fn in_events(target: &Target, id: &str) -> anyhow::Result<BTreeSet<Key>> {
     Ok(rows.iter().filter_map(key).collect())
 }
 
-/// A member of whom nothing was taken yet may still be named by a body that was refused.
+/// A refused body may name a member of whom nothing else is recorded.
 async fn in_refused(target: &Target, id: &str) -> anyhow::Result<BTreeSet<Key>> {
     let mut found = BTreeSet::new();
     for provider in [zupy::NAME, aghanim::NAME] {
@@ -369,7 +373,8 @@ async fn in_refused(target: &Target, id: &str) -> anyhow::Result<BTreeSet<Key>> 
     Ok(found)
 }
 
-/// The events of all members with this id, by key. Reads the whole table: no index leads from a member to their events.
+/// The events of all members with this id, by key. Reads the whole table, because no index leads
+/// from a member to their events.
 async fn events_of(target: &Target, id: &str) -> anyhow::Result<Vec<Item>> {
     let events = target.scan_all("events", |events| {
         events
@@ -411,7 +416,7 @@ async fn mark(target: &Target, key: &Key, do_not_contact: bool) -> anyhow::Resul
     .await
 }
 
-/// Clears every flag that is not. They stay, so that what raised them raises none again.
+/// Clears every open flag. The flags' rows stay, so that the same finding raises no second flag.
 async fn clear_flags(target: &Target, key: &Key) -> anyhow::Result<()> {
     for row in own_rows(target, key).await? {
         let is_raised = !row.contains_key("cleared_at");
@@ -524,7 +529,7 @@ impl Member {
                 items: items.unwrap_or_default(),
             });
         } else if entry != RUSHES {
-            // That row says which alerts were published, and nothing that the redemptions do not.
+            // This row only says which alerts were published; the redemptions hold everything else.
             self.other.push(entry);
         }
     }

@@ -1,4 +1,4 @@
-//! What a command says: on standard output, as text that cannot steer a terminal, or as JSON.
+//! Writes what a command says to standard output, as text that cannot steer a terminal, or as JSON.
 
 use std::io::{ErrorKind, Write};
 
@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde_json::Value;
 use webhooks::steering::{escaped, steers};
 
-/// Text for a terminal: JSON on one line is spread over several, and what could steer the terminal is taken out.
+/// Text for a terminal: one line of JSON is spread over several, and control characters are
+/// removed.
 pub(crate) fn readable(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let text = text.trim_end();
@@ -31,7 +32,7 @@ pub(crate) fn say_json(value: &impl Serialize) -> anyhow::Result<()> {
     say(&format!("{}\n", escaped(&text)))
 }
 
-/// A reader that has gone away, such as `head`, is no error.
+/// Writes to standard output. A reader that closes early, such as `head`, is no error.
 pub(crate) fn say(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

@@ -1,4 +1,4 @@
-//! `coupons redrive`: gives the messages of a dead-letter queue back to their task.
+//! `coupons redrive`: moves the messages of a dead-letter queue back to their task.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,18 +11,20 @@ use serde::Serialize;
 use crate::output::{harmless, say, say_json};
 use crate::target::{self, DeadLetterQueue, Target};
 
-/// How often the move is looked at: often at first, for most are short.
+/// How often the move's progress is read: often at first, because most moves are short.
 const FIRST_LOOK: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Move the messages of a dead-letter queue back to the queue they came from, and wait until all are there.
+/// Move the messages of a dead-letter queue back to the queue they came from, and wait until all
+/// are there.
 ///
-/// Mend what they failed of first: `coupons dead` tells. Ctrl-C cancels; what was moved until then stays moved.
+/// Fix the cause first: `coupons dead` shows it. Ctrl-C cancels the move; messages moved by then
+/// stay moved.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// A task such as delivery, or its dead-letter queue
     queue: String,
-    /// At most this many messages a second; as fast as SQS can if not given
+    /// At most N messages a second [default: as fast as SQS can]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=500))]
     rate: Option<i32>,
     /// Print the result as JSON
@@ -32,12 +34,12 @@ pub(crate) struct Arguments {
     target: target::Arguments,
 }
 
-/// How a move stands.
+/// The state of a move.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Move {
     queue: String,
     to: String,
-    /// As SQS has it: RUNNING, COMPLETED, CANCELLING, CANCELLED, FAILED.
+    /// The state in SQS's words: RUNNING, COMPLETED, CANCELLING, CANCELLED, FAILED.
     status: String,
     moved: u64,
     to_move: Option<u64>,
@@ -47,7 +49,7 @@ struct Move {
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let target = Target::connect(&arguments.target).await?;
     let queues = target.dead_letter_queues(Some(&arguments.queue)).await?;
-    let queue = queues.first().context("no queue is meant")?;
+    let queue = queues.first().context("no queue has this name")?;
     let arn = arn(&target, &queue.name, &queue.url).await?;
     let handle = start(&target, queue, &arn, arguments.rate).await?;
     let (ended, cancelled) = tokio::select! {
@@ -74,10 +76,11 @@ async fn arn(target: &Target, name: &str, url: &str) -> anyhow::Result<String> {
     target
         .queue_attribute(name, url, QueueAttributeName::QueueArn)
         .await?
-        .with_context(|| format!("SQS tells no ARN of {name}"))
+        .with_context(|| format!("SQS returned no ARN of {name}"))
 }
 
-/// Starts a move, or joins one that is under way: SQS allows one at a time. Returns its handle.
+/// Starts a move, or joins one that is under way, because SQS allows one at a time. Returns the
+/// move's handle.
 async fn start(
     target: &Target,
     queue: &DeadLetterQueue,
@@ -91,7 +94,7 @@ async fn start(
         eprintln!("note: a move is under way already; following it");
         return Ok(handle.to_owned());
     }
-    // Named, so that a message that somebody put there by hand has a way back too.
+    // The destination is explicit, so that messages that a person put there by hand move too.
     let destination = self::arn(target, &queue.source, &queue.source_url).await?;
     let started = target
         .sqs
@@ -106,7 +109,7 @@ async fn start(
     Ok(started.task_handle.unwrap_or_default())
 }
 
-/// Looks at the latest move until it has ended.
+/// Reads the latest move's progress until the move has ended.
 async fn follow(target: &Target, queue: &DeadLetterQueue, arn: &str) -> anyhow::Result<Move> {
     let progress = ProgressBar::new(0).with_style(
         ProgressStyle::with_template("{bar:32} {human_pos}/{human_len} moved")
@@ -149,7 +152,7 @@ async fn latest(
 
 async fn cancel(target: &Target, handle: &str) -> anyhow::Result<()> {
     if handle.is_empty() {
-        bail!("SQS gave the move no handle to cancel it by: it goes on");
+        bail!("SQS returned no handle to cancel the move with: the move goes on");
     }
     let cancelled = target
         .sqs
@@ -159,7 +162,7 @@ async fn cancel(target: &Target, handle: &str) -> anyhow::Result<()> {
         .await;
     match cancelled {
         Ok(_) => Ok(()),
-        // It ended by itself while Ctrl-C was on its way.
+        // The move ended by itself before the cancellation arrived.
         Err(error) if error.as_service_error().is_some() => Ok(()),
         Err(error) => Err(target.explain(error).context("cancelling the move")),
     }
@@ -218,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_move_is_told_as_it_ended() {
+    fn a_move_is_described_as_it_ended() {
         let route = "from delivery-dead-letter to delivery";
         check("COMPLETED", None, &format!("2 messages moved {route}"));
         let cancelled = format!("cancelled: 2 messages moved {route} before");

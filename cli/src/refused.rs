@@ -1,4 +1,5 @@
-//! `coupons refused`: verified bodies in which no event was read; and what `coupons replay` does with them.
+//! `coupons refused`: lists verified bodies in which no event could be read; `coupons replay` uses
+//! this module to read them again.
 
 use std::process::ExitCode;
 
@@ -27,16 +28,17 @@ Examples:
 /// Providers whose bodies may have been refused.
 const PROVIDERS: [&str; 2] = [aghanim::NAME, zupy::NAME];
 
-/// List the bodies whose signature was good and in which no event could be read, with what was wrong with each.
+/// List verified bodies in which no event could be read, with the problems of each.
 ///
-/// They are kept as long as an event. Once the cause is mended, `coupons replay` takes them again.
+/// A refused body is kept as long as an event. After a fix, `coupons replay --refused` reads it
+/// again.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// Only this one, by the key that the list shows
+    /// Only this body, by the key that the list shows
     #[arg(value_name = "KEY", value_parser = key)]
     key: Option<EventKey>,
-    /// Show the bodies as they were sent too: they hold personal data
+    /// Also show the bodies as they were sent: they hold personal data
     #[arg(long)]
     body: bool,
     /// Print a JSON array
@@ -46,29 +48,29 @@ pub(crate) struct Arguments {
     target: target::Arguments,
 }
 
-/// A refused body as it is shown.
+/// A refused body as the list shows it.
 #[derive(Debug, Serialize)]
 struct Shown {
     key: String,
     received_at: Timestamp,
     provider: String,
-    /// How it was signed, which tells its format.
+    /// How the body was signed, which determines its format.
     scheme: String,
     /// The tenant that the secret names, if it names one.
     tenant: Option<String>,
     problems: Vec<Problem>,
     bytes: usize,
-    /// The event that it was taken as since.
+    /// The event that a later replay recorded from the body.
     taken_as: Option<String>,
     taken_at: Option<Timestamp>,
-    /// When it was erased, for a member whom it named.
+    /// When the body was erased because it named a member who asked for that.
     erased_at: Option<Timestamp>,
     forget_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<String>,
 }
 
-/// Whether text is meant to be the key of a refused body.
+/// Whether the text has the form of a refused body's key.
 pub(crate) fn is_key(text: &str) -> bool {
     text.starts_with(REFUSED)
 }
@@ -94,14 +96,16 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The refused bodies, the oldest first; or the one of this key.
+/// The refused bodies, the oldest first; or only the body with this key.
 async fn read(target: &Target, key: Option<&EventKey>) -> anyhow::Result<Vec<Refused>> {
     if let Some(key) = key {
         let of_partition = rows(target, key.coupon(), Some(key.entry())).await?;
         let found: Vec<_> = of_partition.iter().filter_map(Refused::of).collect();
         match found.into_iter().find(|it| it.key == *key) {
             Some(refused) => return Ok(vec![refused]),
-            None => bail!("{key} is not kept, or not any more; `coupons refused` lists what is"),
+            None => {
+                bail!("{key} is not kept, or has expired; `coupons refused` lists what is kept")
+            }
         }
     }
     let mut all = Vec::new();
@@ -150,7 +154,9 @@ fn describe(all: &[Shown]) -> String {
             text.push_str(&format!("  taken as {event} at {at}\n"));
         }
         if let Some(at) = shown.erased_at {
-            text.push_str(&format!("  erased at {at}, for a member whom it named\n"));
+            text.push_str(&format!(
+                "  erased at {at} at the request of a member whom it named\n"
+            ));
         }
         for Problem { field, problem } in &shown.problems {
             text.push_str(&format!("  {field} {problem}\n"));
@@ -176,13 +182,13 @@ fn describe(all: &[Shown]) -> String {
     text
 }
 
-/// Which refused bodies `coupons replay` takes again.
+/// Which refused bodies `coupons replay` reads again.
 pub(crate) enum Which {
     All { since: Option<Timestamp> },
     One(String),
 }
 
-/// What came of taking a refused body again.
+/// The result of reading a refused body again.
 #[derive(Debug, Serialize)]
 struct Outcome {
     refused: String,
@@ -195,7 +201,8 @@ struct Outcome {
 enum What {
     Taken {
         event: String,
-        /// `new`, `duplicate`, or `conflict`: other contents were recorded first, and both are kept.
+        /// `new`, `duplicate`, or `conflict`: contradicting contents were recorded first, and both
+        /// are kept.
         result: &'static str,
     },
     Skipped {
@@ -208,7 +215,7 @@ enum What {
     },
 }
 
-/// Takes refused bodies as their webhooks would with today's code.
+/// Reads refused bodies again as their webhooks would, with today's code.
 pub(crate) async fn replay(
     target: Target,
     which: Which,
@@ -286,13 +293,13 @@ async fn again(
             },
             Some(Content::Invalid(problems)) => still_refused(problems),
             _ => What::Failed {
-                error: "it is of a type or provider that is not handled".to_owned(),
+                error: "its type or provider is not handled".to_owned(),
                 problems: Vec::new(),
             },
         });
     }
     let now = Timestamp::now();
-    // As long as the webhook keeps an event, which its row tells.
+    // The event expires when the row of the refused body does.
     let forget_at = refused.forget_at.context("its row has no ttl")?;
     let retention = forget_at.duration_since(refused.received_at);
     let receiver = Receiver {

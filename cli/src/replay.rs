@@ -1,4 +1,4 @@
-//! `coupons replay`: runs tasks again, from the bodies that were recorded.
+//! `coupons replay`: runs tasks again, from the recorded bodies.
 
 mod failed;
 
@@ -34,36 +34,40 @@ Examples:
   coupons replay CP-A1B2C3D4 --task delivery/email --force
   coupons replay --refused";
 
-/// Events that are looked at side by side.
+/// Events that are processed side by side.
 const CONCURRENCY: usize = 16;
 
-/// Run tasks again from the recorded bodies: those that left no record, or have not come to an end.
+/// Run tasks again from the recorded bodies, if they left no record or are not settled.
 ///
-/// What is done stays done, unless --force has its records forgotten: then the customer gets the mail once more.
+/// Settled tasks stay settled. With --force they run again too: the customer may get the same mail
+/// twice.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-#[command(group = ArgGroup::new("events").args(["event", "since", "refused", "failed"]).required(true).multiple(true))]
+#[command(group = ArgGroup::new("events")
+    .args(["event", "since", "refused", "failed"])
+    .required(true)
+    .multiple(true))]
 pub(crate) struct Arguments {
-    /// An event's key, a coupon's key or code for all its events, or the key of a refused body as `coupons refused` lists it
+    /// An event's key; a coupon's key or code, for all its events; or a refused body's key, as
+    /// `coupons refused` lists it
     #[arg(value_name = "KEY", value_parser = lookup)]
     event: Option<Lookup>,
-    /// Only this task, or one channel of it: delivery, delivery/email
+    /// Only this task, or only one of its channels: delivery, delivery/email
     #[arg(long, value_name = "NAME", value_parser = task_named)]
     task: Option<Named>,
-    /// Only events received at this time or later, such as 2026-11-22T10:00:00Z; without a key, all of those. Reads
-    /// the whole table
+    /// Only events received at this time or later, such as 2026-11-22T10:00:00Z; without a key, all
+    /// such events (reads the whole table)
     #[arg(long, value_name = "TIME", value_parser = time)]
     since: Option<Timestamp>,
-    /// Take the bodies again that were refused, as their webhooks would with today's code: all, or with --since those
-    /// received then or later
+    /// Read refused bodies again, as their webhooks would, with today's code: all bodies, or with
+    /// --since the later ones
     #[arg(long, conflicts_with_all = ["event", "task", "force"])]
     refused: bool,
-    /// Run what failed for good again, once its cause is mended, and nothing else: neither what was
-    /// sent or skipped, nor what may have been sent. Without a key, all of it, which reads the
-    /// whole table
+    /// Run again only what failed for good, after its cause is fixed; what was sent, skipped, or
+    /// may have been sent does not run. Without a key: all failures (reads the whole table)
     #[arg(long, conflicts_with_all = ["refused", "force"])]
     failed: bool,
-    /// Run also what is done, skipped or failed for good, by forgetting that it was
+    /// Also run what is done, skipped or failed for good, by deleting those records first
     #[arg(long)]
     force: bool,
     /// Print what would be sent, and send nothing
@@ -72,8 +76,15 @@ pub(crate) struct Arguments {
     /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// The time zones in which a refused body's date without a time is read, as the parameter TimeZone has them
-    #[arg(long, value_name = "ZONES", env = "TIME_ZONE", default_value = "America/Sao_Paulo", value_parser = zones)]
+    /// Time zones for the dates without a time in refused bodies, in the format of the parameter
+    /// TimeZone
+    #[arg(
+        long,
+        value_name = "ZONES",
+        env = "TIME_ZONE",
+        default_value = "America/Sao_Paulo"
+    )]
+    #[arg(value_parser = zones)]
     time_zone: Zones,
     #[command(flatten)]
     target: target::Arguments,
@@ -152,7 +163,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 struct Replay {
     target: Target,
     work: WorkQueue,
-    /// The only task, or channel of a task, to run.
+    /// Only this task, or only this channel of a task.
     named: Option<Named>,
     force: bool,
     /// Only what failed for good.
@@ -160,11 +171,11 @@ struct Replay {
     dry_run: bool,
 }
 
-/// What came of one task of one event.
+/// The result for one task of one event.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Outcome {
     event: String,
-    /// Nothing where it is about the event as a whole.
+    /// Absent if the result is about the whole event.
     #[serde(skip_serializing_if = "Option::is_none")]
     task: Option<&'static str>,
     #[serde(flatten)]
@@ -175,9 +186,9 @@ struct Outcome {
 #[serde(untagged)]
 enum What {
     Sent {
-        /// Records that no longer stand in the way.
+        /// Records that were deleted so that the task runs again.
         forgotten: Vec<String>,
-        /// Records that failed, and alone are worked on again.
+        /// Failed records that the task processes again; it processes nothing else.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         repeated: Vec<String>,
     },
@@ -190,7 +201,7 @@ enum What {
 }
 
 impl Replay {
-    /// The events of one coupon, or one of them.
+    /// Replays the events of one coupon, or one of them.
     async fn coupon(
         &self,
         lookup: &Lookup,
@@ -218,7 +229,7 @@ impl Replay {
         Ok(outcomes)
     }
 
-    /// What failed of every event, or of those that were received since then.
+    /// Replays the failures of every event, or of those received since a time.
     async fn failed(&self, since: Option<Timestamp>) -> anyhow::Result<Vec<Outcome>> {
         let coupons = failed::coupons(&self.target).await?;
         let of_coupons = stream::iter(coupons)
@@ -235,7 +246,7 @@ impl Replay {
                         }
                     }
                 }
-                // What else there is of these coupons is not asked for.
+                // The other records of these coupons are not asked for.
                 outcomes.retain(|it| !it.is_nothing());
                 anyhow::Ok(outcomes)
             })
@@ -243,7 +254,7 @@ impl Replay {
         of_coupons.try_concat().await
     }
 
-    /// Every event that was received since then.
+    /// Replays every event that was received since a time.
     async fn since(&self, since: Timestamp) -> anyhow::Result<Vec<Outcome>> {
         let table = self.target.table("events")?;
         let mut pages = self
@@ -286,7 +297,7 @@ impl Replay {
         Ok(outcomes)
     }
 
-    /// The tasks of one event: one message for all that run again.
+    /// Replays the tasks of one event, with one message for all tasks that run again.
     async fn event(&self, received: &Received, records: &[Record]) -> Vec<Outcome> {
         let key = &received.event;
         let has_failed = |it: &Record| it.event == *key && it.failed_for_good();
@@ -304,8 +315,8 @@ impl Replay {
             .collect();
         if tasks.is_empty() {
             let reason = match named {
-                None => "it causes no task".to_owned(),
-                Some(task) => format!("it does not cause {}", task.name()),
+                None => "this event causes no task".to_owned(),
+                Some(task) => format!("this event does not cause {}", task.name()),
             };
             return vec![Outcome::skipped(key, None, reason)];
         }
@@ -333,7 +344,7 @@ impl Replay {
         outcomes
     }
 
-    /// Decides whether a task runs again, and forgets the records that stand in its way.
+    /// Decides whether a task runs again, and deletes the records that would prevent it.
     async fn prepare(
         &self,
         received: &Received,
@@ -381,7 +392,7 @@ impl Replay {
         })
     }
 
-    /// Sends the tasks of one event, limited to these records where there are any.
+    /// Sends a message for an event's tasks, limited to the given records if there are any.
     async fn send(
         &self,
         received: &Received,
@@ -392,14 +403,14 @@ impl Replay {
         let received_at: Timestamp = received
             .received_at
             .parse()
-            .with_context(|| format!("{} has no legible time of receipt", received.event))?;
+            .with_context(|| format!("{} has no readable time of receipt", received.event))?;
         let mut message = Message::new(event, received_at, None);
         message.only = only;
         self.work.send(&message, tasks).await
     }
 
-    /// Deletes a record, if it still says what was read. Absent is as good: the SDK repeats a call whose answer was
-    /// lost.
+    /// Deletes a record unless it has changed since it was read. An absent record counts as
+    /// success, because the SDK repeats a call whose answer was lost.
     async fn forget(&self, record: &Record) -> anyhow::Result<()> {
         let (coupon, entry) = record
             .event
@@ -424,7 +435,7 @@ impl Replay {
             Ok(_) => Ok(()),
             Err(error) => match error.as_service_error() {
                 Some(DeleteItemError::ConditionalCheckFailedException(_)) => Err(anyhow!(
-                    "{} changed meanwhile: look at it, and try again",
+                    "{} changed meanwhile: look at the record, then try again",
                     record.task
                 )),
                 _ => Err(self
@@ -440,10 +451,10 @@ impl Replay {
 #[derive(Debug, PartialEq)]
 enum Decision<'a> {
     Send {
-        /// Settled records, for the task would leave alone what they are about.
+        /// Settled records to delete first: the task would skip what they cover.
         forget: Vec<&'a Record>,
     },
-    /// Only what these records are about, which failed.
+    /// Only what these failed records cover.
     Repeat(Vec<&'a Record>),
     Skip(String),
 }
@@ -452,7 +463,8 @@ fn names(records: &[&Record]) -> Vec<String> {
     records.iter().map(|it| it.task.clone()).collect()
 }
 
-/// Sends what has not come to an end; what has only by force, and what runs not at all.
+/// Decides by a task's records. Unsettled records run again, settled ones only by force, leased
+/// ones not at all.
 fn decide<'a>(
     expected: &[String],
     channel: Option<&str>,
@@ -470,7 +482,10 @@ fn decide<'a>(
         (!record.is_settled()).then_some((record, until))
     });
     if let Some((record, until)) = running {
-        return Decision::Skip(format!("{} runs, until {until} at most", record.task));
+        return Decision::Skip(format!(
+            "{} is running; its lease ends at {until} at the latest",
+            record.task
+        ));
     }
     let expected = expected.iter();
     let expected = expected.filter(|name| channel.is_none_or(|channel| channel == name.as_str()));
@@ -481,7 +496,7 @@ fn decide<'a>(
         && expected.clone().next().is_none()
         && meant.is_empty()
     {
-        return Decision::Skip(format!("it does not cause {channel}"));
+        return Decision::Skip(format!("this event does not cause {channel}"));
     }
     let settled = meant.iter().copied().filter(|record| record.is_settled());
     if force {
@@ -505,7 +520,7 @@ impl Outcome {
         }
     }
 
-    /// It had nothing that failed.
+    /// Whether the event had no failure.
     fn is_nothing(&self) -> bool {
         matches!(&self.what, What::Skipped { reason } if reason == failed::NOTHING)
     }
@@ -526,7 +541,8 @@ fn is_since(received: &Received, since: Timestamp) -> bool {
     received_at.is_ok_and(|at| at >= since)
 }
 
-/// Text that no time of the same second or later sorts before, however many digits it has after the point.
+/// Text that sorts before every time in the same second or later, whatever their number of
+/// decimals.
 fn beginning_of_second(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S").to_string()
 }
@@ -616,7 +632,7 @@ mod tests {
         }
     }
 
-    /// What is decided on these records: the records to forget, or why nothing is sent.
+    /// Checks the decision on these records: the records to delete, or why nothing is sent.
     #[track_caller]
     fn check(
         records: &[Record],
@@ -640,7 +656,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_not_come_to_an_end_is_sent() {
+    fn what_is_not_settled_is_sent() {
         let account = record("delivery/account", "done");
         check(&[], None, false, Ok(&[]));
         check(std::slice::from_ref(&account), None, false, Ok(&[]));
@@ -670,14 +686,14 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_that_is_not_meant_is_skipped() {
+    fn a_channel_that_the_event_does_not_cause_is_skipped() {
         let records = [record("delivery/account", "done")];
         check(&records, Some("delivery/sms"), false, Err("does not cause"));
         check(&records, Some("delivery/sms"), true, Err("does not cause"));
     }
 
     #[test]
-    fn what_runs_is_left_alone_until_its_lease_ends() {
+    fn a_running_task_is_skipped_until_its_lease_ends() {
         let running = |second| Record {
             lease_until: Some(Timestamp::from_second(second).unwrap()),
             ..record("delivery/email", "running")
@@ -714,7 +730,8 @@ mod tests {
         assert_eq!(
             describe(&outcomes, true, false),
             format!(
-                "would send {EVENT} delivery, forgetting delivery/email\n1 would be sent, 1 skipped, 0 failed\n"
+                "would send {EVENT} delivery, forgetting delivery/email\n1 would be sent, 1 \
+                 skipped, 0 failed\n"
             )
         );
     }

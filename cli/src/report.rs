@@ -1,4 +1,4 @@
-//! `coupons report`: what was counted, as tables in the terminal.
+//! `coupons report`: prints the counted figures as tables in the terminal.
 
 use std::process::ExitCode;
 
@@ -17,14 +17,15 @@ Examples:
   coupons report --section usage --csv > usage.csv
   coupons report --stack coupons --json";
 
-/// Show what was redeemed and used: totals, rewards, locations, conversion, and when things happen.
+/// Show the figures of redemptions and uses: totals, rewards, locations, conversion, patterns and
+/// more.
 ///
-/// Days are those of TIME_ZONE, or America/Sao_Paulo: set it as the template's parameter TimeZone
-/// is set.
+/// The variable TIME_ZONE gives the zone of the days, in the format of the template's parameter
+/// TimeZone [default: America/Sao_Paulo].
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// The last days, such as 30d; at most 400d [default: 30d]
+    /// The last days up to today, such as 30d; at most 400d [default: 30d]
     #[arg(long, value_name = "DAYS", conflicts_with_all = ["from", "to"])]
     timeframe: Option<String>,
     /// The first day, such as 2026-11-01
@@ -33,20 +34,20 @@ pub(crate) struct Arguments {
     /// The last day [default: today]
     #[arg(long, value_name = "DATE")]
     to: Option<String>,
-    /// The company or the game; all of them if not given
+    /// The company or the game; all by default
     #[arg(long, value_name = "TENANT")]
     tenant: Option<String>,
     /// aghanim or zupy
     #[arg(long, value_name = "PROVIDER")]
     provider: Option<String>,
-    /// What the totals are compared with: previous, year or none [default: previous]
+    /// Compare the totals with this period: previous, year or none [default: previous]
     #[arg(long, value_name = "PERIOD")]
     compare: Option<String>,
-    /// One section alone: totals, redemptions, usage, conversion, patterns, satisfaction, methods,
-    /// tiers, staff, codes, findings or deliveries
+    /// Show only this section: totals, redemptions, usage, conversion, patterns, satisfaction,
+    /// methods, tiers, staff, codes, findings or deliveries
     #[arg(long, value_name = "SECTION", value_parser = section)]
     section: Option<Section>,
-    /// Print JSON, as the reports' API has it
+    /// Print JSON in the format of the reports' API
     #[arg(long, conflicts_with = "csv")]
     pub(crate) json: bool,
     /// Print one section as CSV [default section: redemptions]
@@ -114,9 +115,9 @@ fn describe(report: &Report, only: Option<Section>) -> String {
     text
 }
 
-/// A table with aligned columns, numbers to the right. A column that no row fills is left out.
+/// Draws a table with aligned columns, numbers to the right. A column without values is left out.
 fn drawn(table: &Table) -> String {
-    // One line each, whatever a name holds.
+    // Every row takes one line, whatever a name contains.
     let one_line = |text: String| text.replace(char::is_control, " ");
     let records: Vec<Vec<String>> = table
         .records()

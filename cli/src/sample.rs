@@ -1,4 +1,4 @@
-//! The providers' sample bodies, and the edits that turn one into another event.
+//! The providers' sample bodies, and the edits that turn one sample into another event.
 
 use std::fmt;
 use std::str::FromStr;
@@ -84,7 +84,8 @@ pub(crate) const SAMPLES: [Sample; 15] = [
     sample!("zupy-v2-coupon-expired", Sender::ZupyV2, "/webhooks/zupy"),
 ];
 
-/// Whose webhook it is: how it is signed, and where its body keeps times and names.
+/// A sample's provider and format: how the webhook is signed, and where its body has times and
+/// names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sender {
     Aghanim,
@@ -102,7 +103,7 @@ impl Sender {
         }
     }
 
-    /// The environment variable that holds its secrets, comma-separated.
+    /// The environment variable that holds the provider's secrets, comma-separated.
     pub(crate) fn secrets_variable(self) -> &'static str {
         match self {
             Self::Aghanim => "AGHANIM_WEBHOOK_SECRETS",
@@ -110,7 +111,7 @@ impl Sender {
         }
     }
 
-    /// What the local system verifies with, unless it is told otherwise.
+    /// The secret that the local system verifies with by default.
     pub(crate) fn local_secret(self) -> &'static str {
         match self {
             Self::Aghanim => "local-aghanim-secret",
@@ -118,7 +119,7 @@ impl Sender {
         }
     }
 
-    /// When the body says that it was sent.
+    /// The time at which the provider sent the webhook, according to the body.
     pub(crate) fn sent_at(self, body: &Value) -> Option<Timestamp> {
         read_time(field(body, self.sent_at_path())?)
     }
@@ -130,9 +131,12 @@ impl Sender {
         }
     }
 
-    /// Moves all times of the body, so that it is sent at `now`. The coupon's end moves by whole days, at least as far as
-    /// the others: a sample that is sent again on the same day names the same end, and is a duplicate. What is no time
-    /// stays. Returns when it was sent before, or nothing where the body does not say.
+    /// Moves all times of the body, so that the body says it is sent at `now`. Returns the earlier
+    /// time of sending, or `None` if the body has none.
+    ///
+    /// The coupon's end moves by whole days, at least as far as the other times. So a sample that
+    /// is sent twice on one day has the same end, and is a duplicate. Values that are no times
+    /// stay.
     pub(crate) fn move_to(self, body: &mut Value, now: Timestamp) -> Option<Timestamp> {
         const DAY_S: i64 = 24 * 60 * 60;
         let sent_at = self.sent_at(body)?;
@@ -169,7 +173,7 @@ impl Sender {
         Some(sent_at)
     }
 
-    /// Makes it another coupon's event, by a suffix on what names it.
+    /// Turns the body into another coupon's event, by a suffix on the fields that name the coupon.
     pub(crate) fn rename(self, body: &mut Value, suffix: &str) -> anyhow::Result<()> {
         let names: &[&[&str]] = match self {
             Self::Aghanim => &[&["idempotency_key"], &["event_id"]],
@@ -190,21 +194,22 @@ impl Sender {
         if !renamed {
             let names: Vec<_> = names.iter().map(|path| path.join(".")).collect();
             bail!(
-                "copies cannot be told apart: the body has no text at {}",
+                "copies would be identical: the body has no text at {}",
                 names.join(", ")
             );
         }
         Ok(())
     }
 
-    /// Makes it another member's event. Thousands of coupons of one member would be one case of fraud.
+    /// Turns the body into another member's event. Otherwise thousands of coupons of one member
+    /// would look like fraud.
     pub(crate) fn rename_member(self, body: &mut Value, suffix: &str) {
         if let Some(Value::String(name)) = field_mut(body, self.member_path()) {
             name.push_str(suffix);
         }
     }
 
-    /// Where a body names its member.
+    /// The path to the member's id in a body.
     pub(crate) fn member_path(self) -> &'static [&'static str] {
         match self {
             Self::Aghanim => &["event_data", "player_id"],
@@ -223,7 +228,7 @@ fn field_mut<'a>(body: &'a mut Value, path: &[&str]) -> Option<&'a mut Value> {
         .try_fold(body, |value, name| value.get_mut(name))
 }
 
-/// RFC 3339 text, or seconds since 1970.
+/// Reads RFC 3339 text, or seconds since 1970.
 fn read_time(value: &Value) -> Option<Timestamp> {
     match value {
         Value::String(text) => text.parse().ok(),
@@ -235,19 +240,19 @@ fn read_time(value: &Value) -> Option<Timestamp> {
     }
 }
 
-/// A place in a JSON body: `usage.items_affected[0].quantity`, or `.0.` for the index.
+/// A place in a JSON body: `usage.items_affected[0].quantity`; `.0.` is the same as `[0]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Path(Vec<Step>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Step {
-    /// Of an object; of a list where it is a number.
+    /// A field of an object; or an index of a list, if the name is a number.
     Name(String),
     Index(usize),
 }
 
 impl Path {
-    /// Whether it leads to these names, or to something that holds what they lead to.
+    /// Whether the path leads to these names, or to a part that contains them.
     pub(crate) fn leads_to(&self, names: &[&str]) -> bool {
         let is = |(step, name): (&Step, &&str)| matches!(step, Step::Name(it) if it == name);
         self.0.len() <= names.len() && self.0.iter().zip(names).all(is)
@@ -268,7 +273,8 @@ impl FromStr for Path {
                 steps.push(Step::Name(name.to_owned()));
             } else if indices.is_empty() || steps.is_empty() {
                 bail!(
-                    "{text:?} is not a path: a name is missing; write it like `coupon.points_spent` or `items[0].name`"
+                    "{text:?} is not a path: a name is missing; write it like \
+                     `coupon.points_spent` or `items[0].name`"
                 );
             }
             let mut rest = indices;
@@ -310,7 +316,8 @@ fn describe(steps: &[Step]) -> String {
 }
 
 impl Path {
-    /// Puts a value in this place. What is missing or null on the way there becomes an object, or a list for `[0]`.
+    /// Puts a value in this place. A missing or null part of the path becomes an object, or a list
+    /// for `[0]`.
     pub(crate) fn set(&self, body: &mut Value, value: Value) -> anyhow::Result<()> {
         let mut place = body;
         for (depth, step) in self.0.iter().enumerate() {
@@ -321,7 +328,7 @@ impl Path {
         Ok(())
     }
 
-    /// Takes this place out of the body.
+    /// Removes this place from the body.
     pub(crate) fn unset(&self, body: &mut Value) -> anyhow::Result<()> {
         let Some((last, parents)) = self.0.split_last() else {
             bail!("cannot unset the whole body");
@@ -335,7 +342,7 @@ impl Path {
             });
         }
         let removed = match (place, last) {
-            // `remove` alone would move the last field here.
+            // `remove` would change the order of the other fields.
             (Some(Value::Object(fields)), Step::Name(name)) => fields.shift_remove(name),
             (Some(Value::Array(items)), step) => step
                 .index()
@@ -398,7 +405,7 @@ fn enter_or_create<'a>(
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Assignment {
     pub(crate) path: Path,
-    /// JSON where it can be read as such, else the text itself.
+    /// The value as JSON, or as text if it is not JSON.
     pub(crate) value: Value,
 }
 
@@ -507,7 +514,7 @@ mod tests {
     }
 
     #[test]
-    fn creates_what_is_missing_or_null_on_the_way() {
+    fn creates_missing_and_null_parts_of_the_path() {
         check_set(json!({}), "a.b.c=1", json!({"a": {"b": {"c": 1}}}));
         check_set(json!({"a": null}), "a.b=1", json!({"a": {"b": 1}}));
         check_set(json!({}), "a[0].b=1", json!({"a": [{"b": 1}]}));
@@ -528,15 +535,18 @@ mod tests {
     fn an_impossible_path_says_what_is_there() {
         check_refused(
             "usage.order_value.cents=1",
-            "cannot set `usage.order_value.cents`: usage.order_value is 67.5, which has nothing inside",
+            "cannot set `usage.order_value.cents`: usage.order_value is 67.5, which has nothing \
+             inside",
         );
         check_refused(
             "usage.items_affected[2].quantity=1",
-            "cannot set `usage.items_affected[2].quantity`: usage.items_affected has 1 items: the highest index is [1], a new item",
+            "cannot set `usage.items_affected[2].quantity`: usage.items_affected has 1 items: the \
+             highest index is [1], a new item",
         );
         check_refused(
             "usage.items_affected.name=1",
-            "cannot set `usage.items_affected.name`: usage.items_affected is a list: an index such as [0] must follow",
+            "cannot set `usage.items_affected.name`: usage.items_affected is a list: an index \
+             such as [0] must follow",
         );
         check_refused(
             "usage[0]=1",
@@ -580,7 +590,7 @@ mod tests {
         };
         assert_eq!(ends("2026-08-26T14:20:01Z"), "2026-09-27T14:20:00Z");
         assert_eq!(ends("2026-08-27T14:20:00Z"), "2026-09-27T14:20:00Z");
-        // Back in time, too.
+        // The times move back as well.
         assert_eq!(ends("2025-08-25T15:20:00Z"), "2025-09-26T14:20:00Z");
     }
 
@@ -603,7 +613,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_stays() {
+    fn values_that_are_no_times_stay() {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let mut undated = json!({"timestamp": "soon"});
         assert_eq!(Sender::Zupy.move_to(&mut undated, now), None);
@@ -625,7 +635,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_differ_in_what_names_them() {
+    fn copies_differ_in_the_names_of_their_coupons() {
         let mut used = body("zupy-coupon-used");
         Sender::Zupy.rename(&mut used, "-R-1").unwrap();
         assert_eq!(used["usage"]["coupon_code"], "CP-A1B2C3D4-R-1");

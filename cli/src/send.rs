@@ -1,4 +1,4 @@
-//! `coupons send`: a sample, signed as its provider signs, and what the system answers.
+//! `coupons send`: signs a sample as its provider does, posts it, and shows the answer.
 
 mod judge;
 mod many;
@@ -40,67 +40,70 @@ Examples:
 
 /// Sign a sample as its provider does, post it, and show the answer.
 ///
-/// With --count, many coupons are sent as a provider sends them: what gets no answer or a 5xx is sent again, after
-/// pauses that grow. The system on this machine is then waited for until it has settled, retries included, whatever
-/// faults are set, and its tables and mails tell what was lost or doubled.
+/// With --count, the command sends many coupons as a provider does: without an answer, or after a
+/// 5xx, it retries after growing pauses. Then it waits until the system on this machine has
+/// settled, retries included. From the tables and mails it judges what was lost or doubled.
 ///
-/// Succeeds where all was answered with a 2xx in the end, and nothing was lost or doubled.
+/// The command succeeds if every webhook finally got a 2xx, and nothing was lost or doubled.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// What happened.
+    /// The sample to send.
     #[arg(default_value = "zupy-coupon-redeemed")]
     #[arg(value_parser = PossibleValuesParser::new(SAMPLES.map(|sample| sample.name)))]
     sample: String,
 
-    /// Where to post: a whole endpoint, or a base such as https://abc.execute-api.us-east-1.amazonaws.com
-    /// (also with /webhooks) that the sample's own route is added to [default: this machine].
+    /// Where to post: a whole endpoint, or a base URL such as
+    /// https://abc.execute-api.us-east-1.amazonaws.com, also with /webhooks, to which the sample's
+    /// route is added [default: this machine].
     #[arg(long, value_parser = parse_url, conflicts_with = "port")]
     url: Option<Uri>,
 
     /// Secret to sign with [default: the first in ZUPY_WEBHOOK_SECRETS or AGHANIM_WEBHOOK_SECRETS,
-    /// else the one of the system on this machine].
+    /// else the secret of the system on this machine].
     #[arg(long, value_parser = parse_secret)]
     secret: Option<Secret>,
 
-    /// Set a field of the body, such as coupon.points_spent=10 or usage.items_affected[0].quantity=2;
-    /// the value is JSON where it can be, else text. Repeatable.
+    /// Set a field of the body, such as coupon.points_spent=10 or
+    /// usage.items_affected[0].quantity=2. The value is read as JSON if possible, else as text.
+    /// Repeatable.
     #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<Assignment>,
 
-    /// Take a field out of the body, after every --set. Repeatable.
+    /// Remove a field from the body, after every --set. Repeatable.
     #[arg(long, value_name = "PATH")]
     unset: Vec<Path>,
 
-    /// Send the contents of this file (- for standard input) in place of the sample's body,
-    /// byte for byte unless it is edited.
+    /// Send the contents of this file (- for standard input) instead of the sample's body. The
+    /// bytes stay the same unless an option edits the body.
     #[arg(long)]
     file: Option<PathBuf>,
 
-    /// Move all times of a --file's body so that it is sent now. A sample's times are moved unless --as-dated is given.
+    /// Move all times in the body of --file, so that the body says it is sent now. A sample's times
+    /// always move, unless --as-dated is given.
     #[arg(long, conflicts_with = "as_dated")]
     now: bool,
 
-    /// Leave the times of a sample as they are: its coupon has expired since, and nobody gets a message about it.
+    /// Keep a sample's times. Its coupon expired long ago, so no customer gets a message about it.
     #[arg(long)]
     as_dated: bool,
 
-    /// Send this many distinct coupons, sum up the answers, and judge what became of them. Each is of a member of its
-    /// own, unless --set names one.
+    /// Send this many distinct coupons, sum up the answers, and judge what became of the coupons.
+    /// Each coupon has a member of its own, unless --set names one.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1_000_000))]
     count: Option<u32>,
 
-    /// How many requests are under way at a time.
+    /// How many requests are under way at the same time.
     #[arg(long, value_name = "N", default_value_t = 8, requires = "count")]
     #[arg(value_parser = value_parser!(u16).range(1..=1000))]
     concurrency: u16,
 
-    /// Send the same again once it is answered.
+    /// Send the same request again after its answer.
     #[arg(long)]
     repeat: bool,
 
-    /// Send this share of the coupons again, such as 10% or 0.1: some at once, so that both are under way together,
-    /// the others at random later moments.
+    /// Send this share of the coupons twice, such as 10% or 0.1: some at once, so that both
+    /// requests are under way together, the others at random later moments.
     #[arg(
         long,
         value_name = "SHARE",
@@ -109,12 +112,13 @@ pub(crate) struct Arguments {
     )]
     duplicates: Option<Share>,
 
-    /// Decides which are sent again, and when [default: a random one, which is told].
+    /// Seed that decides which coupons are sent twice, and when [default: a random seed, which is
+    /// printed].
     #[arg(long, value_name = "N", requires = "duplicates")]
     seed: Option<u64>,
 
-    /// Print in place of sending: a signed curl command, or the event that a function gets from API Gateway
-    /// (for `sam local invoke -e`) [default: curl].
+    /// Print a signed curl command instead of sending, or the API Gateway event that a function
+    /// gets, for `sam local invoke -e` [default: curl].
     #[arg(long, value_name = "FORM", num_args = 0..=1, default_missing_value = "curl")]
     #[arg(conflicts_with_all = ["count", "repeat", "json"])]
     print: Option<print::Form>,
@@ -134,7 +138,8 @@ fn parse_secret(text: &str) -> Result<Secret, &'static str> {
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if arguments.target.is_deployed() && (arguments.count.is_none() || arguments.url.is_none()) {
         bail!(
-            "--stack and --deployed name the system whose tables are judged: give --count, and where to post with --url"
+            "--stack and --deployed name the system whose tables are judged: give --count, and \
+             where to post with --url"
         );
     }
     let draft = Draft::new(&arguments, Timestamp::now())?;
@@ -155,7 +160,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// What is to be sent, before it is signed.
+/// What will be sent, before it is signed.
 #[derive(Debug)]
 struct Draft {
     sender: Sender,
@@ -163,9 +168,9 @@ struct Draft {
     secret: Secret,
     body: Vec<u8>,
     now: Timestamp,
-    /// Whether all copies are about the member that was asked for.
+    /// Whether all copies are about the member that the arguments name.
     one_member: bool,
-    /// Signed now, or at the time that the body tells.
+    /// Whether the time of the signature is now, or the time in the body.
     signed_now: bool,
 }
 
@@ -210,7 +215,8 @@ impl Draft {
     }
 }
 
-/// A URL without a path of its own, or the stack's output that ends in `/webhooks`, gets the sample's route.
+/// Adds the sample's route to a URL without a path, or to the stack's output that ends in
+/// `/webhooks`.
 fn endpoint(arguments: &Arguments, sample: &Sample) -> anyhow::Result<Uri> {
     let Some(url) = &arguments.url else {
         let port = arguments.target.port.unwrap_or(target::PORT);
@@ -272,12 +278,12 @@ fn body(arguments: &Arguments, sample: &Sample, now: Timestamp) -> anyhow::Resul
                 eprintln!("note: dated now in place of {before}; --as-dated keeps the times");
             }
             None => eprintln!(
-                "note: the times stay as they are: `{}` tells none",
+                "note: the times stay the same: `{}` has no time",
                 sample.sender.sent_at_path().join(".")
             ),
         }
     }
-    // After the times have moved, so that a time that is set is sent as it is.
+    // Edits follow the move of the times, so that a time from --set is sent unchanged.
     for Assignment { path, value } in &arguments.set {
         path.set(&mut body, value.clone())?;
     }
@@ -303,7 +309,7 @@ async fn many(
     count: u32,
 ) -> anyhow::Result<bool> {
     let again = match arguments.duplicates {
-        // A random one is short, to be typed again.
+        // A random seed is short, so that a person can type it again.
         Some(share) => Again::Share {
             share,
             seed: arguments.seed.unwrap_or_else(|| fastrand::u16(..).into()),
@@ -333,7 +339,7 @@ async fn many(
     Ok(summary.is_success() && judged.is_success())
 }
 
-/// Sends one request, or the same one twice. Returns whether every answer was a 2xx.
+/// Sends one request, or the same request twice. Returns whether every answer was a 2xx.
 async fn once(client: &Client, request: &Request, arguments: &Arguments) -> anyhow::Result<bool> {
     let mut success = true;
     let mut results = Vec::new();
@@ -410,7 +416,7 @@ fn result_json(request: &Request, answer: &anyhow::Result<Answer>) -> Value {
     result
 }
 
-/// What tells something about the answer, and what support asks for.
+/// The headers that explain the answer, and those that support asks for.
 fn headers_of_interest(answer: &Answer) -> impl Iterator<Item = (String, String)> {
     [
         CONTENT_TYPE,
@@ -429,7 +435,7 @@ fn headers_of_interest(answer: &Answer) -> impl Iterator<Item = (String, String)
     })
 }
 
-/// To the microsecond.
+/// Milliseconds, with microseconds as decimals.
 fn milliseconds(duration: std::time::Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
 }
@@ -573,7 +579,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_sample_is_told_all_there_are() {
+    fn an_unknown_sample_gets_the_list_of_samples() {
         let error = Send::try_parse_from(["send", "zupy"])
             .unwrap_err()
             .to_string();

@@ -16,34 +16,37 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::output::say;
 use crate::target::{AWS_PORT, PORT};
 
-/// Build the functions and start the whole system on this machine (the default).
+/// Build the functions and start the whole system on this machine (the default command).
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Port of the gateway, where webhooks are posted to and the page is shown.
+    /// Port of the gateway, which receives webhooks and shows the page.
     #[arg(long, default_value_t = PORT)]
     port: u16,
-    /// Port of the AWS endpoint: DynamoDB, SQS, SES, SNS, WhatsApp, Secrets Manager; and a game's server to forward to.
+    /// Port of the AWS endpoint for DynamoDB, SQS, SES, SNS, WhatsApp and Secrets Manager. The same
+    /// port has a game's server to forward to.
     #[arg(long, default_value_t = AWS_PORT)]
     aws_port: u16,
-    /// Keep tables, queues and sent messages in this directory; without it they are gone at the end.
+    /// Keep tables, queues and sent messages in this directory. Without it they are lost when the
+    /// system stops.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The template to start; the nearest template.yaml if not given.
+    /// The template to start [default: the nearest template.yaml].
     #[arg(long, value_name = "FILE")]
     template: Option<PathBuf>,
-    /// Another value for one of the template's parameters, for instance MaxAgeS=300; may be repeated.
+    /// Change one of the template's parameters, for instance MaxAgeS=300. Repeatable.
     #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parameter)]
     parameters: Vec<(String, String)>,
-    /// Build the functions as they are deployed: slower to build, faster to run.
+    /// Build the functions as for a deployment: slower to build, faster to run.
     #[arg(long)]
     release: bool,
-    /// Start the functions' binaries of this directory instead of building them.
+    /// Start the functions' binaries from this directory instead of building them.
     #[arg(long, value_name = "DIR", conflicts_with = "release")]
     bin_dir: Option<PathBuf>,
-    /// Do not print what the functions log.
+    /// Do not print the functions' logs.
     #[arg(long)]
     quiet: bool,
-    /// Once it is ready, print one line of JSON that tells what was started and where; all else goes to standard error.
+    /// When the system is ready, print one line of JSON with what was started and where. Everything
+    /// else goes to standard error.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -67,8 +70,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     tokio::pin!(stopped);
 
     let quiet = arguments.quiet;
-    tell_of_the_emulators();
-    // Dropping the start kills what it runs: cargo, or functions that are starting.
+    log_the_emulators_errors();
+    // Dropping the start kills its processes: cargo, or functions that are starting.
     let system = tokio::select! {
         system = start(arguments) => system?,
         () = &mut stopped => {
@@ -129,8 +132,8 @@ async fn start(arguments: Arguments) -> anyhow::Result<System> {
     Ok(system)
 }
 
-/// What goes wrong in the emulators themselves. dynoxide warns of every condition that fails, which is no fault.
-fn tell_of_the_emulators() {
+/// Logs errors inside the emulators. dynoxide warns of every failed condition, which is no error.
+fn log_the_emulators_errors() {
     tracing_subscriber::fmt()
         .with_env_filter("warn,dynoxide=off")
         .with_writer(std::io::stderr)
@@ -138,8 +141,8 @@ fn tell_of_the_emulators() {
         .init();
 }
 
-/// This program is built along, so that dependencies keep the features that they were built with for it; they
-/// would be built once more otherwise.
+/// The packages and the profile to build. This program is among them: otherwise Cargo would choose
+/// other features for the shared dependencies, and build them again.
 fn selection(functions: &[String], release: bool) -> Vec<String> {
     let packages = functions.iter().map(String::as_str).chain(["cli"]);
     let mut selection: Vec<_> = packages
@@ -151,7 +154,7 @@ fn selection(functions: &[String], release: bool) -> Vec<String> {
     selection
 }
 
-/// A function's log line, without the metrics that CloudWatch would take out of it.
+/// Prints a function's log line, without the metrics that CloudWatch would remove from it.
 fn show(line: &LogLine) {
     if !line.line.starts_with(r#"{"_aws""#) {
         eprintln!("{}", webhooks::steering::escaped(&line.to_string()));

@@ -1,4 +1,4 @@
-//! `coupons show`: a coupon's whole life.
+//! `coupons show`: prints a coupon's whole life.
 
 use std::process::ExitCode;
 
@@ -19,20 +19,20 @@ Examples:
   coupons show 'zupy#comp_bella_vista#CP-A1B2C3D4/redeemed' --body
   coupons show CP-A1B2C3D4 --stack coupons --json";
 
-/// Show a coupon's whole life: what was received, what its tasks did, what is missing.
+/// Show a coupon's whole life: what was received, what its tasks did, and what is missing.
 ///
-/// A bare code is looked for in the whole table, which takes long and costs read units in a large one; a key is found
-/// at once. Where several tenants gave out the same code, all its coupons are shown.
+/// A bare code makes the command read the whole table, which is slow and costs read units; a key
+/// finds the coupon directly. If several tenants issued the same code, all its coupons are shown.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
-    /// A coupon's code, its key such as 'zupy#comp#CP-1', or an event's key as answers name it
+    /// A coupon's code, its key such as 'zupy#comp#CP-1', or an event's key as in an answer
     #[arg(value_name = "CODE or KEY", value_parser = lookup)]
     coupon: Lookup,
-    /// Show the bodies as they were sent too: they hold personal data
+    /// Also show the bodies as they were sent: they hold personal data
     #[arg(long)]
     body: bool,
-    /// Print JSON: an object, or an array of them where several coupons have the code
+    /// Print JSON: an object, or an array if several coupons have the code
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
@@ -75,19 +75,19 @@ pub(crate) fn not_found(lookup: &Lookup) -> String {
         Lookup::Key {
             coupon,
             entry: None,
-        } => format!("nothing was received of the coupon {coupon}"),
+        } => format!("no event of the coupon {coupon} was received"),
         Lookup::Key {
             coupon,
             entry: Some(entry),
         } => format!("the event {coupon}/{entry} was never received"),
-        Lookup::Code(code) => format!("nothing was received of a coupon with the code {code:?}"),
+        Lookup::Code(code) => format!("no event of a coupon with the code {code:?} was received"),
     }
 }
 
 fn describe(life: &Life, now: Timestamp) -> String {
     let mut text = format!("{}\n", life.coupon);
     if let Some(event) = life.received.first() {
-        // Of a member's own events there is none.
+        // A member's own events have no coupon code.
         if !event.code.is_empty() {
             text.push_str(&format!("  code     {}\n", event.code));
         }
@@ -175,14 +175,14 @@ fn describe_event(life: &Life, event: &Received, now: Timestamp) -> String {
             .iter()
             .any(|waiting| task.split('/').next() == Some(waiting))
         {
-            "SQS did not take it, so it waits for the outbox, which looks every minute"
+            "SQS did not take its message; the outbox sends it within a minute"
         } else {
-            "no record, so it is waiting in its queue or was lost; `coupons replay` sends it again"
+            "no record: its message waits in a queue, or was lost; `coupons replay` sends it again"
         };
         text.push_str(&format!("    {task}: {why}\n"));
     }
     match event.causes.as_deref() {
-        None => text.push_str("    its body cannot be read any more\n"),
+        None => text.push_str("    its body is no longer readable\n"),
         Some([]) => text.push_str("    causes no task\n"),
         Some(_) => {}
     }
@@ -195,7 +195,7 @@ fn describe_record(record: &Record, now: Timestamp) -> String {
     match record.lease_until {
         Some(until) if until > now => parts.push(format!("until {until}")),
         Some(until) => parts.push(format!(
-            "its worker's time ended {until}: another may take over"
+            "its lease ended {until}: another attempt may take over"
         )),
         None => {}
     }

@@ -1,7 +1,7 @@
-//! What a CloudFormation stack consists of.
+//! Lists the resources of a CloudFormation stack.
 //!
-//! One operation of a service whose SDK takes longer to build than the rest of this program: asked for by hand, with
-//! the SDK's own signature.
+//! The program needs one operation of CloudFormation, whose SDK takes longer to build than the rest
+//! of this program. So this module sends the request itself, and signs it with the SDK's signer.
 
 use std::time::SystemTime;
 
@@ -15,7 +15,7 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 
 use crate::http::{Body, Client, Limits, parse_url};
 
-/// A version of the API, the only one that there is.
+/// The only version of the API.
 const VERSION: &str = "2010-05-15";
 
 const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
@@ -25,7 +25,7 @@ pub(crate) struct Resource {
     /// For instance `AWS::SQS::Queue`.
     pub(crate) kind: String,
     pub(crate) logical_id: String,
-    /// A table's name, a queue's URL.
+    /// A table's name, or a queue's URL.
     pub(crate) physical_id: String,
 }
 
@@ -57,7 +57,7 @@ pub(crate) async fn resources(config: &SdkConfig, stack: &str) -> anyhow::Result
     }
 }
 
-/// The region's endpoint, or the one that the SDKs' own variables name.
+/// The region's endpoint, or the endpoint in the SDKs' own variables.
 fn endpoint(region: &str) -> anyhow::Result<Uri> {
     let set = ["AWS_ENDPOINT_URL_CLOUDFORMATION", "AWS_ENDPOINT_URL"]
         .into_iter()
@@ -121,7 +121,7 @@ fn signed(
     Ok(request)
 }
 
-/// The resources of one page. One that is still being made has no physical id.
+/// Reads the resources of one page. A resource under construction has no physical id.
 fn read(page: &str) -> Vec<Resource> {
     let members = page.split("<member>").skip(1);
     members
@@ -136,8 +136,8 @@ fn read(page: &str) -> Vec<Resource> {
         .collect()
 }
 
-/// The text of the first element of this name. Nothing that is asked for holds another element, nor a character that
-/// XML escapes.
+/// The text of the first element with this name. The elements that the program reads hold no other
+/// elements, and no characters that XML escapes.
 fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(&format!("<{name}>"))?;
     let (value, _) = rest.split_once(&format!("</{name}>"))?;
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_is_encoded() {
+    fn a_request_is_form_encoded() {
         assert_eq!(
             form("a b", Some("more/1==")),
             "Action=ListStackResources&Version=2010-05-15&StackName=a%20b&NextToken=more%2F1%3D%3D"

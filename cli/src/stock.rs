@@ -1,4 +1,4 @@
-//! `coupons stock`: what there is of each product, and what people do to it.
+//! `coupons stock`: shows and changes how much there is of each product.
 
 mod sheet;
 
@@ -26,13 +26,15 @@ use crate::target::{self, Target};
 
 use sheet::Line;
 
-/// Products that are looked at, or written, side by side.
+/// Products that are read or written side by side.
 const CONCURRENCY: usize = 8;
 
-/// The threshold of a product without one of its own, as the template's parameter `StockThreshold` has it.
+/// The threshold of a product without its own: the default of the template's parameter
+/// `StockThreshold`.
 const THRESHOLD: Decimal = Decimal::from_parts(5, 0, 0, false, 0);
 
-/// How many rows of the events table are looked through for a company, where the stock table knows none yet.
+/// How many rows of the events table are read in search of a company, if the stock table has none
+/// yet.
 const LOOKED_THROUGH: i32 = 1000;
 
 const EXAMPLES: &str = "\
@@ -44,10 +46,10 @@ Examples:
   coupons stock export > stock.csv
   coupons stock import stock.csv --tenant comp_bella_vista";
 
-/// Show the stock: on hand, reserved for coupons that were redeemed, and what is left of it; or change it.
+/// Show the stock on hand, reserved by redeemed coupons, and available; or change it.
 ///
-/// Products without a threshold of their own have that of STOCK_THRESHOLD, or 5: set it as the template's parameter
-/// StockThreshold is set.
+/// A product without its own threshold has that of the variable STOCK_THRESHOLD, or 5. Set the
+/// variable to the value of the template's parameter StockThreshold.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -58,7 +60,7 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// Whether what it says is for programs.
+    /// Whether the output is for programs.
     pub(crate) fn is_json(&self) -> bool {
         let behind = self.action.as_ref().map(Action::common);
         self.common.json || behind.is_some_and(|it| it.json)
@@ -68,8 +70,8 @@ impl Arguments {
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 struct Common {
-    /// The company, by its name or its key such as zupy#comp_bella_vista; needed only to change something where
-    /// several are known
+    /// The company, by its name, or its key such as zupy#comp_bella_vista; needed for changes if
+    /// several companies are known
     #[arg(long, value_name = "COMPANY", value_parser = name)]
     tenant: Option<String>,
     /// Print JSON
@@ -80,7 +82,8 @@ struct Common {
 }
 
 impl Common {
-    /// What stands behind an action, or else before it.
+    /// These options, or `before` where these are absent. Options may stand after an action or
+    /// before it.
     fn or(self, before: Self) -> Self {
         Self {
             tenant: self.tenant.or(before.tenant),
@@ -92,19 +95,19 @@ impl Common {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Write down how much there is of a product, after it was counted
+    /// Set how much there is of a product, after a count
     Set {
         #[arg(value_parser = product)]
         product: String,
         #[arg(value_name = "N", value_parser = quantity, allow_negative_numbers = true)]
         on_hand: Decimal,
-        /// How much of it is little: who looks after the stock is told of it once
+        /// Below this quantity, the stock is low, and one alert is published
         #[arg(long, value_name = "N", value_parser = at_least_zero, allow_negative_numbers = true)]
         threshold: Option<Decimal>,
         #[command(flatten)]
         common: Common,
     },
-    /// Add what was delivered of a product
+    /// Add a delivery to a product's stock
     Receive {
         #[arg(value_parser = product)]
         product: String,
@@ -113,7 +116,8 @@ enum Action {
         #[command(flatten)]
         common: Common,
     },
-    /// Say which product a reward is, or an item of an order, from now on; without names, show what was said
+    /// Assign a reward, or an item of an order, to a product from now on; without names, list the
+    /// assignments
     Map {
         #[arg(value_parser = product, requires = "product")]
         reward: Option<String>,
@@ -122,7 +126,7 @@ enum Action {
         #[command(flatten)]
         common: Common,
     },
-    /// Take that back: the reward's own name is the product's again
+    /// Remove an assignment: the reward counts as a product of its own name again
     Unmap {
         #[arg(value_parser = product)]
         reward: String,
@@ -134,11 +138,11 @@ enum Action {
         #[command(flatten)]
         common: Common,
     },
-    /// Write down what a CSV file says; nothing where a line is wrong
+    /// Set the stock from a CSV file; a wrong line stops the command before any change
     ///
-    /// Its first line names the columns: product and on_hand; and if it has them tenant, threshold and rewards, which are
-    /// one to a line of their cell. What is reserved or available is passed over. A file with semicolons may have
-    /// decimal commas.
+    /// The first line names the columns: product and on_hand, and optionally tenant, threshold and
+    /// rewards. A cell of rewards has one reward a line. The columns reserved and available are
+    /// ignored. A file with semicolons may have decimal commas.
     Import {
         /// The file; - for standard input
         file: PathBuf,
@@ -160,7 +164,7 @@ impl Action {
     }
 }
 
-/// The name of a product or of a reward.
+/// Reads the name of a product or of a reward.
 fn product(text: &str) -> Result<String, String> {
     let text = readable(text);
     if text.is_empty() {
@@ -183,7 +187,7 @@ fn name(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// A number that a stock can have; sums of such are exact.
+/// Reads a quantity that a stock can have; sums of such quantities are exact.
 fn quantity(text: &str) -> Result<Decimal, String> {
     let wrong = || "it must be a number such as 12 or 0.5".to_owned();
     let quantity = Decimal::from_str_exact(text.trim()).map_err(|_| wrong())?;
@@ -197,7 +201,7 @@ fn quantity(text: &str) -> Result<Decimal, String> {
 fn above_zero(text: &str) -> Result<Decimal, String> {
     match quantity(text)? {
         it if it > Decimal::ZERO => Ok(it),
-        _ => Err("it must be above 0; `set` writes down a count that is lower".to_owned()),
+        _ => Err("it must be above 0; use `set` for a lower count".to_owned()),
     }
 }
 
@@ -266,7 +270,7 @@ fn default_threshold() -> anyhow::Result<Decimal> {
     }
 }
 
-/// A product as it is shown.
+/// A product as the command shows it.
 #[derive(Debug, Serialize)]
 struct Shown {
     tenant: String,
@@ -275,9 +279,10 @@ struct Shown {
     reserved: Exact,
     available: Exact,
     threshold: Exact,
-    /// Whether anybody ever counted it; if not, nobody knows what there is, and nobody is alerted.
+    /// Whether anybody has counted the product. Otherwise its stock is unknown, and no alert is
+    /// published.
     counted: bool,
-    /// What was alerted of since it was last restocked: `low`, `below_zero`.
+    /// The alert since the last restock: `low` or `below_zero`.
     alerted: Option<&'static str>,
     /// Why the last alert was not sent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -288,7 +293,7 @@ struct Shown {
     has_threshold: bool,
 }
 
-/// A decimal that is the same number in JSON, digit by digit.
+/// A decimal that keeps every digit in JSON.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Exact(Decimal);
 
@@ -318,7 +323,7 @@ impl Shown {
     }
 }
 
-/// A tenant's key as one names it: the only provider whose tenants have a stock is left out.
+/// A tenant's key without the name of the only provider whose tenants have a stock.
 fn company(key: &str) -> String {
     match key.split_once('#') {
         Some((zupy::NAME, company)) => unescape(company),
@@ -326,7 +331,7 @@ fn company(key: &str) -> String {
     }
 }
 
-/// The key of a tenant that was named, by its key or by its name.
+/// A tenant's key, from the key or the name.
 fn key_of(named: &str) -> String {
     match named.split_once('#') {
         Some((provider, tenant)) => tenant_key(provider, &unescape(tenant)),
@@ -349,7 +354,7 @@ impl Desk {
             && contents.tenants().is_empty()
         {
             let tenant = harmless(tenant);
-            eprintln!("note: nothing is known of the stock of {tenant}");
+            eprintln!("note: no stock of {tenant} is recorded");
         }
         Ok(contents)
     }
@@ -367,7 +372,7 @@ impl Desk {
         }
     }
 
-    /// Products with what is reserved of them.
+    /// Products with their reserved quantities.
     async fn shown(&self, products: &[Product]) -> anyhow::Result<Vec<Shown>> {
         let now = Timestamp::now();
         let shown = stream::iter(products).map(|product| async move {
@@ -397,7 +402,7 @@ impl Desk {
         let threshold = now.threshold;
         let known = match now.is_counted {
             true => "",
-            false => "; it was sold before anybody counted it: count it, and `set` it",
+            false => "; it was sold before its first count: count it, and `set` it",
         };
         let text = format!(
             "{product}: {} on hand ({before}), threshold {threshold}{known}\n",
@@ -425,11 +430,13 @@ impl Desk {
         let tenant = self.tenant(tenant).await?;
         self.stock.unite(&tenant).await?;
         if !self.stock.unmap(&tenant, reward).await? {
-            bail!("nothing was said of {reward:?} at {}", company(&tenant));
+            bail!("{reward:?} is not assigned at {}", company(&tenant));
         }
         match self.json {
             true => say_json(&serde_json::json!([]))?,
-            false => say(&harmless(&format!("{reward} is what it is called\n")))?,
+            false => say(&harmless(&format!(
+                "{reward} counts as a product of its own name again\n"
+            )))?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -457,7 +464,7 @@ impl Desk {
             rewards.entry(product).or_default().push(it.reward);
         }
         let sheet = sheet::write(&shown, rewards)?;
-        // A file keeps every character, so that it can be read again.
+        // A file keeps every character, so that it can be imported again.
         match std::io::stdout().is_terminal() {
             true => say(&harmless(&sheet)),
             false => say(&sheet),
@@ -487,11 +494,11 @@ impl Desk {
         let tenant = match (&line.tenant, tenant) {
             (Some(named), _) => key_of(named),
             (None, Some(tenant)) => tenant.to_owned(),
-            (None, None) => bail!("no company is named"),
+            (None, None) => bail!("the line names no company; add the column tenant, or --tenant"),
         };
         let at_line = || {
             format!(
-                "writing line {}; the lines before may be written",
+                "writing line {}; earlier lines may already be written",
                 line.number
             )
         };
@@ -510,7 +517,7 @@ impl Desk {
         Ok(Some(now))
     }
 
-    /// The tenant that is meant: the one that was named, else the only one that is known.
+    /// The named tenant, or the only known one.
     async fn tenant(&self, named: Option<&str>) -> anyhow::Result<String> {
         if let Some(named) = named {
             return Ok(key_of(named));
@@ -539,7 +546,7 @@ impl Desk {
         }
     }
 
-    /// Those of whose coupons anything was received: as far as a look at the beginning tells.
+    /// Tenants that appear in the first rows of the events table.
     async fn tenants_of_events(&self) -> anyhow::Result<BTreeSet<String>> {
         let table = self.target.table("events")?;
         let page = self
@@ -568,7 +575,7 @@ fn mapped(mapping: &Mapping) -> serde_json::Value {
     })
 }
 
-/// A table for each company.
+/// Draws a table for each company.
 fn table(shown: &[Shown]) -> String {
     let mut text = String::new();
     let mut of_companies: BTreeMap<&str, Vec<&Shown>> = BTreeMap::new();
@@ -595,7 +602,7 @@ fn table_of_company(products: &[&Shown]) -> String {
         let number = |exact: Exact| exact.0.normalize().to_string();
         let numbers = [it.on_hand, it.reserved, it.available, it.threshold];
         let [on_hand, reserved, available, threshold] = numbers.map(number);
-        // One line each, whatever the name holds.
+        // Every row takes one line, whatever the name contains.
         let name = it.product.replace(char::is_control, " ");
         [name, on_hand, reserved, available, threshold]
     }));
@@ -618,7 +625,7 @@ fn table_of_company(products: &[&Shown]) -> String {
     text
 }
 
-/// What stands behind a product: how little there is of it.
+/// The remark after a product's row: its level, and its alert.
 fn mark(product: &Shown) -> String {
     let level = match product.level {
         _ if !product.counted => "  not counted",

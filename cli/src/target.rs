@@ -1,4 +1,4 @@
-//! The system that a command looks after: the one on this machine, or one that is deployed.
+//! The system that a command works on: the one on this machine, or a deployed one.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -21,11 +21,11 @@ use webhooks::ledger::Item;
 use crate::http::{Client, parse_url, refused};
 use crate::stack::{self, Resource};
 
-/// The ports of a local system where nothing else is said.
+/// The default ports of a local system.
 pub(crate) const PORT: u16 = 3000;
 pub(crate) const AWS_PORT: u16 = 4566;
 
-/// A person waits at the other end, perhaps far from the region.
+/// A person waits, and may be far from the region.
 const LIMITS: CallLimits = CallLimits {
     attempt: Duration::from_secs(10),
     call: Duration::from_secs(40),
@@ -35,35 +35,37 @@ const LIMITS: CallLimits = CallLimits {
 /// How the names of dead-letter queues end.
 pub(crate) const DEAD_LETTER: &str = "-dead-letter";
 
-// Without a group of its own, which would have the name of the one of the command's own arguments.
+// Clap's own group is skipped, because its name would equal that of each command's arguments.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub(crate) struct Arguments {
-    /// Port of the system on this machine; it tells where its AWS endpoint is [default: 3000]
+    /// Port of the system on this machine, whose gateway knows the AWS endpoint [default: 3000]
     #[arg(long, value_name = "PORT", help_heading = "System")]
     #[arg(conflicts_with_all = ["stack", "deployed"])]
     pub(crate) port: Option<u16>,
-    /// Port of its AWS endpoint [default: what its gateway tells where its port is given, else 4566]
+    /// Port of its AWS endpoint [default: 4566; with --port, the gateway's answer]
     #[arg(long, value_name = "PORT", help_heading = "System")]
     #[arg(conflicts_with_all = ["stack", "deployed"])]
     pub(crate) aws_port: Option<u16>,
-    /// A deployed stack, reached with the credentials and the region of the environment or of a profile
+    /// A deployed stack, reached with the credentials and the region of the environment or of a
+    /// profile
     #[arg(long, value_name = "NAME", help_heading = "System")]
     #[arg(conflicts_with = "deployed")]
     stack: Option<String>,
-    /// A deployed system whose tables and queues the environment names: EVENTS_TABLE, MEMBERS_TABLE, STOCK_TABLE,
-    /// FIGURES_TABLE, WORK_QUEUE_URL, and those whose dead letters are looked at, such as DELIVERY_QUEUE_URL
+    /// A deployed system, whose tables and queues the environment names: EVENTS_TABLE,
+    /// MEMBERS_TABLE, STOCK_TABLE, FIGURES_TABLE, WORK_QUEUE_URL, and queues such as
+    /// DELIVERY_QUEUE_URL for their dead letters
     #[arg(long, help_heading = "System")]
     deployed: bool,
 }
 
 impl Arguments {
-    /// Whether they name a deployed system.
+    /// Whether the arguments name a deployed system.
     pub(crate) fn is_deployed(&self) -> bool {
         self.deployed || self.stack.is_some()
     }
 
-    /// These, or others where these say nothing.
+    /// These arguments, or the others where these are absent.
     pub(crate) fn or(self, others: Self) -> Self {
         let says_something = self.port.or(self.aws_port).is_some() || self.stack.is_some();
         match says_something || self.deployed {
@@ -73,7 +75,7 @@ impl Arguments {
     }
 }
 
-/// A system, and where its tables and queues are.
+/// A system, and the names of its tables and queues.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) dynamodb: aws_sdk_dynamodb::Client,
@@ -89,16 +91,16 @@ enum Place {
     Environment,
 }
 
-/// What the system's tables and queues are called on AWS, by the names that the template gives them: `events`,
+/// The names of the system's tables and queues on AWS, by the template's names: `events`,
 /// `delivery`, `delivery-dead-letter`.
 #[derive(Debug, Default, PartialEq)]
 struct Names {
     tables: BTreeMap<String, String>,
-    /// URLs.
+    /// The URLs of the queues.
     queues: BTreeMap<String, String>,
 }
 
-/// A queue whose messages were given up, and the one that they came from.
+/// A dead-letter queue, and the queue whose messages it gets.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct DeadLetterQueue {
     pub(crate) name: String,
@@ -153,7 +155,7 @@ impl Target {
         }
     }
 
-    /// Whether it is the one on this machine.
+    /// Whether the system is on this machine.
     pub(crate) fn is_local(&self) -> bool {
         matches!(self.place, Place::Local { .. })
     }
@@ -181,7 +183,8 @@ impl Target {
         Ok(WorkQueue::new(self.sqs.clone(), url))
     }
 
-    /// The dead-letter queue that is meant by its own name or by that of its queue; all of them where none is named.
+    /// The dead-letter queue with this name, or of the queue with this name; all of them if no name
+    /// is given.
     pub(crate) async fn dead_letter_queues(
         &self,
         named: Option<&str>,
@@ -218,7 +221,7 @@ impl Target {
         Ok(found)
     }
 
-    /// The URL of the queue that a queue gives messages up to.
+    /// The URL of a queue's dead-letter queue.
     async fn redriven_to(&self, name: &str, url: &str) -> anyhow::Result<Option<String>> {
         let policy = self
             .queue_attribute(name, url, QueueAttributeName::RedrivePolicy)
@@ -279,7 +282,7 @@ impl Target {
             .collect())
     }
 
-    /// All that a scan of a table finds, once it was narrowed. It reads the whole table.
+    /// All rows that a scan with a filter returns. The scan reads the whole table.
     pub(crate) async fn scan_all(
         &self,
         name: &str,
@@ -293,7 +296,7 @@ impl Target {
             .with_context(|| format!("reading the table {table}"))
     }
 
-    /// What AWS said, or why it said nothing.
+    /// Explains an error: what AWS answered, or why it did not answer.
     pub(crate) fn explain<E, R>(&self, error: SdkError<E, R>) -> anyhow::Error
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -304,14 +307,16 @@ impl Target {
         };
         if refused(&error) {
             return anyhow!(
-                "nothing listens on {endpoint}: start the system with `cargo run` in another terminal, or give its \
+                "nothing listens on {endpoint}: start the system with `cargo run` in another \
+                 terminal, or give its \
                  ports with --port and --aws-port"
             );
         }
         // AWS gives each of its errors a code.
         if error.raw_response().is_some() && error.code().is_none() {
             return anyhow!(
-                "{endpoint} is not the AWS endpoint of a local system; give its port with --aws-port"
+                "{endpoint} is not the AWS endpoint of a local system; give its port with \
+                 --aws-port"
             );
         }
         said(error)
@@ -319,7 +324,7 @@ impl Target {
 }
 
 impl DeadLetterQueue {
-    /// By its own name, by its queue's, or by the one that it has on AWS.
+    /// Whether this is the queue's own name, its source's name, or its name on AWS.
     fn is_called(&self, name: &str) -> bool {
         let on_aws = |url: &str| url == name || url.rsplit('/').next() == Some(name);
         self.source == name || self.name == name || on_aws(&self.url) || on_aws(&self.source_url)
@@ -384,7 +389,7 @@ fn kebab(pascal: &str) -> String {
     kebab
 }
 
-/// Where the AWS endpoint of the system on this machine is. A gateway on another port is asked.
+/// The AWS endpoint of the system on this machine. If another port is given, its gateway is asked.
 async fn local_endpoint(arguments: &Arguments) -> anyhow::Result<String> {
     match (arguments.port, arguments.aws_port) {
         (Some(port), None) => endpoint_behind(&format!("http://127.0.0.1:{port}")).await,
@@ -409,7 +414,7 @@ pub(crate) async fn endpoint_behind(gateway: &str) -> anyhow::Result<String> {
     })
 }
 
-/// A person's machine may trust authorities of its own, so the system's are read.
+/// A person's machine may trust extra authorities, so the client reads the machine's certificates.
 fn http_client() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
@@ -436,8 +441,10 @@ async fn deployed_config() -> anyhow::Result<SdkConfig> {
         .credentials_provider()
         .context("no AWS credentials are configured")?;
     provider.provide_credentials().await.context(
-        "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE to a profile that has \
-         them; after `aws sso login`, run `eval \"$(aws configure export-credentials --format env)\"` first",
+        "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE to a \
+         profile that has \
+         them; after `aws sso login`, run `eval \"$(aws configure export-credentials --format \
+         env)\"` first",
     )?;
     Ok(config)
 }
@@ -522,7 +529,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_letter_queue_goes_by_several_names() {
+    fn a_dead_letter_queue_has_several_names() {
         let queue = DeadLetterQueue {
             name: "delivery-dead-letter".into(),
             url: "https://sqs/1/coupons-DeliveryDeadLetterQueue-9".into(),

@@ -1,4 +1,4 @@
-//! What happens in the demo: a pure function of a seed and of the day.
+//! What happens in the demo, as a pure function of a seed and a day.
 
 use fastrand::Rng;
 use jiff::civil::{Date, Weekday};
@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 /// Redemptions of a company on a weekday, on average.
 const REDEMPTIONS: f64 = 5.0;
 
-/// The companies: the first two send Zupy's v1, the third v2, which names no company.
+/// The companies. The first two send Zupy's v1; the third sends v2, which names no company.
 pub(super) const COMPANIES: [&str; 3] = ["comp_bella_vista", "comp_soho", "default"];
 const GAME: &str = "gm_dragons";
 
 /// Members of each company.
 const MEMBERS: usize = 40;
 
-/// Weights of the hours from midnight on: lunch and dinner.
+/// Weights of the hours from midnight on, with peaks at lunch and dinner.
 const HOURS: [u32; 24] = [
     1, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 9, 16, 14, 6, 4, 4, 6, 11, 18, 17, 11, 6, 3,
 ];
@@ -27,7 +27,7 @@ struct Reward {
     kind: &'static str,
     value: u32,
     points: i64,
-    /// How many members like it.
+    /// How popular the reward is, compared with the others.
     weight: u32,
 }
 
@@ -112,7 +112,7 @@ pub(super) struct Step {
     pub(super) body: Value,
 }
 
-/// All webhooks, in the order in which they are sent.
+/// All webhooks, in the order in which the demo sends them.
 #[derive(Debug, PartialEq)]
 pub(super) struct Plan {
     pub(super) steps: Vec<Step>,
@@ -146,7 +146,7 @@ impl Plan {
     }
 }
 
-/// Some webhooks come twice, and some come late.
+/// Repeats some webhooks, and delays some.
 fn disordered(steps: Vec<Step>, random: &mut Rng) -> Vec<Step> {
     let mut placed = Vec::with_capacity(steps.len());
     for (index, step) in steps.into_iter().enumerate() {
@@ -166,7 +166,7 @@ fn disordered(steps: Vec<Step>, random: &mut Rng) -> Vec<Step> {
 struct Story {
     random: Rng,
     zone: TimeZone,
-    /// Tells this demo's coupons from those of another day or seed.
+    /// Distinguishes this demo's coupons from those of another day or seed.
     mark: String,
     count: u32,
     steps: Vec<Step>,
@@ -202,7 +202,7 @@ impl Story {
             let at = self.time_of(day);
             self.code(at);
         }
-        // Now and then somebody redeems far too fast.
+        // Now and then a member redeems far too fast.
         if self.random.u32(0..10) == 0 {
             let at = self.time_of(day);
             for minute in 0..6 {
@@ -212,7 +212,7 @@ impl Story {
         }
     }
 
-    /// A time of the day, rather at lunch or dinner.
+    /// A time of the day, most often at lunch or dinner.
     fn time_of(&mut self, day: Date) -> Timestamp {
         let hour = weighted(&mut self.random, HOURS.iter().copied());
         let (minute, second) = (self.random.i8(0..60), self.random.i8(0..60));
@@ -228,12 +228,12 @@ impl Story {
             id: format!("ZP-{:04X}{number:04X}", company.len() * 4099),
             name: format!("{first} {last}"),
             email: format!("member{number}@example.com"),
-            // Most are bronze.
+            // Most members are bronze.
             tier: TIERS[(number % 10).saturating_sub(6)],
         }
     }
 
-    /// A coupon's life: redeemed, and then used, cancelled, expired, or forgotten in a drawer.
+    /// A coupon's life: a member redeems it, then uses, cancels or forgets it, or it expires.
     fn coupon(&mut self, company: &'static str, at: Timestamp, member: usize) {
         let member = self.member(company, member);
         let favourite = member.id.bytes().map(usize::from).sum::<usize>() % REWARDS.len();
@@ -250,11 +250,11 @@ impl Story {
         self.redeem(company, &member, reward, &code, at, expires_at);
         match self.random.u32(0..100) {
             0..62 => {
-                // Most within a day, some after weeks.
+                // Most uses follow within a day, some after weeks.
                 let hours = (self.random.f64() * 6.0).exp();
                 let used_at = after(at, (hours * 3600.0) as i64 + 300);
                 self.use_it(company, &member, reward, &code, used_at, 1);
-                // A screenshot of the coupon goes round.
+                // Two members share a screenshot of the coupon.
                 if self.random.u32(0..80) == 0 {
                     let again = after(used_at, 5400);
                     self.use_it(company, &member, reward, &code, again, 2);
@@ -265,7 +265,7 @@ impl Story {
                 self.end(company, &member, reward, &code, cancelled_at, "cancelled");
             }
             68..92 => self.end(company, &member, reward, &code, expires_at, "expired"),
-            // Used after it had expired.
+            // The member uses the coupon after it expired.
             92 => {
                 let late = after(expires_at, 7200);
                 self.use_it(company, &member, reward, &code, late, 1);
@@ -354,7 +354,7 @@ impl Story {
         self.push(Door::Used, at, body);
     }
 
-    /// Only v2 tells of cancellations and expiries.
+    /// Only Zupy's v2 reports cancellations and expiries.
     fn end(
         &mut self,
         company: &str,
@@ -430,7 +430,7 @@ fn after(at: Timestamp, seconds: i64) -> Timestamp {
     later.unwrap_or(Timestamp::MAX)
 }
 
-/// An index, each as often as its weight says.
+/// A random index, each as often as its weight says.
 fn weighted(random: &mut Rng, weights: impl Iterator<Item = u32> + Clone) -> usize {
     let mut left = random.u32(0..weights.clone().sum::<u32>().max(1));
     let mut index = 0;
@@ -463,17 +463,17 @@ mod tests {
     }
 
     #[test]
-    fn a_month_has_all_that_is_to_be_seen() {
+    fn a_month_has_every_kind_of_traffic() {
         let plan = Plan::new(1, 30, now());
         let count = plan.steps.len();
         assert!((600..1500).contains(&count), "{count} webhooks");
         assert!(plan.steps.iter().all(|it| it.at <= now()));
         let bodies: Vec<_> = plan.steps.iter().map(|it| it.body.to_string()).collect();
         let different: BTreeSet<_> = bodies.iter().collect();
-        assert!(different.len() < count, "nothing comes twice");
+        assert!(different.len() < count, "no webhook is sent twice");
         assert!(
             !plan.steps.is_sorted_by_key(|it| it.at),
-            "nothing comes late"
+            "no webhook is late"
         );
         for kind in [
             "coupon.redeemed",

@@ -1,4 +1,4 @@
-//! `coupons member --forget`: takes a member's personal data out of every table.
+//! `coupons member --forget`: erases a member's personal data from every table.
 
 use std::collections::BTreeSet;
 
@@ -18,29 +18,31 @@ use crate::lives::raw_rows;
 use crate::refused::refused_rows;
 use crate::target::Target;
 
-/// Longest time that an attempt to record an event takes: what it wrote and has not named yet stays until then.
+/// The longest time that an attempt to record an event takes. Parts of a body that no row names yet
+/// stay for this time.
 const UNDER_WAY_MAX: SignedDuration = SignedDuration::from_mins(15);
 
-/// What erasing did, or would do.
+/// What was erased, or would be erased.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Forgotten {
     member: String,
     dry_run: bool,
     /// Whether a contact was erased.
     contact: bool,
-    /// Coupons of the account that lost the member's points, and how they were redeemed.
+    /// Coupons of the account that lost the member's points and the method of redemption.
     coupons: usize,
-    /// Recorded bodies from which personal data were taken out.
+    /// Recorded bodies that lost their personal data.
     bodies: usize,
-    /// Refused bodies that named them, which are erased whole.
+    /// Refused bodies that named the member, and were erased whole.
     refused: usize,
-    /// What would have been sent for a sandbox or a test.
+    /// Drafts of messages for sandbox and test events.
     drafts: usize,
-    /// Lines of coupons that the profile was made of. What they say of the coupons stays, as the counters need it.
+    /// The profile's lines, one a coupon. Each line keeps what it says about the coupon, because
+    /// the counters need it.
     lines: usize,
 }
 
-/// Keys and hashes stay: a webhook that comes again is still known.
+/// Erases the personal data. Keys and hashes stay, so that a duplicate webhook is still recognised.
 pub(super) async fn forget(target: &Target, key: &Key, dry_run: bool) -> anyhow::Result<Forgotten> {
     let mut forgotten = Forgotten {
         member: key.text(),
@@ -73,7 +75,7 @@ pub(super) async fn forget(target: &Target, key: &Key, dry_run: bool) -> anyhow:
     Ok(forgotten)
 }
 
-/// What the rows of a coupon hold of the member.
+/// Erases what a coupon's rows hold about the member.
 async fn forget_coupon(
     target: &Target,
     key: &Key,
@@ -90,7 +92,7 @@ async fn forget_coupon(
         let Some(entry) = text(row, "entry") else {
             continue;
         };
-        // Drafts of messages name nobody, and belong to whom their event does.
+        // A draft names nobody; it belongs to the member of its event.
         let is_theirs = match text(row, "member") {
             Some(member) => member == key.id,
             None => theirs.iter().any(|event| {
@@ -107,7 +109,7 @@ async fn forget_coupon(
     if forgotten.dry_run {
         return Ok(());
     }
-    // What a body was stored in, and what attempts wrote that did not come to record it.
+    // Parts of stored bodies, including parts that an interrupted attempt left behind.
     let before = Timestamp::now() - UNDER_WAY_MAX;
     for part in stored.iter().filter(names_them) {
         let Some(entry) = text(part, "entry").filter(|it| body::is_part(it)) else {
@@ -138,7 +140,7 @@ async fn forget_part(target: &Target, (coupon, entry): (&str, &str)) -> anyhow::
     Ok(())
 }
 
-/// Bodies that were refused. Such a body is erased whole: which of its fields tell who somebody is, is not known.
+/// Erases refused bodies whole, because nobody knows which of their fields identify a person.
 async fn forget_refused(
     target: &Target,
     key: &Key,
@@ -199,7 +201,7 @@ async fn forget_refused(
     Ok(())
 }
 
-/// What a coupon's row in the account says of its member and not of the coupon.
+/// Erases what a coupon's row in the account says about the member rather than the coupon.
 async fn forget_points(
     target: &Target,
     key: &Key,
@@ -224,10 +226,10 @@ async fn forget_points(
     .await
 }
 
-/// How often a line is read again that changes meanwhile.
+/// How often a line is read again if it changes meanwhile.
 const LINE_ATTEMPTS: usize = 5;
 
-/// What makes up the member's profile.
+/// Erases the member's share of the lines that make up their profile.
 async fn forget_profile(
     target: &Target,
     key: &Key,
@@ -253,23 +255,17 @@ async fn forget_profile(
             return Ok(());
         }
         if attempt == LINE_ATTEMPTS {
-            bail!(
-                "{} of the member's coupons change all the time: try again",
-                left
-            );
+            bail!("{left} of the member's coupons keep changing: try again");
         }
     }
     Ok(())
 }
 
-/// Returns whether it was erased: it is not where the line has changed since it was read.
+/// Erases a line's share. Returns false if the line has changed since it was read.
 async fn forget_share(target: &Target, key: &Key, entry: &str, row: &Item) -> anyhow::Result<bool> {
     let mut line = Standing::read(row)?.line;
     line.share = Share::default();
-    let seen = row
-        .get("line")
-        .cloned()
-        .context("a line without what it says")?;
+    let seen = row.get("line").cloned().context("a line has no contents")?;
     let updated = target
         .dynamodb
         .update_item()
@@ -286,7 +282,7 @@ async fn forget_share(target: &Target, key: &Key, entry: &str, row: &Item) -> an
     match updated {
         Ok(_) => Ok(true),
         Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(false),
-        Err(error) => Err(target.explain(error)).context("erasing what a profile is made of"),
+        Err(error) => Err(target.explain(error)).context("erasing a line of a profile"),
     }
 }
 
@@ -299,7 +295,8 @@ async fn forget_contact(target: &Target, key: &Key) -> anyhow::Result<()> {
     .await
 }
 
-/// Returns what the names of the parts begin with that the row's body is stored in from now on, if it is.
+/// Erases the personal data in a row's body. Returns the prefix of the names of the parts that
+/// store the new body, if it needs parts.
 async fn forget_row(
     target: &Target,
     key: &Key,
@@ -309,7 +306,7 @@ async fn forget_row(
 ) -> anyhow::Result<Option<String>> {
     let body = match body::read(row) {
         Err(body::Unreadable::Absent) => None,
-        // What cannot be read is not kept either.
+        // An unreadable body is erased too.
         body => Some(String::from_utf8(body.unwrap_or_default()).unwrap_or_default()),
     };
     let erased = body.as_ref().and_then(|body| {
@@ -320,7 +317,7 @@ async fn forget_row(
             body,
             time_zone: None,
         });
-        // What cannot be read is not kept either.
+        // An unreadable body is erased too.
         let erased = erased.unwrap_or_else(|| "{}".into());
         let same = |a: &str, b: &str| {
             let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
@@ -390,9 +387,11 @@ impl Forgotten {
             (false, false) => ("no contact was kept", "lost"),
         };
         format!(
-            "{}: {contact}; {} recorded bodies {verb} their personal data, {} drafts, {} refused bodies, the points of \
+            "{}: {contact}; {} recorded bodies {verb} their personal data, {} drafts, {} refused \
+             bodies, the points of \
              {} coupons, and the figures of {}\n\
-             Messages on their way, in queues and dead-letter queues, hold such data until they are worked off, for 14 \
+             Messages on their way, in queues and dead-letter queues, hold such data until they \
+             are processed, for 14 \
              days at most; backups of the tables for 35.\n",
             self.member, self.bodies, self.drafts, self.refused, self.coupons, self.lines
         )

@@ -1,7 +1,7 @@
-//! `coupons replay --failed`: runs what failed for good again, and nothing else.
+//! `coupons replay --failed`: runs again what failed for good, and nothing else.
 //!
-//! A record that failed is given back to its task, not deleted: a crash between that and the
-//! message leaves a mark that the next `--failed` finds.
+//! A failed record is released to its task, not deleted. If this program crashes before it sends
+//! the message, the next `--failed` still finds the record.
 
 use std::collections::BTreeSet;
 
@@ -14,11 +14,12 @@ use webhooks::life::{Record, text};
 use super::Decision;
 use crate::target::Target;
 
-/// Why an event or a task is left alone of which nothing failed.
+/// The reason for skipping an event or a task that had no failure.
 pub(super) const NOTHING: &str = "nothing failed";
 
-/// The records that failed, of one channel where one is named. One of whose attempts an earlier had
-/// no answer may have been sent, so it counts only where its channel is named.
+/// Chooses the failed records, of one channel if one is named. A record with an unanswered earlier
+/// attempt may stand for a message that was sent. Such a record counts only if its channel is
+/// named.
 pub(super) fn choose<'a>(records: &[&'a Record], channel: Option<&str>) -> Decision<'a> {
     let failed = records.iter().copied();
     let failed =
@@ -31,14 +32,15 @@ pub(super) fn choose<'a>(records: &[&'a Record], channel: Option<&str>) -> Decis
     Decision::Skip(match in_doubt.first() {
         None => NOTHING.to_owned(),
         Some(record) => format!(
-            "an attempt before {} failed had no answer, and may have been sent; --task {} repeats \
+            "before {} failed, an attempt got no answer, so its message may have been sent; \
+             --task {} repeats \
              it all the same",
             record.task, record.task
         ),
     })
 }
 
-/// The coupons of which something failed. Reads the whole table.
+/// The coupons that have a failed record. Reads the whole table.
 pub(super) async fn coupons(target: &Target) -> anyhow::Result<BTreeSet<String>> {
     let rows = target.scan_all("events", |events| {
         events
@@ -55,13 +57,13 @@ pub(super) async fn coupons(target: &Target) -> anyhow::Result<BTreeSet<String>>
     Ok(rows.iter().filter_map(|row| text(row, "coupon")).collect())
 }
 
-/// Whether a transaction wrote the record: it writes it anew only where there is none.
+/// Whether a transaction wrote the record. A task writes such a record only if it is absent.
 pub(super) fn is_of_commit(record: &Record) -> bool {
     record.task == "delivery/grant"
 }
 
-/// Gives a record that failed back to its task, if it still says what was read. One that was given
-/// back before only lacks its message, perhaps.
+/// Releases a failed record to its task, unless the record has changed since it was read. If an
+/// earlier replay released it, perhaps only its message is missing.
 pub(super) async fn give_back(target: &Target, record: &Record) -> anyhow::Result<()> {
     if record.status == "released" {
         return Ok(());
@@ -71,8 +73,7 @@ pub(super) async fn give_back(target: &Target, record: &Record) -> anyhow::Resul
         .split_once('/')
         .with_context(|| format!("{:?} is not an event's key", record.event))?;
     let before = record.result.as_deref().unwrap_or_default();
-    // The same text in each attempt of the SDK's own, so that one whose answer was lost is
-    // recognised.
+    // Every attempt by the SDK sends the same text, so a repeat after a lost answer is recognised.
     let result = format!("asked for again at {}; before: {before}", Timestamp::now());
     let updated = target
         .dynamodb
@@ -105,12 +106,12 @@ pub(super) async fn give_back(target: &Target, record: &Record) -> anyhow::Resul
         Ok(_) => Ok(()),
         Err(error) => match error.as_service_error() {
             Some(UpdateItemError::ConditionalCheckFailedException(_)) => Err(anyhow!(
-                "{} changed meanwhile: look at it, and try again",
+                "{} changed meanwhile: look at the record, then try again",
                 record.task
             )),
             _ => Err(target
                 .explain(error)
-                .context(format!("giving back {}", record.task))),
+                .context(format!("releasing {}", record.task))),
         },
     }
 }
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_have_been_sent_is_repeated_only_by_its_name() {
+    fn a_message_that_may_have_been_sent_is_repeated_only_by_its_name() {
         let doubtful = Record {
             in_doubt: 1,
             ..record("delivery/email", "failed")
@@ -181,13 +182,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_given_back_and_not_tried_since_still_failed() {
+    fn a_released_record_without_a_new_attempt_still_counts_as_failed() {
         let asked = |asked_after_attempts| Record {
             asked_after_attempts,
             ..record("delivery/email", "released")
         };
         check(&[asked(Some(2))], None, Ok(&["delivery/email"]));
-        // An attempt has begun since.
+        // An attempt has begun since the release.
         check(&[asked(Some(1))], None, Err("nothing failed"));
         check(&[asked(None)], None, Err("nothing failed"));
         let never_tried = Record {

@@ -1,8 +1,9 @@
-//! Judges a run by what it left in the tables and by what was sent outside: lost or doubled.
+//! Judges a run: decides from the tables and from what was sent outside whether anything was lost
+//! or doubled.
 //!
-//! An event that was answered with a 2xx is lost where its row, a record of its tasks, its entry in the member's
-//! account or its mail is missing. It is doubled where its effects outside were made twice, or its coupon stands in
-//! the tables twice. What was never answered with a 2xx cannot be lost.
+//! An event that was answered with a 2xx is lost if its row, a task's record, its entry in the
+//! member's account, or its mail is missing. It is doubled if an effect outside was made twice, or
+//! if its coupon is in the tables twice. A webhook that never got a 2xx cannot be lost.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -11,30 +12,31 @@ use webhooks::ledger::{Item, body};
 use webhooks::life::{Received, Record, expected, text};
 use webhooks::task::tasks;
 
-/// The record that tells of an effect in the account.
+/// The record of the entry in the account.
 const ACCOUNT: &str = "delivery/account";
 
-/// Records that tell of a message, each with its channel. A reminder goes by any of them, and a webhook names its event
-/// in another way.
+/// Records of a message, each with its channel. A reminder is not here: it may use any channel. A
+/// forwarded webhook is not here: it names its event differently.
 const CHANNELS: [(&str, &str); 3] = [
     ("delivery/email", "email"),
     ("delivery/whatsapp", "whatsapp"),
     ("delivery/sms", "sms"),
 ];
 
-/// How many messages were sent by a channel for an event, which is named as a mail's header names it.
+/// How many messages were sent by a channel for an event. The event's name is percent-encoded as in
+/// a mail's header.
 pub(super) type Messages = HashMap<(String, String), u32>;
 
-/// What the system has of a run.
+/// What the system holds of a run.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// By the event's key.
+    /// Events by key.
     events: HashMap<String, Received>,
-    /// By the event's key.
+    /// Records by their event's key.
     records: HashMap<String, Vec<Record>>,
     /// `member` and `entry` of every row.
     accounts: HashSet<(String, String)>,
-    /// Nothing where it cannot be known.
+    /// `None` if the system does not say what was sent.
     messages: Option<Messages>,
 }
 
@@ -61,7 +63,7 @@ impl Found {
         }
     }
 
-    /// A row of the events table.
+    /// Reads a row of the events table.
     pub(super) fn take_event(&mut self, row: &Item) {
         let (Some(coupon), Some(entry)) = (text(row, "coupon"), text(row, "entry")) else {
             return;
@@ -81,7 +83,7 @@ impl Found {
         }
     }
 
-    /// A row of the members table.
+    /// Reads a row of the members table.
     pub(super) fn take_account(&mut self, row: &Item) {
         if let (Some(member), Some(entry)) = (text(row, "member"), text(row, "entry")) {
             self.accounts.insert((member, entry));
@@ -93,8 +95,8 @@ impl Found {
         self.events.values().any(|it| !it.undispatched.is_empty())
     }
 
-    /// `taken` are the events that were answered with a 2xx, each with the number of its webhook in the run; `body`
-    /// gives that webhook's body, `mark` is what stands in the names of the run alone.
+    /// Judges the events in `taken`, which were answered with a 2xx; each has the number of its
+    /// webhook. `body` returns that webhook's body. `mark` is part of the names of this run alone.
     pub(super) fn judge(
         &self,
         taken: &BTreeSet<(String, u32)>,
@@ -119,7 +121,7 @@ impl Found {
         })
     }
 
-    /// What an event should have left, and has not.
+    /// What an event should have left behind, but did not.
     fn missing(&self, row: &Received) -> Vec<String> {
         let event = match row.parse() {
             Ok(event) => event,
@@ -148,7 +150,7 @@ impl Found {
         missing
     }
 
-    /// The effect of which a record says that it was made.
+    /// The missing effect, if a record says `done` for an effect that was not made.
     fn missing_effect(&self, row: &Received, record: &str) -> Option<String> {
         if record == ACCOUNT {
             let missing = "no entry in the member's account, though its record is done";
@@ -174,7 +176,7 @@ impl Found {
         });
         let recorded = twice(events)
             .map(|(coupon, count)| (coupon, format!("{count} events are recorded of one coupon")));
-        // A code that the run did not make up may be the same for several coupons.
+        // The run did not invent every code: several coupons may share one.
         let codes = self.accounts.iter().map(|(_, entry)| entry.clone());
         let stored = twice(codes.filter(|entry| entry.contains(mark)))
             .map(|(entry, count)| (entry, format!("it is in {count} accounts")));
@@ -197,7 +199,7 @@ impl Finding {
     }
 }
 
-/// Names that come more than once, and how often.
+/// Names that occur more than once, and how often.
 fn twice(names: impl Iterator<Item = String>) -> impl Iterator<Item = (String, u32)> {
     let mut counts = HashMap::new();
     for name in names {
@@ -206,7 +208,8 @@ fn twice(names: impl Iterator<Item = String>) -> impl Iterator<Item = (String, u
     counts.into_iter().filter(|(_, count)| *count > 1)
 }
 
-/// An event's key as the header of its mail holds it: what is not printable ASCII is percent-encoded.
+/// An event's key as its mail's header holds it: every other character than printable ASCII is
+/// percent-encoded.
 fn as_header(event: &str) -> String {
     let mut header = String::with_capacity(event.len());
     for byte in event.bytes() {
@@ -225,7 +228,7 @@ mod tests {
     use super::*;
 
     const EMAIL: &str = "delivery/email";
-    /// What the other tasks leave.
+    /// The records of the other tasks.
     const OTHERS: [&str; 3] = ["inventory", "fraud", "analytics"];
     const MARK: &str = "-RUN-";
     const COUPON: &str = "zupy#comp_bella_vista#CP-A1B2C3D4-RUN-1";
@@ -266,7 +269,7 @@ mod tests {
         row(&[("member", member), ("entry", entry)])
     }
 
-    /// One event of which everything is there.
+    /// One event that left everything behind.
     fn whole() -> Found {
         let mail = ("email".to_owned(), format!("{COUPON}/redeemed"));
         let mut found = Found::with_messages(Some(HashMap::from([(mail, 1)])));
@@ -288,7 +291,7 @@ mod tests {
         found.judge(&taken, body, MARK).unwrap()
     }
 
-    /// What is wrong once something has changed.
+    /// Changes something in a whole run, and checks the verdict.
     #[track_caller]
     fn check(change: impl FnOnce(&mut Found), lost: &[&str], doubled: &[&str]) {
         let mut found = whole();
@@ -301,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_left_everything_once_is_neither() {
+    fn an_event_that_left_everything_once_is_neither() {
         check(|_| {}, &[], &[]);
         let skipped = record(EMAIL, "skipped");
         let skip = |found: &mut Found| {
@@ -315,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lacks_its_row_or_a_record_is_lost() {
+    fn an_event_without_its_row_or_a_record_is_lost() {
         check(|found| found.events.clear(), &["no row"], &[]);
         let another = |found: &mut Found| {
             found
@@ -356,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lacks_an_effect_is_lost_whatever_its_record_says() {
+    fn an_event_without_an_effect_is_lost_whatever_its_record_says() {
         let account = "no entry in the member's account, though its record is done";
         check(|found| found.accounts.clear(), &[account], &[]);
         let mail = "nothing was sent by email, though its record is done";
@@ -365,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_made_twice_is_doubled() {
+    fn an_effect_that_was_made_twice_is_doubled() {
         let mail = |found: &mut Found| {
             found
                 .messages
@@ -378,7 +381,7 @@ mod tests {
         check(rows, &[], &["2 events are recorded of one coupon"]);
         let accounts = |found: &mut Found| found.take_account(&account("zupy#another#ZP-1"));
         check(accounts, &[], &["it is in 2 accounts"]);
-        // Of a code that everybody shares, it is none.
+        // Coupons may share a code, so a shared code is no double.
         let shared = |found: &mut Found| {
             for member in [MEMBER, "zupy#another#ZP-1"] {
                 let row = row(&[("member", member), ("entry", "coupon#LAUNCHDAY")]);
@@ -389,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn a_contradiction_that_was_kept_is_no_record() {
+    fn a_kept_contradiction_is_no_record() {
         check(
             |found| found.take_event(&record("conflict/0123", "")),
             &[],

@@ -1,4 +1,4 @@
-//! Many distinct coupons, sent as a provider sends: some of them twice, and each until it is answered.
+//! Sends many distinct coupons as a provider does: some twice, and each until it is answered.
 
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,15 +15,16 @@ use crate::http::{Answer, Client, Request};
 use crate::send::summary::Summary;
 use crate::send::{Draft, parse, write};
 
-/// How often one webhook is sent until it is answered. A provider goes on for days; whoever waits at a terminal does
-/// not.
+/// How many times one webhook is sent until it is answered. A provider retries for days; a person
+/// at a terminal does not wait that long.
 const ATTEMPTS: usize = 8;
 
-/// The pauses between attempts double up to the longest, and each is spread over its second half.
+/// Each pause between attempts is twice as long as the one before, up to the longest. A random part
+/// of its second half is left out.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// The share of what is sent twice that is under way twice at the same time.
+/// The part of the repeated coupons whose two requests are under way at the same time.
 const TOGETHER: f64 = 0.25;
 
 #[derive(Debug, Clone, Copy)]
@@ -33,13 +34,13 @@ pub(super) struct Plan {
     pub(super) again: Again,
 }
 
-/// What is sent twice.
+/// Which coupons are sent twice.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Again {
     Nothing,
-    /// Each coupon, once it is answered.
+    /// Each coupon, after its answer.
     Each,
-    /// Some, at moments that the seed decides.
+    /// Some coupons, at moments that the seed decides.
     Share {
         share: Share,
         seed: u64,
@@ -71,12 +72,12 @@ impl Share {
     }
 }
 
-/// Copies of a draft, each another coupon's webhook.
+/// Copies of a draft, each for another coupon.
 #[derive(Debug)]
 pub(super) struct Run<'a> {
     draft: &'a Draft,
     body: Value,
-    /// Differs from that of any other run.
+    /// An id that differs from that of every other run.
     id: String,
 }
 
@@ -84,19 +85,19 @@ impl<'a> Run<'a> {
     pub(super) fn new(draft: &'a Draft) -> anyhow::Result<Self> {
         let run = Self {
             draft,
-            body: parse(&draft.body).context("--count gives each copy a name of its own")?,
+            body: parse(&draft.body).context("--count has to rename each copy")?,
             id: run_id(draft.now),
         };
         run.body(1)?;
         Ok(run)
     }
 
-    /// What stands in the key of each of its coupons, and in that of no other run's.
+    /// Text in the key of each of this run's coupons, and in no other run's keys.
     pub(super) fn mark(&self) -> String {
         format!("-{}-", self.id)
     }
 
-    /// The body of one of its webhooks.
+    /// The body of one of the run's webhooks.
     pub(super) fn body(&self, index: u32) -> anyhow::Result<Vec<u8>> {
         let mut body = self.body.clone();
         let suffix = format!("{}{index}", self.mark());
@@ -108,14 +109,14 @@ impl<'a> Run<'a> {
     }
 }
 
-/// One webhook, and what came of each attempt to send it.
+/// One webhook, and the result of each attempt to send it.
 #[derive(Debug)]
 pub(super) struct Delivery {
     pub(super) index: u32,
     pub(super) attempts: Vec<anyhow::Result<Answer>>,
 }
 
-/// Sends everything, and sums up what came of it.
+/// Sends everything, and sums up the results.
 pub(super) async fn send(client: &Client, run: &Run<'_>, plan: Plan) -> anyhow::Result<Summary> {
     let order = plan.again.order(plan.count);
     let times = if plan.again == Again::Each { 2 } else { 1 };
@@ -150,8 +151,8 @@ pub(super) async fn send(client: &Client, run: &Run<'_>, plan: Plan) -> anyhow::
 }
 
 impl Again {
-    /// The coupons in the order in which they are sent. One that is sent twice comes again at once, so that both are
-    /// under way together, or behind any later one.
+    /// The coupons in the order of sending. The second request for a coupon follows at once, so
+    /// that both are under way together, or after any later coupon.
     fn order(self, count: u32) -> Vec<u32> {
         let Again::Share { share, seed } = self else {
             return (1..=count).collect();
@@ -175,13 +176,13 @@ impl Again {
 
 struct Sender<'a> {
     client: &'a Client,
-    /// Nothing answered one webhook through all its attempts. Until something answers, no other gets as many: the
-    /// system has gone.
+    /// Set when all attempts of one webhook got no answer: the system has gone. Until something
+    /// answers, the other webhooks get fewer attempts.
     silent: AtomicBool,
 }
 
 impl Sender<'_> {
-    /// Sends a webhook until it is answered by anything but a failure of the system.
+    /// Sends a webhook until the answer is anything but a failure of the system.
     async fn deliver(&self, request: &Request) -> Vec<anyhow::Result<Answer>> {
         let mut attempts = Vec::with_capacity(1);
         let mut pause = FIRST_PAUSE;
@@ -216,7 +217,7 @@ fn run_id(now: Timestamp) -> String {
     digits.iter().rev().collect()
 }
 
-/// Shows nothing where standard error is no terminal.
+/// Shows nothing if standard error is no terminal.
 fn progress_bar(length: usize) -> anyhow::Result<ProgressBar> {
     let style = "{wide_bar} {pos}/{len}, {per_sec}, {eta} left";
     let style = ProgressStyle::with_template(style).context("the progress bar's template")?;
@@ -277,8 +278,8 @@ mod tests {
         assert_eq!(order(1, "100%", 7), [1, 1]);
     }
 
-    /// Takes one connection after another, and writes each of these answers to one: an empty one ends it without.
-    /// Then nothing listens any more.
+    /// Takes one connection after another, and writes one of these answers to each. An empty answer
+    /// closes the connection. After the last answer nothing listens any more.
     fn answering(answers: &'static [&'static str]) -> Uri {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/x", listener.local_addr().unwrap());
@@ -303,7 +304,7 @@ mod tests {
     const REFUSED: &str =
         "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
-    /// The statuses of one webhook's attempts, 0 for none.
+    /// The statuses of one webhook's attempts; 0 means no answer.
     async fn attempts(url: Uri, silent: bool) -> Vec<u16> {
         let request = Request {
             url,
@@ -321,20 +322,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_fails_is_sent_until_it_is_answered() {
+    async fn a_failed_webhook_is_sent_until_it_is_answered() {
         let url = answering(&["", CRASHED, TAKEN]);
         assert_eq!(attempts(url, false).await, [0, 500, 200]);
     }
 
     #[tokio::test]
-    async fn what_is_refused_is_not_sent_again() {
+    async fn a_refused_webhook_is_not_sent_again() {
         assert_eq!(attempts(answering(&[REFUSED]), false).await, [401]);
     }
 
     #[tokio::test]
-    async fn what_nothing_answers_is_not_repeated_once_the_system_has_gone() {
+    async fn a_webhook_is_not_repeated_once_the_system_has_gone() {
         assert_eq!(attempts(answering(&[]), true).await, [0]);
-        // An answer tells that it is back.
+        // The first answer shows that the system is back.
         let url = answering(&[CRASHED, TAKEN]);
         assert_eq!(attempts(url, true).await, [500, 200]);
     }

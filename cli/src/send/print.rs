@@ -1,4 +1,4 @@
-//! A signed request in a form for other tools.
+//! Prints a signed request in a form for other tools.
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
@@ -34,12 +34,13 @@ fn curl(request: &Request, body: &str) -> anyhow::Result<String> {
     for (name, value) in &request.headers {
         command.push_str(&format!(" \\\n  -H {}", quote(&format!("{name}: {value}"))));
     }
-    // Not `--data`: a body that begins with @ would name a file.
+    // `--data` would read a body that begins with @ as the name of a file.
     command.push_str(&format!(" \\\n  --data-raw {}\n", quote(body)));
     Ok(command)
 }
 
-/// Source of the fields: <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>.
+/// Source of the fields:
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>.
 fn event(request: &Request, body: &str, at: Timestamp) -> anyhow::Result<String> {
     let host = request.url.host().context("the URL has no host")?;
     let path = request.url.path();
@@ -100,7 +101,7 @@ mod tests {
         }
     }
 
-    /// What a shell passes on, through a function that stands for curl.
+    /// The words that a shell passes on to a function in place of curl.
     fn words(command: &str) -> Vec<String> {
         let script = format!("curl() {{ printf '%s\\0' \"$@\"; }}\n{command}");
         let output = Command::new("sh").args(["-c", &script]).output().unwrap();
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_printed_is_said() {
+    fn a_body_that_cannot_be_printed_gets_an_error() {
         let mut request = request("a\0b");
         assert!(print(Form::Curl, &request, Timestamp::UNIX_EPOCH).is_err());
         request.body = vec![0xff];

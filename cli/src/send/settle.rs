@@ -1,4 +1,5 @@
-//! The controls of a system on this machine: waits until nothing is left to do there, and tells what it sent outside.
+//! The controls of a local system: waits until the system has settled, and reads what it sent
+//! outside.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -13,28 +14,30 @@ use crate::http::{Answer, Client, origin, parse_url};
 use crate::send::judge::Messages;
 use crate::target::DEAD_LETTER;
 
-/// How long nothing may move before the wait is given up. A worker that was killed holds its lease for 30 s.
+/// The wait ends when nothing has moved for this long. A worker that was killed holds its lease for
+/// 30 s.
 pub(super) const PATIENCE: Duration = Duration::from_secs(90);
 
-/// The pauses before what waits is hurried double up to the longest: each retry counts towards the dead-letter queue.
+/// Before each hurry, a pause twice as long as the one before, up to the longest: each retry counts
+/// towards the dead-letter queue.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// How long a question for idleness waits, in seconds.
+/// How long one request waits for the system to be idle, in seconds.
 const IDLE_TIMEOUT_S: u32 = 10;
 
 /// The function that sends what SQS did not take.
 const OUTBOX: &str = "outbox";
 
-/// A local system, by its gateway.
+/// A local system, named by its gateway.
 #[derive(Debug)]
 pub(crate) struct Local {
     client: Client,
-    /// `http://127.0.0.1:3000`
+    /// For instance `http://127.0.0.1:3000`.
     pub(super) gateway: String,
 }
 
-/// What waits in a queue.
+/// The messages of a queue.
 #[derive(Debug, Deserialize)]
 struct Counts {
     visible: u64,
@@ -48,9 +51,10 @@ struct Idle {
 }
 
 impl Local {
-    /// The local system that a URL leads to; none where something else answers there.
+    /// The local system behind a URL, or `None` if something else answers there.
     ///
     /// # Errors
+    ///
     /// Nothing answers.
     pub(crate) async fn behind(url: &Uri) -> anyhow::Result<Option<Self>> {
         let local = Self {
@@ -63,8 +67,9 @@ impl Local {
         Ok(is_local.then_some(local))
     }
 
-    /// Waits until no queue that a function reads holds a message and no function runs, without the pauses between
-    /// retries. Returns how many messages wait all the same, because nothing moved for long.
+    /// Waits until no function runs and no queue with a function holds a message, without the
+    /// pauses between retries. Returns how many messages still wait because nothing moved for too
+    /// long.
     pub(crate) async fn settle(&self) -> anyhow::Result<u64> {
         let mut least = u64::MAX;
         let mut moved_at = Instant::now();
@@ -99,7 +104,7 @@ impl Local {
         Ok(())
     }
 
-    /// Runs the outbox now, whatever becomes of it: it may fail of a fault.
+    /// Runs the outbox now, and ignores its result: a fault may make it fail.
     pub(super) async fn run_outbox(&self) -> anyhow::Result<()> {
         self.tell(&format!("/_local/schedules/{OUTBOX}")).await
     }
@@ -122,7 +127,7 @@ impl Local {
         Ok(messages)
     }
 
-    /// Every fault that is not removed, with how often it was applied.
+    /// Every current fault, with how often it was applied.
     pub(super) async fn faults(&self) -> anyhow::Result<Vec<Value>> {
         let path = "/_local/faults";
         read(&self.ask(Method::GET, path).await?, path)
@@ -142,7 +147,7 @@ impl Local {
     }
 }
 
-/// Messages that a function gets, now or later.
+/// Messages that a function will get, now or later.
 fn waiting(queues: &BTreeMap<String, Counts>) -> u64 {
     let queues = queues.iter();
     queues
@@ -153,7 +158,7 @@ fn waiting(queues: &BTreeMap<String, Counts>) -> u64 {
 
 fn read<T: DeserializeOwned>(answer: &Answer, path: &str) -> anyhow::Result<T> {
     serde_json::from_slice(&answer.body)
-        .with_context(|| format!("reading what the local system says at {path}"))
+        .with_context(|| format!("reading the local system's answer at {path}"))
 }
 
 #[cfg(test)]
@@ -163,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_function_gets_does_not_wait() {
+    fn messages_that_no_function_gets_do_not_count_as_waiting() {
         let counts = |visible| json!({"visible": visible, "in_flight": 1, "delayed": 2});
         let queues = json!({"delivery": counts(3), "delivery-dead-letter": counts(100)});
         let queues: BTreeMap<String, Counts> = serde_json::from_value(queues).unwrap();

@@ -1,4 +1,4 @@
-//! What became of a run in the system that it was sent to, once that has settled.
+//! Judges a run in the system that it was sent to, after that system has settled.
 
 use std::time::{Duration, Instant};
 
@@ -17,11 +17,12 @@ use crate::send::settle::{Local, PATIENCE};
 use crate::send::summary::Summary;
 use crate::target::{self, Target, endpoint_at, endpoint_behind};
 
-/// How often a page of a table is asked for, each time as often as the SDK does: faults stay on while we look.
+/// How often a page of a table is requested, each time with the SDK's own retries: faults stay on
+/// meanwhile.
 const READ_ATTEMPTS: u32 = 20;
 const READ_AGAIN: Duration = Duration::from_millis(200);
 
-/// How long a deployed system is left alone before its tables are read once more.
+/// How long a deployed system gets before its tables are read once more.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// How many findings of a kind are listed.
@@ -33,32 +34,32 @@ pub(super) enum Place {
     Local(Box<Watched>),
     /// A deployed system: only its tables can be read.
     Tables(Box<Target>),
-    /// It is not, and why.
+    /// The run is not judged, for this reason.
     Nowhere(String),
 }
 
-/// The system on this machine, which tells all that it does.
+/// The system on this machine, which reports everything that it sent.
 #[derive(Debug)]
 pub(super) struct Watched {
     local: Local,
     target: Target,
-    /// The faults there are before the run, as often as they were applied then.
+    /// The faults before the run, with how often they had been applied.
     faults: Vec<Value>,
 }
 
-/// What came of judging a run.
+/// The result of judging a run.
 #[derive(Debug, Default)]
 pub(super) struct Judged {
-    /// Nothing where it was not judged.
+    /// `None` if the run was not judged.
     verdict: Option<Verdict>,
-    /// Why it was not judged though it should have been.
+    /// Why the run was not judged although it should have been.
     pub(super) error: Option<anyhow::Error>,
     notes: Vec<String>,
     took: Duration,
 }
 
 impl Place {
-    /// Finds out before anything is sent.
+    /// Decides where the run is judged, before anything is sent.
     pub(super) async fn find(arguments: &target::Arguments, url: &Uri) -> anyhow::Result<Self> {
         if arguments.is_deployed() {
             let target = Target::connect(arguments).await?;
@@ -132,7 +133,7 @@ impl Judged {
             let messages = local.messages(&run.mark()).await?;
             let found = Found::with_messages(Some(messages));
             let found = read(target, &run.mark(), found).await?;
-            // The outbox may have failed of a fault, or its tasks may have come to it just now.
+            // The outbox may have failed by a fault, or its tasks may have arrived just now.
             if waiting == 0 && found.waits_for_the_outbox() {
                 let since = *outbox_since.get_or_insert_with(Instant::now);
                 if since.elapsed() < PATIENCE {
@@ -142,7 +143,8 @@ impl Judged {
             if waiting > 0 {
                 let patience_s = PATIENCE.as_secs();
                 self.notes.push(format!(
-                    "the system did not settle: {waiting} of its messages wait, and for {patience_s} s none was \
+                    "the system did not settle: {waiting} of its messages wait, and for \
+                     {patience_s} s none was \
                      worked off"
                 ));
             }
@@ -155,7 +157,7 @@ impl Judged {
         }
     }
 
-    /// Looks again for as long as less and less is missing.
+    /// Reads the tables again as long as fewer and fewer records are missing.
     async fn tables(
         &mut self,
         target: &Target,
@@ -187,7 +189,7 @@ impl Judged {
         self.error.is_none() && self.verdict.as_ref().is_none_or(is_clean)
     }
 
-    /// Adds its figures to those of the run.
+    /// Adds the verdict to the figures of the run.
     pub(super) fn add_to(&self, figures: &mut Value) {
         let verdict = self.verdict.as_ref();
         figures["judged"] = json!(verdict.map(|it| it.judged));
@@ -226,7 +228,7 @@ impl std::fmt::Display for Judged {
     }
 }
 
-/// Reads what the tables have of a run.
+/// Reads what the tables hold of a run.
 async fn read(target: &Target, mark: &str, mut found: Found) -> anyhow::Result<Found> {
     let events = target
         .dynamodb
@@ -240,7 +242,7 @@ async fn read(target: &Target, mark: &str, mut found: Found) -> anyhow::Result<F
     for row in body::join(rows) {
         found.take_event(&row);
     }
-    // The codes of some providers are not the run's own: there is no mark to filter by.
+    // Some providers' codes are not the run's own, so no mark can filter the accounts.
     let accounts = target
         .dynamodb
         .scan()
@@ -281,10 +283,11 @@ async fn scan(
     }
 }
 
-/// Services that are asked in such a way that an answer which is lost changes nothing.
+/// Services whose calls may repeat after a lost answer, without a second effect.
 const REPEATABLE: [&str; 3] = ["dynamodb", "sqs", "secretsmanager"];
 
-/// Faults of a run that a message which comes twice may come from: nobody can know whether the first one was sent.
+/// Faults of the run that may explain a doubled message: the sender cannot know whether the first
+/// one was sent.
 fn explanations(before: &[Value], after: &[Value]) -> Vec<String> {
     let applied = |faults: &[Value], id: &Value| {
         let fault = faults.iter().find(|fault| &fault["id"] == id);
@@ -304,7 +307,8 @@ fn explanations(before: &[Value], after: &[Value]) -> Vec<String> {
         let (id, mode) = (&fault["id"], fault["mode"].as_str()?);
         (times > 0).then(|| {
             format!(
-                "the fault {id} ({mode}) came about {times} times: what is sent and never answered is sent again"
+                "the fault {id} ({mode}) was applied {times} times: a message without an answer \
+                 is sent again"
             )
         })
     });
@@ -346,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_judged_is_neither_clean_nor_counted() {
+    fn a_run_without_a_verdict_is_neither_clean_nor_counted() {
         let judged = Judged {
             error: Some(anyhow::anyhow!("nothing listens")),
             ..Judged::default()
@@ -368,13 +372,25 @@ mod tests {
             fault(1, "lose_response", 7),
             fault(2, "fail", 100),
             elsewhere,
-            json!({"id": 4, "service": "lambda", "function": "delivery", "mode": "kill", "applied": 1}),
-            json!({"id": 5, "service": "lambda", "function": "retry", "mode": "kill", "applied": 1}),
+            json!({
+                "id": 4,
+                "service": "lambda",
+                "function": "delivery",
+                "mode": "kill",
+                "applied": 1
+            }),
+            json!({
+                "id": 5,
+                "service": "lambda",
+                "function": "retry",
+                "mode": "kill",
+                "applied": 1
+            }),
         ];
         let told = explanations(&before, &after);
         assert_eq!(told.len(), 2, "{told:?}");
         assert!(
-            told[0].contains("fault 1 (lose_response) came about 2 times"),
+            told[0].contains("fault 1 (lose_response) was applied 2 times"),
             "{told:?}"
         );
         assert!(told[1].contains("fault 4 (kill)"), "{told:?}");

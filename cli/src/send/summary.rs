@@ -1,4 +1,4 @@
-//! The figures of a run: what the system answered, and what became of what it took.
+//! The figures of a run: what the system answered, and what became of the events that it took.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,8 +10,8 @@ use crate::http::Answer;
 use crate::send::many::{Again, Delivery, Plan};
 use crate::send::milliseconds;
 
-/// What came of all webhooks. Each that was sent counts once, as it was answered in the end; each attempt before that
-/// is one more that was retried.
+/// The results of all webhooks. Each webhook counts once, by its last answer; each earlier attempt
+/// counts as retried.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
     events: u32,
@@ -20,22 +20,23 @@ pub(super) struct Summary {
     accepted: u32,
     duplicates: u32,
     ignored: u32,
-    /// Answered with what sending it again would not change.
+    /// Webhooks whose answer would stay the same after a retry.
     refused: u32,
-    /// Never answered, or to the last with a 5xx.
+    /// Webhooks that were never answered, or with a 5xx to the last.
     failed: u32,
     retried: u32,
     /// Of all attempts.
     statuses: BTreeMap<u16, u32>,
-    /// Of all attempts, by the word in the body that says what became of the event: `accepted`, `invalid_payload`.
+    /// Of all attempts, by the word in the answer's body: `accepted`, `invalid_payload`.
     outcomes: BTreeMap<String, u32>,
-    /// Of the attempts that were answered; in ascending order at the end.
+    /// Of all answered attempts; in ascending order at the end.
     durations: Vec<Duration>,
     /// Attempts without an answer.
     errors: u32,
     first_error: Option<String>,
     took: Duration,
-    /// What was answered with a 2xx: the event's key, and which of the run's webhooks it is.
+    /// Events that were answered with a 2xx: each event's key, and the number of its webhook in the
+    /// run.
     pub(super) taken: BTreeSet<(String, u32)>,
 }
 
@@ -76,7 +77,7 @@ impl Summary {
         }
     }
 
-    /// What was said, if anything was.
+    /// Counts an attempt. Returns the answer, if there was one.
     fn attempt(&mut self, attempt: anyhow::Result<Answer>) -> Option<(http::StatusCode, Said)> {
         match attempt {
             Ok(answer) => {
@@ -94,19 +95,20 @@ impl Summary {
         }
     }
 
-    /// With no more to come.
+    /// Completes the summary after the last attempt.
     pub(super) fn after(mut self, took: Duration) -> Self {
         self.durations.sort_unstable();
         self.took = took;
         self
     }
 
-    /// Whether everything was answered with a 2xx in the end.
+    /// Whether every webhook finally got a 2xx.
     pub(super) fn is_success(&self) -> bool {
         self.failed == 0 && self.refused == 0
     }
 
-    /// Whether anything of it may be in the system: what never got an answer may be there too.
+    /// Whether the system may hold anything of the run. A webhook without an answer may have
+    /// arrived too.
     pub(super) fn left_something(&self) -> bool {
         !self.taken.is_empty() || self.failed > 0
     }
@@ -203,11 +205,11 @@ fn counts<K: fmt::Display>(counts: &BTreeMap<K, u32>) -> String {
     counts.join(", ")
 }
 
-/// What an answer says.
+/// The contents of an answer.
 #[derive(Debug)]
 struct Said {
     word: String,
-    /// The event that it says is durable.
+    /// The event that the answer confirms as durable.
     event: Option<String>,
 }
 
@@ -222,7 +224,7 @@ impl Said {
     }
 }
 
-/// By nearest rank. The durations are in ascending order.
+/// The percentile by nearest rank. The durations are in ascending order.
 fn percentile(durations: &[Duration], percent: usize) -> Option<Duration> {
     let rank = (durations.len() * percent).div_ceil(100).max(1);
     durations.get(rank - 1).copied()

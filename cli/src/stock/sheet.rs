@@ -1,4 +1,5 @@
-//! The stock as CSV: written so that it can be read again, and read so that everything that is wrong is told at once.
+//! The stock as CSV. An exported file can be imported again, and an import reports every problem of
+//! a file at once.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -27,23 +28,24 @@ const COLUMNS: [&str; 8] = [
 const YES: &str = "yes";
 const NO: &str = "no";
 
-/// The columns without which a file says nothing.
+/// The columns that every file needs.
 const NEEDED: [&str; 2] = ["product", "on_hand"];
 
-/// A product, as a line of a file has it.
+/// A product, from a line of a file.
 #[derive(Debug, PartialEq)]
 pub(super) struct Line {
-    /// Where it begins in the file.
+    /// The number of the line, counted from 1.
     pub(super) number: u64,
     pub(super) tenant: Option<String>,
     pub(super) product: String,
-    /// Nothing where only its rewards are named.
+    /// `None` if the line only names rewards.
     pub(super) on_hand: Option<Decimal>,
     pub(super) threshold: Option<Decimal>,
     pub(super) rewards: Vec<String>,
 }
 
-/// Writes products, each with the rewards that it is. A threshold is written where it is the product's own.
+/// Writes products, each with its rewards. The column for the threshold is empty unless the product
+/// has its own.
 pub(super) fn write(
     products: &[Shown],
     mut rewards: BTreeMap<(String, String), Vec<String>>,
@@ -57,7 +59,7 @@ pub(super) fn write(
             true => number(it.threshold.0),
             false => String::new(),
         };
-        // What was taken of a product before its first count must not be read again as a count.
+        // An uncounted product's negative quantity must not return as a count.
         let known = |exact: Decimal| match it.counted {
             true => number(exact),
             false => String::new(),
@@ -73,7 +75,7 @@ pub(super) fn write(
             if it.counted { YES } else { NO },
         ])?;
     }
-    // Rewards of products of which nothing was counted yet.
+    // Rewards of products that have no stock yet.
     for ((tenant, product), rewards) in rewards {
         let [tenant, product, rewards] =
             [tenant, product, rewards.join("\n")].map(|text| cell::written(&text));
@@ -97,9 +99,9 @@ pub(super) fn read(file: &Path) -> anyhow::Result<Vec<Line>> {
     }
 }
 
-/// Reads all lines, or tells all that is wrong with them.
+/// Reads all lines, or returns everything that is wrong with them.
 fn parse(text: &[u8]) -> Result<Vec<Line>, Vec<String>> {
-    // As spreadsheets save it.
+    // Spreadsheets write a byte order mark.
     let text = text.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(text);
     let head = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let semicolons = head.contains(&b';') && !head.contains(&b',');
@@ -130,7 +132,7 @@ fn parse(text: &[u8]) -> Result<Vec<Line>, Vec<String>> {
         };
         let product = (line.tenant.clone(), line.product.clone());
         if let Some(first) = seen.insert(product, line.number) {
-            let problem = format!("{:?} stands in line {first} too", line.product);
+            let problem = format!("{:?} is in line {first} too", line.product);
             sheet.problem(line.number, "product", &problem);
         }
         lines.push(line);
@@ -141,7 +143,7 @@ fn parse(text: &[u8]) -> Result<Vec<Line>, Vec<String>> {
     Err(sheet.problems)
 }
 
-/// Where each column stands.
+/// The position of each column.
 fn columns(head: &StringRecord) -> Result<HashMap<&'static str, usize>, Vec<String>> {
     let mut columns = HashMap::new();
     let mut problems = Vec::new();
@@ -172,7 +174,8 @@ fn columns(head: &StringRecord) -> Result<HashMap<&'static str, usize>, Vec<Stri
     Err(problems)
 }
 
-/// The line that a record begins in. The reader's own count begins before the line ends that it has yet to pass over.
+/// The line in which a record begins. The reader's own count starts before the line ends that it
+/// skips.
 fn line_of(record: &StringRecord, text: &[u8]) -> u64 {
     let begins = record.position().map_or(0, csv::Position::byte);
     let begins = usize::try_from(begins).unwrap_or_default().min(text.len());
@@ -333,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_is_told_by_line_and_column() {
+    fn every_problem_names_its_line_and_column() {
         check_wrong(
             "product,on_hand,threshold\nPizza,x,-1\n,3,\nSuco,,\nÁgua,1,2,3\nPizza,1\n\"Bolo\",1\nBolo,2\n",
             &[
@@ -342,7 +345,7 @@ mod tests {
                 "line 3, column 1 (product): \"\": it is empty",
                 "line 4, column 2 (on_hand): it is empty",
                 "line 5: it has more columns",
-                "line 8, column 1 (product): \"Bolo\" stands in line 7 too",
+                "line 8, column 1 (product): \"Bolo\" is in line 7 too",
             ],
         );
         check_wrong(
@@ -363,13 +366,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_told() {
+    fn a_file_that_is_not_utf_8_is_refused() {
         let problems = parse(b"product,on_hand\nPizza,1\nCaf\xe9,2\n").unwrap_err();
         assert_eq!(problems, ["line 3: it is not UTF-8; save it as such"]);
     }
 
     #[test]
-    fn what_is_exported_is_read_again() {
+    fn an_exported_file_can_be_imported_again() {
         let product = |name: &str, on_hand: &str, has_threshold| {
             let product = Product {
                 tenant: "zupy#comp".into(),
