@@ -1,4 +1,4 @@
-//! A function for the tests of `local::lambda`: does what its event tells it.
+//! A function for the tests of `local::lambda`, which does what its event says.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ async fn main() -> Result<(), Error> {
 
 async fn handle(event: LambdaEvent<Value>) -> Result<Value, Error> {
     let (event, context) = event.into_parts();
-    // What to do stands in the event itself, in a request's body, or in the first message's.
+    // The instructions are in the event itself, in a request's body, or in the first message's.
     let body = event["body"]
         .as_str()
         .or(event["Records"][0]["body"].as_str());
@@ -57,7 +57,7 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, Error> {
             "home": std::env::var_os("HOME").is_some(),
             "color": std::env::var("COLOR").ok(),
         })),
-        // A batch's report: each message says for itself whether it is bad.
+        // A batch's report: each message says itself whether it fails.
         Some("report") => {
             let records = event["Records"].as_array().into_iter().flatten();
             let is_bad = |record: &&Value| {
@@ -71,7 +71,7 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, Error> {
                 .collect();
             Ok(json!({"batchItemFailures": failures}))
         }
-        // Runs until the other one that was told so is there too: proof that both run at once.
+        // Waits until the other invocation has begun too, which proves that both run at once.
         Some("meet") => {
             let directory = text("in");
             std::fs::write(format!("{directory}/{}", std::process::id()), "")?;

@@ -1,4 +1,4 @@
-//! The AWS endpoint: every service that the system calls, on one port.
+//! The AWS endpoint: one port for every service that the system calls.
 
 mod faulty;
 mod permissions;
@@ -33,12 +33,15 @@ use crate::template::{Statement, Template};
 
 pub use service::Service;
 
-/// DynamoDB's, the largest of the services' limits.
+/// DynamoDB's limit, the largest of all services.
 const MAXIMUM_BODY: usize = 16 * 1024 * 1024;
 
-const SERVED: &str = "This endpoint serves DynamoDB, SQS and Secrets Manager (JSON protocol, X-Amz-Target), SNS (Query \
-                      protocol, a form), SES v2 (POST /v2/email/outbound-emails), End User Messaging Social (POST \
-                      /v1/whatsapp/send), and what is forwarded to a game's server (POST /_local/game-server).";
+const SERVED: &str = "This endpoint serves DynamoDB, SQS and Secrets Manager (JSON protocol, \
+                      X-Amz-Target), SNS (Query \
+                      protocol, a form), SES v2 (POST /v2/email/outbound-emails), End User \
+                      Messaging Social (POST \
+                      /v1/whatsapp/send), and what is forwarded to a game's server (POST \
+                      /_local/game-server).";
 
 const OUTBOUND_EMAILS: &str = "/v2/email/outbound-emails";
 const WHATSAPP_SEND: &str = "/v1/whatsapp/send";
@@ -54,13 +57,14 @@ pub struct Aws {
     /// What each function's role allows.
     permissions: BTreeMap<String, Vec<Statement>>,
     faults: Faults,
-    /// Whose processes faults kill.
+    /// The processes that faults kill.
     lambda: Option<Lambda>,
     clock: Clock,
 }
 
 impl Aws {
-    /// The services with what the template declares for them; what they send goes to `outside`.
+    /// Builds the services with the resources that the template declares. What they send goes to
+    /// `outside`.
     pub fn new(
         dynamodb: DynamoDb,
         sqs: Sqs,
@@ -88,13 +92,13 @@ impl Aws {
         }
     }
 
-    /// With these faults on the way of calls.
+    /// Makes calls meet these faults.
     #[must_use]
     pub fn with_faults(self, faults: Faults) -> Aws {
         Aws { faults, ..self }
     }
 
-    /// With these processes, which faults may kill as they call.
+    /// Lets faults kill these processes when a process calls the endpoint.
     #[must_use]
     pub fn with_lambda(self, lambda: Lambda) -> Aws {
         Aws {
@@ -120,12 +124,13 @@ pub fn router(aws: Arc<Aws>) -> Router {
     Router::new().fallback(handle).with_state(aws)
 }
 
-/// The access key that a function's process is started with, by which the endpoint knows it again.
+/// The access key that a function's process gets at its start. The endpoint recognises the function
+/// by this key.
 pub fn access_key_id(function: &str) -> String {
     format!("LOCAL_{}", function.to_ascii_uppercase().replace('-', "_"))
 }
 
-/// The inverse of [`access_key_id`]; `None` for anybody else's key.
+/// The inverse of [`access_key_id`]; `None` for any other key.
 pub fn function_of(access_key_id: &str) -> Option<String> {
     let name = access_key_id.strip_prefix("LOCAL_")?;
     Some(name.to_ascii_lowercase().replace('_', "-"))
@@ -133,7 +138,7 @@ pub fn function_of(access_key_id: &str) -> Option<String> {
 
 /// Thirty-two hexadecimal digits in the form of a UUID.
 pub(crate) fn random_id() -> String {
-    // A hasher's keys are random, and random enough for names that only have to differ.
+    // A hasher's keys are random, which is enough for names that only have to differ.
     let digits: String = (0..2)
         .map(|_| format!("{:016x}", RandomState::new().build_hasher().finish()))
         .collect();
@@ -151,9 +156,9 @@ pub(crate) fn random_id() -> String {
 struct Call {
     service: Service,
     operation: String,
-    /// The function that asks; anybody else may do everything.
+    /// The function that calls. Any other caller is allowed everything.
     function: Option<String>,
-    /// Which of the function's processes it is.
+    /// Which of the function's processes calls.
     process: Option<u64>,
     uri: Uri,
     headers: HeaderMap,
@@ -161,12 +166,12 @@ struct Call {
 }
 
 impl Call {
-    /// What is asked for, as JSON whatever it is on the wire.
+    /// The request as JSON, whatever its form on the wire.
     fn request(&self) -> Result<Value, AwsError> {
         if self.service == Service::Sns {
             return Ok(query::request(&self.body));
         }
-        // An absent body is an empty object: `aws sqs list-queues` sends none.
+        // An absent body counts as an empty object: `aws sqs list-queues` sends none.
         if self.body.is_empty() {
             return Ok(json!({}));
         }
@@ -184,7 +189,7 @@ impl Call {
 async fn handle(aws: &Arc<Aws>, request: Request) -> Response<Body> {
     let (head, body) = request.into_parts();
     let Ok(body) = to_bytes(body, MAXIMUM_BODY).await else {
-        let message = format!("The request's body is over {MAXIMUM_BODY} bytes or broke off.");
+        let message = format!("The request's body is over {MAXIMUM_BODY} bytes, or ended early.");
         return refuse(None, &error(413, "RequestEntityTooLarge", &message));
     };
     let Some((service, operation)) = addressee(&head, &body) else {
@@ -210,7 +215,7 @@ async fn handle(aws: &Arc<Aws>, request: Request) -> Response<Body> {
     }
 }
 
-/// Every call of every service comes through here: checked, done, answered.
+/// Checks, performs and answers every call of every service.
 async fn serve(aws: &Arc<Aws>, call: Call, now: Timestamp) -> Result<Response<Body>, AwsError> {
     permit(aws, &call)?;
     faulty::perform(aws, call, now).await
@@ -245,7 +250,7 @@ async fn perform(aws: &Aws, call: &Call, now: Timestamp) -> Result<Response<Body
     ))
 }
 
-/// A function does what the template allows it, here as on AWS.
+/// Checks that the template allows a function this call, as AWS does.
 fn permit(aws: &Aws, call: &Call) -> Result<(), AwsError> {
     let Some(function) = &call.function else {
         return Ok(());
@@ -255,7 +260,8 @@ fn permit(aws: &Aws, call: &Call) -> Result<(), AwsError> {
             403,
             "UnrecognizedClientException",
             &format!(
-                "The security token included in the request is invalid: there is no function {function}."
+                "The security token included in the request is invalid: there is no function \
+                 {function}."
             ),
         ));
     };
@@ -266,7 +272,8 @@ fn permit(aws: &Aws, call: &Call) -> Result<(), AwsError> {
     }
 }
 
-/// JSON services are addressed by a header, on whatever path; others by their path; SNS by what is in the form.
+/// The service and operation of a request. A header names the operation of JSON services, the path
+/// that of other services, and the form that of SNS.
 fn addressee(head: &Parts, body: &[u8]) -> Option<(Service, String)> {
     if let Some(target) = target(&head.headers) {
         let (service, operation) = target.split_once('.')?;
@@ -298,7 +305,7 @@ fn is_game_server(path: &str) -> bool {
     below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The form of a Query request as the JSON that it stands for.
+/// The form of a Query request, as the JSON that it stands for.
 pub fn read_form(body: &[u8]) -> Value {
     query::request(body)
 }
@@ -319,14 +326,14 @@ fn unknown(head: &Parts) -> AwsError {
     )
 }
 
-/// The access key of `Authorization: AWS4-HMAC-SHA256 Credential=<access key>/<date>/...`.
+/// The access key in `Authorization: AWS4-HMAC-SHA256 Credential=<access key>/<date>/...`.
 fn caller(headers: &HeaderMap) -> Option<&str> {
     let authorization = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (_, credential) = authorization.split_once("Credential=")?;
     credential.split('/').next()
 }
 
-/// The process that signs with a session token of its own.
+/// The process, from its own session token.
 fn process(headers: &HeaderMap) -> Option<u64> {
     lambda::instance_of(headers.get("x-amz-security-token")?.to_str().ok()?)
 }
@@ -374,7 +381,7 @@ fn refuse(service: Option<Service>, error: &AwsError) -> Response<Body> {
     answer
 }
 
-/// An error of DynamoDB's own, not of what all services have in front.
+/// Whether the error is DynamoDB's own, rather than one that all services share.
 fn is_modelled(code: &str) -> bool {
     matches!(
         code,

@@ -11,19 +11,20 @@ use rustix::process::{Pid, Signal};
 use serde::Deserialize;
 use tokio::process::Command;
 
-/// Builds what `selection` (cargo's own arguments) selects in a workspace, and returns where the binary of each
-/// function is. Cargo shows its own progress on stderr; with `quiet`, only if it fails. Dropping the future ends
-/// cargo.
+/// Builds the packages of `selection` (cargo's own arguments) in a workspace, and returns the path
+/// of each function's binary. Cargo shows its progress on stderr; with `quiet`, only if it fails.
+/// Dropping the future ends cargo.
 ///
 /// # Errors
-/// Cargo is not installed or fails, or a function has no binary of its own name.
+///
+/// Cargo is not installed or fails, or a function has no binary with the function's name.
 pub async fn build(
     workspace: &Path,
     functions: &[String],
     selection: &[String],
     quiet: bool,
 ) -> anyhow::Result<BTreeMap<String, PathBuf>> {
-    // Cargo names itself to what it runs, so that the same toolchain builds.
+    // Cargo passes its own path to the programs that it runs. The same toolchain must build.
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     build_with(&cargo, workspace, functions, selection, quiet).await
 }
@@ -47,10 +48,11 @@ async fn build_with(
         } else {
             Stdio::inherit()
         })
-        // A group of its own, so that the compilers it starts can be ended with it.
+        // A process group lets us also end the compilers that cargo starts.
         .process_group(0)
         .kill_on_drop(true);
-    // What `cargo run` tells the program that it runs. Build scripts look at it, and would run again for each change.
+    // `cargo run` sets these variables. Build scripts depend on them, and would run again after
+    // each change.
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(is_of_the_running_package) {
             command.env_remove(name);
@@ -58,14 +60,15 @@ async fn build_with(
     }
     let output = output(&mut command).await.map_err(|error| match error.kind() {
         ErrorKind::NotFound => anyhow::anyhow!(
-            "cannot run {} in {}: install Rust from https://rustup.rs, or check that the folder exists",
+            "cannot run {} in {}: install Rust from https://rustup.rs, or check that the folder \
+             exists",
             cargo.display(),
             workspace.display()
         ),
         _ => anyhow::Error::new(error).context(format!("running {}", cargo.display())),
     })?;
     if !output.status.success() {
-        // Nothing is lost if stderr is closed: the error below says the same in short.
+        // If stderr is closed, the error below still says the same in short.
         let _ = std::io::stderr().write_all(&output.stderr);
         bail!(
             "cargo could not build the functions ({}); its messages are above",
@@ -77,7 +80,10 @@ async fn build_with(
         .iter()
         .map(|function| {
             let binary = built.get(function).with_context(|| {
-                format!("no package has a binary named `{function}`; a function's package and binary are named alike")
+                format!(
+                    "no package has a binary named `{function}`; a function's package and \
+                     binary must have its name"
+                )
             })?;
             Ok((function.clone(), binary.clone()))
         })
@@ -94,24 +100,24 @@ async fn output(command: &mut Command) -> std::io::Result<Output> {
     let process = command.spawn()?;
     let mut group = Group(process.id().and_then(|id| Pid::from_raw(id.cast_signed())));
     let output = process.wait_with_output().await;
-    // It has ended by itself, and its number may be another's by now.
+    // The process has ended by itself, and another process may have its number now.
     group.0 = None;
     output
 }
 
-/// A process with all that it has started, killed when this is dropped.
+/// A process with all its descendants, killed when this value is dropped.
 struct Group(Option<Pid>);
 
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(pid) = self.0 {
-            // It can only fail where nothing is left to kill.
+            // Killing can only fail if no process is left.
             let _ = rustix::process::kill_process_group(pid, Signal::KILL);
         }
     }
 }
 
-/// Finds binaries that were built before, each named for its function.
+/// Finds binaries that were built before; each has its function's name.
 pub fn in_directory(
     directory: &Path,
     functions: &[String],
@@ -138,7 +144,7 @@ struct Message {
 
 #[derive(Deserialize)]
 struct Profile {
-    /// Built as its own unit tests.
+    /// Whether the binary is the crate's unit tests.
     test: bool,
 }
 
@@ -148,7 +154,7 @@ struct Target {
     kind: Vec<String>,
 }
 
-/// The binaries that cargo's messages tell of, by name.
+/// The binaries in cargo's messages, by name.
 fn executables(messages: &str) -> BTreeMap<String, PathBuf> {
     let artifacts = messages
         .lines()
@@ -196,7 +202,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn builds_a_package_and_tells_where_its_binary_is() {
+    async fn builds_a_package_and_returns_the_path_of_its_binary() {
         let folder = package("fn main() {}");
         let (functions, selection) = packages(&["delivery"]);
         let built = build_with(&cargo(), folder.path(), &functions, &selection, true)

@@ -1,4 +1,4 @@
-//! Bodies of the events table as people and tests read them: the table holds them compressed.
+//! Decompresses the bodies of the events table for people and tests.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use webhooks::ledger::body::{BODY, BODY_PARTS, decompress, is_part};
 
-/// A table's rows with the bodies of webhooks as text, and without the parts that long ones are stored in.
+/// A table's rows, with the bodies of webhooks as text and without the rows that store parts of
+/// long bodies.
 pub fn readable(rows: Vec<Value>) -> Vec<Value> {
     let stored = |row: &Value| STANDARD.decode(row[BODY].as_str()?).ok();
     let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();

@@ -1,9 +1,10 @@
-//! What a sandbox's or a test's event would have sent, as its task's record keeps it: shown beside what was sent, and in
-//! the same form.
+//! Shows what a sandbox or test event would have sent, in the form of a sent message. The draft is
+//! in its task's record.
 
 use serde_json::{Map, Value, json};
 
-/// The draft that a row of the events table holds, as if it had been sent. `would_be` tells that it was not.
+/// The draft in a row of the events table, in the form of a sent message. The field `would_be`
+/// marks it as a draft.
 pub(crate) fn draft(row: &Value) -> Option<Value> {
     let draft: Value = serde_json::from_str(row["would_send"].as_str()?).ok()?;
     let (event, record) = row["entry"].as_str()?.split_once('/')?;
@@ -12,7 +13,7 @@ pub(crate) fn draft(row: &Value) -> Option<Value> {
         "whatsapp" => ("whatsapp", whatsapp(&draft)),
         "sms" => ("sms", Value::Null),
         "forward" => ("game-server", request(&draft)),
-        // What stays inside is no message.
+        // Other records stand for no message.
         _ => return None,
     };
     let body = detail["body"].as_str();
@@ -52,7 +53,7 @@ fn request(draft: &Value) -> Value {
     json!({
         "method": "POST",
         "url": draft["url"],
-        // They tell when it is sent.
+        // Headers would show the time of sending.
         "headers": Map::new(),
         "body": draft["body"].to_string(),
     })
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_draft_looks_like_what_is_sent() {
+    fn a_draft_has_the_form_of_a_sent_message() {
         let mail = json!({"to": "a@example.com", "subject": "S", "text": "T", "html": "<p>T</p>"});
         let mail = check("email", &mail).unwrap();
         assert_eq!(mail["event"], "zupy#comp#CP-1/redeemed");
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_none() {
+    fn other_rows_have_no_draft() {
         assert_eq!(check("grant", &json!({"items": []})), None);
         assert_eq!(draft(&json!({"coupon": "c", "entry": "redeemed"})), None);
         let broken = json!({"coupon": "c", "entry": "redeemed/delivery/sms", "would_send": "{"});

@@ -1,4 +1,5 @@
-//! DynamoDB: dynoxide in this process, with the template's tables in it, behind its own HTTP server or called directly.
+//! DynamoDB: dynoxide in this process, with the template's tables, behind its own HTTP server or
+//! called directly.
 
 mod direct;
 
@@ -29,21 +30,21 @@ use tokio::time::Instant;
 use crate::AwsError;
 use crate::template::Table;
 
-/// AWS takes up to days; here an expired item should be seen to go.
+/// AWS deletes expired items after days; on one machine, people should see it happen.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
-/// A sweep is followed by a pause that is so many times as long.
+/// The pause after a sweep is this many times as long as the sweep.
 const SWEEP_PAUSE: u32 = 20;
 
 const JSON: &str = "application/x-amz-json-1.0";
 
-/// dynoxide checks that a request is signed, not how.
+/// dynoxide checks that a request has a signature, but does not verify it.
 const UNSIGNED: &str = "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request, \
                         SignedHeaders=host;x-amz-date, Signature=0";
 
 #[derive(Clone)]
 pub struct DynamoDb {
     database: Database,
-    /// `None` where requests are answered without one.
+    /// `None` if requests are answered without a server.
     server: Option<Server>,
 }
 
@@ -54,7 +55,7 @@ struct Server {
     _running: Arc<Running>,
 }
 
-/// Ends the server and the sweep with the last [`DynamoDb`].
+/// Ends the server and the sweep when the last [`DynamoDb`] is dropped.
 struct Running {
     _stop_server: oneshot::Sender<()>,
     sweep: JoinHandle<()>,
@@ -73,7 +74,8 @@ pub struct TableCount {
 }
 
 impl DynamoDb {
-    /// Starts with these tables, in memory or in the directory's `dynamodb.sqlite`, where tables and items are kept.
+    /// Starts with these tables, in memory or in the directory's `dynamodb.sqlite`, which keeps
+    /// tables and items.
     pub async fn start(data_dir: Option<&Path>, tables: &[Table]) -> anyhow::Result<DynamoDb> {
         let file = data_dir.map(|directory| directory.join("dynamodb.sqlite"));
         let database = match &file {
@@ -118,8 +120,8 @@ impl DynamoDb {
         })
     }
 
-    /// Starts with these tables in memory, and without a connection anywhere: for simulated time, which does not wait
-    /// for a network. Serves the operations on items alone.
+    /// Starts with these tables in memory and without a network, because simulated time does not
+    /// wait for one. It serves the operations on items alone.
     pub fn without_server(tables: &[Table]) -> anyhow::Result<DynamoDb> {
         let database = Database::memory().context("opening a DynamoDB in memory")?;
         for table in tables {
@@ -148,7 +150,7 @@ impl DynamoDb {
         self.scan_those(table, None).await
     }
 
-    /// Those items of a table that have an attribute, in the same form.
+    /// Those items of a table that have an attribute, in the form of [`Self::scan`].
     pub(crate) async fn scan_having(
         &self,
         table: &str,
@@ -187,7 +189,7 @@ impl DynamoDb {
         .context("scanning a table")?
     }
 
-    /// The tables and how many items each holds, by name.
+    /// Each table's name and number of items.
     pub async fn tables(&self) -> anyhow::Result<Vec<TableCount>> {
         let database = self.database.clone();
         let stats = tokio::task::spawn_blocking(move || database.table_stats())
@@ -207,7 +209,7 @@ impl DynamoDb {
 }
 
 impl Server {
-    /// Passes a request on as it came, and its answer back.
+    /// Passes a request on unchanged, and the answer back.
     async fn forward(&self, headers: &HeaderMap, body: Bytes) -> Result<Response<Body>, AwsError> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = axum::http::Method::POST;
@@ -226,7 +228,7 @@ impl Server {
     }
 }
 
-/// Creates the table, or makes sure that the one in the file is the one declared.
+/// Creates the table, or checks that the table in the file matches the declaration.
 fn declare(database: &Database, table: &Table, place: &str) -> anyhow::Result<()> {
     let name = &table.name;
     let existing = database
@@ -243,7 +245,8 @@ fn declare(database: &Database, table: &Table, place: &str) -> anyhow::Result<()
         let (there, declared) = (shape(&described["Table"]), shape(&table.create));
         if there != declared {
             bail!(
-                "the table {name} in {place} has other keys or indexes than the template's: {there} there, {declared} in \
+                "the table {name} in {place} has other keys or indexes than the template's: \
+                 {there} there, {declared} in \
                  the template. Delete that file to start with empty tables"
             );
         }
@@ -267,7 +270,7 @@ fn declare(database: &Database, table: &Table, place: &str) -> anyhow::Result<()
     Ok(())
 }
 
-/// What makes two tables the same, in an order of its own.
+/// The keys and indexes of a table, sorted so that two tables can be compared.
 fn shape(table: &Value) -> Value {
     let mut attributes = BTreeMap::new();
     for attribute in table["AttributeDefinitions"]
@@ -294,7 +297,8 @@ fn shape(table: &Value) -> Value {
     json!({"attributes": attributes, "keys": table["KeySchema"], "indexes": indexes})
 }
 
-/// A sweep reads every item while others wait, so the more there are the rarer it comes.
+/// Deletes expired items now and then. A sweep reads every item while other calls wait, so it runs
+/// less often with more items.
 async fn sweep(database: Database) {
     loop {
         let began = Instant::now();
@@ -310,7 +314,8 @@ async fn sweep(database: Database) {
     }
 }
 
-/// All but what concerns only the connection; and what dynoxide asks for, so that a plain `curl` is answered too.
+/// All headers except those of the connection, plus those that dynoxide requires, so that a plain
+/// `curl` works too.
 fn forwarded(headers: &HeaderMap) -> HeaderMap {
     let mut forwarded = headers.clone();
     for own in [
@@ -356,7 +361,7 @@ fn plain_item(item: Value) -> Value {
     }
 }
 
-/// `{"S": "x"}` is `"x"`.
+/// The value `"x"` of `{"S": "x"}`.
 fn plain(attribute: Value) -> Value {
     let Value::Object(attribute) = attribute else {
         return attribute;
@@ -374,7 +379,7 @@ fn plain(attribute: Value) -> Value {
     }
 }
 
-/// A number that JSON's numbers cannot hold stays a text.
+/// A number that exceeds JSON's numbers stays a text.
 fn number(value: Value) -> Value {
     let parsed = value.as_str().and_then(|text| {
         let number: serde_json::Number = text.parse().ok()?;
@@ -483,7 +488,7 @@ mod tests {
         let mut expired = put("e");
         expired["Item"]["ttl"] = json!({"N": "1700000000"});
         call(&dynamodb, "PutItem", expired).await;
-        // The sweep that begins with the start may have been at it.
+        // The sweep at the start may already have deleted the item.
         dynamodb.database.sweep_ttl().unwrap();
         assert_eq!(dynamodb.tables().await.unwrap()[0].items, 0);
     }

@@ -1,4 +1,5 @@
-//! Lambda's event source mapping for SQS: takes batches, invokes a function, deletes what succeeded.
+//! Lambda's event source mapping for SQS: receives batches, invokes a function, and deletes the
+//! messages that succeeded.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,11 +18,11 @@ use crate::template::QueueSource;
 /// The longest long poll that SQS allows.
 const LONG_POLL: Duration = Duration::from_secs(20);
 
-/// The most that one ReceiveMessage answers.
+/// The maximum number of messages of one ReceiveMessage.
 const MAXIMUM_RECEIVED: usize = 10;
 
-/// Polls until `stop` becomes true (or its sender is gone), and returns when the batches that were
-/// taken are settled.
+/// Polls until `stop` becomes true (or its sender is dropped). Returns after all received batches
+/// are settled.
 pub async fn run(
     source: QueueSource,
     function: String,
@@ -29,7 +30,7 @@ pub async fn run(
     lambda: Lambda,
     mut stop: watch::Receiver<bool>,
 ) {
-    // What waits for a process would only use up its visibility timeout.
+    // A message that waits for a free process would only use up its visibility timeout.
     let at_once = source
         .maximum_concurrency
         .clamp(1, lambda.maximum_processes().max(1));
@@ -57,7 +58,7 @@ pub async fn run(
             mapping.settle(batch, running).await;
             drop(permit);
         });
-        // What has ended is forgotten, or the set would grow for ever.
+        // Removes finished batches, so that the set stays small.
         while batches.try_join_next().is_some() {}
     }
     batches.join_all().await;
@@ -71,7 +72,7 @@ struct Mapping {
 }
 
 impl Mapping {
-    /// Waits for messages, then for more of them while the batching window lasts. The batch counts as
+    /// Waits for messages, then for more until the batching window ends. The batch counts as
     /// running from its first message on.
     async fn next_batch(&self) -> (Vec<Received>, Running) {
         let (mut batch, running) = loop {
@@ -117,7 +118,7 @@ impl Mapping {
                 .map(|message| message.message_id.as_str())
                 .collect();
             match failed(&invoked, self.source.reports_batch_item_failures, &ids) {
-                // They stay until their visibility timeout ends.
+                // The messages stay until their visibility timeout ends.
                 Err(reason) => tracing::warn!(
                     "function `{}` failed {} message(s) of queue `{}`: {reason}",
                     self.function,
@@ -149,7 +150,8 @@ struct Record<'a> {
     aws_region: &'static str,
 }
 
-/// The batch as a function's events: one, or several where its messages exceed what one invocation takes.
+/// The batch as a function's events: one event, or several if the messages exceed the size of one
+/// invocation.
 pub fn events(queue: &str, batch: Vec<Received>) -> Vec<(String, Vec<Received>)> {
     const FRAME: &str = "{\"Records\":[]}";
     let event_source_arn = format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}");
@@ -179,7 +181,7 @@ pub fn events(queue: &str, batch: Vec<Received>) -> Vec<(String, Vec<Received>)>
     events
 }
 
-/// Which messages failed, or why all of them did.
+/// The messages that failed, or the reason why all of them failed.
 pub fn failed(
     invoked: &Invoked,
     reports_batch_item_failures: bool,
@@ -266,7 +268,7 @@ mod tests {
         }
     }
 
-    /// Of a batch with messages `a` and `b`: which stay in the queue.
+    /// Checks which messages of a batch `a`, `b` stay in the queue.
     fn check(invoked: &Invoked, reports: bool, expected: &[&str]) {
         let ids = BTreeSet::from(["a", "b"]);
         let all = || ids.iter().map(ToString::to_string).collect();
@@ -283,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_reported_stays() {
+    fn only_reported_messages_stay() {
         check_answer(r#"{"batchItemFailures":[{"itemIdentifier":"b"}]}"#, &["b"]);
         check_answer(
             r#"{"batchItemFailures":[{"itemIdentifier":"b"},{"itemIdentifier":"a"}]}"#,
@@ -341,7 +343,7 @@ mod tests {
         check(&Err(failure), false, &["a", "b"]);
     }
 
-    /// A queue `delivery` with the messages, and the function that does what they say.
+    /// A queue `delivery` with the messages, and a function that does what they say.
     struct Wired {
         sqs: Sqs,
         lambda: Lambda,
@@ -399,7 +401,7 @@ mod tests {
             counts.visible + counts.in_flight + counts.delayed
         }
 
-        /// Waits until the queue is empty, and returns how many messages could not be processed.
+        /// Waits until the queue is empty. Returns how many messages reached the dead-letter queue.
         async fn settled(mut self) -> usize {
             let settled = async {
                 while self.held("delivery") > 0 {
@@ -418,7 +420,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn deletes_what_succeeded() {
+    async fn deletes_messages_that_succeeded() {
         let wired = Wired::new(&[json!({"do": "report"}), json!({"do": "report"})]).await;
         let lambda = wired.lambda.clone();
         assert_eq!(wired.settled().await, 0);

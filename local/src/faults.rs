@@ -1,6 +1,7 @@
-//! Faults on purpose: what goes wrong, how often, and the seed that decides when.
+//! Deliberate faults: what fails, how often, and the seed that decides when.
 //!
-//! Each fault has a generator of its own, so that a seed decides the same for the same calls in the same order.
+//! Each fault has its own generator. So a seed decides the same for the same calls in the same
+//! order.
 
 pub(crate) mod answers;
 mod json;
@@ -17,29 +18,29 @@ use crate::aws::Service;
 pub use answers::Refusal;
 pub use json::{Known, Problem};
 
-/// How long [`MessageMode::Reorder`] holds a message back at most, unless told.
+/// The default for the longest time that [`MessageMode::Reorder`] holds a message back.
 pub const HELD_BACK: Duration = Duration::from_millis(200);
 
-/// What goes wrong, and how often. `Fault::calls(...).once()` reads as what it does.
+/// What goes wrong, and how often; for instance `Fault::calls(...).once()`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fault {
     pub subject: Subject,
-    /// How many times; without it, until the fault is cleared.
+    /// How many times the fault happens; `None` means until it is removed.
     pub count: Option<u32>,
-    /// The share of the occasions that are hit, from 0 to 1.
+    /// The share of the occasions on which the fault happens, from 0 to 1.
     pub rate: f64,
-    /// Decides which occasions are hit; without it, a random one.
+    /// Decides on which occasions the fault happens; `None` means a random seed.
     pub seed: Option<u64>,
-    /// Of a kill at a call: only calls whose request holds this text count.
+    /// For a kill at a call: only calls whose request contains this text count.
     pub holding: Option<String>,
 }
 
-/// Whom it happens to.
+/// What the fault affects.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Subject {
     /// Calls to AWS.
     Calls { calls: Calls, mode: CallMode },
-    /// Messages of a queue, or of all queues, as they are received.
+    /// Messages of a queue, or of all queues, when they are received.
     Messages {
         queue: Option<String>,
         mode: MessageMode,
@@ -51,33 +52,33 @@ pub enum Subject {
     },
 }
 
-/// Which calls; what is `None` is any.
+/// Which calls are affected; `None` means any.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Calls {
     pub service: Option<Service>,
     pub operation: Option<String>,
     /// The function that calls.
     pub function: Option<String>,
-    /// A text that the request holds, such as the label of a secret's version.
+    /// A text that the request contains, such as the label of a secret's version.
     pub about: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallMode {
-    /// The service breaks down; nothing is done.
+    /// The service fails, and does nothing.
     Fail,
-    /// Every second entry of an SQS batch fails, the first one first; the others are done.
+    /// Every second entry of an SQS batch fails, beginning with the first; the others are done.
     FailPartially,
-    /// A game's server answers with this HTTP status; nothing is done.
+    /// A game's server answers with this HTTP status, and does nothing.
     FailWith(u16),
-    /// SNS refuses to publish, with one of its own codes; nothing is done.
+    /// SNS refuses to publish, with one of its own codes.
     Refuse(&'static Refusal),
     Throttle,
-    /// DynamoDB's conflict with another transaction.
+    /// DynamoDB reports a conflict with another transaction.
     Conflict,
-    /// The work is done later, also when the caller has given up meanwhile.
+    /// The service does the work later, even if the caller gives up meanwhile.
     Delay(Duration),
-    /// The work is done; the connection ends without an answer.
+    /// The service does the work, but the connection ends without an answer.
     LoseResponse,
 }
 
@@ -85,28 +86,29 @@ pub enum CallMode {
 pub enum MessageMode {
     /// A received message is visible again at once, and either receipt deletes it.
     Duplicate,
-    /// Messages come in random order; each that is hit is held back at first, for a random part of this time.
+    /// Messages arrive in random order. Each affected message is first held back for a random part
+    /// of this time.
     Reorder(Duration),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FunctionMode {
     Kill(Moment),
-    /// An invocation is handed over later.
+    /// An invocation starts later.
     Delay(Duration),
 }
 
-/// When a process is killed. Calls are those to AWS during invocations, counted from the fault's creation, and
-/// afresh after each time that the moment came.
+/// When a process is killed. Only calls to AWS during invocations count. Counting starts with the
+/// fault's creation, and again after each time that the count was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// As it is given an invocation.
+    /// When the process gets an invocation.
     Start,
-    /// At its nth call, before that is done.
+    /// At its nth call, before the service does anything.
     Call(u32),
-    /// At its nth call, which is done, before it has the answer.
+    /// After its nth call is done, before the process gets the answer.
     AfterCall(u32),
-    /// As it answers; the answer is lost.
+    /// When the process answers; the answer is lost.
     Answer,
 }
 
@@ -121,7 +123,7 @@ impl Fault {
         }
     }
 
-    /// Of every call to one operation of a service.
+    /// A fault in every call to one operation of a service.
     pub fn calls(service: Service, operation: &str, mode: CallMode) -> Fault {
         let calls = Calls {
             service: Some(service),
@@ -131,7 +133,7 @@ impl Fault {
         Fault::new(Subject::Calls { calls, mode })
     }
 
-    /// Of every call to a service.
+    /// A fault in every call to a service.
     pub fn service(service: Service, mode: CallMode) -> Fault {
         let calls = Calls {
             service: Some(service),
@@ -140,7 +142,7 @@ impl Fault {
         Fault::new(Subject::Calls { calls, mode })
     }
 
-    /// Of every call to every service.
+    /// A fault in every call to every service.
     pub fn everywhere(mode: CallMode) -> Fault {
         let calls = Calls::default();
         Fault::new(Subject::Calls { calls, mode })
@@ -151,7 +153,7 @@ impl Fault {
         Fault::new(Subject::Messages { queue, mode })
     }
 
-    /// Of the messages of every queue.
+    /// A fault in the messages of every queue.
     pub fn all_messages(mode: MessageMode) -> Fault {
         Fault::new(Subject::Messages { queue: None, mode })
     }
@@ -163,7 +165,7 @@ impl Fault {
         })
     }
 
-    /// Invocations of the function are handed over later.
+    /// A fault that makes invocations of the function start later.
     pub fn slow_start(function: &str, delay: Duration) -> Fault {
         Fault::new(Subject::Function {
             function: function.to_owned(),
@@ -171,7 +173,7 @@ impl Fault {
         })
     }
 
-    /// Only of calls by this function.
+    /// Limits the fault to calls by this function.
     pub fn by(mut self, caller: &str) -> Fault {
         if let Subject::Calls { calls, .. } = &mut self.subject {
             calls.function = Some(caller.to_owned());
@@ -179,7 +181,7 @@ impl Fault {
         self
     }
 
-    /// Only of calls whose request holds this text.
+    /// Limits the fault to calls whose request contains this text.
     pub fn about(mut self, text: &str) -> Fault {
         if let Subject::Calls { calls, .. } = &mut self.subject {
             calls.about = Some(text.to_owned());
@@ -187,7 +189,7 @@ impl Fault {
         self
     }
 
-    /// Kills only at calls whose request holds this text, for instance a coupon's code.
+    /// Limits a kill to calls whose request contains this text, for instance a coupon's code.
     pub fn holding(mut self, text: &str) -> Fault {
         self.holding = Some(text.to_owned());
         self
@@ -232,16 +234,16 @@ struct ActiveFault {
     seed: u64,
     random: fastrand::Rng,
     applied: u32,
-    /// Calls that were counted since the moment last came.
+    /// Calls since the count was last reached.
     calls: u32,
 }
 
-/// What meets a call.
+/// The effect of all faults on one call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Met {
-    /// Before the work.
+    /// The delay before the work.
     pub(crate) delay: Duration,
-    /// What else happens: of several faults the oldest decides.
+    /// What else happens. If several faults apply, the oldest decides.
     pub(crate) mode: Option<CallMode>,
 }
 
@@ -252,9 +254,9 @@ pub(crate) enum Kill {
 }
 
 impl Faults {
-    /// From now on; returns the fault's id.
+    /// Adds a fault, which is active at once. Returns the fault's id.
     pub fn add(&self, fault: Fault) -> u64 {
-        // Short enough to be typed again, and to survive JSON in any language.
+        // Short enough for a person to type again, and exact in the JSON of any language.
         let seed = fault.seed.unwrap_or_else(|| fastrand::u32(..).into());
         let mut active = self.lock();
         active.last_id += 1;
@@ -270,12 +272,12 @@ impl Faults {
         id
     }
 
-    /// Ends all faults, and returns how many there were.
+    /// Removes all faults. Returns how many there were.
     pub fn clear(&self) -> usize {
         std::mem::take(&mut self.lock().faults).len()
     }
 
-    /// Ends one fault; false if there is none of this id.
+    /// Removes one fault. Returns false if there is no fault with this id.
     pub fn remove(&self, id: u64) -> bool {
         let mut active = self.lock();
         let before = active.faults.len();
@@ -283,20 +285,20 @@ impl Faults {
         active.faults.len() < before
     }
 
-    /// How often a fault has happened; `None` once it is removed.
+    /// How often a fault has happened; `None` if it was removed.
     pub fn applied(&self, id: u64) -> Option<u32> {
         let active = self.lock();
         let fault = active.faults.iter().find(|fault| fault.id == id)?;
         Some(fault.applied)
     }
 
-    /// All faults that were not removed, oldest first, as their JSON with `id`, `seed`, `applied` and `active`:
-    /// one that has happened as often as it should is not active any more.
+    /// All faults that were not removed, oldest first, as JSON with `id`, `seed`, `applied` and
+    /// `active`. A fault that has reached its count is no longer active.
     pub fn list(&self) -> Vec<Value> {
         self.lock().faults.iter().map(ActiveFault::json).collect()
     }
 
-    /// What meets a call of one operation.
+    /// The effect of all faults on a call of one operation.
     pub(crate) fn on_call(
         &self,
         service: Service,
@@ -326,7 +328,8 @@ impl Faults {
         met
     }
 
-    /// Counts a call that a function makes during an invocation, and tells whether its process dies of it.
+    /// Counts a call that a function makes during an invocation. Returns the kill if its process
+    /// has to die.
     pub(crate) fn on_call_of(&self, function: &str, request: &[u8]) -> Option<Kill> {
         let mut killed = None;
         for active in &mut self.lock().faults {
@@ -349,7 +352,8 @@ impl Faults {
         killed
     }
 
-    /// Whether a process of the function dies at this moment, which is the start or the answer of an invocation.
+    /// Whether a process of the function dies at this moment, the start or the answer of an
+    /// invocation.
     pub(crate) fn kill(&self, function: &str, at: Moment) -> bool {
         let mut active = self.lock();
         let mut those = active
@@ -359,7 +363,7 @@ impl Faults {
         those.any(ActiveFault::happens)
     }
 
-    /// How much later an invocation of the function is handed over.
+    /// By how much an invocation of the function starts later.
     pub(crate) fn delay_of(&self, function: &str) -> Duration {
         let mut delay = Duration::ZERO;
         for active in &mut self.lock().faults {
@@ -379,7 +383,7 @@ impl Faults {
         delay
     }
 
-    /// Whether a message that is being received stays visible.
+    /// Whether a received message stays visible.
     pub(crate) fn duplicates(&self, queue: &str) -> bool {
         let mut active = self.lock();
         let mut those = active
@@ -389,12 +393,12 @@ impl Faults {
         those.any(ActiveFault::happens)
     }
 
-    /// Whether messages of the queue are to be reordered now.
+    /// Whether the queue's messages are reordered now.
     pub(crate) fn reorders(&self, queue: &str) -> bool {
         self.lock().reordering(queue).is_some()
     }
 
-    /// For how long a message that could be received is held back.
+    /// How long a message is held back that could be received.
     pub(crate) fn hold_back(&self, queue: &str) -> Duration {
         let mut active = self.lock();
         let Some((fault, longest)) = active.reordering(queue) else {
@@ -412,7 +416,8 @@ impl Faults {
         }
     }
 
-    /// What a panic left behind is still consistent: no lock here is held over more than one step.
+    /// Locks the faults. They are consistent even after a panic, because no lock is held over more
+    /// than one step.
     fn lock(&self) -> MutexGuard<'_, Active> {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -436,7 +441,7 @@ impl ActiveFault {
         self.fault.count.is_some_and(|count| self.applied >= count)
     }
 
-    /// Whether it happens on this occasion, which counts if it does.
+    /// Whether the fault happens on this occasion. If so, the occasion counts.
     fn happens(&mut self) -> bool {
         let happens = !self.is_spent() && self.random.f64() < self.fault.rate;
         self.applied += u32::from(happens);
@@ -466,7 +471,7 @@ impl Calls {
 }
 
 impl CallMode {
-    /// Whether an operation can go wrong like this at all.
+    /// Whether the fault can affect this operation at all.
     fn is_for(self, service: Service, operation: &str) -> bool {
         match self {
             CallMode::Conflict => {

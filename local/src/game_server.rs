@@ -1,4 +1,4 @@
-//! A game's own server, as far as forwarding needs one: takes what is posted to it, and keeps that.
+//! A game's own server, as far as forwarding needs one: keeps every request that it gets.
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri, header};
@@ -9,13 +9,13 @@ use crate::AwsError;
 use crate::aws::random_id;
 use crate::sent::{self, Detail, Forwarded, Outside, Sent};
 
-/// Where it is, and anything below: a path for each game.
+/// The server's path; each game can have a path of its own below it.
 pub const PATH: &str = "/_local/game-server";
 
-/// What a throttled sender is told to wait.
+/// The wait that a throttled sender should keep.
 const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("2");
 
-/// Names the event, by Standard Webhooks.
+/// The event's id, by Standard Webhooks.
 const ID_HEADER: HeaderName = HeaderName::from_static("webhook-id");
 
 #[derive(Debug, Clone)]

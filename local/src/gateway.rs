@@ -1,4 +1,5 @@
-//! The HTTP API of API Gateway: requests become events of payload format 2.0, answers responses.
+//! The HTTP API of API Gateway: turns requests into events of payload format 2.0, and answers into
+//! responses.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -26,12 +27,12 @@ use crate::template::Route;
 /// API Gateway's limit, which cannot be raised.
 const MAXIMUM_BODY_BYTES: usize = 10 * 1024 * 1024;
 
-/// The longest that an HTTP API waits for a function.
+/// The longest time that an HTTP API waits for a function.
 const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
 
 const API_ID: &str = "local";
 
-/// Answers requests by invoking the function that each route names.
+/// Answers each request by invoking the function of its route.
 pub fn router(routes: Vec<(Route, String)>, lambda: Lambda) -> Router {
     router_with_timeout(routes, lambda, INTEGRATION_TIMEOUT)
 }
@@ -55,16 +56,16 @@ struct Gateway {
 }
 
 struct Endpoint {
-    /// `POST /webhooks/zupy`, or `$default`.
+    /// For instance `POST /webhooks/zupy`, or `$default`.
     key: String,
-    /// `None` for any.
+    /// `None` for any method.
     method: Option<String>,
     /// `None` for `$default`, which takes every path.
     segments: Option<Vec<Segment>>,
     function: String,
 }
 
-/// In the order of preference where several routes match.
+/// The variants are in the order of preference if several routes match.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Segment {
     Literal(String),
@@ -147,7 +148,8 @@ impl Endpoint {
         rest.is_empty().then_some(parameters)
     }
 
-    /// Lower is preferred: a full match, then a greedy one, then `$default`; a method before `ANY`.
+    /// Lower is preferred: a full match, then a greedy match, then `$default`; a method before
+    /// `ANY`.
     fn preference(&self) -> (bool, bool, Vec<u8>, bool) {
         let segments = self.segments.as_deref().unwrap_or_default();
         (
@@ -207,7 +209,8 @@ async fn serve(State(gateway): State<Arc<Gateway>>, request: Request) -> Respons
     response
 }
 
-/// In a task of its own: as on AWS, the function runs on when the client has gone.
+/// Invokes the function in a task of its own. As on AWS, the function continues if the client
+/// disconnects.
 async fn invoke(gateway: Arc<Gateway>, function: String, event: Event) -> Response {
     let invocation = tokio::spawn(async move {
         let invoked =
@@ -225,7 +228,7 @@ async fn invoke(gateway: Arc<Gateway>, function: String, event: Event) -> Respon
             }
             Ok(payload) => answer(payload).unwrap_or_else(|problem| {
                 tracing::warn!(
-                    "function `{function}` answered what API Gateway cannot pass on: {problem}"
+                    "function `{function}` gave an answer that API Gateway cannot use: {problem}"
                 );
                 internal_error()
             }),
@@ -297,7 +300,7 @@ fn event(
 }
 
 fn headers(given: &HeaderMap, trace: &str, source: &str, port: &str) -> Map<String, Value> {
-    // What belongs to one connection is not passed on, and cookies have a field of their own.
+    // Headers of the connection are left out, and cookies have a field of their own.
     let passed_on = |name: &&HeaderName| ![COOKIE, CONNECTION, TRANSFER_ENCODING].contains(name);
     let mut headers: BTreeMap<String, String> = given
         .keys()
@@ -334,7 +337,7 @@ fn cookies(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-/// A repeated parameter's values are joined by commas.
+/// The values of a repeated parameter are joined by commas.
 fn query_parameters(query: &str) -> BTreeMap<String, String> {
     let mut parameters = BTreeMap::<String, String>::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -348,7 +351,7 @@ fn query_parameters(query: &str) -> BTreeMap<String, String> {
     parameters
 }
 
-/// Bodies of these types arrive as they are; others, and what is no UTF-8, in base64.
+/// Bodies of these types stay text. Other bodies, and bodies that are not UTF-8, become base64.
 fn is_text(headers: &HeaderMap) -> bool {
     let content_type = headers
         .get(CONTENT_TYPE)
@@ -386,13 +389,13 @@ fn text(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
-/// In the form of API Gateway's own: fifteen characters and an equals sign.
+/// An id in API Gateway's form: fifteen characters and an equals sign.
 fn request_id() -> String {
     let characters = std::iter::repeat_with(fastrand::alphanumeric).take(15);
     characters.chain(['=']).collect()
 }
 
-/// A function's answer as a response, or what is wrong with it.
+/// Turns a function's answer into a response, or returns the problem with the answer.
 fn answer(payload: Bytes) -> Result<Response, String> {
     let answer: Value = serde_json::from_slice(&payload).map_err(|error| {
         format!(
@@ -443,7 +446,7 @@ fn answer_headers(answer: &Value, headers: &mut HeaderMap) -> Result<(), String>
     for (name, value) in given {
         let header =
             HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("header name {name:?}"))?;
-        // The server writes these, for the body that it really sends.
+        // The server writes these headers itself, for the body that it sends.
         if ![CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&header) {
             headers.insert(header, header_value(name, value)?);
         }
@@ -649,7 +652,7 @@ mod tests {
     }
 
     #[test]
-    fn leaves_out_what_a_request_does_not_have() {
+    fn leaves_out_absent_parts_of_a_request() {
         let event = event_of(post(), b"");
         for name in ["body", "cookies", "queryStringParameters"] {
             assert_eq!(event.get(name), None, "{name}");
@@ -767,7 +770,7 @@ mod tests {
         assert!(answer(Bytes::from_static(b"{")).is_err());
     }
 
-    /// A gateway whose one function does what the request's body says.
+    /// A gateway whose only function does what the request's body says.
     async fn gateway(timeout: Duration) -> (SocketAddr, Lambda) {
         let lambda = Lambda::open(Options::default()).await.unwrap();
         lambda.start(lambda_tests::echo()).await.unwrap();
@@ -811,7 +814,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn answers_for_itself_as_api_gateway_does() {
+    async fn answers_without_a_function_as_api_gateway_does() {
         let (address, lambda) = gateway(Duration::from_secs(2)).await;
         let message = |text: &str| json!({"message": text}).to_string();
         assert_eq!(

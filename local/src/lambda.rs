@@ -1,5 +1,5 @@
-//! Lambda: runs the functions' own binaries and hands them events over the Runtime API,
-//! one at a time to each process.
+//! Lambda: runs the functions' own binaries and passes events to them over the Runtime API, one at
+//! a time to each process.
 
 mod environment;
 mod pool;
@@ -29,21 +29,22 @@ pub(crate) use runtime_api::read_body;
 pub(crate) const REGION: &str = "us-east-1";
 pub(crate) const ACCOUNT: &str = "000000000000";
 
-/// The most that a synchronous invocation takes and answers: 6 MB, as Lambda's error message spells it.
+/// The largest payload of a synchronous invocation and of its answer: 6 MB, as Lambda's error
+/// message spells it.
 pub const MAXIMUM_PAYLOAD_BYTES: usize = 6_291_556;
 
-/// How many log lines of a function, and how many invocations in all, are remembered.
+/// How many of a function's log lines, and of all invocations, are kept.
 const REMEMBERED: usize = 1_000;
 
-/// A function as a process: what Lambda knows of its configuration.
+/// A function as a process, with Lambda's configuration of it.
 #[derive(Debug, Clone)]
 pub struct FunctionProcess {
     pub name: String,
     pub binary: PathBuf,
-    /// How long one invocation may take.
+    /// The longest time that one invocation may take.
     pub timeout: Duration,
     pub memory_mb: u32,
-    /// What the template sets; Lambda adds its own variables.
+    /// The variables that the template sets; Lambda adds its own.
     pub environment: BTreeMap<String, String>,
     pub credentials: Credentials,
 }
@@ -61,12 +62,12 @@ pub type LogOutput = Arc<dyn Fn(&LogLine) + Send + Sync>;
 
 #[derive(Clone)]
 pub struct Options {
-    /// Processes per function; further invocations wait in order.
+    /// The maximum number of processes per function; further invocations wait in order.
     pub maximum_processes: usize,
-    /// How long a process may take until it asks for its first event. Lambda gives 10 s.
+    /// How long a process may take until it asks for its first event. Lambda allows 10 s.
     pub init_timeout: Duration,
     pub log_output: Option<LogOutput>,
-    /// What kills and delays processes.
+    /// Faults that kill and delay processes.
     pub faults: Faults,
 }
 
@@ -81,23 +82,24 @@ impl Default for Options {
     }
 }
 
-/// What a function is invoked with.
+/// The event and its origin.
 #[derive(Debug, Clone, Default)]
 pub struct Event {
     pub payload: Bytes,
-    /// What caused it, for the invocation log: `POST /webhooks/zupy`, or a queue's name.
+    /// The cause, for the invocation log: `POST /webhooks/zupy`, or a queue's name.
     pub trigger: String,
-    /// An X-Ray trace header, continued if there is one.
+    /// An X-Ray trace header, which the invocation continues if there is one.
     pub trace: Option<String>,
 }
 
-/// What an invocation answered, byte for byte, or how it failed.
+/// An invocation's answer, byte for byte, or its failure.
 pub type Invoked = Result<Bytes, Failure>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     pub status: Status,
-    /// As Lambda names it (`Sandbox.Timedout`, `Runtime.ExitError`), or as the function does.
+    /// Lambda's name of the error (`Sandbox.Timedout`, `Runtime.ExitError`), or the function's own
+    /// name.
     pub error_type: String,
     pub message: String,
 }
@@ -115,7 +117,7 @@ impl Failure {
         Failure::new(Status::Crashed, STOPPED, "Lambda is being stopped")
     }
 
-    /// Whether the event was too large to be handed to a function at all.
+    /// Whether the event was too large for any function.
     pub fn is_event_too_large(&self) -> bool {
         self.error_type == EVENT_TOO_LARGE
     }
@@ -149,7 +151,7 @@ pub struct Invocation {
     /// RFC 3339, milliseconds.
     pub started_at: String,
     pub duration_ms: f64,
-    /// Of a cold start: how long the process took until it asked for this event.
+    /// For a cold start: how long the process took until it asked for this event.
     pub init_duration_ms: Option<f64>,
     pub status: Status,
     pub trigger: String,
@@ -162,10 +164,10 @@ pub struct LogLine {
     pub function: String,
     /// RFC 3339, milliseconds.
     pub at: String,
-    /// The invocation that the process was given last, if any.
+    /// The latest invocation of the process, if any.
     pub request_id: Option<String>,
     pub line: String,
-    /// Which of the function's processes printed it.
+    /// Which of the function's processes printed the line.
     #[serde(skip)]
     instance: u64,
 }
@@ -176,13 +178,13 @@ impl fmt::Display for LogLine {
     }
 }
 
-/// Counts as running while it, or a clone of it, lives.
+/// Counts as running while this value, or a clone of it, exists.
 #[derive(Clone)]
 pub struct Running {
     _count: Arc<Counted>,
 }
 
-/// Lambda for the functions of one system. Call [`Lambda::stop`] at the end: it ends their processes.
+/// Lambda for the functions of one system. Call [`Lambda::stop`] at the end to end their processes.
 #[derive(Clone)]
 pub struct Lambda {
     shared: Arc<Shared>,
@@ -190,7 +192,7 @@ pub struct Lambda {
 
 struct Shared {
     options: Options,
-    /// Of the Runtime API, on loopback.
+    /// The port of the Runtime API, on loopback.
     port: u16,
     server: Mutex<Option<JoinHandle<()>>>,
     functions: Mutex<BTreeMap<String, Arc<Function>>>,
@@ -226,10 +228,12 @@ impl Lambda {
         Ok(Lambda { shared })
     }
 
-    /// Adds a function: starts one process of it and waits until that asks for its first event.
+    /// Adds a function: starts one process and waits until the process asks for its first event.
     ///
     /// # Errors
-    /// The process ended before, or did not ask in time; the error tells its last words.
+    ///
+    /// The process ended, or did not ask in time. The error contains the last lines that the
+    /// process printed.
     pub async fn start(&self, process: FunctionProcess) -> anyhow::Result<()> {
         let name = process.name.clone();
         let function = Arc::new(Function::new(process));
@@ -249,17 +253,18 @@ impl Lambda {
         }
     }
 
-    /// Invokes a function and waits for its answer. Who stops waiting takes back an event that waits still;
-    /// one that a process has been given already runs on.
+    /// Invokes a function and waits for its answer. If the caller stops waiting, a waiting event is
+    /// withdrawn, but an event that a process already has runs to its end.
     pub async fn invoke(&self, function: &str, event: Event) -> Invoked {
         self.invoke_held(function, event, self.hold()).await
     }
 
-    /// As [`Lambda::invoke`], for a caller that counts as running already.
+    /// Like [`Lambda::invoke`], for a caller that already counts as running.
     pub async fn invoke_held(&self, function: &str, event: Event, running: Running) -> Invoked {
         if event.payload.len() > MAXIMUM_PAYLOAD_BYTES {
             let message = format!(
-                "{} byte payload is too large for the RequestResponse invocation type (limit {MAXIMUM_PAYLOAD_BYTES} bytes)",
+                "{} byte payload is too large for the RequestResponse invocation type (limit \
+                 {MAXIMUM_PAYLOAD_BYTES} bytes)",
                 event.payload.len()
             );
             return Err(Failure::new(Status::Error, EVENT_TOO_LARGE, message));
@@ -278,14 +283,14 @@ impl Lambda {
         answer.await.unwrap_or_else(|_| Err(Failure::stopped()))
     }
 
-    /// Counts as running until the value is dropped, for work that surrounds an invocation.
+    /// Counts as running until the value is dropped, for work around an invocation.
     pub fn hold(&self) -> Running {
         Running {
             _count: Arc::new(Counted::new(&self.shared.running)),
         }
     }
 
-    /// Invocations that wait or run now, and whatever is held.
+    /// The number of invocations that wait or run now, and of values from [`Lambda::hold`].
     pub fn running(&self) -> usize {
         *self.shared.running.borrow()
     }
@@ -301,17 +306,17 @@ impl Lambda {
             .await;
     }
 
-    /// How many invocations of one function can run at a time.
+    /// How many invocations of one function can run at the same time.
     pub fn maximum_processes(&self) -> usize {
         self.shared.options.maximum_processes
     }
 
-    /// The last invocations that ended, oldest first.
+    /// The latest finished invocations, oldest first.
     pub fn recent(&self) -> Vec<Invocation> {
         lock(&self.shared.recent).iter().cloned().collect()
     }
 
-    /// The last lines that a function printed, oldest first; none for an unknown function.
+    /// The latest lines that a function printed, oldest first; none for an unknown function.
     pub fn logs(&self, function: &str) -> Vec<LogLine> {
         self.shared
             .function(function)
@@ -319,7 +324,7 @@ impl Lambda {
             .unwrap_or_default()
     }
 
-    /// Fault: kills the processes of a function that run an invocation now, and returns how many.
+    /// Fault: kills the processes of a function that run an invocation now. Returns how many.
     pub fn kill(&self, function: &str) -> usize {
         self.shared
             .function(function)
@@ -334,14 +339,14 @@ impl Lambda {
             .is_some_and(|function| function.is_busy(instance))
     }
 
-    /// Fault: kills one process that runs an invocation now; false if it does not.
+    /// Fault: kills one process if it runs an invocation now. Returns false if it does not.
     pub(crate) fn kill_process(&self, function: &str, instance: u64) -> bool {
         self.shared
             .function(function)
             .is_some_and(|function| function.kill(instance))
     }
 
-    /// Kills all processes and waits until they have ended. What waits or runs fails.
+    /// Kills all processes and waits until they have ended. Waiting and running invocations fail.
     pub async fn stop(&self) {
         self.shared.stopping.send_replace(true);
         let functions: Vec<_> = lock(&self.shared.functions).values().cloned().collect();
@@ -375,7 +380,7 @@ impl Shared {
     }
 }
 
-/// One more in a watched count, until it is dropped.
+/// Adds one to a watched count, until it is dropped.
 struct Counted(watch::Sender<usize>);
 
 impl Counted {
@@ -391,12 +396,13 @@ impl Drop for Counted {
     }
 }
 
-/// The session token of one process, by which its calls are known from those of the function's other ones.
+/// The session token of one process, which distinguishes its calls from those of the function's
+/// other processes.
 fn session_token(token: &str, instance: u64) -> String {
     format!("{token}/{instance}")
 }
 
-/// The inverse of [`session_token`]; `None` for a token that is not one of ours.
+/// The inverse of [`session_token`]; `None` for any other token.
 pub(crate) fn instance_of(session_token: &str) -> Option<u64> {
     session_token.rsplit_once('/')?.1.parse().ok()
 }
@@ -433,7 +439,8 @@ fn push_bounded<T>(ring: &mut VecDeque<T>, value: T) {
     ring.push_back(value);
 }
 
-/// What a panic left behind is still consistent: no lock here is held over more than one step.
+/// Locks a mutex. Its contents are consistent even after a panic, because no lock is held over more
+/// than one step.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

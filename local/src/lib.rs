@@ -1,4 +1,5 @@
-//! The whole system on one machine: what `template.yaml` wires on AWS, on loopback, with the very binaries that deploy.
+//! The whole system on one machine: everything that `template.yaml` wires on AWS, on loopback, with
+//! the same binaries that are deployed.
 
 pub mod aws;
 pub mod binaries;
@@ -24,7 +25,7 @@ pub mod sqs;
 pub mod system;
 pub mod template;
 
-/// An error as an AWS service words it on the wire.
+/// An error as an AWS service sends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsError {
     /// HTTP status.
@@ -32,6 +33,6 @@ pub struct AwsError {
     /// The error's name, as in `__type`.
     pub code: String,
     pub message: String,
-    /// The name that older SQS clients look for, in `x-amzn-query-error`.
+    /// The name that older SQS clients read, in `x-amzn-query-error`.
     pub query_code: Option<&'static str>,
 }

@@ -1,4 +1,5 @@
-//! What the gateway serves besides the template's routes: the page at `/`, and `/_local` for scripts and tests.
+//! The gateway's own pages besides the template's routes: the page at `/`, and `/_local` for
+//! scripts and tests.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,13 +31,14 @@ const IDLE_TIMEOUT_MAX_S: f64 = 600.0;
 const SHOWN_INVOCATIONS: usize = 100;
 const SHOWN_MESSAGES: usize = 100;
 
-/// Where drafts of messages are looked for, while it has so many items at most: the page asks every second.
+/// The table with the drafts of messages. Above this number of items the page does not scan it,
+/// because the page asks every second.
 const EVENTS: &str = "events";
 const SEARCHED_ITEMS: usize = 5_000;
 
 const PAGE: &str = include_str!("page/index.html");
 
-/// What the page is made of besides: a file below `/_local/page/`, its type and its content.
+/// The other parts of the page: a file below `/_local/page/`, its type and its contents.
 const ASSETS: [(&str, &str, &str); 4] = [
     ("style.css", "text/css", include_str!("page/style.css")),
     ("elements.js", SCRIPT, include_str!("page/elements.js")),
@@ -45,7 +47,7 @@ const ASSETS: [(&str, &str, &str); 4] = [
 ];
 const SCRIPT: &str = "text/javascript";
 
-/// A route of the template, with a request that it takes.
+/// A route of the template, with an example request.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Example {
     method: String,
@@ -119,7 +121,7 @@ async fn state(State(inner): State<Arc<Inner>>) -> Response {
     .into_response()
 }
 
-/// What was sent, and what a test's event would have sent, oldest first.
+/// Sent messages, and the drafts of sandbox and test events, oldest first.
 async fn all_messages(inner: &Inner, tables: &[TableCount]) -> anyhow::Result<Vec<Value>> {
     let sent = inner.outside.all().into_iter();
     let mut messages: Vec<_> = sent
@@ -130,7 +132,7 @@ async fn all_messages(inner: &Inner, tables: &[TableCount]) -> anyhow::Result<Ve
         let rows = inner.dynamodb.scan_having(EVENTS, "would_send").await?;
         messages.extend(rows.iter().filter_map(draft));
     }
-    // As times and not as text: tasks write more digits than services do.
+    // Times are not compared as text, because tasks write more digits than services do.
     messages.sort_by_cached_key(|message| {
         let at = message["at"].as_str();
         at.and_then(|at| at.parse::<Timestamp>().ok())
@@ -138,7 +140,7 @@ async fn all_messages(inner: &Inner, tables: &[TableCount]) -> anyhow::Result<Ve
     Ok(messages)
 }
 
-/// Everything that was sent to the outside, oldest first.
+/// Everything that was sent outside, oldest first.
 async fn messages(State(inner): State<Arc<Inner>>) -> Response {
     Json(inner.outside.all()).into_response()
 }
@@ -154,7 +156,7 @@ struct Idle {
     in_flight: bool,
 }
 
-/// Answers once nothing is left to do.
+/// Answers when the system is idle.
 async fn idle(State(inner): State<Arc<Inner>>, Query(query): Query<Idle>) -> Response {
     let timeout_s = query.timeout_s.unwrap_or(IDLE_TIMEOUT_S);
     // `clamp` keeps NaN, which is refused like a negative number.
@@ -199,7 +201,8 @@ fn failed(error: &anyhow::Error) -> Response {
     (StatusCode::INTERNAL_SERVER_ERROR, Json(message)).into_response()
 }
 
-/// The template's routes, each with its function's sample in `events/`, signed with this system's secret.
+/// The template's routes, each with its function's sample in `events/`, signed with this system's
+/// secret.
 pub(crate) fn examples(events: &Path, template: &Template, gateway_url: &str) -> Vec<Example> {
     let routes = template
         .functions
@@ -229,7 +232,7 @@ pub(crate) fn examples(events: &Path, template: &Template, gateway_url: &str) ->
         .collect()
 }
 
-/// The text of the tokens that a function's callers bear.
+/// The access tokens of a function's callers.
 fn tokens<'a>(function: &Function, template: &'a Template) -> Option<&'a str> {
     let id = function.environment.get("REPORT_TOKENS_SECRET_ID")?;
     let mut secrets = template.secrets.iter();
@@ -237,7 +240,7 @@ fn tokens<'a>(function: &Function, template: &'a Template) -> Option<&'a str> {
     Some(&secret.value)
 }
 
-/// The sample's question, with the first of this system's tokens.
+/// The sample's request, with the first of this system's tokens.
 fn bearing(sample: &Path, tokens: &str, gateway_url: &str) -> Option<SignedRequest> {
     let event: Value = serde_json::from_slice(&std::fs::read(sample).ok()?).ok()?;
     let (path, query) = (
@@ -261,7 +264,7 @@ fn bearing(sample: &Path, tokens: &str, gateway_url: &str) -> Option<SignedReque
     })
 }
 
-/// Signs the body of a sample anew: the file's signature is for the local secrets, which may have been replaced.
+/// Signs the body of a sample again, because the file's signature is for the default local secrets.
 fn signed(sample: &Path, secret: &str, url: &str, path: &str) -> Option<SignedRequest> {
     let event: Value = serde_json::from_slice(&std::fs::read(sample).ok()?).ok()?;
     let body = event["body"].as_str()?;
@@ -311,7 +314,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_is_made_of_what_is_served_and_of_nothing_else() {
+    fn the_page_uses_only_what_the_gateway_serves() {
         let mut named: Vec<_> = PAGE.split("\"/_local/page/").skip(1).collect();
         for name in &mut named {
             *name = name.split('"').next().unwrap();
@@ -320,7 +323,7 @@ mod tests {
         assert_eq!(named, served);
         let parts = ASSETS.iter().map(|(_, _, content)| *content);
         for part in parts.chain([PAGE]) {
-            // The one address is that of SVG, which is a name.
+            // The only address is SVG's namespace, which nobody fetches.
             let part = part.replace("http://www.w3.org/2000/svg", "");
             for elsewhere in ["http:", "https:", "src=\"//", "@import", "url("] {
                 assert!(!part.contains(elsewhere), "{elsewhere}");

@@ -1,6 +1,6 @@
-//! Percent-encoding, of URLs and of forms.
+//! Percent-encoding of URLs and forms.
 
-/// Percent-decoded; what is no escape stays as it is.
+/// Percent-decodes text; a broken escape stays as it is.
 pub(crate) fn decoded(encoded: &str, plus_is_space: bool) -> String {
     let bytes = encoded.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());

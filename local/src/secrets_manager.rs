@@ -1,4 +1,5 @@
-//! Secrets Manager: the template's secrets, their versions and the labels that say which is current.
+//! Secrets Manager: the template's secrets, their versions, and the labels that mark the current
+//! version.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +14,8 @@ use crate::template::{self, Secret};
 const CURRENT: &str = "AWSCURRENT";
 const PREVIOUS: &str = "AWSPREVIOUS";
 
-/// Values live in memory: the template and its parameters give them anew at each start.
+/// Keeps values in memory only, because the template and its parameters give them again at each
+/// start.
 #[derive(Debug, Clone, Default)]
 pub struct SecretsManager {
     secrets: Arc<Mutex<BTreeMap<String, Kept>>>,
@@ -59,7 +61,7 @@ impl SecretsManager {
         }
     }
 
-    /// The JSON protocol: `X-Amz-Target: secretsmanager.<operation>`.
+    /// Answers the JSON protocol: `X-Amz-Target: secretsmanager.<operation>`.
     pub fn handle(&self, operation: &str, body: &Value, now: Timestamp) -> Result<Value, AwsError> {
         let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
         match operation {
@@ -105,7 +107,8 @@ impl SecretsManager {
             other => Err(error(
                 "UnknownOperationException",
                 &format!(
-                    "This endpoint serves GetSecretValue, PutSecretValue, UpdateSecret, CreateSecret, DescribeSecret and ListSecrets, not {other}."
+                    "This endpoint serves GetSecretValue, PutSecretValue, UpdateSecret, \
+                     CreateSecret, DescribeSecret and ListSecrets, not {other}."
                 ),
             )),
         }
@@ -124,7 +127,7 @@ impl Kept {
         }
     }
 
-    /// A repeated request with the same token and contents changes nothing.
+    /// Stores a version. A repeated request with the same token and contents changes nothing.
     fn put_once(
         &mut self,
         body: &Value,
@@ -166,7 +169,7 @@ impl Kept {
             stages: stages.to_vec(),
             created: now,
         });
-        // Without a label a version is deprecated, and Secrets Manager deletes it at will.
+        // A version without a label is deprecated; Secrets Manager may delete it at any time.
         self.versions.retain(|version| !version.stages.is_empty());
         self.changed = now;
     }
@@ -268,7 +271,7 @@ fn list(secrets: &BTreeMap<String, Kept>, body: &Value) -> Result<Value, AwsErro
     Ok(json!({ "SecretList": listed }))
 }
 
-/// By name or by ARN.
+/// Finds a secret by its name or ARN.
 fn find<'a>(
     secrets: &'a mut BTreeMap<String, Kept>,
     body: &Value,
@@ -289,7 +292,8 @@ fn contents(body: &Value) -> Result<Option<Contents>, AwsError> {
     match (text(body, "SecretString"), text(body, "SecretBinary")) {
         (Some(_), Some(_)) => Err(error(
             "InvalidParameterException",
-            "You can't specify both a binary secret value and a string secret value in the same secret.",
+            "You can't specify both a binary secret value and a string secret value in the same \
+             secret.",
         )),
         (Some(text), None) => Ok(Some(Contents::Text(text.to_owned()))),
         (None, Some(base64)) => Ok(Some(Contents::Binary(base64.to_owned()))),
@@ -443,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_refused_by_name() {
+    fn an_absent_secret_is_refused_by_name() {
         let manager = manager();
         let absent = json!({"SecretId": "absent"});
         check_refused(

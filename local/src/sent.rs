@@ -1,4 +1,4 @@
-//! What was sent to the outside, kept to be looked at instead.
+//! Messages to the outside, which the local system keeps instead of sending.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -16,16 +16,16 @@ use crate::sns::Encoding;
 /// One message to one recipient.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
-    /// The detail's name: `email`, `sms`, `whatsapp`, `topic` or `game-server`.
+    /// The name of the detail's variant: `email`, `sms`, `whatsapp`, `topic` or `game-server`.
     pub channel: String,
     pub from: String,
     pub to: String,
     pub subject: Option<String>,
     pub text: Option<String>,
     pub html: Option<String>,
-    /// The event that it was sent for, if the sender named it.
+    /// The event that caused the message, if the sender named it.
     pub event: Option<String>,
-    /// What the service answered; shared by the recipients of one message.
+    /// The id in the service's answer; all recipients of one message share it.
     pub message_id: String,
     /// RFC 3339, milliseconds.
     pub at: String,
@@ -33,7 +33,7 @@ pub struct Sent {
     pub detail: Detail,
 }
 
-/// What only messages of one channel have, under the channel's name.
+/// The fields that only one channel has, under the channel's name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Detail {
@@ -49,7 +49,7 @@ pub struct Email {
     pub reply_to: Vec<String>,
     pub configuration_set: Option<String>,
     pub tags: BTreeMap<String, String>,
-    /// Those that the sender added.
+    /// The headers that the sender added.
     pub headers: BTreeMap<String, String>,
 }
 
@@ -62,46 +62,46 @@ pub struct Sms {
     pub origination_number: Option<String>,
     pub encoding: Encoding,
     pub characters: usize,
-    /// How many messages it is cut into, each of which costs.
+    /// The number of messages that carry the text; each of them is charged.
     pub parts: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Whatsapp {
-    /// `template`, `text`, ...
+    /// `template`, `text` and others.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Its name; what it says is at Meta.
+    /// The template's name; Meta keeps its text.
     pub template: Option<String>,
-    /// `pt_BR`.
+    /// For instance `pt_BR`.
     pub language: Option<String>,
     pub parameters: Vec<TemplateParameter>,
     pub meta_api_version: String,
-    /// As Meta's Cloud API gets it.
+    /// The message in the format of Meta's Cloud API.
     pub message: Value,
 }
 
-/// What fills one blank of a template.
+/// The value of one placeholder in a template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TemplateParameter {
     /// `header`, `body` or `button 0`.
     pub component: String,
-    /// Its own, or else its number within the component: `1`.
+    /// The placeholder's name, or its number within the component: `1`.
     pub name: String,
     pub text: String,
 }
 
-/// To a topic: an alert.
+/// An alert to a topic.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Publication {
     /// The topic's name.
     pub topic: String,
-    /// `email:ops@example.com`.
+    /// For instance `email:ops@example.com`.
     pub subscribers: Vec<String>,
     pub attributes: BTreeMap<String, String>,
 }
 
-/// What a game's server got.
+/// A request that a game's server got.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forwarded {
     pub method: String,
@@ -130,7 +130,8 @@ struct Kept {
 }
 
 impl Outside {
-    /// Keeps what is sent in memory, and with a directory in its `sent.jsonl` too, which is read back here.
+    /// Keeps messages in memory. With a directory, its file `sent.jsonl` keeps them too, and this
+    /// function reads that file back.
     pub fn open(data_dir: Option<&Path>) -> anyhow::Result<Outside> {
         let kept = match data_dir {
             Some(directory) => read_back(&directory.join("sent.jsonl"))?,
@@ -144,27 +145,28 @@ impl Outside {
         })
     }
 
-    /// Fails if the file cannot be written; the message is then not sent.
+    /// Adds a message. If the file cannot be written, the message counts as not sent.
     pub fn push(&self, sent: Sent) -> anyhow::Result<()> {
-        let mut line = serde_json::to_vec(&sent).context("writing down what was sent")?;
+        let mut line = serde_json::to_vec(&sent).context("writing a sent message")?;
         line.push(b'\n');
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = &mut kept.file {
             file.write_all(&line)
-                .context("appending what was sent to sent.jsonl")?;
+                .context("appending a sent message to sent.jsonl")?;
         }
         kept.sent.push(sent);
         Ok(())
     }
 
-    /// Everything, oldest first.
+    /// All messages, oldest first.
     pub fn all(&self) -> Vec<Sent> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.sent.clone()
     }
 }
 
-/// A last line without its end was being written when the process died, and is cut off.
+/// Reads the file back. A last line without its end was cut short by the death of the process, and
+/// is removed.
 fn read_back(path: &Path) -> anyhow::Result<Kept> {
     let place = || format!("opening {}", path.display());
     let file = OpenOptions::new()
@@ -187,7 +189,7 @@ fn read_back(path: &Path) -> anyhow::Result<Kept> {
         }
         let read = serde_json::from_slice(line).with_context(|| {
             format!(
-                "{}:{}: not a message that was sent; delete the line or the file",
+                "{}:{}: not a sent message; delete the line or the file",
                 path.display(),
                 index + 1
             )
@@ -250,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_detail_stands_under_its_channels_name() {
+    fn a_detail_is_under_its_channels_name() {
         let sent = serde_json::to_value(email("a@example.com")).unwrap();
         assert_eq!(sent["email"]["reply_to"][0], "help@example.com");
     }

@@ -12,7 +12,7 @@ use crate::sent::{self, Detail, Email, Outside, Sent};
 /// To, Cc and Bcc together (SES quotas).
 const MAXIMUM_RECIPIENTS: usize = 50;
 
-/// Names the event, as the `delivery` function sets it.
+/// The header that names the event, which the `delivery` function sets.
 const EVENT_HEADER: &str = "X-Event-Key";
 
 /// In characters (SES v2 API, MessageHeader).
@@ -20,7 +20,7 @@ const HEADER_NAME_MAXIMUM: usize = 126;
 const HEADER_VALUE_MAXIMUM: usize = 995;
 const HEADER_MAXIMUM: usize = 996;
 
-/// Of one message (SES v2 API, Message).
+/// The maximum for one message (SES v2 API, Message).
 const MAXIMUM_HEADERS: usize = 15;
 
 /// In characters (SES API, ConfigurationSet).
@@ -150,12 +150,14 @@ fn simple_content(body: &Value) -> Result<&Value, AwsError> {
             content.keys().cloned().collect::<Vec<_>>().join(", ")
         ))),
         _ => Err(bad_request(
-            "1 validation error detected: Value null at 'content' failed to satisfy constraint: Member must not be null",
+            "1 validation error detected: Value null at 'content' failed to satisfy constraint: \
+             Member must not be null",
         )),
     }
 }
 
-/// A part of the message as it arrives: SES sends ASCII alone unless the part names its character set.
+/// A part of the message as it arrives: SES sends ASCII only, unless the part names its character
+/// set.
 fn content(simple: &Value, pointer: &str) -> Option<String> {
     let data = text(simple, &format!("{pointer}/Data"))?;
     if text(simple, &format!("{pointer}/Charset")).is_some() {
@@ -175,7 +177,8 @@ fn configuration_set(body: &Value) -> Result<Option<&str>, AwsError> {
     let name = name.as_str().unwrap_or_default();
     if name.is_empty() || name.len() > CONFIGURATION_SET_MAXIMUM || !name.chars().all(is_plain) {
         return Err(bad_request(&format!(
-            "Invalid configuration set name <{name}>: only alphanumeric ASCII characters, '_', and '-' are allowed, 1 to {CONFIGURATION_SET_MAXIMUM} of them."
+            "Invalid configuration set name <{name}>: only alphanumeric ASCII characters, '_', \
+             and '-' are allowed, 1 to {CONFIGURATION_SET_MAXIMUM} of them."
         )));
     }
     Ok(Some(name))
@@ -185,22 +188,22 @@ fn tags(body: &Value) -> Result<BTreeMap<String, String>, AwsError> {
     let tags = body.pointer("/EmailTags").and_then(Value::as_array);
     let mut read = BTreeMap::new();
     for tag in tags.into_iter().flatten() {
-        let [name, value] =
-            [("name", "/Name"), ("value", "/Value")].map(|(part, pointer)| {
-                let text = text(tag, pointer).unwrap_or_default();
-                if text.is_empty() || text.len() > 256 || !text.chars().all(is_plain) {
-                    return Err(bad_request(&format!(
-                        "Invalid tag {part} <{text}>: only alphanumeric ASCII characters, '_', and '-' are allowed, 1 to 256 of them."
-                    )));
-                }
-                Ok(text.to_owned())
-            });
+        let [name, value] = [("name", "/Name"), ("value", "/Value")].map(|(part, pointer)| {
+            let text = text(tag, pointer).unwrap_or_default();
+            if text.is_empty() || text.len() > 256 || !text.chars().all(is_plain) {
+                return Err(bad_request(&format!(
+                    "Invalid tag {part} <{text}>: only alphanumeric ASCII characters, '_', \
+                     and '-' are allowed, 1 to 256 of them."
+                )));
+            }
+            Ok(text.to_owned())
+        });
         read.insert(name?, value?);
     }
     Ok(read)
 }
 
-/// What SES takes in a tag and in a configuration set's name.
+/// Whether SES accepts the character in a tag and in a configuration set's name.
 fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '-'
 }
@@ -319,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_character_set_arrives_in_ascii() {
+    fn a_part_without_a_character_set_arrives_in_ascii() {
         let mut body = message();
         body["Content"]["Simple"]["Subject"] = json!({"Data": "É seu", "Charset": "UTF-8"});
         body["Content"]["Simple"]["Body"]["Text"] = json!({"Data": "É seu"});
@@ -329,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ses_would_refuse_is_refused_and_not_kept() {
+    fn a_message_that_ses_would_refuse_is_refused_and_not_kept() {
         check_refused("/FromEmailAddress", json!(null), "'From'");
         check_refused(
             "/FromEmailAddress",

@@ -1,4 +1,5 @@
-//! SNS: text messages to phones, and alerts to topics, checked as SNS does and kept instead of delivered.
+//! SNS: text messages to phones, and alerts to topics, checked as SNS does and kept instead of
+//! delivered.
 
 mod sms;
 
@@ -20,10 +21,10 @@ const SMS_MAXIMUM: usize = 1600;
 /// In bytes, attributes included (SNS API reference, Publish).
 const MESSAGE_MAXIMUM: usize = 256 * 1024;
 
-/// In characters; one less than what is said there (SNS API reference, Publish).
+/// In characters; the SNS API reference (Publish) says less than 100.
 const SUBJECT_MAXIMUM: usize = 99;
 
-/// Names the event, as an attribute of a message.
+/// The message attribute that names the event.
 const EVENT_ATTRIBUTE: &str = "event";
 
 const SMS_TYPE: &str = "AWS.SNS.SMS.SMSType";
@@ -41,7 +42,8 @@ impl Sns {
         Sns { topics, outside }
     }
 
-    /// A request and its answer as JSON; how they are on the wire is the endpoint's affair.
+    /// Answers a request with an answer, both as JSON. The endpoint translates from and to the
+    /// wire.
     pub fn handle(
         &self,
         operation: &str,
@@ -63,7 +65,8 @@ impl Sns {
                 400,
                 "InvalidAction",
                 &format!(
-                    "The local system serves Publish, ListTopics and GetTopicAttributes of SNS, not {other}."
+                    "The local system serves Publish, ListTopics and GetTopicAttributes of SNS, \
+                     not {other}."
                 ),
             )),
         }
@@ -117,7 +120,7 @@ fn attributes_of(topic: &Topic) -> Value {
     })
 }
 
-/// What goes to a phone.
+/// A text message to a phone.
 fn text_message(number: &str, request: &Value, now: Timestamp) -> Result<Sent, AwsError> {
     if !is_e164(number) {
         return Err(invalid(&format!(
@@ -145,7 +148,7 @@ fn text_message(number: &str, request: &Value, now: Timestamp) -> Result<Sent, A
         from: sender_id
             .clone()
             .or_else(|| origination_number.clone())
-            // What the carrier puts in, which differs by country.
+            // The carrier puts in a number, which differs by country.
             .unwrap_or_else(|| "a number of AWS".into()),
         to: number.into(),
         subject: None,
@@ -165,11 +168,12 @@ fn text_message(number: &str, request: &Value, now: Timestamp) -> Result<Sent, A
     })
 }
 
-/// What a topic's subscribers get.
+/// A message to a topic's subscribers.
 fn publication(topic: &Topic, request: &Value, now: Timestamp) -> Result<Sent, AwsError> {
     if text(request, "MessageDeduplicationId").is_some() {
         return Err(invalid(
-            "MessageDeduplicationId Reason: The request includes MessageDeduplicationId parameter that is not valid for this topic type",
+            "MessageDeduplicationId Reason: The request includes MessageDeduplicationId parameter \
+             that is not valid for this topic type",
         ));
     }
     let subject = text(request, "Subject");
@@ -210,7 +214,8 @@ fn publication(topic: &Topic, request: &Value, now: Timestamp) -> Result<Sent, A
     })
 }
 
-/// The message; with `MessageStructure` `json` what is in it for the protocol, or else for all of them.
+/// The text of the message. With `MessageStructure` `json`, the text for the protocol, or the
+/// default text.
 fn message(request: &Value, protocol: &str) -> Result<String, AwsError> {
     let message = text(request, "Message").ok_or_else(|| invalid("Empty message"))?;
     if text(request, "MessageStructure") != Some("json") {
@@ -225,7 +230,7 @@ fn message(request: &Value, protocol: &str) -> Result<String, AwsError> {
     Ok(chosen.to_owned())
 }
 
-/// The message's attributes by name, as texts (of a binary one in base64).
+/// The message's attributes by name, as text; a binary value is in base64.
 fn attributes(request: &Value) -> Result<BTreeMap<String, String>, AwsError> {
     let given = request["MessageAttributes"].as_object();
     let mut attributes = BTreeMap::new();
@@ -236,13 +241,15 @@ fn attributes(request: &Value) -> Result<BTreeMap<String, String>, AwsError> {
             Some("Binary") => "BinaryValue",
             _ => {
                 return Err(invalid_value(&format!(
-                    "The message attribute '{name}' has an invalid message attribute type, the set of supported type prefixes is Binary, Number, and String."
+                    "The message attribute '{name}' has an invalid message attribute type, the \
+                     set of supported type prefixes is Binary, Number, and String."
                 )));
             }
         };
         let value = text(attribute, field).ok_or_else(|| {
             invalid_value(&format!(
-                "The message attribute '{name}' must contain non-empty message attribute value for message attribute type '{kind}'."
+                "The message attribute '{name}' must contain non-empty message attribute value \
+                 for message attribute type '{kind}'."
             ))
         })?;
         if kind == "Number" && value.parse::<f64>().is_err() {
@@ -255,7 +262,8 @@ fn attributes(request: &Value) -> Result<BTreeMap<String, String>, AwsError> {
     Ok(attributes)
 }
 
-/// A plus, then a country code and a number, of 15 digits at most; no country's are shorter than 7.
+/// A plus, a country code and a number: at most 15 digits, and at least 7, because no country has
+/// shorter numbers.
 fn is_e164(number: &str) -> bool {
     let Some(digits) = number.strip_prefix('+') else {
         return false;
@@ -265,7 +273,8 @@ fn is_e164(number: &str) -> bool {
         && digits.bytes().all(|digit| digit.is_ascii_digit())
 }
 
-/// 3 to 11 letters, digits and dashes, and one letter at least (SNS developer guide, Publishing to a mobile phone).
+/// 3 to 11 letters, digits and dashes, with at least one letter (SNS developer guide, Publishing to
+/// a mobile phone).
 fn is_sender_id(id: &str) -> bool {
     (3..=11).contains(&id.len())
         && id

@@ -1,4 +1,5 @@
-//! End User Messaging Social's SendWhatsAppMessage: checks a message as AWS and Meta do, and keeps it instead of sending it.
+//! End User Messaging Social's SendWhatsAppMessage: checks a message as AWS and Meta do, and keeps
+//! it instead of sending it.
 
 mod message;
 
@@ -31,7 +32,8 @@ impl SocialMessaging {
         SocialMessaging { outside }
     }
 
-    /// `POST /v1/whatsapp/send`. Phone numbers are linked by hand on AWS, so that every id of their form exists here.
+    /// `POST /v1/whatsapp/send`. On AWS, people link phone numbers by hand; here every well-formed
+    /// id exists.
     pub fn send_whatsapp_message(
         &self,
         request: &Value,
@@ -41,7 +43,8 @@ impl SocialMessaging {
         if from.len() > PHONE_NUMBER_ID_MAXIMUM || !is_phone_number_id(from) {
             return Err(unmet(
                 "originationPhoneNumberId",
-                "Member must satisfy regular expression pattern: .*(^phone-number-id-.*$)|(^arn:.*:phone-number-id/[0-9a-zA-Z]+$).*",
+                "Member must satisfy regular expression pattern: \
+                 .*(^phone-number-id-.*$)|(^arn:.*:phone-number-id/[0-9a-zA-Z]+$).*",
             ));
         }
         let blob = STANDARD.decode(member(request, "message")?).map_err(|_| {
@@ -84,8 +87,8 @@ impl SocialMessaging {
     }
 }
 
-/// A phone number's ARN. It ends in the id without the id's own prefix: the API reference gives the pattern
-/// `arn:.*:phone-number-id/[0-9a-zA-Z]+`.
+/// A phone number's ARN. It ends in the id without the id's own prefix: the API reference gives the
+/// pattern `arn:.*:phone-number-id/[0-9a-zA-Z]+`.
 pub(crate) fn phone_number_arn(id: &str) -> String {
     if id.starts_with("arn:") {
         return id.to_owned();
@@ -103,7 +106,7 @@ fn is_phone_number_id(id: &str) -> bool {
     }
 }
 
-/// `v20.0`.
+/// For instance `v20.0`.
 fn is_version(version: &str) -> bool {
     let Some(number) = version.strip_prefix('v') else {
         return false;
@@ -130,7 +133,8 @@ fn unmet(member: &str, constraint: &str) -> AwsError {
         400,
         "ValidationException",
         &format!(
-            "1 validation error detected: Value at '{member}' failed to satisfy constraint: {constraint}"
+            "1 validation error detected: Value at '{member}' failed to satisfy constraint: \
+             {constraint}"
         ),
     )
 }

@@ -1,7 +1,8 @@
 //! Queues as SQS keeps them: standard queues, in memory or in a file that outlives the process.
 //!
-//! Differences from AWS: messages come in the order of sending and once, unless a fault says otherwise ([`Sqs::set_faults`],
-//! [`Sqs::deliver_twice`]), fair queues keep the group but do not reorder, and a deleted queue's name is free at once.
+//! Three things differ from AWS. Messages arrive once and in the order of sending, unless a fault
+//! changes that ([`Sqs::set_faults`], [`Sqs::deliver_twice`]). Fair queues keep the message group
+//! but do not reorder. The name of a deleted queue is free at once.
 
 mod attributes;
 mod errors;
@@ -36,7 +37,7 @@ use store::Store;
 
 const ACCOUNT: &str = "000000000000";
 const ARN_PREFIX: &str = "arn:aws:sqs:us-east-1:000000000000:";
-/// Of a message and of a whole batch, bodies and attributes together (an AWS limit).
+/// The maximum for a message and for a whole batch, bodies and attributes together (an AWS limit).
 const MAXIMUM_MESSAGE_BYTES: usize = 1_048_576;
 
 /// A queue as the template declares it.
@@ -85,15 +86,15 @@ pub struct Sqs {
 struct Queues {
     state: State,
     store: Option<Store>,
-    /// Wakes who waits for messages of a queue.
+    /// Wakes the receivers that wait for messages of a queue.
     arrivals: HashMap<String, Arc<Notify>>,
     base_url: String,
     clock: Clock,
 }
 
 impl Sqs {
-    /// With a directory, every change is in its `sqs.sqlite` before it is answered, so that a restart continues with
-    /// everything, also after a kill; without one, in memory.
+    /// Opens the queues. With a directory, every change is in its `sqs.sqlite` before the answer,
+    /// so that a restart continues even after a kill. Without a directory, queues are in memory.
     pub fn open(data_dir: Option<&Path>) -> anyhow::Result<Sqs> {
         let store = data_dir.map(|directory| {
             std::fs::create_dir_all(directory)
@@ -120,17 +121,17 @@ impl Sqs {
         })
     }
 
-    /// Where this endpoint is, for the queue URLs in answers: `http://127.0.0.1:4566`.
+    /// Sets the endpoint's address for the queue URLs in answers: `http://127.0.0.1:4566`.
     pub fn set_base_url(&self, url: &str) {
         self.lock().base_url = url.trim_end_matches('/').to_owned();
     }
 
-    /// Where the time comes from, before any message does.
+    /// Sets the clock. Call this before the first message.
     pub fn set_clock(&self, clock: Clock) {
         self.lock().clock = clock;
     }
 
-    /// What duplicates and reorders received messages.
+    /// Sets the faults that duplicate and reorder received messages.
     pub fn set_faults(&self, faults: Faults) {
         self.lock().state.faults = faults;
     }
@@ -167,15 +168,15 @@ impl Sqs {
         })
     }
 
-    /// Receives messages as `ReceiveMessage` does; `max` may be more than its ten.
+    /// Receives messages as `ReceiveMessage` does; `max` may exceed its limit of ten.
     pub async fn receive(&self, queue: &str, max: usize, wait: Duration) -> Vec<Received> {
         let received = self.receive_waiting(queue, max, None, Some(wait), |_, _| ());
         self.received(queue, wait, received.await).await.0
     }
 
-    /// The same for a function that works on the messages until [`Sqs::finished`] tells, with what `hold` gives at
-    /// the moment in which messages are taken: whoever counts the messages that wait, and then what is held, misses
-    /// none on its way.
+    /// Receives messages for a function that processes them until [`Sqs::finished`]. `hold` is
+    /// called at the moment when the messages leave the queue. So a caller that first counts
+    /// waiting messages, then held values, misses no message.
     pub(crate) async fn receive_holding<H>(
         &self,
         queue: &str,
@@ -210,23 +211,24 @@ impl Sqs {
                     "Cannot receive messages: {}",
                     error.message
                 );
-                // Who polls in a loop should not spin.
+                // The pause prevents a busy loop in a polling caller.
                 tokio::time::sleep(wait).await;
                 (Vec::new(), None)
             }
         }
     }
 
-    /// No function works on these messages any more.
+    /// Says that a function no longer processes these messages.
     pub(crate) fn finished(&self, queue: &str, ids: &[String]) {
         let ids = ids.iter().map(String::as_str);
         self.lock().state.end_work(queue, ids);
     }
 
-    /// For tests that do not want to wait: every message of the queue that is delayed, or in flight without a function
-    /// that works on it, is visible now, as if its time were over. Returns how many those are.
+    /// Makes delayed and in-flight messages visible at once, except messages that a function
+    /// processes. Tests need not wait then. Returns how many messages became visible.
     ///
     /// # Errors
+    ///
     /// There is no such queue.
     pub fn hurry(&self, queue: &str) -> Result<usize, AwsError> {
         self.apply(|queues, now_ms| queues.state.hurry(queue, now_ms))
@@ -248,15 +250,15 @@ impl Sqs {
         counted.unwrap_or_else(|error| {
             tracing::error!(
                 error.code,
-                "Cannot keep up the queues' store: {}",
+                "Cannot update the queues' store: {}",
                 error.message
             );
             self.lock().state.counts()
         })
     }
 
-    /// A fault that SQS allows itself: each of the next `count` received messages is visible again at once, and either
-    /// receipt deletes it.
+    /// Delivers each of the next `count` messages twice, which SQS allows itself: the message is
+    /// visible again at once, and either receipt deletes it.
     pub fn deliver_twice(&self, queue: &str, count: u32) {
         if let Err(error) = self.apply(|queues, _| queues.state.deliver_twice(queue, count)) {
             tracing::error!(
@@ -268,7 +270,7 @@ impl Sqs {
         }
     }
 
-    /// Waits until a message is there, at most for `wait`, or for the queue's own wait time.
+    /// Waits until a message arrives, at most for `wait`, or for the queue's own wait time.
     async fn receive_waiting<H>(
         &self,
         queue: &str,
@@ -292,7 +294,8 @@ impl Sqs {
                 let next_visible =
                     next_visible_ms.map(|ms| Duration::from_millis(ms.max(1).unsigned_abs()));
                 let wait = wait.unwrap_or(Duration::from_secs(queue_wait_s.into()));
-                // Made under the same lock as the look, so that no arrival slips in between.
+                // The wait is created under the same lock as the check, so that no arrival is
+                // missed.
                 let arrival = queues
                     .arrivals
                     .entry(queue.to_owned())
@@ -306,12 +309,12 @@ impl Sqs {
                 return Ok((delivered, held));
             }
             let pause = next_visible.map_or(left, |next_visible| next_visible.min(left));
-            // Either way, look again.
+            // Checks again in either case.
             let _ = tokio::time::timeout(pause, arrival).await;
         }
     }
 
-    /// Lets time pass, acts, and keeps what changed before anybody hears of it.
+    /// Lets time pass, acts, and stores the changes before the caller gets the answer.
     fn apply<T>(
         &self,
         act: impl FnOnce(&mut Queues, i64) -> Result<T, AwsError>,
@@ -371,7 +374,7 @@ impl From<Delivered> for Received {
     }
 }
 
-/// A message attribute as a Lambda event has it.
+/// A message attribute in the form of a Lambda event.
 fn in_event(attribute: &Attribute) -> Value {
     let (name, value) = match &attribute.value {
         AttributeValue::Text(text) => ("stringValue", text.clone()),
@@ -384,7 +387,7 @@ fn queue_arn(name: &str) -> String {
     format!("{ARN_PREFIX}{name}")
 }
 
-/// The queue that an ARN names, whatever its region and account.
+/// The queue in an ARN, whatever the region and account.
 fn queue_name_in_arn(arn: &str) -> Option<&str> {
     match arn.split(':').collect::<Vec<_>>()[..] {
         ["arn", _, "sqs", _, _, name] if !name.is_empty() => Some(name),
@@ -488,7 +491,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_receive_waits_as_the_queue_says_unless_told() {
+    async fn a_receive_waits_as_the_queue_says_by_default() {
         let sqs = in_memory();
         let attributes =
             json!({"QueueUrl": "delivery", "Attributes": {"ReceiveMessageWaitTimeSeconds": "1"}});
@@ -551,7 +554,7 @@ mod tests {
         let received = before.receive("delivery", 2, Duration::ZERO).await;
         before.delete("delivery", &received[0].receipt_handle);
 
-        // The first is still open, as a killed process leaves it.
+        // The first store is still open, as a killed process leaves it.
         let after = Sqs::open(Some(directory.path())).unwrap();
         assert_eq!(after.counts(), before.counts());
         assert_eq!(
@@ -584,7 +587,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_restart_forgets_what_was_purged_and_deleted_and_keeps_move_tasks() {
+    async fn a_restart_forgets_purged_and_deleted_messages_and_keeps_move_tasks() {
         let directory = tempfile::tempdir().unwrap();
         let sqs = Sqs::open(Some(directory.path())).unwrap();
         sqs.declare(queue("delivery", Some(("dead", 1)))).unwrap();
@@ -646,7 +649,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn answers_what_is_wrong_with_a_request() {
+    async fn reports_the_problem_with_a_request() {
         let sqs = in_memory();
         let check = async |operation: &str, body: Value, code: &str, query_code: &str| {
             let error = call(&sqs, operation, body.clone()).await.unwrap_err();
@@ -788,7 +791,7 @@ mod tests {
             entry("c", "\u{1}")
         ]))
         .await;
-        // The third never had a body that counts: it fails alone.
+        // The body of the third entry never counted, so that entry fails alone.
         let answer = answer.unwrap();
         assert_eq!(answer["Successful"].as_array().unwrap().len(), 2);
         assert_eq!(answer["Failed"][0]["Code"], "InvalidMessageContents");

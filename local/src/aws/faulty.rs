@@ -1,4 +1,4 @@
-//! Calls that meet a fault: delayed, refused, half done, or done without an answer.
+//! Applies faults to calls: a call can be delayed, refused, half done, or done without an answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,11 @@ use crate::AwsError;
 use crate::faults::{CallMode, Kill, Met, answers};
 use crate::lambda::Lambda;
 
-/// A killed process takes its connections with it, and with them the call. Where it does not, the call ends after this.
+/// A killed process closes its connections, which ends the call. If a connection stays open, the
+/// call ends after this time.
 const DEATH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Does the work of a call, unless a fault is in its way.
+/// Performs a call, unless a fault prevents it.
 pub(super) async fn perform(
     aws: &Arc<Aws>,
     call: Call,
@@ -32,7 +33,7 @@ pub(super) async fn perform(
         .faults
         .on_call(call.service, &call.operation, function, &call.body);
     if kill.is_some() {
-        // Whatever came of it, the process does not hear of it.
+        // The process gets no answer, whatever the result is.
         let _ = meet(aws, &call, met, now).await;
         return Ok(die(aws, &call).await);
     }
@@ -41,7 +42,7 @@ pub(super) async fn perform(
     }
     let running = aws.lambda.as_ref().map(Lambda::hold);
     let aws = Arc::clone(aws);
-    // A caller that hangs up does not stop what a service has begun.
+    // If the caller hangs up, the service still completes the work.
     let work = tokio::spawn(async move {
         let answer = meet(&aws, &call, met, now).await;
         drop(running);
@@ -70,14 +71,14 @@ async fn meet(
         }
         Some(CallMode::FailPartially) => fail_partially(aws, call).await,
         Some(CallMode::LoseResponse) => {
-            // A refusal is lost like a success.
+            // The answer is lost, whether the call succeeds or not.
             let _ = super::perform(aws, call, now).await;
             Ok(lost())
         }
     }
 }
 
-/// Every second entry fails, beginning with the first: also a batch of one is hit.
+/// Every second entry fails, beginning with the first, so that a batch of one fails too.
 async fn fail_partially(aws: &Aws, call: &Call) -> Result<Response<Body>, AwsError> {
     let mut body = call.request()?;
     let entries = body["Entries"].as_array().cloned().unwrap_or_default();
@@ -112,7 +113,8 @@ fn kill_of(aws: &Aws, call: &Call) -> Option<Kill> {
     serves.then(|| aws.faults.on_call_of(function, &call.body))?
 }
 
-/// Kills the process that calls, and waits for the end of its connection, with which this future ends too.
+/// Kills the calling process, and waits for the end of its connection, which also drops this
+/// future.
 async fn die(aws: &Aws, call: &Call) -> Response<Body> {
     if let (Some(lambda), Some(function), Some(process)) =
         (&aws.lambda, call.function.as_deref(), call.process)
@@ -123,7 +125,7 @@ async fn die(aws: &Aws, call: &Call) -> Response<Body> {
     lost()
 }
 
-/// Ends the connection without an answer: a body that fails at once fails the head with it, which is not sent before.
+/// Ends the connection without an answer. The body fails at once, so the head is never sent.
 fn lost() -> Response<Body> {
     let longer_than_allowed = Full::new(Bytes::from_static(b"lost"));
     Response::new(Body::new(Limited::new(longer_than_allowed, 1)))

@@ -1,4 +1,4 @@
-//! Which permissions a call needs, and how a service says that one is missing.
+//! Which permissions a call needs, and how each service reports a missing permission.
 
 use serde_json::Value;
 
@@ -13,16 +13,16 @@ use crate::template::{ACCOUNT, Statement, arn};
 pub(super) struct Needed {
     action: String,
     resources: Vec<String>,
-    /// What a statement's conditions may be about.
+    /// Values that a statement's conditions can refer to.
     context: Vec<(&'static str, String)>,
 }
 
-/// What the call needs, by the services' authorization references.
+/// The permissions that the call needs, by the services' authorization references.
 pub(super) fn needed(service: Service, operation: &str, body: &Value) -> Vec<Needed> {
     match service {
         Service::DynamoDb => dynamodb(operation, body),
         Service::Sqs => {
-            // A batch is allowed by the action that it is a batch of.
+            // The permission for a single entry also covers a batch.
             let action = operation.strip_suffix("Batch").unwrap_or(operation);
             let queue = ["QueueUrl", "QueueName", "SourceArn"]
                 .iter()
@@ -59,7 +59,7 @@ pub(super) fn needed(service: Service, operation: &str, body: &Value) -> Vec<Nee
             let resource = id.map_or("*".into(), phone_number_arn);
             vec![one("social-messaging", operation, resource)]
         }
-        // Nobody at AWS is asked.
+        // AWS does not take part in this call.
         Service::GameServer => vec![],
     }
 }
@@ -103,7 +103,7 @@ fn table(request: &Value) -> String {
     name.map_or("*".into(), table_arn)
 }
 
-/// A table may be named by its ARN too.
+/// A request may also name a table by its ARN.
 fn table_arn(name: &str) -> String {
     if name.starts_with("arn:") {
         name.to_owned()
@@ -112,7 +112,8 @@ fn table_arn(name: &str) -> String {
     }
 }
 
-/// The sender's address or its domain, whichever is verified; and the configuration set, if one is used.
+/// The sender's address or its domain, whichever is verified, and the configuration set, if the
+/// request names one.
 fn ses(operation: &str, body: &Value) -> Vec<Needed> {
     let from = body.get("FromEmailAddress").and_then(Value::as_str);
     let address = from.map_or("", bare_address);
@@ -173,7 +174,8 @@ pub(super) fn access_denied(service: Service, function: &str, refused: &Needed) 
             "User `{user}' is not authorized to perform `{action}' on resource `{resource}'"
         ),
         _ => format!(
-            "User: {user} is not authorized to perform: {action} on resource: {resource} because no identity-based policy \
+            "User: {user} is not authorized to perform: {action} on resource: {resource} because \
+             no identity-based policy \
              allows the {action} action"
         ),
     };

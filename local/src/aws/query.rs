@@ -1,4 +1,4 @@
-//! The Query protocol: a form that names its action, answered in XML. SNS speaks nothing else.
+//! The Query protocol, which only SNS uses: a form names the action, and the answer is XML.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
@@ -11,7 +11,7 @@ use crate::percent::decoded;
 const SNS_VERSION: &str = "2010-03-31";
 const SNS_NAMESPACE: &str = "http://sns.amazonaws.com/doc/2010-03-31/";
 
-/// More than any request of SNS has: it ends the reading of a name that is nothing but dots.
+/// More than any name in a request of SNS has. This limit stops a name that consists of dots only.
 const DEEPEST: usize = 8;
 
 pub(super) fn is_form(headers: &HeaderMap) -> bool {
@@ -21,15 +21,15 @@ pub(super) fn is_form(headers: &HeaderMap) -> bool {
         .is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"))
 }
 
-/// The operation of SNS that the form asks for; `None` for a form of another service.
+/// The operation of SNS that the form names; `None` for a form of another service.
 pub(super) fn action(body: &[u8]) -> Option<String> {
     let request = request(body);
     let action = request.get("Action")?.as_str()?;
     (request.get("Version")?.as_str()? == SNS_VERSION).then(|| action.to_owned())
 }
 
-/// The form as the JSON that it stands for: `A.entry.1.Name=x&A.entry.1.Value=y` is `{"A": {"x": "y"}}`,
-/// `B.member.1=z` is `{"B": ["z"]}`.
+/// The form as the JSON that it stands for. `A.entry.1.Name=x&A.entry.1.Value=y` is `{"A": {"x":
+/// "y"}}`; `B.member.1=z` is `{"B": ["z"]}`.
 pub(super) fn request(body: &[u8]) -> Value {
     let body = String::from_utf8_lossy(body);
     let mut tree = Value::Object(Map::new());
@@ -70,7 +70,7 @@ fn collapsed(node: Value) -> Value {
     Value::Object(fields)
 }
 
-/// Maps are spelled in two ways.
+/// SNS spells the fields of a map in two ways.
 fn entry(entry: &mut Value) -> Option<(String, Value)> {
     [("Name", "Value"), ("key", "value")]
         .into_iter()
@@ -117,7 +117,7 @@ fn response(status: StatusCode, xml: String, id: &str) -> Response<Body> {
     response
 }
 
-/// The one map among the answers of SNS; all other objects are structures.
+/// The only map among the answers of SNS; all other objects are structures.
 const MAP: &str = "Attributes";
 
 fn write(xml: &mut String, value: &Value) {
@@ -152,7 +152,7 @@ fn write_map(xml: &mut String, entries: &Map<String, Value>) {
     }
 }
 
-/// As text of an XML element, without the characters that XML cannot hold.
+/// Escapes text for an XML element, and removes characters that XML cannot hold.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_form_stands_for_json() {
-        // As boto3 and the AWS SDK for Rust write it.
+        // boto3 and the AWS SDK for Rust write the form like this.
         let form = "Action=Publish&Version=2010-03-31&Message=ol%C3%A1+%26+%C3%A9\
                     &MessageAttributes.entry.1.Name=AWS.SNS.SMS.SMSType\
                     &MessageAttributes.entry.1.Value.DataType=String\
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_form_of_sns_asks_for_nothing() {
+    fn a_form_of_another_service_names_no_operation() {
         for form in [
             "",
             "Action=Publish",
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn refusals_say_whose_fault_it_is() {
+    async fn refusals_name_the_side_at_fault() {
         for (status, fault) in [(404, "Sender"), (500, "Receiver")] {
             let error = AwsError {
                 status,
@@ -247,7 +247,8 @@ mod tests {
             assert_eq!(response.status(), status);
             let expected = format!(
                 "<ErrorResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><Error><Type>{fault}</Type>\
-                 <Code>NotFound</Code><Message>no &lt;topic&gt;\u{fffd}</Message></Error></ErrorResponse>"
+                 <Code>NotFound</Code><Message>no \
+                 &lt;topic&gt;\u{fffd}</Message></Error></ErrorResponse>"
             );
             assert_eq!(xml(response).await, expected);
         }

@@ -1,4 +1,4 @@
-//! The services that the endpoint serves, and what they are called.
+//! The services of the endpoint, and their names.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Service {
@@ -8,7 +8,7 @@ pub enum Service {
     Ses,
     Sns,
     SocialMessaging,
-    /// Not one of AWS: what is forwarded to a game's own server.
+    /// A game's own server, which gets forwarded events. AWS has no such service.
     GameServer,
 }
 
@@ -23,7 +23,7 @@ impl Service {
         Service::GameServer,
     ];
 
-    /// As in ARNs and in the AWS CLI.
+    /// The name in ARNs and in the AWS CLI.
     pub fn name(self) -> &'static str {
         match self {
             Service::DynamoDb => "dynamodb",
@@ -36,7 +36,7 @@ impl Service {
         }
     }
 
-    /// Those that a function may be expected to call.
+    /// The operations that a function can be expected to call.
     pub(crate) fn operations(self) -> &'static [&'static str] {
         match self {
             Service::DynamoDb => &[

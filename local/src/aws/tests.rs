@@ -1,4 +1,4 @@
-//! The endpoint over HTTP, called by functions and by others.
+//! Calls the endpoint over HTTP, as functions and as other callers.
 
 use std::net::Ipv4Addr;
 
@@ -132,12 +132,13 @@ impl Answer {
 }
 
 impl Endpoint {
-    /// Posts to a target, or if it starts with a slash to a path; as a function, or as nobody in particular.
+    /// Posts to a target, or to a path if the text starts with a slash. The caller is the function,
+    /// or an unknown caller without one.
     async fn call(&self, function: Option<&str>, target: &str, body: Value) -> Answer {
         self.try_call(function, target, body).await.unwrap()
     }
 
-    /// The same; an error if the connection ends without an answer.
+    /// Like `call`, with an error if the connection ends without an answer.
     async fn try_call(
         &self,
         function: Option<&str>,
@@ -161,7 +162,7 @@ impl Endpoint {
         })
     }
 
-    /// Posts a form of the Query protocol; the status and the XML of the answer.
+    /// Posts a form of the Query protocol. Returns the answer's status and XML.
     async fn form(&self, function: Option<&str>, form: &str) -> (u16, String) {
         let request = Request::post(&self.url).header(
             "content-type",
@@ -187,7 +188,8 @@ fn signed(
     };
     let key = access_key_id(function);
     let authorization = format!(
-        "AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0"
+        "AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/dynamodb/aws4_request, \
+         SignedHeaders=host, Signature=0"
     );
     request
         .header("authorization", authorization)
@@ -241,7 +243,7 @@ fn an_access_key_id_names_its_function_and_is_legal_in_a_credential() {
 }
 
 #[tokio::test]
-async fn every_service_answers_anybody() {
+async fn every_service_answers_unknown_callers() {
     let endpoint = start().await;
     let put = endpoint
         .call(None, "DynamoDB_20120810.PutItem", put())
@@ -287,7 +289,7 @@ async fn a_function_does_what_the_template_allows() {
 }
 
 #[tokio::test]
-async fn a_function_is_refused_what_the_template_does_not_allow() {
+async fn a_function_may_not_do_what_the_template_does_not_allow() {
     let endpoint = start().await;
     let key = json!({"TableName": "events", "Key": {"coupon": {"S": "c"}}});
     let mixed = json!({"TransactItems": [{"Put": put()}, {"Delete": key}]});
@@ -299,7 +301,8 @@ async fn a_function_is_refused_what_the_template_does_not_allow() {
         (
             "DeleteItem",
             key.clone(),
-            "dynamodb:DeleteItem on resource: arn:aws:dynamodb:us-east-1:000000000000:table/events because",
+            "dynamodb:DeleteItem on resource: \
+             arn:aws:dynamodb:us-east-1:000000000000:table/events because",
         ),
         ("TransactWriteItems", mixed, "dynamodb:DeleteItem"),
         ("TransactWriteItems", check, "dynamodb:ConditionCheckItem"),
@@ -350,7 +353,8 @@ async fn a_function_is_refused_what_the_template_does_not_allow() {
     answer.check_refused(
         403,
         "AccessDeniedException",
-        "social-messaging:SendWhatsAppMessage on resource: arn:aws:social-messaging:us-east-1:000000000000:phone-number-id/2",
+        "social-messaging:SendWhatsAppMessage on resource: \
+         arn:aws:social-messaging:us-east-1:000000000000:phone-number-id/2",
     );
     assert_eq!(endpoint.outside.all(), []);
 }
@@ -391,7 +395,8 @@ async fn a_function_that_may_publish_to_phones_alone_does_not_reach_topics() {
     let (status, xml) = endpoint.form(FUNCTION, ALERT).await;
     assert_eq!(status, 403, "{xml}");
     let expected = "<Code>AuthorizationError</Code><Message>User: \
-                    arn:aws:sts::000000000000:assumed-role/zupy-coupon-used is not authorized to perform: SNS:Publish on \
+                    arn:aws:sts::000000000000:assumed-role/zupy-coupon-used is not authorized to \
+                    perform: SNS:Publish on \
                     resource: arn:aws:sns:us-east-1:000000000000:alerts because";
     assert!(xml.contains(expected), "{xml}");
     assert_eq!(endpoint.outside.all().len(), 1);
@@ -424,7 +429,7 @@ async fn a_failing_sns_says_so_in_xml() {
 async fn a_game_server_takes_what_is_forwarded_to_it() {
     let endpoint = start().await;
     let post = async |path: &str| {
-        // As `curl -d` says that it is a form.
+        // `curl -d` declares a form, whatever it sends.
         let request = Request::post(format!("{}{path}", endpoint.url));
         let request = request.header("content-type", "application/x-www-form-urlencoded");
         let (head, body) = send(request, "{\"code\": \"CP-1\"}".into()).await.unwrap();
@@ -468,7 +473,7 @@ async fn a_function_that_the_template_lacks_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_not_served_is_refused_with_what_is() {
+async fn an_unknown_operation_is_refused_with_a_list_of_services() {
     let endpoint = start().await;
     for target in ["Lambda.Invoke", "/v2/email/identities", "/"] {
         let answer = endpoint.call(None, target, json!({})).await;
@@ -485,7 +490,7 @@ async fn what_is_not_served_is_refused_with_what_is() {
 }
 
 #[tokio::test]
-async fn a_failing_service_says_so_in_its_own_words_and_does_nothing() {
+async fn a_failing_service_answers_in_its_own_words_and_does_nothing() {
     let endpoint = start().await;
     let body = json!({"SecretId": "zupy-secrets"});
     for (mode, expected) in [
@@ -544,7 +549,7 @@ async fn a_lost_answer_is_no_answer_to_work_that_is_done() {
 }
 
 #[tokio::test]
-async fn delayed_work_is_done_also_when_the_caller_has_given_up() {
+async fn delayed_work_is_done_even_if_the_caller_gives_up() {
     let endpoint = start().await;
     let delay = std::time::Duration::from_millis(100);
     let fault = Fault::service(Service::Ses, CallMode::Delay(delay));

@@ -1,4 +1,4 @@
-//! Requests answered by a call of dynoxide in place of its server.
+//! Answers requests by calling dynoxide directly, without its server.
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
@@ -53,5 +53,5 @@ fn call<Q: DeserializeOwned, A: Serialize>(
         (error.status_code(), error.to_json())
     })?;
     let answer = act(request).map_err(|error| (error.status_code(), error.to_json()))?;
-    Ok(serde_json::to_string(&answer).expect("an answer holds nothing that JSON cannot"))
+    Ok(serde_json::to_string(&answer).expect("every answer can be written as JSON"))
 }

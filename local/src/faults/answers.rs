@@ -1,15 +1,16 @@
-//! What a service answers when it breaks down, throttles or has a conflict: in its own words, by its API reference.
+//! What a service answers if it fails, throttles or has a conflict, in the words of its API
+//! reference.
 
 use serde_json::{Value, json};
 
 use crate::AwsError;
 use crate::aws::Service;
 
-/// DynamoDB's operations that can conflict with a transaction under way.
+/// DynamoDB's operations that can conflict with a transaction in progress.
 pub(crate) const CONFLICTING: [&str; 4] =
     ["TransactWriteItems", "PutItem", "UpdateItem", "DeleteItem"];
 
-/// The service broke down. Clients take it as passing, and try again.
+/// The service fails. Clients consider the failure temporary, and retry.
 pub(crate) fn failure(service: Service) -> AwsError {
     let (status, code, message) = match service {
         Service::DynamoDb => (
@@ -52,7 +53,8 @@ pub(crate) fn throttling(service: Service) -> AwsError {
         Service::DynamoDb => (
             400,
             "ProvisionedThroughputExceededException",
-            "The level of configured provisioned throughput for the table was exceeded. Consider increasing your \
+            "The level of configured provisioned throughput for the table was exceeded. Consider \
+             increasing your \
              provisioning level with the UpdateTable API.",
         ),
         Service::Sqs => (
@@ -77,7 +79,7 @@ pub(crate) fn throttling(service: Service) -> AwsError {
     error(status, code, message)
 }
 
-/// Why SNS publishes nothing (API reference, Publish: errors).
+/// Why SNS does not publish (API reference, Publish: errors).
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refusal {
     status: u16,
@@ -137,12 +139,12 @@ const fn refusal(status: u16, code: &'static str, message: &'static str) -> Refu
     }
 }
 
-/// What a game's server answers instead of taking a request.
+/// What a game's server answers if it does not accept a request.
 pub(crate) fn chosen(status: u16) -> AwsError {
     error(status, "fault", "This is a fault of the local system.")
 }
 
-/// The body of a conflict: a transaction is told of each of its items.
+/// The body of a conflict. For a transaction, the body has a reason for each item.
 pub(crate) fn conflict(operation: &str, request: &Value) -> Value {
     let code = |name: &str| format!("com.amazonaws.dynamodb.v20120810#{name}");
     if operation != "TransactWriteItems" {
@@ -161,12 +163,13 @@ pub(crate) fn conflict(operation: &str, request: &Value) -> Value {
         "__type": code("TransactionCanceledException"),
         "CancellationReasons": vec![reason; items],
         "Message": format!(
-            "Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]"
+            "Transaction cancelled, please refer cancellation reasons for specific reasons \
+             [{codes}]"
         ),
     })
 }
 
-/// An entry of a batch that SQS could not do.
+/// An entry of a batch that SQS failed to process.
 pub(crate) fn failed_entry(entry: &Value) -> Value {
     json!({
         "Id": entry["Id"],

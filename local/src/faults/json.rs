@@ -1,4 +1,4 @@
-//! A fault as JSON: read with all that is wrong with it, and written as it was read.
+//! Reads a fault from JSON, with every problem at once, and writes it as it was read.
 
 use std::time::Duration;
 
@@ -40,18 +40,18 @@ const MODES: [&str; 8] = [
 ];
 /// Modes of every AWS service.
 const CALL_MODES: [&str; 4] = ["fail", "throttle", "delay", "lose_response"];
-/// Longer than Lambda lets anything run.
+/// Longer than any Lambda function can run.
 const LONGEST_DELAY_MS: u64 = 900_000;
 const MOMENTS: &str = "start, answer, call N or after call N, where N is 1 or more";
 
-/// One thing that is wrong with a fault.
+/// One problem with a fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
     pub field: String,
     pub problem: String,
 }
 
-/// Names that a fault can be given for.
+/// Names that a fault can refer to.
 #[derive(Debug, Clone)]
 pub struct Known<'a> {
     pub functions: Vec<&'a str>,
@@ -70,10 +70,11 @@ impl<'a> Known<'a> {
 }
 
 impl Fault {
-    /// Reads `{"service": ..., "mode": ...}` and the rest.
+    /// Reads `{"service": ..., "mode": ...}` and the optional fields.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    ///
+    /// All problems of the fault.
     pub fn read(value: &Value, known: &Known) -> Result<Fault, Vec<Problem>> {
         let Some(fields) = value.as_object() else {
             let problem = "must be a JSON object";
@@ -91,7 +92,7 @@ impl Fault {
     }
 }
 
-/// Where calls go, or what else can go wrong.
+/// Where the affected calls go, or what else the fault affects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Addressed {
     Any,
@@ -104,7 +105,7 @@ impl Addressed {
         match name {
             "*" => Some(Addressed::Any),
             "lambda" => Some(Addressed::Lambda),
-            // As its SDKs and its users call it.
+            // The names that SDKs and users use.
             "socialmessaging" | "whatsapp" => Some(Addressed::Aws(Service::SocialMessaging)),
             _ => Service::ALL
                 .into_iter()
@@ -169,14 +170,17 @@ impl<'a> Reader<'a> {
         let seed = self.whole("seed", 0, u64::MAX);
         let (addressed, mode) = (addressed?, mode?);
         if addressed == Addressed::Lambda && function.is_none() && !self.has("function") {
-            self.refuse("function", "is missing: whose process?");
+            self.refuse(
+                "function",
+                "is missing: name the function whose process is killed",
+            );
         }
         let is_of_messages = matches!(mode, "duplicate" | "reorder");
         if is_of_messages && self.has("function") {
             self.refuse("function", format!("is not for mode {mode}"));
         }
         if addressed == Addressed::Aws(Service::GameServer) && self.has("function") {
-            let problem = "is not for the service game-server, which is not told who calls";
+            let problem = "is not for the service game-server, which cannot see the caller";
             self.refuse("function", problem);
         }
         if !is_of_messages && self.has("queue") {
@@ -292,7 +296,7 @@ impl<'a> Reader<'a> {
         if self.has("status") && !is_possible {
             self.refuse("status", "is only for mode fail of the service game-server");
         }
-        // What counts as taken by a sender is no failure.
+        // A sender takes other statuses for success.
         let status = self.whole("status", 300, 599)?;
         u16::try_from(status).ok()
     }

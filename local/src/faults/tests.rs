@@ -1,4 +1,4 @@
-//! The rules by which faults are read and happen.
+//! Tests how faults are read and applied.
 
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ fn refused(value: Value, expected: &[&str]) {
 }
 
 #[test]
-fn a_fault_is_listed_as_it_was_asked_for() {
+fn a_fault_is_listed_as_it_was_written() {
     for mut asked in [
         json!({"service": "dynamodb", "operation": "PutItem", "mode": "fail", "count": 2, "rate": 0.2, "seed": 7}),
         json!({"service": "*", "function": "zupy", "mode": "delay", "delay_ms": 500, "rate": 1.0, "seed": 1}),
@@ -52,7 +52,7 @@ fn a_fault_is_listed_as_it_was_asked_for() {
 }
 
 #[test]
-fn whatsapp_goes_by_three_names() {
+fn whatsapp_has_three_names() {
     for name in ["social-messaging", "socialmessaging", "whatsapp"] {
         let faults = Faults::default();
         let fault =
@@ -63,14 +63,15 @@ fn whatsapp_goes_by_three_names() {
 }
 
 #[test]
-fn everything_that_is_wrong_is_said_at_once() {
+fn every_problem_is_reported_at_once() {
     refused(json!([]), &["fault must be a JSON object"]);
     refused(json!({}), &["service is missing", "mode is missing"]);
     refused(
         json!({"service": "s3", "mode": "explode", "rate": 1.5, "count": 0, "seed": -1, "color": "red"}),
         &[
             "color is not known",
-            "service must be one of *, dynamodb, sqs, secretsmanager, ses, sns, social-messaging, game-server, lambda",
+            "service must be one of *, dynamodb, sqs, secretsmanager, ses, sns, social-messaging, \
+             game-server, lambda",
             "mode must be one of fail, throttle",
             "count must be a whole number from 1",
             "rate must be a number from 0 to 1",
@@ -80,7 +81,8 @@ fn everything_that_is_wrong_is_said_at_once() {
     refused(
         json!({"service": "ses", "mode": "conflict"}),
         &[
-            "mode conflict is not for the service ses; there are fail, throttle, delay, lose_response",
+            "mode conflict is not for the service ses; there are fail, throttle, delay, \
+             lose_response",
         ],
     );
     refused(
@@ -153,7 +155,7 @@ fn put(faults: &Faults, function: Option<&str>) -> Option<CallMode> {
 }
 
 #[test]
-fn a_fault_happens_as_often_as_it_should_to_whom_it_should() {
+fn a_fault_happens_as_often_as_it_should_where_it_should() {
     let faults = Faults::default();
     let fault = Fault::calls(Service::DynamoDb, "PutItem", CallMode::Fail);
     let id = faults.add(fault.by("zupy").times(2));
@@ -221,7 +223,7 @@ fn delays_add_to_what_else_happens_and_the_oldest_fault_decides() {
 }
 
 #[test]
-fn a_mode_meets_only_what_can_go_wrong_like_that() {
+fn a_mode_affects_only_operations_that_can_fail_so() {
     let faults = Faults::default();
     faults.add(Fault::service(Service::DynamoDb, CallMode::Conflict));
     faults.add(Fault::service(Service::Sqs, CallMode::FailPartially));
@@ -237,7 +239,7 @@ fn a_mode_meets_only_what_can_go_wrong_like_that() {
 }
 
 #[test]
-fn a_kill_counts_the_functions_calls_and_then_afresh() {
+fn a_kill_counts_the_functions_calls_and_then_starts_again() {
     let faults = Faults::default();
     faults.add(Fault::kill("delivery", Moment::Call(3)).times(2));
     assert_eq!(faults.on_call_of("zupy", b""), None);

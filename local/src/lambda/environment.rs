@@ -1,4 +1,4 @@
-//! Lambda's execution environment: one process and what it is asked to do, from its start to its end.
+//! Lambda's execution environment: one process and its invocations, from its start to its end.
 
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::faults::Moment;
 
 use super::{Failure, Invocation, Invoked, Shared, Status, function_arn, trace_root};
 
-/// How many of its last lines a process that did not start is quoted with.
+/// How many of its last lines the error quotes if a process did not start.
 const LAST_LINES: usize = 20;
 
 /// A request of the process to the Runtime API.
@@ -28,7 +28,7 @@ pub(super) enum Call {
     InitError(Failure),
 }
 
-/// An event on its way to the process.
+/// An event for the process.
 pub(super) struct Handed {
     pub(super) request_id: String,
     pub(super) deadline_ms: i64,
@@ -45,7 +45,7 @@ pub(super) struct Environment {
     pub(super) stopping: watch::Receiver<bool>,
 }
 
-/// How an invocation ended, seen from outside of the process.
+/// How an invocation ended, seen from outside the process.
 enum End {
     Answered(Invoked),
     Died,
@@ -54,8 +54,8 @@ enum End {
 }
 
 impl Environment {
-    /// Serves invocations until the process ends. `ready` is told of the start; without it, the
-    /// process was started because an invocation waits.
+    /// Serves invocations until the process ends. The start is reported to `ready`; without
+    /// `ready`, the process was started because an invocation waits.
     pub(super) async fn run(
         mut self,
         ready: Option<oneshot::Sender<Result<(), String>>>,
@@ -67,7 +67,8 @@ impl Environment {
             Ok((mut process, asks)) => {
                 let init = ready.is_none().then(|| started.elapsed());
                 if let Some(ready) = ready {
-                    // `Lambda::start` may have been given up; the process serves all the same.
+                    // The caller of `Lambda::start` may have stopped waiting; the process still
+                    // serves.
                     let _ = ready.send(Ok(()));
                 }
                 self.serve(&mut process, asks, init).await;
@@ -82,7 +83,7 @@ impl Environment {
         &mut self,
         now: Timestamp,
     ) -> Result<(Process, oneshot::Sender<Handed>), Failure> {
-        // A scheme is needed for the path to be read as one.
+        // Without a scheme, the path would not be read as a path.
         let runtime_api = format!(
             "http://127.0.0.1:{}/{}/{}",
             self.shared.port,
@@ -121,7 +122,8 @@ impl Environment {
             },
             status = process.child.wait() => {
                 let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-                let reason = format!("its process ended before it asked for its first event ({status})");
+                let reason = format!("its process ended before it asked for its first event \
+                                      ({status})");
                 Err(Failure::new(Status::Crashed, "Runtime.ExitError", reason))
             }
             () = tokio::time::sleep(init_timeout) => {
@@ -138,7 +140,7 @@ impl Environment {
         failure: Failure,
     ) {
         match ready {
-            // Nobody to tell if `Lambda::start` was given up.
+            // The send fails if the caller of `Lambda::start` stopped waiting.
             Some(ready) => drop(ready.send(Err(failure.message))),
             None => {
                 tracing::warn!(
@@ -168,7 +170,8 @@ impl Environment {
         }
     }
 
-    /// Waits for the process to ask, if it has not, and then for an invocation; `None` when the process ends.
+    /// Waits until the process asks for an event, then for an invocation. Returns `None` when the
+    /// process ends.
     async fn next_invocation(
         &mut self,
         process: &mut Process,
@@ -185,7 +188,8 @@ impl Environment {
                 },
                 status = process.child.wait() => {
                     let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-                    tracing::warn!("an idle process of function `{}` ended ({status})", self.name());
+                    tracing::warn!("an idle process of function `{}` ended \
+                                    ({status})", self.name());
                     return None;
                 }
                 (pending, killed) = self.function.take(self.instance), if asks.is_some() => {
@@ -195,7 +199,7 @@ impl Environment {
         }
     }
 
-    /// Runs one invocation; false if the process has ended with it.
+    /// Runs one invocation. Returns false if the process has ended.
     async fn invoke(
         &mut self,
         process: &mut Process,
@@ -208,7 +212,7 @@ impl Environment {
         let started = Instant::now();
         process.is_given(&pending.request_id);
         let end = if self.waits_to_hand(process).await {
-            // A process that is gone does not take it; that it has ended is noticed next.
+            // The send fails if the process has ended, which is noticed next.
             let _ = asks.send(self.hand(&pending, now));
             self.end_of(process, &pending.request_id, killed).await
         } else {
@@ -223,7 +227,8 @@ impl Environment {
             }
         };
         self.record(&pending, &outcome, now, duration, init);
-        // Before the answer: who has it may invoke again at once, and this process is the one to serve it.
+        // This comes before the answer: the caller may invoke again at once, and this process
+        // should serve that invocation.
         if alive {
             self.function.release(self.instance);
         } else {
@@ -233,7 +238,7 @@ impl Environment {
         alive
     }
 
-    /// What faults do before an invocation is handed over; false if the process dies of it.
+    /// Applies the faults before an invocation starts. Returns false if the process dies.
     async fn waits_to_hand(&mut self, process: &mut Process) -> bool {
         let faults = &self.shared.options.faults;
         let delay = faults.delay_of(self.name());
@@ -271,7 +276,7 @@ impl Environment {
                         return End::Answered(outcome);
                     }
                     Call::Answer { accepted, .. } => refuse(accepted),
-                    // Dropping it refuses it: the process has not answered yet.
+                    // Dropping the call refuses it, because the process has not answered yet.
                     Call::Next(_) => {}
                     Call::InitError(failure) => tracing::warn!("function `{}`: {failure}", self.name()),
                 },
@@ -354,7 +359,7 @@ async fn raised(stopping: &mut watch::Receiver<bool>) {
 }
 
 fn refuse(accepted: oneshot::Sender<bool>) {
-    // Who asked may be gone.
+    // The process that asked may have ended.
     let _ = accepted.send(false);
 }
 
@@ -365,7 +370,7 @@ fn with_last_words(reason: String, lines: &[String]) -> String {
     format!("{reason}; it printed last:\n  {}", lines.join("\n  "))
 }
 
-/// Lambda's trace header: the caller's trace continued, or one of its own.
+/// Lambda's trace header, which continues the caller's trace or starts a new one.
 fn trace_header(given: Option<&str>, now: Timestamp) -> String {
     let given =
         given.filter(|header| header.contains("Root=") && !header.contains(char::is_control));
@@ -379,7 +384,7 @@ fn trace_header(given: Option<&str>, now: Timestamp) -> String {
     header
 }
 
-/// With two decimals, as Lambda reports them.
+/// Milliseconds with two decimals, as Lambda reports them.
 fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 100_000.0).round() / 100.0
 }

@@ -31,9 +31,9 @@ impl Pending {
     }
 
     pub(super) fn settle(self, outcome: Invoked) {
-        // Before the answer: who has it may ask at once whether anything runs.
+        // This comes before the answer, because the caller may ask at once whether anything runs.
         drop(self.running);
-        // Nobody waits any more after API Gateway's timeout, for one.
+        // The caller may have stopped waiting, for instance after API Gateway's timeout.
         let _ = self.reply.send(outcome);
     }
 }
@@ -55,7 +55,7 @@ struct Pool {
 /// The pool's end of an [`Environment`].
 struct Handle {
     calls: mpsc::Sender<Call>,
-    /// From the event that it is given until its answer.
+    /// True from the start of an invocation to its answer.
     busy: bool,
     kill: Option<oneshot::Sender<()>>,
 }
@@ -114,12 +114,13 @@ impl Function {
         }
     }
 
-    /// Forgets a process that has ended.
+    /// Removes a process that has ended.
     pub(super) fn remove(&self, instance: u64) {
         lock(&self.pool).processes.remove(&instance);
     }
 
-    /// Fails the first invocation that waits, because the process that was started for it could not serve it.
+    /// Fails the first waiting invocation, because the process that was started for it could not
+    /// serve it.
     pub(super) fn fail_first(&self, failure: Failure) {
         let first = lock(&self.pool).queue.pop_front();
         if let Some(pending) = first {
@@ -174,7 +175,7 @@ impl Function {
         lock(&self.logs).iter().cloned().collect()
     }
 
-    /// What one process said last, oldest line first.
+    /// The last lines that one process printed, oldest first.
     pub(super) fn last_words(&self, instance: u64, lines: usize) -> Vec<String> {
         let logs = lock(&self.logs);
         let own = logs.iter().rev().filter(|line| line.instance == instance);
@@ -188,7 +189,7 @@ impl Shared {
     pub(super) fn enqueue(self: &Arc<Self>, function: &Arc<Function>, pending: Pending) {
         {
             let mut pool = lock(&function.pool);
-            // Under the lock: `stop` raises the flag first and empties the queues then.
+            // `stop` raises the flag before it empties the queues, so this check needs the lock.
             if self.is_stopping() {
                 return pending.settle(Err(Failure::stopped()));
             }
@@ -198,7 +199,7 @@ impl Shared {
         self.add_capacity(function);
     }
 
-    /// Starts as many processes as invocations wait for, up to the limit.
+    /// Starts a process for each waiting invocation, up to the limit.
     pub(super) fn add_capacity(self: &Arc<Self>, function: &Arc<Function>) {
         let mut pool = lock(&function.pool);
         pool.queue.retain(|pending| !pending.reply.is_closed());
@@ -210,7 +211,8 @@ impl Shared {
         }
     }
 
-    /// Starts one process and tells when it has asked for its first event, or why it has not.
+    /// Starts one process. Reports its first request for an event, or the reason why there was
+    /// none.
     pub(super) fn add_process(
         self: &Arc<Self>,
         function: &Arc<Function>,

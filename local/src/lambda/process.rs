@@ -1,4 +1,4 @@
-//! One function process: its environment variables, what it prints, its end.
+//! One function process: its environment variables, its output, its end.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,17 +17,20 @@ use super::{FunctionProcess, LogLine, LogOutput, REGION, lock, session_token};
 /// A longer line becomes several; CloudWatch Logs has the same limit.
 const MAXIMUM_LINE_BYTES: u64 = 256 * 1024;
 
-/// Passed on from this process: what a program needs to run at all, and what measures it.
-/// `HOME` is not: a function must not find the AWS configuration of the person who runs it. `RUST_BACKTRACE` is not:
-/// Lambda does not set it, and a backtrace buries the error that a function dies of.
+/// Variables that the process inherits: those that a program needs to run, and to be measured.
+///
+/// `HOME` is absent, so that a function does not find a person's AWS configuration.
+/// `RUST_BACKTRACE` is absent because Lambda does not set it, and a backtrace would bury the error
+/// that ends a function.
 const INHERITED: [&str; 4] = ["PATH", "TMPDIR", "LD_LIBRARY_PATH", "LLVM_PROFILE_FILE"];
 
-/// How long to read on after a process has ended. Its pipes are closed then, unless it left children behind.
+/// How long to read on after a process has ended. Its pipes close then, unless the process left
+/// children behind.
 const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) struct Process {
     pub(super) child: Child,
-    /// Marks what the process prints with the invocation that it was given last.
+    /// The latest invocation of the process, which marks the lines that it prints.
     request_id: Arc<Mutex<Option<String>>>,
     readers: Vec<JoinHandle<()>>,
 }
@@ -43,7 +46,7 @@ impl Process {
         let configuration = &function.process;
         let cannot_start =
             |error| format!("cannot run {}: {error}", configuration.binary.display());
-        // The working directory changes with the child, and a relative path would with it.
+        // The child has another working directory, in which a relative path would be wrong.
         let binary = std::path::absolute(&configuration.binary).map_err(cannot_start)?;
         let task_root = binary.parent().unwrap_or(Path::new("/"));
         let mut command = Command::new(&binary);
@@ -63,7 +66,8 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        // A group of its own: the terminal's Ctrl-C reaches us, and we end the functions in order.
+        // In a process group of its own, a function does not get the terminal's Ctrl-C. This
+        // program ends the functions in order.
         command.process_group(0).kill_on_drop(true);
         let mut child = command.spawn().map_err(cannot_start)?;
 
@@ -93,9 +97,9 @@ impl Process {
         *lock(&self.request_id) = Some(request_id.to_owned());
     }
 
-    /// Kills the process, unless it has ended, and reads what it has printed.
+    /// Kills the process, unless it has ended, and reads the rest of its output.
     pub(super) async fn end(&mut self) -> Option<ExitStatus> {
-        // Fails only for a process that has ended.
+        // This only fails if the process has ended.
         let _ = self.child.start_kill();
         let status = self.child.wait().await;
         for mut reader in self.readers.drain(..) {
@@ -110,8 +114,8 @@ impl Process {
     }
 }
 
-/// What Lambda sets, and the function's own variables: these may replace some of Lambda's, but
-/// not the reserved ones.
+/// Lambda's variables and the function's own. A function may replace some of Lambda's variables,
+/// but not the reserved ones.
 fn variables(
     function: &FunctionProcess,
     runtime_api: &str,

@@ -1,4 +1,4 @@
-//! The Lambda Runtime API, version 2018-06-01, below one path per process.
+//! The Lambda Runtime API, version 2018-06-01, with one path per process.
 
 use std::sync::Arc;
 
@@ -69,7 +69,8 @@ async fn response(
             Status::Error,
             "Function.ResponseSizeTooLarge",
             format!(
-                "Response payload size exceeded maximum allowed payload size ({MAXIMUM_PAYLOAD_BYTES} bytes)."
+                "Response payload size exceeded maximum allowed payload size \
+                 ({MAXIMUM_PAYLOAD_BYTES} bytes)."
             ),
         )),
     };
@@ -140,8 +141,9 @@ fn calls(shared: &Shared, function: &str, instance: u64) -> Option<mpsc::Sender<
     shared.function(function)?.calls(instance)
 }
 
-/// A whole body, or `None` for one above the limit. That is read to its end all the same: a sender whose
-/// connection breaks while it writes does not see the answer, and a function process would end.
+/// A whole body, or `None` if the body is above the limit. A body above the limit is still read to
+/// its end. Otherwise the connection would break while the function writes, and the function would
+/// end without seeing the answer.
 pub(crate) async fn read_body(
     mut body: Body,
     maximum_bytes: usize,
@@ -160,7 +162,7 @@ pub(crate) async fn read_body(
     Ok((!is_too_large).then(|| bytes.into()))
 }
 
-/// What a function says of its error, in the body or else in the header.
+/// The function's error, from the body or else from the header.
 fn reported(headers: &HeaderMap, body: Option<Bytes>) -> Failure {
     #[derive(Default, Deserialize)]
     #[serde(rename_all = "camelCase", default)]
@@ -200,7 +202,7 @@ fn handed(event: Handed) -> Response {
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     for (name, value) in headers {
-        // Only a trace header that a caller passed on can be no header value; it is left out then.
+        // Only a caller's trace header can be an invalid header value; such a header is left out.
         if let Ok(value) = HeaderValue::from_str(&value) {
             response
                 .headers_mut()

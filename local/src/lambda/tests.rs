@@ -1,4 +1,4 @@
-//! Lambda with real processes: the example `echo-function` does what each event tells it.
+//! Lambda with real processes: the example `echo-function` does what each event says.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 
-/// Cargo builds the package's examples along with its tests, beside them.
+/// Cargo builds the package's examples together with its tests, next to them.
 fn echo_function() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let binary = test
@@ -100,7 +100,7 @@ async fn hands_an_event_to_the_process_and_its_answer_back() {
 }
 
 #[tokio::test]
-async fn tells_the_function_its_context_as_lambda_does() {
+async fn gives_the_function_its_context_as_lambda_does() {
     let lambda = lambda().await;
     let trace = "Root=1-5fff599f-6fca6ee66e37fe5e518eb45b";
     let event = Event {
@@ -124,7 +124,7 @@ async fn tells_the_function_its_context_as_lambda_does() {
     assert_eq!(answer["color"], "green");
     assert_eq!(
         answer["home"], false,
-        "the person's own AWS configuration must not be found"
+        "the function must not find a person's AWS configuration"
     );
     lambda.stop().await;
 }
@@ -190,7 +190,7 @@ async fn invocations_beyond_the_limit_wait_in_order() {
 }
 
 #[tokio::test]
-async fn an_invocation_that_nobody_waits_for_any_more_is_not_begun() {
+async fn an_invocation_whose_caller_stopped_waiting_does_not_begin() {
     let options = Options {
         maximum_processes: 1,
         ..Options::default()
@@ -312,7 +312,8 @@ async fn a_function_that_ends_at_its_start_is_reported_with_its_last_words() {
     let error = lambda.start(started("fail")).await.unwrap_err().to_string();
     assert_eq!(
         error,
-        "function `echo` did not start: its process ended before it asked for its first event (exit status: 3); \
+        "function `echo` did not start: its process ended before it asked for its first event \
+         (exit status: 3); \
          it printed last:\n  the table's name is missing"
     );
     lambda.stop().await;
@@ -435,7 +436,7 @@ async fn a_process_ends_by_itself_when_the_runtime_api_is_gone() {
 }
 
 #[tokio::test]
-async fn what_is_held_counts_as_running() {
+async fn a_held_value_counts_as_running() {
     let lambda = Lambda::open(Options::default()).await.unwrap();
     let held = lambda.hold();
     let clone = held.clone();

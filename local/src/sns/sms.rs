@@ -1,11 +1,12 @@
-//! How a text travels to a phone: its alphabet, and into how many messages it is cut.
+//! How a text travels to a phone: its alphabet, and the number of messages that carry it.
 
 use serde::{Deserialize, Serialize};
 
-/// The basic alphabet of 3GPP TS 23.038; a character takes one septet.
-const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
+/// The basic alphabet of 3GPP TS 23.038, in which a character takes one septet.
+const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡\
+                     ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
 
-/// Its extension; an escape and a character take two septets.
+/// The alphabet's extension, in which a character and its escape take two septets.
 const EXTENSION: &str = "\u{c}^{}\\[~]|€";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +18,7 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// One character outside of the alphabet changes how all of them travel.
+    /// The encoding of the whole text: one character outside the alphabet changes it for all.
     pub(super) fn of(text: &str) -> Encoding {
         let is_gsm = |c| BASIC.contains(c) || EXTENSION.contains(c);
         if text.chars().all(is_gsm) {
@@ -27,7 +28,8 @@ impl Encoding {
         }
     }
 
-    /// How many messages carry the text. Several of them carry less each, since each says which part it is.
+    /// How many messages carry the text. If there are several, each carries less, because it also
+    /// says which part it is.
     pub(super) fn parts(self, text: &str) -> usize {
         let (alone, of_several) = match self {
             Encoding::Gsm7 => (160, 153),
@@ -90,7 +92,7 @@ mod tests {
     fn a_character_of_two_units_is_not_cut() {
         check(&"€".repeat(80), Encoding::Gsm7, 1);
         check(&"€".repeat(81), Encoding::Gsm7, 2);
-        // 76 fit where 153 are, not 76 and a half.
+        // 76 characters fit into the space of 153 septets, not 76 and a half.
         check(&"€".repeat(153), Encoding::Gsm7, 3);
         check(&"🎁".repeat(35), Encoding::Ucs2, 1);
         check(&"🎁".repeat(67), Encoding::Ucs2, 3);

@@ -1,4 +1,4 @@
-//! What SNS takes and what it refuses.
+//! Which requests SNS accepts and which it refuses.
 
 use super::*;
 use crate::template::Subscription;
@@ -70,7 +70,7 @@ fn alert() -> Value {
     })
 }
 
-/// The request with one more value, or another one.
+/// The request with one value added or replaced.
 fn with(mut request: Value, name: &str, value: Value) -> Value {
     request[name] = value;
     request
@@ -141,7 +141,7 @@ fn a_text_message_that_sns_would_refuse_is_refused() {
 }
 
 #[test]
-fn attributes_are_held_to_their_types() {
+fn attributes_must_match_their_types() {
     for (attribute, expected) in [
         (
             json!({"StringValue": "x"}),
@@ -161,7 +161,7 @@ fn attributes_are_held_to_their_types() {
 }
 
 #[test]
-fn an_alert_is_kept_with_who_gets_it() {
+fn an_alert_is_kept_with_its_subscribers() {
     let sent = publish(&alert()).unwrap();
     assert_eq!((&*sent.channel, &*sent.to), ("topic", ALERTS));
     assert_eq!(sent.from, "Coupons <no-reply@sns.amazonaws.com>");
@@ -239,7 +239,7 @@ fn an_alert_that_sns_would_refuse_is_refused() {
     ] {
         check_refused(&with(alert(), name, value), code, expected);
     }
-    // The attributes count: `event` and its value are 24 bytes.
+    // The attributes count too: `event` and its value have 24 bytes.
     let largest = "x".repeat(MESSAGE_MAXIMUM - 24);
     assert!(publish(&with(alert(), "Message", json!(largest))).is_ok());
 }

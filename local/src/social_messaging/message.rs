@@ -1,10 +1,10 @@
-//! A message as Meta's Cloud API takes it, with what Meta would refuse.
+//! Reads a message as Meta's Cloud API does, and refuses what Meta would refuse.
 
 use serde_json::Value;
 
 use crate::sent::{TemplateParameter, Whatsapp};
 
-/// Cloud API reference, Messages.
+/// The types of messages (Cloud API reference, Messages).
 const TYPES: [&str; 12] = [
     "audio",
     "contacts",
@@ -27,13 +27,14 @@ const HEADER_PARAMETER_MAXIMUM: usize = 60;
 const BODY_PARAMETER_MAXIMUM: usize = 32_768;
 const CALLBACK_DATA_MAXIMUM: usize = 512;
 
-/// What Meta hands back with each status of the message: it names the event.
+/// Meta returns this field with each status of the message; here it names the event.
 const CALLBACK_DATA: &str = "biz_opaque_callback_data";
 
 #[derive(Debug)]
 pub(super) struct Message {
     pub(super) to: String,
-    /// As near to what the person reads as is known here: not the text of a template.
+    /// The text that the person reads, as far as it is known here. A template's own text is not
+    /// known.
     pub(super) text: String,
     pub(super) event: Option<String>,
     kind: String,
@@ -49,8 +50,11 @@ struct Template {
 }
 
 impl Message {
+    /// Reads a message.
+    ///
     /// # Errors
-    /// What is wrong with it, as Meta words it where that is known.
+    ///
+    /// The message's problem, in Meta's words where they are known.
     pub(super) fn read(blob: &[u8]) -> Result<Message, String> {
         let whole: Value = serde_json::from_slice(blob).map_err(|problem| {
             let (line, column) = (problem.line(), problem.column());
@@ -86,7 +90,8 @@ impl Message {
         let event = text(&whole, &format!("/{CALLBACK_DATA}"));
         if event.is_some_and(|event| event.chars().count() > CALLBACK_DATA_MAXIMUM) {
             return Err(format!(
-                "(#100) Param {CALLBACK_DATA} must be at most {CALLBACK_DATA_MAXIMUM} characters long."
+                "(#100) Param {CALLBACK_DATA} must be at most {CALLBACK_DATA_MAXIMUM} characters \
+                 long."
             ));
         }
         let template = (kind == "template").then(|| Template::read(content));
@@ -142,13 +147,18 @@ impl Template {
             text(content, "/name").ok_or("(#100) The parameter template['name'] is required.")?;
         let is_legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         if name.len() > TEMPLATE_NAME_MAXIMUM || !name.chars().all(is_legal) {
-            return Err("(#132001) Template name does not exist in the translation: a name is lower-case letters, digits and _".into());
+            return Err(
+                "(#132001) Template name does not exist in the translation: a name is \
+                 lower-case letters, digits and _"
+                    .into(),
+            );
         }
         let language = text(content, "/language/code")
             .ok_or("(#100) The parameter template['language']['code'] is required.")?;
         if !is_language(language) {
             return Err(format!(
-                "(#132001) Template name does not exist in the translation: there is no language {language}"
+                "(#132001) Template name does not exist in the translation: there is no language \
+                 {language}"
             ));
         }
         let components = match content.get("components") {
@@ -167,7 +177,7 @@ impl Template {
         })
     }
 
-    /// What fills the template's blanks; the text around them is at Meta.
+    /// The values of the template's placeholders; Meta keeps the text around them.
     fn text(&self) -> String {
         let mut lines = vec![format!("{} ({})", self.name, self.language)];
         lines.extend(self.parameters.iter().map(|parameter| {
@@ -202,11 +212,12 @@ fn read_component(
             }
             format!("button {index}")
         }
-        // They hold others, or times and orders: nothing that is shown by itself.
+        // These contain other components, or times and orders, but no text of their own.
         "carousel" | "limited_time_offer" | "order_status" => return Ok(()),
         _ => {
             return Err(format!(
-                "(#100) Param template['components'][...]['type'] must be one of {{HEADER, BODY, BUTTON, ...}}, is {kind:?}"
+                "(#100) Param template['components'][...]['type'] must be one of {{HEADER, BODY, \
+                 BUTTON, ...}}, is {kind:?}"
             ));
         }
     };
@@ -232,7 +243,7 @@ fn read_component(
     Ok(())
 }
 
-/// What stands in the blank.
+/// The value of the placeholder.
 fn filling(parameter: &Value, place: &str, name: &str) -> Result<String, String> {
     let wrong = |what: &str| format!("(#131008) Parameter {name} of the {place} {what}");
     let kind = text(parameter, "/type").ok_or_else(|| wrong("has no type"))?;
@@ -274,7 +285,7 @@ fn check_text(filling: &str, place: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// With or without a plus, and with the signs that people put between digits.
+/// A number with or without a plus, and with the usual separators between digits.
 fn is_number(to: &str) -> bool {
     let to = to.strip_prefix('+').unwrap_or(to);
     let digits = to.bytes().filter(u8::is_ascii_digit).count();
@@ -284,7 +295,7 @@ fn is_number(to: &str) -> bool {
             .all(|byte| byte.is_ascii_digit() || b" -().".contains(&byte))
 }
 
-/// `pt_BR`, `en`, `fil`.
+/// For instance `pt_BR`, `en`, `fil`.
 fn is_language(code: &str) -> bool {
     let (language, country) = code.split_once('_').unwrap_or((code, "BR"));
     (2..=3).contains(&language.len())

@@ -1,4 +1,4 @@
-//! What AWS and Meta take, and what they refuse.
+//! Which requests AWS and Meta accept, and which they refuse.
 
 use super::*;
 use crate::sent::{TemplateParameter, Whatsapp};
@@ -56,7 +56,7 @@ fn send(request: &Value) -> Result<Sent, AwsError> {
 }
 
 #[test]
-fn a_template_is_kept_with_what_fills_it() {
+fn a_template_is_kept_with_its_parameters() {
     let sent = send(&request(template().to_string().as_bytes())).unwrap();
     assert_eq!((&*sent.channel, &*sent.from), ("whatsapp", NUMBER));
     assert_eq!(sent.to, "+55 11 98765-4321");

@@ -1,4 +1,4 @@
-//! A queue's attributes: their defaults and limits, and the text that they are on the wire.
+//! A queue's attributes: their defaults and limits, and their text on the wire.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{MAXIMUM_MESSAGE_BYTES, Redrive, errors, queue_arn, queue_name_in_arn};
 use crate::AwsError;
 
-/// What `SetQueueAttributes` can set on a standard queue.
+/// The attributes that `SetQueueAttributes` can set on a standard queue.
 const SETTABLE: [&str; 11] = [
     "DelaySeconds",
     "KmsDataKeyReusePeriodSeconds",
@@ -33,11 +33,11 @@ pub(super) struct QueueAttributes {
     pub(super) maximum_message_bytes: u32,
     pub(super) redrive: Option<Redrive>,
     pub(super) redrive_allow: Option<RedriveAllow>,
-    /// What is kept but has no effect here: policy and encryption.
+    /// Attributes that are kept without an effect: policy and encryption.
     pub(super) inert: BTreeMap<String, String>,
 }
 
-/// Which queues may name this one as their dead-letter queue.
+/// Which queues may use this queue as their dead-letter queue.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) enum RedriveAllow {
     All,
@@ -93,7 +93,7 @@ impl QueueAttributes {
         Ok(())
     }
 
-    /// Those that have a value, as text.
+    /// The attributes that have a value, as text.
     pub(super) fn all(&self) -> BTreeMap<String, String> {
         SETTABLE
             .iter()
@@ -144,7 +144,8 @@ fn number(name: &str, value: &str, range: RangeInclusive<u32>) -> Result<u32, Aw
         .ok_or_else(|| errors::invalid_attribute_value(name))
 }
 
-/// `{"deadLetterTargetArn": "...", "maxReceiveCount": 5}`, the count also as text; empty text takes the policy away.
+/// Reads `{"deadLetterTargetArn": "...", "maxReceiveCount": 5}`, whose count may be text. Empty
+/// text removes the policy.
 fn redrive(value: &str) -> Result<Option<Redrive>, AwsError> {
     if value.is_empty() {
         return Ok(None);
@@ -192,7 +193,8 @@ fn redrive_allow(value: &str) -> Result<Option<RedriveAllow>, AwsError> {
         }
         (Some("byQueue"), _) => Err(invalid("byQueue takes one to ten sourceQueueArns.")),
         _ => Err(invalid(
-            "redrivePermission must be allowAll, denyAll or byQueue; sourceQueueArns goes only with byQueue.",
+            "redrivePermission must be allowAll, denyAll or byQueue; sourceQueueArns goes only \
+             with byQueue.",
         )),
     }
 }

@@ -1,4 +1,4 @@
-//! Errors in the words that SQS uses for them.
+//! SQS's errors, in the words of SQS.
 
 use crate::AwsError;
 
@@ -55,7 +55,8 @@ pub(super) fn invalid_value(
 
 pub(super) fn message_too_long(maximum_bytes: usize) -> AwsError {
     invalid_parameter(format!(
-        "One or more parameters are invalid. Reason: Message must be shorter than {maximum_bytes} bytes."
+        "One or more parameters are invalid. Reason: Message must be shorter than {maximum_bytes} \
+         bytes."
     ))
 }
 
@@ -72,7 +73,8 @@ pub(super) fn queue_name_exists(attribute: &str) -> AwsError {
         "QueueNameExists",
         Some("QueueAlreadyExists"),
         format!(
-            "A queue already exists with the same name and a different value for attribute {attribute}"
+            "A queue already exists with the same name and a different value for attribute \
+             {attribute}"
         ),
     )
 }
@@ -105,7 +107,8 @@ pub(super) fn invalid_message_contents() -> AwsError {
     sender(
         "InvalidMessageContents",
         Some("InvalidMessageContents"),
-        "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF",
+        "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF \
+         | #xE000 to #xFFFD | #x10000 to #x10FFFF",
     )
 }
 
@@ -129,7 +132,8 @@ pub(super) fn over_limit() -> AwsError {
     sender(
         "OverLimit",
         Some("OverLimit"),
-        "Too many messages in flight: receive no more than 120000 at a time, and delete what is processed.",
+        "Too many messages in flight: receive no more than 120000 at a time, and delete what is \
+         processed.",
     )
 }
 
@@ -161,7 +165,8 @@ pub(super) fn invalid_batch_id() -> AwsError {
     sender(
         "InvalidBatchEntryId",
         Some("AWS.SimpleQueueService.InvalidBatchEntryId"),
-        "A batch entry id can only contain alphanumeric characters, hyphens and underscores. It can be at most 80 letters long.",
+        "A batch entry id can only contain alphanumeric characters, hyphens and underscores. It \
+         can be at most 80 letters long.",
     )
 }
 

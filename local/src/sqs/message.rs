@@ -1,4 +1,5 @@
-//! One message: what was sent, how SQS measures and hashes it, and how far its delivery has come.
+//! One message: its contents, their size and digests as SQS measures them, and the state of its
+//! delivery.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{ACCOUNT, errors};
 use crate::AwsError;
 
-/// What a sender asks to be queued.
+/// The message that a sender wants to queue.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Draft {
     pub(super) body: String,
@@ -20,7 +21,7 @@ pub(super) struct Draft {
     pub(super) group_id: Option<String>,
 }
 
-/// What was sent; never changes.
+/// The contents of a message, which never change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Contents {
     pub(super) id: String,
@@ -44,25 +45,26 @@ pub(super) enum AttributeValue {
     Binary(#[serde(with = "base64_text")] Vec<u8>),
 }
 
-/// How far a message has come; changes with every receive.
+/// The state of a message's delivery, which changes with every receive.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Delivery {
-    /// When it can be received: the end of its delay or visibility timeout.
+    /// When the message can be received: the end of its delay or visibility timeout.
     pub(super) visible_at_ms: i64,
     pub(super) received_ms: Option<i64>,
     pub(super) first_received_ms: Option<i64>,
-    /// In the message's whole life: a dead-letter queue goes on counting.
+    /// Receives in the message's whole life, including those in its source queue.
     pub(super) receive_count: u32,
-    /// Since it came into this queue: what the redrive policy goes by.
+    /// Receives since the message arrived in this queue, to which the redrive policy applies.
     pub(super) receives_here: u32,
-    /// Receipts that can delete it: the latest, and an earlier one only if the message was delivered twice.
+    /// Receipts that can delete the message: the latest, and an earlier one only after a duplicate
+    /// delivery.
     pub(super) receipts: Vec<String>,
     pub(super) dead_letter_source: Option<String>,
-    /// The latest receive left it visible.
+    /// Whether the message stayed visible after the latest receive.
     pub(super) delivered_twice: bool,
 }
 
-/// A message as one receive got it.
+/// A message in the state of one receive.
 #[derive(Debug, Clone)]
 pub(super) struct Delivered {
     pub(super) contents: Arc<Contents>,
@@ -70,7 +72,7 @@ pub(super) struct Delivered {
     pub(super) receipt: Receipt,
 }
 
-/// One receive of one message; on the wire its handle, which only says something to SQS.
+/// One receive of one message. On the wire it is a handle that only SQS can read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Receipt {
     pub(super) queue: String,
@@ -79,7 +81,8 @@ pub(super) struct Receipt {
 }
 
 impl Draft {
-    /// What counts towards the size limits: the body, and each attribute's name, type and value.
+    /// The size that counts towards the limits: the body, and each attribute's name, type and
+    /// value.
     pub(super) fn bytes(&self) -> usize {
         let attribute = |(name, attribute): (&String, &Attribute)| {
             name.len() + attribute.data_type.len() + attribute.value.bytes().len()
@@ -156,7 +159,7 @@ impl Receipt {
         STANDARD.encode(format!("{}:{}:{}", self.queue, self.message_id, self.nonce))
     }
 
-    /// Reads a handle that was given out for this queue.
+    /// Reads a handle of this queue.
     pub(super) fn read(handle: &str, queue: &str) -> Result<Receipt, AwsError> {
         let invalid = || errors::receipt_handle_is_invalid(handle);
         let text = STANDARD
@@ -197,8 +200,8 @@ pub(super) fn md5_of_text(text: &str) -> String {
     format!("{:x}", md5::compute(text))
 }
 
-/// The digest that SDKs compare: attributes by name, every part preceded by its length, values also by their kind
-/// (SQS developer guide, "Calculating the MD5 message digest for message attributes").
+/// The digest that SDKs compare: attributes by name, every part after its length, values also after
+/// their kind (SQS developer guide, "Calculating the MD5 message digest for message attributes").
 pub(super) fn md5_of_attributes<'a>(
     attributes: impl IntoIterator<Item = (&'a String, &'a Attribute)>,
 ) -> String {
@@ -220,7 +223,7 @@ pub(super) fn md5_of_attributes<'a>(
     format!("{:x}", context.compute())
 }
 
-/// Whether SQS takes this text: the characters of an XML 1.0 document.
+/// Whether SQS accepts this text: only characters of an XML 1.0 document.
 pub(super) fn has_only_allowed_characters(text: &str) -> bool {
     text.chars().all(|character| {
         matches!(character, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..='\u{10FFFF}')
@@ -318,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_xml_cannot_hold() {
+    fn refuses_characters_that_xml_cannot_hold() {
         for allowed in ["\t\n\r ", "é😀\u{FFFD}\u{10FFFF}"] {
             assert!(has_only_allowed_characters(allowed));
         }

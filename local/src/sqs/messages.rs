@@ -1,4 +1,5 @@
-//! The messages of one queue, sorted by what can happen to them next. No clock and no I/O: `now_ms` is an argument.
+//! The messages of one queue, sorted by what can happen to them next. No clock and no I/O: `now_ms`
+//! is an argument.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -12,10 +13,11 @@ pub(super) struct Message {
     pub(super) delivery: Delivery,
 }
 
-/// A message's place in the order of sending, in all queues: its key, also in the store.
+/// A message's place in the order of sending over all queues, which is also its key in the store.
 pub(super) type Sequence = i64;
 
-/// Every message is in exactly one of `visible`, `in_flight` and `delayed`, sorted by when it became or becomes visible.
+/// Every message is in exactly one of `visible`, `in_flight` and `delayed`, sorted by when it
+/// became or becomes visible.
 #[derive(Debug, Default)]
 pub(super) struct Messages {
     messages: BTreeMap<Sequence, Message>,
@@ -52,7 +54,8 @@ impl Messages {
         Some(message)
     }
 
-    /// Makes visible what is due, and drops what is older than the retention; returns the dropped ones.
+    /// Makes due messages visible, and drops those older than the retention. Returns the dropped
+    /// ones.
     pub(super) fn advance(&mut self, now_ms: i64, retention_ms: i64) -> Vec<Sequence> {
         for waiting in [&mut self.in_flight, &mut self.delayed] {
             while let Some(place) = waiting
@@ -82,13 +85,14 @@ impl Messages {
         self.visible.iter().map(|(_, sequence)| *sequence)
     }
 
-    /// The messages that wait for their delay or visibility timeout to end.
+    /// The messages whose delay or visibility timeout has not ended.
     pub(super) fn hidden(&self) -> impl Iterator<Item = Sequence> {
         let hidden = self.in_flight.iter().chain(&self.delayed);
         hidden.map(|(_, sequence)| *sequence)
     }
 
-    /// Receives a message, which stays hidden until `hidden_until_ms`, or visible if it is to be delivered twice.
+    /// Receives a message. It stays hidden until `hidden_until_ms`, or visible for a duplicate
+    /// delivery.
     pub(super) fn take(
         &mut self,
         sequence: Sequence,

@@ -1,4 +1,5 @@
-//! Message move tasks: messages of a dead-letter queue go back to where they came from, or to another queue.
+//! Message move tasks: they move the messages of a dead-letter queue back to their source, or to
+//! another queue.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +9,7 @@ use super::state::{Change, State};
 use super::{errors, queue_name_in_arn};
 use crate::AwsError;
 
-/// Finished tasks that are remembered for each queue, as many as `ListMessageMoveTasks` shows.
+/// How many finished tasks each queue remembers: as many as `ListMessageMoveTasks` shows.
 const REMEMBERED: usize = 10;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,7 +33,7 @@ pub(super) enum MoveStatus {
 }
 
 impl MoveTask {
-    /// When it moves its next message, if its rate makes it wait.
+    /// When the task moves its next message, if its rate makes it wait.
     pub(super) fn next_step_ms(&self) -> Option<i64> {
         let messages_per_s = self
             .messages_per_s
@@ -41,7 +42,7 @@ impl MoveTask {
         Some(self.started_ms + elapsed_ms as i64)
     }
 
-    /// How many messages it may have moved by now.
+    /// How many messages the task may have moved by now.
     fn allowed(&self, now_ms: i64) -> u64 {
         let elapsed_ms = u64::try_from(now_ms - self.started_ms).unwrap_or_default();
         let by_rate = self
@@ -79,7 +80,8 @@ impl State {
             .any(|task| task.source == source && task.status == MoveStatus::Running)
         {
             return Err(errors::invalid_parameter(
-                "There is already a task running. Only one active task is allowed for a source queue arn at a given time.",
+                "There is already a task running. Only one active task is allowed for a source \
+                 queue arn at a given time.",
             ));
         }
         let task = MoveTask {
@@ -138,7 +140,7 @@ impl State {
             .filter(move |task| task.source == source))
     }
 
-    /// Returns how many messages had been moved.
+    /// Cancels a task. Returns how many messages it had moved.
     pub(super) fn cancel_move_task(&mut self, id: &str) -> Result<u64, AwsError> {
         let task = self.tasks.iter_mut().find(|task| task.id == id);
         let task = task.ok_or_else(|| errors::resource_not_found("Task does not exist."))?;
@@ -153,7 +155,7 @@ impl State {
         Ok(moved)
     }
 
-    /// Moves what the running tasks may have moved by now.
+    /// Moves the messages that the running tasks may have moved by now.
     pub(super) fn advance_move_tasks(&mut self, now_ms: i64) {
         for index in 0..self.tasks.len() {
             let mut task = self.tasks[index].clone();
@@ -187,7 +189,8 @@ impl State {
         }
     }
 
-    /// A moved message is a new one: another id, sent now, never received. False when nothing is left to move.
+    /// Moves one message, which becomes a new one: another id, sent now, never received. Returns
+    /// false if no message is left.
     fn move_one(&mut self, task: &MoveTask, now_ms: i64) -> Result<bool, &'static str> {
         let missing = "AWS.SimpleQueueService.NonExistentQueue";
         let source = self.queue(&task.source).map_err(|_| missing)?;

@@ -1,4 +1,4 @@
-//! The operations of the SQS JSON protocol: what a request asks, done to the queues, and the answer.
+//! The operations of the SQS JSON protocol: reads a request, changes the queues, and answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::AwsError;
 const MOST_ENTRIES: usize = 10;
 const VISIBILITY_TIMEOUT_REASON: &str = "Must be between 0 and 43200, if provided.";
 
-/// Carries out any operation but `ReceiveMessage`, which can take time.
+/// Performs any operation except `ReceiveMessage`, which can take time.
 pub(super) fn run(
     state: &mut State,
     operation: &str,
@@ -138,14 +138,14 @@ fn list_dead_letter_sources(
         request,
         base_url,
     )?;
-    // This list is always there, also when it is empty.
+    // AWS always answers with this list, even if it is empty.
     if answer.get("queueUrls").is_none() {
         answer["queueUrls"] = json!([]);
     }
     Ok(answer)
 }
 
-/// The URLs of one page of queues in the order of their names; the token names the last one of the page before.
+/// The URLs of one page of queues, by name. The token is the last name of the page before.
 fn page<'a>(
     list: &str,
     names: impl Iterator<Item = &'a String>,
@@ -290,7 +290,7 @@ fn send_batch(state: &mut State, request: Request, now_ms: i64) -> Result<Value,
     )
 }
 
-/// Does each entry of a batch by itself; one that fails does not stop the others.
+/// Processes each entry of a batch separately: one failure does not stop the others.
 fn batch(
     state: &mut State,
     request: Request,
@@ -438,13 +438,13 @@ fn cancel_move_task(state: &mut State, request: Request) -> Result<Value, AwsErr
     Ok(json!({"ApproximateNumberOfMessagesMoved": state.cancel_move_task(id)?}))
 }
 
-/// What `ReceiveMessage` asks for.
+/// The parameters of `ReceiveMessage`.
 #[derive(Debug)]
 pub(super) struct Receive<'a> {
     pub(super) queue: &'a str,
     pub(super) max: usize,
     pub(super) visibility_timeout_s: Option<u32>,
-    /// The queue's own, if none is given.
+    /// `None` means the queue's own wait time.
     pub(super) wait: Option<Duration>,
     system_attributes: Vec<&'a str>,
     attributes: Vec<&'a str>,
@@ -523,7 +523,7 @@ impl<'a> Receive<'a> {
         message
     }
 
-    /// By name, by a prefix (`shop.*`), or all.
+    /// Whether the request names the attribute: by its name, by a prefix (`shop.*`), or by `All`.
     fn asks_for(&self, attribute: &str) -> bool {
         self.attributes
             .iter()

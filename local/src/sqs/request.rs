@@ -1,4 +1,4 @@
-//! Reads the parameters of a request, and says which one is missing or of the wrong type.
+//! Reads the parameters of a request, and reports a missing parameter or one of the wrong type.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -50,7 +50,7 @@ impl<'a> Request<'a> {
             .ok_or_else(|| errors::missing(name))
     }
 
-    /// An integer in a range; `reason` is what SQS says of one outside.
+    /// An integer in a range; `reason` is SQS's message for an integer outside.
     pub(super) fn number(
         &self,
         name: &str,
@@ -118,7 +118,7 @@ impl<'a> Request<'a> {
         Ok(url.rsplit('/').next().unwrap_or(url))
     }
 
-    /// The message that this request asks to send, valid apart from its length.
+    /// The message in a request to send. Everything is valid except perhaps the length.
     pub(super) fn draft(&self) -> Result<Draft, AwsError> {
         let body = self.required_text("MessageBody")?;
         if !has_only_allowed_characters(body) {
@@ -155,7 +155,8 @@ impl<'a> Request<'a> {
             .collect::<Result<_, AwsError>>()?;
         if attributes.len() > MOST_ATTRIBUTES {
             return Err(errors::invalid_parameter(format!(
-                "Number of message attributes [{}] exceeds the allowed maximum [{MOST_ATTRIBUTES}].",
+                "Number of message attributes [{}] exceeds the allowed maximum \
+                 [{MOST_ATTRIBUTES}].",
                 attributes.len()
             )));
         }
@@ -167,7 +168,8 @@ impl<'a> Request<'a> {
         for (name, value) in self.map("MessageSystemAttributes")? {
             if name != "AWSTraceHeader" {
                 return Err(errors::invalid_parameter(format!(
-                    "Message system attribute name '{name}' is invalid. Only AWSTraceHeader can be sent."
+                    "Message system attribute name '{name}' is invalid. Only AWSTraceHeader can \
+                     be sent."
                 )));
             }
             match attribute(name, value)? {
@@ -177,7 +179,8 @@ impl<'a> Request<'a> {
                 } if data_type == "String" => header = Some(text),
                 _ => {
                     return Err(errors::invalid_parameter(
-                        "The data type of the message system attribute 'AWSTraceHeader' must be String.",
+                        "The data type of the message system attribute 'AWSTraceHeader' must be \
+                         String.",
                     ));
                 }
             }
@@ -192,7 +195,8 @@ impl<'a> Request<'a> {
         if (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Ok(Some(id.to_owned()));
         }
-        let reason = "MessageGroupId can only include alphanumeric and punctuation characters. 1 to 128 in length.";
+        let reason = "MessageGroupId can only include alphanumeric and punctuation characters. 1 \
+                      to 128 in length.";
         Err(errors::invalid_value(id, "MessageGroupId", reason))
     }
 }
@@ -212,7 +216,8 @@ fn check_attribute_name(name: &str) -> Result<(), AwsError> {
         return Ok(());
     }
     Err(errors::invalid_parameter(format!(
-        "Message (user) attribute name '{name}' is invalid: 1 to 256 letters, digits, hyphens, underscores and periods, \
+        "Message (user) attribute name '{name}' is invalid: 1 to 256 letters, digits, hyphens, \
+         underscores and periods, \
          no period at either end or beside another, not starting with AWS. or Amazon."
     )))
 }

@@ -1,4 +1,5 @@
-//! All queues, and what each call does to them. No clock and no I/O: `now_ms` is an argument, changes are noted for the store.
+//! All queues, and the effect of each call on them. No clock and no I/O: `now_ms` is an argument,
+//! and changes are noted for the store.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use super::{Counts, Queue, errors, queue_arn};
 use crate::AwsError;
 use crate::faults::Faults;
 
-/// How many received and not yet deleted messages a queue may have (an AWS limit).
+/// The maximum number of received messages of a queue that are not yet deleted (an AWS limit).
 const IN_FLIGHT_LIMIT: usize = 120_000;
 const LONGEST_VISIBILITY_TIMEOUT_MS: i64 = 43_200_000;
 const PURGE_INTERVAL_MS: i64 = 60_000;
@@ -33,13 +34,13 @@ pub(super) struct QueueState {
     pub(super) messages: Messages,
     /// How many of the next received messages are delivered twice.
     deliver_twice: u32,
-    /// Visible messages that a fault has looked at, and until when it holds them back.
+    /// Visible messages that a fault has delayed, and until when.
     held_back: BTreeMap<Sequence, i64>,
-    /// Messages that functions work on, by id, and how many deliveries of each.
+    /// How many deliveries of each message, by id, functions now process.
     in_work: BTreeMap<String, usize>,
 }
 
-/// What a queue is, apart from its messages.
+/// A queue without its messages.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Settings {
     pub(super) attributes: QueueAttributes,
@@ -49,7 +50,8 @@ pub(super) struct Settings {
     purged_ms: Option<i64>,
 }
 
-/// What a call changed. The store looks up the rest, so a later change of the same thing is written at once.
+/// What a call changed. The store reads the new values itself, so several changes of one thing are
+/// written once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Change {
     Queue(String),
@@ -74,7 +76,7 @@ impl QueueState {
 }
 
 impl State {
-    /// Continues with what a store has kept.
+    /// Continues with the contents of a store.
     pub(super) fn restore(
         queues: Vec<(String, Settings)>,
         messages: Vec<(Sequence, String, Contents, Delivery)>,
@@ -113,7 +115,8 @@ impl State {
         self.changes.push(change);
     }
 
-    /// Lets time pass: delays and visibility timeouts end, old messages expire, move tasks go on.
+    /// Lets time pass: delays and visibility timeouts end, old messages expire, move tasks
+    /// continue.
     pub(super) fn advance(&mut self, now_ms: i64) {
         for queue in self.queues.values_mut() {
             let retention_ms = i64::from(queue.settings.attributes.retention_s) * 1000;
@@ -123,7 +126,7 @@ impl State {
         self.advance_move_tasks(now_ms);
     }
 
-    /// When something can next become visible in this queue without a call.
+    /// When the next message of this queue becomes visible without a call.
     pub(super) fn next_visible_ms(&self, queue: &str) -> Option<i64> {
         let queue = self.queues.get(queue);
         let hidden = queue.and_then(|queue| queue.messages.next_visible_ms());
@@ -207,7 +210,7 @@ impl State {
         }
     }
 
-    /// Makes a queue as the template has it; what the template does not say stays as it is.
+    /// Makes a queue match the template; attributes that the template does not set stay the same.
     pub(super) fn declare(&mut self, queue: Queue, now_ms: i64) {
         let existing = self
             .queues
@@ -244,7 +247,7 @@ impl State {
         Ok(())
     }
 
-    /// The name is free again at once; AWS keeps it for 60 seconds.
+    /// Deletes a queue. Its name is free again at once; AWS keeps it for 60 seconds.
     pub(super) fn delete_queue(&mut self, name: &str) -> Result<(), AwsError> {
         self.queues
             .remove(name)
@@ -313,8 +316,8 @@ impl State {
         Ok(())
     }
 
-    /// Receives up to `max` messages, oldest first unless a fault reorders them, and moves those that were received too often to the dead-letter
-    /// queue; like SQS only now, when somebody asks for them.
+    /// Receives up to `max` messages, oldest first unless a fault reorders them. A message with too
+    /// many receives moves to the dead-letter queue; like SQS, only at a receive.
     pub(super) fn receive(
         &mut self,
         name: &str,
@@ -360,7 +363,7 @@ impl State {
         let hidden_until_ms = now_ms + i64::from(timeout_s) * 1000;
         let mut delivered = Vec::with_capacity(received.len());
         for sequence in &received {
-            // Twice is enough: more would use up the receives that it has.
+            // A second delivery is enough: more would exhaust the message's receives.
             let is_second = queue
                 .messages
                 .get(*sequence)
@@ -381,7 +384,7 @@ impl State {
         Ok(delivered)
     }
 
-    /// The visible messages as a fault lets them be received; `None` if none does, and they come in order.
+    /// The visible messages that a fault lets through, in its order; `None` if no fault applies.
     fn reordered(&mut self, name: &str, now_ms: i64) -> Result<Option<Vec<Sequence>>, AwsError> {
         let faults = self.faults.clone();
         let queue = self.queue_mut(name)?;
@@ -390,7 +393,7 @@ impl State {
             return Ok(None);
         }
         let visible: BTreeSet<Sequence> = queue.messages.visible().collect();
-        // What was received meanwhile is looked at afresh when it comes back.
+        // A message that was received meanwhile is checked again when it becomes visible.
         queue
             .held_back
             .retain(|sequence, _| visible.contains(sequence));
@@ -434,7 +437,7 @@ impl State {
         }
     }
 
-    /// Makes visible what waits, except what a function works on.
+    /// Makes hidden messages visible, except messages that a function processes.
     pub(super) fn hurry(&mut self, name: &str, now_ms: i64) -> Result<usize, AwsError> {
         let queue = self.queue_mut(name)?;
         let is_in_work = |sequence: &Sequence| {
@@ -454,7 +457,8 @@ impl State {
         Ok(hurried)
     }
 
-    /// The message keeps its id, its age and its receive count; the dead-letter queue's own limit counts afresh.
+    /// Moves a message to the dead-letter queue. It keeps its id, age and receive count, but the
+    /// dead-letter queue's own limit counts from zero.
     fn move_to_dead_letters(
         &mut self,
         source: &str,
@@ -481,8 +485,8 @@ impl State {
         self.changed(Change::Delivery(target.to_owned(), sequence));
     }
 
-    /// A handle from an earlier receive succeeds without effect, as AWS documents it for a message received again.
-    /// So does one whose message is gone.
+    /// Deletes a message. A handle from an earlier receive succeeds without effect, as AWS
+    /// documents it. So does a handle whose message is gone.
     pub(super) fn delete(&mut self, name: &str, handle: &str) -> Result<(), AwsError> {
         let queue = self.queue_mut(name)?;
         let receipt = Receipt::read(handle, name)?;
@@ -496,7 +500,8 @@ impl State {
         Ok(())
     }
 
-    /// Only a message in flight, and only for whom received it last: AWS may let a late call pass without effect.
+    /// Changes the visibility timeout of a message in flight, for its latest receiver only. AWS may
+    /// ignore a late call instead of refusing it.
     pub(super) fn change_visibility(
         &mut self,
         name: &str,
@@ -580,7 +585,7 @@ mod tests {
 
     const MAX_RECEIVE_COUNT: u32 = 3;
 
-    /// `work`, with `dead` behind it.
+    /// Queues `work` and `dead`, the dead-letter queue of `work`.
     fn state() -> State {
         let mut state = State::default();
         let queue = |name: &str, redrive| Queue {
@@ -665,7 +670,7 @@ mod tests {
         let second = receive(&mut state, "work", 30_000).remove(0);
         state.delete("work", &first.receipt.handle()).unwrap();
         assert_eq!(counts(&mut state, "work", 30_000), (0, 1, 0));
-        // Visible again, but nobody has received it since.
+        // The message is visible again, but nobody has received it since.
         assert_eq!(counts(&mut state, "work", 60_000), (1, 0, 0));
         state.delete("work", &second.receipt.handle()).unwrap();
         assert_eq!(counts(&mut state, "work", 60_000), (0, 0, 0));
@@ -751,7 +756,7 @@ mod tests {
     }
 
     #[test]
-    fn delivers_twice_when_told() {
+    fn delivers_twice_on_request() {
         let mut state = state();
         send(&mut state, "a", 0);
         send(&mut state, "b", 0);
@@ -817,7 +822,7 @@ mod tests {
     }
 
     #[test]
-    fn hurries_what_waits_except_what_is_worked_on() {
+    fn hurries_hidden_messages_except_those_that_a_function_processes() {
         let mut state = state();
         let later = Draft {
             delay_s: Some(60),
@@ -842,7 +847,7 @@ mod tests {
         assert_eq!(
             counts(&mut state, "work", 1),
             (1, 1, 0),
-            "its receipt is valid still"
+            "its receipt is still valid"
         );
         state.end_work("work", [worked_on.as_str()].into_iter());
         assert_eq!(state.hurry("work", 2), Ok(1));
@@ -1030,7 +1035,7 @@ mod tests {
         ]
     }
 
-    /// What must be true of the queues after some steps, kept beside them in the simplest way.
+    /// What must be true of the queues after some steps, kept in the simplest way.
     #[derive(Default)]
     struct Model {
         alive: BTreeSet<String>,
@@ -1066,7 +1071,7 @@ mod tests {
                     assert!(delivered.len() <= *max);
                     for delivered in delivered {
                         let id = delivered.contents.id.clone();
-                        assert!(self.alive.contains(&id), "a deleted message came back");
+                        assert!(self.alive.contains(&id), "a deleted message returned");
                         let hidden_until_ms = *now_ms + i64::from(*timeout_s) * 1000;
                         let before = self
                             .hidden_until_ms
@@ -1114,7 +1119,7 @@ mod tests {
             self.check(state, *now_ms);
         }
 
-        /// The message went to the dead-letter queue since this receipt.
+        /// The message moved to the dead-letter queue since this receipt.
         fn is_elsewhere(&self, state: &State, receipt: &Receipt) -> bool {
             let mut others = state
                 .queues
@@ -1149,7 +1154,7 @@ mod tests {
             assert_eq!((visible + waiting, waiting), (self.alive.len(), hidden));
         }
 
-        /// Whatever is left can be received and deleted, and then nothing is left.
+        /// Receives and deletes every message that is left; then no message may be left.
         fn drain(&mut self, state: &mut State, mut now_ms: i64) {
             now_ms += 10_000;
             for queue in ["work", "dead"] {

@@ -1,4 +1,4 @@
-//! Keeps queues and messages in a file, each change before it is answered.
+//! Keeps queues and messages in a file, each change before its answer.
 
 use std::path::Path;
 
@@ -21,7 +21,8 @@ impl Store {
     pub(super) fn open(path: &Path) -> anyhow::Result<Store> {
         let connection =
             Connection::open(path).with_context(|| format!("opening {}", path.display()))?;
-        // A commit outlives the process at once, and the machine after the next checkpoint.
+        // A commit survives the death of the process at once, and that of the machine after the
+        // next checkpoint.
         connection
             .pragma_update(None, "journal_mode", "WAL")
             .context("setting the journal mode")?;
@@ -31,7 +32,8 @@ impl Store {
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         ensure!(
             version == 0 || version == VERSION,
-            "{} is of version {version}, this program reads version {VERSION}: delete the file to start with empty queues",
+            "{} is of version {version}, this program reads version {VERSION}: delete the file to \
+             start with empty queues",
             path.display()
         );
         connection
@@ -121,7 +123,8 @@ fn write_change(transaction: &Transaction, change: &Change, state: &State) -> an
                 .and_then(|queue| queue.messages.get(*sequence))
             {
                 run(
-                    "REPLACE INTO messages (sequence, queue, contents, delivery) VALUES (?, ?, ?, ?)",
+                    "REPLACE INTO messages (sequence, queue, contents, delivery) VALUES (?, ?, ?, \
+                     ?)",
                     params![
                         sequence,
                         queue,
