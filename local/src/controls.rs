@@ -1,4 +1,5 @@
-//! What changes the running system from outside, below `/_local`: faults, schedules run now, messages that need not wait.
+//! Controls of the running system, below `/_local`: sets faults, runs schedules now, and ends the
+//! waits of messages.
 
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ pub(crate) fn router() -> Router<Arc<Inner>> {
         .route("/_local/schedules/{function}", post(run_schedules))
 }
 
-/// The body is read whatever its type is said to be: `curl -d` says that it is a form.
+/// Reads the body whatever its declared type: `curl -d` declares a form.
 async fn add_fault(State(inner): State<Arc<Inner>>, body: Bytes) -> Response {
     let value: Value = match serde_json::from_slice(&body) {
         Ok(value) => value,

@@ -1,4 +1,4 @@
-//! Schedules: invokes a function every so often, as EventBridge does.
+//! Schedules: invokes a function in intervals, as EventBridge does.
 
 use std::time::Duration;
 
@@ -8,8 +8,9 @@ use tokio::sync::watch;
 
 use crate::lambda::{ACCOUNT, Event, Invoked, Lambda, REGION, request_id};
 
-/// Invokes the function at the end of every interval until `stop` becomes true (or its sender is gone). An interval
-/// begins when the run before it has ended; waiting for its end does not count as running.
+/// Invokes the function at the end of every interval until `stop` becomes true (or its sender is
+/// dropped). An interval begins when the run before it has ended; the wait for its end does not
+/// count as running.
 pub(crate) async fn run(
     schedule: String,
     every: Duration,
@@ -29,7 +30,7 @@ pub(crate) async fn run(
     }
 }
 
-/// Invokes the function once, as if its interval were over.
+/// Invokes the function once, as at the end of its interval.
 pub(crate) async fn run_now(schedule: &str, function: &str, lambda: &Lambda) -> Invoked {
     lambda
         .invoke(function, event(schedule, Timestamp::now()))
@@ -43,7 +44,7 @@ fn event(schedule: &str, now: Timestamp) -> Event {
         "detail-type": "Scheduled Event",
         "source": "aws.events",
         "account": ACCOUNT,
-        // Whole seconds, as EventBridge has it.
+        // Whole seconds, as in EventBridge's events.
         "time": format!("{now:.0}"),
         "region": REGION,
         "resources": [format!("arn:aws:events:{REGION}:{ACCOUNT}:rule/{schedule}")],
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_the_function_what_eventbridge_does() {
+    fn sends_the_function_eventbridges_event() {
         let event = event("Sweep", "2026-11-05T10:00:00.789Z".parse().unwrap());
         let event: serde_json::Value = serde_json::from_slice(&event.payload).unwrap();
         assert_eq!(event["time"], "2026-11-05T10:00:00Z");

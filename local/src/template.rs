@@ -1,7 +1,7 @@
-//! `template.yaml`, read as CloudFormation and SAM would deploy it.
+//! Reads `template.yaml` as CloudFormation and SAM would deploy it.
 //!
-//! What cannot be read as AWS would is refused, with the line and the path of it: a template that means one thing here and
-//! another there is worse than none.
+//! Anything that this module cannot read as AWS would is refused, with its line and path. A
+//! template with two meanings would be worse than none.
 
 mod functions;
 mod lambda_function;
@@ -22,7 +22,7 @@ use functions::Scope;
 use node::Result;
 use resources::Resource;
 
-/// Where everything is, on this machine.
+/// The region and the account of every resource on this machine.
 pub const REGION: &str = "us-east-1";
 pub const ACCOUNT: &str = "000000000000";
 
@@ -37,7 +37,7 @@ pub struct Template {
 
 #[derive(Debug, Clone)]
 pub struct Function {
-    /// Kebab-case; the binary's name too.
+    /// Kebab-case; also the binary's name.
     pub name: String,
     pub logical_id: String,
     pub timeout_s: u32,
@@ -64,14 +64,14 @@ pub struct QueueSource {
     pub batching_window_s: u32,
 }
 
-/// `rate(...)`: the function is invoked every so often.
+/// `rate(...)`: the function is invoked in intervals.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     pub name: String,
     pub every_s: u32,
 }
 
-/// What a function's role allows.
+/// A permission of a function's role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     pub actions: Vec<String>,
@@ -79,31 +79,34 @@ pub struct Statement {
     pub conditions: Vec<Condition>,
 }
 
-/// A condition key of a request, such as `ses:FromAddress`, and the patterns of which its value must match one
-/// (`StringLike`).
+/// A condition key of a request, such as `ses:FromAddress`, and patterns (`StringLike`); the key's
+/// value must match one of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
     pub key: String,
     pub patterns: Vec<String>,
 }
 
-/// What a statement is about, in patterns with IAM's wildcards.
+/// The resources of a statement, as patterns with IAM's wildcards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resources {
     /// `Resource`.
     These(Vec<String>),
-    /// `NotResource`: whatever matches none of them. All topics, say, so that phone numbers are left.
+    /// `NotResource`: every resource that matches none of the patterns. If the patterns match all
+    /// topics, phone numbers remain.
     AllBut(Vec<String>),
 }
 
 impl Statement {
-    /// Whether this allows `action` (`sqs:SendMessage`) on `resource` (an ARN, or the phone number that an SMS goes to),
-    /// with IAM's wildcards `*` and `?`, whatever else the request says.
+    /// Whether this statement allows `action` (`sqs:SendMessage`) on `resource` with IAM's
+    /// wildcards `*` and `?`, whatever else the request contains. `resource` is an ARN, or the
+    /// phone number that gets an SMS.
     pub fn allows(&self, action: &str, resource: &str) -> bool {
         self.allows_when(action, resource, &[])
     }
 
-    /// The same for a request with these condition keys. A key that the request does not have meets no condition.
+    /// Like [`Self::allows`], for a request with these condition keys. A key that the request lacks
+    /// meets no condition.
     pub fn allows_when(&self, action: &str, resource: &str, context: &[(&str, &str)]) -> bool {
         let action = action.to_ascii_lowercase();
         self.actions
@@ -176,16 +179,17 @@ pub struct Topic {
     pub subscriptions: Vec<Subscription>,
 }
 
-/// Who gets what is published to a topic.
+/// A subscriber of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
-    /// `email`, `sms`, `https`, ...
+    /// `email`, `sms`, `https` and others.
     pub protocol: String,
     pub endpoint: String,
 }
 
 impl Template {
-    /// Reads the template with these values for its parameters. Queue URLs are those of an AWS endpoint on `aws_port`.
+    /// Reads the template with these values for its parameters. Queue URLs point to an AWS endpoint
+    /// on `aws_port`.
     pub fn read(
         path: &Path,
         parameters: &BTreeMap<String, String>,
@@ -226,7 +230,8 @@ fn parse(source: &str, given: &BTreeMap<String, String>, aws_port: u16) -> Resul
         for name in transform.one_or_more() {
             if name.text()? != "AWS::Serverless-2016-10-31" {
                 return Err(name.problem(format!(
-                    "the transform {} is not supported by the local system, which reads AWS::Serverless-2016-10-31",
+                    "the transform {} is not supported by the local system, which reads \
+                     AWS::Serverless-2016-10-31",
                     name.text()?
                 )));
             }
@@ -248,7 +253,8 @@ fn parse(source: &str, given: &BTreeMap<String, String>, aws_port: u16) -> Resul
         declared.extend(Resource::read(logical_id, node, &scope)?);
     }
     refuse_shared_names(&declared)?;
-    // Names come first, and cannot refer to other resources; all the rest can.
+    // Names are read first, because they cannot refer to other resources, but everything else can
+    // refer to them.
     for resource in &declared {
         scope
             .resources
@@ -267,7 +273,8 @@ fn refuse_shared_names(declared: &[Resource<'_>]) -> Result<()> {
     for resource in declared {
         if !names.insert((resource.kind, &resource.name)) {
             return Err(resource.node.problem(format!(
-                "another resource of type {} is named {} on this machine too: give one of them a name",
+                "another resource of type {} is named {} on this machine too: give one of them a \
+                 name",
                 resource.kind, resource.name
             )));
         }
@@ -275,7 +282,7 @@ fn refuse_shared_names(declared: &[Resource<'_>]) -> Result<()> {
     Ok(())
 }
 
-/// The ARN of a resource of this account.
+/// The ARN of a resource in this account.
 pub(crate) fn arn(service: &str, resource: &str) -> String {
     format!("arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}")
 }

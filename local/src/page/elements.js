@@ -1,6 +1,6 @@
 "use strict";
 
-// What the parts of the page are made with. Everything shown comes from outside: it is put in as text, never as markup.
+// Builds the elements of the page. All values come from outside, so they become text, never markup.
 
 const byId = (id) => document.getElementById(id);
 
@@ -14,9 +14,9 @@ function element(name, properties = {}, ...children) {
   return made;
 }
 
-let isBehind = false; // Whether some text waits until its selection ends.
+let isBehind = false; // Whether a text keeps its old value until its selection ends.
 
-/** Leaves equal text alone, and text that somebody is selecting. */
+/** Sets a text unless it is equal, or somebody is selecting it. */
 function setText(target, text) {
   if (target.textContent === text) return;
   const selection = getSelection();
@@ -24,7 +24,7 @@ function setText(target, text) {
   else target.textContent = text;
 }
 
-/** Makes the children of `parent` follow `items`: a child stays the same element as long as its key does. */
+/** Makes the children of `parent` match `items`. A child stays the same element as long as its key stays. */
 function follow(parent, items, keyOf, create, update) {
   const before = parent.childrenByKey ?? new Map();
   const after = new Map();
@@ -48,7 +48,7 @@ function follow(parent, items, keyOf, create, update) {
   parent.childrenByKey = after;
 }
 
-/** Shows a list, or the sentence before it that says why there is none. */
+/** Shows a list; for an empty list, shows the sentence before the list instead. */
 function showOrEmpty(list, isEmpty) {
   list.closest("section").querySelector(".empty").hidden = !isEmpty;
   list.hidden = isEmpty;

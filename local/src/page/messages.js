@@ -1,6 +1,6 @@
 "use strict";
 
-// What was sent outside, as who got it sees it.
+// Shows sent messages as their recipients see them.
 
 const CHANNELS = {
   "email": { label: "E-mail", one: "e-mail" },
@@ -10,8 +10,8 @@ const CHANNELS = {
   "game-server": { label: "Game server", one: "request" },
 };
 
-let selected = null; // The button of the message that is shown.
-let onlyChannel = null; // Whose messages are listed; all where it is null.
+let selected = null; // The button of the shown message.
+let onlyChannel = null; // The only channel in the list; null lists all channels.
 let preferredTab = "seen";
 
 function showMessages(messages, count) {
@@ -27,7 +27,7 @@ function showMessages(messages, count) {
   if (!selected && list.firstElementChild) select(list.firstElementChild.firstElementChild);
 }
 
-/** A button for each channel, once there are several. */
+/** A button for each channel, if there are several. */
 function showChannels(messages, count) {
   const bar = byId("channels");
   const counts = new Map();
@@ -41,7 +41,7 @@ function showChannels(messages, count) {
     const button = element("button", { className: "button", type: "button" });
     button.addEventListener("click", () => {
       onlyChannel = channel;
-      // Begun anew, so that none of them seems to have just come.
+      // The list starts empty, so that no message looks new.
       byId("messages").replaceChildren();
       delete byId("messages").childrenByKey;
       showMessages(bar.messages, bar.count);
@@ -70,7 +70,7 @@ function createMessage(message) {
   return element("li", {}, button);
 }
 
-/** What would have been sent, had the event not been a test. */
+/** Marks a draft of a test event, which was not sent. */
 function notSent(message) {
   return message.would_be ? [element("span", { className: "mark cold", textContent: "not sent" })] : [];
 }
@@ -82,7 +82,7 @@ function titleOf(message) {
   return message.subject || message.text || "(no text)";
 }
 
-/** What a request calls itself, as webhooks do. */
+/** The type in a webhook's body. */
 function typeOf(body) {
   try {
     const { type } = JSON.parse(body);
@@ -127,9 +127,9 @@ function messageHead(message) {
   const head = element("div", { className: "head" });
   if (message.would_be) {
     const what = CHANNELS[message.channel]?.one ?? "message";
-    head.append(element("p", { className: "not-sent", textContent: `Not sent: this ${what} is what a test event would have caused.` }));
+    head.append(element("p", { className: "not-sent", textContent: `Not sent: this ${what} is the draft of a test event.` }));
   }
-  // An alert's stands on the alert.
+  // An alert's event is in the alert's text.
   if (message.subject && message.channel !== "topic") head.append(element("p", { className: "subject", textContent: message.subject }));
   head.append(facts);
   return head;
@@ -148,7 +148,7 @@ function factsOf(message) {
   if (whatsapp?.template) facts.push(["Template", `${whatsapp.template}, ${whatsapp.language}`]);
   if (topic) {
     const others = Object.entries(topic.attributes ?? {}).filter(([name]) => name !== "event");
-    facts.push(["Gets it", (topic.subscribers ?? []).map((who) => who.replace(":", ": ")).join(", ") || "nobody: the topic has no subscription"]);
+    facts.push(["Subscribers", (topic.subscribers ?? []).map((who) => who.replace(":", ": ")).join(", ") || "nobody: the topic has no subscription"]);
     facts.push(["Attributes", others.map(([name, value]) => `${name}=${value}`).join(", ")]);
   }
   return facts;
@@ -173,7 +173,7 @@ function messageBody(message) {
 }
 
 function mailTabs(message) {
-  // No permission at all: no script runs in there, no form is sent, and a link, which would open a window, does nothing.
+  // The frame has no permission: no script runs, no form is sent, and a link opens no window.
   const frame = element("iframe", { sandbox: "", srcdoc: `<base target="_blank">${message.html}`, title: "The e-mail as its customer sees it" });
   const text = element("pre", { tabIndex: 0, textContent: message.text ?? "(no plain text)" });
   return [
@@ -186,11 +186,11 @@ function whatsappTabs(message) {
   const json = JSON.stringify(message.whatsapp?.message ?? {}, null, 2);
   return [
     { name: "seen", label: "As the customer sees it", content: phone("whatsapp", message, ...whatsappBubble(message)) },
-    { name: "json", label: "As Meta gets it", content: element("pre", { tabIndex: 0, textContent: json }) },
+    { name: "json", label: "As sent to Meta", content: element("pre", { tabIndex: 0, textContent: json }) },
   ];
 }
 
-/** A phone's screen: who writes, and the bubbles. */
+/** A phone's screen: the sender, and the bubbles. */
 function phone(kind, message, ...bubbles) {
   const sender = kind === "sms" ? message.from : "Your business on WhatsApp";
   const initial = [...sender.replace(/[^\p{L}\p{N}]/gu, "")][0] ?? "#";
@@ -211,7 +211,7 @@ function bubbleTime(message) {
   return element("time", { dateTime: message.at, textContent: time(message.at).replace(/:\d\d$/, "") });
 }
 
-/** A template's words are at Meta: shown is what fills its blanks. Buttons stand below the bubble, as there. */
+/** Meta keeps a template's text, so the bubble shows the parameters alone. Buttons are below it, as in WhatsApp. */
 function whatsappBubble(message) {
   const whatsapp = message.whatsapp ?? {};
   const bubble = element("div", { className: "bubble" });
@@ -227,19 +227,19 @@ function whatsappBubble(message) {
       buttons.push(...part.parameters.map(({ text }) => element("p", { className: "reply", textContent: text })));
       continue;
     }
-    const list = element("dl", { className: `blanks ${part.component}`, "aria-label": `The blanks of the ${part.component}` });
+    const list = element("dl", { className: `blanks ${part.component}`, "aria-label": `Placeholders of the ${part.component}` });
     for (const { name, text } of part.parameters) {
       list.append(element("dt", { textContent: `{{${name}}}` }), element("dd", { textContent: text }));
     }
     bubble.append(list);
   }
-  if ((whatsapp.parameters ?? []).length === 0) bubble.append(element("p", { className: "quiet", textContent: "The template has no blanks that were filled." }));
+  if ((whatsapp.parameters ?? []).length === 0) bubble.append(element("p", { className: "quiet", textContent: "The message fills no placeholders of the template." }));
   bubble.append(bubbleTime(message));
-  const note = element("p", { className: "hint", textContent: "The template’s own words are kept by Meta. These fill its blanks." });
+  const note = element("p", { className: "hint", textContent: "Meta keeps the template’s text. These values fill its placeholders." });
   return [note, element("div", { className: "received" }, bubble, ...buttons)];
 }
 
-/** Parameters of one component together, in the order in which they came. */
+/** Groups parameters by component, in their order. */
 function grouped(parameters) {
   const groups = [];
   for (const parameter of parameters) {

@@ -1,20 +1,20 @@
 "use strict";
 
-// The page: the system's state, asked for again and again.
+// The page: requests the system's state in intervals, and shows it.
 
 const POLL_MS = 1000;
 const POLL_WHEN_LOST_MS = 2000;
 const SHOWN_INVOCATIONS = 100;
 const SHOWN_ITEMS = 200;
 const SHOWN_COLUMNS = 8;
-const KEYS = ["coupon", "member", "entry"]; // Of the tables.
+const KEYS = ["coupon", "member", "entry"]; // The key columns of the tables.
 
 const PURPOSES = {
   "aghanim-coupon-redeemed": "A player of a game redeemed a code.",
   "zupy-coupon-redeemed": "A customer turned points into a coupon.",
   "zupy-coupon-used": "A customer used a coupon at a store.",
-  "zupy": "Any event of Zupy: the one URL that it lets a company register.",
-  "reports": "What was counted, as JSON and as CSV, for whoever bears a token.",
+  "zupy": "Any event of Zupy, which lets a company register only one URL.",
+  "reports": "The counted figures, as JSON and as CSV, for callers with a token.",
 };
 
 // ---- Routes ----
@@ -74,7 +74,7 @@ async function send(card, button) {
     answer.replaceChildren(line, element("pre", { textContent: prettyJson(body) }));
   } catch {
     answer.className = "answer bad";
-    answer.replaceChildren(element("p", { textContent: "No answer: the system is not running, or stopped meanwhile." }));
+    answer.replaceChildren(element("p", { textContent: "No answer: the system is not running, or it stopped meanwhile." }));
   }
   answer.hidden = false;
   button.disabled = false;
@@ -174,7 +174,7 @@ function updateTable(card, table) {
   loadItems(table.name, card.querySelector(".items"));
 }
 
-/** Called whenever anything has changed: an item can change while their number stays. */
+/** Called after every change, because items can change while their number stays the same. */
 async function loadItems(name, target) {
   if (target.hidden || target.loading) return;
   target.loading = true;
@@ -209,7 +209,7 @@ function showItems(target, items) {
   target.querySelector("table").hidden = items.length === 0;
 }
 
-/** Keys first, then as they come. What has no column is in the item's JSON. */
+/** Keys first, then the other fields in their order. The item's JSON has the fields without a column. */
 function columnsOf(items) {
   const names = new Set(KEYS.filter((name) => items.some((item) => name in item)));
   for (const item of items) for (const name of Object.keys(item)) names.add(name);
@@ -280,7 +280,7 @@ async function poll() {
   }
   showConnection(isLive);
   polling = false;
-  // A hidden page asks again when it is looked at.
+  // A hidden page requests the state again when it becomes visible.
   if (document.hidden) return;
   timer = setTimeout(poll, pollAgain ? 0 : isLive ? POLL_MS : POLL_WHEN_LOST_MS);
   pollAgain = false;

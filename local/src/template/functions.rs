@@ -1,13 +1,14 @@
-//! CloudFormation's functions (`!Ref`, `!Sub`, ...), resolved to what they stand for on this machine.
+//! CloudFormation's functions (`!Ref`, `!Sub`, ...), resolved to their values on this machine.
 
 use std::collections::BTreeMap;
 
 use super::node::{Kind, Node, Result};
 use super::{ACCOUNT, REGION};
 
-const SUPPORTED: &str = "Ref, GetAtt, Sub, Join, Select, Split, If (and in Conditions: Equals, Not, And, Or, Condition)";
+const SUPPORTED: &str = "Ref, GetAtt, Sub, Join, Select, Split, If (and in Conditions: Equals, \
+                         Not, And, Or, Condition)";
 
-/// What names in the template stand for.
+/// The values of the names in the template.
 #[derive(Debug, Default)]
 pub(super) struct Scope<'a> {
     pub(super) parameters: BTreeMap<String, Kind>,
@@ -15,7 +16,7 @@ pub(super) struct Scope<'a> {
     pub(super) resources: BTreeMap<&'a str, Attributes>,
 }
 
-/// What `Ref` and `GetAtt` of a resource give.
+/// The values of `Ref` and `GetAtt` for a resource.
 #[derive(Debug, Clone)]
 pub(super) struct Attributes {
     pub(super) reference: String,
@@ -23,7 +24,7 @@ pub(super) struct Attributes {
 }
 
 impl Scope<'_> {
-    /// The node without functions in it; `None` for `AWS::NoValue`.
+    /// The node with all functions resolved; `None` for `AWS::NoValue`.
     pub(super) fn resolve(&self, node: &Node) -> Result<Option<Node>> {
         let kind = match &node.kind {
             Kind::Null | Kind::Text(_) => node.kind.clone(),
@@ -112,7 +113,8 @@ impl Scope<'_> {
             }
             other => {
                 return Err(node.problem(format!(
-                    "the function {other} is not supported by the local system, which reads {SUPPORTED}"
+                    "the function {other} is not supported by the local system, which reads \
+                     {SUPPORTED}"
                 )));
             }
         };
@@ -149,8 +151,13 @@ impl Scope<'_> {
         known.attributes.get(attribute).cloned().ok_or_else(|| {
             let supported: Vec<&str> = known.attributes.keys().copied().collect();
             node.problem(format!(
-                "the attribute {attribute} of {resource} is not supported by the local system; supported: {}",
-                if supported.is_empty() { "none".into() } else { supported.join(", ") }
+                "the attribute {attribute} of {resource} is not supported by the local system; \
+                 supported: {}",
+                if supported.is_empty() {
+                    "none".into()
+                } else {
+                    supported.join(", ")
+                }
             ))
         })
     }
@@ -185,7 +192,8 @@ impl Scope<'_> {
         Ok(result)
     }
 
-    /// Whether the named condition holds. `depth` ends a circle of conditions.
+    /// Whether the named condition holds. `depth` stops conditions that refer to each other in a
+    /// circle.
     pub(super) fn condition(&self, node: &Node, name: &str, depth: usize) -> Result<bool> {
         match self.conditions.get(name) {
             Some(_) if depth > self.conditions.len() => {
@@ -233,7 +241,8 @@ impl Scope<'_> {
                 Ok(false)
             }
             other => Err(node.problem(format!(
-                "the function {other} is not supported in a condition; supported: Equals, Not, And, Or, Condition"
+                "the function {other} is not supported in a condition; supported: Equals, Not, \
+                 And, Or, Condition"
             ))),
         }
     }

@@ -1,4 +1,4 @@
-//! A function of the template: its settings, what feeds it and what its role allows.
+//! A function of the template: its settings, its event sources, and the permissions of its role.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::resources::{Resource, queue_of_arn};
 use super::{Function, QueueSource, Route, Schedule, arn, statements};
 use crate::sqs::Queue;
 
-/// What a function is made from besides itself.
+/// The parts of the template that a function depends on.
 pub(super) struct Surroundings<'a> {
     pub(super) scope: &'a Scope<'a>,
     pub(super) globals: Option<&'a Node>,
@@ -73,7 +73,7 @@ impl Surroundings<'_> {
         Ok(function)
     }
 
-    /// The function's own property, or else the one of `Globals`.
+    /// The function's own property, or that of `Globals`.
     fn property(&self, resource: &Resource<'_>, name: &str) -> Result<Option<Node>> {
         match (resource.property(self.scope, name)?, self.globals) {
             (None, Some(globals)) => globals
@@ -119,14 +119,15 @@ impl Surroundings<'_> {
             }
             other => {
                 return Err(type_node.problem(format!(
-                    "the event type {other} is not supported by the local system, which reads HttpApi, SQS, Schedule and ScheduleV2"
+                    "the event type {other} is not supported by the local system, which reads \
+                     HttpApi, SQS, Schedule and ScheduleV2"
                 )));
             }
         }
         Ok(())
     }
 
-    /// `None` for a source that is switched off.
+    /// `None` for a disabled source.
     fn source(&self, properties: &Node) -> Result<Option<QueueSource>> {
         properties.only(
             &[
@@ -181,7 +182,7 @@ impl Surroundings<'_> {
         }))
     }
 
-    /// Lambda refuses to create these event sources, so they are refused here.
+    /// Refuses event sources that Lambda refuses to create.
     fn check_sources(&self, resource: &Resource<'_>, function: &Function) -> Result<()> {
         for source in &function.sources {
             let Some(queue) = self.queues.iter().find(|queue| queue.name == source.queue) else {
@@ -189,11 +190,12 @@ impl Surroundings<'_> {
             };
             if queue.visibility_timeout_s < function.timeout_s {
                 return Err(resource.node.problem(format!(
-                    "the function's timeout of {} s is longer than the visibility timeout of {} s of its queue {}, which Lambda refuses",
+                    "the function's timeout of {} s is longer than the visibility timeout of {} s \
+                     of its queue {}, which Lambda refuses",
                     function.timeout_s, queue.visibility_timeout_s, queue.name
                 )));
             }
-            // A role that SAM makes gets these by itself.
+            // A role that SAM creates has these permissions already.
             if resource.property(self.scope, "Role")?.is_none() {
                 continue;
             }
@@ -209,7 +211,8 @@ impl Surroundings<'_> {
                     .any(|statement| statement.allows(action, &queue_arn))
                 {
                     return Err(resource.node.problem(format!(
-                        "the function's role does not allow {action} on {queue_arn}, which it needs to be fed from that queue"
+                        "the function's role does not allow {action} on {queue_arn}, which an \
+                         event source needs"
                     )));
                 }
             }
@@ -218,7 +221,7 @@ impl Surroundings<'_> {
     }
 }
 
-/// The build makes one binary a function, found by name.
+/// The build makes one binary per function, and finds the binary by name.
 fn check_binary(resource: &Resource<'_>) -> Result<()> {
     let metadata = resource.node.need("Metadata")?;
     let binary = metadata.need("BuildProperties")?.need("Binary")?;
@@ -252,7 +255,7 @@ fn route(properties: &Node) -> Result<Route> {
     })
 }
 
-/// `None` for a schedule that is switched off.
+/// `None` for a disabled schedule.
 fn schedule(name: &str, properties: &Node, expression: &str) -> Result<Option<Schedule>> {
     properties.only(
         &[expression, "Enabled", "State"],

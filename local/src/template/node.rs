@@ -1,8 +1,10 @@
-//! YAML as a tree whose nodes know where they stand, with both spellings of CloudFormation's functions made one.
+//! YAML as a tree whose nodes know their position. Both spellings of CloudFormation's functions
+//! become the same node.
 
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 
-/// A node of the template. `path` is dotted, as `Resources.DeliveryQueue.Properties.VisibilityTimeout`.
+/// A node of the template. `path` is dotted, as
+/// `Resources.DeliveryQueue.Properties.VisibilityTimeout`.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
     pub(super) line: usize,
@@ -13,18 +15,18 @@ pub(super) struct Node {
 #[derive(Debug, Clone)]
 pub(super) enum Kind {
     Null,
-    /// Numbers and booleans too: CloudFormation converts by what a property wants.
+    /// Also numbers and booleans, because CloudFormation converts them to the type of the property.
     Text(String),
     List(Vec<Node>),
     Map(Vec<(String, Node)>),
-    /// `!Sub x`, `{"Fn::Sub": x}`: function `Sub`.
+    /// `!Sub x` or `{"Fn::Sub": x}` has the function `Sub`.
     Call {
         function: String,
         argument: Box<Node>,
     },
 }
 
-/// What is wrong with the template, and where.
+/// A problem of the template, and its position.
 #[derive(Debug)]
 pub(super) struct Problem {
     pub(super) line: usize,
@@ -34,7 +36,7 @@ pub(super) struct Problem {
 
 pub(super) type Result<T> = std::result::Result<T, Problem>;
 
-/// Reads the one document that a template is.
+/// Reads a template's only document.
 pub(super) fn parse(source: &str) -> Result<Node> {
     let top = |line, message| Problem {
         line,
@@ -99,7 +101,7 @@ fn convert(yaml: &MarkedYaml<'_>, path: String) -> Result<Node> {
     Ok(Node { line, path, kind })
 }
 
-/// `{"Fn::Sub": x}` and `{"Ref": x}` are calls; any other map is itself.
+/// `{"Fn::Sub": x}` and `{"Ref": x}` are calls; any other map stays a map.
 fn long_form(mut entries: Vec<(String, Node)>) -> Kind {
     if let [(key, _)] = entries.as_slice()
         && let Some(function) = key
@@ -133,7 +135,7 @@ impl Node {
         }
     }
 
-    /// The same place with another value, for what a function resolved to.
+    /// The same position with another value, for a function's result.
     pub(super) fn with(&self, kind: Kind) -> Node {
         Node {
             line: self.line,
@@ -171,7 +173,7 @@ impl Node {
         }
     }
 
-    /// A list, or the one thing that may stand for a list of one.
+    /// A list, or a single value that counts as a list of one.
     pub(super) fn one_or_more(&self) -> &[Node] {
         match &self.kind {
             Kind::List(items) => items,
@@ -209,7 +211,7 @@ impl Node {
             })
     }
 
-    /// Fails on a key that is neither read nor knowingly passed over.
+    /// Fails on a key that is neither read nor deliberately ignored.
     pub(super) fn only(&self, read: &[&str], passed_over: &[&str]) -> Result<()> {
         for (key, node) in self.entries()? {
             if !read.contains(&key.as_str()) && !passed_over.contains(&key.as_str()) {

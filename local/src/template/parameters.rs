@@ -1,10 +1,11 @@
-//! The template's parameters: given values and defaults, held to the template's own constraints.
+//! The template's parameters: given values and defaults, checked against the template's
+//! constraints.
 
 use std::collections::BTreeMap;
 
 use super::node::{Kind, Node, Problem, Result};
 
-/// Every parameter's value, or what is wrong with the first one that cannot have it.
+/// Every parameter's value, or the first problem.
 pub(super) fn values(
     declared: Option<&Node>,
     given: &BTreeMap<String, String>,
@@ -66,7 +67,8 @@ fn value(parameter: &Node, text: &str) -> Result<Kind> {
             Ok(Kind::List(items))
         }
         other => Err(kind.problem(format!(
-            "the parameter type {other} is not supported by the local system, which reads String, Number and CommaDelimitedList"
+            "the parameter type {other} is not supported by the local system, which reads String, \
+             Number and CommaDelimitedList"
         ))),
     }
 }
@@ -122,7 +124,7 @@ fn check(parameter: &Node, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// The value is named unless the template hides it (`NoEcho`).
+/// The problem names the value, unless the template hides the value (`NoEcho`).
 fn refused(parameter: &Node, text: &str, problem: &str) -> Problem {
     let hidden = parameter
         .get("NoEcho")

@@ -1,4 +1,4 @@
-//! Resources of the template, and what each becomes on this machine.
+//! The template's resources, and what each becomes on this machine.
 
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ pub(super) const ROLE: &str = "AWS::IAM::Role";
 const LOG_GROUP: &str = "AWS::Logs::LogGroup";
 const HTTP_API: &str = "AWS::Serverless::HttpApi";
 
-/// Types that a local system does without.
+/// Types that a local system does not need.
 const PASSED_OVER: [&str; 4] = [
     "AWS::CloudWatch::",
     "AWS::SNS::",
@@ -26,7 +26,7 @@ const PASSED_OVER: [&str; 4] = [
     "AWS::Scheduler::",
 ];
 
-/// A resource as declared, with the name that it has on this machine.
+/// A resource as declared, with its name on this machine.
 pub(super) struct Resource<'a> {
     pub(super) logical_id: &'a str,
     pub(super) kind: &'a str,
@@ -63,8 +63,10 @@ impl<'a> Resource<'a> {
             }
             other => {
                 return Err(type_node.problem(format!(
-                    "the type {other} is not supported by the local system, which runs {FUNCTION}, {QUEUE}, {TABLE}, \
-                     {SECRET}, {TOPIC}, {SUBSCRIPTION}, reads the policies of {ROLE}, and passes over {LOG_GROUP}, {HTTP_API}, {}*",
+                    "the type {other} is not supported by the local system, which runs \
+                     {FUNCTION}, {QUEUE}, {TABLE}, \
+                     {SECRET}, {TOPIC}, {SUBSCRIPTION}, reads the policies of {ROLE}, and passes \
+                     over {LOG_GROUP}, {HTTP_API}, {}*",
                     PASSED_OVER.join("*, ")
                 )));
             }
@@ -128,7 +130,7 @@ impl<'a> Resource<'a> {
         }
     }
 
-    /// Each property is resolved when it is read, so that what is passed over need not be understood.
+    /// Each property is resolved when it is read, so ignored properties may contain anything.
     pub(super) fn property(&self, scope: &Scope<'_>, name: &str) -> Result<Option<Node>> {
         match self.node.get("Properties").and_then(|node| node.get(name)) {
             Some(node) => scope.resolve(node),
@@ -160,7 +162,7 @@ pub(super) fn role_arn(name: &str) -> String {
     format!("arn:aws:iam::{ACCOUNT}:role/{name}")
 }
 
-/// `ZupyCouponUsed` is `zupy-coupon-used`, `SESTopic` is `ses-topic`.
+/// `ZupyCouponUsed` becomes `zupy-coupon-used`, `SESTopic` becomes `ses-topic`.
 fn kebab_case(logical_id: &str) -> String {
     let letters: Vec<char> = logical_id.chars().collect();
     let mut kebab = String::with_capacity(letters.len() + 4);
@@ -177,7 +179,7 @@ fn kebab_case(logical_id: &str) -> String {
     kebab
 }
 
-/// Makes of every resource what runs here.
+/// Builds the local counterpart of every resource.
 pub(super) fn assemble(
     declared: &[Resource<'_>],
     scope: &Scope<'_>,
@@ -364,7 +366,7 @@ fn secret(resource: &Resource<'_>, scope: &Scope<'_>) -> Result<Secret> {
     })
 }
 
-/// Letters and digits: a secret that Secrets Manager makes without punctuation.
+/// Letters and digits, as Secrets Manager generates a secret without punctuation.
 fn generated(settings: &Node) -> Result<String> {
     settings.only(&["PasswordLength", "ExcludePunctuation"], &[])?;
     if !settings.need("ExcludePunctuation")?.flag()? {

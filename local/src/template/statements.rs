@@ -1,11 +1,11 @@
-//! What the policies of a role, or of a function without one, allow.
+//! The permissions in the policies of a role, or of a function without a role.
 
 use super::functions::Scope;
 use super::node::{Kind, Node, Result};
 use super::resources::{ROLE, Resource, role_arn};
 use super::{Condition, Resources, Statement};
 
-/// What a function may do.
+/// The permissions of a function.
 pub(super) fn of(
     function: &Resource<'_>,
     scope: &Scope<'_>,
@@ -14,8 +14,7 @@ pub(super) fn of(
     let policies = function.property(scope, "Policies")?;
     match (function.property(scope, "Role")?, policies) {
         (Some(_), Some(policies)) => {
-            Err(policies
-                .problem("a function with a Role takes no Policies: SAM would pass over them"))
+            Err(policies.problem("a function with a Role takes no Policies: SAM would ignore them"))
         }
         (Some(role), None) => of_role(&role, scope, declared),
         (None, Some(policies)) => {
@@ -72,7 +71,7 @@ fn of_role(
     Ok(statements)
 }
 
-/// AWS's own policies that grant nothing which the local system would refuse.
+/// AWS's own policies that grant nothing which the local system checks.
 fn check_managed_policy(policy: &Node) -> Result<()> {
     const HARMLESS: [&str; 2] = ["AWSLambdaBasicExecutionRole", "AWSXRayDaemonWriteAccess"];
     let name = policy.text()?;
@@ -83,7 +82,8 @@ fn check_managed_policy(policy: &Node) -> Result<()> {
         return Ok(());
     }
     Err(policy.problem(format!(
-        "the managed policy {name} is not supported by the local system, which knows {} and statements written out",
+        "the managed policy {name} is not supported by the local system, which knows {} and \
+         statements written out",
         HARMLESS.join(", ")
     )))
 }

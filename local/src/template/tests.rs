@@ -1,4 +1,5 @@
-//! The template as it is, and small ones that show what is read and how the rest is refused.
+//! Reads the real template, and small ones that show which parts are read and how others are
+//! refused.
 
 use super::*;
 
@@ -134,7 +135,7 @@ fn a_parameter_without_a_value_is_named() {
 }
 
 #[test]
-fn parameters_are_held_to_their_constraints() {
+fn parameters_must_meet_their_constraints() {
     let source = "
 Parameters:
   Secret: {Type: String, NoEcho: true, MinLength: 3, Default: abc}
@@ -172,7 +173,7 @@ Resources: {}
     assert!(!message.contains("\"ab\""), "{message}");
 }
 
-/// A function whose environment shows what the other functions of CloudFormation give.
+/// A function whose environment shows the results of CloudFormation's functions.
 fn environment(lines: &str) -> std::result::Result<BTreeMap<String, String>, String> {
     let source = format!(
         "
@@ -239,7 +240,7 @@ fn functions_of_cloudformation_are_resolved() {
 }
 
 #[test]
-fn what_a_function_of_cloudformation_cannot_give_is_refused_where_it_stands() {
+fn a_wrong_call_of_a_cloudformation_function_is_refused_where_it_stands() {
     let at = "Resources.OrdersFunction.Properties.Environment.Variables.X";
     for (line, expected) in [
         (
@@ -277,7 +278,7 @@ fn what_a_function_of_cloudformation_cannot_give_is_refused_where_it_stands() {
     }
 }
 
-/// A function with these properties, fed from a queue.
+/// A function with these properties, which reads from a queue.
 fn with_properties(properties: &str) -> String {
     format!(
         "
@@ -344,11 +345,13 @@ fn a_function_that_aws_would_not_deploy_is_refused() {
             "must be a whole number from 1 to 900, is \"901\"",
         ),
         (
-            "      Events: {M: {Type: SQS, Properties: {Queue: !GetAtt WorkQueue.Arn, BatchSize: 50}}}",
+            "      Events: {M: {Type: SQS, Properties: {Queue: !GetAtt WorkQueue.Arn, BatchSize: \
+             50}}}",
             "MaximumBatchingWindowInSeconds of at least 1",
         ),
         (
-            "      Timeout: 61\n      Events: {M: {Type: SQS, Properties: {Queue: !GetAtt WorkQueue.Arn}}}",
+            "      Timeout: 61\n      Events: {M: {Type: SQS, Properties: {Queue: !GetAtt \
+             WorkQueue.Arn}}}",
             "longer than the visibility timeout of 60 s of its queue work",
         ),
         (
@@ -406,7 +409,7 @@ fn a_role_that_cannot_read_its_queue_is_refused() {
 }
 
 #[test]
-fn what_the_local_system_cannot_run_is_refused_by_name() {
+fn a_resource_that_the_local_system_cannot_run_is_refused_by_name() {
     let resource = |text: &str| format!("Resources:\n  A: {{{text}}}\n");
     for (text, expected) in [
         (
@@ -440,7 +443,8 @@ fn what_the_local_system_cannot_run_is_refused_by_name() {
         "Transform: AWS::Include\nResources: {}",
         "the transform AWS::Include",
     );
-    let twins = "Resources:\n  AQueue: {Type: AWS::SQS::Queue}\n  B: {Type: AWS::SQS::Queue, Properties: {QueueName: a}}\n";
+    let twins = "Resources:\n  AQueue: {Type: AWS::SQS::Queue}\n  B: {Type: AWS::SQS::Queue, \
+                 Properties: {QueueName: a}}\n";
     check_refused(
         twins,
         "3: Resources.B: another resource of type AWS::SQS::Queue is named a",
@@ -448,7 +452,7 @@ fn what_the_local_system_cannot_run_is_refused_by_name() {
 }
 
 #[test]
-fn what_runs_without_is_passed_over() {
+fn resources_that_the_local_system_does_not_need_are_ignored() {
     let source = "
 Conditions: {Never: !Equals [a, b]}
 Resources:
@@ -482,7 +486,7 @@ fn wildcards_match_as_in_iam() {
     assert!(!statement.allows("dynamodb:GetItem", &format!("{table}/index/by-entry")));
 }
 
-/// A function whose role is allowed what these statements say, if the template is given a phone number id.
+/// A function whose role has these statements, for a template with or without a phone number id.
 fn statements(statements: &str, phone_number_id: &str) -> std::result::Result<Function, String> {
     let source = format!(
         "
@@ -507,7 +511,7 @@ Resources:
 }
 
 #[test]
-fn what_is_no_topic_is_a_phone_number() {
+fn a_resource_that_is_no_topic_is_a_phone_number() {
     let numbers =
         "          - {Effect: Allow, Action: sns:Publish, NotResource: 'arn:aws:sns:*:*:*'}";
     let numbers = &statements(numbers, "").unwrap().statements[0];
@@ -559,7 +563,8 @@ fn a_statement_with_a_condition_allows_only_requests_that_meet_it() {
 fn a_secret_is_given_or_generated() {
     let read_secret = |properties: &str| {
         let source = format!(
-            "Resources:\n  Made: {{Type: AWS::SecretsManager::Secret, Properties: {{{properties}}}}}"
+            "Resources:\n  Made: {{Type: AWS::SecretsManager::Secret, Properties: \
+             {{{properties}}}}}"
         );
         read(&source, &[]).map(|template| template.secrets[0].value.clone())
     };
@@ -611,7 +616,7 @@ fn a_permission_can_depend_on_a_condition() {
 }
 
 #[test]
-fn topics_are_there_with_who_subscribes_to_them() {
+fn topics_have_their_subscribers() {
     let source = "
 Conditions: {Never: !Equals [a, b]}
 Resources:
@@ -656,7 +661,8 @@ fn a_topic_that_the_local_system_cannot_serve_is_refused() {
         "a subscription by sqs is not supported",
     );
     check_refused(
-        "Resources:\n  A: {Type: AWS::SNS::Subscription, Properties: {TopicArn: x, Protocol: email, Endpoint: y}}\n",
+        "Resources:\n  A: {Type: AWS::SNS::Subscription, Properties: {TopicArn: x, Protocol: \
+         email, Endpoint: y}}\n",
         "x is not the ARN of a topic of this template",
     );
 }

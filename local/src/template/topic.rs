@@ -1,11 +1,11 @@
-//! Topics, and who subscribes to them.
+//! Topics and their subscribers.
 
 use super::functions::Scope;
 use super::node::{Node, Result};
 use super::resources::{Resource, SUBSCRIPTION};
 use super::{Subscription, Topic, arn};
 
-/// What SNS delivers by itself, so that a subscription needs nothing that runs here.
+/// Protocols that SNS delivers itself, so a subscription needs no local resource.
 const PROTOCOLS: [&str; 5] = ["email", "email-json", "http", "https", "sms"];
 
 pub(super) fn topic(resource: &Resource<'_>, scope: &Scope<'_>) -> Result<Topic> {
@@ -20,7 +20,7 @@ pub(super) fn topic(resource: &Resource<'_>, scope: &Scope<'_>) -> Result<Topic>
             "TracingConfig",
         ],
     )?;
-    // SNS API reference, CreateTopic; a dot would be a FIFO topic's.
+    // SNS API reference, CreateTopic. A dot would make it the name of a FIFO topic.
     let is_legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let name = &resource.name;
     if name.is_empty() || name.len() > 256 || !name.chars().all(is_legal) {
@@ -87,7 +87,8 @@ fn subscription(protocol: &Node, endpoint: &Node) -> Result<Subscription> {
     let name = protocol.text()?;
     if !PROTOCOLS.contains(&name) {
         return Err(protocol.problem(format!(
-            "a subscription by {name} is not supported by the local system, which shows what goes out by {}",
+            "a subscription by {name} is not supported by the local system, which shows what goes \
+             out by {}",
             PROTOCOLS.join(", ")
         )));
     }
