@@ -433,8 +433,10 @@ mod tests {
         json!({
             "TableName": "events",
             "Item": {
-                "coupon": {"S": "c"}, "entry": {"S": entry}, "points": {"N": "12"}, "price": {"N": "1.50"},
-                "tags": {"SS": ["a"]}, "more": {"M": {"list": {"L": [{"BOOL": true}, {"NULL": true}]}}},
+                "coupon": {"S": "c"}, "entry": {"S": entry}, "points": {"N": "12"},
+                "price": {"N": "1.50"},
+                "tags": {"SS": ["a"]},
+                "more": {"M": {"list": {"L": [{"BOOL": true}, {"NULL": true}]}}},
             },
         })
     }
@@ -445,7 +447,8 @@ mod tests {
         let (status, answer) = call(&dynamodb, "PutItem", put("e")).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
         let expected = json!({
-            "coupon": "c", "entry": "e", "points": 12, "price": 1.5, "tags": ["a"], "more": {"list": [true, null]},
+            "coupon": "c", "entry": "e", "points": 12, "price": 1.5, "tags": ["a"],
+            "more": {"list": [true, null]},
         });
         assert_eq!(dynamodb.scan("events").await.unwrap(), [expected]);
         let counts = dynamodb.tables().await.unwrap();

@@ -1,4 +1,4 @@
-//! Attempts on one message: several at once, and some that die with their process.
+//! Attempts on one message: several at the same time, and some that die with their process.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use webhooks::worker::{Failure, Queue, Work, Worker};
 use crate::desk::{Desk, at_a_desk};
 use crate::history::Process;
 
-/// What an invocation has, and what the message takes of it.
+/// The time of an invocation, and the time that the message needs.
 const TIME: Duration = Duration::from_secs(30);
 const WORK: Duration = Duration::from_secs(20);
 
@@ -48,8 +48,8 @@ fn worker(desk: &Desk) -> Worker<Slow> {
 }
 
 impl Desk {
-    /// Hands the message out for the so many-th time. Returns whether it must come again.
-    async fn hand_out(&self, worker: &Worker<Slow>, received: u32) -> bool {
+    /// Delivers the message for the nth time. Returns whether SQS must deliver the message again.
+    async fn deliver(&self, worker: &Worker<Slow>, received: u32) -> bool {
         let sample = include_str!("../../events/delivery.json");
         let mut batch: serde_json::Value = serde_json::from_str(sample).unwrap();
         batch["Records"][0]["attributes"]["ApproximateReceiveCount"] = json!(received.to_string());
@@ -66,12 +66,12 @@ impl Desk {
 }
 
 #[test]
-fn a_message_that_is_handed_out_many_times_at_once_is_not_given_up() {
+fn a_message_that_is_delivered_many_times_at_once_is_not_given_up() {
     at_a_desk(async |desk| {
         let worker = worker(desk);
         let attempts = (1..=6).map(async |received| {
             tokio::time::sleep(Duration::from_secs(2) * received).await;
-            desk.hand_out(&worker, received).await
+            desk.deliver(&worker, received).await
         });
         assert!(join_all(attempts).await.iter().all(|again| !again));
         assert_eq!(desk.given_up().await, 0);
@@ -83,15 +83,15 @@ fn a_message_whose_attempts_died_is_given_up_once_their_time_is_over() {
     at_a_desk(async |desk| {
         let worker = worker(desk);
         for received in 1..=4 {
-            // The process dies after a second, and the message comes back sooner than it should.
-            let attempt = desk.hand_out(&worker, received);
+            // The process dies after a second, and SQS delivers the message again too early.
+            let attempt = desk.deliver(&worker, received);
             let attempt = tokio::time::timeout(Duration::from_secs(1), attempt).await;
             assert!(attempt.is_err(), "{received}");
             tokio::time::sleep(Duration::from_secs(2)).await;
         }
         assert_eq!(desk.given_up().await, 0);
         tokio::time::sleep(TIME).await;
-        assert!(!desk.hand_out(&worker, 5).await);
+        assert!(!desk.deliver(&worker, 5).await);
         assert_eq!(desk.given_up().await, 1);
     });
 }

@@ -1,4 +1,4 @@
-//! Commits against DynamoDB, with what goes wrong on the way: each event's effects are made once.
+//! Commits to DynamoDB under faults: each event's effects are made once.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::desk::{Desk, at_a_desk};
 
 const RECORD: &str = "inventory";
 
-/// What a batch's effects came to.
+/// The result of a batch's effects.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
 enum Came {
     Now,
@@ -35,7 +35,7 @@ impl Desk {
         outcomes.collect()
     }
 
-    /// What was added up of a product.
+    /// The sum of a product's updates.
     async fn sum_of(&self, product: &str) -> String {
         let rows = self.world.items("members").await.unwrap();
         let row = rows.into_iter().find(|row| row["entry"] == product);
@@ -68,12 +68,12 @@ fn orders(numbers: std::ops::Range<usize>) -> Vec<Event> {
     numbers.map(used).collect()
 }
 
-/// Any table will do.
+/// The key of an item, in any table.
 fn item(name: &str) -> ItemKey {
     ItemKey::new("members", ("member", "m"), ("entry", name))
 }
 
-/// Takes one of a product from what is on hand.
+/// Takes one unit of a product from its stock on hand.
 fn take<'a>(event: &'a Event, product: &str) -> Effects<'a> {
     let one = Change::of(item(product)).add("on_hand", (-1).into());
     Effects::new(event, RECORD).change(one)
@@ -91,13 +91,13 @@ fn a_thousand_sales_of_one_product_are_a_few_updates_of_it() {
         assert_eq!(came, [Came::Now; 1000]);
         assert_eq!(desk.sum_of("pizza").await, "-1000");
         assert_eq!(desk.records().await, 1000);
-        // 99 records and the product.
+        // Ten transactions of 99 records and the product, and one of the rest.
         assert_eq!(desk.transactions(200), 11);
     });
 }
 
 impl Desk {
-    /// The version that the coupon's row of this name has.
+    /// The version in the coupon's row.
     async fn version(&self) -> Option<String> {
         let key = self.ledger.row_key(used(0).key.coupon(), "summary");
         let rows = self
@@ -109,14 +109,14 @@ impl Desk {
     }
 }
 
-/// Brings something up to date that was made of the whole coupon.
+/// Updates an item that was calculated from the whole coupon.
 fn since<'a>(event: &'a Event, seen: Option<&String>) -> Effects<'a> {
     let one = Change::of(item("pizza")).add("on_hand", (-1).into());
     Effects::since(event, "summary", seen.cloned()).change(one)
 }
 
 #[test]
-fn what_was_made_of_a_coupon_goes_on_from_the_version_that_was_read() {
+fn an_item_made_from_a_coupon_builds_on_the_version_that_was_read() {
     at_a_desk(async |desk| {
         let event = used(1);
         assert_eq!(desk.commit(&[since(&event, None)]).await, [Came::Now]);
@@ -131,7 +131,7 @@ fn what_was_made_of_a_coupon_goes_on_from_the_version_that_was_read() {
 }
 
 #[test]
-fn a_version_whose_answer_was_lost_is_known_as_ones_own() {
+fn a_version_whose_answer_was_lost_is_recognised() {
     at_a_desk(async |desk| {
         let event = used(1);
         desk.world
@@ -143,7 +143,7 @@ fn a_version_whose_answer_was_lost_is_known_as_ones_own() {
 }
 
 #[test]
-fn what_was_committed_drops_out_and_the_rest_is_committed() {
+fn committed_events_drop_out_and_the_rest_is_committed() {
     at_a_desk(async |desk| {
         let events = orders(0..50);
         assert_eq!(
@@ -162,7 +162,7 @@ fn what_was_committed_drops_out_and_the_rest_is_committed() {
 }
 
 #[test]
-fn one_event_twice_in_a_batch_is_made_once() {
+fn an_event_that_is_twice_in_a_batch_has_its_effects_once() {
     at_a_desk(async |desk| {
         let events = [used(1), used(2), used(1)];
         let came = desk.commit(&take_pizza(&events)).await;
@@ -172,7 +172,7 @@ fn one_event_twice_in_a_batch_is_made_once() {
 }
 
 #[test]
-fn batches_that_overlap_at_the_same_time_make_each_event_once() {
+fn batches_that_overlap_in_time_make_each_effect_once() {
     at_a_desk(async |desk| {
         let events = orders(0..150);
         let (one, other) = (take_pizza(&events[..100]), take_pizza(&events[50..]));
@@ -187,7 +187,7 @@ fn batches_that_overlap_at_the_same_time_make_each_event_once() {
 }
 
 #[test]
-fn an_answer_that_is_lost_is_asked_for_again() {
+fn a_call_whose_answer_was_lost_is_repeated() {
     at_a_desk(async |desk| {
         let events = orders(0..3);
         let lost = desk
@@ -201,7 +201,7 @@ fn an_answer_that_is_lost_is_asked_for_again() {
 }
 
 #[test]
-fn a_commit_that_nobody_heard_of_is_known_by_its_records_in_any_company() {
+fn a_commit_without_an_answer_is_recognised_by_its_records_in_any_company() {
     at_a_desk(async |desk| {
         let events = orders(0..5);
         desk.world.faults.add(desk.fault(CallMode::LoseResponse));
@@ -220,7 +220,8 @@ fn a_commit_that_nobody_heard_of_is_known_by_its_records_in_any_company() {
     });
 }
 
-/// The answer is lost, and the SDK's repeat of the transaction meets another one: ours is there all the same.
+/// The answer is lost, and the SDK's retry of the transaction conflicts with another transaction.
+/// The commit still recognises its own records.
 #[test]
 fn a_commit_knows_its_own_records() {
     at_a_desk(async |desk| {
@@ -236,14 +237,14 @@ fn a_commit_knows_its_own_records() {
 }
 
 #[test]
-fn what_takes_effect_after_we_gave_up_is_not_made_twice() {
+fn an_effect_that_happens_after_the_timeout_is_not_made_twice() {
     at_a_desk(async |desk| {
         let events = orders(0..3);
         let late = CallMode::Delay(Duration::from_secs(20));
         desk.world.faults.add(desk.fault(late));
         assert_eq!(desk.commit(&take_pizza(&events)).await, [Came::NotYet; 3]);
         desk.world.faults.clear();
-        // Before the late ones, and again after them.
+        // Once before the late transactions, and once after them.
         assert_eq!(desk.commit(&take_pizza(&events[..1])).await, [Came::Now]);
         tokio::time::sleep(Duration::from_secs(30)).await;
         let came = desk.commit(&take_pizza(&events)).await;
@@ -253,7 +254,7 @@ fn what_takes_effect_after_we_gave_up_is_not_made_twice() {
 }
 
 #[test]
-fn a_crash_between_two_transactions_is_made_good() {
+fn a_crash_between_two_transactions_loses_nothing() {
     at_a_desk(async |desk| {
         let events = orders(0..250);
         let effects = take_pizza(&events);
@@ -264,7 +265,7 @@ fn a_crash_between_two_transactions_is_made_good() {
             }
         };
         tokio::select! {
-            came = committing => panic!("it should not end: {came:?}"),
+            came = committing => panic!("the commit should not end: {came:?}"),
             () = second_is_done => {}
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -279,7 +280,7 @@ fn a_crash_between_two_transactions_is_made_good() {
 }
 
 #[test]
-fn transactions_that_meet_are_tried_again_within_the_invocation() {
+fn conflicting_transactions_are_retried_within_the_invocation() {
     at_a_desk(async |desk| {
         let events = orders(0..3);
         for (mode, times) in [(CallMode::Conflict, 6), (CallMode::Throttle, 9)] {
@@ -296,7 +297,7 @@ fn transactions_that_meet_are_tried_again_within_the_invocation() {
 }
 
 #[test]
-fn what_meets_others_until_the_end_is_given_back_in_time() {
+fn events_that_conflict_until_the_deadline_are_returned_in_time() {
     at_a_desk(async |desk| {
         let events = orders(0..150);
         desk.world.faults.add(desk.fault(CallMode::Conflict));
@@ -311,7 +312,7 @@ fn what_meets_others_until_the_end_is_given_back_in_time() {
 }
 
 #[test]
-fn an_outage_is_not_waited_out() {
+fn a_commit_does_not_wait_for_the_end_of_an_outage() {
     at_a_desk(async |desk| {
         let events = orders(0..3);
         desk.world.faults.add(desk.fault(CallMode::Fail));
@@ -341,7 +342,7 @@ fn a_condition_that_does_not_hold_stops_its_own_event_alone() {
             [Came::Now, Came::Now, Came::Overtaken]
         );
         assert_eq!(desk.sum_of("pizza").await, "-2");
-        // Where the record is there already, it explains why the condition does not hold.
+        // If the record already exists, the record explains why the condition fails.
         assert_eq!(
             desk.commit(&batch).await,
             [Came::Before, Came::Before, Came::Overtaken]
@@ -353,10 +354,11 @@ fn a_condition_that_does_not_hold_stops_its_own_event_alone() {
 }
 
 #[test]
-fn what_dynamodb_never_takes_fails_alone() {
+fn an_event_that_dynamodb_never_accepts_fails_alone() {
     at_a_desk(async |desk| {
         let events = orders(0..100);
-        // Half a megabyte, and a key that is too long; a number that is none is found out only by adding to it.
+        // Half a megabyte, and a key that is too long. Only an addition reveals a number that is
+        // none.
         let mut large = Row::default();
         large.set("result", Some("x".repeat(500_000)));
         let soup = json!({"member": {"S": "m"}, "entry": {"S": "soup"}, "on_hand": {"S": "none"}});

@@ -1,4 +1,4 @@
-//! A desk to try single things at, in simulated time: a world, and what a task function is made of.
+//! Tests single things in simulated time, in a world with the parts of a task function.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use webhooks::worker::{BatchWork, Failure, QueueMessage};
 use crate::history::{Moment, Process};
 use crate::world::World;
 
-/// How long an invocation may take.
+/// The time limit of an invocation.
 const TIME: Duration = Duration::from_secs(30);
 
 pub(crate) struct Desk {
@@ -25,7 +25,7 @@ pub(crate) struct Desk {
     inventory: Inventory,
 }
 
-/// Tells a story in simulated time.
+/// Runs a test in simulated time.
 pub(crate) fn at_a_desk(story: impl AsyncFnOnce(&Desk)) {
     fastrand::seed(7);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -64,13 +64,13 @@ pub(crate) fn at_a_desk(story: impl AsyncFnOnce(&Desk)) {
 }
 
 impl Desk {
-    /// One that begins now.
+    /// An invocation that begins now.
     pub(crate) fn invocation(&self) -> Invocation {
         let now = self.world.now();
         Invocation::new(now, now + TIME)
     }
 
-    /// Of every transaction.
+    /// A fault in every transaction.
     pub(crate) fn fault(&self, mode: CallMode) -> Fault {
         Fault::calls(Service::DynamoDb, "TransactWriteItems", mode)
     }
@@ -99,7 +99,8 @@ impl Desk {
         self.work(events, self.invocation()).await
     }
 
-    /// The same in an invocation of so much time, 4 s before whose end the worker cuts it off.
+    /// Like `keep`, in an invocation of this length. The worker ends 4 s before the invocation
+    /// does.
     pub(crate) async fn keep_within(
         &self,
         events: &[&Event],

@@ -1,4 +1,4 @@
-//! `dispatch`: what becomes of a batch that SQS does not take as a whole.
+//! `dispatch`: what happens to a batch that SQS does not accept as a whole.
 
 use jiff::Timestamp;
 use local::aws::Service;
@@ -38,7 +38,7 @@ fn redeemed(code: &str, terms: usize) -> Event {
 }
 
 impl Desk {
-    /// With this queue for `inventory`.
+    /// A dispatcher with this queue for `inventory`.
     fn dispatcher(&self, inventory: &str) -> Dispatch {
         let process = Process {
             function: "dispatch".into(),
@@ -57,7 +57,8 @@ impl Desk {
         dispatch
     }
 
-    /// Dispatches ten redemptions to `inventory` and `fraud`. Returns the codes of those that must come again.
+    /// Dispatches ten redemptions to `inventory` and `fraud`. Returns the codes of those that SQS
+    /// must deliver again.
     async fn dispatch(&self, terms: usize) -> Vec<&'static str> {
         self.dispatch_by(&self.dispatcher("inventory"), terms).await
     }
@@ -107,11 +108,11 @@ fn ten_messages_are_one_request_to_each_queue() {
 }
 
 #[test]
-fn entries_that_sqs_leaves_out_are_sent_again_alone() {
+fn entries_that_sqs_refuses_are_sent_again_alone() {
     at_a_desk(async |desk| {
         let partly = Fault::calls(Service::Sqs, "SendMessageBatch", CallMode::FailPartially);
         desk.world.faults.add(partly);
-        // Of each request every second entry fails, the first one first.
+        // Every second entry of each request fails, beginning with the first.
         assert_eq!(desk.dispatch(0).await, ["0"]);
         for queue in ["/inventory", "/fraud"] {
             assert_eq!(desk.requests_to(queue), [10, 5, 3, 2]);
@@ -120,7 +121,7 @@ fn entries_that_sqs_leaves_out_are_sent_again_alone() {
 }
 
 #[test]
-fn a_request_has_no_more_bytes_than_sqs_takes() {
+fn a_request_has_no_more_bytes_than_sqs_accepts() {
     at_a_desk(async |desk| {
         assert!(desk.dispatch(250 * 1024).await.is_empty());
         let mut requests = desk.requests_to("/fraud");
@@ -130,7 +131,7 @@ fn a_request_has_no_more_bytes_than_sqs_takes() {
 }
 
 #[test]
-fn where_one_queue_takes_nothing_the_others_get_their_messages() {
+fn if_one_queue_refuses_everything_the_others_get_their_messages() {
     at_a_desk(async |desk| {
         let down = Fault::calls(Service::Sqs, "SendMessageBatch", CallMode::Fail);
         desk.world.faults.add(down.about("000/inventory"));
@@ -142,7 +143,7 @@ fn where_one_queue_takes_nothing_the_others_get_their_messages() {
 }
 
 #[test]
-fn where_a_request_is_refused_for_good_each_entry_is_tried_alone() {
+fn if_a_request_is_refused_for_good_each_entry_is_tried_alone() {
     at_a_desk(async |desk| {
         let dispatch = desk.dispatcher("nowhere");
         assert_eq!(desk.dispatch_by(&dispatch, 0).await, CODES);
@@ -152,7 +153,7 @@ fn where_a_request_is_refused_for_good_each_entry_is_tried_alone() {
     });
 }
 
-/// A message that only says where its event is, and the event's row: does the message come again?
+/// The failure for a message that only names its event, with the event's row.
 async fn load(desk: &Desk, row: Option<serde_json::Value>) -> Failure {
     if let Some(row) = row {
         desk.world.put("events", row).await.unwrap();
@@ -169,8 +170,10 @@ fn an_event_that_only_newer_code_reads_waits_in_its_row() {
         let absent = load(desk, None).await;
         assert!(matches!(absent, Failure::Permanent(_)), "{absent:?}");
         let row = serde_json::json!({
-            "coupon": {"S": "zupy#comp_bella_vista#CP-A1B2C3D4"}, "entry": {"S": "used#ord_POS_789"},
-            "provider": {"S": "acme"}, "tenant": {"S": "comp_bella_vista"}, "scheme": {"S": "acme-v1"},
+            "coupon": {"S": "zupy#comp_bella_vista#CP-A1B2C3D4"},
+            "entry": {"S": "used#ord_POS_789"},
+            "provider": {"S": "acme"}, "tenant": {"S": "comp_bella_vista"},
+            "scheme": {"S": "acme-v1"},
             "received_at": {"S": "2025-08-26T18:45:01Z"}, "body": {"S": "{}"},
         });
         let newer = load(desk, Some(row)).await;

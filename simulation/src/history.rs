@@ -1,4 +1,5 @@
-//! What happened, in order: what functions asked of AWS, whether they heard the answer, and which of them died.
+//! What happened, in order: which calls functions made to AWS, which answers they got, and which
+//! processes died.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,34 +16,34 @@ pub(crate) struct Process {
     pub(crate) number: u64,
 }
 
-/// What a process asks of AWS.
+/// A call of a process to AWS.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub(crate) process: Process,
     /// `DynamoDB_20120810.PutItem`, or a path.
     pub(crate) operation: String,
-    /// The event that a message to the outside is about.
+    /// The event of a message to the outside.
     pub(crate) about: Option<String>,
-    /// JSON, or nothing.
+    /// JSON, or null.
     pub(crate) body: Value,
 }
 
-/// Something that happened.
+/// One thing that happened.
 #[derive(Debug, Clone)]
 pub(crate) enum Moment {
-    /// A call was performed; `status` is missing where the answer got lost on its way.
+    /// A call was performed; `status` is missing if the answer was lost.
     Performed {
         call: Call,
         status: Option<StatusCode>,
-        /// Whether the process had the answer.
+        /// Whether the process got the answer.
         heard: bool,
     },
     Killed(Process),
-    /// Anything else that is worth telling.
-    Told(String),
+    /// A remark about anything else.
+    Remark(String),
 }
 
-/// All of it; clones share it.
+/// The whole history; clones share it.
 #[derive(Clone)]
 pub(crate) struct History {
     clock: Clock,
@@ -57,7 +58,7 @@ impl History {
         }
     }
 
-    /// Returns the call's number, by which its answer is noted.
+    /// Notes a call. Returns the call's number, for the note about its answer.
     pub(crate) fn performed(&self, call: Call, status: Option<StatusCode>) -> usize {
         self.note(Moment::Performed {
             call,
@@ -76,8 +77,8 @@ impl History {
         self.note(Moment::Killed(process.clone()));
     }
 
-    pub(crate) fn tell(&self, what: impl Into<String>) {
-        self.note(Moment::Told(what.into()));
+    pub(crate) fn remark(&self, what: impl Into<String>) {
+        self.note(Moment::Remark(what.into()));
     }
 
     pub(crate) fn moments(&self) -> Vec<(Timestamp, Moment)> {
@@ -125,12 +126,12 @@ impl fmt::Display for Moment {
                     None => f.write_str(" -> answer lost")?,
                 }
                 if status.is_some() && !heard {
-                    f.write_str(", not heard")?;
+                    f.write_str(", answer not received")?;
                 }
                 Ok(())
             }
             Moment::Killed(process) => write!(f, "{process}: killed"),
-            Moment::Told(what) => f.write_str(what),
+            Moment::Remark(what) => f.write_str(what),
         }
     }
 }

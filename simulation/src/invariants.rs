@@ -1,5 +1,6 @@
-//! What must hold when everything has settled, whatever went wrong meanwhile. Judged from the tables, the sent messages
-//! and the dead letters, by expectations that are written down here and not taken from the code that is judged.
+//! What must hold when everything has settled, whatever failed meanwhile. The module judges by the
+//! tables, the sent messages and the dead letters. Its expectations are its own: it shares no code
+//! with the functions.
 
 mod figures;
 mod fraud;
@@ -13,19 +14,19 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::history::Moment;
-use crate::story::{Event, Kind, Reach, Story, Telling};
+use crate::story::{Event, Kind, Reach, Story, Variant};
 use crate::world::World;
 
-/// One answer that a provider had.
+/// One answer that a provider got.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) event: usize,
-    pub(crate) telling: usize,
-    /// `None` where there was none in time.
+    pub(crate) variant: usize,
+    /// `None` if there was no answer in time.
     pub(crate) status: Option<u16>,
 }
 
-/// Everything that does not hold.
+/// Every broken expectation.
 pub(crate) async fn broken(
     world: &World,
     story: &Story,
@@ -53,7 +54,7 @@ pub(crate) async fn broken(
     Ok(judge.broken)
 }
 
-/// Whether some delivery of the event had a 2xx.
+/// Whether some delivery of the event got a 2xx.
 pub(crate) fn is_accepted(answers: &[Answer], event: usize) -> bool {
     let mut of_event = answers.iter().filter(|it| it.event == event);
     of_event.any(|it| it.status.is_some_and(|status| (200..300).contains(&status)))
@@ -67,7 +68,7 @@ impl Ledger {
         Ok(Self(keyed(world.items("events").await?, "coupon", "entry")))
     }
 
-    /// Gives the uses that name no order the keys that they were recorded with.
+    /// Gives the uses without an order the keys that they were recorded with.
     pub(crate) fn number(&self, story: &mut Story) {
         for event in story.events.iter_mut().filter(|it| it.is_numbered) {
             let Some((beginning, _)) = event.key.rsplit_once('#') else {
@@ -76,7 +77,7 @@ impl Ledger {
             let beginning = format!("{beginning}#");
             let is_its = |row: &Value| {
                 let body = row["body"].as_str().unwrap_or_default().as_bytes();
-                event.tellings.iter().any(|it| it.body == body)
+                event.variants.iter().any(|it| it.body == body)
             };
             let rows = self.0.range(beginning.clone()..);
             let mut rows = rows.take_while(|(key, _)| key.starts_with(&beginning));
@@ -86,21 +87,21 @@ impl Ledger {
         }
     }
 
-    /// Whether the event is recorded as this telling has it.
-    pub(crate) fn holds(&self, key: &str, telling: &Telling) -> bool {
+    /// Whether the event is recorded with the contents of this variant.
+    pub(crate) fn holds(&self, key: &str, variant: &Variant) -> bool {
         let body = self.0.get(key).and_then(|row| row["body"].as_str());
-        body.is_some_and(|body| body.as_bytes() == telling.body)
+        body.is_some_and(|body| body.as_bytes() == variant.body)
     }
 }
 
-/// The channels, as what was sent names them.
+/// The channels, by their names in sent messages.
 const CHANNELS: [&str; 4] = ["email", "whatsapp", "sms", "game-server"];
 
-/// A record that an event leaves, and the channel of what is sent for it.
+/// A record that an event leaves, and the channel of its message.
 struct Expected {
     record: &'static str,
     channel: Option<&'static str>,
-    /// One of which it must have.
+    /// The record must have one of these statuses.
     statuses: &'static [&'static str],
 }
 
@@ -133,20 +134,20 @@ impl<'a> Judge<'a> {
         is_accepted(self.answers, index)
     }
 
-    /// Whether its provider heard that its body is not valid.
+    /// Whether the provider got the answer that the body is not valid.
     fn is_refused(&self, index: usize) -> bool {
         let mut answers = self.answers.iter();
         answers.any(|it| it.event == index && it.status == Some(400))
     }
 
-    /// An event that was answered with a 2xx stands in the ledger as one of its tellings, with a settled record of
-    /// every task; what contradicts it is kept.
+    /// An accepted event must be in the ledger as one of its variants, with a settled record of
+    /// every task. Contradicting variants must be kept.
     fn events(&mut self) {
         for (index, event) in self.story.events.iter().enumerate() {
             let row = self.rows.get(&event.key).cloned();
             if event.forged {
                 self.expect(row.is_none(), || {
-                    format!("{} was forged, and recorded", event.key)
+                    format!("{} was forged, but is recorded", event.key)
                 });
                 continue;
             }
@@ -156,30 +157,28 @@ impl<'a> Judge<'a> {
             };
             let Some(row) = row else {
                 self.expect(!accepted, || {
-                    format!("{} was accepted, and is lost", event.key)
+                    format!("{} was accepted, but is lost", event.key)
                 });
                 continue;
             };
             let body = row["body"].as_str().unwrap_or_default().to_owned();
-            let told = event
-                .tellings
+            let stated = event
+                .variants
                 .iter()
                 .position(|it| it.body == body.as_bytes());
-            self.expect(told.is_some(), || {
-                format!("{} is recorded as nobody told it", event.key)
+            self.expect(stated.is_some(), || {
+                format!("{} is recorded with contents that nobody sent", event.key)
             });
             if event.kind == Kind::Refused {
                 let names_the_cause = row["problems"]
                     .as_str()
                     .is_some_and(|it| it.contains("points_spent"));
-                self.expect(names_the_cause, || {
-                    format!("{} does not say why", event.key)
-                });
+                self.expect(names_the_cause, || format!("{} has no reason", event.key));
                 continue;
             }
-            self.contradictions(index, event, told);
+            self.contradictions(index, event, stated);
             if accepted {
-                self.records(event, told);
+                self.records(event, stated);
             }
         }
     }
@@ -194,14 +193,14 @@ impl<'a> Judge<'a> {
         let of_event = self.answers.iter().filter(|it| it.event == index);
         let heard: BTreeSet<_> = of_event
             .filter(|it| matches!(it.status, Some(200 | 409)))
-            .map(|it| it.telling)
+            .map(|it| it.variant)
             .collect();
-        for telling in heard {
-            let body = String::from_utf8_lossy(&event.tellings[telling].body).into_owned();
-            let is_recorded = recorded.is_some_and(|it| event.is_same(it, telling));
+        for variant in heard {
+            let body = String::from_utf8_lossy(&event.variants[variant].body).into_owned();
+            let is_recorded = recorded.is_some_and(|it| event.is_same(it, variant));
             self.expect(is_recorded || kept.contains(&body), || {
                 format!(
-                    "what {} said in telling {telling} was heard, and is not kept",
+                    "variant {variant} of {} was accepted, but is not kept",
                     event.key
                 )
             });
@@ -209,18 +208,18 @@ impl<'a> Judge<'a> {
     }
 
     fn records(&mut self, event: &Event, recorded: Option<usize>) {
-        let told = recorded.map(|it| &event.tellings[it]);
+        let stated = recorded.map(|it| &event.variants[it]);
         let inventory = Expected {
             record: "inventory",
             channel: None,
-            // A date that is the one that is known moves nothing.
+            // If the date is already known, nothing moves.
             statuses: match event.kind {
                 Kind::Expiring => &["done", "skipped"],
                 _ => &["done"],
             },
         };
-        let is_told = told.is_some_and(|told| stock::is_told_to_it(event.kind, told));
-        let inventory = is_told.then_some(inventory);
+        let is_stated = stated.is_some_and(|stated| stock::concerns(event.kind, stated));
+        let inventory = is_stated.then_some(inventory);
         let fraud = Expected {
             record: "fraud",
             channel: None,
@@ -230,7 +229,7 @@ impl<'a> Judge<'a> {
                 &["done"]
             },
         };
-        let fraud = fraud::is_told_to_it(event.kind).then_some(fraud);
+        let fraud = fraud::checks(event.kind).then_some(fraud);
         let analytics = Expected {
             record: "analytics",
             channel: None,
@@ -240,7 +239,7 @@ impl<'a> Judge<'a> {
                 &["done"]
             },
         };
-        let analytics = figures::is_told_to_it(event.kind).then_some(analytics);
+        let analytics = figures::counts(event.kind).then_some(analytics);
         let inside = inventory.into_iter().chain(fraud).chain(analytics);
         for expected in self.expected(event, recorded).into_iter().chain(inside) {
             let key = format!("{}/{}", event.key, expected.record);
@@ -253,12 +252,12 @@ impl<'a> Judge<'a> {
                 .as_deref()
                 .is_some_and(|it| expected.statuses.contains(&it));
             self.expect(is_expected, || {
-                format!("{key} should be {:?}, and is {found:?}", expected.statuses)
+                format!("{key} should be {:?}, but is {found:?}", expected.statuses)
             });
         }
     }
 
-    /// What an accepted event leaves, and sends to the outside.
+    /// What an accepted event leaves behind, and sends outside.
     fn expected(&self, event: &Event, recorded: Option<usize>) -> Vec<Expected> {
         const DONE: &[&str] = &["done"];
         const SKIPPED: &[&str] = &["skipped"];
@@ -268,7 +267,7 @@ impl<'a> Judge<'a> {
             channel: None,
             statuses,
         };
-        let telling = recorded.map(|it| &event.tellings[it]);
+        let variant = recorded.map(|it| &event.variants[it]);
         match event.kind {
             Kind::Used | Kind::Cancelled | Kind::Expired => vec![inside("delivery/account", DONE)],
             Kind::Enrolled => vec![inside("delivery/contact", DONE)],
@@ -283,7 +282,7 @@ impl<'a> Judge<'a> {
                 vec![inside("delivery/grant", statuses), forward]
             }
             Kind::Expiring => {
-                // Whoever is not known in time is not reminded.
+                // An unknown member gets no reminder.
                 let known = self.reach(event, false);
                 let statuses = if known.is_none() {
                     SKIPPED
@@ -298,12 +297,12 @@ impl<'a> Judge<'a> {
                 vec![inside("delivery/account", DONE), reminder]
             }
             Kind::Redeemed => {
-                let body = telling.map_or(Reach::NOT, |it| it.reach);
-                // Whoever is known later gets a coupon that can still be used.
-                let expires_at = telling.and_then(|it| it.expires_at);
+                let body = variant.map_or(Reach::NOT, |it| it.reach);
+                // A member who becomes known later gets a coupon that is still usable.
+                let expires_at = variant.and_then(|it| it.expires_at);
                 let last = self.moments.last().map(|(at, _)| *at);
                 let may_have_expired = expires_at.is_some_and(|it| Some(it) <= last);
-                // Nobody gets a message about one that has come to its end.
+                // Nobody gets a message about a coupon that has ended.
                 let received_at = self.rows.get(&event.key).and_then(|row| {
                     let at: Timestamp = row["received_at"].as_str()?.parse().ok()?;
                     Some(at)
@@ -339,7 +338,7 @@ impl<'a> Judge<'a> {
                         statuses: phone,
                     },
                 ];
-                if telling.is_some_and(|it| it.precious) {
+                if variant.is_some_and(|it| it.precious) {
                     expected.push(Expected {
                         record: "delivery/sms",
                         channel: Some("sms"),
@@ -351,20 +350,21 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// How the member of an event is reached, by what was recorded: surely, or perhaps not in time.
+    /// The known addresses of an event's member, by the recorded events: those that are certain, or
+    /// those that may arrive late.
     fn reach(&self, event: &Event, surely: bool) -> Reach {
         let redeemed = self
             .story
             .events
             .iter()
             .find(|it| it.kind == Kind::Redeemed && it.account == event.account && !it.forged);
-        let told = redeemed
-            .and_then(|it| self.telling(it))
+        let stated = redeemed
+            .and_then(|it| self.variant(it))
             .map_or(Reach::NOT, |it| it.reach);
-        told.or(self.enrolled(event, surely))
+        stated.or(self.enrolled(event, surely))
     }
 
-    /// What an enrolment told of the member of an event.
+    /// The addresses that enrolments give for the member of an event.
     fn enrolled(&self, event: &Event, surely: bool) -> Reach {
         let member = event.account.as_ref().map(|(member, _)| member);
         let events = self.story.events.iter().enumerate();
@@ -380,16 +380,16 @@ impl<'a> Judge<'a> {
         });
         enrolments
             .next()
-            .map_or(Reach::NOT, |(_, it)| it.tellings[0].reach)
+            .map_or(Reach::NOT, |(_, it)| it.variants[0].reach)
     }
 
-    /// The telling of an event that was recorded.
-    fn telling(&self, event: &'a Event) -> Option<&'a Telling> {
+    /// The recorded variant of an event.
+    fn variant(&self, event: &'a Event) -> Option<&'a Variant> {
         let body = self.rows.get(&event.key)?["body"].as_str()?.as_bytes();
-        event.tellings.iter().find(|it| it.body == body)
+        event.variants.iter().find(|it| it.body == body)
     }
 
-    /// Whether something was recorded that ends the coupon.
+    /// Whether an event that ends the coupon was recorded.
     fn may_be_closed(&self, event: &Event) -> bool {
         let mut of_coupon = self
             .story
@@ -402,14 +402,14 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// Whether something was recorded that moves the coupon's expiry.
+    /// Whether an event that moves the coupon's expiry was recorded.
     fn may_be_moved(&self, event: &Event) -> bool {
         let mut of_coupon = self
             .story
             .events
             .iter()
             .filter(|it| it.account == event.account);
-        let until = |it: &Event| it.tellings[0].expires_at;
+        let until = |it: &Event| it.variants[0].expires_at;
         of_coupon.any(|it| {
             it.kind == Kind::Expiring
                 && until(it) != until(event)
@@ -417,12 +417,13 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// Nothing stands in a table that no event brought about.
+    /// Every row in a table must have an event as its cause.
     fn rows_have_a_cause(&mut self) {
         let events: BTreeSet<_> = self.story.events.iter().map(|it| it.key.clone()).collect();
         let rows: Vec<_> = self.rows.keys().cloned().collect();
         for key in rows {
-            // A note is about a message that came again, whatever event that is of, or about the outbox.
+            // Such a row notes how often a message was delivered, of whatever event, or where the
+            // outbox stands.
             let is_note = key.starts_with("message#") || key == "outbox/place";
             let is_own = self.is_reservation(&key) || self.is_version(&key);
             if is_note || is_own || self.is_placeholder(&key) {
@@ -448,7 +449,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// An account shows the last of what became of its coupon, in whatever order it was told.
+    /// An account must show the coupon's last state, whatever the order of the events.
     fn accounts(&mut self) {
         let of_coupons = self
             .story
@@ -478,7 +479,7 @@ impl<'a> Judge<'a> {
                 continue;
             };
             let states = ["active", "expired", "cancelled", "used"];
-            // A notice alone leaves a row that says nothing of the state.
+            // A notice alone leaves a row without a state.
             let is_possible = possible.iter().any(|rank| shown == states[*rank])
                 || (certain.is_none() && shown.is_null());
             self.expect(is_possible, || {
@@ -489,15 +490,15 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// The account follows the last statement of when the coupon expires, by the provider's clock.
+    /// The account must have the latest expiry date, by the provider's clock.
     fn expiry(&mut self, key: &str, of_coupon: &[(usize, &Event)]) {
-        let told = of_coupon.iter().filter_map(|(_, event)| {
+        let stated = of_coupon.iter().filter_map(|(_, event)| {
             let record = self.rows.get(&format!("{}/delivery/account", event.key))?;
             let is_notice = event.kind == Kind::Expiring;
-            let telling = self.telling(event).filter(|_| record["status"] == "done")?;
-            Some((telling.at, is_notice, telling.expires_at?))
+            let variant = self.variant(event).filter(|_| record["status"] == "done")?;
+            Some((variant.at, is_notice, variant.expires_at?))
         });
-        let expected = told.max().map(|(.., expires_at)| expires_at);
+        let expected = stated.max().map(|(.., expires_at)| expires_at);
         let shown = self.accounts[key]["expires_at"].as_str();
         let shown: Option<Timestamp> = shown.and_then(|it| it.parse().ok());
         self.expect(shown == expected, || {
@@ -516,21 +517,21 @@ impl<'a> Judge<'a> {
             return;
         }
         let body = self.rows.get(&event.key).map(|row| row["body"].clone());
-        let told = |body: &Value| {
-            let told = event.tellings.iter();
-            let mut told =
-                told.filter(|it| Some(it.body.as_slice()) == body.as_str().map(str::as_bytes));
-            told.next()?.reward.clone()
+        let stated = |body: &Value| {
+            let stated = event.variants.iter();
+            let mut stated =
+                stated.filter(|it| Some(it.body.as_slice()) == body.as_str().map(str::as_bytes));
+            stated.next()?.reward.clone()
         };
-        let expected = body.as_ref().and_then(told);
+        let expected = body.as_ref().and_then(stated);
         let shown = self.accounts[key]["reward"].as_str().map(str::to_owned);
         self.expect(shown == expected, || {
             format!("{key} shows the reward {shown:?}, it should be {expected:?}")
         });
     }
 
-    /// A message on every channel that should have one, and a second one only where the first one's sender could not know
-    /// that it was sent, or could not say so.
+    /// Every expected channel must have a message. A second message is allowed only if its sender
+    /// could not know that the first was sent, or could not record it.
     fn messages(&mut self, world: &World) {
         let mut sent: BTreeMap<(String, &str), usize> = BTreeMap::new();
         for message in world.sent().into_iter().filter(|it| it.channel != "topic") {
@@ -549,10 +550,10 @@ impl<'a> Judge<'a> {
             if event.forged || !self.rows.contains_key(&event.key) {
                 continue;
             }
-            let recorded = self.telling(event);
+            let recorded = self.variant(event);
             let recorded = recorded.and_then(|it| {
                 event
-                    .tellings
+                    .variants
                     .iter()
                     .position(|other| std::ptr::eq(it, other))
             });
@@ -569,14 +570,17 @@ impl<'a> Judge<'a> {
                     .get(&key)
                     .is_some_and(|row| row["status"] == "done");
                 self.expect(!is_done || count > 0, || {
-                    format!("{key} is done, and nothing was sent")
+                    format!("{key} is done, but nothing was sent")
                 });
                 let known_as_unsent = self.is_accepted(index) && !is_done;
                 let most = usize::from(!known_as_unsent);
                 if count > most {
                     let explained = self.explained(&about, &key);
                     self.expect(count <= most + explained, || {
-                        format!("{key} was sent {count} times, of which {explained} had a reason to be repeated")
+                        format!(
+                            "{key} was sent {count} times, of which {explained} had a reason \
+                             to be repeated"
+                        )
                     });
                 }
             }
@@ -586,7 +590,7 @@ impl<'a> Judge<'a> {
         });
     }
 
-    /// A grant of every redemption of items that was accepted, and of no sandbox's.
+    /// Every accepted redemption of items must have a grant, but none of a sandbox.
     fn grants(&mut self) {
         let mut known = 0;
         for (index, event) in self.story.events.iter().enumerate() {
@@ -623,7 +627,7 @@ impl<'a> Judge<'a> {
                 format!("{key} is still in the outbox")
             });
             let status = row["status"].as_str().unwrap_or_default();
-            // A task of an event that was never accepted may have been abandoned with its provider's patience.
+            // A task may be abandoned if its event was never accepted and the provider gave up.
             let event = self
                 .story
                 .events
@@ -638,8 +642,8 @@ impl<'a> Judge<'a> {
         self.rows = rows;
     }
 
-    /// Everything beneath an event that was accepted lives as long as the event; uses and cancellations of a coupon live at
-    /// least as long as its redemption.
+    /// Everything beneath an accepted event must live as long as the event. Uses and cancellations
+    /// of a coupon must live at least as long as its redemption.
     fn lifetimes(&mut self) {
         let rows = std::mem::take(&mut self.rows);
         for (index, event) in self.story.events.iter().enumerate() {
@@ -678,7 +682,7 @@ impl<'a> Judge<'a> {
         self.rows = rows;
     }
 
-    /// Only what no function can read is given up, with the reason.
+    /// A message may only be given up if no function can read it, and with the reason.
     async fn dead_letters(&mut self, world: &World) {
         for (queue, letters) in world.dead_letters().await {
             let source = queue.trim_end_matches("-dead-letter");
@@ -711,7 +715,7 @@ fn account_key(event: &Event) -> Option<String> {
     (!event.forged).then(|| format!("{member}/{entry}"))
 }
 
-/// What a message about an event names it by.
+/// The reference by which a message names its event.
 fn reference(event: &Event, channel: &str) -> String {
     match channel {
         "game-server" => format!("msg_{}", &hex::encode(Sha256::digest(&event.key))[..32]),
@@ -719,7 +723,7 @@ fn reference(event: &Event, channel: &str) -> String {
     }
 }
 
-/// Of two states the later one stands: active, expired, cancelled, used.
+/// The later of two states counts: active, expired, cancelled, used.
 fn rank(kind: Kind) -> Option<usize> {
     match kind {
         Kind::Redeemed => Some(0),

@@ -1,4 +1,5 @@
-//! Weeks later: DynamoDB has deleted some of what is forgotten, and providers tell once more what is not.
+//! Weeks later, DynamoDB has deleted some expired rows, and providers repeat the events that have
+//! not expired.
 
 use std::time::Duration;
 
@@ -8,17 +9,18 @@ use serde_json::{Value, json};
 use webhooks::provider::zupy;
 
 use crate::invariants::{Answer, Ledger, is_accepted};
-use crate::story::{Event, Kind, Story, Telling};
+use crate::story::{Event, Kind, Story, Variant};
 use crate::world::{Format, World};
 use crate::{effects, settle};
 
-/// How long an event is remembered after it was received, and a redemption with its uses after its coupon expires.
+/// The lifetime of an event after its receipt, and of a redemption with its uses after its coupon's
+/// expiry.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(24 * 35);
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Tells everything once more that belongs to a coupon that is remembered: nothing is done twice.
-pub(crate) async fn tell(
+/// Sends every event again whose coupon is still recorded. Nothing may happen twice.
+pub(crate) async fn send_again(
     world: &World,
     story: &Story,
     answers: &[Answer],
@@ -28,7 +30,7 @@ pub(crate) async fn tell(
     tokio::time::advance(DAY * random.u32(36..=60)).await;
     let mut broken = Vec::new();
     if !settle(world).await {
-        broken.push("time alone does not come to rest".to_owned());
+        broken.push("the system does not settle after weeks".to_owned());
     }
     world.sweep(random).await?;
     let (sent, before) = (world.sent().len(), effects(world).await?);
@@ -36,13 +38,14 @@ pub(crate) async fn tell(
         if !is_accepted(answers, index) || !is_remembered(world, story, answers, &ledger, event) {
             continue;
         }
-        for telling in recorded(&ledger, event) {
-            if event.is_numbered && telling.scheme.name == zupy::V1.name {
-                // Another time makes it another use, weeks later; by the newer format its webhook's id is the same.
+        for variant in recorded(&ledger, event) {
+            if event.is_numbered && variant.scheme.name == zupy::V1.name {
+                // With another time, v1 counts it as another use weeks later. In v2 the webhook's
+                // id stays the same.
                 continue;
             }
-            let (headers, body) = telling.anew(world.now());
-            let answer = world.post(telling.path, &headers, &body, Format::V2).await;
+            let (headers, body) = variant.anew(world.now());
+            let answer = world.post(variant.path, &headers, &body, Format::V2).await;
             let heard = answer.as_ref().map(|(_, body)| body["status"].clone());
             if heard != Some(json!("duplicate")) {
                 broken.push(format!("{} after weeks: {answer:?}", event.key));
@@ -50,22 +53,21 @@ pub(crate) async fn tell(
         }
     }
     if !settle(world).await {
-        broken.push("what comes after weeks does not come to rest".to_owned());
+        broken.push("the system does not settle after repeats weeks later".to_owned());
     }
     let again = world.sent().len() - sent;
     if again > 0 {
-        broken.push(format!(
-            "{again} messages went out because of what came after weeks"
-        ));
+        broken.push(format!("repeats weeks later caused {again} messages"));
     }
     let changed: Vec<_> = effects(world).await?.difference(&before).cloned().collect();
     if !changed.is_empty() {
-        broken.push(format!("what came after weeks changed {changed:?}"));
+        broken.push(format!("repeats weeks later changed {changed:?}"));
     }
     Ok(broken)
 }
 
-/// A coupon's redemption, its uses and its cancellation are remembered until long after it expires.
+/// Whether a coupon's redemption, uses and cancellation are still recorded: they expire long after
+/// the coupon.
 fn is_remembered(
     world: &World,
     story: &Story,
@@ -89,13 +91,13 @@ fn is_remembered(
         && expires_at.is_some_and(|at| at + REMEMBERED > world.now())
 }
 
-fn recorded<'a>(ledger: &'a Ledger, event: &'a Event) -> impl Iterator<Item = &'a Telling> {
-    let tellings = event.tellings.iter();
-    tellings.filter(|it| ledger.holds(&event.key, it))
+fn recorded<'a>(ledger: &'a Ledger, event: &'a Event) -> impl Iterator<Item = &'a Variant> {
+    let variants = event.variants.iter();
+    variants.filter(|it| ledger.holds(&event.key, it))
 }
 
-impl Telling {
-    /// The same, rendered anew: its headers and its body.
+impl Variant {
+    /// The same contents with new headers and a new body.
     fn anew(&self, now: Timestamp) -> (Vec<(String, String)>, Vec<u8>) {
         let mut body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
         if !body["timestamp"].is_null() {

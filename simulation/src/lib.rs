@@ -1,9 +1,9 @@
-//! Plays the whole system in one process and in simulated time, with everything going wrong that a seed says, and
-//! judges what is left when it has settled.
+//! Plays the whole system in one process and in simulated time, under the faults that a seed
+//! chooses, and judges the result when the system has settled.
 //!
-//! The functions' own handlers run here against the emulators of `local`, as `template.yaml` wires them. Every random
-//! decision comes from the seed, and time is tokio's paused clock: the same seed plays the same again.
-//! Real processes and real connections are tried by `tests/end_to_end`.
+//! The functions' own handlers run here against the emulators of `local`, as `template.yaml` wires
+//! them. Every random decision comes from the seed, and time is tokio's paused clock, so a seed
+//! always plays the same story. `tests/end_to_end` tests real processes and real connections.
 
 #[cfg(test)]
 mod attempts;
@@ -13,12 +13,12 @@ mod commits;
 mod desk;
 #[cfg(test)]
 mod dispatching;
-#[cfg(test)]
-mod going_round;
 mod history;
 mod invariants;
 mod later;
 mod network;
+#[cfg(test)]
+mod outbox_rotation;
 mod process;
 mod provider_trouble;
 #[cfg(test)]
@@ -49,14 +49,15 @@ use story::{CATALOGUE, Sending, Stocked, Story};
 use trouble::TROUBLE;
 use world::{COMPANIES, Format, World};
 
-/// How long everything may take to settle after the trouble: tasks are tried again after up to a quarter of an hour.
+/// The time for the system to settle after the trouble: tasks are retried after up to a quarter of
+/// an hour.
 const SETTLES_WITHIN: Duration = Duration::from_secs(3 * 3600);
 
-/// What became of a seed.
+/// The result of a seed.
 #[derive(Debug)]
 pub struct Outcome {
     pub seed: u64,
-    /// What does not hold; nothing where all is well.
+    /// The broken expectations; empty if all is well.
     pub broken: Vec<String>,
     /// What happened, line by line.
     pub history: Vec<String>,
@@ -66,26 +67,29 @@ pub struct Outcome {
 /// Plays a seed on a runtime of its own.
 ///
 /// # Errors
-/// The simulation itself could not go on.
+///
+/// The simulation itself failed.
 pub fn play(seed: u64) -> anyhow::Result<Outcome> {
     play_story(seed, Story::of, |_, _| Vec::new())
 }
 
-/// Plays a day on which SES, WhatsApp and SMS throttle half of all calls for hours, with hundreds of coupons.
+/// Plays a day on which SES, WhatsApp and SMS throttle half of all calls for hours, with hundreds
+/// of coupons.
 ///
 /// # Errors
-/// The simulation itself could not go on.
+///
+/// The simulation itself failed.
 pub fn play_a_day_of_provider_trouble(seed: u64) -> anyhow::Result<Outcome> {
     play_story(seed, provider_trouble::story, provider_trouble::broken)
 }
 
-/// Plays a story, and judges by what else must hold of it.
+/// Plays a story, and judges it by additional expectations.
 fn play_story(
     seed: u64,
     tell_of: fn(&mut Rng, Timestamp) -> Story,
     judge: fn(&World, &Story) -> Vec<String>,
 ) -> anyhow::Result<Outcome> {
-    // For those who draw from this thread's generator: names of attempts, pauses between retries.
+    // Other code draws from this thread's generator: names of attempts, pauses between retries.
     fastrand::seed(seed);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -103,7 +107,7 @@ async fn run(
     let world = Arc::new(World::start(seed, &mut random)?);
     let mut story = Arc::new(tell_of(&mut random, world.now()));
     fill_stock(&world, &story).await?;
-    let answers = tell(&world, &story).await?;
+    let answers = play_events(&world, &story).await?;
     let mut broken = Vec::new();
     let mut is_settled = settle(&world).await;
     if let Some(story) = Arc::get_mut(&mut story) {
@@ -118,8 +122,8 @@ async fn run(
     }
     broken.extend(invariants::broken(&world, &story, &answers).await?);
     broken.extend(judge(&world, &story));
-    broken.extend(tell_again(&world, &story, &answers).await?);
-    broken.extend(later::tell(&world, &story, &answers, &mut random).await?);
+    broken.extend(send_again(&world, &story, &answers).await?);
+    broken.extend(later::send_again(&world, &story, &answers, &mut random).await?);
     let moments = world.history.moments();
     let began_at = moments.first().map(|(at, _)| *at);
     let history = moments.iter().map(|(at, moment)| {
@@ -136,7 +140,7 @@ async fn run(
     })
 }
 
-/// Writes down what there is in the beginning.
+/// Writes the stock at the beginning.
 async fn fill_stock(world: &World, story: &Story) -> anyhow::Result<()> {
     let (company, reward, product) = CATALOGUE;
     let mapping = json!({
@@ -150,7 +154,7 @@ async fn fill_stock(world: &World, story: &Story) -> anyhow::Result<()> {
             "entry": {"S": format!("product#{}", stocked.product.to_lowercase())},
             "product": {"S": stocked.product},
             "on_hand": {"N": (stocked.halves as f64 / 2.0).to_string()},
-            "counted": {"S": "in the beginning"},
+            "counted": {"S": "at the beginning"},
         });
         if let Some(threshold) = stocked.threshold {
             row["threshold"] = json!({"N": threshold.to_string()});
@@ -160,8 +164,8 @@ async fn fill_stock(world: &World, story: &Story) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Lets everything happen that the story tells, and returns every answer.
-async fn tell(world: &Arc<World>, story: &Arc<Story>) -> anyhow::Result<Vec<Answer>> {
+/// Plays everything in the story, and returns every answer.
+async fn play_events(world: &Arc<World>, story: &Arc<Story>) -> anyhow::Result<Vec<Answer>> {
     let answers = Arc::new(Mutex::new(Vec::new()));
     let mut running = JoinSet::new();
     for sending in story.sendings.clone() {
@@ -174,7 +178,7 @@ async fn tell(world: &Arc<World>, story: &Arc<Story>) -> anyhow::Result<Vec<Answ
             tokio::time::sleep(begins).await;
             world
                 .history
-                .tell(format!("fault until {:.3}: {fault:?}", ends.as_secs_f64()));
+                .remark(format!("fault until {:.3}: {fault:?}", ends.as_secs_f64()));
             let id = world.faults.add(fault);
             tokio::time::sleep(ends - begins).await;
             world.faults.remove(id);
@@ -193,7 +197,7 @@ async fn tell(world: &Arc<World>, story: &Arc<Story>) -> anyhow::Result<Vec<Answ
             let more = Counted::More(Decimal::new(halves * 5, 1));
             let tenant = format!("zupy#{company}");
             let counted = world.stock().count(&tenant, product, more, None).await;
-            counted.expect("nothing goes wrong for an operator");
+            counted.expect("an operator's calls meet no fault");
         });
     }
     for (at, queue, body) in story.poison.clone() {
@@ -202,18 +206,16 @@ async fn tell(world: &Arc<World>, story: &Arc<Story>) -> anyhow::Result<Vec<Answ
             tokio::time::sleep(at).await;
             let message = json!({"QueueUrl": queue, "MessageBody": body});
             let sent = world.sqs.handle("SendMessage", &message).await;
-            sent.expect("a message that SQS takes");
+            sent.expect("a message that SQS accepts");
         });
     }
     if let Some(at) = story.rotation {
         let world = Arc::clone(world);
         running.spawn(async move {
             tokio::time::sleep(at).await;
-            // The old ones go on signing: they are the previous version now.
+            // The old secrets still sign: they are the previous version now.
             let secrets = COMPANIES.map(|(name, secret)| format!("{name}=new-{secret}"));
-            world
-                .rotate(&secrets.join(","))
-                .expect("a secret that is there");
+            world.rotate(&secrets.join(",")).expect("the secret exists");
         });
     }
     world.functions.kill(story.trouble.kill_rate);
@@ -226,8 +228,8 @@ async fn tell(world: &Arc<World>, story: &Arc<Story>) -> anyhow::Result<Vec<Answ
     Ok(answers.clone())
 }
 
-/// Sends everything once more that was accepted, now that nothing goes wrong: what is known stays as it is.
-async fn tell_again(
+/// Sends every accepted event again, without faults. Nothing recorded may change.
+async fn send_again(
     world: &World,
     story: &Story,
     answers: &[Answer],
@@ -240,12 +242,12 @@ async fn tell_again(
         if !invariants::is_accepted(answers, index) {
             continue;
         }
-        for telling in &event.tellings {
-            let headers = telling.headers(world.now());
+        for variant in &event.variants {
+            let headers = variant.headers(world.now());
             let answer = world
-                .post(telling.path, &headers, &telling.body, Format::V2)
+                .post(variant.path, &headers, &variant.body, Format::V2)
                 .await;
-            let is_same = event.is_numbered || ledger.holds(&event.key, telling);
+            let is_same = event.is_numbered || ledger.holds(&event.key, variant);
             let expected = match is_same {
                 true => (200, "duplicate"),
                 false => (409, "conflicting_payload"),
@@ -256,18 +258,18 @@ async fn tell_again(
             });
             if heard != Some(expected) {
                 broken.push(format!(
-                    "{} once more: {heard:?}, it should be {expected:?}",
+                    "{} sent again: {heard:?}, it should be {expected:?}",
                     event.key
                 ));
             }
         }
     }
     if !settle(world).await {
-        broken.push("duplicates do not come to rest".to_owned());
+        broken.push("the system does not settle after duplicates".to_owned());
     }
     let again = world.sent().len() - sent;
     if again > 0 {
-        broken.push(format!("{again} messages went out because of duplicates"));
+        broken.push(format!("duplicates caused {again} messages"));
     }
     let changed: Vec<_> = effects(world).await?.difference(&before).cloned().collect();
     if !changed.is_empty() {
@@ -276,30 +278,30 @@ async fn tell_again(
     Ok(broken)
 }
 
-/// What events brought about inside: the members and the stock.
+/// The effects of events: the rows of the members and of the stock.
 async fn effects(world: &World) -> anyhow::Result<BTreeSet<String>> {
     let (members, stock) = (world.items("members").await?, world.items("stock").await?);
     let items = members.into_iter().chain(stock);
-    // A scan's fields come in any order.
+    // The fields of a scan have no fixed order.
     let in_order = |item| serde_json::from_value::<BTreeMap<String, Value>>(item);
     let items = items.map(|item| Ok(format!("{:?}", in_order(item)?)));
     items.collect()
 }
 
-/// Sends as a provider does: until there is an answer that is final, or patience ends.
+/// Sends as a provider does: until there is a final answer, or the attempts are used up.
 async fn send(world: &World, story: &Story, sending: Sending, answers: &Mutex<Vec<Answer>>) {
-    let telling = &story.events[sending.event].tellings[sending.telling];
+    let variant = &story.events[sending.event].variants[sending.variant];
     tokio::time::sleep(sending.at).await;
     for _ in 0..sending.attempts {
-        let headers = telling.headers(world.now());
+        let headers = variant.headers(world.now());
         let answer = world
-            .post(telling.path, &headers, &telling.body, sending.format)
+            .post(variant.path, &headers, &variant.body, sending.format)
             .await;
         let status = answer.as_ref().map(|(status, _)| *status);
-        world.history.tell(format!(
-            "{} telling {}: {}",
+        world.history.remark(format!(
+            "{} variant {}: {}",
             story.events[sending.event].key,
-            sending.telling,
+            sending.variant,
             answer.map_or("no answer".into(), |(status, body)| format!(
                 "{status} {body}"
             )),
@@ -309,7 +311,7 @@ async fn send(world: &World, story: &Story, sending: Sending, answers: &Mutex<Ve
             .unwrap_or_else(PoisonError::into_inner)
             .push(Answer {
                 event: sending.event,
-                telling: sending.telling,
+                variant: sending.variant,
                 status,
             });
         if status.is_some_and(|status| status < 500) {
@@ -319,11 +321,11 @@ async fn send(world: &World, story: &Story, sending: Sending, answers: &Mutex<Ve
     }
 }
 
-/// Waits until nothing is left to do.
+/// Waits until the system is idle.
 async fn settle(world: &World) -> bool {
     let settled = async {
         loop {
-            // Longer than the outbox's minute.
+            // This is longer than the outbox's minute.
             tokio::time::sleep(Duration::from_secs(61)).await;
             if world.is_idle() && world.outbox_is_empty().await {
                 return;

@@ -1,4 +1,4 @@
-//! Plays many seeds, or one with everything that happened.
+//! Plays many seeds, or prints everything that happened in one.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,22 +7,22 @@ use std::time::Instant;
 use clap::Parser;
 use simulation::{Outcome, play};
 
-/// Plays the system under faults, in simulated time, and judges what is left.
+/// Plays the system under faults, in simulated time, and judges the result.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// How many seeds to play.
     #[arg(long, default_value_t = 1000)]
     seeds: u64,
-    /// The first of them.
+    /// The first seed.
     #[arg(long, default_value_t = 0)]
     from: u64,
-    /// Stop at the first that is broken.
+    /// Stop at the first seed with a broken expectation.
     #[arg(long)]
     until_broken: bool,
-    /// Play this seed alone, and tell everything that happened.
+    /// Play this seed alone, and print everything that happened.
     #[arg(long, conflicts_with_all = ["seeds", "from", "until_broken"])]
     seed: Option<u64>,
-    /// How many are played at a time [default: one for each processor].
+    /// How many seeds are played at the same time [default: one for each processor].
     #[arg(long)]
     threads: Option<usize>,
 }
@@ -34,7 +34,7 @@ fn main() -> anyhow::Result<ExitCode> {
         for line in &outcome.history {
             println!("{line}");
         }
-        return Ok(tell(&[outcome]));
+        return Ok(report(&[outcome]));
     }
     let began = Instant::now();
     let threads = match arguments.threads {
@@ -80,10 +80,10 @@ fn main() -> anyhow::Result<ExitCode> {
         broken.len(),
         began.elapsed().as_secs_f64()
     );
-    Ok(tell(&broken))
+    Ok(report(&broken))
 }
 
-fn tell(outcomes: &[Outcome]) -> ExitCode {
+fn report(outcomes: &[Outcome]) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for outcome in outcomes.iter().filter(|it| !it.broken.is_empty()) {
         code = ExitCode::FAILURE;

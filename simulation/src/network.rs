@@ -1,4 +1,5 @@
-//! The way between a function and AWS: every call takes a little while there and back, and is noted.
+//! The network between a function and AWS: every call takes a short time in each direction, and is
+//! noted.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,7 +22,7 @@ use tokio::sync::oneshot;
 
 use crate::history::{Call, History, Process};
 
-/// The longest that a call takes one way where nothing is wrong.
+/// The longest time of a call in one direction, without faults.
 const WAY_MAX: Duration = Duration::from_millis(12);
 
 /// The connections of one process.
@@ -60,7 +61,7 @@ impl Network {
         tokio::time::sleep(way).await;
     }
 
-    /// Takes the request there and the answer back. What is on its way arrives, also when its sender dies.
+    /// Transports the request and the answer. A request under way arrives even if its sender dies.
     async fn exchange(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let (request, call) = read(request, self.process.clone())?;
         let (answered, answer) = oneshot::channel();
@@ -76,10 +77,11 @@ impl Network {
             let number = there
                 .history
                 .performed(call, body.is_ok().then_some(head.status));
-            // Nobody waits for it any more where the sender has given up or died.
+            // Nobody waits for the answer if the sender has given up or died.
             let _ = answered.send(body.map(|body| (number, head, body)));
         });
-        // As the client tells of a connection that ends in place of an answer; of one that was never made it says no more.
+        // This is the client's error for a connection that ends instead of answering. A connection
+        // that was never made gives a different error.
         let lost = || {
             let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
             ConnectorError::io(reset.into())
@@ -131,8 +133,8 @@ fn read(
     Ok((request, call))
 }
 
-/// Which event a message to the outside is about, as its channel tells it: a mail's header, what comes back with a
-/// WhatsApp message's status, an attribute of a text message, the id of a webhook.
+/// The event of a message to the outside, from its channel's field: a mail's header, a WhatsApp
+/// message's callback data, an attribute of a text message, or a webhook's id.
 fn about(headers: &http::HeaderMap, body: &Value, bytes: &[u8]) -> Option<String> {
     if let Some(id) = headers.get("webhook-id") {
         return Some(id.to_str().ok()?.to_owned());

@@ -1,4 +1,5 @@
-//! The functions' processes: the very handlers that deploy, in this process, and killable at any await.
+//! The functions' processes: the same handlers that are deployed, in this process, which can be
+//! killed at any await.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -33,11 +34,11 @@ use webhooks::worker::{BatchWork, Queue, Work, Worker, from_ledger};
 use crate::history::{History, Process};
 use crate::network::Network;
 
-/// Answers one invocation: an event in, an answer out, both JSON.
+/// Answers one invocation. Event and answer are JSON.
 type Handler =
     Arc<dyn Fn(String, Invocation) -> BoxFuture<'static, anyhow::Result<String>> + Send + Sync>;
 
-/// A process that is killed dies at one of its first so many awaits.
+/// A killed process dies at one of its first awaits; this is their number.
 const AWAITS_MAX: u32 = 120;
 
 /// All functions of the template; clones share them.
@@ -57,7 +58,7 @@ struct Inner {
 }
 
 struct State {
-    /// Processes that wait for an invocation, by function.
+    /// Idle processes, by function.
     idle: BTreeMap<String, Vec<(Process, Handler)>>,
     last_process: u64,
     random: fastrand::Rng,
@@ -102,7 +103,7 @@ impl Functions {
         *self.inner.running.borrow()
     }
 
-    /// Invokes a function in a process that waits, else in a new one.
+    /// Invokes a function in an idle process, or in a new one.
     pub(crate) async fn invoke(&self, function: &str, payload: String) -> anyhow::Result<String> {
         let inner = &self.inner;
         let function = inner.functions.get(function).context("no such function")?;
@@ -135,7 +136,7 @@ impl Functions {
             None => self
                 .start(function, &process)
                 .await
-                .inspect_err(|error| inner.history.tell(format!("{process}: {error:#}")))?,
+                .inspect_err(|error| inner.history.remark(format!("{process}: {error:#}")))?,
         };
         let time = Duration::from_secs(function.timeout_s.into());
         let now = inner.clock.now();
@@ -149,8 +150,8 @@ impl Functions {
 
     async fn start(&self, function: &Function, process: &Process) -> anyhow::Result<Handler> {
         let own = [
-            // The SDK keeps its retry quotas for the whole program, by service and region. A process has quotas of its own,
-            // so it gets a region of its own.
+            // The SDK keeps its retry quotas for the whole program, by service and region. Each
+            // process must have its own quotas, so each gets a region of its own.
             (
                 "AWS_REGION",
                 format!("seed-{}-{}", self.inner.seed, process.number),
@@ -215,7 +216,7 @@ impl Functions {
 }
 
 impl State {
-    /// Which process takes an invocation, and at which of its awaits it is killed.
+    /// Chooses the process for an invocation, and the await at which it is killed.
     fn choose(&mut self, function: &str) -> (Option<Handler>, Process, Option<u32>) {
         let killed = self.random.f64() < self.kill_rate;
         let killed_at = killed.then(|| self.random.u32(0..AWAITS_MAX));
@@ -302,7 +303,8 @@ fn outbox(mut environment: Environment, aws: &config::Aws) -> anyhow::Result<Han
     }))
 }
 
-/// A future that may be dropped at one of its awaits, as a process dies: with everything in it.
+/// A future that can be dropped at one of its awaits, together with everything in it, as a process
+/// dies.
 struct Mortal<F> {
     alive: Option<F>,
     awaits_left: Option<u32>,
@@ -318,7 +320,7 @@ impl<F> Mortal<F> {
 }
 
 impl<F: Future + Unpin> Future for Mortal<F> {
-    /// `None` once it is dead.
+    /// `None` after its death.
     type Output = Option<F::Output>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {

@@ -1,5 +1,5 @@
-//! A day on which those who take messages to people take only half of them for hours: everything slows down, and every
-//! coupon reaches its member once on every channel.
+//! A day on which the services for messages accept only half of them for hours. Everything slows
+//! down, and every coupon still reaches its member once on every channel.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use serde_json::json;
 use webhooks::provider::zupy;
 
 use crate::history::Moment;
-use crate::story::{Event, Kind, Reach, Sending, Story, Telling};
+use crate::story::{Event, Kind, Reach, Sending, Story, Variant};
 use crate::trouble::Trouble;
 use crate::world::{COMPANIES, Format, World};
 
 const COUPONS: usize = 200;
 
-/// When the trouble begins and ends, and how long coupons go on being redeemed.
+/// When the trouble begins and ends, and how long members keep redeeming coupons.
 const BEGINS: Duration = Duration::from_secs(3600 / 2);
 const ENDS: Duration = Duration::from_secs(6 * 3600);
 const SENDING: Duration = Duration::from_secs(7 * 3600);
@@ -29,14 +29,14 @@ const DOUBLED: f64 = 0.1;
 
 const THROTTLED_STATUSES: [u16; 2] = [400, 429];
 
-/// The channels, each with the service that takes its messages and the path or operation by which a call is known.
+/// The channels, each with its service and the path or operation of its calls.
 const CHANNELS: [(&str, Service, &str); 3] = [
     ("email", Service::Ses, "outbound-emails"),
     ("whatsapp", Service::SocialMessaging, "whatsapp"),
     ("sms", Service::Sns, "Publish"),
 ];
 
-/// The day's story: coupons all day long, each worth a text message, and some of them told twice.
+/// The day's story: coupons all day long, each worth a text message, and some sent twice.
 pub(crate) fn story(random: &mut Rng, now: Timestamp) -> Story {
     let events: Vec<_> = (0..COUPONS).map(|number| redeemed(number, now)).collect();
     let mut sendings = Vec::new();
@@ -45,7 +45,7 @@ pub(crate) fn story(random: &mut Rng, now: Timestamp) -> Story {
             sendings.push(Sending {
                 at: SENDING.mul_f64(random.f64()),
                 event,
-                telling: 0,
+                variant: 0,
                 format: Format::V2,
                 attempts: u32::MAX,
                 pause: Duration::from_secs(60),
@@ -86,7 +86,8 @@ fn redeemed(number: usize, now: Timestamp) -> Event {
             "member_id": member, "name": "Ana Lima", "email": reach.email, "whatsapp": reach.phone,
         },
         "coupon": {
-            "coupon_code": code, "reward_id": "rw", "reward_name": "Pizza Grátis", "points_spent": 200,
+            "coupon_code": code, "reward_id": "rw", "reward_name": "Pizza Grátis",
+            "points_spent": 200,
             "expires_at": now + SignedDuration::from_hours(24 * 30),
         },
         "discount_details": {"discount_type": "fixed_amount", "discount_value": 50},
@@ -95,7 +96,7 @@ fn redeemed(number: usize, now: Timestamp) -> Event {
         key: format!("zupy#{company}#{code}/redeemed"),
         account: Some((format!("zupy#{company}#{member}"), format!("coupon#{code}"))),
         kind: Kind::Redeemed,
-        tellings: vec![Telling {
+        variants: vec![Variant {
             path: "/webhooks/zupy/coupon-redeemed",
             scheme: zupy::V1,
             secret: format!("{company}={secret}"),
@@ -117,12 +118,12 @@ fn redeemed(number: usize, now: Timestamp) -> Event {
     }
 }
 
-/// What does not hold of such a day, beyond what must hold of any: throttling is an answer, so that nothing excuses a
-/// second message.
+/// The expectations of such a day that are broken, beyond those of any day. Throttling is an
+/// answer, so nothing excuses a second message.
 pub(crate) fn broken(world: &World, story: &Story) -> Vec<String> {
     let mut broken = Vec::new();
     let mut sent: BTreeMap<(String, String), usize> = BTreeMap::new();
-    // Members who redeem so much at once are told of, to others than themselves.
+    // Fraud reports members who redeem so much at once, which are alerts and not messages to them.
     for message in world.sent().into_iter().filter(|it| it.channel != "topic") {
         let about = message.event.unwrap_or_default();
         *sent.entry((about, message.channel)).or_default() += 1;
@@ -147,7 +148,8 @@ pub(crate) fn broken(world: &World, story: &Story) -> Vec<String> {
         let least = story.events.len() / 4;
         if throttled < least {
             broken.push(format!(
-                "of {calls} calls {throttled} were throttled by {channel}: no day of trouble"
+                "of {calls} calls {throttled} were throttled by {channel}: too few for a day of \
+                 trouble"
             ));
         }
     }

@@ -1,4 +1,5 @@
-//! Signatures while secrets are replaced: one that may be good never gets a 401, whatever else is sent meanwhile.
+//! Signatures during a rotation of secrets: a signature that may be good never gets a 401, whatever
+//! else arrives meanwhile.
 
 use std::time::Duration;
 
@@ -18,11 +19,12 @@ use crate::world::{COMPANIES, Format};
 const OLD: &str = COMPANIES[0].1;
 const COMPANY: &str = COMPANIES[0].0;
 
-/// The longest that a new secret stays unknown while forgeries come in, with the time that a fetch takes.
+/// The longest time that a new secret stays unknown during forgeries, including the time of a
+/// fetch.
 const UNKNOWN_MAX: Duration = Duration::from_millis(5_500);
 
 impl Desk {
-    /// Sends a redemption of its own, signed with this, and returns the answer's status.
+    /// Sends a redemption of its own, signed with this secret, and returns the answer's status.
     async fn send(&self, secret: &str) -> u16 {
         let code = format!("CP-{}", fastrand::u64(..));
         let body = json!({
@@ -54,7 +56,7 @@ impl Desk {
         self.world.rotate(text).unwrap();
     }
 
-    /// Lets every read of a version fail that has this label.
+    /// Makes every read of the version with this label fail.
     fn hide(&self, label: &str) -> u64 {
         let fault = Fault::calls(Service::SecretsManager, "GetSecretValue", CallMode::Fail);
         self.world.faults.add(fault.about(label))
@@ -112,10 +114,10 @@ fn a_flood_of_forgeries_costs_no_event_and_few_calls() {
             forged.iter().all(|status| [401, 503].contains(status)),
             "{forged:?}"
         );
-        // Five fetches at once and one each five seconds, of two calls each.
+        // Five fetches at once and one every five seconds, of two calls each.
         let calls = desk.fetches() - before;
         assert!(calls <= 2 * (5 + 60 / 5 + 1), "{calls} calls");
-        // It is quiet again.
+        // The flood is over.
         tokio::time::sleep(Duration::from_secs(30)).await;
         assert_eq!(desk.send_all(&["forged"; 3]).await, [401; 3]);
     });
@@ -127,7 +129,7 @@ fn the_previous_secret_stays_while_its_version_cannot_be_read() {
         desk.rotate(&named("new"));
         assert_eq!(desk.send_all(&["new", OLD]).await, [200, 200]);
         let hidden = desk.hide("AWSPREVIOUS");
-        // Whoever signs with nothing that is known may know what is hidden.
+        // A sender with an unknown secret may know the hidden one.
         assert_eq!(
             desk.send_all(&["forged", OLD, "new"]).await,
             [503, 200, 200]
@@ -143,7 +145,7 @@ fn the_previous_secret_stays_while_its_version_cannot_be_read() {
         assert_ne!(desk.send(OLD).await, 401);
         desk.world.faults.remove(hidden);
         tokio::time::sleep(Duration::from_secs(30)).await;
-        // Two rotations have ended the oldest.
+        // Two rotations have ended the oldest secret.
         assert_eq!(
             desk.send_all(&[OLD, "forged", "new"]).await,
             [401, 401, 200]
@@ -183,7 +185,7 @@ fn an_outage_of_the_store_is_no_401() {
 }
 
 #[test]
-fn a_rotation_to_what_cannot_be_meant_loses_no_secret() {
+fn a_rotation_to_an_impossible_value_loses_no_secret() {
     for unusable in [
         "\"quoted\"",
         "",
@@ -207,7 +209,7 @@ fn a_rotation_to_what_cannot_be_meant_loses_no_secret() {
                 "{unusable}"
             );
             desk.rotate(&named("new"));
-            // What was signed before the slip is good as long as what was meant is the next secret.
+            // A signature from before the mistake is good until the intended secret is set.
             assert_eq!(
                 desk.send_all(&["new", OLD, "forged"]).await,
                 [200, 200, 401]
@@ -226,7 +228,7 @@ fn a_rotation_to_what_cannot_be_meant_loses_no_secret() {
 }
 
 #[test]
-fn a_secret_that_was_read_as_a_tenants_is_found_out() {
+fn a_secret_that_was_misread_as_a_tenants_is_corrected() {
     at_a_desk(async |desk| {
         desk.rotate("S3=cr3t");
         assert_eq!(desk.send_all(&["S3=cr3t", "forged"]).await, [503, 401]);
@@ -246,15 +248,15 @@ fn one_secret_may_be_several_tenants_own() {
         desk.rotate("other=theirs");
         tokio::time::sleep(Duration::from_secs(301)).await;
         assert_eq!(desk.send_all(&["shared", "theirs"]).await, [401, 401]);
-        // The same secret was given another tenant.
+        // Another tenant gets the same secret.
         desk.rotate(&named("theirs"));
         assert_eq!(desk.send("theirs").await, 200);
     });
 }
 
-/// A process that serves many requests at a time.
+/// A process that serves many requests at the same time.
 #[test]
-fn those_who_wait_share_one_fetch() {
+fn waiting_requests_share_one_fetch() {
     at_a_desk(async |desk| {
         let process = Process {
             function: "test".into(),
@@ -272,13 +274,14 @@ fn those_who_wait_share_one_fetch() {
             known.map(|known| known.secrets().clone())
         };
         desk.rotate("new");
-        let told = join_all((0..1000).map(ask)).await;
+        let stated = join_all((0..1000).map(ask)).await;
         let new = Secrets::parse("new").unwrap();
-        let first =
-            |told: &Result<Secrets, Undecided>| told.as_ref().map(|it| it.first().clone()).unwrap();
-        assert!(told.iter().all(|it| first(it) == *new.first()));
+        let first = |stated: &Result<Secrets, Undecided>| {
+            stated.as_ref().map(|it| it.first().clone()).unwrap()
+        };
+        assert!(stated.iter().all(|it| first(it) == *new.first()));
         assert_eq!(desk.fetches() - before, 2);
-        // A thousand a second, one after another.
+        // A thousand requests a second, one after another.
         let before = desk.fetches();
         let mut undecided = 0;
         for _ in 0..10_000 {

@@ -1,4 +1,4 @@
-//! The inventory, where two things happen at once, or one does not happen.
+//! The inventory, when two things happen at the same time, or when something fails to happen.
 
 mod many;
 
@@ -59,7 +59,7 @@ fn redeemed(desk: &Desk, code: &str) -> Event {
     event(EventKey::redeemed("zupy", "comp", code), fact)
 }
 
-/// A use of pizzas that were free, of a discount that it tells or not.
+/// A use of pizzas that were free, or of a discount that the body may or may not name.
 fn used(code: &str, order: &str, kind: Option<DiscountKind>, quantity: i64) -> Event {
     let price = Some(Money::new(35.into(), "BRL"));
     let fact = Fact::Used(Usage {
@@ -83,7 +83,7 @@ fn free_pizza(code: &str) -> Event {
 }
 
 impl Desk {
-    /// Writes an event down as the ledger does, as far as the inventory reads it again.
+    /// Writes an event as the ledger does, with the fields that the inventory reads.
     async fn record(&self, event: &Event, body: &str) {
         let mut row = serde_json::json!({
             "coupon": {"S": event.key.coupon()}, "entry": {"S": event.key.entry()},
@@ -118,7 +118,7 @@ impl Desk {
         self.product().await.on_hand
     }
 
-    /// From now on SNS refuses to publish.
+    /// Makes SNS refuse every publication from now on.
     fn refuse(&self, code: &str) -> u64 {
         let refused = CallMode::Refuse(Refusal::of(code).unwrap());
         let refused = Fault::calls(Service::Sns, "Publish", refused);
@@ -165,7 +165,7 @@ impl Desk {
     }
 }
 
-/// As the provider tells [`used`] without a type of discount.
+/// The provider's body of [`used`] without a type of discount.
 fn used_body(code: &str, order: &str) -> String {
     serde_json::json!({
         "event": "coupon.used", "timestamp": "2026-11-22T12:00:00Z", "company_id": "comp",
@@ -179,7 +179,7 @@ fn used_body(code: &str, order: &str) -> String {
 }
 
 #[test]
-fn a_reservation_ends_with_the_coupon_and_nobody_has_to_do_anything() {
+fn a_reservation_ends_with_the_coupon_by_itself() {
     at_a_desk(async |desk| {
         let redeemed = redeemed(desk, "CP-1");
         desk.done(&desk.keep(&[&redeemed]).await);
@@ -217,7 +217,7 @@ fn a_whole_life_in_one_batch_ends_as_it_should() {
 }
 
 #[test]
-fn a_redemption_tells_what_uses_took_that_came_before_it() {
+fn a_redemption_decides_what_earlier_uses_took() {
     at_a_desk(async |desk| {
         desk.set(10).await;
         let uses = ["1", "2"].map(|order| used("CP-1", order, None, 1));
@@ -240,7 +240,7 @@ fn a_redemption_tells_what_uses_took_that_came_before_it() {
             assert_eq!(record["awaits"], Value::Null);
             assert_eq!(record["result"], "took 1 Pizza");
         }
-        // Once more changes nothing; a use that comes later knows.
+        // A repeat changes nothing, and a later use knows the result.
         desk.done(&desk.keep(&[&redeemed, &uses[0], &uses[1]]).await);
         let third = used("CP-1", "3", None, 1);
         desk.done(&desk.keep(&[&third]).await);
@@ -248,7 +248,7 @@ fn a_redemption_tells_what_uses_took_that_came_before_it() {
     });
 }
 
-/// There is nothing to reserve then, and the use takes what the discount says all the same.
+/// Without a name nothing can be reserved, but the use still takes what the discount says.
 #[test]
 fn a_reward_without_a_name_takes_the_same_in_any_order() {
     at_a_desk(async |desk| {
@@ -277,16 +277,17 @@ fn a_reward_without_a_name_takes_the_same_in_any_order() {
     });
 }
 
-/// The use has looked and found no redemption; the redemption looks and finds no use. One of them must give way.
+/// The use has looked and found no redemption; the redemption looks and finds no use. One of them
+/// must wait for the other.
 #[test]
-fn a_use_and_its_redemption_that_miss_each_other_find_each_other() {
+fn a_use_and_its_redemption_at_the_same_time_find_each_other() {
     for (first, later) in [(0, 1), (1, 0)] {
         at_a_desk(async |desk| {
             desk.set(10).await;
             let used = used("CP-1", "1", None, 1);
             let redeemed = redeemed(desk, "CP-1");
             desk.record(&used, &used_body("CP-1", "1")).await;
-            // The first one's transaction is on its way for a second.
+            // The first transaction is under way for a second.
             let slow = desk.fault(CallMode::Delay(Duration::from_secs(1)));
             let id = desk.world.faults.add(slow.once());
             let events = [&used, &redeemed];
@@ -321,7 +322,7 @@ fn a_use_that_comes_while_its_redemption_counts_the_others_is_counted_too() {
         desk.done(&desk.keep(&[&uses[0]]).await);
         let redeemed = redeemed(desk, "CP-1");
         let between = async {
-            // It has been refused, looks at the first use, and goes on.
+            // The transaction was refused; the redemption reads the first use, and continues.
             while desk.transactions(400) == 0 {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
@@ -339,7 +340,7 @@ fn a_use_that_comes_while_its_redemption_counts_the_others_is_counted_too() {
 }
 
 #[test]
-fn of_two_batches_at_the_threshold_one_tells() {
+fn one_of_two_batches_at_the_threshold_alerts() {
     at_a_desk(async |desk| {
         desk.set(6).await;
         let uses = ["CP-1", "CP-2", "CP-3"].map(free_pizza);
@@ -356,7 +357,7 @@ fn of_two_batches_at_the_threshold_one_tells() {
 }
 
 #[test]
-fn what_falls_below_zero_while_its_alert_is_sent_is_told_too() {
+fn a_stock_that_falls_below_zero_during_its_alert_gets_another_alert() {
     at_a_desk(async |desk| {
         desk.set(6).await;
         let low = free_pizza("CP-1");
@@ -389,7 +390,7 @@ fn an_alert_that_cannot_be_sent_is_owed() {
         assert!(desk.keep(&[&used]).await[0].is_err());
         desk.world.faults.remove(down);
         assert_eq!((desk.on_hand().await, desk.alerts().len()), (4.into(), 0));
-        // The message comes again: the stock was taken from before, and the alert is sent now.
+        // SQS delivers the message again. The stock was already taken, and the alert is sent now.
         desk.done(&desk.keep(&[&used]).await);
         desk.done(&desk.keep(&[&used, &other]).await);
         assert_eq!((desk.on_hand().await, desk.alerts().len()), (3.into(), 1));
@@ -397,7 +398,7 @@ fn an_alert_that_cannot_be_sent_is_owed() {
 }
 
 #[test]
-fn what_nobody_ever_counted_alerts_nobody() {
+fn a_product_that_nobody_counted_causes_no_alert() {
     at_a_desk(async |desk| {
         let uses: Vec<_> = (0..5).map(|n| free_pizza(&format!("CP-{n}"))).collect();
         desk.done(&desk.keep(&[&uses[0], &uses[1]]).await);
@@ -405,7 +406,7 @@ fn what_nobody_ever_counted_alerts_nobody() {
             (desk.on_hand().await, desk.alerts().len()),
             ((-2).into(), 0)
         );
-        // What was sold before this came, nobody knows.
+        // Nobody knows what was sold before this delivery.
         desk.receive(1).await;
         desk.done(&desk.keep(&[&uses[2]]).await);
         assert_eq!(
@@ -419,7 +420,7 @@ fn what_nobody_ever_counted_alerts_nobody() {
 }
 
 #[test]
-fn what_came_first_and_was_sold_later_is_counted() {
+fn a_product_that_was_delivered_before_its_first_sale_counts() {
     at_a_desk(async |desk| {
         desk.receive(6).await;
         desk.done(&desk.keep(&[&free_pizza("CP-1")]).await);
@@ -441,7 +442,7 @@ fn an_alert_that_sns_refuses_for_good_is_done_and_says_so() {
             product.alert_failed.as_deref(),
             Some("SNS refuses the alert: InvalidParameter")
         );
-        // The next one is another.
+        // The next alert is another one.
         let many = used("CP-3", "1", Some(DiscountKind::ProductFree), 4);
         desk.done(&desk.keep(&[&many]).await);
         assert_eq!(desk.alerts(), ["stock_below_zero"]);
@@ -449,9 +450,9 @@ fn an_alert_that_sns_refuses_for_good_is_done_and_says_so() {
     });
 }
 
-/// Until somebody mends the topic one message comes again, and no sale waits for it.
+/// Until an operator repairs the topic, one message is retried, and no sale waits for it.
 #[test]
-fn an_alert_that_an_operator_must_make_possible_comes_after_that() {
+fn an_alert_that_needs_an_operator_is_sent_after_the_repair() {
     at_a_desk(async |desk| {
         desk.set(5).await;
         let refused = desk.refuse("NotFound");
@@ -472,7 +473,8 @@ fn an_alert_that_an_operator_must_make_possible_comes_after_that() {
     });
 }
 
-/// DynamoDB is slow: an alert that is begun would be published, and cut off before that is written down.
+/// DynamoDB is slow: an alert that began now would be published, but the invocation would end
+/// before the record is written.
 #[test]
 fn an_alert_that_could_be_cut_off_is_not_begun() {
     at_a_desk(async |desk| {
@@ -489,7 +491,7 @@ fn an_alert_that_could_be_cut_off_is_not_begun() {
         let outcomes = desk.keep_within(&[&used], Duration::from_secs(15)).await;
         assert!(
             outcomes.is_none_or(|it| it[0].is_err()),
-            "it is owed, and done"
+            "the alert is owed, and the use is done"
         );
         desk.world.faults.remove(slow);
         desk.world.faults.remove(slow_topic);
@@ -500,7 +502,7 @@ fn an_alert_that_could_be_cut_off_is_not_begun() {
 }
 
 #[test]
-fn a_restock_that_comes_while_an_alert_is_sent_is_not_forgotten() {
+fn a_restock_during_an_alert_is_not_lost() {
     at_a_desk(async |desk| {
         desk.set(6).await;
         let slow = CallMode::Delay(Duration::from_secs(2));

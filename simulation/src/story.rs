@@ -1,4 +1,5 @@
-//! What a simulation plays: events as providers tell them, and what goes wrong meanwhile, all decided by a seed.
+//! What a simulation plays: the events that providers send, and the faults meanwhile, all chosen by
+//! a seed.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -19,7 +20,7 @@ const ZUPY_REDEEMED: &str = "/webhooks/zupy/coupon-redeemed";
 const ZUPY_USED: &str = "/webhooks/zupy/coupon-used";
 const AGHANIM: &str = "/webhooks/aghanim/coupon-redeemed";
 
-/// As people type them.
+/// Contacts as people type them.
 const CONTACTS: [Reach; 4] = [
     Reach::new(Some("ana@pão.example"), Some("+5511965958122")),
     Reach::new(Some("rui@example.com"), None),
@@ -29,21 +30,21 @@ const CONTACTS: [Reach; 4] = [
 
 #[derive(Debug)]
 pub(crate) struct Story {
-    /// Each of another key.
+    /// The events, each with another key.
     pub(crate) events: Vec<Event>,
     pub(crate) sendings: Vec<Sending>,
     pub(crate) trouble: Trouble,
-    /// When Zupy's secrets are replaced, if they are.
+    /// When Zupy's secrets are rotated, if they are.
     pub(crate) rotation: Option<Duration>,
     /// Messages that no function can read, by queue.
     pub(crate) poison: Vec<(Duration, &'static str, String)>,
-    /// What there is in the beginning, by company and product.
+    /// The stock at the beginning, by company and product.
     pub(crate) stock: Vec<Stocked>,
-    /// What is delivered, when.
+    /// Deliveries, with their times.
     pub(crate) deliveries: Vec<(Duration, Stocked)>,
 }
 
-/// So much of a product. Quantities are in halves, so that they are whole numbers here.
+/// A quantity of a product. Quantities are whole numbers of halves.
 #[derive(Debug, Clone)]
 pub(crate) struct Stocked {
     pub(crate) company: &'static str,
@@ -52,29 +53,31 @@ pub(crate) struct Stocked {
     pub(crate) threshold: Option<i64>,
 }
 
-/// The threshold of a product without one of its own.
+/// The threshold of a product without its own.
 pub(crate) const THRESHOLD: i64 = 5;
 
-/// In one company's catalogue the reward is the product; in the other's it is one of its own name.
+/// In one company's catalogue the reward is the product; in the other company the reward is a
+/// product of its own name.
 pub(crate) const CATALOGUE: (&str, &str, &str) = ("comp_sul", "Pizza Grátis", "Pizza");
 
-/// Something that happened, as its provider tells it: in several ways where it contradicts itself.
+/// An event, in several variants if its provider contradicts itself.
 #[derive(Debug)]
 pub(crate) struct Event {
     pub(crate) key: String,
     /// The coupon's row in its member's account; none for a game's items.
     pub(crate) account: Option<(String, String)>,
     pub(crate) kind: Kind,
-    pub(crate) tellings: Vec<Telling>,
-    /// A use that names no order: all tellings say the same, and the key is known once it is recorded.
+    pub(crate) variants: Vec<Variant>,
+    /// Whether this is a use without an order. All its variants say the same, and its key is known
+    /// once it is recorded.
     pub(crate) is_numbered: bool,
-    /// Not signed by who may tell it: it must leave nothing.
+    /// Whether the signer may not send this event. It must leave nothing.
     pub(crate) forged: bool,
-    /// A sandbox's: it must reach nobody.
+    /// Whether the event is from a sandbox. It must reach nobody.
     pub(crate) sandbox: bool,
 }
 
-/// How a member is reached.
+/// How a member can be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reach {
     pub(crate) email: Option<&'static str>,
@@ -105,33 +108,33 @@ pub(crate) enum Kind {
     Expiring,
     Expired,
     Items,
-    /// A member's contact is told.
+    /// The provider sent a member's contact.
     Enrolled,
-    /// Signed, and not valid: it is kept, and causes nothing.
+    /// Correctly signed, but not valid: the body is kept, and causes nothing.
     Refused,
 }
 
 #[derive(Debug)]
-pub(crate) struct Telling {
+pub(crate) struct Variant {
     pub(crate) path: &'static str,
     pub(crate) scheme: Scheme,
     pub(crate) secret: String,
     pub(crate) body: Vec<u8>,
-    /// As far as the body tells it.
+    /// The addresses in the body.
     pub(crate) reach: Reach,
     pub(crate) reward: Option<String>,
     /// Whether the reward is worth a text message.
     pub(crate) precious: bool,
-    /// The type of discount, where the body tells it.
+    /// The type of discount, if the body has one.
     pub(crate) discount: Option<&'static str>,
-    /// When the coupon expires, where the body tells it.
+    /// When the coupon expires, if the body says so.
     pub(crate) expires_at: Option<Timestamp>,
     pub(crate) items: Vec<Line>,
-    /// When it happened.
+    /// When the event happened.
     pub(crate) at: Timestamp,
-    /// Of an order, in cents: discount, value, and what was paid.
+    /// An order's discount, value and payment, in cents.
     pub(crate) amounts: [Option<i64>; 3],
-    /// What the coupon takes off at most, and what it asks for, in cents.
+    /// The coupon's maximum discount and minimum order value, in cents.
     pub(crate) maximum: Option<i64>,
     pub(crate) minimum: Option<i64>,
 }
@@ -140,32 +143,32 @@ pub(crate) struct Telling {
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
     pub(crate) product: &'static str,
-    /// Its name as the till writes it.
+    /// The item's name as the till writes it.
     spelled: &'static str,
     pub(crate) halves: i64,
     pub(crate) is_free: bool,
 }
 
-/// One event is sent, again and again until there is an answer.
+/// One event, sent until there is an answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Sending {
     pub(crate) at: Duration,
     pub(crate) event: usize,
-    pub(crate) telling: usize,
+    pub(crate) variant: usize,
     pub(crate) format: Format,
-    /// How often it is tried.
+    /// The maximum number of attempts.
     pub(crate) attempts: u32,
-    /// The pause before each next attempt.
+    /// The pause before each further attempt.
     pub(crate) pause: Duration,
 }
 
-impl Telling {
-    /// The headers that its sender adds.
+impl Variant {
+    /// The headers that the sender adds.
     pub(crate) fn headers(&self, now: Timestamp) -> Vec<(String, String)> {
         self.headers_of(&self.body, now)
     }
 
-    /// The same, of another body.
+    /// The headers for another body.
     pub(crate) fn headers_of(&self, body: &[u8], now: Timestamp) -> Vec<(String, String)> {
         let secrets = Secrets::parse(&self.secret).expect("a story's secret is not empty");
         let signed = self.scheme.sign(body, secrets.first(), now);
@@ -179,7 +182,7 @@ impl Telling {
 }
 
 impl Event {
-    /// Whether two of its tellings say the same.
+    /// Whether two variants say the same.
     pub(crate) fn is_same(&self, a: usize, b: usize) -> bool {
         self.is_numbered || a == b
     }
@@ -188,30 +191,30 @@ impl Event {
 impl Story {
     /// The story of a seed, whose events happen about now.
     pub(crate) fn of(random: &mut Rng, now: Timestamp) -> Self {
-        let mut teller = Teller {
+        let mut author = Author {
             random,
             now,
             events: Vec::new(),
         };
-        for number in 0..teller.random.usize(1..=3) {
-            teller.coupon(number);
+        for number in 0..author.random.usize(1..=3) {
+            author.coupon(number);
         }
-        for number in 0..teller.random.usize(0..=1) {
-            teller.items(number);
+        for number in 0..author.random.usize(0..=1) {
+            author.items(number);
         }
-        if teller.random.f64() < 0.2 {
-            teller.spree();
+        if author.random.f64() < 0.2 {
+            author.spree();
         }
-        if teller.random.f64() < 0.5 {
-            teller.enrolment();
+        if author.random.f64() < 0.5 {
+            author.enrolment();
         }
-        if teller.random.f64() < 0.3 {
-            teller.forgery();
+        if author.random.f64() < 0.3 {
+            author.forgery();
         }
-        if teller.random.f64() < 0.2 {
-            teller.refused();
+        if author.random.f64() < 0.2 {
+            author.refused();
         }
-        let events = teller.events;
+        let events = author.events;
         let trouble = Trouble::of(random);
         let sendings = events
             .iter()
@@ -233,13 +236,13 @@ impl Story {
 fn sendings(random: &mut Rng, index: usize, event: &Event, within: Duration) -> Vec<Sending> {
     let mut sendings = Vec::new();
     let gives_up = random.f64() < 0.1;
-    for telling in 0..event.tellings.len() {
+    for variant in 0..event.variants.len() {
         for _ in 0..random.choice([1, 1, 2, 3]).unwrap_or(1) {
             let format = random.choice([Format::V1, Format::V2, Format::V2Base64]);
             sendings.push(Sending {
                 at: within.mul_f64(random.f64()),
                 event: index,
-                telling,
+                variant,
                 format: format.unwrap_or(Format::V2),
                 attempts: if gives_up {
                     random.u32(1..=2)
@@ -270,20 +273,20 @@ fn poison(random: &mut Rng) -> Vec<(Duration, &'static str, String)> {
 
 const PRODUCTS: [&str; 2] = ["Pizza", "Suco"];
 
-/// One product has one stock, however its name is typed.
+/// Each product has one stock, whatever the spelling of its name.
 const SPELLINGS: [[&str; 5]; 2] = [
     ["Pizza", "Pizza", "PIZZA", " pizza\u{a0}", "Piz\u{200b}za"],
     ["Suco", "Suco", "suco", "SUCO\n", "\u{feff}Suco"],
 ];
 
-/// The product that has a name, as stories call it.
+/// The product that stories call by a name.
 pub(crate) fn product_of(name: &str) -> &str {
     let mut products = PRODUCTS.into_iter();
     let known = products.find(|it| it.to_lowercase() == name.to_lowercase());
     known.unwrap_or(name)
 }
 
-/// An order of so many products is worked off in parts.
+/// An order of this many products is processed in parts.
 const MANY: usize = 250;
 
 fn dishes() -> &'static [String] {
@@ -291,7 +294,7 @@ fn dishes() -> &'static [String] {
     DISHES.get_or_init(|| (0..MANY).map(|number| format!("Prato {number}")).collect())
 }
 
-/// What there is in the beginning: of some products nothing is known.
+/// The stock at the beginning; some products have none yet.
 fn stock(random: &mut Rng) -> Vec<Stocked> {
     let mut stock = Vec::new();
     for (company, _) in COMPANIES {
@@ -323,15 +326,15 @@ fn deliveries(random: &mut Rng) -> Vec<(Duration, Stocked)> {
     deliveries.collect()
 }
 
-/// Thinks up events.
-struct Teller<'a> {
+/// Invents events.
+struct Author<'a> {
     random: &'a mut Rng,
     now: Timestamp,
     events: Vec<Event>,
 }
 
-impl Teller<'_> {
-    /// One coupon of a restaurant's customer, and what becomes of it.
+impl Author<'_> {
+    /// One coupon of a restaurant's customer, with its whole life.
     fn coupon(&mut self, number: usize) {
         let (company, secret) = COMPANIES[self.random.usize(0..COMPANIES.len())];
         let discounts = [
@@ -365,16 +368,16 @@ impl Teller<'_> {
         };
         if self.random.f64() < 0.85 {
             let newer = self.random.f64() < 0.3;
-            let mut tellings = vec![coupon.redeemed(newer, "Pizza Grátis")];
+            let mut variants = vec![coupon.redeemed(newer, "Pizza Grátis")];
             if self.random.f64() < 0.15 {
-                tellings.push(coupon.redeemed(newer, "Pizza Doce"));
+                variants.push(coupon.redeemed(newer, "Pizza Doce"));
             }
             self.events
-                .push(coupon.event("redeemed".into(), Kind::Redeemed, tellings));
+                .push(coupon.event("redeemed".into(), Kind::Redeemed, variants));
         }
         for order in 0..self.random.choice([0, 0, 1, 1, 2]).unwrap_or(0) {
             let order = format!("ord-{order}");
-            // The till may know other than the redemption, or nothing.
+            // The till may know another discount than the redemption, or none.
             let discount = match self.random.u32(0..6) {
                 0 => None,
                 1 => self.random.choice(discounts).flatten(),
@@ -388,14 +391,14 @@ impl Teller<'_> {
                 .random
                 .choice([None, Some(left), Some(left), Some(left + 1)]);
             let amounts = [Some(3500), Some(value), paid.flatten()];
-            let mut tellings = vec![coupon.used(&order, amounts, discount, items)];
+            let mut variants = vec![coupon.used(&order, amounts, discount, items)];
             if self.random.f64() < 0.15 {
                 let items = self.items_of_an_order();
                 let amounts = [Some(3499), Some(value), None];
-                tellings.push(coupon.used(&order, amounts, discount, items));
+                variants.push(coupon.used(&order, amounts, discount, items));
             }
             self.events
-                .push(coupon.event(format!("used#{order}"), Kind::Used, tellings));
+                .push(coupon.event(format!("used#{order}"), Kind::Used, variants));
         }
         if self.random.f64() < 0.35 {
             self.uses_without_order(&coupon);
@@ -415,53 +418,54 @@ impl Teller<'_> {
                     Kind::Expiring => format!("expiring@{}", coupon.expires_at),
                     _ => name.to_owned(),
                 };
-                let mut telling = coupon.notice(name);
+                let mut variant = coupon.notice(name);
                 if kind == Kind::Expiring {
-                    telling.expires_at = Some(coupon.expires_at);
+                    variant.expires_at = Some(coupon.expires_at);
                 }
-                self.events.push(coupon.event(entry, kind, vec![telling]));
+                self.events.push(coupon.event(entry, kind, vec![variant]));
             }
         }
     }
 
-    /// Uses that name no order, each told anew within an hour. Another one with the same contents is more than an hour away;
-    /// one with other contents need not be.
+    /// Uses without an order, each repeated within an hour. Uses with the same contents are more
+    /// than an hour apart; uses with other contents may be closer.
     fn uses_without_order(&mut self, coupon: &Coupon) {
         let newer = self.random.f64() < 0.4;
         let items = self.items_of_an_order();
         let amounts = [Some(3500), Some(8550), None];
         let mut number = 0;
-        let mut tell = |teller: &mut Self, minutes: &[i64], seconds: i64, amounts| {
-            let mut tellings = Vec::new();
+        let mut add = |author: &mut Self, minutes: &[i64], seconds: i64, amounts| {
+            let mut variants = Vec::new();
             for minute in minutes {
-                if number > 0 && teller.random.bool() {
+                if number > 0 && author.random.bool() {
                     continue;
                 }
                 number += 1;
                 let second = 60 * minute + seconds;
                 let coupon = coupon.at(coupon.now + SignedDuration::from_secs(second));
-                tellings.push(match newer {
+                variants.push(match newer {
                     true => coupon.used_without_order(&format!("used-{number}")),
                     false => coupon.used_for(None, amounts, coupon.discount, items.clone()),
                 });
             }
-            if !tellings.is_empty() {
+            if !variants.is_empty() {
                 let entry = format!("used@{}#?{number}", coupon.member);
-                let mut event = coupon.event(entry, Kind::Used, tellings);
+                let mut event = coupon.event(entry, Kind::Used, variants);
                 event.is_numbered = true;
-                teller.events.push(event);
+                author.events.push(event);
             }
         };
-        tell(self, &[0, -1, -20, -60], 0, amounts);
+        add(self, &[0, -1, -20, -60], 0, amounts);
         if self.random.f64() < 0.5 {
-            tell(self, &[-121, -141, -181], 0, amounts);
+            add(self, &[-121, -141, -181], 0, amounts);
         }
         if !newer && self.random.f64() < 0.3 {
-            tell(self, &[-10, -30], 7, [Some(3000), Some(8550), None]);
+            add(self, &[-10, -30], 7, [Some(3000), Some(8550), None]);
         }
     }
 
-    /// One time of few, so that things happen at the same one, and just before and after a coupon's end.
+    /// One of a few times, so that several events share a time, or happen just before and after a
+    /// coupon's end.
     fn about_now(&mut self, coupon: &Coupon) -> Timestamp {
         let end = match coupon.expires_at.duration_since(self.now).as_hours() {
             0 => coupon.expires_at,
@@ -492,13 +496,13 @@ impl Teller<'_> {
                 maximum: None,
                 minimum: None,
             };
-            let tellings = vec![coupon.redeemed(false, "Pizza Grátis")];
+            let variants = vec![coupon.redeemed(false, "Pizza Grátis")];
             self.events
-                .push(coupon.event("redeemed".into(), Kind::Redeemed, tellings));
+                .push(coupon.event("redeemed".into(), Kind::Redeemed, variants));
         }
     }
 
-    /// A member's contact is told, by the newer format or the older.
+    /// The provider sends a member's contact, in v2 or v1.
     fn enrolment(&mut self) {
         let (company, secret) = COMPANIES[self.random.usize(0..COMPANIES.len())];
         let member = format!("ZP-{}", self.random.u32(0..2));
@@ -517,25 +521,26 @@ impl Teller<'_> {
             minimum: None,
         };
         let newer = self.random.bool();
-        let (entry, mut telling) = match newer {
+        let (entry, mut variant) = match newer {
             true => {
                 let data = json!({
-                    "customer_id": member, "name": "Ana Lima", "email": reach.email, "phone": reach.phone,
+                    "customer_id": member, "name": "Ana Lima", "email": reach.email,
+                    "phone": reach.phone,
                 });
-                let telling = coupon.v2("customer.enrolled", "enrolled", data);
-                (format!("enrolled@enrolled-{member}"), telling)
+                let variant = coupon.v2("customer.enrolled", "enrolled", data);
+                (format!("enrolled@enrolled-{member}"), variant)
             }
             false => {
-                let telling = coupon.v1(ZUPY, "customer.registered", "registered", json!({}), None);
-                (format!("registered@{}", self.now), telling)
+                let variant = coupon.v1(ZUPY, "customer.registered", "registered", json!({}), None);
+                (format!("registered@{}", self.now), variant)
             }
         };
-        telling.reach = reach;
+        variant.reach = reach;
         self.events.push(Event {
             key: format!("zupy#{company}#member#{member}/{entry}"),
             account: Some((format!("zupy#{company}#{member}"), "contact".into())),
             kind: Kind::Enrolled,
-            tellings: vec![telling],
+            variants: vec![variant],
             is_numbered: false,
             forged: false,
             sandbox: false,
@@ -577,7 +582,8 @@ impl Teller<'_> {
                 "item": {"id": "itm_1", "name": "Crystals", "sku": "crystals", "quantity": 10, "type": "item"},
             },
             "event_time": seconds, "event_id": format!("whevt_{number}"), "idempotency_key": key,
-            "sandbox": sandbox, "trigger": "hub.redeem", "transaction_id": "whtx_1", "game_id": GAME,
+            "sandbox": sandbox, "trigger": "hub.redeem", "transaction_id": "whtx_1",
+            "game_id": GAME,
         });
         self.events.push(Event {
             key: match sandbox {
@@ -586,7 +592,7 @@ impl Teller<'_> {
             },
             account: None,
             kind: Kind::Items,
-            tellings: vec![Telling {
+            variants: vec![Variant {
                 path: AGHANIM,
                 scheme: aghanim::SCHEME,
                 secret: AGHANIM_SECRET.into(),
@@ -624,20 +630,20 @@ impl Teller<'_> {
             maximum: None,
             minimum: None,
         };
-        let mut telling = coupon.redeemed(false, "Pizza Grátis");
-        let mut body: Value = serde_json::from_slice(&telling.body).unwrap_or_default();
+        let mut variant = coupon.redeemed(false, "Pizza Grátis");
+        let mut body: Value = serde_json::from_slice(&variant.body).unwrap_or_default();
         body["coupon"]["points_spent"] = json!(0);
-        telling.body = body.to_string().into_bytes();
-        // Named by the format, the tenant that the secret names, and the bytes.
-        let named_by = [b"zupy-v1\0", company.as_bytes(), b"\0", &telling.body].concat();
+        variant.body = body.to_string().into_bytes();
+        // The key is made from the format, the tenant that the secret names, and the bytes.
+        let named_by = [b"zupy-v1\0", company.as_bytes(), b"\0", &variant.body].concat();
         let hash = hex::encode(&Sha256::digest(named_by)[..16]);
-        let mut event = coupon.event("refused".into(), Kind::Refused, vec![telling]);
+        let mut event = coupon.event("refused".into(), Kind::Refused, vec![variant]);
         event.key = format!("refused#zupy/{hash}");
         event.account = None;
         self.events.push(event);
     }
 
-    /// A redemption that its signer may not tell, or tells too late.
+    /// A redemption that its signer may not send, or sends too late.
     fn forgery(&mut self) {
         let [(company, secret), (_, other_secret)] = COMPANIES;
         let mut coupon = Coupon {
@@ -655,19 +661,19 @@ impl Teller<'_> {
         };
         match self.random.u32(0..4) {
             0 => coupon.secret = "unknown".into(),
-            // Another company's secret signs for this one.
+            // Another company's secret signs for this company.
             1 => coupon.secret = other_secret.into(),
             2 => coupon.now -= SignedDuration::from_hours(24 * 31),
             _ => coupon.now += SignedDuration::from_hours(1),
         }
-        let telling = coupon.redeemed(false, "Pizza Grátis");
-        let mut event = coupon.event("redeemed".into(), Kind::Redeemed, vec![telling]);
+        let variant = coupon.redeemed(false, "Pizza Grátis");
+        let mut event = coupon.event("redeemed".into(), Kind::Redeemed, vec![variant]);
         event.forged = true;
         self.events.push(event);
     }
 }
 
-/// A restaurant's coupon, in the words of its provider.
+/// A restaurant's coupon, in its provider's terms.
 #[derive(Clone)]
 struct Coupon {
     company: &'static str,
@@ -677,7 +683,7 @@ struct Coupon {
     reach: Reach,
     precious: bool,
     now: Timestamp,
-    /// The type of discount, where its redemption tells it.
+    /// The type of discount, if the redemption has one.
     discount: Option<&'static str>,
     expires_at: Timestamp,
     maximum: Option<i64>,
@@ -685,7 +691,7 @@ struct Coupon {
 }
 
 impl Coupon {
-    /// The same, of which something is told that happened then.
+    /// The same coupon, for an event that happened at this time.
     fn at(&self, now: Timestamp) -> Self {
         Self {
             now,
@@ -693,7 +699,7 @@ impl Coupon {
         }
     }
 
-    fn event(&self, entry: String, kind: Kind, tellings: Vec<Telling>) -> Event {
+    fn event(&self, entry: String, kind: Kind, variants: Vec<Variant>) -> Event {
         Event {
             key: format!("zupy#{}#{}/{entry}", self.company, self.code),
             account: Some((
@@ -701,37 +707,38 @@ impl Coupon {
                 format!("coupon#{}", self.code),
             )),
             kind,
-            tellings,
+            variants,
             is_numbered: false,
             forged: false,
             sandbox: false,
         }
     }
 
-    fn redeemed(&self, newer: bool, reward: &str) -> Telling {
+    fn redeemed(&self, newer: bool, reward: &str) -> Variant {
         let data = json!({
-            "customer_id": self.member, "coupon_code": self.code, "reward_name": reward, "reward_id": "rw",
+            "customer_id": self.member, "coupon_code": self.code, "reward_name": reward,
+            "reward_id": "rw",
             "points_spent": 200, "valid_until": self.expires_at,
         });
         if newer {
-            let mut telling = self.v2("reward.redeemed", "redeemed", data);
-            telling.reward = Some(reward.into());
-            telling.expires_at = Some(self.expires_at);
-            return telling;
+            let mut variant = self.v2("reward.redeemed", "redeemed", data);
+            variant.reward = Some(reward.into());
+            variant.expires_at = Some(self.expires_at);
+            return variant;
         }
         let coupon = json!({
             "coupon_code": self.code, "reward_id": "rw", "reward_name": reward, "points_spent": 200,
             "expires_at": self.expires_at,
         });
-        let mut telling = self.v1(ZUPY_REDEEMED, "coupon.redeemed", "coupon", coupon, None);
-        telling.reach = self.reach;
-        telling.reward = Some(reward.into());
-        telling.precious = self.precious;
-        telling.discount = self.discount;
-        telling.expires_at = Some(self.expires_at);
-        telling.maximum = self.maximum;
-        telling.minimum = self.minimum;
-        telling
+        let mut variant = self.v1(ZUPY_REDEEMED, "coupon.redeemed", "coupon", coupon, None);
+        variant.reach = self.reach;
+        variant.reward = Some(reward.into());
+        variant.precious = self.precious;
+        variant.discount = self.discount;
+        variant.expires_at = Some(self.expires_at);
+        variant.maximum = self.maximum;
+        variant.minimum = self.minimum;
+        variant
     }
 
     fn used(
@@ -740,12 +747,12 @@ impl Coupon {
         amounts: [Option<i64>; 3],
         discount: Option<&'static str>,
         items: Vec<Line>,
-    ) -> Telling {
+    ) -> Variant {
         self.used_for(Some(order), amounts, discount, items)
     }
 
-    /// A use as the newer format tells it, by a webhook of this id.
-    fn used_without_order(&self, id: &str) -> Telling {
+    /// A use in format v2, by a webhook with this id.
+    fn used_without_order(&self, id: &str) -> Variant {
         let data = json!({
             "customer_id": self.member, "coupon_code": self.code, "reward_name": "Pizza Grátis",
         });
@@ -758,7 +765,7 @@ impl Coupon {
         amounts: [Option<i64>; 3],
         discount: Option<&'static str>,
         items: Vec<Line>,
-    ) -> Telling {
+    ) -> Variant {
         let affected = items.iter().map(|line| {
             let discount = if line.is_free { 35.0 } else { 5.0 };
             json!({
@@ -769,17 +776,18 @@ impl Coupon {
         let usage = json!({
             "coupon_code": self.code, "reward_name": "Pizza Grátis", "discount_type": discount,
             "discount_applied": amounts[0].map(money), "order_value": amounts[1].map(money),
-            "final_value": amounts[2].map(money), "location": "Loja Centro", "platform": "pos", "order_id": order,
+            "final_value": amounts[2].map(money), "location": "Loja Centro", "platform": "pos",
+            "order_id": order,
             "items_affected": affected.collect::<Vec<_>>(),
         });
-        let mut telling = self.v1(ZUPY_USED, "coupon.used", "usage", usage, None);
-        telling.discount = discount;
-        telling.items = items;
-        telling.amounts = amounts;
-        telling
+        let mut variant = self.v1(ZUPY_USED, "coupon.used", "usage", usage, None);
+        variant.discount = discount;
+        variant.items = items;
+        variant.amounts = amounts;
+        variant
     }
 
-    fn notice(&self, name: &str) -> Telling {
+    fn notice(&self, name: &str) -> Variant {
         let data = json!({
             "customer_id": self.member, "coupon_code": self.code, "reward_name": "Pizza Grátis",
             "valid_until": self.expires_at, "cancelled_at": self.now, "expired_at": self.now,
@@ -794,7 +802,7 @@ impl Coupon {
         section: &str,
         contents: Value,
         beside: Option<(&str, Value)>,
-    ) -> Telling {
+    ) -> Variant {
         let mut body = json!({
             "event": kind, "timestamp": self.now, "company_id": self.company,
             "customer": {
@@ -804,25 +812,26 @@ impl Coupon {
             "discount_details": {
                 "discount_type": self.discount.unwrap_or("fixed_amount"),
                 "discount_value": if self.precious { 50 } else { 49 },
-                "maximum_discount": self.maximum.map(money), "minimum_purchase": self.minimum.map(money),
+                "maximum_discount": self.maximum.map(money),
+                "minimum_purchase": self.minimum.map(money),
             },
         });
         body[section] = contents;
         if let Some((section, contents)) = beside {
             body[section] = contents;
         }
-        self.telling(path, zupy::V1, &body)
+        self.variant(path, zupy::V1, &body)
     }
 
-    fn v2(&self, kind: &str, id: &str, data: Value) -> Telling {
+    fn v2(&self, kind: &str, id: &str, data: Value) -> Variant {
         let webhook_id = format!("{id}-{}", self.code);
         let body =
             json!({"event": kind, "webhook_id": webhook_id, "timestamp": self.now, "data": data});
-        self.telling(ZUPY, zupy::V2, &body)
+        self.variant(ZUPY, zupy::V2, &body)
     }
 
-    fn telling(&self, path: &'static str, scheme: Scheme, body: &Value) -> Telling {
-        Telling {
+    fn variant(&self, path: &'static str, scheme: Scheme, body: &Value) -> Variant {
+        Variant {
             path,
             scheme,
             secret: self.secret.clone(),
@@ -841,7 +850,7 @@ impl Coupon {
     }
 }
 
-/// Cents as their unit.
+/// Cents as units of the currency.
 fn money(cents: i64) -> f64 {
     cents as f64 / 100.0
 }

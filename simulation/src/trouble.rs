@@ -1,4 +1,4 @@
-//! What goes wrong while a story is told: all at random, or mostly of one kind, so that rare things meet.
+//! The faults of a story: all at random, or mostly of one kind, so that rare faults coincide.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use fastrand::Rng;
 use local::aws::Service;
 use local::faults::{CallMode, Calls, Fault, MessageMode, Subject};
 
-/// So long do things go wrong.
+/// How long faults last.
 pub(crate) const TROUBLE: Duration = Duration::from_secs(300);
 
 /// The services that messages to people go through.
@@ -17,7 +17,8 @@ const OUTSIDE: [Service; 4] = [
     Service::GameServer,
 ];
 
-/// The operations that functions call most. Of another service one hits nothing, which is a story too.
+/// The operations that functions call most. In another service, such an operation matches nothing,
+/// which is a valid story too.
 const OPERATIONS: [&str; 10] = [
     "PutItem",
     "UpdateItem",
@@ -37,7 +38,7 @@ pub(crate) struct Trouble {
     pub(crate) faults: Vec<(Duration, Duration, Fault)>,
     /// The share of invocations whose process dies.
     pub(crate) kill_rate: f64,
-    /// Over how much of the time providers begin to send.
+    /// The time within which providers begin to send.
     pub(crate) sending: Duration,
 }
 
@@ -73,7 +74,7 @@ impl Trouble {
         }
     }
 
-    /// Processes die, and their messages come to others meanwhile.
+    /// Processes die, and meanwhile SQS delivers their messages to others.
     fn crashes(&mut self, random: &mut Rng) {
         self.kill_rate = random.choice([0.3, 0.6]).unwrap_or(0.3);
         for _ in 0..2 {
@@ -82,7 +83,7 @@ impl Trouble {
         }
     }
 
-    /// The work is done, and nobody hears of it.
+    /// The work is done, but the answer is lost.
     fn lost_answers(&mut self, random: &mut Rng) {
         let fault = Fault::everywhere(CallMode::LoseResponse);
         self.always(random, fault, 0.25);
@@ -90,7 +91,7 @@ impl Trouble {
         self.always(random, fault, 0.3);
     }
 
-    /// Neither store takes much, for a while or all the time.
+    /// Both stores refuse most calls, for a while or all the time.
     fn stores_down(&mut self, random: &mut Rng) {
         for service in [Service::DynamoDb, Service::Sqs] {
             for _ in 0..2 {
@@ -108,7 +109,8 @@ impl Trouble {
         }
     }
 
-    /// SQS takes some messages of a request and not the others, and processes die between the requests.
+    /// SQS accepts some messages of a request but not the others, and processes die between the
+    /// requests.
     fn batches_taken_in_part(&mut self, random: &mut Rng) {
         let fault = Fault::service(Service::Sqs, CallMode::FailPartially);
         let rate = random.choice([0.5, 0.9, 1.0]).unwrap_or(1.0);
@@ -118,7 +120,7 @@ impl Trouble {
         self.kill_rate = random.choice([0.0, 0.3]).unwrap_or(0.0);
     }
 
-    /// Everything takes longer than anybody waits.
+    /// Every call takes longer than its caller waits.
     fn slowness(&mut self, random: &mut Rng) {
         for _ in 0..3 {
             let delay = Duration::from_millis(random.u64(100..=25_000));
@@ -127,7 +129,7 @@ impl Trouble {
         }
     }
 
-    /// Those who take messages to people take few.
+    /// The services for messages to people accept few of them.
     fn outside_refuses(&mut self, random: &mut Rng) {
         for service in OUTSIDE {
             let mode = mode(random);
@@ -149,7 +151,7 @@ impl Trouble {
     }
 }
 
-/// Some time while there is trouble.
+/// A time during the trouble.
 pub(crate) fn moment(random: &mut Rng) -> Duration {
     TROUBLE.mul_f64(random.f64())
 }
@@ -164,7 +166,7 @@ fn mode(random: &mut Rng) -> CallMode {
     }
 }
 
-/// Messages come twice, or in another order.
+/// Messages are delivered twice, or in another order.
 fn messages(random: &mut Rng) -> Fault {
     let mode = match random.bool() {
         true => MessageMode::Duplicate,
@@ -180,7 +182,7 @@ fn some_calls(random: &mut Rng) -> Fault {
     fault
 }
 
-/// To one operation, half of the time.
+/// Limits the fault to one operation, half of the time.
 fn narrow(random: &mut Rng, fault: &mut Fault) {
     if let Subject::Calls {
         calls: Calls { operation, .. },

@@ -1,4 +1,5 @@
-//! Uses that name no order: which deliveries are one use, whatever comes first, at once, or again after weeks (ADR 11).
+//! Uses without an order: which webhooks report the same use, whatever arrives first, at the same
+//! time, or again after weeks (ADR 11).
 
 use std::time::Duration;
 
@@ -18,13 +19,14 @@ const COMPANY: &str = COMPANIES[0].0;
 const SECRET: &str = COMPANIES[0].1;
 const COUPON: &str = "zupy#comp_sul#CP-1";
 
-/// A use by format v1, as the provider's page has it.
+/// A use in format v1, as in the provider's documentation.
 fn v1(at: Timestamp) -> Value {
     json!({
         "event": "coupon.used", "timestamp": at, "company_id": COMPANY,
         "customer": {"member_id": "ZP-1"},
         "usage": {
-            "coupon_code": "CP-1", "discount_type": "product_free", "discount_applied": 35, "order_value": 67.5,
+            "coupon_code": "CP-1", "discount_type": "product_free", "discount_applied": 35,
+            "order_value": 67.5,
             "items_affected": [{"name": "Pizza", "quantity": 1, "unit_price": 35, "discount_applied": 35}],
         },
     })
@@ -44,13 +46,14 @@ fn with(mut body: Value, pointer: &str, value: Value) -> Value {
 }
 
 impl Desk {
-    /// So many minutes from now.
+    /// The time this many minutes from now.
     fn at(&self, minute: i64) -> Timestamp {
         self.world.now() + SignedDuration::from_mins(minute)
     }
 
-    /// `accepted 1`: the answer, and the number of the use that it names.
-    async fn tell(&self, body: &Value) -> String {
+    /// Sends a use. Returns the answer and the number of the use that the answer names, as in
+    /// `accepted 1`.
+    async fn report_use(&self, body: &Value) -> String {
         let scheme: &Scheme = match body.get("data") {
             Some(_) => &zupy::V2,
             None => &zupy::V1,
@@ -75,12 +78,12 @@ impl Desk {
     async fn check(&self, bodies: &[Value], expected: &[&str]) {
         let mut words = Vec::new();
         for body in bodies {
-            words.push(self.tell(body).await);
+            words.push(self.report_use(body).await);
         }
         assert_eq!(words, expected);
     }
 
-    /// The numbers of the uses that are recorded, and how many of a pizza were taken for them.
+    /// Checks the numbers of the recorded uses, and how many pizzas they took.
     async fn check_recorded(&self, expected: &[&str], taken: i64) {
         assert!(settle(&self.world).await);
         let rows = self.world.items("events").await.unwrap();
@@ -100,7 +103,7 @@ impl Desk {
 }
 
 #[test]
-fn what_is_told_anew_within_an_hour_is_one_use() {
+fn a_repeat_within_an_hour_is_the_same_use() {
     at_a_desk(async |desk| {
         let [first, minute, hour] = [0, -1, -60].map(|it| v1(desk.at(it)));
         let rendered = with(minute, "/customer/tier", json!("gold"));
@@ -135,9 +138,9 @@ fn the_same_contents_after_more_than_an_hour_are_another_use() {
     });
 }
 
-/// The hour is counted from what was recorded, and is not put off by what comes in it.
+/// The hour begins at the recorded use. A repeat within the hour does not extend it.
 #[test]
-fn an_hour_is_counted_from_what_was_recorded_first() {
+fn an_hour_begins_at_the_first_recorded_use() {
     for (minutes, expected) in [
         ([-100, -50, 0], ["accepted 1", "duplicate 1", "accepted 2"]),
         ([0, -50, -100], ["accepted 1", "duplicate 1", "accepted 2"]),
@@ -157,7 +160,7 @@ fn other_contents_another_place_and_another_member_make_another_use() {
         let bodies = [
             at("Loja Centro", 0),
             at("Loja Norte", -5),
-            // Which one it was is not said: the nearest.
+            // The body does not say which use it repeats, so the nearest one counts.
             v1(desk.at(-1)),
             at("Loja Norte", -6),
             with(v1(desk.at(-2)), "/usage/discount_applied", json!(30)),
@@ -175,7 +178,7 @@ fn other_contents_another_place_and_another_member_make_another_use() {
     });
 }
 
-/// As before: one telling that says two things.
+/// As elsewhere, one event with two contents is a contradiction.
 #[test]
 fn the_same_time_or_webhook_with_other_contents_is_a_contradiction() {
     at_a_desk(async |desk| {
@@ -217,65 +220,71 @@ fn many_at_once_are_one_use_for_each_hour() {
     at_a_desk(async |desk| {
         let minutes = [0, -1, -30, -59, -121, -150, -180, -242];
         let bodies = minutes.map(|it| v1(desk.at(it)));
-        let words = join_all(bodies.iter().map(|body| desk.tell(body))).await;
+        let words = join_all(bodies.iter().map(|body| desk.report_use(body))).await;
         let accepted = words.iter().filter(|it| it.starts_with("accepted"));
         assert_eq!(accepted.count(), 3, "{words:?}");
         desk.check_recorded(&["1", "2", "3"], 3).await;
     });
 }
 
-/// The row is written, and no answer comes: the provider tells it anew, and what is missing is done.
+/// The row is written, but no answer arrives. The provider repeats the use, and the missing steps
+/// follow.
 #[test]
-fn what_was_recorded_without_an_answer_is_found_by_the_next_telling() {
+fn a_use_that_was_recorded_without_an_answer_is_found_by_its_repeat() {
     at_a_desk(async |desk| {
         let lost = Fault::calls(Service::DynamoDb, "PutItem", CallMode::LoseResponse);
         let fault = desk.world.faults.add(lost);
-        let word = desk.tell(&v1(desk.at(-10))).await;
+        let word = desk.report_use(&v1(desk.at(-10))).await;
         desk.world.faults.remove(fault);
         tokio::time::sleep(Duration::from_secs(5)).await;
-        let again = desk.tell(&v1(desk.at(-5))).await;
+        let again = desk.report_use(&v1(desk.at(-5))).await;
         assert!(again.starts_with("duplicate 1"), "{word}, {again}");
         desk.check_recorded(&["1"], 1).await;
     });
 }
 
-/// DynamoDB is down for the first one, which waits on the retry queue meanwhile.
+/// DynamoDB is down for the first webhook, which waits on the retry queue meanwhile.
 #[test]
-fn what_waits_finds_what_was_recorded_meanwhile() {
+fn a_waiting_use_finds_the_use_that_was_recorded_meanwhile() {
     at_a_desk(async |desk| {
         let down = Fault::calls(Service::DynamoDb, "PutItem", CallMode::Fail);
         let fault = desk.world.faults.add(down);
-        assert!(desk.tell(&v1(desk.at(-10))).await.starts_with("accepted"));
+        assert!(
+            desk.report_use(&v1(desk.at(-10)))
+                .await
+                .starts_with("accepted")
+        );
         desk.world.faults.remove(fault);
-        desk.tell(&v1(desk.at(-5))).await;
+        desk.report_use(&v1(desk.at(-5))).await;
         desk.check_recorded(&["1"], 1).await;
     });
 }
 
 /// Older code named such a use by its time, or by its webhook's id.
 #[test]
-fn what_older_code_recorded_is_known_by_its_time_or_its_webhook() {
+fn a_use_from_older_code_is_recognised_by_its_time_or_its_webhook() {
     at_a_desk(async |desk| {
         let first = v1(desk.at(-10));
         for (body, by) in [
             (first.clone(), desk.at(-10).to_string()),
             (v2("a", desk.at(-200)), "a".to_owned()),
         ] {
-            desk.tell(&body).await;
+            desk.report_use(&body).await;
             assert!(settle(&desk.world).await);
             desk.rename("used@ZP-1#1", &format!("used@{by}")).await;
         }
-        let word = desk.tell(&first).await;
+        let word = desk.report_use(&first).await;
         assert!(word.starts_with("duplicate"), "{word}");
-        let word = desk.tell(&v2("a", desk.at(0))).await;
+        let word = desk.report_use(&v2("a", desk.at(0))).await;
         assert!(word.starts_with("duplicate"), "{word}");
         let other = with(first, "/usage/discount_applied", json!(30));
-        assert_eq!(desk.tell(&other).await, "conflicting_payload -");
+        assert_eq!(desk.report_use(&other).await, "conflicting_payload -");
     });
 }
 
 impl Desk {
-    /// Names a use of the coupon, and everything beneath it, as other code would have.
+    /// Renames a use of the coupon and everything beneath it, to the name that other code would
+    /// give it.
     async fn rename(&self, from: &str, to: &str) {
         let scan = json!({"TableName": "events"});
         let rows = self.world.ask("Scan", scan).await.unwrap();
@@ -295,27 +304,28 @@ impl Desk {
     }
 }
 
-/// Of 33 uses with the same contents the last one is named by its time: only the same time is the same use then.
+/// The last of 33 uses with the same contents is named by its time. Then only the same time is the
+/// same use.
 #[test]
-fn what_is_beyond_the_bound_goes_by_its_time() {
+fn a_use_beyond_the_bound_is_named_by_its_time() {
     at_a_desk(async |desk| {
         let bodies: Vec<_> = (0..33).map(|number| v1(desk.at(-61 * number))).collect();
         for body in &bodies {
-            let word = desk.tell(body).await;
+            let word = desk.report_use(body).await;
             assert!(word.starts_with("accepted"), "{word}");
         }
         let mut words = Vec::new();
         for number in [0, 31, 32] {
-            words.push(desk.tell(&bodies[number]).await);
+            words.push(desk.report_use(&bodies[number]).await);
         }
         assert_eq!(words[..2], ["duplicate 1", "duplicate 32"]);
         assert!(words[2].starts_with("duplicate CP-1/used@"), "{words:?}");
     });
 }
 
-/// The row of a use is gone, and what it did is still known: another use must not pass for it.
+/// The row of a use is gone, but its effects are still recorded. No other use may get its number.
 #[test]
-fn a_number_beneath_which_something_is_left_is_given_to_no_other_use() {
+fn a_number_with_rows_beneath_it_goes_to_no_other_use() {
     at_a_desk(async |desk| {
         desk.check(&[v1(desk.at(-200))], &["accepted 1"]).await;
         assert!(settle(&desk.world).await);

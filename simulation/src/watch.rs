@@ -1,5 +1,5 @@
-//! Fraud, where a member redeems in a rush: one alert for it, another when it has doubled, and a batch
-//! that stays small however long the rush is.
+//! Fraud, when a member redeems in a rush: one alert, another whenever the rush has doubled, and
+//! batches that stay small however long the rush is.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ use webhooks::worker::{BatchWork, Failure, QueueMessage};
 use crate::desk::{Desk, at_a_desk};
 use crate::history::{Moment, Process};
 
-/// When the rush begins.
+/// When the rush begins, in seconds since 1970.
 const BEGIN_S: i64 = 1_800_000_000;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(BEGIN_S + second).unwrap()
 }
 
-/// One of the member's redemptions, so many seconds after the first.
+/// One of the member's redemptions, this many seconds after the first.
 fn redeemed(second: i64) -> Event {
     let code = format!("CP-{second}");
     Event {
@@ -70,13 +70,14 @@ fn watcher(desk: &Desk) -> Fraud {
 }
 
 impl Desk {
-    /// The event's row, as the receiver leaves it.
+    /// Writes the event's row as the receiver does.
     async fn write_down(&self, event: &Event) {
         let body = json!({
             "event": "coupon.redeemed", "timestamp": event.occurred_at, "company_id": "comp",
             "customer": {"member_id": event.member.id},
             "coupon": {
-                "coupon_code": event.fact.coupon_code(), "points_spent": 1, "expires_at": "2030-01-01T00:00:00Z",
+                "coupon_code": event.fact.coupon_code(), "points_spent": 1,
+                "expires_at": "2030-01-01T00:00:00Z",
             },
         });
         let row = json!({
@@ -100,7 +101,7 @@ impl Desk {
         fraud.work(messages.collect(), self.invocation()).await
     }
 
-    /// How many redemptions each alert was about.
+    /// How many redemptions each alert reports.
     fn rush_alerts(&self) -> Vec<usize> {
         let sent = self.world.sent().into_iter();
         let texts = sent.filter(|it| matches!(it.detail, Detail::Topic(_)));
@@ -145,7 +146,7 @@ fn a_rush_is_alerted_once_and_whenever_it_has_doubled() {
 }
 
 #[test]
-fn of_a_batch_one_alert_says_what_several_would() {
+fn one_alert_of_a_batch_says_what_several_would() {
     at_a_desk(async |desk| {
         let fraud = watcher(desk);
         let rush: Vec<_> = (0..300).map(redeemed).collect();
@@ -159,14 +160,14 @@ fn of_a_batch_one_alert_says_what_several_would() {
 }
 
 #[test]
-fn a_rush_that_comes_backwards_is_alerted_whenever_it_has_doubled() {
+fn a_rush_in_reverse_order_is_alerted_whenever_it_has_doubled() {
     at_a_desk(async |desk| {
         let fraud = watcher(desk);
         for second in (0..24).rev() {
             let outcomes = desk.watch(&fraud, &[redeemed(second)]).await;
             assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
         }
-        // The latest redemption is the one that the others make too many.
+        // The latest redemption is the one that exceeds the limit because of the others.
         assert_eq!(desk.rush_alerts(), [5, 10, 20]);
         assert_eq!(desk.findings().await, 20);
     });
@@ -187,7 +188,7 @@ fn another_rush_is_another_alert() {
 }
 
 #[test]
-fn an_alert_that_was_not_taken_is_published_later_once() {
+fn an_alert_that_sns_did_not_accept_is_published_later_once() {
     at_a_desk(async |desk| {
         let fraud = watcher(desk);
         let down = Fault::service(Service::Sns, CallMode::Fail);
@@ -206,7 +207,7 @@ fn an_alert_that_was_not_taken_is_published_later_once() {
     });
 }
 
-/// A thousand redemptions that nobody has settled: each of them concerns all that follow it.
+/// A thousand redemptions that nobody has settled. Each of them affects all later ones.
 #[test]
 fn a_batch_takes_up_few_coupons_of_a_long_rush() {
     at_a_desk(async |desk| {
@@ -230,9 +231,9 @@ fn a_batch_takes_up_few_coupons_of_a_long_rush() {
     });
 }
 
-/// A use and its redemption wait on one queue until an outage ends: the use is recorded first.
+/// A use and its redemption wait on one queue until an outage ends, and the use is recorded first.
 #[test]
-fn after_an_outage_a_use_waits_for_its_redemption_anew() {
+fn after_an_outage_a_use_waits_for_its_redemption_again() {
     at_a_desk(async |desk| {
         let fraud = watcher(desk);
         let mut event = redeemed(0);
@@ -246,12 +247,14 @@ fn after_an_outage_a_use_waits_for_its_redemption_anew() {
         let row = json!({
             "coupon": {"S": event.key.coupon()}, "entry": {"S": event.key.entry()},
             "provider": {"S": "zupy"}, "tenant": {"S": "comp"}, "scheme": {"S": "zupy-v1"},
-            "occurred_at": {"S": received_at.to_string()}, "received_at": {"S": received_at.to_string()},
+            "occurred_at": {"S": received_at.to_string()},
+            "received_at": {"S": received_at.to_string()},
             "body": {"S": json!({
                 "event": "coupon.used", "timestamp": received_at, "company_id": "comp",
                 "customer": {"member_id": "ZP-1"},
                 "usage": {
-                    "coupon_code": "CP-0", "discount_applied": 1, "order_value": 2, "order_id": "ord_1",
+                    "coupon_code": "CP-0", "discount_applied": 1, "order_value": 2,
+                    "order_id": "ord_1",
                 },
             }).to_string()},
         });
@@ -272,7 +275,8 @@ fn after_an_outage_a_use_waits_for_its_redemption_anew() {
             left <= hour && left > hour - SignedDuration::from_secs(5)
         };
         assert!(is_an_hour(look().await));
-        // Nothing works for a day: its message comes late, and the redemption has not been recorded yet.
+        // Nothing works for a day. Then the use's message arrives late, and the redemption is not
+        // yet recorded.
         tokio::time::sleep(Duration::from_secs(86_400)).await;
         assert!(is_an_hour(look().await));
         assert_eq!(desk.world.sent().len(), 0);

@@ -1,4 +1,5 @@
-//! The system in one process and in simulated time: the emulators, the functions, and what Lambda does for them.
+//! The system in one process and in simulated time: the emulators, the functions, and Lambda's work
+//! for them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -38,13 +39,13 @@ const BEGINS_AT: &str = "2026-11-22T12:00:00Z";
 
 const LONG_POLL: Duration = Duration::from_secs(20);
 
-/// How many batches of one queue are worked on at a time: enough for them to meet.
+/// How many batches of one queue are processed at the same time: enough for conflicts.
 const BATCHES_AT_ONCE: usize = 3;
 
 /// How long a provider waits for an answer (Zupy: 10 s).
 const PROVIDER_WAITS: Duration = Duration::from_secs(10);
 
-/// The companies that Zupy tells of, each with the secret that it signs with.
+/// Zupy's companies, each with the secret that it signs with.
 pub(crate) const COMPANIES: [(&str, &str); 2] =
     [("comp_sul", "segredo-sul"), ("comp_norte", "segredo-norte")];
 pub(crate) const AGHANIM_SECRET: &str = "aghanim-secret";
@@ -113,7 +114,8 @@ impl World {
         self.clock.now()
     }
 
-    /// Posts a webhook as API Gateway hands it over, in one of its formats. `None` where no answer comes in time.
+    /// Posts a webhook as API Gateway does, in one of its formats. Returns `None` if there is no
+    /// answer in time.
     pub(crate) async fn post(
         &self,
         path: &str,
@@ -127,7 +129,7 @@ impl World {
         let function = self.template.functions.iter().find(routed)?.name.clone();
         let event = format.event(headers, body).to_string();
         let functions = self.functions.clone();
-        // As on AWS, the function runs on when the client has gone.
+        // As on AWS, the function continues if the client disconnects.
         let invoked = tokio::spawn(async move { functions.invoke(&function, event).await });
         let invoked = tokio::time::timeout(PROVIDER_WAITS, invoked).await.ok()?;
         let answer: Value = match invoked {
@@ -139,7 +141,7 @@ impl World {
         Some((u16::try_from(status).ok()?, body))
     }
 
-    /// Replaces Zupy's secrets, as an operator does.
+    /// Rotates Zupy's secrets, as an operator does.
     pub(crate) fn rotate(&self, secrets: &str) -> anyhow::Result<()> {
         let secret = self
             .template
@@ -158,7 +160,7 @@ impl World {
         Ok(readable(self.dynamodb.scan(table).await?))
     }
 
-    /// Asks DynamoDB, past everything that may go wrong.
+    /// Calls DynamoDB without faults.
     pub(crate) async fn ask(&self, operation: &str, body: Value) -> anyhow::Result<Value> {
         let headers = HeaderMap::new();
         let asked = Bytes::from(body.to_string());
@@ -175,7 +177,7 @@ impl World {
         self.ask("PutItem", put).await.map(|_| ())
     }
 
-    /// Deletes some of the rows whose `ttl` has passed. DynamoDB takes its time, and deletes in any order.
+    /// Deletes some of the rows whose `ttl` has passed. DynamoDB deletes late, and in any order.
     pub(crate) async fn sweep(&self, random: &mut fastrand::Rng) -> anyhow::Result<()> {
         let now = self.now().as_second();
         for (table, partition) in [("events", "coupon"), ("members", "member")] {
@@ -194,7 +196,7 @@ impl World {
         Ok(())
     }
 
-    /// The stock as an operator finds it, to whom nothing goes wrong.
+    /// The stock for an operator, whose calls meet no fault.
     pub(crate) fn stock(&self) -> Stock {
         let aws = Aws::new(
             self.dynamodb.clone(),
@@ -218,7 +220,7 @@ impl World {
         self.outside.all()
     }
 
-    /// Whether nothing is left to do: no message that a function would get, and no function that runs.
+    /// Whether the system is idle: no function runs, and no queue with a function holds a message.
     pub(crate) fn is_idle(&self) -> bool {
         let counts = self.sqs.counts();
         let sources = self.template.functions.iter().flat_map(|it| &it.sources);
@@ -229,14 +231,14 @@ impl World {
         waiting.all(|messages| messages == 0) && self.functions.running() == 0
     }
 
-    /// Whether no event's tasks wait for the next minute's outbox.
+    /// Whether no event's tasks wait for the outbox.
     pub(crate) async fn outbox_is_empty(&self) -> bool {
         let events = self.items("events").await;
         events.is_ok_and(|rows| rows.iter().all(|row| row["outbox"].is_null()))
     }
 
-    /// Does what an operator does: sends on what was given up because its process died too often, which here it did by
-    /// chance. Returns how many messages that were.
+    /// Redrives messages that were given up because their process died too often, as an operator
+    /// does: in this world processes die by chance. Returns how many messages that were.
     pub(crate) async fn redrive_killed(&self) -> usize {
         let mut redriven = 0;
         for (queue, letters) in self.dead_letters().await {
@@ -278,7 +280,7 @@ impl World {
     }
 }
 
-/// Read once for all simulations.
+/// The template, which is read once for all simulations.
 fn template() -> anyhow::Result<&'static Template> {
     static TEMPLATE: OnceLock<Result<Template, String>> = OnceLock::new();
     let read = || {
@@ -303,7 +305,7 @@ fn template() -> anyhow::Result<&'static Template> {
             ),
             ("ForwardSecrets", "whsec_c2VncmVkbw==".into()),
             ("MailIdentity", "example.com".into()),
-            // Longer than the trouble, and no longer than has to be played.
+            // Longer than the trouble, but not longer than necessary.
             ("UnknownCouponGraceS", "400".into()),
             ("AwsEndpointUrl", "http://aws".into()),
         ];
@@ -314,7 +316,7 @@ fn template() -> anyhow::Result<&'static Template> {
     template.map_err(|error| anyhow::anyhow!(error.clone()))
 }
 
-/// How API Gateway hands a request over.
+/// The format in which API Gateway passes a request on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Format {
     V1,
@@ -341,7 +343,8 @@ impl Format {
                 json!({"version": "2.0", "headers": one, "body": text, "isBase64Encoded": false})
             }
             Format::V2Base64 => json!({
-                "version": "2.0", "headers": one, "body": STANDARD.encode(body), "isBase64Encoded": true,
+                "version": "2.0", "headers": one, "body": STANDARD.encode(body),
+                "isBase64Encoded": true,
             }),
         }
     }
@@ -365,7 +368,7 @@ fn run(template: &Template, sqs: &Sqs, functions: &Functions) -> JoinSet<()> {
             running.spawn(async move {
                 loop {
                     tokio::time::sleep(every).await;
-                    // What fails is in the history; the next minute comes.
+                    // A failure is in the history, and the next minute follows.
                     let _ = functions.invoke(&name, "{}".into()).await;
                 }
             });
@@ -399,7 +402,7 @@ async fn poll(source: QueueSource, function: String, sqs: Sqs, functions: Functi
     }
 }
 
-/// Deletes what was worked off; what was not comes again.
+/// Deletes processed messages; SQS delivers the others again.
 fn settle(source: &QueueSource, sqs: &Sqs, invoked: anyhow::Result<String>, messages: &[Received]) {
     let ids: BTreeSet<_> = messages.iter().map(|it| it.message_id.as_str()).collect();
     let invoked = invoked.map(Bytes::from).map_err(|error| Failure {

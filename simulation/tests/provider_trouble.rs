@@ -1,4 +1,5 @@
-//! A day of provider trouble: hundreds of coupons, and half of all messages to people refused for hours.
+//! A day of provider trouble: hundreds of coupons, and half of all messages to people refused for
+//! hours.
 
 use simulation::play_a_day_of_provider_trouble;
 

@@ -1,4 +1,5 @@
-//! Three hundred seeds in the ordinary tests, which take minutes. More of them: `cargo run -p simulation -- --seeds 100000`.
+//! Plays three hundred seeds in the ordinary tests, which takes minutes. To play more: `cargo run
+//! -p simulation -- --seeds 100000`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,4 +1,5 @@
-//! What must hold of the figures: the counters of each company and game are what was told, once.
+//! What must hold of the figures: the counters of each company and game match the events, once
+//! each.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +9,10 @@ use super::Judge;
 use crate::story::{Event, Kind};
 use crate::world::World;
 
-/// A sum over all days and groups: of which tenant, section and field.
+/// A sum over all days and groups, by tenant, section and field.
 type Sums = BTreeMap<(String, &'static str, char), i64>;
 
-/// The sections that are compared, and the fields of each.
+/// The compared sections, and the fields of each.
 const COMPARED: [(&str, &str); 4] = [
     ("redemption", "cr"),
     ("use", "cd"),
@@ -19,15 +20,15 @@ const COMPARED: [(&str, &str); 4] = [
     ("time_to_use", "c"),
 ];
 
-/// Whether analytics hears of an event.
-pub(super) fn is_told_to_it(kind: Kind) -> bool {
+/// Whether analytics gets an event of this kind.
+pub(super) fn counts(kind: Kind) -> bool {
     !matches!(kind, Kind::Expiring | Kind::Enrolled | Kind::Refused)
 }
 
 impl Judge<'_> {
     pub(super) async fn figures(&mut self, world: &World) -> anyhow::Result<()> {
         let counted = counted(&world.items("figures").await?);
-        let expected = self.told_to_analytics();
+        let expected = self.expected_sums();
         let keys = counted.keys().chain(expected.keys());
         let keys: std::collections::BTreeSet<_> = keys.cloned().collect();
         for key in keys {
@@ -35,31 +36,33 @@ impl Judge<'_> {
             let (counted, expected) = (of(&counted), of(&expected));
             self.expect(counted == expected, || {
                 let (tenant, section, field) = &key;
-                format!("{section} {field} of {tenant} is {counted}, and should be {expected}")
+                format!("{section} {field} of {tenant} is {counted}, but should be {expected}")
             });
         }
         Ok(())
     }
 
-    /// A row in the place of a redemption's record says whose the coupon's line is until the redemption comes.
+    /// Whether the row stands in place of a redemption's record and keeps the coupon's line until
+    /// the redemption arrives.
     pub(super) fn is_placeholder(&self, key: &str) -> bool {
         let row = self.rows.get(key);
         key.ends_with("/redeemed/analytics") && row.is_some_and(|it| it["placeholder"] == true)
     }
 
-    /// A member has a line of each coupon that an event of theirs was counted of.
+    /// Whether the row is a member's line of a coupon. Each coupon with a counted event of the
+    /// member has one.
     pub(super) fn is_line(&self, key: &str) -> bool {
         key.contains("/figures#")
     }
 
-    /// What was told by the events that are recorded and counted.
-    fn told_to_analytics(&self) -> Sums {
+    /// The sums that the recorded and counted events must give.
+    fn expected_sums(&self) -> Sums {
         let mut sums = Sums::new();
         let events: Vec<_> = self
             .story
             .events
             .iter()
-            .filter(|it| !it.sandbox && is_told_to_it(it.kind) && self.is_counted(it))
+            .filter(|it| !it.sandbox && counts(it.kind) && self.is_counted(it))
             .collect();
         let coupon = |event: &Event| event.key.split('/').next().unwrap_or_default().to_owned();
         let has = |of: &Event, kinds: &[Kind]| {
@@ -88,7 +91,7 @@ impl Judge<'_> {
                 }
                 Kind::Used => {
                     add("use", 'c', 1);
-                    let discount = self.telling(event).and_then(|it| it.amounts[0]);
+                    let discount = self.variant(event).and_then(|it| it.amounts[0]);
                     add("use", 'd', discount.unwrap_or_default());
                     if has(event, &[Kind::Redeemed]) {
                         add("time_to_use", 'c', 1);
@@ -107,7 +110,7 @@ impl Judge<'_> {
     }
 }
 
-/// The counters as they stand. Amounts are in cents.
+/// The sums in the table. Amounts are in cents.
 fn counted(rows: &[Value]) -> Sums {
     let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
     let mut names: BTreeMap<(String, String), &'static str> = BTreeMap::new();

@@ -1,4 +1,5 @@
-//! What must hold of fraud: what is found of each event, who is told, who is flagged. Expected from what was told alone.
+//! What must hold of fraud: the findings of each event, the alerts, and the flags. The expectations
+//! come from the events alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,15 +8,15 @@ use local::sent::Detail;
 use serde_json::Value;
 
 use super::Judge;
-use crate::story::{Event, Kind, Telling};
+use crate::story::{Event, Kind, Variant};
 use crate::world::World;
 
-/// So many redemptions of a member within an hour are too many.
+/// This many redemptions of a member within an hour are too many.
 const RAPID: usize = 5;
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
-/// Whether fraud hears of an event.
-pub(super) fn is_told_to_it(kind: Kind) -> bool {
+/// Whether fraud gets an event of this kind.
+pub(super) fn checks(kind: Kind) -> bool {
     match kind {
         Kind::Redeemed | Kind::Items | Kind::Used | Kind::Cancelled | Kind::Expiring => true,
         Kind::Expired | Kind::Enrolled | Kind::Refused => false,
@@ -26,7 +27,7 @@ pub(super) fn is_told_to_it(kind: Kind) -> bool {
 #[derive(Clone, Copy)]
 struct Recorded<'a> {
     event: &'a Event,
-    telling: &'a Telling,
+    variant: &'a Variant,
 }
 
 impl Judge<'_> {
@@ -35,10 +36,10 @@ impl Judge<'_> {
             .story
             .events
             .iter()
-            .filter(|it| is_told_to_it(it.kind) && !it.forged)
+            .filter(|it| checks(it.kind) && !it.forged)
             .filter_map(|event| {
-                let telling = self.telling(event)?;
-                Some(Recorded { event, telling })
+                let variant = self.variant(event)?;
+                Some(Recorded { event, variant })
             })
             .collect();
         let mut flags = BTreeSet::new();
@@ -55,7 +56,7 @@ impl Judge<'_> {
             let possible = self.possible(*it, &recorded);
             self.expect(possible.contains(&found), || {
                 format!(
-                    "of {} was found {found:?}, it should be one of {possible:?}",
+                    "{} has the findings {found:?}, they should be one of {possible:?}",
                     it.event.key
                 )
             });
@@ -63,18 +64,21 @@ impl Judge<'_> {
                 flags.insert(it.event.key.clone());
             }
             if found.contains("rapid_redemption") {
-                let is_told = self
+                let is_stated = self
                     .history(it.event)
                     .is_some_and(|row| row["told"] == true);
-                self.expect(is_told, || format!("{} is still looked at", it.event.key));
+                self.expect(is_stated, || {
+                    format!("{} is still being checked", it.event.key)
+                });
             }
         }
         self.flags(&flags);
         self.rushes();
-        self.told(world);
+        self.alerts(world);
     }
 
-    /// The version of a coupon's findings stands where something of the coupon was looked at.
+    /// Whether the row is the version of a coupon's findings. It exists if fraud checked an event
+    /// of the coupon.
     pub(super) fn is_version(&self, key: &str) -> bool {
         let Some(coupon) = key.strip_suffix("/fraud") else {
             return false;
@@ -84,16 +88,16 @@ impl Judge<'_> {
                 .story
                 .events
                 .iter()
-                .any(|it| coupon_of(it) == coupon && is_told_to_it(it.kind) && !it.forged)
+                .any(|it| coupon_of(it) == coupon && checks(it.kind) && !it.forged)
     }
 
-    /// A member's row that is about fraud, and stands there for a reason.
+    /// Whether the row of a member is fraud's, and has a cause.
     pub(super) fn is_of_fraud(&self, key: &str) -> bool {
         let Some((_, entry)) = key.split_once('/') else {
             return false;
         };
         if entry.starts_with("flag#") {
-            // They are judged one by one.
+            // Another check judges each of these rows.
             return true;
         }
         if entry == "rushes" {
@@ -116,7 +120,7 @@ impl Judge<'_> {
         self.rows.get(&format!("{}/fraud", event.key))
     }
 
-    /// The rules by which something was found.
+    /// The rules of an event's findings.
     fn found(&self, event: &Event) -> BTreeSet<String> {
         let findings = self.record(event).map(|row| json(&row["findings"]));
         let findings = findings.as_ref().and_then(Value::as_array);
@@ -133,8 +137,8 @@ impl Judge<'_> {
         rows.find(|(key, _)| is_its(key)).map(|(_, row)| row)
     }
 
-    /// What may be found: one thing, unless something was recorded that nobody was told about, because its provider gave
-    /// up. Others may have seen that or not.
+    /// The possible findings: one set, unless an event was recorded without an answer because its
+    /// provider gave up. Fraud may have seen such an event or not.
     fn possible(&self, it: Recorded<'_>, all: &[Recorded<'_>]) -> Vec<BTreeSet<String>> {
         let of_coupon = all
             .iter()
@@ -165,16 +169,16 @@ impl Judge<'_> {
         possible
     }
 
-    /// Whether a use was contradicted: for sure where its provider was told so, or was told that what it said is kept.
-    /// Where nobody was told, the contradiction may stand there and no task know of it.
+    /// Whether a use was contradicted. It certainly was if its provider got that answer. If nobody
+    /// got an answer, the contradiction may be recorded without any task knowing it.
     fn contradicted(&self, it: Recorded<'_>) -> Vec<bool> {
         let beneath = format!("{}/conflict/", it.event.key);
         let is_kept = self.rows.keys().any(|key| key.starts_with(&beneath));
         if it.event.kind != Kind::Used || !is_kept {
             return vec![false];
         }
-        let mut recorded = it.event.tellings.iter();
-        let recorded = recorded.position(|telling| std::ptr::eq(telling, it.telling));
+        let mut recorded = it.event.variants.iter();
+        let recorded = recorded.position(|variant| std::ptr::eq(variant, it.variant));
         let events = self.story.events.iter();
         let event = events
             .clone()
@@ -182,7 +186,7 @@ impl Judge<'_> {
         let mut answers = self.answers.iter();
         let is_heard = answers.any(|answer| {
             Some(answer.event) == event
-                && Some(answer.telling) != recorded
+                && Some(answer.variant) != recorded
                 && matches!(answer.status, Some(200 | 409))
         });
         match is_heard {
@@ -201,7 +205,7 @@ impl Judge<'_> {
         if it.event.sandbox {
             return BTreeSet::new();
         }
-        let at = it.telling.at;
+        let at = it.variant.at;
         match it.event.kind {
             Kind::Redeemed | Kind::Items => {
                 let within = all.iter().filter(|other| {
@@ -209,8 +213,8 @@ impl Judge<'_> {
                         && !other.event.sandbox
                         && member_of(other.event) == member_of(it.event)
                         && self.history(other.event).is_some()
-                        && at - HOUR <= other.telling.at
-                        && other.telling.at <= at
+                        && at - HOUR <= other.variant.at
+                        && other.variant.at <= at
                 });
                 if within.count() >= RAPID {
                     rules.insert("rapid_redemption");
@@ -220,21 +224,21 @@ impl Judge<'_> {
                 let of_kind = |kind: Kind| coupon.iter().find(|it| it.event.kind == kind);
                 let earlier = coupon.iter().any(|other| {
                     other.event.kind == Kind::Used
-                        && (other.telling.at, &other.event.key) < (at, &it.event.key)
+                        && (other.variant.at, &other.event.key) < (at, &it.event.key)
                 });
                 let redemption = of_kind(Kind::Redeemed);
                 let cancelled = of_kind(Kind::Cancelled);
-                let terms = redemption.map(|it| it.telling);
+                let terms = redemption.map(|it| it.variant);
                 let statements = coupon.iter().filter_map(|it| {
                     let is_notice = match it.event.kind {
                         Kind::Redeemed => false,
                         Kind::Expiring => true,
                         _ => return None,
                     };
-                    Some((it.telling.at, is_notice, it.telling.expires_at?))
+                    Some((it.variant.at, is_notice, it.variant.expires_at?))
                 });
                 let expires_at = statements.max().map(|(.., expires_at)| expires_at);
-                let [discount, order, paid] = it.telling.amounts;
+                let [discount, order, paid] = it.variant.amounts;
                 let exceeds = |a: Option<i64>, b: Option<i64>| a.zip(b).is_some_and(|(a, b)| a > b);
                 let left = discount.zip(order).map(|(a, b)| (b - a).max(0));
                 for (rule, is_found) in [
@@ -242,7 +246,7 @@ impl Judge<'_> {
                     ("expired_usage", expires_at.is_some_and(|it| at > it)),
                     (
                         "cancelled_usage",
-                        cancelled.is_some_and(|it| at > it.telling.at),
+                        cancelled.is_some_and(|it| at > it.variant.at),
                     ),
                     ("unknown_coupon", redemption.is_none()),
                     ("excessive_discount", exceeds(discount, order)),
@@ -269,7 +273,7 @@ impl Judge<'_> {
         rules.into_iter().map(str::to_owned).collect()
     }
 
-    /// A flag for every critical finding, and for nothing else.
+    /// Every critical finding must have a flag, and every flag a critical finding.
     fn flags(&mut self, expected: &BTreeSet<String>) {
         let flags = self.accounts.iter();
         let flags = flags.filter(|(key, _)| key.contains("/flag#"));
@@ -297,11 +301,12 @@ impl Judge<'_> {
         });
     }
 
-    /// Each rush of a member is alerted, once for each time that it has doubled. All redemptions of a story are within two
-    /// hours, so a member has one rush, or two where an hour lies between them.
+    /// Each rush of a member must be alerted once for each time that it has doubled. All
+    /// redemptions of a story are within two hours, so a member has one rush, or two with an hour
+    /// between them.
     fn rushes(&mut self) {
         const RUSHES_MAX: usize = 2;
-        // By member: the most redemptions within an hour, and what each alert was about.
+        // By member: the most redemptions within an hour, and the number in each alert.
         let mut members: BTreeMap<String, (usize, Vec<usize>)> = BTreeMap::new();
         let events: Vec<_> = self.story.events.iter().collect();
         for event in &events {
@@ -321,26 +326,27 @@ impl Judge<'_> {
                 .extend(names.filter_map(|count| count.parse::<usize>().ok()));
         }
         for (member, (most, alerts)) in members {
-            let mut told = BTreeMap::<usize, usize>::new();
+            let mut stated = BTreeMap::<usize, usize>::new();
             for count in &alerts {
-                *told.entry(*count).or_default() += 1;
+                *stated.entry(*count).or_default() += 1;
             }
             let level = match most / RAPID {
                 0 => 0,
                 times => RAPID << times.ilog2(),
             };
-            let is_right = told.keys().last().copied().unwrap_or_default() == level
-                && told.values().all(|times| *times <= RUSHES_MAX);
+            let is_right = stated.keys().last().copied().unwrap_or_default() == level
+                && stated.values().all(|times| *times <= RUSHES_MAX);
             self.expect(is_right, || {
                 format!("alerts of {alerts:?} redemptions of {member}, who made {most} in an hour")
             });
         }
     }
 
-    /// How many redemptions its member made in the hour up to a redemption, by the member's history.
+    /// How many redemptions the member made in the hour up to a redemption, by the member's
+    /// history.
     fn redeemed_before(&self, event: &Event) -> usize {
         let member = member_of(event);
-        let at = |event: &Event| self.telling(event).map(|telling| telling.at);
+        let at = |event: &Event| self.variant(event).map(|variant| variant.at);
         let Some(until) = at(event) else {
             return 0;
         };
@@ -355,8 +361,9 @@ impl Judge<'_> {
         others.count()
     }
 
-    /// One alert of what was found of an event at once, and a second one only where its sender could not know or say so.
-    fn told(&mut self, world: &World) {
+    /// All findings of an event at one time must have one alert. A second alert is allowed only if
+    /// its sender could not know that the first was sent, or could not record it.
+    fn alerts(&mut self, world: &World) {
         let mut sent: BTreeMap<String, usize> = BTreeMap::new();
         for alert in world.sent() {
             if let Detail::Topic(topic) = &alert.detail
@@ -382,7 +389,10 @@ impl Judge<'_> {
             let mut owed = found.clone();
             owed.remove("rapid_redemption");
             self.expect(each.len() == rules.len() && owed.is_subset(&each), || {
-                format!("of {} was found {found:?}, told {rules:?}", event.key)
+                format!(
+                    "{} has the findings {found:?}, alerted are {rules:?}",
+                    event.key
+                )
             });
             let mut done = 0;
             let mut most = 0;
@@ -396,7 +406,7 @@ impl Judge<'_> {
                     format!("{key} is {status:?}")
                 });
                 done += usize::from(is_done);
-                // One that was never settled may have been sent.
+                // An alert that was never settled may have been sent.
                 let unsettled = !is_done && !is_skipped;
                 most += usize::from(is_done || unsettled) + self.explained(&event.key, &key);
             }
@@ -414,7 +424,7 @@ impl Judge<'_> {
     }
 }
 
-/// JSON that stands in a field as text.
+/// A field whose text is JSON.
 fn json(field: &Value) -> Value {
     let text = field.as_str().unwrap_or("[]");
     serde_json::from_str(text).unwrap_or(Value::Null)
@@ -424,7 +434,7 @@ fn coupon_of(event: &Event) -> &str {
     event.key.split('/').next().unwrap_or_default()
 }
 
-/// The member's key. All items are redeemed by one player.
+/// The member's key. One player redeems all items.
 fn member_of(event: &Event) -> String {
     match &event.account {
         Some((member, _)) => member.clone(),

@@ -1,4 +1,5 @@
-//! What goes out is claimed before and settled after it: when may it go out once more?
+//! Messages are claimed before they are sent and settled afterwards: this module says when a second
+//! one is allowed.
 
 use serde_json::Value;
 
@@ -9,15 +10,15 @@ use crate::story::product_of;
 /// An alert of the stock.
 #[derive(Debug)]
 pub(super) struct Alert<'a> {
-    /// `low_stock`, `stock_below_zero`.
+    /// `low_stock` or `stock_below_zero`.
     pub(super) kind: &'a str,
     pub(super) company: &'a str,
     pub(super) product: &'a str,
 }
 
 impl Judge<'_> {
-    /// How many messages about an event left their sender in doubt: it died, or did not hear that the message was taken, or
-    /// could not record it.
+    /// How many messages about an event left their sender in doubt: it died, or got no answer, or
+    /// could not record the answer.
     pub(super) fn explained(&self, about: &str, record: &str) -> usize {
         let channel = match record.contains("/fraud/alert/") {
             true => "alert",
@@ -31,7 +32,7 @@ impl Judge<'_> {
                 .filter_map(|it| claim_of(it, record, process))
                 .next()?;
             let after = &moments[index + 1..];
-            // Until the next one is sent.
+            // The moments until the next message is sent.
             let next = after
                 .iter()
                 .position(|it| message_of(it, about, channel).is_some());
@@ -41,7 +42,7 @@ impl Judge<'_> {
                 .any(|it| settled(it, record, owner) == Some(true));
             let died =
                 until_next.any(|it| matches!(it, Moment::Killed(killed) if killed == process));
-            // It said so in vain, or too late.
+            // The sender tried to settle, but without success or too late.
             let tried = after.iter().any(|it| settled(it, record, owner).is_some());
             Some(!recorded && (!heard || died || tried))
         };
@@ -49,7 +50,8 @@ impl Judge<'_> {
         explained.filter(|explained| *explained).count()
     }
 
-    /// How many of these left their sender in doubt: it died, or did not hear that it was taken, or could not record it.
+    /// How many alerts left their sender in doubt: it died, or got no answer, or could not record
+    /// the answer.
     pub(super) fn explained_alerts(&self, alert: &Alert<'_>) -> usize {
         let mut explained = 0;
         let mut moments = self.moments.iter().map(|(_, moment)| moment);
@@ -57,7 +59,7 @@ impl Judge<'_> {
             let Some((process, heard)) = alert.sent_by(moment) else {
                 continue;
             };
-            // Until the next one is sent.
+            // The moments until the next alert is sent.
             let rest = moments.clone().take_while(|it| alert.sent_by(it).is_none());
             let mut recorded = rest.clone().filter(|it| alert.settles(it, process));
             let died = |it: &Moment| matches!(it, Moment::Killed(killed) if killed == process);
@@ -70,7 +72,7 @@ impl Judge<'_> {
 }
 
 impl Alert<'_> {
-    /// The process that sent it, and whether that heard that it was taken.
+    /// The process that sent the alert, and whether the process got the answer.
     fn sent_by<'m>(&self, moment: &'m Moment) -> Option<(&'m Process, bool)> {
         match moment {
             Moment::Performed {
@@ -96,7 +98,7 @@ impl Alert<'_> {
             && attribute("product").map(product_of) == Some(self.product)
     }
 
-    /// The process recorded that it was sent.
+    /// Whether the process recorded the alert as sent.
     fn settles(&self, moment: &Moment, by: &Process) -> bool {
         match moment {
             Moment::Performed { call, status, .. } => {
@@ -109,7 +111,7 @@ impl Alert<'_> {
         }
     }
 
-    /// The process tried to say something of it, and could not.
+    /// Whether the process tried to record the alert, but failed.
     fn fails_to_settle(&self, moment: &Moment, by: &Process) -> bool {
         match moment {
             Moment::Performed {
@@ -137,7 +139,7 @@ fn says_alerted(body: &Value) -> bool {
     update.starts_with("SET alerted")
 }
 
-/// The process that sent a message about an event, and whether it heard that the message was taken.
+/// The process that sent a message about an event, and whether the process got the answer.
 fn message_of<'a>(moment: &'a Moment, about: &str, channel: &str) -> Option<(&'a Process, bool)> {
     match moment {
         Moment::Performed {
@@ -181,7 +183,7 @@ fn is_update_of(body: &Value, record: &str) -> bool {
     format!("{}/{}", text("coupon"), text("entry")) == record
 }
 
-/// The owner by whose name a process claimed a record.
+/// The owner for whom a process claimed a record.
 fn claim_of<'a>(moment: &'a Moment, record: &str, by: &Process) -> Option<&'a str> {
     match moment {
         Moment::Performed { call, .. }
@@ -195,7 +197,7 @@ fn claim_of<'a>(moment: &'a Moment, record: &str, by: &Process) -> Option<&'a st
     }
 }
 
-/// Whether an owner's word on a record was taken, where it is one.
+/// Whether an owner settled a record successfully; `None` if this is no attempt to settle.
 fn settled(moment: &Moment, record: &str, owner: &str) -> Option<bool> {
     match moment {
         Moment::Performed { call, status, .. } if is_update_of(&call.body, record) => {

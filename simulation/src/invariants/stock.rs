@@ -1,6 +1,6 @@
-//! What must hold of the stock: what there is, what is reserved, and who was told.
+//! What must hold of the stock: quantities on hand, reservations, and alerts.
 //!
-//! Quantities are in halves here.
+//! Quantities are numbers of halves here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,35 +10,36 @@ use serde_json::{Value, json};
 
 use super::Judge;
 use super::sendings::Alert;
-use crate::story::{CATALOGUE, Event, Kind, THRESHOLD, Telling, product_of};
+use crate::story::{CATALOGUE, Event, Kind, THRESHOLD, Variant, product_of};
 use crate::world::{COMPANIES, World};
 
-/// Whether the inventory hears of an event.
-pub(super) fn is_told_to_it(kind: Kind, telling: &Telling) -> bool {
+/// Whether the inventory gets an event.
+pub(super) fn concerns(kind: Kind, variant: &Variant) -> bool {
     match kind {
-        Kind::Redeemed => reserves(telling),
+        Kind::Redeemed => reserves(variant),
         Kind::Used | Kind::Cancelled | Kind::Expired | Kind::Expiring => true,
         Kind::Items | Kind::Enrolled | Kind::Refused => false,
     }
 }
 
-fn reserves(telling: &Telling) -> bool {
-    matches!(telling.discount, Some("product_free" | "buy_one_get_one"))
+fn reserves(variant: &Variant) -> bool {
+    matches!(variant.discount, Some("product_free" | "buy_one_get_one"))
 }
 
-/// `comp_sul` and `Pizza`.
+/// For instance `comp_sul` and `Pizza`.
 type Product = (String, String);
 
 /// What uses took of a product.
 #[derive(Debug, Default)]
 struct Taken {
     halves: i64,
-    /// Whether some of it was taken by a use that was accepted, so that everything it owes is done.
+    /// Whether an accepted use took some of it, so that all its effects are done.
     for_sure: bool,
 }
 
 impl Judge<'_> {
-    /// A coupon's own row stands where something happened to the coupon that the inventory heard of.
+    /// Whether the row is a coupon's own. It exists if the inventory processed an event of the
+    /// coupon.
     pub(super) fn is_reservation(&self, key: &str) -> bool {
         let Some(coupon) = key.strip_suffix("/reservation") else {
             return false;
@@ -60,18 +61,18 @@ impl Judge<'_> {
         self.alerts(world, &taken).await
     }
 
-    /// What was taken, by the uses that are recorded and worked off.
+    /// What the recorded and processed uses took.
     fn taken(&mut self) -> BTreeMap<Product, Taken> {
         let mut taken: BTreeMap<Product, Taken> = BTreeMap::new();
         for (index, event) in self.story.events.iter().enumerate() {
             if event.kind != Kind::Used || !self.is_worked_off(event) {
                 continue;
             }
-            let Some(telling) = self.telling(event) else {
+            let Some(variant) = self.variant(event) else {
                 continue;
             };
-            let (discount, is_certain) = self.discount_of(event, telling);
-            for line in &telling.items {
+            let (discount, is_certain) = self.discount_of(event, variant);
+            for line in &variant.items {
                 let leaves = match discount {
                     Some("product_free") => line.is_free,
                     Some("buy_one_get_one") => true,
@@ -88,11 +89,11 @@ impl Judge<'_> {
         taken
     }
 
-    /// The type of discount that decides what a use takes: its own, else its redemption's, whichever comes first. And
-    /// whether that is known for certain.
-    fn discount_of(&mut self, event: &Event, telling: &Telling) -> (Option<&'static str>, bool) {
-        if telling.discount.is_some() || telling.items.is_empty() {
-            return (telling.discount, true);
+    /// The type of discount that decides what a use takes: its own, or else its redemption's,
+    /// whichever arrives first. The second value says whether this is certain.
+    fn discount_of(&mut self, event: &Event, variant: &Variant) -> (Option<&'static str>, bool) {
+        if variant.discount.is_some() || variant.items.is_empty() {
+            return (variant.discount, true);
         }
         let events = self.story.events.iter().enumerate();
         let mut redemptions =
@@ -100,7 +101,7 @@ impl Judge<'_> {
         let Some((index, redemption)) = redemptions.next() else {
             return (None, true);
         };
-        let Some(recorded) = self.telling(redemption) else {
+        let Some(recorded) = self.variant(redemption) else {
             return (None, true);
         };
         let record = &self.rows[&format!("{}/inventory", event.key)];
@@ -130,16 +131,16 @@ impl Judge<'_> {
             let (product, halves) = read(row);
             found.insert(product, halves);
         }
-        // A product that is only reserved is known, too.
+        // A product with a reservation alone is known too.
         found.retain(|product, halves| *halves != 0 || expected.contains_key(product));
         expected.retain(|product, halves| *halves != 0 || found.contains_key(product));
         self.expect(found == expected, || {
-            format!("there is {found:?} in halves, it should be {expected:?}")
+            format!("the stock in halves is {found:?}, it should be {expected:?}")
         });
         Ok(())
     }
 
-    /// What there was in the beginning, and what was delivered.
+    /// The stock at the beginning plus the deliveries.
     fn had(&self, with_deliveries: bool) -> BTreeMap<Product, i64> {
         let deliveries = self.story.deliveries.iter().map(|(_, it)| it);
         let deliveries = deliveries.filter(|_| with_deliveries);
@@ -151,7 +152,7 @@ impl Judge<'_> {
         had
     }
 
-    /// Reserved is what was redeemed, and neither has come to its end nor has expired.
+    /// The reservations must be those of redeemed coupons that have not ended or expired.
     async fn reserved(&mut self, world: &World) -> anyhow::Result<()> {
         let now = world.now();
         let mut expected: BTreeMap<Product, i64> = BTreeMap::new();
@@ -183,12 +184,12 @@ impl Judge<'_> {
         let of_coupon = events.filter(|it| coupon_of(it) == coupon && self.is_worked_off(it));
         let of_coupon: Vec<_> = of_coupon.collect();
         let redemption = of_coupon.iter().find(|it| it.kind == Kind::Redeemed)?;
-        let telling = self.telling(redemption)?;
+        let variant = self.variant(redemption)?;
         let ends = |it: &&&Event| matches!(it.kind, Kind::Used | Kind::Cancelled | Kind::Expired);
-        if !reserves(telling) || of_coupon.iter().any(|it| ends(&it)) {
+        if !reserves(variant) || of_coupon.iter().any(|it| ends(&it)) {
             return None;
         }
-        let (company, reward) = (company_of(redemption), telling.reward.clone()?);
+        let (company, reward) = (company_of(redemption), variant.reward.clone()?);
         let (of_company, mapped, product) = CATALOGUE;
         let product = match (company, reward.as_str()) == (of_company, mapped) {
             true => product.to_owned(),
@@ -197,19 +198,19 @@ impl Judge<'_> {
         (self.expires_at(&of_coupon)? > now).then(|| (company.to_owned(), product))
     }
 
-    /// As the last of those who said it, by the provider's clock: a notice may move it.
+    /// The latest expiry date by the provider's clock, because a notice may move it.
     fn expires_at(&self, of_coupon: &[&Event]) -> Option<Timestamp> {
-        let told = of_coupon.iter().filter_map(|it| {
-            let telling = self.telling(it)?;
+        let stated = of_coupon.iter().filter_map(|it| {
+            let variant = self.variant(it)?;
             let is_notice = it.kind == Kind::Expiring;
             let says = is_notice || it.kind == Kind::Redeemed;
-            says.then_some((telling.at, is_notice, telling.expires_at?))
+            says.then_some((variant.at, is_notice, variant.expires_at?))
         });
-        told.max().map(|(.., expires_at)| expires_at)
+        stated.max().map(|(.., expires_at)| expires_at)
     }
 
-    /// Who was told of little stock: each product's alert comes once, and once more below zero; again after a delivery, or
-    /// where its sender could not know better.
+    /// Each product must have one alert when it is low, and one more below zero. Further alerts
+    /// need a delivery, or a sender in doubt.
     async fn alerts(
         &mut self,
         world: &World,
@@ -241,23 +242,23 @@ impl Judge<'_> {
             let (low, below) = (count("low_stock"), count("stock_below_zero"));
             let at_least = had.get(product).copied().unwrap_or_default() - taken.halves;
             let in_the_end = has.get(product).copied().unwrap_or_default() - taken.halves;
-            let told = || {
-                format!("{low} and {below} alerts of {product:?}, of which there is {in_the_end}")
-            };
-            // One that nobody counted alerts nobody; one that was delivered is counted where none was sold before.
+            let stated =
+                || format!("{low} and {below} alerts of {product:?}, whose stock is {in_the_end}");
+            // A product that nobody counted causes no alert. A delivery counts if nothing was sold
+            // before.
             let mut set = self.story.stock.iter();
             let is_set = set.any(|it| (it.company, it.product) == names(product));
             let is_counted = counted.contains(product);
-            self.expect(is_counted || low + below == 0, told);
-            self.expect(at_least <= threshold || low + below == 0, told);
-            self.expect(at_least < 0 || below == 0, told);
+            self.expect(is_counted || low + below == 0, stated);
+            self.expect(at_least <= threshold || low + below == 0, stated);
+            self.expect(at_least < 0 || below == 0, stated);
             self.expect(
                 !taken.for_sure || !is_set || in_the_end > threshold || low + below > 0,
-                told,
+                stated,
             );
             self.expect(
                 !taken.for_sure || !is_set || in_the_end >= 0 || below > 0,
-                told,
+                stated,
             );
             let deliveries = self.story.deliveries.iter();
             let deliveries =
@@ -272,7 +273,8 @@ impl Judge<'_> {
                 });
                 self.expect(sent <= 1 + deliveries + explained, || {
                     format!(
-                        "{sent} times {kind} of {product}, of which {explained} had a reason to be repeated"
+                        "{sent} times {kind} of {product}, of which {explained} had a reason to \
+                         be repeated"
                     )
                 });
             }
@@ -313,7 +315,7 @@ fn read(row: &Value) -> (Product, i64) {
     )
 }
 
-/// As the index tells them.
+/// The reservations in the index.
 async fn open_reservations(
     world: &World,
     company: &str,
@@ -326,7 +328,8 @@ async fn open_reservations(
         "IndexName": "reservations",
         "KeyConditionExpression": "reserves = :product AND reserved_until > :now",
         "ExpressionAttributeValues": {
-            ":product": {"S": format!("zupy#{company}#{}", product.to_lowercase())}, ":now": {"S": now},
+            ":product": {"S": format!("zupy#{company}#{}", product.to_lowercase())},
+            ":now": {"S": now},
         },
     });
     let found = world.ask("Query", query).await?;

@@ -1,4 +1,4 @@
-//! Orders of more products than one transaction takes, and products whose names are typed in many ways.
+//! Orders of more products than fit into one transaction, and products with several spellings.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use webhooks::stock::{Counted, readable};
 use super::{PIZZA, TENANT, event, free_pizza, redeemed, used, used_body};
 use crate::desk::{Desk, at_a_desk};
 
-/// A use of so many products, one of each.
+/// A use of this many products, one of each.
 fn many(code: &str, order: &str, kind: Option<DiscountKind>, products: usize) -> Event {
     let mut used = used(code, order, kind, 1);
     if let Fact::Used(usage) = &mut used.fact {
@@ -25,7 +25,7 @@ fn many(code: &str, order: &str, kind: Option<DiscountKind>, products: usize) ->
     used
 }
 
-/// As the provider tells it without a type of discount.
+/// The provider's body without a type of discount.
 fn many_body(code: &str, order: &str, products: usize) -> String {
     let mut body: Value = serde_json::from_str(&used_body(code, order)).unwrap();
     let items = (0..products).map(|n| {
@@ -35,7 +35,7 @@ fn many_body(code: &str, order: &str, products: usize) -> String {
     body.to_string()
 }
 
-fn expiring(code: &str, told: i64, until_h: i64, desk: &Desk) -> Event {
+fn expiring(code: &str, stated: i64, until_h: i64, desk: &Desk) -> Event {
     let until = desk.world.now() + jiff::SignedDuration::from_hours(until_h);
     let key = EventKey::told("zupy", "comp", code, "expiring", &until.to_string());
     let mut event = event(
@@ -46,12 +46,12 @@ fn expiring(code: &str, told: i64, until_h: i64, desk: &Desk) -> Event {
             expires_at: Some(until),
         }),
     );
-    event.occurred_at += jiff::SignedDuration::from_hours(told);
+    event.occurred_at += jiff::SignedDuration::from_hours(stated);
     event
 }
 
 impl Desk {
-    /// What is on hand of every product.
+    /// The stock on hand of every product.
     async fn on_hands(&self) -> BTreeMap<String, Decimal> {
         let contents = self.world.stock().contents(Some(TENANT)).await.unwrap();
         let products = contents.products.into_iter();
@@ -64,14 +64,14 @@ impl Desk {
         stock.reserved(TENANT, PIZZA, then).await.unwrap()
     }
 
-    /// Gives events again and again, as a queue does, until they are done. Returns how often.
+    /// Processes events again and again, as a queue does, until they are done. Returns how often.
     async fn keep_until_done(&self, events: &[&Event]) -> usize {
         for times in 1..200 {
             if self.keep(events).await.iter().all(Result::is_ok) {
                 return times;
             }
         }
-        panic!("it is never done");
+        panic!("the events are never done");
     }
 }
 
@@ -105,7 +105,7 @@ fn an_order_of_many_products_is_taken_in_parts_and_others_do_not_wait() {
             record["result"],
             "took 1 Produto 0, 1 Produto 1, 1 Produto 10, 2997 more (in 34 parts)"
         );
-        // Once more changes nothing.
+        // A repeat changes nothing.
         desk.done(&desk.keep(&[&order]).await);
         assert_one_of_each(&desk.on_hands().await, 3000);
     });
@@ -129,7 +129,7 @@ fn each_part_is_taken_once_whatever_fails_between_them() {
     }
 }
 
-/// An invocation without the time for all of them: the next one goes on.
+/// An invocation too short for all of them: the next one continues.
 #[test]
 fn parts_that_do_not_fit_an_invocation_are_taken_in_the_next() {
     at_a_desk(async |desk| {
@@ -144,11 +144,12 @@ fn parts_that_do_not_fit_an_invocation_are_taken_in_the_next() {
 
 /// Another version of the code began with parts of another size.
 #[test]
-fn what_was_begun_in_other_parts_is_ended_in_those() {
+fn an_order_that_began_in_other_parts_ends_in_those() {
     at_a_desk(async |desk| {
         let order = many("CP-1", "1", Some(DiscountKind::ProductFree), 100);
         let part = json!({
-            "coupon": {"S": order.key.coupon()}, "entry": {"S": order.key.beneath("inventory/part/0")},
+            "coupon": {"S": order.key.coupon()},
+            "entry": {"S": order.key.beneath("inventory/part/0")},
             "status": {"S": "done"}, "size": {"N": "40"}, "attempt": {"S": "old"},
         });
         desk.world.put("events", part).await.unwrap();
@@ -161,7 +162,7 @@ fn what_was_begun_in_other_parts_is_ended_in_those() {
 }
 
 #[test]
-fn a_redemption_tells_a_use_of_many_products_what_it_takes() {
+fn a_redemption_decides_what_a_use_of_many_products_takes() {
     for seed in 0..6 {
         at_a_desk(async |desk| {
             let order = many("CP-1", "1", None, 250);
@@ -190,7 +191,7 @@ fn a_redemption_tells_a_use_of_many_products_what_it_takes() {
 }
 
 #[test]
-fn a_redemption_tells_more_uses_than_a_transaction_takes() {
+fn a_redemption_decides_for_more_uses_than_a_transaction_holds() {
     at_a_desk(async |desk| {
         let orders: Vec<_> = (0..120).map(|it| it.to_string()).collect();
         let uses = orders.iter().map(|order| used("CP-1", order, None, 1));
@@ -209,7 +210,7 @@ fn a_redemption_tells_more_uses_than_a_transaction_takes() {
 }
 
 #[test]
-fn an_alert_that_is_owed_of_a_part_comes_when_the_message_comes_again() {
+fn an_owed_alert_of_a_part_is_sent_at_the_next_attempt() {
     at_a_desk(async |desk| {
         let five = Counted::All(6.into());
         let stock = desk.world.stock();
@@ -229,7 +230,7 @@ fn an_alert_that_is_owed_of_a_part_comes_when_the_message_comes_again() {
 
 #[test]
 fn a_notice_with_another_date_moves_the_reservation_whatever_came_first() {
-    // The numbers of the events in the order in which they come.
+    // The numbers of the events in their order of arrival.
     for order in [
         [0, 1, 2],
         [0, 2, 1],
@@ -242,7 +243,7 @@ fn a_notice_with_another_date_moves_the_reservation_whatever_came_first() {
             let events = [
                 redeemed(desk, "CP-1"),
                 expiring("CP-1", 1, 48, desk),
-                // The last word.
+                // The latest notice.
                 expiring("CP-1", 2, 24, desk),
             ];
             for number in order {
@@ -263,7 +264,7 @@ fn all_in_one_batch_move_the_reservation_too_and_a_use_ends_it() {
         assert_eq!(desk.reserved_in_h(47).await, 1.into());
         desk.done(&desk.keep(&[&free_pizza("CP-1")]).await);
         assert_eq!(desk.reserved_in_h(0).await, 0.into());
-        // What is over is not reserved again.
+        // An ended coupon is not reserved again.
         desk.done(&desk.keep(&[&expiring("CP-1", 2, 96, desk)]).await);
         assert_eq!(desk.reserved_in_h(0).await, 0.into());
     });
@@ -277,7 +278,7 @@ fn named(mut used: Event, name: &str) -> Event {
 }
 
 #[test]
-fn however_its_name_is_typed_it_is_one_product() {
+fn all_spellings_of_a_name_are_one_product() {
     at_a_desk(async |desk| {
         let stock = desk.world.stock();
         let ten = Counted::All(10.into());
@@ -320,7 +321,7 @@ fn the_catalogue_applies_to_the_items_of_a_use_too() {
     });
 }
 
-/// Old code wrote each name as it was typed, and still does during a deployment.
+/// Old code wrote each name as typed, and still does during a deployment.
 #[test]
 fn old_rows_become_part_of_their_product() {
     at_a_desk(async |desk| {
@@ -352,7 +353,8 @@ fn old_rows_become_part_of_their_product() {
         let seven = [("Pizza Média".to_owned(), Decimal::from(6))].into();
         assert_eq!(desk.on_hands().await, seven, "before anything is sold");
 
-        // By the old mapping, one is sold; the row of that name comes over, and the alert is by its threshold.
+        // By the old mapping, one is sold. The row with that name is moved over, and its threshold
+        // decides about the alert.
         let sold = named(free_pizza("CP-1"), "Pizza Grátis");
         desk.done(&desk.keep(&[&sold]).await);
         assert_eq!(desk.alerts(), ["low_stock"]);

@@ -1,4 +1,4 @@
-//! The outbox, where more events are stuck than one of its invocations can try.
+//! Tests the outbox with more stuck events than one of its invocations can try.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use serde_json::json;
 
 use crate::desk::{Desk, at_a_desk};
 
-/// Of these an invocation tries 125: 25 at a time, and each time the calls take all the time that they may.
+/// An invocation tries 125 of these events: 25 at a time, and all calls last as long as they may.
 const STUCK: usize = 300;
 
-/// From one run to the next: here the minute begins when a run has ended.
+/// The time between two runs: the minute begins when a run has ended.
 const RUN: Duration = Duration::from_secs(96);
 
 impl Desk {
-    /// The row of a redemption whose message SQS did not take.
+    /// Writes the row of a redemption whose message SQS did not accept.
     async fn mark(&self, code: &str, number: usize, mark: &str) {
         let body = json!({
             "event": "coupon.redeemed", "timestamp": "2026-11-22T11:00:00Z", "company_id": "comp",
@@ -42,7 +42,8 @@ impl Desk {
     }
 }
 
-/// One event can be sent and is the last of all: after how many runs is it sent?
+/// Checks after how many runs the outbox sends the last event, which is the only one that can be
+/// sent.
 fn check(runs: u32, mark: &str) {
     at_a_desk(async |desk| {
         for number in 0..STUCK {
@@ -58,7 +59,7 @@ fn check(runs: u32, mark: &str) {
         assert!(!waiting.contains(&"zupy#comp#GOOD".to_owned()));
         assert_eq!(waiting.len(), STUCK);
 
-        // Each of them has its turn again.
+        // Each event gets another turn.
         desk.world.faults.clear();
         tokio::time::sleep(RUN * 2).await;
         assert_eq!(desk.waiting().await, [] as [String; 0]);
@@ -74,6 +75,6 @@ fn an_event_is_sent_however_many_before_it_are_stuck() {
 }
 
 #[test]
-fn so_is_one_whose_mark_names_tasks_as_older_code_wrote_it() {
+fn an_event_with_an_older_codes_mark_is_sent_too() {
     check(3, "delivery fraud");
 }
