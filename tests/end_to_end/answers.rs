@@ -1,4 +1,4 @@
-//! What a webhook gets: every row of the table in `docs/answers.md`.
+//! The answers of a webhook: every row of the table in `docs/answers.md`.
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -53,7 +53,7 @@ async fn names_the_event_by_its_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_the_same_event_at_the_same_time_one_is_new() {
+async fn of_several_copies_at_the_same_time_one_is_new() {
     in_a_shop(async |shop| {
         let answers = join_all((0..20).map(|_| shop.send(redeemed("CP-1")))).await;
         let mut words: Vec<_> = answers.iter().map(Answer::word).collect();
@@ -238,7 +238,7 @@ async fn several_secrets_are_valid_while_one_replaces_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_signed_too_long_ago_or_in_the_future_is_refused() {
+async fn a_signature_from_long_ago_or_from_the_future_is_refused() {
     let parameters = [("MaxAgeS", "300"), ("MaxFutureS", "60")];
     in_a_shop_with(&parameters, async |shop| {
         let at = |offset_s: i64| Timestamp::now() + SignedDuration::from_secs(offset_s);
@@ -314,7 +314,8 @@ async fn takes_the_events_of_a_rest_api_and_refuses_what_it_cannot_decode() {
     .await;
 }
 
-/// Invokes `zupy-coupon-redeemed` without the gateway: the status, and the word that says why.
+/// Invokes `zupy-coupon-redeemed` without the gateway. Returns the status, and the word that
+/// explains it.
 async fn invoke(shop: &Shop, event: &Value) -> (u16, String) {
     let event = Event {
         payload: event.to_string().into(),
@@ -332,7 +333,7 @@ async fn invoke(shop: &Shop, event: &Value) -> (u16, String) {
 const INVALID: &str = "400 invalid_payload";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_json_is_refused_and_says_where() {
+async fn a_body_that_is_not_json_is_refused_with_the_position() {
     in_a_shop(async |shop| {
         let cases: [(&[u8], &str); 7] = [
             (b"", "body is not a JSON object"),
@@ -364,7 +365,7 @@ async fn what_is_not_json_is_refused_and_says_where() {
     .await;
 }
 
-/// A webhook has exactly these problems, and leaves no trace.
+/// Checks that a webhook has exactly these problems, and leaves no trace.
 async fn check_problems(shop: &Shop, webhook: Webhook, expected: &[&str]) {
     let answer = shop.send(webhook).await;
     assert_eq!(answer.word(), INVALID, "{expected:?}");
@@ -400,7 +401,8 @@ async fn every_rule_for_a_redemption() {
             .await;
         }
         let soon = redeemed("CP-1").set("/coupon/expires_at", "soon");
-        let time = "coupon.expires_at must be an RFC 3339 time such as 2025-09-26T14:20:00Z, or a date such as 2025-09-26";
+        let time = "coupon.expires_at must be an RFC 3339 time such as 2025-09-26T14:20:00Z, or a \
+                    date such as 2025-09-26";
         check_problems(shop, soon, &[time]).await;
         assert_eq!(shop.ledger("CP-1").await.len(), 0);
     })
@@ -461,7 +463,7 @@ async fn every_rule_for_a_redeemed_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_problems_are_told_at_once() {
+async fn all_problems_are_reported_at_once() {
     in_a_shop(async |shop| {
         let webhook = redeemed("CP-1")
             .set("/coupon", json!({"points_spent": "many"}))
@@ -478,7 +480,7 @@ async fn all_problems_are_told_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_url_does_not_handle_is_acknowledged_and_ignored() {
+async fn an_event_that_a_url_does_not_handle_is_acknowledged_and_ignored() {
     in_a_shop(async |shop| {
         let check = async |webhook: Webhook, kind: &str| {
             let answer = shop.send(webhook).await;
@@ -522,7 +524,7 @@ async fn a_body_over_1_mib_is_refused_and_one_of_1_mib_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn text_that_queues_and_tables_are_choosy_about_gets_through() {
+async fn text_that_queues_and_tables_could_refuse_gets_through() {
     in_a_shop(async |shop| {
         let odd = "\u{FFFE}\u{FFFF}\u{1}é🍕\u{7F}\\\"";
         let webhook = redeemed(&format!("CP-{odd}"))

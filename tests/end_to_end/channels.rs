@@ -1,5 +1,5 @@
-//! Every channel as the person gets it, and what becomes of a coupon that one of them does not take, or for which there is
-//! no address yet.
+//! Every channel as its recipient sees it, and coupons that a channel refuses or that have no
+//! address yet.
 
 use local::sent::{Detail, Sent, Sms, Whatsapp};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::shop::{
     COMPANY, MEMBER, OWN_SECRET, Shop, Webhook, in_a_shop, in_a_shop_with, redeemed, told, used, v2,
 };
 
-/// Long after any test.
+/// A time long after any test.
 const NEXT_CENTURY: &str = "2126-01-01T00:00:00Z";
 const LAST_YEAR: &str = "2025-09-26T14:20:00Z";
 
@@ -16,7 +16,8 @@ const EMAIL: &str = "redeemed/delivery/email";
 const WHATSAPP: &str = "redeemed/delivery/whatsapp";
 const SMS: &str = "redeemed/delivery/sms";
 
-/// Both Zupy's formats tell of one company, and another company's customers read English.
+/// Secrets of two companies: one that both Zupy's formats name, and one whose customers read
+/// English.
 const TWO: (&str, &str) = (
     "ZupyWebhookSecrets",
     "comp_bella_vista=local-zupy-secret, comp_soho=soho-secret",
@@ -26,7 +27,7 @@ fn event(code: &str) -> String {
     format!("zupy#{COMPANY}#{code}/redeemed")
 }
 
-/// What a channel sent for an event.
+/// The messages that a channel sent for an event.
 fn about(sent: &[Sent], event: &str) -> Vec<Sent> {
     let of_event = sent.iter().filter(|it| it.event.as_deref() == Some(event));
     of_event.cloned().collect()
@@ -46,13 +47,13 @@ fn sms_of(sent: &Sent) -> &Sms {
     }
 }
 
-/// A redemption of a reward that is worth so much.
+/// A redemption of a reward with this value.
 fn worth(code: &str, value: impl Into<Value>) -> Webhook {
     redeemed(code).set("/discount_details/discount_value", value)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_channel_speaks_as_the_parameters_say() {
+async fn each_channel_follows_the_parameters() {
     let parameters = [
         TWO,
         ("Languages", "pt-BR, comp_soho=en"),
@@ -111,7 +112,7 @@ async fn each_channel_speaks_as_the_parameters_say() {
             ]
         );
 
-        // The other company's is worth 35.
+        // The other company's reward is worth 35.
         let texts = shop.sent("sms");
         assert_eq!(texts.len(), 1, "{texts:?}");
         assert_eq!(texts[0].event, Some(event("CP-1")));
@@ -185,7 +186,7 @@ async fn a_text_message_goes_out_for_a_reward_of_50_and_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_number_that_cannot_be_one_fails_with_its_reason_and_stops_nothing_else() {
+async fn an_impossible_number_fails_with_its_reason_and_stops_nothing_else() {
     const AREA: &str = "failed: a phone number without its area code";
     const OTHER: &str = "failed: a phone number with other characters than digits";
     const SEVERAL: &str = "failed: more than one phone number";
@@ -237,7 +238,7 @@ async fn a_number_that_cannot_be_one_fails_with_its_reason_and_stops_nothing_els
                 assert_eq!(sent.to, "+5511965958122");
             }
         }
-        // A word of ours, and not the number.
+        // The log has a word of our own, and not the number.
         for line in shop.system.logs("delivery") {
             assert!(!line.line.contains("96595"), "{line}");
         }
@@ -274,7 +275,7 @@ async fn throttling_slows_down_and_loses_and_doubles_nothing() {
     .await;
 }
 
-/// Marks of what one channel's refusal leaves are on its record alone.
+/// The refusal of one channel marks only that channel's record.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_channel_that_is_down_holds_up_no_other() {
     in_a_shop(async |shop| {
@@ -299,7 +300,7 @@ async fn a_channel_that_is_down_holds_up_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_channel_that_is_not_set_up_leaves_no_word() {
+async fn a_channel_that_is_not_set_up_leaves_no_record() {
     let off = [
         ("WhatsAppPhoneNumberId", ""),
         ("SmsMinimumDiscountValue", ""),
@@ -325,7 +326,7 @@ fn enrolled(webhook_id: &str) -> Webhook {
         .set("/webhook_id", webhook_id)
 }
 
-/// v1 tells of a new member on the URL that takes all events.
+/// v1 reports a new member on the URL that takes all events.
 fn registered() -> Webhook {
     let body = include_str!("../../events/samples/zupy-customer-registered.json");
     redeemed("any").to(crate::shop::ZUPY).body(body)
@@ -356,7 +357,7 @@ async fn a_coupon_waits_for_its_members_contact_within_its_life() {
             assert_eq!(settled_records(shop, code).await, NO_CONTACT, "{code}");
         }
         assert_eq!(shop.sent_to_people(), []);
-        // A word of its own for support, and nothing that has to be done.
+        // Support can see that the member is unknown, but nobody has to act.
         assert_eq!(shop.account(MEMBER).await.len(), 4);
 
         for _ in 0..3 {
@@ -374,7 +375,7 @@ async fn a_coupon_waits_for_its_members_contact_within_its_life() {
         }
         assert!(shop.mails()[0].text.as_deref().unwrap().contains("Maria"));
 
-        // What comes later finds the contact, and what was sent is not sent again.
+        // A later coupon finds the contact, and sent messages are not sent again.
         shop.send(redeemed_in_v2("later", NEXT_CENTURY)).await;
         shop.send(enrolled("second")).await;
         shop.send(redeemed_in_v2("good", NEXT_CENTURY)).await;
@@ -386,7 +387,7 @@ async fn a_coupon_waits_for_its_members_contact_within_its_life() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_contact_lacks_waits_for_the_next_one() {
+async fn a_channel_without_an_address_waits_for_the_next_contact() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {
         shop.send(redeemed_in_v2("CP-1", NEXT_CENTURY)).await;
         let by_mail = registered().set("/customer/whatsapp", Value::Null);
@@ -396,7 +397,7 @@ async fn what_a_contact_lacks_waits_for_the_next_one() {
         assert_eq!(email, "done");
         assert!(whatsapp.starts_with("waiting: no "), "{whatsapp}");
 
-        // Told before, and heard of later: what is known stays.
+        // This enrolment was sent earlier but arrives later, so the known contact stays.
         let older = enrolled("older")
             .set("/timestamp", "2020-01-01T00:00:00Z")
             .set("/data/phone", "+5511000000000");
@@ -411,7 +412,7 @@ async fn what_a_contact_lacks_waits_for_the_next_one() {
         assert_eq!(shop.sent("whatsapp")[0].to, "+5511965958122");
         assert_eq!(shop.account(MEMBER).await.len(), 2);
 
-        // What the latest does not name any more is not kept from those before it.
+        // Addresses that the latest enrolment does not name are not kept from earlier ones.
         let latest = enrolled("latest")
             .set("/timestamp", "2026-06-01T00:00:00Z")
             .set("/data/phone", Value::Null);
@@ -427,9 +428,9 @@ async fn what_a_contact_lacks_waits_for_the_next_one() {
     .await;
 }
 
-/// Whoever sets a channel up does not want to tell of every old coupon.
+/// An operator who sets up a channel does not want messages about every old coupon.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_channel_that_was_set_up_since_is_left_alone() {
+async fn a_channel_that_was_set_up_later_sends_nothing_for_old_coupons() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {
         shop.send(redeemed_in_v2("CP-1", NEXT_CENTURY)).await;
         shop.settle().await;
@@ -453,7 +454,7 @@ async fn a_channel_that_was_set_up_since_is_left_alone() {
     .await;
 }
 
-/// Zupy tells that a coupon expires soon.
+/// Zupy reports that a coupon expires soon.
 fn expiring(code: &str) -> Webhook {
     told("coupon.expiring", code).set("/data/valid_until", NEXT_CENTURY)
 }
@@ -509,14 +510,14 @@ async fn one_reminder_goes_out_on_the_best_channel() {
         assert_eq!(template, Some("coupon_reminder_whatsapp"));
         let mail = reminders.iter().find(|it| it.channel == "email").unwrap();
         assert!(mail.subject.as_deref().unwrap().contains("expira em breve"));
-        // What only the redemption tells.
+        // Only the redemption has these terms.
         assert!(mail.text.as_deref().unwrap().contains("consumo no local"));
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_reminded_of_a_coupon_that_has_come_to_its_end() {
+async fn nobody_is_reminded_of_a_coupon_that_has_ended() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {
         for code in ["used", "cancelled", "expired"] {
             shop.send(valid(code)).await;
@@ -529,7 +530,7 @@ async fn nobody_is_reminded_of_a_coupon_that_has_come_to_its_end() {
         for code in ["used", "cancelled", "expired", "unknown"] {
             shop.send(expiring(code)).await;
         }
-        // It is over by the notice's own word.
+        // The notice itself says that the coupon has expired.
         let over = told("coupon.expiring", "over").set("/data/valid_until", LAST_YEAR);
         shop.send(over).await;
         shop.settle().await;
@@ -548,9 +549,9 @@ async fn nobody_is_reminded_of_a_coupon_that_has_come_to_its_end() {
     .await;
 }
 
-/// What a task is told of a test at a restaurant: no provider tells of one yet.
+/// A task gets a test event of a restaurant directly, because no provider sends one yet.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_test_would_have_sent_is_kept_as_the_person_would_have_seen_it() {
+async fn a_test_events_draft_is_kept_as_the_person_would_see_it() {
     in_a_shop(async |shop| {
         let sample = include_str!("../../events/delivery.json");
         let sample: Value = serde_json::from_str(sample).unwrap();

@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 
 use crate::shop::{built, root};
 
-/// `coupons serve`, running.
+/// A running `coupons serve`.
 struct Served {
     process: Child,
     port: u16,
     aws_port: u16,
-    /// What it printed until it was ready.
+    /// The lines that it printed until it was ready.
     said: Vec<String>,
 }
 
@@ -24,8 +24,8 @@ pub(crate) async fn coupons() -> PathBuf {
     built(&["coupons".to_owned()]).await["coupons"].clone()
 }
 
-/// A port that nobody listens on, each time another: below those that systems give to whoever asks for any, so that no
-/// test that runs beside gets it meanwhile.
+/// Another port each time, on which nobody listens. The ports are below the range for arbitrary
+/// ports, so that no parallel test gets one meanwhile.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let of_process = u16::try_from(std::process::id() % 100).unwrap() * 100;
@@ -37,7 +37,7 @@ pub(crate) fn free_port() -> u16 {
     }
 }
 
-/// The command that serves with the binaries that the test run has built.
+/// The command that serves with the binaries of the test run.
 fn serve_command(coupons: &Path, port: u16, aws_port: u16) -> Command {
     let mut command = Command::new(coupons);
     command
@@ -70,7 +70,7 @@ async fn serve(arguments: &[&str]) -> Served {
             break;
         }
     }
-    // The rest follows at once, and is read so that the pipe never fills.
+    // The rest is read at once, so that the pipe never fills.
     std::thread::spawn(move || lines.for_each(drop));
     Served {
         process,
@@ -89,7 +89,7 @@ impl Served {
             .unwrap()
     }
 
-    /// What a page of the system answers.
+    /// The answer of one of the system's pages.
     fn get(&self, path: &str) -> String {
         use std::io::Write;
         let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port)).unwrap();
@@ -101,7 +101,7 @@ impl Served {
         body.to_owned()
     }
 
-    /// What was sent by a channel.
+    /// The messages of a channel.
     fn messages(&self, channel: &str) -> Vec<Value> {
         self.get("/_local/idle?timeout_s=20");
         let messages: Vec<Value> = serde_json::from_str(&self.get("/_local/messages")).unwrap();
@@ -109,7 +109,7 @@ impl Served {
         of_channel.collect()
     }
 
-    /// The functions' processes: those that were told of this system's AWS endpoint.
+    /// The number of the functions' processes: those with this system's AWS endpoint.
     fn function_processes(&self) -> usize {
         let endpoint = format!("AWS_ENDPOINT_URL=http://127.0.0.1:{}\0", self.aws_port);
         let processes = std::fs::read_dir("/proc").unwrap().flatten();
@@ -119,7 +119,7 @@ impl Served {
             .count()
     }
 
-    /// Sends a signal and waits for the end: the exit code.
+    /// Sends a signal, waits for the end, and returns the exit code.
     fn stop(mut self, signal: &str) -> Option<i32> {
         let pid = self.process.id().to_string();
         let killed = Command::new("kill").args([signal, &pid]).status().unwrap();
@@ -134,7 +134,7 @@ impl Served {
     }
 }
 
-/// A test that fails leaves nothing running.
+/// A failing test leaves no process running.
 impl Drop for Served {
     fn drop(&mut self) {
         if let Ok(None) = self.process.try_wait() {
@@ -180,7 +180,7 @@ async fn serve_starts_everything_and_send_brings_a_coupon_to_its_customer() {
 }
 
 #[tokio::test]
-async fn serve_tells_programs_what_it_started_in_one_line() {
+async fn serve_reports_to_programs_in_one_line() {
     let (port, aws_port) = (free_port(), free_port());
     let mut process = serve_command(&coupons().await, port, aws_port)
         .args(["--json", "--quiet"])
@@ -242,7 +242,8 @@ async fn every_sample_is_accepted_and_refused_with_another_secret() {
         ])
         .await;
     assert!(many.status.success(), "{many:?}");
-    // Two redemptions of v1 and fifty copies of one. Whether that of v2 has a contact, the order decides.
+    // Two redemptions of v1 and fifty copies of one. The order decides whether the redemption of v2
+    // has a contact.
     let mails = served.messages("email").into_iter();
     let of_v1 = mails.filter(|mail| mail["event"].as_str().unwrap().contains("bella_vista"));
     assert_eq!(of_v1.count(), 52);
@@ -267,7 +268,7 @@ async fn a_signed_curl_command_is_printed() {
 }
 
 #[tokio::test]
-async fn what_is_kept_in_a_directory_is_there_after_a_restart() {
+async fn data_in_a_directory_survive_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let data = ["--data", directory.path().to_str().unwrap()];
     let served = serve(&data).await;
@@ -293,7 +294,7 @@ async fn a_directory_is_one_systems_own() {
 }
 
 #[tokio::test]
-async fn what_is_under_way_at_the_end_is_answered() {
+async fn requests_under_way_at_the_end_are_answered() {
     let served = serve(&[]).await;
     let port = served.port.to_string();
     let many = Command::new(coupons().await)
@@ -345,7 +346,8 @@ async fn other_secrets_come_from_the_environment() {
     served.stop("-TERM");
 }
 
-/// `coupons serve` with something wrong ends by itself, with a non-zero code, and says these pieces.
+/// Checks that a wrong `coupons serve` ends by itself with a non-zero code, and that its output
+/// contains these pieces.
 async fn check_fails(change: impl FnOnce(&mut Command), pieces: &[&str]) {
     check_fails_on((free_port(), free_port()), change, pieces).await;
 }
@@ -363,7 +365,10 @@ async fn check_fails_on(
         if let Some(status) = process.try_wait().unwrap() {
             break status;
         }
-        assert!(began.elapsed() < Duration::from_secs(30), "it does not end");
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "the command does not end"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     let mut told = String::new();
@@ -371,7 +376,7 @@ async fn check_fails_on(
     stderr.read_to_string(&mut told).unwrap();
     assert_eq!(status.code(), Some(1), "{told}");
     for piece in pieces {
-        assert!(told.contains(piece), "{piece:?} is not said: {told}");
+        assert!(told.contains(piece), "{piece:?} is missing in: {told}");
     }
 }
 
@@ -386,7 +391,7 @@ async fn a_port_in_use_is_named_with_the_option_that_changes_it() {
 }
 
 #[tokio::test]
-async fn a_template_that_cannot_be_read_is_named_with_what_is_wrong() {
+async fn an_unreadable_template_is_named_with_its_problem() {
     let directory = tempfile::tempdir().unwrap();
     let template = directory.path().join("template.yaml");
     let path = template.to_str().unwrap();
@@ -415,7 +420,7 @@ async fn a_function_that_dies_at_start_is_named_with_its_last_words() {
     let pieces = ["did not start", "TIME_ZONE", "America/Sao_Paulo"];
     check_fails(|serve| _ = serve.args(zone), &pieces).await;
 
-    // What is signed a little in the future may be played again for longer than MaxAgeS.
+    // A signature from slightly in the future can be replayed for longer than MaxAgeS.
     let short = [
         "--parameter",
         "MaxAgeS=2591900",
@@ -433,7 +438,7 @@ async fn a_function_that_dies_at_start_is_named_with_its_last_words() {
     )
     .await;
 
-    // The template's default is no secret, and base64 all the same.
+    // The template's default is no secret, although it is valid base64.
     let unsigned = [
         "--parameter",
         "ForwardUrl=http://127.0.0.1:9",
@@ -452,7 +457,7 @@ async fn a_function_that_dies_at_start_is_named_with_its_last_words() {
 }
 
 #[tokio::test]
-async fn nothing_listening_is_said_with_what_to_do() {
+async fn if_nothing_listens_the_error_says_what_to_do() {
     let port = free_port().to_string();
     for many in [&[][..], &["--count", "20000", "--json"]] {
         let sent = Command::new(coupons().await)

@@ -1,4 +1,4 @@
-//! Where a member is reached: the address that was told last, on every channel, and no placeholder.
+//! The addresses of a member: every channel uses the latest address, and never a placeholder.
 
 use serde_json::Value;
 
@@ -35,7 +35,7 @@ fn to(shop: &Shop, channel: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_enrolment_mends_an_address_that_failed() {
+async fn an_enrolment_repairs_an_address_that_failed() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {
         shop.expect_error("Never to be delivered");
         let wrong = worth_a_text("CP-1")
@@ -46,15 +46,15 @@ async fn an_enrolment_mends_an_address_that_failed() {
         for status in statuses(shop, "CP-1").await {
             assert!(status.starts_with("failed: "), "{status}");
         }
-        // One that was told before the redemption mends nothing, one that was told later does.
-        let mended = enrolled("later", "2026-09-01T00:00:00Z")
+        // An enrolment from before the redemption changes nothing; a later one repairs the address.
+        let repaired = enrolled("later", "2026-09-01T00:00:00Z")
             .set("/data/name", "Maria Souza")
             .set("/data/email", "new@example.com")
             .set("/data/phone", "+5511965958000");
         let older = enrolled("older", "2024-09-01T00:00:00Z")
             .set("/data/email", "older@example.com")
             .set("/data/phone", "+5511965958001");
-        shop.send(mended).await;
+        shop.send(repaired).await;
         shop.send(older).await;
         shop.settle().await;
         let replayed = command(shop, &["replay", "CP-1", "--force"]).await;
@@ -66,13 +66,13 @@ async fn an_enrolment_mends_an_address_that_failed() {
         assert_eq!(to(shop, "sms"), ["+5511965958000"]);
         assert!(shop.mails()[0].text.as_deref().unwrap().contains("Maria!"));
 
-        // The reminder goes there, too.
+        // The reminder goes to the same address.
         shop.send(told("coupon.expiring", "CP-1").set("/data/valid_until", NEXT_CENTURY))
             .await;
         shop.settle().await;
         assert_eq!(to(shop, "whatsapp"), ["+5511965958000", "+5511965958000"]);
 
-        // What a redemption tells later still counts.
+        // A later redemption's address counts too.
         let latest = worth_a_text("CP-2").set("/timestamp", "2026-10-01T00:00:00Z");
         shop.send(latest).await;
         shop.settle().await;
@@ -111,7 +111,7 @@ async fn a_placeholder_is_no_name_and_no_address() {
             let text = mail.text.unwrap();
             assert!(text.starts_with("Olá! Seu cupom"), "{text}");
         }
-        // Nor is it kept as a contact: the coupon waits for a real one.
+        // A placeholder is not kept as a contact either: the coupon waits for a real one.
         let nothing = enrolled("nothing", "2026-09-01T00:00:00Z")
             .set("/data/customer_id", "CP-1")
             .set("/data/name", "undefined")

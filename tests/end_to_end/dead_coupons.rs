@@ -1,4 +1,4 @@
-//! A coupon that has come to its end before its message goes out: nobody is told that it is ready.
+//! A coupon that ends before its messages go out: no message says that it is ready.
 
 use serde_json::{Value, json};
 
@@ -48,7 +48,7 @@ async fn a_coupon_that_ended_while_its_messages_waited_is_not_announced() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_coupon_that_came_too_late_is_in_the_account_and_not_announced() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {
-        // Heard of after its use.
+        // The redemption arrives after the use.
         shop.send(used("used", "ord-1")).await;
         shop.settle().await;
         shop.send(worth_a_text("used")).await;

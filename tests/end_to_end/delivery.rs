@@ -1,4 +1,4 @@
-//! A redeemed coupon reaches its customer: in the account and by mail, each once.
+//! A redeemed coupon reaches its customer in the account and by mail, each once.
 
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ async fn values_are_escaped_in_the_mail() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_mail_is_sent_once_when_sqs_delivers_twice() {
     in_a_shop(async |shop| {
-        // Slow enough for both deliveries to be at it at the same time.
+        // The call is slow enough for both deliveries to run at the same time.
         let slow = CallMode::Delay(Duration::from_millis(700));
         let slow = Fault::calls(Service::Ses, "SendEmail", slow);
         shop.system.faults().add(slow);
@@ -106,7 +106,7 @@ async fn the_mail_is_sent_once_when_sqs_delivers_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_mail_is_sent_once_when_the_message_comes_again_later() {
+async fn the_mail_is_sent_once_when_the_message_is_delivered_again_later() {
     in_a_shop(async |shop| {
         shop.send(redeemed("CP-1")).await;
         shop.settle().await;
@@ -127,7 +127,7 @@ async fn the_mail_is_sent_once_when_the_message_comes_again_later() {
     .await;
 }
 
-/// The message that the webhook function put on the queue, made anew from what was recorded.
+/// Rebuilds the message of the webhook function from the recorded event.
 async fn message_of(shop: &Shop, code: &str) -> String {
     use webhooks::provider::zupy::Zupy;
     use webhooks::provider::{Content, Provider, SCHEMES};
@@ -164,7 +164,7 @@ async fn a_duplicate_sends_tasks_again_that_left_no_record() {
     .await;
 }
 
-/// Deletes the records of an event's tasks, over the AWS endpoint as any client would.
+/// Deletes the records of an event's tasks through the AWS endpoint, as any client could.
 async fn forget_tasks(shop: &Shop, code: &str) {
     for entry in shop.ledger(code).await.into_keys() {
         if entry.contains('/') {
@@ -197,7 +197,7 @@ async fn a_member_without_an_address_gets_the_account_entry_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_cannot_be_one_is_recorded_as_failed_and_stops_nothing() {
+async fn an_impossible_address_is_recorded_as_failed_and_stops_nothing() {
     in_a_shop(async |shop| {
         shop.expect_error("Never to be delivered");
         shop.send(redeemed("CP-1").set("/customer/email", "nobody"))
@@ -207,7 +207,7 @@ async fn an_address_that_cannot_be_one_is_recorded_as_failed_and_stops_nothing()
         let record = &shop.ledger("CP-1").await["redeemed/delivery/email"];
         assert_eq!(record["status"], "failed");
         assert_eq!(record["result"], "not one e-mail address");
-        // Not once more, whatever is redelivered.
+        // A redelivery does not try again.
         shop.send(redeemed("CP-1").set("/customer/email", "nobody"))
             .await;
         shop.settle().await;
@@ -220,18 +220,18 @@ async fn an_address_that_cannot_be_one_is_recorded_as_failed_and_stops_nothing()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_told_of_a_use_or_of_game_items() {
+async fn uses_and_game_items_cause_no_message() {
     in_a_shop(async |shop| {
         shop.send(used("CP-1", "ord-1")).await;
         shop.send(code_redeemed("key")).await;
         shop.settle().await;
-        // Who looks after the stock is told of it.
+        // Only operators get an alert about the stock.
         assert_eq!(shop.sent_to_people(), []);
     })
     .await;
 }
 
-/// The account shows the same, whichever order the events come in.
+/// The account shows the same, whatever the order of the events.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_account_ends_in_the_same_state_in_any_order() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {
@@ -276,7 +276,8 @@ async fn the_account_ends_in_the_same_state_in_any_order() {
             assert_eq!(coupon["state"], *state, "{code}");
             assert_eq!(coupon["reward"], "Pizza Margherita Grátis", "{code}");
         }
-        // Those of CP-1, CP-4 and CP-7: the others had ended before their redemption came.
+        // These are the mails of CP-1, CP-4 and CP-7: the others had ended before their redemption
+        // arrived.
         assert_eq!(shop.mails().len(), 3);
     })
     .await;

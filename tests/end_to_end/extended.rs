@@ -1,4 +1,4 @@
-//! A coupon whose expiry is moved: its member's account follows the latest notice, whatever comes first.
+//! A coupon whose expiry moves: its member's account follows the latest notice, whatever the order.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::support::command;
 const LATER: &str = "2127-01-01T00:00:00Z";
 const LATEST: &str = "2128-01-01T00:00:00Z";
 
-/// A notice of a date, sent so many seconds ago.
+/// A notice of a date, sent this many seconds ago.
 fn notice(code: &str, until: &str, seconds_ago: i64) -> Webhook {
     let at = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(seconds_ago);
     told("coupon.expiring", code)
@@ -63,7 +63,7 @@ async fn the_account_follows_the_latest_notice_in_any_order() {
             LATEST,
         )
         .await;
-        // The one that was told last counts, also where it takes days away.
+        // The notice that was sent last counts, even if it shortens the coupon's life.
         let back = |code: &str| notice(code, LATER, 10);
         check(
             shop,
@@ -80,7 +80,7 @@ async fn the_account_follows_the_latest_notice_in_any_order() {
         )
         .await;
 
-        // Redelivered, and told again.
+        // SQS delivers the messages twice, and the provider sends the notice again.
         shop.system.sqs().deliver_twice("delivery", 5);
         check(
             shop,
@@ -93,7 +93,7 @@ async fn the_account_follows_the_latest_notice_in_any_order() {
         shop.settle().await;
         assert_eq!(coupon(shop, "f").await["expires_at"], LATEST);
 
-        // What became of it stays.
+        // The coupon's state stays.
         shop.send(used("a", "ord-1")).await;
         shop.settle().await;
         shop.send(notice("a", "2129-01-01T00:00:00Z", 0)).await;
@@ -110,7 +110,7 @@ async fn the_account_follows_the_latest_notice_in_any_order() {
     .await;
 }
 
-/// A row lives as long as that of a coupon whose redemption says the same date.
+/// A row lives as long as that of a coupon whose redemption has the same date.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_row_of_an_extended_coupon_lives_as_long_as_the_coupon() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {

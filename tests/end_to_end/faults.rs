@@ -1,4 +1,4 @@
-//! What goes wrong on purpose: an accepted event has its effects all the same.
+//! Deliberate faults: an accepted event still has all its effects.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,13 @@ use crate::shop::{MEMBER, Shop, in_a_shop, redeemed};
 
 const WEBHOOK: &str = "zupy-coupon-redeemed";
 
-/// The coupon is recorded, stored, mailed and sent by WhatsApp, each once.
+/// Checks that the coupon is recorded, stored, mailed and sent by WhatsApp, each once.
 async fn assert_delivered_once(shop: &Shop, code: &str) {
     assert_delivered(shop, code).await;
     assert_eq!(shop.mails().len(), 1);
 }
 
-/// The mail may have been sent twice, if the answer to the first one was lost.
+/// Like the check above, but the mail may have been sent twice if the first answer was lost.
 async fn assert_delivered(shop: &Shop, code: &str) {
     let ledger = shop.ledger(code).await;
     let entries: Vec<_> = ledger.keys().map(String::as_str).collect();
@@ -68,7 +68,7 @@ async fn a_message_whose_answer_is_lost_delivers_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_of_dynamodb_is_answered_in_time_and_made_up_for() {
+async fn an_outage_of_dynamodb_is_answered_in_time_and_loses_nothing() {
     in_a_shop(async |shop| {
         shop.expect_error("Left to the retry queue");
         let outage = Fault::service(Service::DynamoDb, CallMode::Fail);
@@ -116,7 +116,7 @@ async fn an_outage_of_sqs_leaves_the_tasks_to_the_outbox() {
         assert_eq!(shop.send(redeemed("CP-1")).await.word(), "200 accepted");
         let mark = shop.ledger("CP-1").await["redeemed"]["undispatched"].clone();
         assert!(mark.as_str().unwrap().starts_with("work "), "{mark}");
-        // The outbox tries in vain, and leaves everything as it is.
+        // The outbox fails, and changes nothing.
         shop.system.run_schedules().await;
         assert_eq!(shop.ledger("CP-1").await["redeemed"]["undispatched"], mark);
 
@@ -162,7 +162,8 @@ async fn a_function_that_starts_without_its_secrets_answers_503_until_it_has_the
     in_a_shop(async |shop| {
         shop.expect_error("No secrets yet");
         shop.expect_error("Not taken");
-        // The process that has the secrets dies; the next one starts while nobody tells it any.
+        // The process with the secrets dies, and the next one starts while the store refuses to
+        // answer.
         let killed = Fault::kill(WEBHOOK, Moment::Start).once();
         shop.system.faults().add(killed);
         let outage = Fault::service(Service::SecretsManager, CallMode::Fail);
@@ -180,7 +181,7 @@ async fn a_function_that_starts_without_its_secrets_answers_503_until_it_has_the
             assert_eq!(answer.word(), "503 unavailable");
             assert_eq!(answer.headers["retry-after"], "30");
         }
-        // Whoever signs wrongly learns nothing of that.
+        // A wrong signature gets no hint of the outage.
         let forged = redeemed("CP-2").secret("another");
         assert_eq!(shop.send(forged.clone()).await.word(), "503 unavailable");
         assert_eq!(cold(shop), 1);
@@ -188,7 +189,7 @@ async fn a_function_that_starts_without_its_secrets_answers_503_until_it_has_the
         shop.system.faults().remove(outage);
         assert_eq!(shop.send(redeemed("CP-1")).await.word(), "200 accepted");
         assert_eq!(shop.send(forged).await.word(), "401 invalid_signature");
-        // It is the same process: it needed no restart.
+        // The same process recovered without a restart.
         assert_eq!(cold(shop), 1);
         shop.settle_retries().await;
         assert_delivered_once(shop, "CP-1").await;
@@ -246,7 +247,7 @@ async fn a_message_that_cannot_be_read_is_a_dead_letter_at_once_with_its_reason(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_ses_refuses_for_now_is_tried_again_later() {
+async fn a_mail_that_ses_throttles_is_retried_later() {
     in_a_shop(async |shop| {
         let throttled = Fault::calls(Service::Ses, "SendEmail", CallMode::Throttle);
         let id = shop.system.faults().add(throttled.times(3));
@@ -274,7 +275,8 @@ async fn a_mail_whose_answer_is_lost_is_sent_twice_at_most() {
     .await;
 }
 
-/// Kills the webhook function at a moment; the provider's next attempt must find everything or do it.
+/// Kills the webhook function at a moment. The provider's next attempt must find everything done,
+/// or do it.
 async fn check_killed(at: Moment) {
     in_a_shop(async |shop| {
         let id = shop.system.faults().add(Fault::kill(WEBHOOK, at).once());
@@ -344,7 +346,7 @@ async fn a_dispatch_killed_between_two_tasks_reaches_every_task() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_queue_that_leaves_out_entries_of_a_batch_gets_them_again() {
+async fn a_queue_that_refuses_entries_of_a_batch_gets_them_again() {
     in_a_shop(async |shop| {
         let partly = Fault::calls(Service::Sqs, "SendMessageBatch", CallMode::FailPartially);
         let id = shop.system.faults().add(partly.times(20));
@@ -366,7 +368,7 @@ async fn a_queue_that_leaves_out_entries_of_a_batch_gets_them_again() {
 
 /// During a deployment newer code may name a task that this code does not know.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_for_a_task_that_is_not_known_waits() {
+async fn a_message_for_an_unknown_task_waits() {
     in_a_shop(async |shop| {
         let sample = include_str!("../../events/dispatch.json");
         let sample: Value = serde_json::from_str(sample).unwrap();

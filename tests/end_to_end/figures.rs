@@ -1,4 +1,4 @@
-//! What is counted of coupons, as the commands show it.
+//! The figures of coupons, as the commands show them.
 
 use serde_json::json;
 
@@ -29,7 +29,7 @@ async fn a_member_has_a_profile_until_they_are_forgotten() {
         assert_eq!(forgotten.json()["lines"], 2);
         let profile = command(shop, &member).await.json()["profile"].clone();
         assert_eq!(profile, json!(null));
-        // The counters stay, and a use that comes later finds its redemption.
+        // The counters stay, and a later use finds its redemption.
         shop.send(used("CP-2", "ord-2")).await;
         shop.settle().await;
         let ledger = shop.ledger("CP-2").await;
@@ -41,7 +41,7 @@ async fn a_member_has_a_profile_until_they_are_forgotten() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_tracked_stands_on_the_events_records() {
+async fn tracked_fields_are_on_the_events_records() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {
         shop.send(used("CP-1", "ord-1")).await;
         shop.settle().await;
@@ -52,7 +52,7 @@ async fn what_is_tracked_stands_on_the_events_records() {
         assert_eq!(record["order_value"], "67.5");
         assert_eq!(record["items_count"], 1);
         assert!(record["time_to_usage_s"].is_null());
-        // What holds the redemption's place is no record of it.
+        // The placeholder of a redemption is no record of it.
         assert_eq!(ledger["redeemed/analytics"]["placeholder"], true);
         shop.send(redeemed("CP-1")).await;
         shop.send(told("coupon.cancelled", "CP-1")).await;

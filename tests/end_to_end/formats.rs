@@ -1,8 +1,8 @@
-//! In what form a body comes: which of Zupy's formats it has, and whether it can be read at all.
+//! The forms of a body: which of Zupy's formats it has, and whether it is readable at all.
 
 use crate::shop::{Webhook, ZUPY, in_a_shop, redeemed, v2};
 
-/// The same signature under the header of the other format too.
+/// Adds the same signature under the header of the other format.
 fn signed_twice(webhook: Webhook) -> Webhook {
     let (name, signature) = webhook.signature().pop().unwrap();
     let other = match name {
@@ -22,7 +22,7 @@ async fn where_both_signatures_are_genuine_the_body_decides() {
             assert_eq!(answer.word(), "200 accepted", "{kind}: {answer:?}");
             assert_eq!(shop.send(v2(kind)).await.word(), "200 duplicate", "{kind}");
         }
-        // A header that is forged says nothing.
+        // A forged header has no influence.
         let forged = format!("sha256={:064}", 0);
         let ours = v2("coupon.cancelled").header("X-Zupy-Signature", &forged);
         assert_eq!(shop.send(ours).await.word(), "200 accepted");
@@ -30,11 +30,11 @@ async fn where_both_signatures_are_genuine_the_body_decides() {
     .await;
 }
 
-/// `{"event":"coupon.redeemed"}`, as `gzip -n9` has it.
+/// `{"event":"coupon.redeemed"}`, compressed by `gzip -n9`.
 const COMPRESSED: &str = "1f8b0800000000000203ab564a2d4bcd2b51b2524ace2f2dc8cfd32b4a4d494dcd4d4d51aa05003a1736f21b000000";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_compressed_body_is_told_of_its_content_encoding() {
+async fn a_compressed_body_gets_an_answer_about_its_content_encoding() {
     in_a_shop(async |shop| {
         let digits = COMPRESSED.as_bytes().chunks(2);
         let digits = digits.map(|pair| std::str::from_utf8(pair).unwrap());
@@ -55,13 +55,13 @@ async fn a_compressed_body_is_told_of_its_content_encoding() {
             if let Some(coding) = coding {
                 webhook = webhook.header("Content-Encoding", coding);
             }
-            // Signed as it was before it was compressed, and signed as it is sent.
+            // Signed before the compression, and signed as sent.
             check(webhook.clone().header(name, &of_plain)).await;
             let (_, of_compressed) = webhook.signature().pop().unwrap();
             check(webhook.clone().header(name, &of_compressed)).await;
             assert_eq!(shop.post(webhook).await.word(), "401 invalid_signature");
         }
-        // A header alone makes no compressed body.
+        // The header alone does not make a compressed body.
         let claimed = plain.header("Content-Encoding", "gzip");
         let forged = claimed.clone().secret("another");
         assert_eq!(shop.send(forged).await.word(), "401 invalid_signature");

@@ -1,4 +1,5 @@
-//! Fraud: what does not look right is found whatever the order, told once, and kept where people look.
+//! Fraud: findings do not depend on the order of events, are reported once, and are kept where
+//! people look.
 
 use std::collections::BTreeMap;
 
@@ -33,16 +34,7 @@ fn found(entry: &str, kind: &str, severity: &str) -> Found {
 }
 
 impl Shop {
-    /// Tells of events one after another, each worked off before the next.
-    async fn hear(&self, webhooks: &[Webhook]) {
-        for webhook in webhooks {
-            let answer = self.send(webhook.clone()).await;
-            assert_eq!(answer.word(), "200 accepted", "{:?}", answer.body);
-            self.settle().await;
-        }
-    }
-
-    /// What was found of a coupon, as `show` tells it.
+    /// The findings of a coupon, as `show` prints them.
     async fn details(&self, code: &str) -> Vec<Value> {
         let key = format!("zupy#{COMPANY}#{code}");
         let life = command(self, &["show", &key, "--json"]).await.json();
@@ -66,7 +58,7 @@ impl Shop {
         command(self, &all).await.json()
     }
 
-    /// Gives the task an event once more, as a queue may.
+    /// Gives the task an event again, as a queue may.
     async fn redeliver(&self, webhook: &Webhook) {
         let secrets = Secrets::parse("local-zupy-secret").unwrap();
         let headers = webhook.signature().into_iter().collect();
@@ -81,7 +73,7 @@ impl Shop {
         self.settle().await;
     }
 
-    /// The findings that each alert was about, by event.
+    /// The findings in each alert, by event.
     fn told_of(&self) -> BTreeMap<String, Vec<String>> {
         let mut told: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for alert in self.fraud_alerts() {
@@ -100,7 +92,7 @@ fn at(webhook: Webhook, time: &str) -> Webhook {
     webhook.set("/timestamp", time)
 }
 
-/// A use of so much off an order of so much, of which so much was paid.
+/// A use with this discount, order value and payment.
 fn paid(code: &str, discount: f64, value: f64, paid: f64) -> Webhook {
     used(code, "ord_1")
         .set("/usage/discount_applied", discount)
@@ -109,9 +101,10 @@ fn paid(code: &str, discount: f64, value: f64, paid: f64) -> Webhook {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_looks_right_is_found_no_fault_with() {
+async fn normal_events_get_no_finding() {
     in_a_shop_with(&[ALL_RULES], async |shop| {
-        shop.hear(&[redeemed("CP-1"), used("CP-1", "ord_1")]).await;
+        shop.send_in_turn(&[redeemed("CP-1"), used("CP-1", "ord_1")])
+            .await;
         assert_eq!(shop.findings("CP-1").await, []);
         let ledger = shop.ledger("CP-1").await;
         for entry in ["redeemed/fraud", "used#ord_1/fraud"] {
@@ -127,21 +120,22 @@ async fn what_looks_right_is_found_no_fault_with() {
     .await;
 }
 
-/// A second use of a coupon is found, but SNS does not take its alert. A third one's alert comes all the same.
+/// SNS refuses the alert about a coupon's second use. The alert about the third use is still sent.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alert_that_sns_refuses_for_good_keeps_no_later_one_back() {
     in_a_shop_with(&[ALL_RULES], async |shop| {
-        shop.hear(&[redeemed("CP-1"), used("CP-1", "ord_1")]).await;
+        shop.send_in_turn(&[redeemed("CP-1"), used("CP-1", "ord_1")])
+            .await;
         let refused = CallMode::Refuse(Refusal::of("InvalidParameter").unwrap());
         let refused = Fault::calls(Service::Sns, "Publish", refused).by("fraud");
         let id = shop.system.faults().add(refused.once());
-        shop.hear(&[used("CP-1", "ord_2")]).await;
+        shop.send_in_turn(&[used("CP-1", "ord_2")]).await;
         assert_eq!(shop.system.faults().applied(id), Some(1));
         let ledger = shop.ledger("CP-1").await;
         let record = &ledger["used#ord_2/fraud/alert/1"];
         assert_eq!(record["status"], "failed");
         assert_eq!(record["result"], "SNS refuses the alert: InvalidParameter");
-        shop.hear(&[used("CP-1", "ord_3")]).await;
+        shop.send_in_turn(&[used("CP-1", "ord_3")]).await;
         let told: Vec<_> = shop.told_of().into_keys().collect();
         assert_eq!(told, [format!("zupy#{COMPANY}#CP-1/used#ord_3")]);
         shop.expect_error("SNS refuses the alert");
@@ -150,12 +144,12 @@ async fn an_alert_that_sns_refuses_for_good_keeps_no_later_one_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_order_is_told_of_once_and_names_both() {
+async fn a_second_order_is_reported_once_and_names_both() {
     in_a_shop_with(&[ALL_RULES], async |shop| {
         let second = at(used("CP-1", "ord_2"), "2025-08-26T19:00:00Z");
-        shop.hear(&[redeemed("CP-1"), used("CP-1", "ord_1"), second.clone()])
+        shop.send_in_turn(&[redeemed("CP-1"), used("CP-1", "ord_1"), second.clone()])
             .await;
-        // The same webhook again is none.
+        // The same webhook again causes no finding.
         assert_eq!(shop.send(second.clone()).await.word(), "200 duplicate");
         for _ in 0..3 {
             shop.redeliver(&second).await;
@@ -192,7 +186,7 @@ async fn a_second_order_is_told_of_once_and_names_both() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_use_after_the_end_is_found_by_the_events_own_times() {
     in_a_shop_with(&[ALL_RULES, OWN_SECRET], async |shop| {
-        // Each of another member, who does not redeem too fast.
+        // Each coupon has another member, so nobody redeems too fast.
         let redeemed = |code| {
             redeemed(code)
                 .set("/customer/member_id", code)
@@ -203,7 +197,7 @@ async fn a_use_after_the_end_is_found_by_the_events_own_times() {
             ("CP-2", USED_AT, false),
             ("CP-3", "2025-08-26T18:45:01Z", true),
         ] {
-            shop.hear(&[redeemed(code), at(used(code, "ord"), time)])
+            shop.send_in_turn(&[redeemed(code), at(used(code, "ord"), time)])
                 .await;
             let expected = [found("used#ord", "expired_usage", "high")];
             let expected = &expected[..usize::from(is_found)];
@@ -214,15 +208,15 @@ async fn a_use_after_the_end_is_found_by_the_events_own_times() {
                 .set("/timestamp", time)
                 .set("/data/cancelled_at", time)
         };
-        shop.hear(&[
+        shop.send_in_turn(&[
             cancelled("CP-4", "2025-08-26T18:44:59Z"),
             used("CP-4", "ord"),
         ])
         .await;
         let late = [found("used#ord", "cancelled_usage", "high")];
         assert_eq!(shop.findings("CP-4").await, late);
-        shop.hear(&[redeemed("CP-4")]).await;
-        shop.hear(&[
+        shop.send_in_turn(&[redeemed("CP-4")]).await;
+        shop.send_in_turn(&[
             used("CP-5", "ord"),
             redeemed("CP-5"),
             cancelled("CP-5", "2025-08-26T18:46:00Z"),
@@ -230,14 +224,14 @@ async fn a_use_after_the_end_is_found_by_the_events_own_times() {
         .await;
         assert_eq!(shop.findings("CP-5").await, []);
         assert_eq!(shop.findings("CP-4").await, late);
-        // Those that came before their redemption were waited with.
+        // Uses that arrived before their redemption waited.
         shop.settle_retries().await;
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_found_does_not_depend_on_the_order() {
+async fn findings_do_not_depend_on_the_order() {
     in_a_shop_with(&[ALL_RULES, OWN_SECRET], async |shop| {
         let events = |code: &str| {
             let ends = "2025-08-26T18:50:00Z";
@@ -254,7 +248,8 @@ async fn what_is_found_does_not_depend_on_the_order() {
         for (number, order) in orders.into_iter().enumerate() {
             let code = format!("CP-{number}");
             let events = events(&code);
-            shop.hear(&order.map(|index| events[index].clone())).await;
+            shop.send_in_turn(&order.map(|index| events[index].clone()))
+                .await;
             shop.settle_retries().await;
             let of_second = |kind| found("used#ord_2", kind, "high");
             let expected = ["duplicate_usage", "expired_usage", "cancelled_usage"].map(of_second);
@@ -272,7 +267,7 @@ async fn what_is_found_does_not_depend_on_the_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn amounts_that_cannot_be_are_found_and_the_worst_flags_the_member() {
+async fn impossible_amounts_are_found_and_the_worst_flags_the_member() {
     in_a_shop_with(&[ALL_RULES], async |shop| {
         let limited = |code| {
             redeemed(code)
@@ -303,7 +298,8 @@ async fn amounts_that_cannot_be_are_found_and_the_worst_flags_the_member() {
                 paid("CP-5", 50.01, 50.0, 0.0),
                 vec![critical, medium.clone()],
             ),
-            // What is below a cent is the till's own noise; these orders are below the minimum.
+            // A difference below a cent comes from the till's rounding; these orders are below the
+            // minimum.
             (
                 "CP-7",
                 paid("CP-7", 25.0, 24.999, 0.0),
@@ -311,8 +307,8 @@ async fn amounts_that_cannot_be_are_found_and_the_worst_flags_the_member() {
             ),
             ("CP-8", paid("CP-8", 5.235, 29.67, 24.435), vec![medium]),
         ] {
-            // Each of another member, who does not redeem too fast.
-            shop.hear(&[limited(code).set("/customer/member_id", code), use_])
+            // Each coupon has another member, so nobody redeems too fast.
+            shop.send_in_turn(&[limited(code).set("/customer/member_id", code), use_])
                 .await;
             assert_eq!(shop.findings(code).await, expected, "{code}");
         }
@@ -332,10 +328,10 @@ async fn amounts_that_cannot_be_are_found_and_the_worst_flags_the_member() {
         assert_eq!(cleared["flags"].as_array().unwrap().len(), 1);
         shop.redeliver(&paid("CP-5", 50.01, 50.0, 0.0)).await;
         assert_eq!(shop.member(&[]).await["flags"], cleared["flags"]);
-        // Another one is another matter.
-        shop.hear(&[paid("CP-6", 2.0, 1.0, 0.0)]).await;
+        // A finding on another coupon counts separately.
+        shop.send_in_turn(&[paid("CP-6", 2.0, 1.0, 0.0)]).await;
         assert_eq!(shop.member(&[]).await["flagged"], true);
-        shop.hear(&[redeemed("CP-6").set("/customer/member_id", "CP-6")])
+        shop.send_in_turn(&[redeemed("CP-6").set("/customer/member_id", "CP-6")])
             .await;
         shop.settle_retries().await;
     })
@@ -347,11 +343,11 @@ async fn an_unknown_coupon_is_reported_after_a_while_and_cleared_by_its_redempti
     let grace = ("UnknownCouponGraceS", "10");
     in_a_shop_with(&[ALL_RULES, grace], async |shop| {
         let told_at = Timestamp::now();
-        shop.hear(&[used("CP-1", "ord_1")]).await;
+        shop.send_in_turn(&[used("CP-1", "ord_1")]).await;
         assert_eq!(shop.findings("CP-1").await, []);
         let result = shop.ledger("CP-1").await["used#ord_1/fraud"]["result"].clone();
         assert_eq!(result, "nothing found; its redemption is not known yet");
-        // Its message comes again by itself.
+        // The message is delivered again by itself.
         let settled = shop.system.settle_all(std::time::Duration::from_secs(60));
         assert!(settled.await);
         let waited_s = Timestamp::now().duration_since(told_at).as_secs();
@@ -360,7 +356,7 @@ async fn an_unknown_coupon_is_reported_after_a_while_and_cleared_by_its_redempti
         assert_eq!(shop.findings("CP-1").await, expected);
         assert_eq!(shop.fraud_alerts().len(), 1);
 
-        shop.hear(&[redeemed("CP-1")]).await;
+        shop.send_in_turn(&[redeemed("CP-1")]).await;
         assert_eq!(shop.findings("CP-1").await, []);
         shop.redeliver(&used("CP-1", "ord_1")).await;
         assert_eq!(shop.findings("CP-1").await, []);
@@ -369,15 +365,15 @@ async fn an_unknown_coupon_is_reported_after_a_while_and_cleared_by_its_redempti
     .await;
 }
 
-/// A second use is found out however late it comes, as long as the coupon is known.
+/// A second use is found however late it arrives, as long as the coupon is recorded.
 #[tokio::test(flavor = "multi_thread")]
 async fn uses_and_cancellations_are_remembered_as_long_as_their_coupon() {
     in_a_shop_with(&[OWN_SECRET, ALL_RULES], async |shop| {
         let good = |code: &str| redeemed(code).set("/coupon/expires_at", "2030-01-01T00:00:00Z");
         let cancelled = |code: &str| told("coupon.cancelled", code);
-        shop.hear(&[good("CP-1"), used("CP-1", "o"), cancelled("CP-1")])
+        shop.send_in_turn(&[good("CP-1"), used("CP-1", "o"), cancelled("CP-1")])
             .await;
-        shop.hear(&[used("CP-2", "o"), cancelled("CP-2"), good("CP-2")])
+        shop.send_in_turn(&[used("CP-2", "o"), cancelled("CP-2"), good("CP-2")])
             .await;
         for code in ["CP-1", "CP-2"] {
             let rows = shop.ledger(code).await;
@@ -393,7 +389,7 @@ async fn uses_and_cancellations_are_remembered_as_long_as_their_coupon() {
     .await;
 }
 
-/// Rows and messages of a day's outage: the use was received a day before it was recorded.
+/// Rows and messages from a day's outage: the use was received a day before it was recorded.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_an_outage_the_grace_counts_from_when_a_use_was_recorded() {
     let grace = ("UnknownCouponGraceS", "3600");
@@ -420,7 +416,7 @@ async fn after_an_outage_the_grace_counts_from_when_a_use_was_recorded() {
         assert_eq!(row["received_at"], received_at.to_string());
         let recorded_at: Timestamp = row["recorded_at"].as_str().unwrap().parse().unwrap();
         assert!(recorded_at > received_at + day);
-        shop.hear(&[redeemed("CP-1")]).await;
+        shop.send_in_turn(&[redeemed("CP-1")]).await;
         shop.settle_retries().await;
         assert_eq!(shop.findings("CP-1").await, []);
         assert_eq!(shop.fraud_alerts().len(), 0);
@@ -428,9 +424,9 @@ async fn after_an_outage_the_grace_counts_from_when_a_use_was_recorded() {
     .await;
 }
 
-/// The provider says that a coupon expires at another time than its redemption does.
+/// The provider sends another expiry date than that of the redemption.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_expiry_that_was_told_last_counts_in_any_order() {
+async fn the_latest_expiry_counts_in_any_order() {
     in_a_shop_with(&[ALL_RULES, OWN_SECRET], async |shop| {
         let expiring = |code: &str, at: &str, until: &str| {
             told("coupon.expiring", code)
@@ -452,10 +448,11 @@ async fn the_expiry_that_was_told_last_counts_in_any_order() {
         {
             let code = format!("CP-{number}");
             let events = events(&code);
-            shop.hear(&order.map(|index| events[index].clone())).await;
+            shop.send_in_turn(&order.map(|index| events[index].clone()))
+                .await;
             shop.settle_retries().await;
             assert_eq!(shop.findings(&code).await, [], "{order:?}");
-            // It is remembered as long as the coupon can be used.
+            // The event is recorded as long as the coupon can be used.
             let rows = shop.ledger(&code).await;
             let until: Timestamp = "2031-01-01T00:00:00Z".parse().unwrap();
             for entry in ["redeemed", "redeemed/fraud", "used#ord", "used#ord/fraud"] {
@@ -463,14 +460,15 @@ async fn the_expiry_that_was_told_last_counts_in_any_order() {
                 assert!(ttl > until.as_second(), "{order:?}: {entry}");
             }
         }
-        shop.hear(&[redeemed("CP-9"), used("CP-9", "ord")]).await;
+        shop.send_in_turn(&[redeemed("CP-9"), used("CP-9", "ord")])
+            .await;
         assert_eq!(shop.findings("CP-9").await, []);
         let shortened = expiring("CP-9", "2025-08-27T00:00:00Z", "2025-08-26T18:30:00Z");
-        shop.hear(&[shortened]).await;
+        shop.send_in_turn(&[shortened]).await;
         let late = [found("used#ord", "expired_usage", "high")];
         assert_eq!(shop.findings("CP-9").await, late);
         let extended = expiring("CP-9", "2025-08-28T00:00:00Z", "2025-08-27T18:30:00Z");
-        shop.hear(&[extended]).await;
+        shop.send_in_turn(&[extended]).await;
         assert_eq!(shop.findings("CP-9").await, []);
     })
     .await;
@@ -479,7 +477,7 @@ async fn the_expiry_that_was_told_last_counts_in_any_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_order_with_other_contents_is_found_once_with_both_amounts() {
     in_a_shop_with(&[ALL_RULES], async |shop| {
-        shop.hear(&[redeemed("CP-1"), paid("CP-1", 20.0, 100.0, 80.0)])
+        shop.send_in_turn(&[redeemed("CP-1"), paid("CP-1", 20.0, 100.0, 80.0)])
             .await;
         let other = paid("CP-1", 50.0, 100.0, 50.0);
         for _ in 0..3 {
@@ -490,14 +488,15 @@ async fn the_same_order_with_other_contents_is_found_once_with_both_amounts() {
         shop.redeliver(&paid("CP-1", 20.0, 100.0, 80.0)).await;
         let expected = [found("used#ord_1", "conflicting_usage", "high")];
         assert_eq!(shop.findings("CP-1").await, expected);
-        let details = "recorded with a discount of 20 BRL, an order of 100 BRL, 80 BRL paid; sent again with \
+        let details = "recorded with a discount of 20 BRL, an order of 100 BRL, 80 BRL paid; sent \
+                       again with \
                        a discount of 50 BRL, an order of 100 BRL, 50 BRL paid";
         assert_eq!(shop.details("CP-1").await[0]["details"], details);
         let alerts = shop.fraud_alerts();
         assert_eq!(alerts.len(), 1);
         assert!(text(&alerts[0]).contains(details));
 
-        // One more contradiction is named, and alerts nobody again.
+        // A further contradiction is added to the finding, but causes no alert.
         shop.send(paid("CP-1", 60.0, 100.0, 40.0)).await;
         shop.settle().await;
         let found = shop.details("CP-1").await[0]["details"].to_string();
@@ -512,11 +511,11 @@ async fn the_same_order_with_other_contents_is_found_once_with_both_amounts() {
     .await;
 }
 
-/// What DynamoDB refused waits, and contradicts what was recorded first when it is taken.
+/// An event that DynamoDB refused waits, and contradicts the recorded one when it is taken.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_contradiction_that_waited_for_an_outage_to_end_is_found_too() {
     in_a_shop_with(&[ALL_RULES], async |shop| {
-        shop.hear(&[redeemed("CP-1"), paid("CP-1", 20.0, 100.0, 80.0)])
+        shop.send_in_turn(&[redeemed("CP-1"), paid("CP-1", 20.0, 100.0, 80.0)])
             .await;
         shop.expect_error("Left to the retry queue");
         let outage = Fault::service(Service::DynamoDb, CallMode::Fail);
@@ -537,7 +536,8 @@ async fn a_contradiction_that_waited_for_an_outage_to_end_is_found_too() {
 async fn a_redemption_that_comes_within_the_grace_leaves_nothing_to_report() {
     let grace = ("UnknownCouponGraceS", "3600");
     in_a_shop_with(&[ALL_RULES, grace], async |shop| {
-        shop.hear(&[used("CP-1", "ord_1"), redeemed("CP-1")]).await;
+        shop.send_in_turn(&[used("CP-1", "ord_1"), redeemed("CP-1")])
+            .await;
         assert_eq!(shop.system.queues()["fraud"].in_flight, 1);
         shop.settle_retries().await;
         assert_eq!(shop.findings("CP-1").await, []);
@@ -552,12 +552,12 @@ async fn the_fifth_redemption_in_an_hour_is_found_and_those_that_follow() {
         for number in 0..6 {
             let time = format!("2025-08-26T14:{:02}:00Z", 10 * number);
             let code = format!("CP-{number}");
-            shop.hear(&[at(redeemed(&code), &time)]).await;
+            shop.send_in_turn(&[at(redeemed(&code), &time)]).await;
             let expected = [found("redeemed", "rapid_redemption", "medium")];
             let expected = &expected[..usize::from(number >= 4)];
             assert_eq!(shop.findings(&code).await, expected, "{code}");
         }
-        // One alert for the rush, whatever follows until it has doubled.
+        // One alert for the rush; the next follows when the rush has doubled.
         let event = format!("zupy#{COMPANY}#CP-4/redeemed");
         let told = BTreeMap::from([(event, vec!["rapid_redemption".to_owned()])]);
         assert_eq!(shop.told_of(), told);
@@ -575,10 +575,10 @@ async fn a_redemption_that_comes_late_makes_a_later_one_too_many() {
             let time = format!("2025-08-26T14:{minute:02}:00Z");
             at(redeemed(&format!("CP-{minute}")), &time)
         };
-        shop.hear(&[redeemed(50), redeemed(40), redeemed(30), redeemed(20)])
+        shop.send_in_turn(&[redeemed(50), redeemed(40), redeemed(30), redeemed(20)])
             .await;
         assert_eq!(shop.findings("CP-50").await, []);
-        shop.hear(&[redeemed(10)]).await;
+        shop.send_in_turn(&[redeemed(10)]).await;
         let expected = [found("redeemed", "rapid_redemption", "medium")];
         assert_eq!(shop.findings("CP-50").await, expected);
         for minute in [10, 20, 30, 40] {
@@ -592,7 +592,7 @@ async fn a_redemption_that_comes_late_makes_a_later_one_too_many() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_hundred_redemptions_at_once_each_is_found_and_the_rush_is_alerted() {
+async fn each_of_a_hundred_redemptions_at_once_is_found_and_the_rush_is_alerted() {
     in_a_shop_with(&[ALL_RULES], async |shop| {
         const EVENTS: usize = 100;
         let faults = shop.system.faults();
@@ -610,7 +610,7 @@ async fn of_a_hundred_redemptions_at_once_each_is_found_and_the_rush_is_alerted(
         let records = rows.iter().filter(|row| row["entry"] == "redeemed/fraud");
         let results: Vec<_> = records.map(|row| row["result"].clone()).collect();
         assert_eq!(results, vec![json!("found rapid_redemption"); EVENTS]);
-        // One alert for the rush, and at most one for each time that it has doubled: 10, 20, 40, 80.
+        // One alert for the rush, and at most one each time that it has doubled: 10, 20, 40, 80.
         let alerts = shop.fraud_alerts();
         assert!((1..=5).contains(&alerts.len()), "{}", alerts.len());
         let last = "at least 80 redemptions of the member in the 3600 s";
@@ -626,7 +626,7 @@ async fn of_a_hundred_redemptions_at_once_each_is_found_and_the_rush_is_alerted(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_games_shared_codes_only_the_pace_is_looked_at() {
+async fn a_games_shared_codes_are_checked_for_pace_only() {
     in_a_shop_with(&[ALL_RULES], async |shop| {
         for number in 0..5 {
             shop.send(code_redeemed(&format!("key-{number}"))).await;
@@ -653,19 +653,21 @@ async fn of_a_games_shared_codes_only_the_pace_is_looked_at() {
 async fn rules_are_switched_and_set_per_tenant() {
     let rules = "duplicate_usage=off,unknown_coupon=off;comp_bella_vista:rapid_redemption=2/60";
     in_a_shop_with(&[("FraudRules", rules)], async |shop| {
-        shop.hear(&[redeemed("CP-1"), redeemed("CP-2")]).await;
+        shop.send_in_turn(&[redeemed("CP-1"), redeemed("CP-2")])
+            .await;
         let expected = [found("redeemed", "rapid_redemption", "medium")];
         assert_eq!(shop.findings("CP-2").await, expected);
-        shop.hear(&[used("CP-3", "1"), used("CP-3", "2")]).await;
+        shop.send_in_turn(&[used("CP-3", "1"), used("CP-3", "2")])
+            .await;
         assert_eq!(shop.findings("CP-3").await, []);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_erasing_leaves_of_a_member_is_keys_and_times() {
+async fn erasing_a_member_leaves_keys_and_times() {
     in_a_shop_with(&[ALL_RULES], async |shop| {
-        shop.hear(&[redeemed("CP-1"), paid("CP-1", 2.0, 1.0, 0.0)])
+        shop.send_in_turn(&[redeemed("CP-1"), paid("CP-1", 2.0, 1.0, 0.0)])
             .await;
         shop.member(&["--forget"]).await;
         let rows = shop.account(MEMBER).await;
@@ -679,7 +681,7 @@ async fn what_erasing_leaves_of_a_member_is_keys_and_times() {
         for personal in ["Maria", "customer@", "965958122"] {
             assert!(!rows.contains(personal), "{personal}: {rows}");
         }
-        // What stands in the ledger is still enough to look at it.
+        // The ledger's row is still enough for fraud.
         shop.redeliver(&paid("CP-1", 2.0, 1.0, 0.0)).await;
         let found_ = shop.findings("CP-1").await;
         assert_eq!(

@@ -1,4 +1,5 @@
-//! A redemption of in-game items: recorded for its player and told to the game's own server, where that is asked for.
+//! A redemption of in-game items: recorded for its player, and forwarded to the game's own server
+//! if that is set up.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -21,7 +22,7 @@ const GRANT: &str = "redeemed/delivery/grant";
 const FORWARD: &str = "redeemed/delivery/forward";
 const SECRET: &str = "whsec_c2VncmVkby1kby1qb2dv";
 
-/// A redemption of a bundle, for its player or by somebody who tries it out.
+/// A redemption of a bundle, by a player or by somebody who tests it.
 fn bundle(idempotency_key: &str, sandbox: bool) -> Webhook {
     let body = include_str!("../../events/samples/aghanim-coupon-redeemed-bundle.json");
     code_redeemed("any")
@@ -32,7 +33,7 @@ fn bundle(idempotency_key: &str, sandbox: bool) -> Webhook {
         .set("/sandbox", sandbox)
 }
 
-/// What a task noted of a redemption.
+/// The record of a redemption's task.
 async fn row(shop: &Shop, idempotency_key: &str, record: &str) -> Option<Value> {
     let coupon = format!("aghanim#{GAME}#{idempotency_key}");
     let rows = shop.system.items("events").await.unwrap().into_iter();
@@ -48,7 +49,7 @@ async fn record(shop: &Shop, idempotency_key: &str, record: &str) -> String {
     format!("{}: {}", text("status"), text("result"))
 }
 
-/// A system that forwards to the server for games that it has itself.
+/// Runs a story in a system that forwards to its own server for games.
 async fn in_a_forwarding_shop(parameters: &[(&str, &str)], story: impl AsyncFnOnce(&mut Shop)) {
     let port = free_port();
     let url = format!("http://127.0.0.1:{port}/_local/game-server/{GAME}?v=1");
@@ -64,7 +65,7 @@ fn forwarded(sent: &Sent) -> &Forwarded {
     }
 }
 
-/// Checks a request as a game's server should, with nothing but the secret; returns its id and what it says.
+/// Checks a request as a game's server should, with the secret alone. Returns its id and body.
 fn verified(sent: &Sent, secret: &str) -> (String, Value) {
     let forwarded = forwarded(sent);
     let headers = forwarded.headers.iter();
@@ -80,7 +81,7 @@ fn verified(sent: &Sent, secret: &str) -> (String, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn by_default_a_redemption_is_recorded_and_brings_nothing() {
+async fn by_default_a_redemption_is_recorded_and_grants_nothing() {
     in_a_shop(async |shop| {
         shop.send(bundle("key", false)).await;
         shop.settle().await;
@@ -160,7 +161,7 @@ async fn granted_items_are_the_bundles_multiplied_with_what_replaces_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_refuses_for_now_is_told_again_and_one_that_refuses_for_good_is_not() {
+async fn a_server_that_refuses_for_now_is_asked_again_and_one_that_refuses_for_good_is_not() {
     in_a_forwarding_shop(&[], async |shop| {
         shop.expect_error("Never to be delivered");
         let refused = async |key: &str, fault: Value| {
@@ -179,7 +180,7 @@ async fn a_server_that_refuses_for_now_is_told_again_and_one_that_refuses_for_go
             assert_eq!(record(shop, &key, FORWARD).await, expected);
         }
         assert_eq!(shop.sent("game-server"), []);
-        // From here on the earlier ones may be tried again meanwhile.
+        // From here on, earlier requests may be retried meanwhile.
         for status in [408, 500, 503, 599] {
             let key = format!("key-{status}");
             refused(&key, answering(status)).await;
@@ -249,7 +250,7 @@ async fn a_redemption_of_more_than_can_be_granted_or_told_fails_on_its_records()
     .await;
 }
 
-/// A word that SQS or the answer loses on its way is said again under the same id, by which a server knows it.
+/// A request that is repeated after a lost answer has the same id, by which a server recognises it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeat_after_a_lost_answer_has_the_same_id_and_the_same_body() {
     in_a_forwarding_shop(&[], async |shop| {
@@ -268,9 +269,9 @@ async fn a_repeat_after_a_lost_answer_has_the_same_id_and_the_same_body() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_test_would_have_caused_is_shown_and_not_sent() {
+async fn a_test_events_draft_is_shown_and_not_sent() {
     in_a_forwarding_shop(&[("Grant", "on")], async |shop| {
-        // The button that tries a webhook out says so in another way than the sandbox does.
+        // The button that tests a webhook marks its event differently from the sandbox.
         let button = bundle("button", false).set("/trigger", "test");
         let mut key = String::new();
         for webhook in [button, bundle("test", true)] {
@@ -302,7 +303,8 @@ async fn what_a_test_would_have_caused_is_shown_and_not_sent() {
         for piece in ["would have been sent", "coupon.redeemed", "sword"] {
             assert!(told.contains(piece), "{piece:?}: {told}");
         }
-        // The page has them beside what was sent; scripts that count what was sent do not.
+        // The page shows drafts beside sent messages; scripts that count sent messages do not get
+        // them.
         let (_, state) = shop.get("/_local/state").await;
         let state: Value = serde_json::from_str(&state).unwrap();
         let shown = state["messages"].as_array().unwrap();
@@ -318,7 +320,7 @@ async fn what_a_test_would_have_caused_is_shown_and_not_sent() {
     .await;
 }
 
-/// `coupons listen`, running.
+/// A running `coupons listen`.
 struct Listening {
     process: Child,
     lines: Receiver<Value>,
@@ -363,7 +365,7 @@ impl Drop for Listening {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_listening_server_hears_what_waited_for_it_and_believes_only_what_is_signed_well() {
+async fn a_listening_server_gets_waiting_events_and_accepts_only_what_is_signed_well() {
     let port = free_port();
     let url = format!("http://127.0.0.1:{port}/hooks");
     let parameters = [("ForwardUrl", url.as_str()), ("ForwardSecrets", SECRET)];
@@ -373,7 +375,8 @@ async fn a_listening_server_hears_what_waited_for_it_and_believes_only_what_is_s
         shop.settle().await;
         assert_eq!(record(shop, "early", FORWARD).await, "released: no answer");
 
-        // There was not even a connection: no doubt that it heard nothing, and no long pause.
+        // There was no connection at all, so the server certainly got nothing, and the pause is
+        // short.
         let listening = Listening::on(port, &["--secret", SECRET]).await;
         shop.settle_retries().await;
         let heard = listening.heard();

@@ -1,4 +1,5 @@
-//! The stock: reserved for a redeemed coupon, taken by a used one, exact whatever comes twice or in another order.
+//! The stock: a redeemed coupon reserves it, a used one takes it, and duplicates and reordering do
+//! not change the result.
 
 use std::time::Duration;
 
@@ -13,10 +14,10 @@ use crate::shop::{code_redeemed, redeemed, used};
 use crate::support::{Said, command, deployed, run};
 
 const PIZZA: &str = "Pizza Margherita";
-/// What the sample's reward is called.
+/// The name of the sample's reward.
 const REWARD: &str = "Pizza Margherita Grátis";
 
-/// A coupon that is good until tomorrow.
+/// A coupon that is valid until tomorrow.
 fn good(code: &str) -> Webhook {
     good_for(code, SignedDuration::from_hours(24))
 }
@@ -29,14 +30,14 @@ fn item(name: &str, quantity: f64, price: f64, discount: f64) -> Value {
     json!({"name": name, "quantity": quantity, "unit_price": price, "discount_applied": discount})
 }
 
-/// A use of a coupon of this type for these items.
+/// A use of a coupon of this type, for these items.
 fn used_for(code: &str, kind: &str, items: &[Value]) -> Webhook {
     used(code, &format!("order of {code}"))
         .set("/usage/discount_type", kind)
         .set("/usage/items_affected", items.to_vec())
 }
 
-/// What a command of `coupons stock` says, as one would type it beside the shop.
+/// The output of a `coupons stock` command against the shop.
 async fn stock(shop: &Shop, arguments: &[&str]) -> Said {
     let tenant = ["--tenant", COMPANY];
     command(shop, &[&["stock"], arguments, &tenant].concat()).await
@@ -53,15 +54,6 @@ async fn map_reward(shop: &Shop) {
 }
 
 impl Shop {
-    /// Tells of events one after another, each worked off before the next.
-    async fn tell(&self, webhooks: &[Webhook]) {
-        for webhook in webhooks {
-            let answer = self.send(webhook.clone()).await;
-            assert_eq!(answer.word(), "200 accepted", "{:?}", answer.body);
-            self.settle().await;
-        }
-    }
-
     async fn of_pizza(&self) -> (f64, f64) {
         (self.stock(PIZZA).await, self.reserved(PIZZA).await)
     }
@@ -77,9 +69,9 @@ async fn a_free_product_is_reserved_when_redeemed_and_leaves_when_used() {
     in_a_shop(async |shop| {
         map_reward(shop).await;
         set(shop, PIZZA, "10").await;
-        shop.tell(&[good("CP-1")]).await;
+        shop.send_in_turn(&[good("CP-1")]).await;
         assert_eq!(shop.of_pizza().await, (10.0, 1.0));
-        shop.tell(&[used("CP-1", "ord_1")]).await;
+        shop.send_in_turn(&[used("CP-1", "ord_1")]).await;
         assert_eq!(shop.of_pizza().await, (9.0, 0.0));
         let ledger = shop.ledger("CP-1").await;
         let record = &ledger["used#ord_1/inventory"];
@@ -93,7 +85,7 @@ async fn a_free_product_is_reserved_when_redeemed_and_leaves_when_used() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_what_was_wholly_free_leaves() {
+async fn only_wholly_free_items_leave() {
     in_a_shop(async |shop| {
         set(shop, PIZZA, "20").await;
         set(shop, "Suco", "20").await;
@@ -102,7 +94,8 @@ async fn only_what_was_wholly_free_leaves() {
             item("Suco", 3.0, 8.0, 4.0),
             item(PIZZA, 0.5, 17.5, 17.50),
         ];
-        shop.tell(&[used_for("CP-1", "product_free", &items)]).await;
+        shop.send_in_turn(&[used_for("CP-1", "product_free", &items)])
+            .await;
         assert_eq!(shop.stock(PIZZA).await, 17.5);
         assert_eq!(shop.stock("Suco").await, 20.0);
     })
@@ -110,16 +103,16 @@ async fn only_what_was_wholly_free_leaves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_for_one_both_leave() {
+async fn two_for_one_takes_both() {
     in_a_shop(async |shop| {
         set(shop, "Suco", "20").await;
         let two_for_one = good("CP-1")
             .set("/coupon/reward_name", "Suco")
             .set("/discount_details/discount_type", "buy_one_get_one");
-        shop.tell(&[two_for_one]).await;
+        shop.send_in_turn(&[two_for_one]).await;
         assert_eq!(shop.reserved("Suco").await, 1.0);
         let items = [item("Suco", 1.0, 8.0, 0.0), item("Suco", 1.0, 8.0, 8.0)];
-        shop.tell(&[used_for("CP-1", "buy_one_get_one", &items)])
+        shop.send_in_turn(&[used_for("CP-1", "buy_one_get_one", &items)])
             .await;
         assert_eq!(shop.stock("Suco").await, 18.0);
         assert_eq!(shop.reserved("Suco").await, 0.0);
@@ -134,14 +127,16 @@ async fn other_discounts_leave_the_stock_alone() {
         for kind in ["percentage", "fixed_amount"] {
             let redeemed = good(kind).set("/discount_details/discount_type", kind);
             let items = [item(PIZZA, 1.0, 35.0, 35.0)];
-            shop.tell(&[redeemed, used_for(kind, kind, &items)]).await;
+            shop.send_in_turn(&[redeemed, used_for(kind, kind, &items)])
+                .await;
         }
         assert_eq!(shop.of_pizza().await, (20.0, 0.0));
         assert_eq!(shop.reserved(REWARD).await, 0.0);
-        // A use ends the reservation of its coupon all the same.
-        shop.tell(&[good("CP-1")]).await;
+        // A use still ends the reservation of its coupon.
+        shop.send_in_turn(&[good("CP-1")]).await;
         assert_eq!(shop.reserved(REWARD).await, 1.0);
-        shop.tell(&[used_for("CP-1", "percentage", &[])]).await;
+        shop.send_in_turn(&[used_for("CP-1", "percentage", &[])])
+            .await;
         assert_eq!(shop.reserved(REWARD).await, 0.0);
     })
     .await;
@@ -150,16 +145,16 @@ async fn other_discounts_leave_the_stock_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_catalogue_entry_the_rewards_name_is_the_product() {
     in_a_shop(async |shop| {
-        shop.tell(&[good("CP-1")]).await;
+        shop.send_in_turn(&[good("CP-1")]).await;
         assert_eq!(shop.reserved(REWARD).await, 1.0);
         map_reward(shop).await;
-        shop.tell(&[good("CP-2")]).await;
+        shop.send_in_turn(&[good("CP-2")]).await;
         assert_eq!(
             (shop.reserved(REWARD).await, shop.reserved(PIZZA).await),
             (1.0, 1.0)
         );
         stock(shop, &["unmap", REWARD]).await;
-        shop.tell(&[good("CP-3")]).await;
+        shop.send_in_turn(&[good("CP-3")]).await;
         assert_eq!(
             (shop.reserved(REWARD).await, shop.reserved(PIZZA).await),
             (2.0, 1.0)
@@ -173,13 +168,14 @@ async fn a_reservation_ends_with_its_coupon() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {
         map_reward(shop).await;
         set(shop, PIZZA, "20").await;
-        shop.tell(&[good("CP-1"), good("CP-2"), good("CP-3")]).await;
+        shop.send_in_turn(&[good("CP-1"), good("CP-2"), good("CP-3")])
+            .await;
         assert_eq!(shop.of_pizza().await, (20.0, 3.0));
-        shop.tell(&[told("coupon.cancelled", "CP-1")]).await;
+        shop.send_in_turn(&[told("coupon.cancelled", "CP-1")]).await;
         assert_eq!(shop.of_pizza().await, (20.0, 2.0));
-        shop.tell(&[told("coupon.expired", "CP-2")]).await;
+        shop.send_in_turn(&[told("coupon.expired", "CP-2")]).await;
         assert_eq!(shop.of_pizza().await, (20.0, 1.0));
-        shop.tell(&[told("coupon.used", "CP-3")]).await;
+        shop.send_in_turn(&[told("coupon.used", "CP-3")]).await;
         assert_eq!(shop.of_pizza().await, (20.0, 0.0));
     })
     .await;
@@ -191,7 +187,7 @@ async fn a_reservation_ends_by_time_alone() {
         map_reward(shop).await;
         set(shop, PIZZA, "20").await;
         let expires_in = SignedDuration::from_secs(10);
-        shop.tell(&[good_for("CP-1", expires_in)]).await;
+        shop.send_in_turn(&[good_for("CP-1", expires_in)]).await;
         let ends_at = Timestamp::now() + expires_in;
         let reservation = &shop.ledger("CP-1").await["reservation"];
         assert_eq!(
@@ -202,8 +198,8 @@ async fn a_reservation_ends_by_time_alone() {
             assert!(Timestamp::now() < ends_at, "it is reserved for too long");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        // What is over from the first is not counted.
-        shop.tell(&[good_for("CP-2", SignedDuration::from_secs(-1))])
+        // A reservation that has already ended is not counted.
+        shop.send_in_turn(&[good_for("CP-2", SignedDuration::from_secs(-1))])
             .await;
         assert_eq!(shop.of_pizza().await, (20.0, 0.0));
     })
@@ -217,7 +213,7 @@ async fn the_order_of_events_does_not_matter() {
         set(shop, PIZZA, "20").await;
         let cancelled = |code| told("coupon.cancelled", code);
         let used = |code| used(code, "ord");
-        // One that does not tell its type of discount: the redemption does.
+        // A use that does not name its type of discount: the redemption names it.
         let silent = |code| used(code).set("/usage/discount_type", Value::Null);
         let stories = [
             (vec![good("CP-1"), used("CP-1")], 19.0),
@@ -228,7 +224,7 @@ async fn the_order_of_events_does_not_matter() {
             (vec![cancelled("CP-6"), used("CP-6"), good("CP-6")], 15.0),
         ];
         for (webhooks, on_hand) in stories {
-            shop.tell(&webhooks).await;
+            shop.send_in_turn(&webhooks).await;
             assert_eq!(shop.of_pizza().await, (on_hand, 0.0), "{webhooks:?}");
         }
     })
@@ -236,7 +232,7 @@ async fn the_order_of_events_does_not_matter() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_comes_twice_counts_once() {
+async fn a_duplicate_counts_once() {
     in_a_shop(async |shop| {
         map_reward(shop).await;
         set(shop, PIZZA, "100").await;
@@ -267,15 +263,15 @@ async fn what_comes_twice_counts_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn little_stock_is_told_once_until_it_is_restocked() {
+async fn low_stock_is_alerted_once_until_it_is_restocked() {
     in_a_shop(async |shop| {
         set(shop, PIZZA, "7").await;
         let uses = |numbers: std::ops::Range<u32>| -> Vec<_> {
             numbers.map(|n| used(&format!("CP-{n}"), "ord")).collect()
         };
-        shop.tell(&uses(0..1)).await;
+        shop.send_in_turn(&uses(0..1)).await;
         assert_eq!(shop.alerts().len(), 0);
-        shop.tell(&uses(1..2)).await;
+        shop.send_in_turn(&uses(1..2)).await;
         let alerts = shop.alerts();
         assert_eq!(
             about(&alerts[0]),
@@ -291,17 +287,17 @@ async fn little_stock_is_told_once_until_it_is_restocked() {
         let event = format!("zupy#{COMPANY}#CP-1/used#ord");
         assert_eq!(alerts[0].event.as_deref(), Some(event.as_str()));
 
-        shop.tell(&uses(2..4)).await;
+        shop.send_in_turn(&uses(2..4)).await;
         // A little more is not enough.
         stock(shop, &["receive", PIZZA, "1"]).await;
-        shop.tell(&uses(4..5)).await;
+        shop.send_in_turn(&uses(4..5)).await;
         assert_eq!(shop.alerts().len(), 1);
         stock(shop, &["receive", PIZZA, "3"]).await;
         assert_eq!(shop.stock(PIZZA).await, 6.0);
-        shop.tell(&uses(5..7)).await;
+        shop.send_in_turn(&uses(5..7)).await;
         assert_eq!(shop.alerts().len(), 2);
         set(shop, PIZZA, "50").await;
-        shop.tell(&uses(7..8)).await;
+        shop.send_in_turn(&uses(7..8)).await;
         assert_eq!(shop.alerts().len(), 2);
     })
     .await;
@@ -313,23 +309,25 @@ async fn a_product_has_a_threshold_of_its_own() {
         stock(shop, &["set", PIZZA, "10", "--threshold", "8"]).await;
         set(shop, "Suco", "4").await;
         let items = [item(PIZZA, 2.0, 35.0, 35.0), item("Suco", 1.0, 8.0, 8.0)];
-        shop.tell(&[used_for("CP-1", "product_free", &items)]).await;
+        shop.send_in_turn(&[used_for("CP-1", "product_free", &items)])
+            .await;
         let told: Vec<_> = shop.alerts().iter().map(about).collect();
         assert_eq!(told, [("low_stock".to_owned(), PIZZA.to_owned())]);
         let items = [item("Suco", 1.0, 8.0, 8.0)];
-        shop.tell(&[used_for("CP-2", "product_free", &items)]).await;
+        shop.send_in_turn(&[used_for("CP-2", "product_free", &items)])
+            .await;
         assert_eq!(shop.alerts().len(), 2);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stock_may_go_below_zero_and_somebody_is_told() {
+async fn stock_may_go_below_zero_with_an_alert() {
     let subscribed = ("AlertsEmail", "ops@example.com");
     in_a_shop_with(&[subscribed], async |shop| {
         set(shop, PIZZA, "1").await;
         let uses: Vec<_> = (0..3).map(|n| used(&format!("CP-{n}"), "ord")).collect();
-        shop.tell(&uses).await;
+        shop.send_in_turn(&uses).await;
         assert_eq!(shop.stock(PIZZA).await, -2.0);
         let alerts = shop.alerts();
         let kinds: Vec<_> = alerts.iter().map(|alert| about(alert).0).collect();
@@ -338,16 +336,17 @@ async fn stock_may_go_below_zero_and_somebody_is_told() {
             panic!("{alerts:?}");
         };
         assert_eq!(publication.subscribers, ["email:ops@example.com"]);
-        // How much there is of a product that nobody counted, nobody knows.
+        // Nobody knows the stock of a product that nobody counted.
         let items = [item("Suco", 1.0, 8.0, 8.0)];
-        shop.tell(&[used_for("CP-9", "product_free", &items)]).await;
+        shop.send_in_turn(&[used_for("CP-9", "product_free", &items)])
+            .await;
         assert_eq!(shop.stock("Suco").await, -1.0);
         assert_eq!(shop.alerts().len(), 2);
         let said = stock(shop, &[]).await;
         let suco = said.out.lines().find(|it| it.contains("Suco")).unwrap();
         assert!(suco.ends_with("not counted"), "{}", said.out);
         set(shop, "Suco", "3").await;
-        shop.tell(&[used_for("CP-10", "product_free", &items)])
+        shop.send_in_turn(&[used_for("CP-10", "product_free", &items)])
             .await;
         let last = shop.alerts().pop().unwrap();
         assert_eq!(about(&last), ("low_stock".to_owned(), "Suco".to_owned()));
@@ -381,7 +380,7 @@ async fn an_outage_in_the_middle_changes_nothing() {
         shop.settle_retries().await;
         assert_eq!(shop.of_pizza().await, (4.0, 0.0));
         assert_eq!(shop.alerts().len(), 1);
-        // More messages than SQS takes at a time were given back.
+        // More messages were returned than SQS accepts at a time.
         let lines = shop.system.logs("inventory").into_iter();
         let refused: Vec<_> = lines.filter(|it| it.line.contains("No delay")).collect();
         assert!(refused.is_empty(), "{refused:?}");
@@ -417,7 +416,7 @@ async fn many_sales_are_few_updates_of_the_product() {
         shop.settle_retries().await;
         assert_eq!(shop.stock(PIZZA).await, 0.0);
         assert_eq!(shop.alerts().len(), 1);
-        // Each updates the product once.
+        // Each sale updates the product once.
         let updates = shop.system.faults().applied(transactions).unwrap();
         println!("{SALES} sales, {updates} updates of the product");
         assert!(updates <= 60, "{updates} updates");
@@ -444,7 +443,7 @@ async fn the_stock_is_shown_as_a_table_and_as_json() {
         map_reward(shop).await;
         set(shop, PIZZA, "8").await;
         stock(shop, &["set", "Água", "-1.50", "--threshold", "3"]).await;
-        shop.tell(&[good("CP-1")]).await;
+        shop.send_in_turn(&[good("CP-1")]).await;
         let shown = stock(shop, &["--json"]).await.json();
         let product = |product: &str, on_hand: f64, reserved: f64, threshold: f64| {
             let whole = |number: f64| match number.fract() == 0.0 {
@@ -462,7 +461,7 @@ async fn the_stock_is_shown_as_a_table_and_as_json() {
             product("Água", -1.5, 0.0, 3.0),
         ];
         assert_eq!(shown, json!(expected));
-        // One company is all there is, so it need not be named.
+        // There is only one company, so the command need not name it.
         let unnamed = command(shop, &["stock", "--json"]).await.json();
         assert_eq!(unnamed, shown);
         let table = command(shop, &["stock"]).await.out;
@@ -480,7 +479,7 @@ async fn the_stock_is_shown_as_a_table_and_as_json() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stock_is_set_received_and_mapped() {
     in_a_shop(async |shop| {
-        // Nothing is known yet: on a local system the samples' company is meant.
+        // Nothing is known yet; on a local system the samples' company is the default.
         let set = command(shop, &["stock", "set", PIZZA, "8", "--json"]).await;
         assert!(set.error.contains(COMPANY), "{}", set.error);
         assert_eq!(set.json()[0]["on_hand"], 8);
@@ -502,7 +501,7 @@ async fn stock_is_set_received_and_mapped() {
         let again = command(shop, &["stock", "unmap", REWARD]).await;
         again.check_failed(&[REWARD]);
 
-        // Options may stand before or behind.
+        // Options may stand before or after the action.
         command(shop, &["stock", "--tenant", "comp_2", "set", PIZZA, "1"]).await;
         let unnamed = command(shop, &["stock", "receive", PIZZA, "1"]).await;
         unnamed.check_failed(&["--tenant", COMPANY, "comp_2"]);
@@ -538,11 +537,15 @@ async fn a_file_is_imported_whole_or_not_at_all_and_an_export_can_be() {
         refused.check_failed(&["line 3", "column 2", "on_hand", "x"]);
         assert_eq!(shop.system.items("stock").await.unwrap().len(), 0);
 
-        let right = "product;on_hand;threshold;rewards\nPizza Margherita;12;3;\"Pizza Grátis\nPizza\"\nSuco;0,5;;\n";
+        let right = "product;on_hand;threshold;rewards\nPizza Margherita;12;3;\"Pizza \
+                     Grátis\nPizza\"\nSuco;0,5;;\n";
         std::fs::write(&file, right).unwrap();
         let imported = stock(shop, &["import", path, "--json"]).await.json();
         assert_eq!(imported.as_array().unwrap().len(), 2);
-        assert_eq!((shop.stock(PIZZA).await, shop.stock("Suco").await), (12.0, 0.5));
+        assert_eq!(
+            (shop.stock(PIZZA).await, shop.stock("Suco").await),
+            (12.0, 0.5)
+        );
 
         let exported = stock(shop, &["export"]).await.out;
         let expected = "tenant,product,on_hand,reserved,available,threshold,rewards,counted\n\

@@ -1,4 +1,4 @@
-//! What the local system tells of itself over HTTP.
+//! The pages on which the local system describes itself over HTTP.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ async fn json_of(shop: &Shop, path: &str, expected_status: u16) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tells_what_was_sent_queued_and_stored() {
+async fn shows_sent_messages_queues_and_tables() {
     in_a_shop(async |shop| {
         assert_eq!(json_of(shop, "/_local/messages", 200).await, json!([]));
         for code in ["CP-1", "CP-2"] {
@@ -52,10 +52,10 @@ async fn tells_what_was_sent_queued_and_stored() {
             assert_eq!(queues[queue], empty, "{queue}");
         }
         let members = json_of(shop, "/_local/tables/members", 200).await;
-        // A coupon each, and what analytics counted of it.
+        // One coupon each, and its line from analytics.
         assert_eq!(members.as_array().unwrap().len(), 4);
         let state = json_of(shop, "/_local/state", 200).await;
-        // These may take the two events in one batch.
+        // Functions may process the two events in one batch.
         let invocations = state["invocations"].as_array().unwrap().iter();
         let in_batches = ["dispatch", "inventory", "fraud", "analytics"];
         let others =
@@ -66,7 +66,7 @@ async fn tells_what_was_sent_queued_and_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn says_what_it_does_not_have() {
+async fn reports_unknown_names() {
     in_a_shop(async |shop| {
         let unknown = json_of(shop, "/_local/tables/nothing", 404).await;
         assert!(unknown["error"].as_str().unwrap().contains("members"));

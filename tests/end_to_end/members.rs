@@ -1,11 +1,11 @@
-//! What a member may ask for by law: to see what is kept, to be left alone, to be forgotten.
+//! A member's legal rights: to see what is kept, to get no messages, to be forgotten.
 
 use serde_json::{Value, json};
 
 use crate::shop::{COMPANY, MEMBER, OWN_SECRET, Shop, in_a_shop_with, redeemed, told, used, v2};
 use crate::support::command;
 
-/// Pieces of what tells who the samples' customer is.
+/// Pieces of text that identify the samples' customer.
 const PERSONAL: [&str; 5] = ["Maria", "Silva", "customer@", "965958122", "Beltrana"];
 
 /// Where personal data are in the tables: `table: entry`.
@@ -30,7 +30,7 @@ fn enrolled(webhook_id: &str) -> crate::shop::Webhook {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_asks_is_forgotten_in_every_table_and_nothing_comes_twice() {
+async fn a_member_can_be_forgotten_in_every_table_and_nothing_comes_twice() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {
         let unknown_field = redeemed("CP-1").set("/customer/cpf", "Silva 123.456.789-09");
         shop.send(unknown_field).await;
@@ -74,7 +74,7 @@ async fn whoever_asks_is_forgotten_in_every_table_and_nothing_comes_twice() {
         }
         // Bodies: redeemed, its contradiction, used, enrolled.
         assert_eq!((&done["bodies"], &done["drafts"]), (&json!(4), &json!(1)));
-        // Of the other member everything is there.
+        // All data of the other member are still there.
         assert_eq!(personal_data(shop).await, ["events: redeemed"]);
         let shown = command(shop, &["member", MEMBER, "--json"]).await.json();
         assert_eq!(shown["contact"], Value::Null);
@@ -83,7 +83,7 @@ async fn whoever_asks_is_forgotten_in_every_table_and_nothing_comes_twice() {
         let again = command(shop, &forget).await.json();
         assert_eq!((&again["contact"], &again["bodies"]), (&json!(false), &json!(0)));
 
-        // Keys and hashes stay: what comes again is known, and brings nothing back.
+        // Keys and hashes stay: a repeated webhook is recognised, and brings nothing back.
         let mails = shop.mails().len();
         let repeat = redeemed("CP-1").set("/customer/cpf", "Silva 123.456.789-09");
         assert_eq!(shop.send(repeat).await.word(), "200 duplicate");
@@ -95,13 +95,13 @@ async fn whoever_asks_is_forgotten_in_every_table_and_nothing_comes_twice() {
         assert_eq!(shop.mails().len(), mails);
         assert_eq!(personal_data(shop).await, ["events: redeemed"]);
 
-        // What is redeemed later has nobody to go to, until they tell again who they are.
+        // A later redemption has no address until the provider sends the contact again.
         shop.send(told("reward.redeemed", "CP-4").set("/data/valid_until", "2126-01-01T00:00:00Z"))
             .await;
         shop.settle().await;
         let email = "redeemed/delivery/email";
         assert_eq!(shop.record("CP-4", email).await, "waiting: no contact");
-        // By force, too, there is nothing to send the old ones with.
+        // Even by force, the old messages have no address.
         let forced = ["replay", "CP-1", "--task", "delivery/email", "--force"];
         let forced = command(shop, &forced).await;
         assert_eq!(forced.code, Some(0), "{}{}", forced.out, forced.error);
@@ -112,9 +112,9 @@ async fn whoever_asks_is_forgotten_in_every_table_and_nothing_comes_twice() {
     .await;
 }
 
-/// A body that contradicts another one's event names whoever it names.
+/// A contradicting body may name a member whom no other event names.
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_is_named_by_a_contradiction_alone_is_forgotten_too() {
+async fn a_member_whom_only_a_contradiction_names_is_forgotten_too() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {
         shop.send(redeemed("CP-1")).await;
         let changed = redeemed("CP-1")
@@ -125,7 +125,7 @@ async fn whoever_is_named_by_a_contradiction_alone_is_forgotten_too() {
         let key = format!("zupy#{COMPANY}#ZP-2");
         let forgotten = command(shop, &["member", &key, "--forget", "--json"]).await;
         assert!(
-            forgotten.error.contains("nothing is known"),
+            forgotten.error.contains("nothing is recorded"),
             "{}",
             forgotten.error
         );
@@ -144,10 +144,10 @@ async fn whoever_is_named_by_a_contradiction_alone_is_forgotten_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_wants_no_messages_gets_the_account_entry_alone() {
+async fn a_member_who_wants_no_messages_gets_the_account_entry_alone() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {
         let key = format!("zupy#{COMPANY}#{MEMBER}");
-        // Before anything is known of them.
+        // Nothing is known of the member yet.
         let marked = command(shop, &["member", &key, "--do-not-contact", "--json"]).await;
         assert_eq!(marked.json()["do_not_contact"], true);
         shop.send(redeemed("CP-1").set("/coupon/expires_at", "2126-01-01T00:00:00Z"))
@@ -169,7 +169,7 @@ async fn whoever_wants_no_messages_gets_the_account_entry_alone() {
         );
         let account = shop.account(MEMBER).await;
         assert!(account.iter().any(|row| row["code"] == "CP-1"));
-        // What their contact is, they may still ask.
+        // The member can still see their contact.
         let told = command(shop, &["member", MEMBER]).await.out;
         for piece in [
             "customer@example.com",
@@ -184,7 +184,7 @@ async fn whoever_wants_no_messages_gets_the_account_entry_alone() {
             "{life}"
         );
 
-        // Forgetting them does not forget that.
+        // Erasing keeps this mark.
         command(shop, &["member", MEMBER, "--forget"]).await;
         let shown = command(shop, &["member", MEMBER, "--json"]).await.json();
         assert_eq!(shown["do_not_contact"], true);
@@ -202,7 +202,7 @@ async fn whoever_wants_no_messages_gets_the_account_entry_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_member_is_named_so_that_nobody_else_is_meant() {
+async fn a_member_must_be_named_without_ambiguity() {
     in_a_shop_with(&[], async |shop| {
         let odd = "50%/off#1";
         shop.send(redeemed("CP-1")).await;
@@ -221,7 +221,7 @@ async fn a_member_is_named_so_that_nobody_else_is_meant() {
         }
         let one = ["member", MEMBER, "--tenant", "comp_2", "--forget", "--json"];
         assert_eq!(command(shop, &one).await.json()["bodies"], 1);
-        // No other's end is taken for the whole.
+        // The end of another id does not count as the whole id.
         let nobody = command(shop, &["member", "4F95FB0A"]).await;
         nobody.check_failed(&["nothing is kept", "4F95FB0A"]);
         let found = command(shop, &["member", odd, "--json"]).await.json();

@@ -1,4 +1,4 @@
-//! Holds each answer that a test gets to `docs/openapi.yaml`.
+//! Checks every answer in the tests against `docs/openapi.yaml`.
 
 use std::sync::LazyLock;
 
@@ -33,7 +33,7 @@ fn json_of(yaml: &MarkedYaml<'_>) -> Value {
     }
 }
 
-/// The routes that are described: `GET /reports/days`.
+/// The described routes, for instance `GET /reports/days`.
 pub(crate) fn routes() -> Vec<String> {
     let paths = DESCRIPTION["paths"].as_object().unwrap().iter();
     let routes = paths.flat_map(|(path, operations)| {
@@ -43,8 +43,8 @@ pub(crate) fn routes() -> Vec<String> {
     routes.collect()
 }
 
-/// Panics where an answer is none of those that are described for its route. Other routes answer as
-/// they like.
+/// Panics if an answer does not match the description of its route. Other routes may answer
+/// anything.
 pub(crate) fn check(method: &str, path: &str, status: u16, content_type: &str, body: &[u8]) {
     let Some(operation) = operation(method, path) else {
         return;
@@ -67,7 +67,7 @@ pub(crate) fn check(method: &str, path: &str, status: u16, content_type: &str, b
     assert!(problems.is_empty(), "{what}: {problems:?} in {body:#}");
 }
 
-/// Of several paths that fit, the one with the fewest parameters.
+/// Of several matching paths, the one with the fewest parameters.
 fn operation(method: &str, path: &str) -> Option<&'static Value> {
     let paths = DESCRIPTION["paths"].as_object().unwrap().iter();
     let fits = |template: &str| {
@@ -75,7 +75,7 @@ fn operation(method: &str, path: &str) -> Option<&'static Value> {
         loop {
             match (template.next(), path.next()) {
                 (None, None) => return true,
-                // The last parameter takes what follows.
+                // The last parameter takes everything that follows.
                 (Some(piece), Some(_)) if piece.starts_with('{') => return true,
                 (Some(piece), Some(own)) if piece == own => {}
                 _ => return false,
@@ -98,7 +98,7 @@ fn resolved(value: &'static Value) -> &'static Value {
     }
 }
 
-/// As much of JSON Schema as the description uses.
+/// Validates by the part of JSON Schema that the description uses.
 fn validate(schema: &'static Value, value: &Value, at: &str, problems: &mut Vec<String>) {
     let schema = resolved(schema);
     if let Some(choices) = schema["oneOf"].as_array() {

@@ -1,5 +1,5 @@
-//! A provider may never repeat what it got a 400 for. So a signed body that is not understood is kept, and taken once the
-//! cause is mended; and a body of 1 MiB is an event like any other.
+//! A provider may never repeat a webhook that got a 400. So a signed body without a readable event
+//! is kept, and read again after a fix. A body of 1 MiB is an event like any other.
 
 use local::aws::Service;
 use local::faults::{CallMode, Fault};
@@ -31,7 +31,7 @@ async fn a_signed_body_that_is_refused_is_kept_once_with_its_problems() {
         let kept = refused(shop).await;
         assert_eq!(kept.len(), 1, "{kept:?}");
         assert_eq!(kept[0]["problems"][0]["field"], "coupon.points_spent");
-        // The cause stands still.
+        // The cause is not fixed yet.
         let key = kept[0]["key"].as_str().unwrap();
         let replayed = command(shop, &["replay", key]).await;
         assert_eq!(replayed.code, Some(1));
@@ -62,23 +62,23 @@ async fn a_refused_body_is_kept_though_dynamodb_is_down() {
     .await;
 }
 
-/// Keeps a good body as one that an older version of the code refused.
+/// Stores a good body as one that an older version of the code refused.
 async fn refuse(shop: &Shop, code: &str) {
     assert_eq!(shop.send(broken(code)).await.status, 400);
     let kept = refused(shop).await;
     let (coupon, entry) = kept[0]["key"].as_str().unwrap().split_once('/').unwrap();
     let good = String::from_utf8(redeemed(code).body).unwrap();
-    let mend = json!({
+    let update = json!({
         "TableName": "events",
         "Key": {"coupon": {"S": coupon}, "entry": {"S": entry}},
         "UpdateExpression": "SET body = :good",
         "ExpressionAttributeValues": {":good": {"S": good}},
     });
-    shop.aws("DynamoDB_20120810.UpdateItem", &mend).await;
+    shop.aws("DynamoDB_20120810.UpdateItem", &update).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replay_takes_a_refused_body_once_its_cause_is_mended() {
+async fn a_replay_takes_a_refused_body_once_its_cause_is_fixed() {
     in_a_shop(async |shop| {
         refuse(shop, "CP-1").await;
         let replayed = command(shop, &["replay", "--refused"]).await;
@@ -88,7 +88,7 @@ async fn a_replay_takes_a_refused_body_once_its_cause_is_mended() {
         let kept = refused(shop).await;
         let taken_as = kept[0]["taken_as"].as_str().unwrap();
         assert!(taken_as.ends_with("#CP-1/redeemed"), "{taken_as}");
-        // What was taken is not taken again, and the provider's own attempt is a duplicate.
+        // A body that was taken is not taken again, and the provider's own attempt is a duplicate.
         command(shop, &["replay", "--refused"]).await;
         assert_eq!(shop.send(redeemed("CP-1")).await.word(), "200 duplicate");
         shop.settle().await;
@@ -99,7 +99,7 @@ async fn a_replay_takes_a_refused_body_once_its_cause_is_mended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_asks_to_be_forgotten_is_forgotten_in_refused_bodies_too() {
+async fn a_member_is_forgotten_in_refused_bodies_too() {
     in_a_shop(async |shop| {
         assert_eq!(shop.send(broken("CP-1")).await.status, 400);
         let kept = refused(shop).await;
@@ -114,7 +114,8 @@ async fn whoever_asks_to_be_forgotten_is_forgotten_in_refused_bodies_too() {
     .await;
 }
 
-/// Text of so many different characters, none of which JSON escapes. Deflate cannot make it much smaller.
+/// Text with this many different characters, none of which JSON escapes. Deflate cannot make it
+/// much smaller.
 fn random_text(length: usize, characters: usize) -> String {
     let mut random = fastrand::Rng::with_seed(7);
     let mut letters: Vec<char> = ('!'..='~').collect();
@@ -162,7 +163,7 @@ async fn a_large_body_waits_for_dynamodb_and_one_that_no_message_holds_gets_a_50
         shop.expect_error("Not taken");
         let large = redeemed("CP-1").set("/coupon/terms", random_text(1_000_000, 62));
         assert_eq!(shop.send(large).await.word(), "200 accepted");
-        // Compressed and in base64 it is larger than a message may be.
+        // Compressed and in base64, the body is larger than a message may be.
         let dense = redeemed("CP-2").set("/coupon/terms", random_text(1_040_000, 92));
         assert_eq!(shop.send(dense).await.word(), "503 unavailable");
         shop.system.faults().clear();

@@ -1,5 +1,5 @@
-//! A provider renders a retried webhook anew. What was recorded first is worked on, whatever the later one says, and it
-//! contradicts the first only in what somebody acts on.
+//! A provider may build a retried webhook's body again. The tasks use the body that was recorded
+//! first. A later body contradicts it only if a field differs that somebody acts on.
 
 use local::aws::Service;
 use local::faults::{CallMode, Fault, Moment};
@@ -21,7 +21,7 @@ fn function(path: &str) -> &'static str {
     }
 }
 
-/// Sends a webhook whose function dies as soon as the event is recorded, so that its tasks are not sent.
+/// Sends a webhook whose function dies after it records the event, before it sends the tasks.
 async fn record_and_die(shop: &Shop, webhook: Webhook) {
     let killed = Fault::kill(function(webhook.path), Moment::AfterCall(1)).once();
     let killed = shop.system.faults().add(killed);
@@ -31,7 +31,8 @@ async fn record_and_die(shop: &Shop, webhook: Webhook) {
     assert_eq!(ledger.len(), 1, "only the event is there: {ledger:?}");
 }
 
-/// The function dies after recording `first`, and its provider tries again with `again`: every task of the first runs.
+/// The function dies after recording `first`, and its provider retries with `again`. Every task of
+/// the first must run.
 async fn check(first: Webhook, again: Webhook, word: &str) {
     in_a_shop(async |shop| {
         record_and_die(shop, first).await;
@@ -55,8 +56,7 @@ async fn check(first: Webhook, again: Webhook, word: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rendering_that_differs_in_what_only_describes_is_a_duplicate_and_sends_what_is_missing()
-{
+async fn a_body_with_another_description_is_a_duplicate_and_sends_what_is_missing() {
     let again = redeemed("CP-1")
         .set("/coupon/new_balance", 1350)
         .set("/customer/tier", "gold")
@@ -74,7 +74,7 @@ async fn a_rendering_that_differs_in_what_only_describes_is_a_duplicate_and_send
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_contradiction_sends_what_is_missing_of_the_recorded_event() {
+async fn a_contradiction_sends_the_missing_tasks_of_the_recorded_event() {
     let conflict = "409 conflicting_payload";
     let again = redeemed("CP-1").set("/coupon/points_spent", 10);
     check(redeemed("CP-1"), again.clone(), conflict).await;
@@ -86,7 +86,7 @@ async fn a_contradiction_sends_what_is_missing_of_the_recorded_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_recorded_is_worked_on_as_it_was_recorded() {
+async fn tasks_use_the_recorded_body() {
     in_a_shop(async |shop| {
         record_and_die(shop, redeemed("CP-1")).await;
         let other = redeemed("CP-1")
@@ -104,9 +104,9 @@ async fn what_is_recorded_is_worked_on_as_it_was_recorded() {
     .await;
 }
 
-/// DynamoDB is down as the provider tries again, so that the other body waits on the retry queue.
+/// DynamoDB is down when the provider retries, so the other body waits on the retry queue.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_contradiction_that_waited_sends_what_is_missing_too() {
+async fn a_contradiction_that_waited_sends_the_missing_tasks_too() {
     in_a_shop(async |shop| {
         shop.expect_error("Left to the retry queue");
         shop.expect_error("contradicts what was recorded");
@@ -184,7 +184,7 @@ async fn a_row_with_the_hash_of_older_code_is_read_once_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_recorded_body_that_cannot_be_read_is_said_and_counted() {
+async fn an_unreadable_recorded_body_is_logged_and_counted() {
     in_a_shop_with(&[], async |shop| {
         shop.expect_error("The recorded body cannot be read");
         record_and_die(shop, redeemed("CP-1")).await;
@@ -199,7 +199,7 @@ async fn a_recorded_body_that_cannot_be_read_is_said_and_counted() {
             .iter()
             .filter(|it| it.line.contains("\"UnreadableRecord\":1"));
         assert_eq!(counted.count(), 1);
-        // Newer code reads it again.
+        // Newer code reads the body again.
         rewrite(shop, "CP-1", &[("provider", "zupy")]).await;
         let replayed = command(shop, &["replay", "CP-1"]).await;
         assert_eq!(replayed.code, Some(0), "{}", replayed.error);

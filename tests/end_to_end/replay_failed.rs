@@ -1,5 +1,5 @@
-//! `coupons replay --failed`: what failed for good goes out once its cause is mended, once, and
-//! nothing else does.
+//! `coupons replay --failed`: sends what failed for good after its cause is fixed, once, and
+//! nothing else.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ fn worth_a_text(code: &str) -> Webhook {
     redeemed(code).set("/discount_details/discount_value", 60)
 }
 
-async fn mend(shop: &Shop, email: &str) {
+async fn fix(shop: &Shop, email: &str) {
     let enrolled = v2("customer.enrolled")
         .set("/data/customer_id", MEMBER)
         .set("/webhook_id", email)
@@ -53,7 +53,7 @@ fn email_of(code: &str) -> (String, Vec<String>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_failed_goes_out_once_it_is_mended_and_nothing_else_does() {
+async fn a_failed_message_goes_out_after_a_fix_and_nothing_else_does() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {
         shop.expect_error("Never to be delivered");
         shop.send(worth_a_text("CP-1").set("/customer/email", NOT_ASCII))
@@ -65,7 +65,7 @@ async fn what_failed_goes_out_once_it_is_mended_and_nothing_else_does() {
         assert_eq!(record(shop, "CP-1", "email").await, reason);
         assert_eq!(sent(shop), [1, 2, 2]);
 
-        mend(shop, "joao@example.com").await;
+        fix(shop, "joao@example.com").await;
         assert_eq!(record(shop, "CP-1", "email").await, reason);
 
         let look = command(shop, &["replay", "--failed", "--dry-run"]).await;
@@ -86,7 +86,7 @@ async fn what_failed_goes_out_once_it_is_mended_and_nothing_else_does() {
         let mails = shop.mails();
         assert!(mails.iter().any(|mail| mail.to == "joao@example.com"));
 
-        // Nothing is left that failed.
+        // No failure is left.
         for arguments in [
             &["replay", "--failed", "--json"][..],
             &["replay", "CP-1", "--failed", "--json"],
@@ -112,7 +112,7 @@ fn coupon(code: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_mended_fails_again() {
+async fn without_a_fix_the_message_fails_again() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {
         shop.expect_error("Never to be delivered");
         shop.send(worth_a_text("CP-1").set("/customer/whatsapp", "(11) 3333-4444"))
@@ -134,14 +134,14 @@ async fn what_is_not_mended_fails_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_may_have_been_sent_is_left_alone_unless_its_channel_is_named() {
+async fn a_message_that_may_have_been_sent_is_skipped_unless_its_channel_is_named() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {
         shop.expect_error("Never to be delivered");
         shop.send(worth_a_text("CP-1").set("/customer/email", NOT_ASCII))
             .await;
         shop.settle().await;
-        mend(shop, "joao@example.com").await;
-        // As where its message came to the dead-letter queue after an attempt without an answer.
+        fix(shop, "joao@example.com").await;
+        // As if its message had reached the dead-letter queue after an attempt without an answer.
         set(shop, "whatsapp", "released").await;
         let said = command(shop, &["replay", "CP-1", "--failed", "--json"]).await;
         assert_eq!(repeated(&said), [email_of("CP-1")]);
@@ -153,7 +153,7 @@ async fn what_may_have_been_sent_is_left_alone_unless_its_channel_is_named() {
         );
         assert_eq!(sent(shop), [1, 1, 1]);
 
-        // It was tried again after that, and refused.
+        // A later attempt was refused.
         set(shop, "whatsapp", "failed").await;
         let said = command(shop, &["replay", "CP-1", "--failed"]).await;
         let hint = "--task delivery/whatsapp repeats it all the same";
@@ -172,7 +172,7 @@ async fn what_may_have_been_sent_is_left_alone_unless_its_channel_is_named() {
     .await;
 }
 
-/// Has a channel's record say that its only attempt had no answer, and what became of it since.
+/// Makes a channel's record say that its only attempt had no answer, with this status since.
 async fn set(shop: &Shop, channel: &str, status: &str) {
     let entry = format!("redeemed/delivery/{channel}");
     let request = json!({

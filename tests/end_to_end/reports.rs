@@ -1,4 +1,4 @@
-//! Reports over HTTP: who may ask, what is refused, and what is answered.
+//! Reports over HTTP: who may read them, which requests are refused, and what the answers contain.
 
 use std::collections::BTreeSet;
 
@@ -82,7 +82,7 @@ async fn every_route_wants_a_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_with_a_question_is_named_at_once() {
+async fn every_problem_of_a_request_is_named_at_once() {
     in_a_shop(async |shop| {
         let asked = "/reports/coupons?timeframe=500d&compare=week&when=1&provider=a&provider=b";
         let reported = shop.report(asked).await;
@@ -127,7 +127,7 @@ fn sample(function: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// One company's redemption and use, of a coupon that the other company does not have.
+/// Sends one company's redemption and use of a coupon that the other company does not have.
 async fn one_of_each(shop: &Shop) {
     for (company, code) in [("comp_bella_vista", "CP-BELLA"), ("comp_soho", "CP-SOHO")] {
         for webhook in [redeemed(code), used(code, "ord_1")] {
@@ -157,7 +157,7 @@ async fn a_tenants_token_reads_that_tenant_alone() {
             "/reports/events",
             "/reports/events.csv",
         ] {
-            // What is foreign and what does not exist are the same.
+            // A foreign resource and an absent one get the same answer.
             let named = |tenant: &str| format!("{route}?tenant={tenant}");
             let foreign = shop.report_as(Some("of-bella"), &named("comp_soho")).await;
             let unknown = shop
@@ -165,7 +165,7 @@ async fn a_tenants_token_reads_that_tenant_alone() {
                 .await;
             assert_eq!(code(&foreign), "404 not_found", "{route}");
             assert_eq!(foreign.text, unknown.text, "{route}");
-            // Nothing of the other is in an answer to who names nobody.
+            // A request without a tenant gets nothing of the other one.
             let own = shop.report_as(Some("of-bella"), route).await;
             assert!(!own.text.contains("comp_soho"), "{route}: {}", own.text);
             assert!(!own.text.contains("CP-SOHO"), "{route}: {}", own.text);
@@ -191,7 +191,7 @@ async fn a_tenants_token_reads_that_tenant_alone() {
         let asked = "/reports/coupons?tenant=comp_soho";
         let one = shop.report_as(Some("of-all"), asked).await;
         assert_eq!(one.body["totals"]["redemptions"]["value"], 1);
-        // Both know the member.
+        // Both tenants have this member.
         let member = "/reports/members/ZP-4F95FB0A";
         let ambiguous = shop.report_as(Some("of-all"), member).await;
         assert_eq!(code(&ambiguous), "400 invalid_parameters");
@@ -200,7 +200,7 @@ async fn a_tenants_token_reads_that_tenant_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_counted_is_answered_as_json_and_as_csv() {
+async fn the_figures_are_answered_as_json_and_as_csv() {
     in_a_shop(async |shop| {
         for number in 0..3 {
             let webhook = redeemed(&format!("CP-{number}")).set("/timestamp", just_now());
@@ -349,7 +349,7 @@ async fn a_token_is_replaced_while_both_are_valid() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_is_answered_and_said_to_pass() {
+async fn an_outage_is_answered_as_temporary() {
     in_a_shop(async |shop| {
         shop.expect_error("Not answered");
         let fault = Fault::service(Service::DynamoDb, CallMode::Throttle);
@@ -450,7 +450,7 @@ async fn commands_read_what_the_routes_answer() {
     .await;
 }
 
-/// The sample event, as `sam local invoke` takes it.
+/// The sample event, as `sam local invoke` passes it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sample_is_answered() {
     in_a_shop(async |shop| {
@@ -460,9 +460,9 @@ async fn the_sample_is_answered() {
     .await;
 }
 
-/// Trials count nowhere, and their lives can be read.
+/// Trials count nowhere, but their lives can be read.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reversal_moves_only_what_is_reversed() {
+async fn a_reversal_changes_only_the_reversed_figures() {
     in_a_shop(async |shop| {
         let webhook = v2("reward.redeemed").set("/timestamp", just_now());
         assert_eq!(shop.send(webhook.to(ZUPY)).await.word(), "200 accepted");

@@ -1,4 +1,4 @@
-//! The harness, in the domain's words: a shop that providers tell of coupons.
+//! The harness, in the domain's words: a shop that gets webhooks from providers.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -40,20 +40,21 @@ pub(crate) fn root() -> PathBuf {
 pub(crate) struct Shop {
     pub(crate) system: System,
     client: Client<HttpConnector, Full<Bytes>>,
-    /// Pieces of `ERROR` lines that the test has brought about on purpose.
+    /// Pieces of `ERROR` lines that the test causes on purpose.
     expected_errors: Vec<&'static str>,
 }
 
-/// Opens a shop, tells the story, and closes it: then no queue may hold a message, and no function may have logged
-/// an error, that the story does not account for.
+/// Opens a shop, runs the story, and closes the shop. At the end no queue may hold a message, and
+/// no function may have logged an `ERROR` line that the story does not expect.
 pub(crate) async fn in_a_shop(story: impl AsyncFnOnce(&mut Shop)) {
     in_a_shop_with(&[], story).await;
 }
 
-/// Few stories tell where each coupon comes from, and most have one member, who redeems it all at once.
+/// Few stories include the redemption of each coupon, and most have one member who redeems
+/// everything at once.
 const RULES: (&str, &str) = ("FraudRules", "unknown_coupon=off,rapid_redemption=off");
 
-/// The same, with other values for some of the template's parameters.
+/// Like [`in_a_shop`], with other values for some of the template's parameters.
 pub(crate) async fn in_a_shop_with(
     parameters: &[(&str, &str)],
     story: impl AsyncFnOnce(&mut Shop),
@@ -61,7 +62,7 @@ pub(crate) async fn in_a_shop_with(
     in_a_shop_at(0, parameters, story).await;
 }
 
-/// The same, with the AWS endpoint at a port that is known before: parameters may name it.
+/// Like [`in_a_shop_with`], with the AWS endpoint on a known port, so that parameters can name it.
 pub(crate) async fn in_a_shop_at(
     aws_port: u16,
     parameters: &[(&str, &str)],
@@ -92,8 +93,8 @@ pub(crate) async fn in_a_shop_at(
     shop.close().await;
 }
 
-/// Binaries of the workspace, built once for all tests of a process. The selection is that of the test run itself, so
-/// that dependencies are not built once more with other features.
+/// Binaries of the workspace, built once for all tests of a process. The selection is that of the
+/// test run itself; otherwise Cargo would build the dependencies again with other features.
 pub(crate) async fn built(names: &[String]) -> BTreeMap<String, PathBuf> {
     static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
     let selection = ["--workspace".to_owned(), "--all-targets".to_owned()];
@@ -106,7 +107,7 @@ pub(crate) async fn built(names: &[String]) -> BTreeMap<String, PathBuf> {
     binaries::in_directory(directory, names).unwrap()
 }
 
-/// What a provider is told.
+/// A provider's answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -115,7 +116,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// `200 accepted`, `409 conflicting_payload`: the status, and the word that says why.
+    /// The status and the word that explains it: `200 accepted`, `409 conflicting_payload`.
     pub(crate) fn word(&self) -> String {
         let word = self.body["status"]
             .as_str()
@@ -123,7 +124,7 @@ impl Answer {
         format!("{} {}", self.status, word.unwrap_or("?"))
     }
 
-    /// `coupon.points_spent is missing`, one for each problem.
+    /// One line for each problem: `coupon.points_spent is missing`.
     pub(crate) fn problems(&self) -> Vec<String> {
         let problems = self.body["error"]["problems"].as_array();
         let problems = problems.into_iter().flatten().map(|problem| {
@@ -139,17 +140,17 @@ fn text_of(headers: &HeaderMap, name: &str) -> String {
     value.unwrap_or_default().to_owned()
 }
 
-/// What somebody is told who asks for a report.
+/// The answer to a request for a report.
 #[derive(Debug)]
 pub(crate) struct Reported {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
-    /// Nothing where it is no JSON.
+    /// Null if the body is not JSON.
     pub(crate) body: Value,
 }
 
-/// A webhook that a provider is about to send.
+/// A webhook before it is sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Webhook {
     pub(crate) path: &'static str,
@@ -181,7 +182,7 @@ impl Webhook {
         self
     }
 
-    /// Takes a field out of the body.
+    /// Removes a field from the body.
     pub(crate) fn unset(mut self, pointer: &str) -> Self {
         let mut body: Value = serde_json::from_slice(&self.body).unwrap();
         let (parent, name) = pointer.rsplit_once('/').unwrap();
@@ -225,10 +226,10 @@ impl Webhook {
     }
 }
 
-/// When the coupons of [`redeemed`] and [`v2`] end: nobody gets a message about one that has expired.
+/// When the coupons of [`redeemed`] and [`v2`] expire. An expired coupon would cause no message.
 pub(crate) const EXPIRES_AT: &str = "2125-09-26T14:20:00Z";
 
-/// Zupy tells that a customer turned points into a coupon.
+/// Zupy's webhook: a customer turned points into a coupon.
 pub(crate) fn redeemed(code: &str) -> Webhook {
     let body = include_str!("../../events/samples/zupy-coupon-redeemed.json");
     Webhook::sample(ZUPY_REDEEMED, zupy::V1, "local-zupy-secret", body)
@@ -236,7 +237,7 @@ pub(crate) fn redeemed(code: &str) -> Webhook {
         .set("/coupon/expires_at", EXPIRES_AT)
 }
 
-/// Zupy tells that a coupon was used for an order.
+/// Zupy's webhook: a coupon was used for an order.
 pub(crate) fn used(code: &str, order: &str) -> Webhook {
     let body = include_str!("../../events/samples/zupy-coupon-used.json");
     Webhook::sample(ZUPY_USED, zupy::V1, "local-zupy-secret", body)
@@ -244,7 +245,7 @@ pub(crate) fn used(code: &str, order: &str) -> Webhook {
         .set("/usage/order_id", order)
 }
 
-/// Zupy tells of something in format v2: `reward.redeemed`, `coupon.used`, `coupon.cancelled`, ...
+/// A webhook in Zupy's format v2: `reward.redeemed`, `coupon.used`, `coupon.cancelled` and others.
 pub(crate) fn v2(kind: &str) -> Webhook {
     let body = match kind {
         "reward.redeemed" => include_str!("../../events/samples/zupy-v2-reward-redeemed.json"),
@@ -262,7 +263,7 @@ pub(crate) fn v2(kind: &str) -> Webhook {
     }
 }
 
-/// A secret that names the samples' company, so that v2, which names none, is about the same one.
+/// A secret that names the samples' company, because v2 itself names none.
 pub(crate) const OWN_SECRET: (&str, &str) =
     ("ZupyWebhookSecrets", "comp_bella_vista=local-zupy-secret");
 
@@ -273,18 +274,18 @@ pub(crate) fn told(kind: &str, code: &str) -> Webhook {
         .set("/data/customer_id", MEMBER)
 }
 
-/// Aghanim tells that a player redeemed a code.
+/// Aghanim's webhook: a player redeemed a code.
 pub(crate) fn code_redeemed(idempotency_key: &str) -> Webhook {
     let body = include_str!("../../events/samples/aghanim-coupon-redeemed.json");
     Webhook::sample(AGHANIM, aghanim::SCHEME, "local-aghanim-secret", body)
         .set("/idempotency_key", idempotency_key)
 }
 
-/// The Zupy sample's sender, in the ledger's and the accounts' keys.
+/// The company of Zupy's samples, as the keys in the tables have it.
 pub(crate) const COMPANY: &str = "comp_bella_vista";
 pub(crate) const MEMBER: &str = "ZP-4F95FB0A";
 
-/// An attribute of what was published to a topic.
+/// An attribute of a publication.
 pub(crate) fn attribute(alert: &Sent, name: &str) -> String {
     let Detail::Topic(publication) = &alert.detail else {
         panic!("{alert:?}");
@@ -304,7 +305,16 @@ impl Shop {
         self.post(signed).await
     }
 
-    /// Posts a webhook with just the headers that it has.
+    /// Sends events one after another, each after the tasks of the one before.
+    pub(crate) async fn send_in_turn(&self, webhooks: &[Webhook]) {
+        for webhook in webhooks {
+            let answer = self.send(webhook.clone()).await;
+            assert_eq!(answer.word(), "200 accepted", "{:?}", answer.body);
+            self.settle().await;
+        }
+    }
+
+    /// Posts a webhook with exactly these headers.
     pub(crate) async fn post(&self, webhook: Webhook) -> Answer {
         let url = format!("{}{}", self.system.gateway_url(), webhook.path);
         let mut request = Request::post(url);
@@ -329,12 +339,12 @@ impl Shop {
         }
     }
 
-    /// Asks for a report as whoever holds the local token.
+    /// Requests a report with the local token.
     pub(crate) async fn report(&self, path: &str) -> Reported {
         self.report_as(Some("local-report-token"), path).await
     }
 
-    /// Asks for a report with another token, or with none.
+    /// Requests a report with another token, or with none.
     pub(crate) async fn report_as(&self, token: Option<&str>, path: &str) -> Reported {
         let bearer = token.map(|token| format!("Bearer {token}"));
         let headers = bearer.as_deref().map(|bearer| ("authorization", bearer));
@@ -374,7 +384,7 @@ impl Shop {
         serde_json::from_slice(&body).unwrap()
     }
 
-    /// What a page of `/_local` answers.
+    /// The answer of a page below `/_local`.
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         let url = format!("{}{path}", self.system.gateway_url());
         let request = Request::get(url).body(Full::default()).unwrap();
@@ -386,7 +396,7 @@ impl Shop {
         )
     }
 
-    /// Asks something of `/_local` with a body, which may be empty.
+    /// Sends a request below `/_local`, with a body that may be empty.
     pub(crate) async fn ask(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
         let body = match body {
             Value::Null => Bytes::new(),
@@ -402,7 +412,7 @@ impl Shop {
         (head.status.as_u16(), serde_json::from_slice(&body).unwrap())
     }
 
-    /// Waits until all that was started is done, and what failed was tried again, without the pauses in between.
+    /// Waits until everything is done, including retries, without the pauses between them.
     pub(crate) async fn settle_retries(&self) {
         loop {
             self.settle().await;
@@ -412,7 +422,8 @@ impl Shop {
         }
     }
 
-    /// Makes every message visible that waits for its next attempt. Returns how many those are.
+    /// Makes every message visible that waits for its next attempt. Returns how many messages
+    /// became visible.
     pub(crate) fn hurry(&self) -> usize {
         let functions = self.system.template().functions.iter();
         let queues = functions.flat_map(|function| &function.sources);
@@ -420,7 +431,7 @@ impl Shop {
         queues.map(|source| sqs.hurry(&source.queue).unwrap()).sum()
     }
 
-    /// Waits until all that was started is done.
+    /// Waits until everything is done.
     pub(crate) async fn settle(&self) {
         let settled = self.system.settle(SETTLES_WITHIN).await;
         assert!(settled, "still busy: {:?}", self.system.queues());
@@ -430,19 +441,19 @@ impl Shop {
         self.sent("email")
     }
 
-    /// What was sent by a channel: `email`, `whatsapp`, `sms`, `topic`, `game-server`.
+    /// The messages of a channel: `email`, `whatsapp`, `sms`, `topic`, `game-server`.
     pub(crate) fn sent(&self, channel: &str) -> Vec<Sent> {
         let sent = self.system.sent().into_iter();
         sent.filter(|sent| sent.channel == channel).collect()
     }
 
-    /// All but alerts, which go to those who look after the shop.
+    /// All messages except alerts, which go to operators.
     pub(crate) fn sent_to_people(&self) -> Vec<Sent> {
         let sent = self.system.sent().into_iter();
         sent.filter(|sent| sent.channel != "topic").collect()
     }
 
-    /// A coupon's whole life: its rows in the ledger, by entry.
+    /// A coupon's rows in the ledger, by entry.
     pub(crate) async fn ledger(&self, code: &str) -> BTreeMap<String, Value> {
         let coupon = format!("zupy#{COMPANY}#{code}");
         let rows = self.system.items("events").await.unwrap().into_iter();
@@ -451,7 +462,7 @@ impl Shop {
             .collect()
     }
 
-    /// How a task's record of a coupon ended: `done`, or `failed: a reason`.
+    /// The result of a task's record: `done`, or `failed: a reason`.
     pub(crate) async fn record(&self, code: &str, record: &str) -> String {
         let ledger = self.ledger(code).await;
         let Some(row) = ledger.get(record) else {
@@ -464,7 +475,7 @@ impl Shop {
         }
     }
 
-    /// A member's account: their coupons, as one Query gives them.
+    /// A member's account: their coupons, as one Query returns them.
     pub(crate) async fn account(&self, member: &str) -> Vec<Value> {
         let key = format!("zupy#{COMPANY}#{member}");
         let rows = self.system.items("members").await.unwrap().into_iter();
@@ -473,14 +484,14 @@ impl Shop {
             .collect()
     }
 
-    /// The members table without what analytics counted of coupons.
+    /// The members table without the lines that analytics wrote.
     pub(crate) async fn members(&self) -> Vec<Value> {
         let rows = self.system.items("members").await.unwrap().into_iter();
         rows.filter(|row| !row["entry"].as_str().unwrap().starts_with("figures#"))
             .collect()
     }
 
-    /// What is on hand of a product.
+    /// The stock on hand of a product.
     pub(crate) async fn stock(&self, product: &str) -> f64 {
         let rows = self.system.items("stock").await.unwrap().into_iter();
         let mut of_product = rows.filter(|row| row["product"] == product);
@@ -488,7 +499,7 @@ impl Shop {
         row["on_hand"].as_f64().unwrap()
     }
 
-    /// How much of a product is reserved now.
+    /// The quantity of a product that is reserved now.
     pub(crate) async fn reserved(&self, product: &str) -> f64 {
         let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ");
         let query = json!({
@@ -513,21 +524,21 @@ impl Shop {
             .sum()
     }
 
-    /// What those were told who look after the shop's stock.
+    /// The alerts about stock.
     pub(crate) fn alerts(&self) -> Vec<Sent> {
         let told = self.sent("topic").into_iter();
         told.filter(|alert| attribute(alert, "type") != "fraud")
             .collect()
     }
 
-    /// What those were told who look for fraud.
+    /// The alerts about fraud.
     pub(crate) fn fraud_alerts(&self) -> Vec<Sent> {
         let told = self.sent("topic").into_iter();
         told.filter(|alert| attribute(alert, "type") == "fraud")
             .collect()
     }
 
-    /// A function is expected to log an `ERROR` line that holds this.
+    /// Expects functions to log an `ERROR` line that contains this.
     pub(crate) fn expect_error(&mut self, piece: &'static str) {
         self.expected_errors.push(piece);
     }

@@ -1,5 +1,4 @@
-//! Calls that are slow, one and all: what is begun comes to its end, nothing is sent twice, and no work goes round in
-//! circles.
+//! Slow calls everywhere: every task ends, nothing is sent twice, and no work repeats for ever.
 
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ fn coupon(code: &str) -> Webhook {
     told("reward.redeemed", code).set("/data/valid_until", FAR)
 }
 
-/// From now on, each call of `delivery` to a service takes so long.
+/// Makes each call of `delivery` to a service take this long from now on.
 fn slow(shop: &Shop, service: Service, ms: u64) {
     let delay = CallMode::Delay(Duration::from_millis(ms));
     let slow = Fault::service(service, delay).by("delivery");
@@ -31,7 +30,7 @@ fn slow(shop: &Shop, service: Service, ms: u64) {
 async fn a_reminder_goes_out_once_though_each_call_is_slow() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {
         shop.expect_error("Never to be delivered");
-        // No WhatsApp goes there: the mail is the second of three channels.
+        // WhatsApp cannot use this number: the mail is the second of three channels.
         shop.send(enrolled("first").set("/data/phone", "123")).await;
         shop.send(coupon("CP-1")).await;
         shop.settle().await;
@@ -59,7 +58,7 @@ async fn an_enrolment_reaches_each_coupon_though_each_call_is_slow() {
         shop.settle().await;
         slow(shop, Service::DynamoDb, 2_600);
         shop.send(enrolled("first")).await;
-        // Three invocations at most, each of which has time for one coupon at least.
+        // At most three invocations, each with time for at least one coupon.
         for _ in 0..3 {
             assert!(shop.system.settle(Duration::from_secs(200)).await);
             shop.system.sqs().hurry("delivery").unwrap();

@@ -1,4 +1,4 @@
-//! Many coupons at a time, with faults set, judged by what they left: `coupons send --count`.
+//! Many coupons at the same time, under faults, judged by their records: `coupons send --count`.
 
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -14,7 +14,7 @@ fn port(url: &str) -> &str {
     url.rsplit_once(':').unwrap().1
 }
 
-/// `coupons send` to the shop, for programs.
+/// Runs `coupons send` against the shop, with output for programs.
 async fn send(shop: &Shop, arguments: &[&str]) -> Command {
     let mut command = Command::new(coupons().await);
     command
@@ -32,7 +32,7 @@ async fn run(mut command: Command) -> Output {
     output.await.unwrap().unwrap()
 }
 
-/// The figures, and whether the command found all in order.
+/// The figures, and whether the command succeeded.
 fn figures(output: &Output) -> (Value, bool) {
     let text = String::from_utf8_lossy(&output.stdout);
     let figures =
@@ -41,7 +41,7 @@ fn figures(output: &Output) -> (Value, bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_fails_nothing_is_lost_and_nothing_doubled() {
+async fn under_faults_nothing_is_lost_and_nothing_doubled() {
     in_a_shop(async |shop| {
         shop.expect_error("Left to");
         let faults = shop.system.faults();
@@ -99,11 +99,12 @@ async fn whatever_fails_nothing_is_lost_and_nothing_doubled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_lost_or_doubled_is_named_and_fails() {
+async fn a_lost_or_doubled_event_is_named_and_fails_the_command() {
     in_a_shop(async |shop| {
         let lose = Fault::calls(Service::Ses, "SendEmail", CallMode::LoseResponse);
         shop.system.faults().add(lose.once());
-        // A message for newer code is tried again for ever: the system does not settle before it is gone.
+        // A message for newer code is retried for ever, so the system settles only after the
+        // message is gone.
         let newer = json!({"QueueUrl": "delivery", "MessageBody": r#"{"version": 99}"#});
         shop.aws("AmazonSQS.SendMessage", &newer).await;
         let process = send(shop, &["--count", "10", "--concurrency", "4"])
@@ -181,7 +182,7 @@ async fn a_deployed_system_is_judged_by_its_tables_alone() {
         );
         assert!(judged["notes"][0].as_str().unwrap().contains("messages"));
 
-        // Some other server on this machine has no tables that are known.
+        // Another server on this machine has no known tables.
         let mut elsewhere = Command::new(coupons().await);
         elsewhere.args([
             "send",
@@ -204,7 +205,7 @@ async fn a_deployed_system_is_judged_by_its_tables_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_its_own_run_is_judged() {
+async fn a_run_is_judged_by_itself() {
     in_a_shop(async |shop| {
         let once = send(shop, &["--count", "3"]).await;
         assert!(run(once).await.status.success());

@@ -1,4 +1,4 @@
-//! The commands that look after a system: what a coupon went through, tasks again, dead letters.
+//! The commands of operators: a coupon's life, replays, dead letters.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::command_line::{coupons, free_port};
 use crate::shop::{COMPANY, MEMBER, Shop, in_a_shop, redeemed, used};
 
-/// What a command says.
+/// The output of a command.
 pub(crate) struct Said {
     pub(crate) code: Option<i32>,
     pub(crate) out: String,
@@ -49,7 +49,7 @@ pub(crate) async fn run(mut command: Command) -> Said {
     output.await.unwrap().unwrap().into()
 }
 
-/// A command, as one would type it beside the shop.
+/// Runs a command against the shop.
 pub(crate) async fn command(shop: &Shop, arguments: &[&str]) -> Said {
     let mut command = Command::new(coupons().await);
     let port = shop.system.aws_url().rsplit_once(':').unwrap().1.to_owned();
@@ -57,7 +57,7 @@ pub(crate) async fn command(shop: &Shop, arguments: &[&str]) -> Said {
     run(command).await
 }
 
-/// A command for a deployed system, which lies at the shop's own endpoint.
+/// A command for a deployed system, which is the shop's own endpoint here.
 pub(crate) async fn deployed(shop: &Shop, arguments: &[&str]) -> Command {
     let mut command = Command::new(coupons().await);
     let queue = format!("{}/000000000000/delivery", shop.system.aws_url());
@@ -92,7 +92,7 @@ async fn send_to(shop: &Shop, queue: &str, body: &str) {
     shop.aws("AmazonSQS.SendMessage", &request).await;
 }
 
-/// A message as the webhook function writes it, for an event that no webhook told of.
+/// A message as the webhook function writes it, for an event that no webhook reported.
 fn message() -> (String, String) {
     let sample = include_str!("../../events/delivery.json");
     let sample: Value = serde_json::from_str(sample).unwrap();
@@ -131,7 +131,7 @@ const DONE: [(&str, &str); 6] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn show_tells_a_coupons_whole_life() {
+async fn show_prints_a_coupons_whole_life() {
     in_a_shop(async |shop| {
         shop.send(redeemed("CP-1")).await;
         shop.send(redeemed("CP-1").set("/coupon/points_spent", 7))
@@ -171,7 +171,7 @@ async fn show_tells_a_coupons_whole_life() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn show_finds_a_code_with_every_tenant_and_says_what_it_does_not_find() {
+async fn show_finds_a_code_at_every_tenant_and_says_what_it_does_not_find() {
     in_a_shop(async |shop| {
         shop.send(redeemed("CP-1")).await;
         shop.send(redeemed("CP-1").set("/company_id", "comp_2"))
@@ -202,7 +202,7 @@ async fn show_finds_a_code_with_every_tenant_and_says_what_it_does_not_find() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn replay_runs_what_is_missing_and_repeats_what_is_done_only_by_force() {
+async fn replay_runs_missing_tasks_and_repeats_settled_ones_only_by_force() {
     in_a_shop(async |shop| {
         shop.send(redeemed("CP-1")).await;
         shop.settle().await;
@@ -240,7 +240,7 @@ async fn replay_runs_what_is_missing_and_repeats_what_is_done_only_by_force() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn replay_since_heals_all_that_was_received_since() {
+async fn replay_since_runs_the_missing_tasks_of_all_later_events() {
     in_a_shop(async |shop| {
         for code in ["CP-1", "CP-2", "CP-3"] {
             shop.send(redeemed(code)).await;
@@ -346,7 +346,11 @@ async fn ctrl_c_cancels_a_redrive() {
             tasks["Results"][0]["Status"] == "RUNNING"
         };
         while !running().await {
-            assert_eq!(process.try_wait().unwrap(), None, "it ended by itself");
+            assert_eq!(
+                process.try_wait().unwrap(),
+                None,
+                "the command ended by itself"
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let pid = process.id().to_string();
@@ -450,7 +454,7 @@ async fn a_deployed_system_is_reached_by_its_stack_or_by_names() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_is_said_with_what_to_do() {
+async fn every_error_says_what_to_do() {
     in_a_shop(async |shop| {
         let unknown = command(shop, &["redrive", "inventori"]).await;
         unknown.check_failed(&["inventori", "delivery"]);
@@ -488,7 +492,7 @@ async fn what_is_wrong_is_said_with_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn show_tells_what_waits_for_the_outbox() {
+async fn show_marks_tasks_that_wait_for_the_outbox() {
     in_a_shop(async |shop| {
         shop.expect_error("Left to the outbox");
         let outage = Fault::service(Service::Sqs, CallMode::Fail);
@@ -500,7 +504,7 @@ async fn show_tells_what_waits_for_the_outbox() {
         let undispatched = json!(["delivery", "inventory", "fraud", "analytics"]);
         assert_eq!(life["received"][0]["undispatched"], undispatched);
         let told = command(shop, &["show", &coupon("CP-1")]).await.out;
-        assert!(told.contains("waits for the outbox"), "{told}");
+        assert!(told.contains("the outbox sends it"), "{told}");
         shop.system.faults().clear();
         shop.system.run_schedules().await;
         shop.settle().await;

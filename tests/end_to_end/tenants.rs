@@ -1,4 +1,5 @@
-//! Several companies share a deployment, each with a secret of its own; and Zupy's format v2, which names no company.
+//! Several companies share a deployment, each with a secret of its own; Zupy's format v2 names no
+//! company.
 
 use std::time::{Duration, Instant};
 
@@ -136,7 +137,7 @@ async fn a_secret_is_rotated_without_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_signatures_make_no_storm_on_the_secret_store() {
+async fn wrong_signatures_cause_few_calls_to_the_secret_store() {
     in_a_shop(async |shop| {
         let began = Instant::now();
         let counted = CallMode::Delay(Duration::ZERO);
@@ -158,7 +159,7 @@ async fn wrong_signatures_make_no_storm_on_the_secret_store() {
         let rotate = json!({"SecretId": "zupy-secrets", "SecretString": "new-secret"});
         shop.aws("secretsmanager.PutSecretValue", &rotate).await;
         let genuine = redeemed("CP-2").secret("new-secret");
-        // The provider sends again what gets a 503.
+        // The provider retries after a 503.
         while shop.send(genuine.clone()).await.word() == "503 unavailable" {
             assert!(began.elapsed() < Duration::from_secs(60));
         }
@@ -168,7 +169,7 @@ async fn wrong_signatures_make_no_storm_on_the_secret_store() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signature_that_cannot_be_judged_is_to_be_sent_again() {
+async fn a_signature_that_cannot_be_judged_gets_a_503() {
     in_a_shop(async |shop| {
         shop.expect_error("Not taken");
         let rotate = json!({"SecretId": "zupy-secrets", "SecretString": "new-secret"});
@@ -179,7 +180,7 @@ async fn a_signature_that_cannot_be_judged_is_to_be_sent_again() {
         for _ in 0..2 {
             assert_eq!(shop.send(with_new.clone()).await.word(), "503 unavailable");
         }
-        // What is known needs no store.
+        // A known secret needs no store.
         assert_eq!(shop.send(redeemed("CP-2")).await.word(), "200 accepted");
     })
     .await;

@@ -1,4 +1,4 @@
-//! Holds the repository together: what is named in one place is there in the others.
+//! Holds the repository together: a name in one place exists in the others.
 
 mod docs;
 mod repository;
@@ -24,7 +24,7 @@ fn template() -> Template {
     template_with(&[])
 }
 
-/// The template with these parameters besides those that it cannot do without.
+/// The template with these parameters besides the required ones.
 fn template_with(others: &[(&str, &str)]) -> Template {
     let needed = [
         ("AghanimWebhookSecrets", "local-aghanim-secret"),
@@ -59,7 +59,7 @@ fn functions() -> BTreeMap<String, Function> {
         .collect()
 }
 
-/// The queue that a function works off has its name, but for the one that names no task.
+/// The queue of a function has the function's name, except the queue that names no task.
 fn queue_of(function: &str) -> &str {
     match function {
         "dispatch" => dispatch::WORK,
@@ -73,7 +73,7 @@ fn pascal(name: &str) -> String {
         .collect()
 }
 
-/// Whether providers post to it.
+/// Whether providers post to the function.
 fn is_webhook(function: &Function) -> bool {
     let mut routes = function.routes.iter();
     routes.any(|route| route.path.starts_with("/webhooks/"))
@@ -122,7 +122,7 @@ fn a_functions_main_names_the_thing_and_starts_it() {
         );
         assert!(
             main.starts_with("//! "),
-            "functions/{name} does not say what it is for"
+            "functions/{name} has no module docs"
         );
     }
 }
@@ -149,7 +149,7 @@ fn names_are_one_name_respelled() {
 }
 
 #[test]
-fn every_queue_that_is_worked_on_can_give_up_and_give_back() {
+fn every_queue_with_a_function_can_give_up_and_redrive() {
     let template = template();
     for function in &template.functions {
         for source in &function.sources {
@@ -171,7 +171,7 @@ fn every_queue_that_is_worked_on_can_give_up_and_give_back() {
 }
 
 #[test]
-fn every_queue_that_is_worked_on_has_an_alarm_for_messages_in_flight() {
+fn every_queue_with_a_function_has_an_alarm_for_messages_in_flight() {
     let template = read("template.yaml");
     for function in functions().into_values() {
         for source in &function.sources {
@@ -187,10 +187,10 @@ fn every_queue_that_is_worked_on_has_an_alarm_for_messages_in_flight() {
     }
 }
 
-/// `sam deploy --guided` asks for a hidden parameter until something is typed, and for a function whose events have no
-/// `Auth` whether that is right, with "no" as the default answer.
+/// `sam deploy --guided` asks for a hidden parameter until a person types something. For a function
+/// whose events have no `Auth`, it asks whether that is right, with "no" as the default answer.
 #[test]
-fn a_guided_deployment_goes_on_where_a_default_is_taken() {
+fn a_guided_deployment_accepts_every_default() {
     let template = read("template.yaml");
     let (_, parameters) = template.split_once("\nParameters:\n").unwrap();
     let (parameters, resources) = parameters.split_once("\nConditions:\n").unwrap();
@@ -207,7 +207,7 @@ fn a_guided_deployment_goes_on_where_a_default_is_taken() {
         let has = |what: &str| properties.iter().any(|property| property.starts_with(what));
         assert!(
             !(has("NoEcho") && has("Default")),
-            "{name} is hidden, and may be left empty"
+            "{name} is hidden, but may be left empty"
         );
     }
     let (_, api) = resources.split_once("\n  Api:\n").unwrap();
@@ -282,7 +282,7 @@ fn the_reports_sample_asks_for_a_route_with_the_local_token() {
     assert_eq!(token, "Bearer local-report-token");
 }
 
-/// Read permissions only, whatever is added.
+/// Only read permissions are allowed, whatever is added later.
 #[test]
 fn reports_may_write_nothing() {
     for statement in &functions()["reports"].statements {
@@ -300,7 +300,7 @@ fn reports_may_write_nothing() {
 }
 
 #[test]
-fn samples_are_the_same_wherever_they_stand() {
+fn copies_of_a_sample_are_equal() {
     let samples = names_in("events/samples");
     for name in functions().into_keys() {
         if !samples.contains(&format!("{name}.json")) {
@@ -312,7 +312,7 @@ fn samples_are_the_same_wherever_they_stand() {
 }
 
 #[test]
-fn the_tasks_samples_are_what_the_webhooks_samples_cause() {
+fn the_webhooks_samples_cause_the_tasks_samples() {
     for (task, webhook) in [
         ("delivery", "zupy-coupon-redeemed"),
         ("inventory", "zupy-coupon-used"),
@@ -326,7 +326,7 @@ fn the_tasks_samples_are_what_the_webhooks_samples_cause() {
         assert_eq!(
             message.to_body(),
             body,
-            "{task}: not as it is written today"
+            "{task}: today's code writes another sample"
         );
         let webhook = read(format!("events/samples/{webhook}.json"));
         let secrets = Secrets::parse("local-zupy-secret").unwrap();
@@ -340,14 +340,14 @@ fn the_tasks_samples_are_what_the_webhooks_samples_cause() {
             panic!("the sample is no event");
         };
         let mut expected = *event;
-        // The receiver says when it received the event.
+        // The receiver sets the time of receipt.
         expected.received_at = message.event.received_at;
         assert_eq!(*message.event, expected, "{task}");
     }
 }
 
 #[test]
-fn the_sample_of_dispatch_is_what_the_webhooks_sample_causes() {
+fn the_webhooks_sample_causes_the_sample_of_dispatch() {
     let body = |function: &str| event(function)["Records"][0]["body"].clone();
     let sample = body("dispatch");
     let sample = sample.as_str().unwrap();
@@ -356,7 +356,11 @@ fn the_sample_of_dispatch_is_what_the_webhooks_sample_causes() {
     let message = Message::read(&work.message).unwrap();
     let expected = WorkMessage::new(&message, tasks(&message.event));
     assert_eq!(work, expected);
-    assert_eq!(expected.into_body(), sample, "not as it is written today");
+    assert_eq!(
+        expected.into_body(),
+        sample,
+        "today's code writes another sample"
+    );
 }
 
 #[test]
@@ -398,7 +402,7 @@ fn the_environment_for_cargo_lambda_is_that_of_the_samples() {
         .map(|(name, value)| (name.to_owned(), value.to_owned())),
     );
     for (name, value) in environment.into_values().flatten() {
-        // cargo-lambda reads neither an empty value, which counts as not set, nor a name before an address.
+        // cargo-lambda reads an empty value as not set, and cannot read a name before an address.
         let value = match name.as_str() {
             "WEBHOOK_SECRET_ID" => "zupy-secrets".to_owned(),
             "MAIL_FROM" => "cupons@example.com".to_owned(),
@@ -411,9 +415,9 @@ fn the_environment_for_cargo_lambda_is_that_of_the_samples() {
     assert_eq!(own, expected);
 }
 
-/// After an outage of weeks a provider still sends what it could not send before, dated as it happened.
+/// After an outage of weeks a provider still sends delayed webhooks, dated as they happened.
 #[test]
-fn a_signature_may_be_thirty_days_old_and_is_forgotten_later() {
+fn a_signature_may_be_thirty_days_old_and_expires_before_its_event() {
     for (name, function) in functions() {
         let days = |variable: &str, seconds: i64| -> Option<i64> {
             let number: i64 = function.environment.get(variable)?.parse().unwrap();

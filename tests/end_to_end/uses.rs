@@ -1,4 +1,4 @@
-//! A use that names no order, told anew by its provider.
+//! A use without an order that its provider sends again with another body.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use crate::shop::{COMPANY, MEMBER, OWN_SECRET, in_a_shop_with, redeemed, told, u
 use crate::support::command;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_use_without_an_order_that_is_rendered_anew_takes_once_and_is_no_fraud() {
+async fn a_use_without_an_order_in_another_body_takes_once_and_is_no_fraud() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {
         shop.send(redeemed("CP-1")).await;
         let at = |minute: u32| {
@@ -34,7 +34,7 @@ async fn a_use_without_an_order_that_is_rendered_anew_takes_once_and_is_no_fraud
         let shown = command(shop, &["show", "CP-1"]).await.out;
         assert!(shown.contains(&format!("used@{MEMBER}#1")), "{shown}");
 
-        // Two hours later somebody uses it again: that one has a name of its own, wherever it is shown.
+        // A use two hours later is another one, with a name of its own everywhere.
         let second = at(0).set("/timestamp", "2025-08-26T20:00:00Z");
         let answer = shop.send(second).await;
         let event = format!("zupy#{COMPANY}#CP-1/used@{MEMBER}#2");
@@ -56,7 +56,8 @@ async fn a_use_without_an_order_that_is_rendered_anew_takes_once_and_is_no_fraud
             );
         }
 
-        // Whoever reads its body again takes its row's name, not the one that the body alone would have.
+        // Code that reads the body again uses the row's name, not the name that the body alone
+        // would give.
         let record = format!("used@{MEMBER}#2/fraud");
         let delete = json!({
             "TableName": "events",

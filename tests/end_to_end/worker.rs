@@ -1,4 +1,4 @@
-//! The worker against real queues: what becomes of messages that nobody can work off.
+//! The worker against real queues: what happens to messages that nobody can process.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use webhooks::worker::{Failure, Queue, QueueMessage, Work, Worker};
 use crate::shop::{COMPANY, MEMBER, Shop, in_a_shop, redeemed};
 use crate::support::command;
 
-/// What a dead letter may weigh, its attributes included.
+/// The maximum size of a dead letter, including its attributes.
 const MESSAGE_MAX_BYTES: usize = 1024 * 1024;
 
-/// A message that is its own reason to be given up.
+/// A message whose text is the reason to give it up.
 struct Reason(String);
 
 impl QueueMessage for Reason {
@@ -40,7 +40,7 @@ impl Work for GiveUp {
     }
 }
 
-/// Gives up a message of the queue `delivery` for a reason; returns the reason of the dead letter.
+/// Gives up a message of the queue `delivery` for a reason. Returns the dead letter's reason.
 async fn dead_letter(shop: &Shop, reason: &str) -> Option<String> {
     let url = shop.system.aws_url();
     let queue = |name: &str| format!("{url}/000000000000/{name}");
@@ -54,7 +54,7 @@ async fn dead_letter(shop: &Shop, reason: &str) -> Option<String> {
     ]);
     let aws = Aws::local(url);
     let worker = Worker::new(Queue::read(&mut environment, &aws, "delivery"), GiveUp);
-    // As SQS takes the body: JSON may write any character as an escape.
+    // SQS accepts the body, because JSON may write any character as an escape.
     let body: String = serde_json::to_string(reason).unwrap();
     let body = body
         .replace('\u{FFFE}', "\\ufffe")
@@ -66,7 +66,11 @@ async fn dead_letter(shop: &Shop, reason: &str) -> Option<String> {
     let report = worker
         .work(serde_json::from_value(batch).unwrap(), invocation)
         .await;
-    assert_eq!(report.batch_item_failures, [], "it is no dead letter");
+    assert_eq!(
+        report.batch_item_failures,
+        [],
+        "the message is no dead letter"
+    );
     let receive =
         json!({"QueueUrl": queue("delivery-dead-letter"), "MessageAttributeNames": ["All"]});
     let received = shop.aws("AmazonSQS.ReceiveMessage", &receive).await;
@@ -90,13 +94,13 @@ async fn a_dead_letter_has_its_reason_whatever_characters_that_holds() {
                 "\u{0}\u{B}\u{1F}\u{FFFE}\tCP\n\r",
                 "\u{FFFD}\u{FFFD}\u{FFFD}\u{FFFD}\tCP\n\r",
             ),
-            // Of planes above the first SQS takes all.
+            // SQS accepts all characters of the planes above the first.
             ("\u{1FFFF}\u{10FFFF}\u{7F}", "\u{1FFFF}\u{10FFFF}\u{7F}"),
             ("", "no reason was given"),
         ] {
             assert_eq!(dead_letter(shop, reason).await.as_deref(), Some(expected));
         }
-        // What is longer than an attribute needs to be is cut, and between two characters.
+        // A reason that is too long for an attribute is cut between two characters.
         let long = dead_letter(shop, &"\u{FFFF}é".repeat(700)).await.unwrap();
         assert!((990..=1000).contains(&long.len()), "{}", long.len());
     })
@@ -116,7 +120,7 @@ async fn a_message_as_large_as_sqs_takes_becomes_a_dead_letter_all_the_same() {
     .await;
 }
 
-/// Waits until all that was started is done, and what failed was tried again, after the time that its attempts had.
+/// Waits until everything is done, including retries after the time of the attempts that died.
 async fn settle_deaths(shop: &Shop) {
     loop {
         shop.settle().await;
@@ -139,12 +143,12 @@ async fn settle_deaths(shop: &Shop) {
     }
 }
 
-/// A message of this coupon kills the process of a function whenever it works on it: after three times it is a dead letter,
-/// and those that came with it are done, each once.
+/// A message of this coupon kills every process that works on it. After three times the message is
+/// a dead letter, and the other messages of its batches are done, each once.
 async fn check_deadly(function: &str) {
     in_a_shop(async |shop| {
         shop.expect_error("Given up: its process died 3 times");
-        // A key of a row: the message itself may be sent to the dead-letter queue.
+        // This is a row's key: the message itself may still be sent to the dead-letter queue.
         let key = format!(r#""S":"zupy#{COMPANY}#CP-DEADLY""#);
         let kill = Fault::kill(function, Moment::Call(1)).holding(&key);
         let kill = shop.system.faults().add(kill);
@@ -176,7 +180,7 @@ async fn check_deadly(function: &str) {
             }
         }
 
-        // Once the cause is mended, a redrive does the rest.
+        // After the fix, a redrive does the rest.
         let redriven = command(shop, &["redrive", function, "--json"]).await;
         assert_eq!(redriven.json()["moved"], 1, "{}", redriven.error);
         shop.settle_retries().await;
@@ -223,7 +227,7 @@ async fn a_process_that_dies_by_chance_costs_no_message() {
         let notes: Vec<_> = notes.collect();
         assert_eq!(notes.len(), 4, "{notes:?}");
         for note in notes {
-            // Nothing is held against it any more.
+            // The note no longer counts against the message.
             assert!(note["begun"].is_null() && note["ttl"].is_number(), "{note}");
         }
     })

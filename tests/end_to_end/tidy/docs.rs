@@ -1,4 +1,4 @@
-//! The pages: short enough to be read, without dead links, and named as the code names them.
+//! The pages: short enough, without dead links, and with the code's names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -7,7 +7,7 @@ use std::process::Command;
 use super::read;
 use crate::shop::root;
 
-/// Files of the repository with one of these endings, tracked or about to be.
+/// Files of the repository with one of these endings, tracked or new.
 fn files(endings: &[&str]) -> Vec<String> {
     let listed = Command::new("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard"])
@@ -61,7 +61,7 @@ fn plain(path: &Path) -> PathBuf {
     plain
 }
 
-/// What stands between two texts, each time that both are there.
+/// Every text between two others.
 fn between<'a>(text: &'a str, begin: &str, end: &str) -> Vec<&'a str> {
     let mut parts = text.split(begin);
     parts.next();
@@ -123,7 +123,7 @@ fn every_page_of_docs_can_be_reached_from_the_readme() {
 }
 
 #[test]
-fn the_code_names_only_pages_that_are_there() {
+fn the_code_names_only_existing_pages() {
     let decisions: BTreeSet<_> = files(&[".md"])
         .iter()
         .filter_map(|path| {
@@ -177,11 +177,11 @@ const FOLDERS: [&str; 11] = [
     "events/",
 ];
 
-/// What the pages add step by step, and what a run leaves.
+/// Names that a page's example adds, and output of runs.
 const NOT_THERE: [&str; 4] = ["acme", "tills", "fuzz/artifacts", "fuzz/coverage"];
 
 #[test]
-fn the_pages_name_only_files_that_are_there() {
+fn the_pages_name_only_existing_files() {
     let mut missing = Vec::new();
     for path in files(&[".md"]) {
         let page = prose(&read(&path));

@@ -7,9 +7,10 @@ use std::process::Command;
 use super::{names_in, read};
 use crate::shop::root;
 
-/// cargo-lambda sets what the profile leaves open, and it chooses `abort`. `tests/built` runs a function that it built.
+/// cargo-lambda sets profile options that are absent, and chooses `abort` for panics. `tests/built`
+/// runs such a build.
 #[test]
-fn what_is_deployed_unwinds_from_a_panic() {
+fn deployed_functions_unwind_from_a_panic() {
     let manifest = read("Cargo.toml");
     let (_, release) = manifest.split_once("\n[profile.release]\n").unwrap();
     let settings = release.lines().take_while(|line| !line.starts_with('['));
@@ -106,9 +107,10 @@ fn every_mistake_that_the_simulation_catches_can_still_be_made() {
     }
 }
 
-/// The fuzz targets have a lock file of their own. Mend it by copying the other over it, then building a target.
+/// The fuzz targets have a lock file of their own. To repair a difference, copy the other lock file
+/// over it, then build a target.
 #[test]
-fn what_is_fuzzed_is_what_is_built() {
+fn fuzz_targets_use_the_workspaces_versions() {
     let versions = |lock: &str| -> BTreeMap<String, BTreeSet<String>> {
         let mut versions: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
         for package in read(lock).split("[[package]]").skip(1) {

@@ -1,4 +1,4 @@
-//! What the functions' roles allow, and nothing else.
+//! The permissions of the functions' roles.
 
 use local::template::{Function, Resources};
 
@@ -15,14 +15,15 @@ fn delivery_with(parameters: &[(&str, &str)]) -> Function {
 const A_TOPIC: &str = "arn:aws:sns:us-east-1:000000000000:any";
 
 #[test]
-fn a_function_may_do_nothing_to_everything() {
+fn no_function_has_a_permission_on_every_resource() {
     for (name, function) in functions() {
         assert!(!function.statements.is_empty(), "{name} has no role");
         for statement in &function.statements {
             let resources = match &statement.resources {
                 Resources::These(resources) => resources,
                 Resources::AllBut(_) => {
-                    // Phone numbers alone have no ARN, and are named by what they are not.
+                    // Only phone numbers have no ARN, so the statement excludes everything that has
+                    // one.
                     assert_eq!(statement.actions, ["sns:Publish"], "{name}");
                     assert!(!statement.allows("sns:Publish", A_TOPIC), "{name}");
                     continue;
@@ -37,7 +38,8 @@ fn a_function_may_do_nothing_to_everything() {
     }
 }
 
-/// The ARN pattern is `arn:.*:phone-number-id/[0-9a-zA-Z]+`; the number's id has a prefix that the ARN does not repeat.
+/// The ARN pattern is `arn:.*:phone-number-id/[0-9a-zA-Z]+`; the number's id has a prefix that the
+/// ARN does not repeat.
 #[test]
 fn delivery_may_send_from_its_own_whatsapp_number() {
     let delivery = delivery_with(&[("WhatsAppPhoneNumberId", "phone-number-id-0a1b")]);
@@ -51,8 +53,8 @@ fn delivery_may_send_from_its_own_whatsapp_number() {
     assert!(!may_send_from("0a1c"));
 }
 
-/// SES asks for the identity, for the configuration set (the identity's default one, if none is named), and in the
-/// sandbox for the recipient's identity.
+/// SES checks the identity, the configuration set (the identity's default set, if none is named),
+/// and in the sandbox the recipient's identity.
 #[test]
 fn delivery_may_send_mail_from_its_own_identity_only() {
     let identity = |name: &str| format!("arn:aws:ses:us-east-1:000000000000:identity/{name}");
