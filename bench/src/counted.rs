@@ -1,4 +1,4 @@
-//! Calls to AWS in this process, counted by what DynamoDB says that they consumed.
+//! Calls to AWS in this process, with the capacity that DynamoDB says they consumed.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,13 +17,13 @@ use serde_json::Value;
 
 const DYNAMODB: &str = "DynamoDB_20120810.";
 
-/// What was asked of DynamoDB, and what it cost. Units are DynamoDB's own, indexes included.
+/// The calls to DynamoDB and their cost. Units are DynamoDB's own, indexes included.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Cost {
     pub requests: u32,
     pub write_units: f64,
     pub read_units: f64,
-    /// The items that were put, as DynamoDB counts their size.
+    /// The items that were put, in the size that DynamoDB counts.
     pub item_bytes: usize,
 }
 
@@ -45,7 +45,7 @@ fn value_bytes(value: &Value) -> usize {
             let digits = number.bytes().filter(u8::is_ascii_digit).count();
             digits.div_ceil(2) + 1 + usize::from(number.starts_with('-'))
         }
-        // It travels as base64.
+        // The value travels as base64.
         ("B", Value::String(bytes)) => bytes.trim_end_matches('=').len() * 3 / 4,
         (_, Value::String(text)) => text.len(),
         (_, Value::Array(list)) => 3 + list.iter().map(|it| 1 + value_bytes(it)).sum::<usize>(),
@@ -78,7 +78,7 @@ impl Counted {
         SharedHttpClient::new(self.clone())
     }
 
-    /// The cost since the last time.
+    /// The cost since the last call of this function.
     pub fn take(&self) -> Cost {
         std::mem::take(&mut *self.lock())
     }

@@ -1,4 +1,5 @@
-//! Where task functions are measured: the template's tables in this process, and events that the samples tell of.
+//! The measurement of task functions: the template's tables in this process, and events made from
+//! the samples.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -29,7 +30,7 @@ use crate::counted::{Cost, Counted};
 const REDEEMED: &str = include_str!("../../events/samples/zupy-coupon-redeemed.json");
 const USED: &str = include_str!("../../events/samples/zupy-coupon-used.json");
 
-/// Empty tables, and calls that are counted.
+/// Empty tables, and counted calls.
 #[derive(Debug)]
 pub struct Desk {
     template: Template,
@@ -45,9 +46,9 @@ impl Desk {
             ("MailFrom", "cupons@example.com"),
             ("MailIdentity", "example.com"),
             ("AwsEndpointUrl", "http://aws"),
-            // What is measured is not recorded first, so no use has a redemption.
+            // Measured events are not recorded first, so no use has a redemption.
             ("FraudRules", "unknown_coupon=off"),
-            // A zone whose clocks change, and days of any year.
+            // A zone with daylight saving time, so that days have different lengths.
             ("TimeZone", "Europe/Lisbon"),
             ("ReportDays", "36500"),
         ];
@@ -62,7 +63,7 @@ impl Desk {
         })
     }
 
-    /// The calls, and their cost.
+    /// The calls and their cost.
     pub fn counted(&self) -> &Counted {
         &self.counted
     }
@@ -97,7 +98,7 @@ impl Desk {
         self.worker("analytics", read)
     }
 
-    /// What a function writes figures with.
+    /// The book through which a function writes figures.
     pub fn book(&self) -> anyhow::Result<Book> {
         let read = |environment: &mut Environment, aws: &config::Aws| {
             Book::read(environment, aws, CallLimits::TASK)
@@ -105,27 +106,28 @@ impl Desk {
         self.worker("analytics", read)
     }
 
-    /// Records events as a webhook function does, with bodies that tell them.
+    /// Records events as a webhook function does, with bodies made for them.
     pub async fn record(&self, events: &[Event]) -> anyhow::Result<()> {
         let read = |environment: &mut Environment, aws: &config::Aws| {
             Ledger::read(environment, aws, CallLimits::TASK)
         };
         let ledger = self.worker("analytics", read)?;
-        let secrets = Secrets::parse("z").map_err(|_| anyhow!("a secret that is none"))?;
+        let secrets = Secrets::parse("z").map_err(|_| anyhow!("the secret is empty"))?;
         for event in events {
             let body = body_of(event);
             let now = Timestamp::now();
             let headers = zupy::V1.sign(body.as_bytes(), secrets.first(), now);
             let headers = headers.into_iter().collect();
             let verified = zupy::V1.verify(&headers, body.as_bytes(), &secrets);
-            let (verified, _) = verified.map_err(|_| anyhow!("a body that is not signed"))?;
+            let (verified, _) = verified.map_err(|_| anyhow!("the body's signature is wrong"))?;
             let mut event = event.clone();
             ledger.record(&mut event, &verified, now, now).await?;
         }
         Ok(())
     }
 
-    /// Adds 1 to a counter of each item. Returns how many counters those are, whatever shards they are in.
+    /// Adds 1 to a counter of each item. Returns how many different counters that are, whatever
+    /// their shards.
     pub async fn corrupt_counters(&self) -> anyhow::Result<usize> {
         let read = |environment: &mut Environment, aws: &config::Aws| {
             let client = Client::new(&aws.sdk_config(CallLimits::TASK));
@@ -156,12 +158,12 @@ impl Desk {
         Ok(corrupted.len())
     }
 
-    /// What was called since the last time, and what it cost.
+    /// The calls and their cost since the last call of this function.
     pub fn cost(&self) -> Cost {
         self.counted.take()
     }
 
-    /// Has events worked off in batches of a size, and tells what they cost.
+    /// Processes events in batches of a size, and returns their cost.
     pub async fn measure(
         &self,
         worker: &impl BatchWork<Message = Message<'static>>,
@@ -179,27 +181,27 @@ impl Desk {
             let invocation = Invocation::new(now, now + Duration::from_secs(30));
             let outcomes = worker.work(messages, invocation).await;
             let failed = outcomes.into_iter().find_map(Result::err);
-            ensure!(failed.is_none(), "an event was not worked off: {failed:?}");
+            ensure!(failed.is_none(), "an event failed: {failed:?}");
         }
         Ok(self.counted.take())
     }
 }
 
-/// How many rewards and how many places the events of a company are about, where figures are measured.
+/// How many rewards and locations the measured events of a company have.
 pub const REWARDS: usize = 20;
 const PLACES: usize = 10;
 
-/// Coupons from a number on, redeemed today: 20 rewards in turn, and every member another.
+/// Coupons from a number on, redeemed today: 20 rewards in turn, and each with another member.
 pub fn redeemed_today(from: usize, count: usize) -> anyhow::Result<Vec<Event>> {
     (from..from + count).map(|it| today(REDEEMED, it)).collect()
 }
 
-/// The same coupons, used at 10 places in turn.
+/// The same coupons, used at 10 locations in turn.
 pub fn used_today(from: usize, count: usize) -> anyhow::Result<Vec<Event>> {
     (from..from + count).map(|it| today(USED, it)).collect()
 }
 
-/// The body that tells one of these events.
+/// The body of one of these events.
 fn body_of(event: &Event) -> String {
     let sample = match &event.fact {
         Fact::Redeemed(_) => REDEEMED,
@@ -229,7 +231,8 @@ fn body_of(event: &Event) -> String {
 fn today(sample: &str, number: usize) -> anyhow::Result<Event> {
     let (reward, place) = (number % REWARDS, number / REWARDS % PLACES);
     let mut event = told(sample, number, reward)?;
-    // Of one hour, as what comes together is; a coupon is used two days after its redemption.
+    // All events are in the same hour, as in a real batch. A coupon is used two days after its
+    // redemption.
     let hour = Timestamp::now().as_second() / 3600 * 3600;
     let minute = i64::try_from(number % 60)?;
     let second = match &mut event.fact {
@@ -250,7 +253,7 @@ fn today(sample: &str, number: usize) -> anyhow::Result<Event> {
     Ok(event)
 }
 
-/// So many coupons, redeemed for so many products in turn.
+/// This many coupons, redeemed for this many products in turn.
 pub fn redeemed(count: usize, products: usize) -> anyhow::Result<Vec<Event>> {
     let numbers = 0..count;
     numbers
@@ -264,7 +267,7 @@ pub fn used(count: usize, products: usize) -> anyhow::Result<Vec<Event>> {
     numbers.map(|it| told(USED, it, it % products)).collect()
 }
 
-/// What a sample tells, of another coupon, another member and another product.
+/// A sample's event with another coupon, another member and another product.
 fn told(sample: &str, coupon: usize, product: usize) -> anyhow::Result<Event> {
     let body = sample
         .replace("CP-A1B2C3D4", &format!("CP-{coupon:08}"))
@@ -279,7 +282,7 @@ fn told(sample: &str, coupon: usize, product: usize) -> anyhow::Result<Event> {
     };
     match read_recorded(&recorded) {
         Some(Content::Event(event)) => Ok(*event),
-        other => anyhow::bail!("the sample is no event: {other:?}"),
+        other => anyhow::bail!("the sample holds no event: {other:?}"),
     }
 }
 
@@ -289,7 +292,8 @@ mod tests {
 
     use super::*;
 
-    /// A record and a reservation, which an index holds too, are each event's own; the product is shared, and alerted of once.
+    /// Each event has its own record and its own reservation, which an index holds too. The events
+    /// share the product and its one alert.
     #[tokio::test]
     async fn a_sale_costs_less_the_more_of_them_there_are() {
         for (batch_size, most) in [(1, 7.02), (10, 5.22), (100, 5.08)] {

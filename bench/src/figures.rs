@@ -1,4 +1,5 @@
-//! The figures of any events, in any order and any batches, against a recount that shares no code with them.
+//! Compares the figures of any events, in any order and any batches, with a recount that shares
+//! no code with them.
 
 mod recount;
 
@@ -21,7 +22,7 @@ use crate::desk::{Desk, redeemed_today, used_today};
 const PROVIDER: &str = "zupy";
 const TENANT: &str = "comp#1";
 
-/// Seconds that are worth a look: around midnight, and on days of 23 and 25 hours.
+/// Critical times: around midnight, and on days of 23 and 25 hours.
 const TIMES: [&str; 9] = [
     "2026-03-28T23:59:59.999Z",
     "2026-03-29T00:00:00Z",
@@ -83,7 +84,7 @@ impl Told {
         let (key, fact) = match self.what {
             0 | 1 => (
                 EventKey::redeemed(PROVIDER, TENANT, &code),
-                // A redemption is told once: whatever is random of it is its coupon's.
+                // Each coupon has one redemption, so the coupon decides the redemption's values.
                 Fact::Redeemed(redemption(&code, self.coupon)),
             ),
             2..=4 => {
@@ -123,7 +124,7 @@ impl Told {
             ),
         };
         let member = match (&fact, self.choice) {
-            // Now and then somebody else uses it.
+            // Now and then another member uses the coupon.
             (Fact::Used(_), 5) => 100,
             _ => self.coupon % 3,
         };
@@ -184,7 +185,7 @@ fn redemption(code: &str, coupon: u8) -> Redemption {
     }
 }
 
-/// The events that count: the first of each key.
+/// The events that count: the first with each key.
 fn distinct(told: &[Told]) -> Vec<Event> {
     let mut keys = BTreeSet::new();
     let events = told.iter().map(Told::event);
@@ -221,7 +222,7 @@ proptest! {
         batch_size in 1..12_usize,
     ) {
         let events = distinct(&told);
-        // All of them, in any order, and some of them again.
+        // All events in any order, and some of them twice.
         let mut shuffled = events.clone();
         for (index, other) in order.iter().take(events.len()).enumerate() {
             shuffled.swap(index, other.index(events.len()));
@@ -250,7 +251,7 @@ proptest! {
     }
 }
 
-/// Every event is found, once, newest first, with what is tracked of it.
+/// Checks that every event is listed once, newest first, with its tracked fields.
 async fn check_listed(figures: &Figures, events: &[Event]) -> anyhow::Result<()> {
     let redeemed: BTreeMap<_, _> = events
         .iter()
@@ -348,7 +349,8 @@ fn a_coupon_is_complete_whichever_half_comes_first() {
     });
 }
 
-/// At 100: all that is a coupon's own is a record and a line, of two units each; the rest is shared.
+/// In a batch of 100, each coupon has its own record and line, of two units each. The rest is
+/// shared.
 #[test]
 fn an_event_costs_little_where_many_come_together() {
     run(async {
@@ -367,7 +369,7 @@ fn an_event_costs_little_where_many_come_together() {
     });
 }
 
-/// `measure` does not record events; a recount reads them as a webhook function records them.
+/// `measure` records no events, but a recount reads the rows that a webhook function writes.
 #[test]
 fn a_corrupted_counter_is_found_and_put_right_once() {
     run(async {
@@ -387,7 +389,7 @@ fn a_corrupted_counter_is_found_and_put_right_once() {
         let book = desk.book()?;
         for it in &drift {
             assert!(figures.repair(&book, it, Timestamp::now()).await?);
-            // It was put right: doing that again does nothing.
+            // A second repair changes nothing.
             assert!(!figures.repair(&book, it, Timestamp::now()).await?);
         }
         let (_, drift) = verify(&figures, days, |_| {}).await?;

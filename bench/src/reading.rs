@@ -11,20 +11,20 @@ use webhooks::event::Event;
 use crate::counted::Cost;
 use crate::desk::{Desk, redeemed_today, used_today};
 
-/// The days that the events are spread over.
+/// The number of days with events.
 const DAYS: i64 = 30;
 
-/// How many events are made and counted at once.
+/// How many events are made and counted at the same time.
 const BATCH: usize = 100;
 
-/// What one report cost, and how long it took.
+/// The cost and the duration of one report.
 #[derive(Debug)]
 pub struct Read {
     pub cost: Cost,
     pub took: Duration,
 }
 
-/// Counts events of 30 days, half of them redemptions and half uses, and reads the report on them.
+/// Counts events of 30 days, half of them redemptions and half uses, and reads their report.
 pub async fn report(events: usize) -> anyhow::Result<Read> {
     let desk = Desk::new()?;
     let analytics = desk.worker("analytics", Analytics::read)?;
@@ -60,7 +60,7 @@ fn spread(mut events: Vec<Event>) -> Vec<Event> {
 mod tests {
     use super::*;
 
-    /// Each shard holds counters of its own, and is read from its first one on: few events reach few
+    /// Each shard has its own counters, and is read from its first one on; few events use few
     /// shards.
     #[tokio::test]
     async fn a_report_reads_no_more_the_more_events_there_are() {

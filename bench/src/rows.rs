@@ -1,4 +1,4 @@
-//! What a sample's event puts into the events table: how large its row is, and what that costs.
+//! The row of each sample's event in the events table: its size, and its cost.
 
 use anyhow::{Context, bail};
 use jiff::Timestamp;
@@ -20,7 +20,7 @@ macro_rules! samples {
     };
 }
 
-/// The samples, each by its name.
+/// The samples, each with its name.
 pub const SAMPLES: [(&str, &str); 15] = samples![
     "aghanim-coupon-redeemed",
     "aghanim-coupon-redeemed-bundle",
@@ -79,7 +79,7 @@ mod tests {
 
     use super::*;
 
-    /// DynamoDB counts each KB begun: a row of 1,025 bytes costs twice what one of 1,024 does.
+    /// DynamoDB counts each started KB: a row of 1,025 bytes costs twice as much as one of 1,024.
     #[tokio::test]
     async fn every_sample_costs_one_write_unit() {
         for (name, body) in SAMPLES {

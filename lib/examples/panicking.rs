@@ -1,5 +1,5 @@
-//! A task function that panics over one message and works off all others. `tests/built` runs it as
-//! it is deployed.
+//! A task function that panics over one message and processes all others. `tests/built` runs it as
+//! deployed.
 
 use webhooks::invocation::Invocation;
 use webhooks::task::Unreadable;
@@ -24,7 +24,7 @@ impl Work for Panicking {
 
     async fn work(&self, message: Text, _: Invocation) -> Result<(), Failure> {
         assert_ne!(message.0, "panic", "this message makes the function panic");
-        println!("worked off {}", message.0);
+        println!("processed {}", message.0);
         Ok(())
     }
 }

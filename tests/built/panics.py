@@ -26,7 +26,7 @@ def record(text):
 
 
 class Lambda(http.server.BaseHTTPRequestHandler):
-    """The Runtime API, and an SQS that refuses every call: the function then reports what SQS must keep."""
+    """The Runtime API, and an SQS that refuses every call, so that the function reports the messages that SQS must keep."""
 
     protocol_version = "HTTP/1.1"
     answered = threading.Event()
@@ -101,7 +101,7 @@ def main(bootstrap):
     if failed != ["id-panic"]:
         sys.exit(f"Only id-panic may fail, but these did: {failed}")
     for text in MESSAGES:
-        if (f"worked off {text}" in output) == (text == "panic"):
+        if (f"processed {text}" in output) == (text == "panic"):
             sys.exit(f"Message {text!r} is not as it should be in the output:\n{output}")
     print("A message that panics fails alone in a function as it is deployed.")
 

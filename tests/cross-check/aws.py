@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Calls the local AWS endpoint with boto3, which is not ours, and checks what it makes of the answers.
+"""Calls the local AWS endpoint with boto3, an independent client, and checks the answers.
 
 Needs boto3 and a running local system:  python3 tests/cross-check/aws.py --endpoint-url http://127.0.0.1:4566
-It works on a table of its own, deleted at the end, and a secret of its own. Exit code 0 if every check passed.
+Uses its own table, which it deletes at the end, and its own secret. Exits with 0 if every check passed.
 """
 
 import argparse
@@ -22,7 +22,7 @@ def check(function):
 
 
 def refused(call, code, **arguments):
-    """The ClientError that the call must end in."""
+    """Checks that the call ends in a ClientError with this code."""
     try:
         call(**arguments)
     except ClientError as error:
@@ -288,7 +288,7 @@ def main():
         try:
             function(aws)
             print(f"ok      {function.__name__}")
-        except Exception as error:  # any failure is that check's, and the rest still run
+        except Exception as error:  # A failure ends its own check alone.
             failed += 1
             print(f"FAILED  {function.__name__}: {type(error).__name__}: {error}")
     aws.dynamodb.delete_table(TableName=aws.table)

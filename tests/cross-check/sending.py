@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Sends through every channel of the local system with boto3, which is not ours, and looks at what was kept.
+"""Sends through every channel of the local system with boto3, an independent client, and checks the kept messages.
 
     python3 tests/cross-check/sending.py --url http://127.0.0.1:3000 --endpoint-url http://127.0.0.1:4566
 
-Needs boto3 and a system whose template has the topic `cross-check`. Exit code 0 if every check passed.
+Needs boto3 and a system whose template has the topic `cross-check`. Exits with 0 if every check passed.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def expect(actual, expected):
 
 
 def refused(call, code, status, **arguments):
-    """The call must end in a ClientError of this code and status."""
+    """Checks that the call ends in a ClientError with this code and status."""
     try:
         call(**arguments)
     except ClientError as error:
@@ -70,7 +70,7 @@ class System:
             expect(answer.status, 201)
 
     def post(self, path, body):
-        """To a game's server: status and headers."""
+        """Posts to a game's server. Returns the status and the headers."""
         headers = {"Content-Type": "application/json", "webhook-id": "msg_1", "webhook-signature": "v1,abc="}
         request = urllib.request.Request(f"{self.endpoint_url}{path}", data=body, headers=headers)
         try:
@@ -256,7 +256,7 @@ def main():
         try:
             function(system)
             print(f"ok      {function.__name__}")
-        except Exception as error:  # any failure is that check's, and the rest still run
+        except Exception as error:  # A failure ends its own check alone.
             failed += 1
             print(f"FAILED  {function.__name__}: {type(error).__name__}: {error}")
     print(f"{len(CHECKS) - failed} passed, {failed} failed")

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Checks the local SQS with boto3, a client that is not ours.
+"""Checks the local SQS with boto3, an independent client.
 
     python3 tests/cross-check/sqs.py --endpoint-url http://127.0.0.1:4566
 
-Makes queues of its own and deletes them. Prints one line per check; exits with 1 if one failed.
+Creates its own queues and deletes them. Prints one line per check; exits with 1 if one failed.
 boto3 itself compares the MD5 digests of bodies and attributes in every answer.
 """
 
@@ -32,7 +32,7 @@ def expect(actual, expected):
 
 
 def expect_error(codes, call, **arguments):
-    """The call must fail, with one of these error codes."""
+    """Checks that the call fails with one of these error codes."""
     try:
         call(**arguments)
     except ClientError as error:
@@ -535,7 +535,7 @@ def main():
         region_name=arguments.region,
         aws_access_key_id="local",
         aws_secret_access_key="local",
-        # Parameters are not checked here, so that the endpoint has to.
+        # boto3 must not check parameters, so that the endpoint has to.
         config=Config(parameter_validation=False, connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 1}),
     )
     failed = 0
@@ -545,7 +545,7 @@ def main():
         try:
             function(client, queues)
             print(f"ok      {name}")
-        except Exception as error:  # A check that breaks is a check that failed.
+        except Exception as error:  # A check that breaks has failed.
             failed += 1
             print(f"FAILED  {name}: {type(error).__name__}: {error}")
         finally:

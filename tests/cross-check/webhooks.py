@@ -1,4 +1,4 @@
-"""Posts webhooks that the standard library signs, and looks at what became of them. Bounded in time; needs nothing else.
+"""Posts webhooks that Python's standard library signs, and checks their effects. Needs nothing else, and ends in bounded time.
 
 Usage: webhooks.py --url http://127.0.0.1:3000
 """

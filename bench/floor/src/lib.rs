@@ -1,9 +1,9 @@
-//! Shared by the floor programs: one blocking keep-alive HTTP/1.1 connection, nothing else.
+//! The shared part of the floor programs: one blocking keep-alive HTTP/1.1 connection.
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use rustls::pki_types::{pem::PemObject, CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 trait Stream: Read + Write {}
@@ -14,7 +14,8 @@ pub struct Http {
     buffer: Vec<u8>,
 }
 
-/// TLS 1.3 alone, with the roots compiled in, or with the CA in the file that `SSL_CERT_FILE` names.
+/// TLS 1.3 alone, with the roots compiled in, or with the CA in the file that `SSL_CERT_FILE`
+/// names.
 pub fn tls() -> io::Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
@@ -40,7 +41,8 @@ pub struct Response {
 }
 
 impl Http {
-    /// `host:port`; with a configuration, the handshake is done before this returns.
+    /// Connects to `host:port`. With a configuration, the handshake is done before this function
+    /// returns.
     pub fn connect(address: &str, tls: Option<&Arc<ClientConfig>>) -> io::Result<Http> {
         let mut tcp = TcpStream::connect(address)?;
         tcp.set_nodelay(true)?;
@@ -142,7 +144,8 @@ impl Runtime {
             "{{\"statusCode\":{status},\"headers\":{{\"content-type\":\"application/json\"}},\"body\":\"{text}\"}}"
         );
         let request = format!(
-            "POST /2018-06-01/runtime/invocation/{id}/response HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            "POST /2018-06-01/runtime/invocation/{id}/response HTTP/1.1\r\nHost: \
+             {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             self.host,
             body.len()
         );

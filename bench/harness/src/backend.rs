@@ -1,11 +1,11 @@
-//! The stub DynamoDB, SQS and Secrets Manager: in-memory, answers at once or after a set delay,
-//! counts everything.
+//! The stub DynamoDB, SQS and Secrets Manager: keeps everything in memory, answers at once or after
+//! a set delay, and counts everything.
 //!
-//! A condition expression that contains `attribute_not_exists` fails when the item exists, unless
-//! it also has `#ttl <= :now` and that is so; any other condition passes.
+//! A condition expression with `attribute_not_exists` fails if the item exists, unless the
+//! expression also has `#ttl <= :now` and the item has expired. Any other condition passes.
 //!
-//! A message whose event names its row in the events table is taken to be worked on at once: the
-//! record that the task's function would leave is put beneath that row.
+//! If a message's event names its row in the events table, the stub processes the message at once:
+//! it puts the task's record beneath that row.
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -33,7 +33,7 @@ pub struct Backend {
     pub state: Arc<State>,
     pub dynamodb_port: u16,
     pub sqs_port: u16,
-    /// Every service, for peers that know one endpoint alone.
+    /// A port for every service, for peers that can use only one endpoint.
     pub shared_port: u16,
 }
 
@@ -69,7 +69,7 @@ pub fn since(now: &Counts, before: &Counts) -> Counts {
 }
 
 impl Backend {
-    /// With `named`, each service has an address of its own besides.
+    /// Starts the stub. With `named`, each service also has an address of its own.
     pub fn start(tls: Option<Arc<ServerConfig>>, named: bool) -> std::io::Result<Backend> {
         let state = Arc::new(State::default());
         let any: SocketAddr = ([127, 0, 0, 1], 0).into();
@@ -104,7 +104,7 @@ fn serve(
             state.count(&format!("{name} connections"));
             let (state, tls) = (state.clone(), tls.clone());
             thread::spawn(move || {
-                // The kernel rounds sleeps by 50 us otherwise.
+                // Otherwise the kernel rounds sleeps by 50 us.
                 unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1000) };
                 if let Ok(conn) = Conn::new(tcp, tls) {
                     let _ = connection(conn, name, &state);
@@ -161,10 +161,10 @@ fn connection(mut conn: Conn, listener: &str, state: &State) -> std::io::Result<
             ),
             ("x-amz-crc32", &crc),
             ("Content-Type", "application/x-amz-json-1.0"),
-            // The real time: clients that see a skewed clock correct theirs and try again.
+            // The real time: a client with a skewed clock would correct the clock and retry.
             ("Date", &date),
         ];
-        // On AWS the secret store is another host: its connections serve no other call.
+        // On AWS the secret store is another host, so its connections serve no other calls.
         let last = listener == "shared" && service == "secretsmanager";
         if last {
             headers.push(("Connection", "close"));
@@ -394,7 +394,7 @@ fn dynamodb(operation: &str, input: &Value, state: &State) -> (u16, Value) {
                     Err((_, e)) => json!({"Code": "ConditionalCheckFailed", "Item": e["Item"]}),
                 });
             }
-            // What is in a transaction costs twice.
+            // A write in a transaction costs twice as much.
             state.add("DynamoDB write units", units(state) - single);
             if reasons.iter().all(|r| r["Code"] == "None") {
                 (200, json!({}))
@@ -410,7 +410,7 @@ fn dynamodb(operation: &str, input: &Value, state: &State) -> (u16, Value) {
     }
 }
 
-/// The rows of one `coupon`, by the beginning of their `entry`; consistent, one page.
+/// The rows of one `coupon`, by the prefix of their `entry`; consistent, one page.
 fn query(input: &Value, items: &Items, state: &State) -> (u16, Value) {
     const BY_PREFIX: &str = "coupon = :coupon AND begins_with(entry, :beneath)";
     if input["KeyConditionExpression"] != BY_PREFIX {
@@ -472,10 +472,10 @@ fn secret(operation: &str, input: &Value) -> (u16, Value) {
     )
 }
 
-/// What the tasks' functions leave in the events table once they have worked on this message: the queue's own task, or those
-/// that a message to the `work` queue names.
+/// Writes the records that the tasks' functions leave after this message: for the queue's own task,
+/// or for the tasks that a message to the `work` queue names.
 fn work_off(queue: &str, message: &Value, state: &State) {
-    // A message to `work` names it outside the event.
+    // A message to `work` has the key outside the event.
     let key = match &message["key"] {
         Value::Null => &message["event"]["key"],
         key => key,

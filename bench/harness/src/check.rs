@@ -1,13 +1,14 @@
-//! A short run that fails where a peer breaks a rule, or costs far more CPU than it did.
+//! A short run that fails if a peer breaks a rule, or needs far more CPU than before.
 
 use crate::measure::measure;
 use crate::options::Options;
 use crate::session::prepare;
 
-/// The null function's CPU, in ms an event, below which a machine's clock is no measure.
+/// The null function's CPU, in ms an event. Below this value, a machine's clock is too coarse to
+/// measure.
 const NULL_MIN_MS: f64 = 0.005;
 
-/// The best of the rounds counts: on a busy machine it is the closest to a quiet one.
+/// The best round counts, because on a busy machine it is the closest to a quiet one.
 pub fn run(o: &Options) -> Result<(), String> {
     let (specs, setting) = prepare(o)?;
     let null = specs.iter().find(|it| it.answers_only);

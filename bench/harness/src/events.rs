@@ -1,4 +1,4 @@
-//! Signed webhook events as API Gateway HTTP API (payload format 2.0) hands them to Lambda.
+//! Signed webhook events as API Gateway HTTP API (payload format 2.0) passes them to Lambda.
 use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 pub const SECRET: &str = "zupy-s-5f1c2a7be94d4e0f8a6b3c1d2e9f7a10";
-/// What the secret store still has from before the last rotation.
+/// The secret of the version before the last rotation, which the store still has.
 pub const PREVIOUS_SECRET: &str = "zupy-s-0b7d6c5e4f3a29181716151413121110";
 /// The table of peers with the keys `coupon` and `entry`.
 pub const EVENTS_TABLE: &str = "events";
@@ -27,11 +27,13 @@ pub fn payload(run: u64, n: u64) -> Value {
             "coupon_code": format!("CP-{run:06X}{n:06X}"),
             "reward_id": "rw_pizza_margherita",
             "reward_name": "Pizza Margherita Grátis",
-            "reward_description": "Pizza Margherita tradicional completa com molho de tomate, mussarela e manjericão fresco",
+            "reward_description": "Pizza Margherita tradicional completa com molho de tomate, \
+                                   mussarela e manjericão fresco",
             "points_spent": 1000,
             "new_balance": 350,
             "expires_at": "2025-09-26T14:20:00Z",
-            "terms": "Válido apenas para consumo no local. Não pode ser combinado com outras promoções.",
+            "terms": "Válido apenas para consumo no local. Não pode ser combinado com outras \
+                      promoções.",
             "redemption_method": "app"
         },
         "discount_details": {
@@ -105,7 +107,7 @@ pub fn valid(run: u64, n: u64) -> Arc<[u8]> {
     envelope(&body, &sign(&body))
 }
 
-/// Events a correct peer must refuse, each with the status it must answer.
+/// Events that a correct peer refuses, each with the expected status.
 pub fn refused(run: u64) -> Vec<(Arc<[u8]>, u16)> {
     let good = payload(run, 0xFFFF00).to_string();
     let mut incomplete = payload(run, 0xFFFF01);

@@ -56,7 +56,7 @@ impl Conn {
         Ok(Some(line.trim_end_matches(['\r', '\n']).to_owned()))
     }
 
-    /// The next request, or `None` when the peer closed the connection between requests.
+    /// The next request, or `None` if the peer closed the connection between requests.
     pub fn request(&mut self) -> io::Result<Option<Request>> {
         let Some(first) = self.line()? else {
             return Ok(None);

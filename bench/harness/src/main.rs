@@ -1,5 +1,5 @@
-//! side-by-side: runs Lambda handlers written in different ways against the same events, the same Runtime API and the same
-//! stub services, and measures each one from the outside.
+//! side-by-side: runs different implementations of a Lambda handler against the same events,
+//! Runtime API and stub services, and measures each one from the outside.
 
 mod backend;
 mod bench;

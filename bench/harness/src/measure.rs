@@ -1,4 +1,4 @@
-//! One run of one peer: what it costs, and whether it does the whole job.
+//! One run of one peer: its cost, and whether it does the whole job.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,7 +27,7 @@ fn quantile(sorted: &[f64], q: f64) -> f64 {
         .unwrap_or(f64::NAN)
 }
 
-/// Starts a peer and hands it its first event.
+/// Starts a peer and passes its first event to it.
 fn start(
     setting: &Setting<'_>,
     spec: &Spec,
@@ -44,7 +44,7 @@ fn start(
             .throttle(memory)
             .map_err(|e| format!("cgroup: {e}"))?;
     }
-    // Let whatever the peer does in the background of its first wait come to rest.
+    // Waits until the peer's background work after its start has ended.
     std::thread::sleep(Duration::from_millis(20));
     let before = session.peer.cpu();
     let (first, _) = session.invoke(&events::valid(run, 0), 200)?;
@@ -56,7 +56,7 @@ fn start(
     Ok(session)
 }
 
-/// Runs a peer: to its first event, or through all of them.
+/// Runs a peer to its first event, or through all events.
 pub fn measure(
     setting: &Setting<'_>,
     spec: &Spec,
@@ -142,7 +142,7 @@ pub fn measure(
     Ok(out)
 }
 
-/// Every queue got what it should, and no other queue got anything.
+/// Checks that every expected queue got its messages, and that no other queue got any.
 fn expect_messages(counts: &Counts, queues: &[String], n: u64, what: &str) -> Result<(), String> {
     for queue in QUEUES.iter().chain(&["work", "retry"]) {
         let n = if queues.iter().any(|it| it == queue) {
@@ -166,7 +166,8 @@ fn expect_messages(counts: &Counts, queues: &[String], n: u64, what: &str) -> Re
     Ok(())
 }
 
-/// What is forged reaches no service, and what is malformed no queue. A newer secret may be looked for.
+/// Checks that forged events reach no service and malformed events no queue. A peer may look for a
+/// newer secret.
 fn expect_refusals(setting: &Setting<'_>, session: &mut Session, run: u64) -> Result<(), String> {
     let state = &setting.backend.state;
     for (event, status) in events::refused(run) {

@@ -1,11 +1,11 @@
-//! AWS's own names for the stub, so that a peer that knows no other endpoint meets it at a host for each service, as on AWS:
-//! an /etc/hosts that only this process and the peers see.
+//! AWS's own names for the stub, for peers that know no other endpoint. Each service is at its own
+//! host, as on AWS, by an /etc/hosts that only this process and the peers see.
 
 use std::ffi::CString;
 use std::io;
 use std::path::Path;
 
-/// Each service, its address and its name.
+/// Each service with its address and its name.
 pub const NAMED: [(&str, &str, &str); 3] = [
     (
         "DynamoDB",
@@ -20,8 +20,9 @@ pub const NAMED: [(&str, &str, &str); 3] = [
     ),
 ];
 
-/// Call before any thread starts: a mount namespace is each thread's own.
-pub fn tell(out: &Path) -> io::Result<()> {
+/// Makes the names known. Call this before any thread starts, because each thread has its own mount
+/// namespace.
+pub fn announce(out: &Path) -> io::Result<()> {
     let mut hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
     for (_, address, name) in NAMED {
         let (ip, _) = address.split_once(':').unwrap_or((address, ""));

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-/// Lambda gives a function a core at so many MB, and less in proportion.
+/// Lambda gives a function with this much memory in MB a whole core, and others a proportional
+/// share.
 const FULL_CORE_MB: u64 = 1769;
 const PERIOD_US: u64 = 20_000;
 
@@ -16,32 +17,32 @@ const PERIOD_US: u64 = 20_000;
 pub struct Spec {
     pub name: String,
     pub label: String,
-    /// Program and arguments, relative to the peer's folder where it has a slash.
+    /// Program and arguments. A program with a slash is relative to the peer's folder.
     pub command: Vec<String>,
     #[serde(default)]
     pub handler: String,
-    /// Answers 200 to everything and calls nothing: skip the checks of behaviour.
+    /// The peer answers 200 to everything and calls nothing: skip the checks of its behaviour.
     #[serde(default)]
     pub answers_only: bool,
     #[serde(default)]
     pub env: BTreeMap<String, String>,
-    /// Gets a third of the events, so that a round ends in time.
+    /// The peer gets a third of the events, so that a round ends in time.
     #[serde(default)]
     pub slow: bool,
-    /// Trusts the authorities that it was built with, not the system's.
+    /// The peer trusts the authorities in its binary, not those of the system.
     #[serde(default)]
     pub carries_roots: bool,
-    /// Knows one endpoint for every service: `AWS_ENDPOINT_URL` without TLS. With TLS it is told of
-    /// none, and finds the stub under AWS's own names.
+    /// The peer uses one endpoint for every service: `AWS_ENDPOINT_URL` without TLS. With TLS the
+    /// peer gets no endpoint, and finds the stub under AWS's own names.
     #[serde(default)]
     pub one_endpoint: bool,
-    /// The queues that get a message for each event, where not as many as `--queues` says.
+    /// The queues that get a message for each event, if they differ from `--queues`.
     #[serde(default)]
     pub queues: Option<Vec<String>>,
 }
 
 impl Spec {
-    /// Whether there is something to run.
+    /// Whether the peer's program exists.
     pub fn is_built(&self, dist: &Path) -> bool {
         let dir = dist.join(&self.name);
         let program = &self.command[0];
@@ -49,7 +50,7 @@ impl Spec {
     }
 }
 
-/// Why a process cannot be given a share of a core here.
+/// Why a process cannot be limited to a share of a core here.
 pub fn no_cpu_share() -> Option<String> {
     let (group, _) = cpu_group("probe", 20_000);
     let made = fs::create_dir(&group);
@@ -72,7 +73,8 @@ fn quota_file() -> &'static str {
     }
 }
 
-/// A control group, and what to write where for a share of a core, in microseconds of each 20 ms.
+/// A control group, and the values of its files for a share of a core, in microseconds of each 20
+/// ms.
 fn cpu_group(name: &str, quota: u64) -> (PathBuf, Vec<(&'static str, String)>) {
     let name = format!("side-by-side-{name}");
     if is_unified() {
@@ -136,7 +138,7 @@ impl Peer {
         self.child.id()
     }
 
-    /// User and system time of the whole process so far, with threads that have ended.
+    /// User and system time of the whole process so far, including threads that have ended.
     pub fn cpu(&self) -> Duration {
         let mut clock: libc::clockid_t = 0;
         let mut time = libc::timespec {
@@ -174,8 +176,8 @@ impl Peer {
         self.child.try_wait().ok().flatten().map(|s| s.to_string())
     }
 
-    /// Gives the process the CPU share Lambda gives a function of this memory: 1 vCPU at 1,769 MB,
-    /// in periods of 20 ms. Called after init, which Lambda runs unthrottled.
+    /// Gives the process the CPU share that Lambda gives a function with this memory: 1 vCPU at
+    /// 1,769 MB, in periods of 20 ms. Call this after init, which Lambda does not throttle.
     pub fn throttle(&mut self, memory_mb: u64) -> io::Result<()> {
         let quota = (PERIOD_US * memory_mb / FULL_CORE_MB).max(1000);
         let (group, writes) = cpu_group(&self.pid().to_string(), quota);

@@ -1,4 +1,4 @@
-//! Medians over the runs, as Markdown, and what a million events would cost.
+//! Medians over the runs as Markdown, and the cost of a million events.
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -42,7 +42,7 @@ impl Group<'_> {
     fn median(&self, field: &str) -> f64 {
         median(self.runs.iter().filter_map(|r| r[field].as_f64()).collect())
     }
-    /// Median, and the best run: on a shared machine the best is the closest to a quiet one.
+    /// The median, and the best run, which on a shared machine is the closest to a quiet one.
     fn both(&self, field: &str) -> String {
         let best = self
             .runs
@@ -116,10 +116,13 @@ pub fn print(out: &Path) -> Result<(), String> {
         if setting != last {
             println!("\n### {setting}\n");
             println!(
-                "Medians over the runs, the best run in brackets. Times in ms; runs: full + start only.\n"
+                "Medians over the runs, the best run in brackets. Times in ms; runs: full + start \
+                 only.\n"
             );
-            let head = "| | zip KiB | init | init CPU | first | first CPU | p50 | p99 | CPU an event | duplicate p50 | RSS MiB | \
-                        DynamoDB + SQS requests | write units | item B | log B | connections | runs | load |";
+            let head = "| | zip KiB | init | init CPU | first | first CPU | p50 | p99 | CPU an \
+                        event | duplicate p50 | RSS MiB | \
+                        DynamoDB + SQS requests | write units | item B | log B | connections | \
+                        runs | load |";
             println!("{head}");
             println!("|{}", " --- |".repeat(head.matches('|').count() - 1));
             last = setting;
@@ -163,7 +166,8 @@ fn costs(groups: &BTreeMap<(String, usize), Group<'_>>) {
     );
     println!("the CPU part of it is stretched by 1769/MB; with one it is as measured.\n");
     println!(
-        "| setting | | HTTP API | Lambda requests | Lambda time, 128 MB | same, 256 MB | DynamoDB | SQS | own log lines | sum at 128 MB |"
+        "| setting | | HTTP API | Lambda requests | Lambda time, 128 MB | same, 256 MB | DynamoDB \
+         | SQS | own log lines | sum at 128 MB |"
     );
     println!("|{}", " --- |".repeat(10));
     for ((setting, _), g) in groups {
@@ -177,10 +181,10 @@ fn costs(groups: &BTreeMap<(String, usize), Group<'_>>) {
             if memory.is_some_and(|m| m != mb) {
                 return f64::NAN;
             }
-            // What is not CPU is waiting; CPU stretches with the share of a core.
+            // The time without CPU is waiting; CPU time grows as the share of a core shrinks.
             let stretched = (mean - cpu).max(0.0) + cpu * (1769.0 / mb);
             let ms = if memory.is_some() { mean } else { stretched };
-            // Lambda bills by the started millisecond.
+            // Lambda bills each started millisecond.
             ms.ceil() * 1e-3 * (mb / 1024.0) * LAMBDA_GB_SECOND * 1e6
         };
         let per = |name: &str| g.per("per_event", name);
@@ -190,7 +194,8 @@ fn costs(groups: &BTreeMap<(String, usize), Group<'_>>) {
         let logs = g.median("log_bytes") * 1e6 / 1e9 * LOG_GB;
         let sum = HTTP_API + LAMBDA_REQUEST + time(128.0) + dynamodb + sqs + logs;
         println!(
-            "| {setting} | {} | {HTTP_API:.2} | {LAMBDA_REQUEST:.2} | {} | {} | {dynamodb:.3} | {sqs:.2} | {logs:.2} | {} |",
+            "| {setting} | {} | {HTTP_API:.2} | {LAMBDA_REQUEST:.2} | {} | {} | {dynamodb:.3} | \
+             {sqs:.2} | {logs:.2} | {} |",
             g.label,
             show(time(128.0)),
             show(time(256.0)),

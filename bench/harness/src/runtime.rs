@@ -1,4 +1,4 @@
-//! The Lambda Runtime API: hands one event at a time to the peer and times it.
+//! The Lambda Runtime API: passes one event at a time to the peer and times it.
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -8,9 +8,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::http::Conn;
 
 pub enum Note {
-    /// The peer asked for an event; answer through the sender.
+    /// The peer requested an event; the answer goes through the sender.
     Next(Instant, Sender<Handed>),
-    /// The peer answered the event it holds.
+    /// The peer answered its event.
     Answer(Instant, Vec<u8>),
     /// The peer reported an invocation error or an init error.
     Failed(String),
@@ -51,7 +51,7 @@ impl RuntimeApi {
         })
     }
 
-    /// When the last event was handed out.
+    /// When the peer got the last event.
     pub fn handed_at(&self) -> Option<Instant> {
         *self.handed_at.lock().unwrap()
     }

@@ -1,4 +1,4 @@
-//! One peer's process and the events that it is handed.
+//! One peer's process and its events.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,7 +19,7 @@ use crate::tls::{self, Trust};
 
 const SILENT_FOR: Duration = Duration::from_secs(60);
 
-/// What all peers meet.
+/// What is the same for all peers.
 pub struct Setting<'a> {
     pub options: &'a Options,
     pub backend: Backend,
@@ -28,7 +28,7 @@ pub struct Setting<'a> {
     named: bool,
 }
 
-/// The peers that are asked for, and the stub that they meet.
+/// The selected peers, and the stub for them.
 pub fn prepare(o: &Options) -> Result<(Vec<Spec>, Setting<'_>), String> {
     let fail = |e: &dyn std::fmt::Display| format!("{}: {e}", o.peers.display());
     let text = fs::read_to_string(&o.peers).map_err(|e| fail(&e))?;
@@ -46,7 +46,7 @@ pub fn prepare(o: &Options) -> Result<(Vec<Spec>, Setting<'_>), String> {
         false => (None, None),
     };
     let mut named = o.tls;
-    if named && let Err(error) = names::tell(&o.out) {
+    if named && let Err(error) = names::announce(&o.out) {
         named = false;
         eprintln!("note: without root ({error}) all services share an endpoint for ours");
     }
@@ -100,7 +100,7 @@ impl Setting<'_> {
 
     fn environment(&self, spec: &Spec, api_port: u16) -> BTreeMap<String, String> {
         let (scheme, host) = match self.trust {
-            // "localhost" with TLS, as names are what certificates are checked against everywhere.
+            // With TLS the host is "localhost", because certificates are for names.
             Some(_) => ("https", "localhost"),
             None => ("http", "127.0.0.1"),
         };
@@ -109,7 +109,7 @@ impl Setting<'_> {
         let memory = self.options.memory.unwrap_or(256).to_string();
         let mut env: BTreeMap<String, String> = [
             ("AWS_LAMBDA_RUNTIME_API", format!("127.0.0.1:{api_port}")),
-            // As CloudFormation names it.
+            // The names that CloudFormation would give.
             (
                 "AWS_LAMBDA_FUNCTION_NAME",
                 "coupons-ZupyCouponRedeemedFunction-0a1b2c3d4e5f".into(),

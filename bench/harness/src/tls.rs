@@ -1,4 +1,4 @@
-//! A throwaway CA, and a certificate by it for every name of the stub.
+//! A temporary CA, and its certificate for every name of the stub.
 
 use std::fmt::Display;
 use std::fs;
@@ -9,16 +9,16 @@ use rustls::ServerConfig;
 
 use crate::names::NAMED;
 
-/// Files with what a client trusts.
+/// Files with the authorities that a client trusts.
 pub struct Trust {
-    /// The CA alone, for peers that carry their roots in the binary.
+    /// The CA alone, for peers with their own roots in the binary.
     pub own: PathBuf,
-    /// The CA after the machine's roots, so that loading them costs what it costs on a real machine.
+    /// The CA after the machine's roots, so that loading them takes as long as on a real machine.
     pub with_system: PathBuf,
 }
 
 pub fn prepare(out: &Path) -> Result<(Arc<ServerConfig>, Trust), String> {
-    // A CA and a leaf: clients do not accept a CA certificate as a server's own.
+    // A CA and a leaf, because clients do not accept a CA certificate as a server's own.
     let mut params = rcgen::CertificateParams::new(vec![]).map_err(fail)?;
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let name = rcgen::DnType::CommonName;

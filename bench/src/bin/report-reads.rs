@@ -1,4 +1,4 @@
-//! Prints what a report of 30 days reads, for numbers of events: those of the command line.
+//! Prints what a report of 30 days reads, for the numbers of events on the command line.
 
 use bench::reading::report;
 

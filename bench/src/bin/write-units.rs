@@ -1,5 +1,5 @@
-//! Prints what an event costs at DynamoDB: its own row, then each task by how many come in a batch. A task adds itself in
-//! `main`.
+//! Prints the cost of an event in DynamoDB: its own row, then each task by the size of its batches.
+//! `main` lists the tasks.
 
 use analytics::Analytics;
 use bench::desk::{Desk, REWARDS, redeemed, redeemed_today, used, used_today};
@@ -12,13 +12,13 @@ use webhooks::worker::BatchWork;
 
 const BATCH_SIZES: [usize; 3] = [1, 10, 100];
 
-/// How many products they are about.
+/// How many products the events have.
 const PRODUCTS: [usize; 2] = [1, 10];
 
-/// How many coupons are redeemed and used before figures are measured.
+/// How many coupons are redeemed and used before the figures are measured.
 const WARM_UP: usize = 400;
 
-/// How many events are worked off in each measurement.
+/// How many events each measurement processes.
 const EVENTS: usize = 1000;
 
 #[tokio::main(flavor = "current_thread")]
@@ -69,7 +69,8 @@ async fn main() -> anyhow::Result<()> {
             products: REWARDS,
             batch_size,
         };
-        // What is counted for the first time gets a name, once in more than a year.
+        // Each name is written once, the first time that it is counted, and then not for more than
+        // a year.
         desk.measure(&analytics, &redeemed_today(0, WARM_UP)?, WARM_UP)
             .await?;
         desk.measure(&analytics, &used_today(0, WARM_UP)?, WARM_UP)
@@ -90,7 +91,7 @@ struct Table<'a> {
 }
 
 impl Table<'_> {
-    /// Has the events worked off, and prints what one of them cost.
+    /// Processes the events, and prints the cost of one.
     async fn row(
         &self,
         what: &str,

@@ -1,4 +1,4 @@
-//! What figures must be, counted the plain way: event by event, with all others at hand.
+//! The expected figures, counted in the simplest way: event by event, with all others at hand.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,7 +42,7 @@ pub(super) fn days(events: &[Event]) -> Days {
     days
 }
 
-/// The days that something happened on, counted or not.
+/// The days on which something happened, counted or not.
 pub(super) fn local_days(events: &[Event]) -> BTreeSet<Date> {
     let zone = TimeZone::get("Europe/Lisbon").unwrap();
     let days = events.iter();
@@ -50,7 +50,7 @@ pub(super) fn local_days(events: &[Event]) -> BTreeSet<Date> {
         .collect()
 }
 
-/// What else happened to a coupon.
+/// The other events of a coupon.
 struct Others {
     used: bool,
     cancelled: bool,

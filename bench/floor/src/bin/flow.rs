@@ -1,15 +1,16 @@
-//! The least this job can cost: verify, one conditional put, the sends at once, the COMPLETED
-//! update after the answer is posted, over connections opened during init. One thread, no async:
-//! the requests are written to a socket each before the first answer is read.
+//! The least that this job can cost: verify, one conditional put, all sends at once, and the
+//! COMPLETED update after the answer, over connections that open during init. One thread, no async:
+//! each request is written to its own socket before the first answer is read.
 //!
-//! A floor to measure against, not an implementation: no retries, no timeouts, no reconnect after
-//! an idle close, static credentials of the environment, SigV4 with sha2/hmac alone.
+//! This is a floor to measure against, not an implementation. It has no retries, no timeouts and no
+//! reconnect after an idle close; it takes static credentials from the environment, and signs by
+//! SigV4 with sha2/hmac alone.
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use floor::{Http, Runtime};
 use hmac::{Hmac, KeyInit, Mac};
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 fn hex(bytes: &[u8]) -> String {
@@ -28,7 +29,8 @@ fn mac(key: &[u8], data: &[u8]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-/// (yyyymmdd, yyyymmddThhmmssZ) of a time, from the days-to-date algorithm of the proleptic calendar.
+/// The date and time (yyyymmdd, yyyymmddThhmmssZ), by the days-to-date algorithm of the proleptic
+/// calendar.
 fn dates(now: Duration) -> (String, String) {
     let secs = now.as_secs() as i64;
     let (days, rest) = (secs / 86_400, secs % 86_400);
@@ -78,7 +80,9 @@ impl Service {
         let target = format!("{}.{operation}", self.target);
         let canonical = format!(
             "POST\n/\n\ncontent-type:application/x-amz-json-1.0\nhost:{}\nx-amz-date:{stamp}\nx-amz-security-token:{}\nx-amz-target:{target}\n\ncontent-type;host;x-amz-date;x-amz-security-token;x-amz-target\n{}",
-            self.host, c.token, hex(&Sha256::digest(body))
+            self.host,
+            c.token,
+            hex(&Sha256::digest(body))
         );
         let scope = format!("{date}/{}/{}/aws4_request", c.region, self.name);
         let to_sign = format!(
@@ -87,7 +91,10 @@ impl Service {
         );
         let signature = hex(&mac(&self.key.1, to_sign.as_bytes()));
         format!(
-            "POST / HTTP/1.1\r\nhost: {}\r\ncontent-type: application/x-amz-json-1.0\r\nx-amz-date: {stamp}\r\nx-amz-security-token: {}\r\nx-amz-target: {target}\r\nauthorization: AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders=content-type;host;x-amz-date;x-amz-security-token;x-amz-target, Signature={signature}\r\ncontent-length: {}\r\n\r\n{body}",
+            "POST / HTTP/1.1\r\nhost: {}\r\ncontent-type: \
+             application/x-amz-json-1.0\r\nx-amz-date: {stamp}\r\nx-amz-security-token: \
+             {}\r\nx-amz-target: {target}\r\nauthorization: AWS4-HMAC-SHA256 \
+             Credential={}/{scope}, SignedHeaders=content-type;host;x-amz-date;x-amz-security-token;x-amz-target, Signature={signature}\r\ncontent-length: {}\r\n\r\n{body}",
             self.host, c.token, c.id, body.len()
         )
         .into_bytes()
@@ -182,8 +189,14 @@ fn main() -> io::Result<()> {
             "/coupon/reward_id",
         ]
         .map(|p| text(&payload, p));
-        let [Some(kind @ ("coupon.redeemed" | "coupon.used")), Some(company), Some(time), Some(code), Some(_), Some(_)] =
-            fields
+        let [
+            Some(kind @ ("coupon.redeemed" | "coupon.used")),
+            Some(company),
+            Some(time),
+            Some(code),
+            Some(_),
+            Some(_),
+        ] = fields
         else {
             runtime.answer(&id, 400, "{\"error\":\"invalid body\"}")?;
             continue;
@@ -198,7 +211,8 @@ fn main() -> io::Result<()> {
             "TableName": table,
             "Item": {"id": {"S": key}, "status": {"S": "INPROGRESS"}, "expiration": {"N": expires.to_string()},
                      "lease": {"N": (now_ms + 30_000).to_string()}},
-            "ConditionExpression": "attribute_not_exists(id) OR expiration < :n OR (#s = :p AND lease < :m)",
+            "ConditionExpression": "attribute_not_exists(id) OR expiration < :n OR (#s = :p AND \
+                                    lease < :m)",
             "ExpressionAttributeNames": {"#s": "status"},
             "ExpressionAttributeValues": {":n": {"N": now_s.to_string()}, ":m": {"N": now_ms.to_string()}, ":p": {"S": "INPROGRESS"}},
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD"
@@ -214,8 +228,10 @@ fn main() -> io::Result<()> {
             continue;
         }
         for ((name, url), conn) in queues.iter().zip(&mut queue_conns) {
-            // The body was parsed above, so it can be embedded as it came.
-            let message = format!("{{\"target\":\"{name}\",\"event\":\"{kind}\",\"idempotency_key\":\"{key}\",\"payload\":{body}}}");
+            // The body was parsed above, so it can be embedded unchanged.
+            let message = format!(
+                "{{\"target\":\"{name}\",\"event\":\"{kind}\",\"idempotency_key\":\"{key}\",\"payload\":{body}}}"
+            );
             let send = json!({"QueueUrl": url, "MessageBody": message}).to_string();
             conn.send(&sqs.request(&credentials, "SendMessage", &send, now))?;
         }
