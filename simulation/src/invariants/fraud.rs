@@ -74,7 +74,7 @@ impl Judge<'_> {
         }
         self.flags(&flags);
         self.rushes();
-        self.alerts(world);
+        self.fraud_alerts(world);
     }
 
     /// Whether the row is the version of a coupon's findings. It exists if fraud checked an event
@@ -363,7 +363,7 @@ impl Judge<'_> {
 
     /// All findings of an event at one time must have one alert. A second alert is allowed only if
     /// its sender could not know that the first was sent, or could not record it.
-    fn alerts(&mut self, world: &World) {
+    fn fraud_alerts(&mut self, world: &World) {
         let mut sent: BTreeMap<String, usize> = BTreeMap::new();
         for alert in world.sent() {
             if let Detail::Topic(topic) = &alert.detail

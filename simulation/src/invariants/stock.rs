@@ -58,7 +58,7 @@ impl Judge<'_> {
         let taken = self.taken();
         self.on_hand(world, &taken).await?;
         self.reserved(world).await?;
-        self.alerts(world, &taken).await
+        self.stock_alerts(world, &taken).await
     }
 
     /// What the recorded and processed uses took.
@@ -211,7 +211,7 @@ impl Judge<'_> {
 
     /// Each product must have one alert when it is low, and one more below zero. Further alerts
     /// need a delivery, or a sender in doubt.
-    async fn alerts(
+    async fn stock_alerts(
         &mut self,
         world: &World,
         taken: &BTreeMap<Product, Taken>,

@@ -37,7 +37,7 @@ fn many_body(code: &str, order: &str, products: usize) -> String {
 
 fn expiring(code: &str, stated: i64, until_h: i64, desk: &Desk) -> Event {
     let until = desk.world.now() + jiff::SignedDuration::from_hours(until_h);
-    let key = EventKey::told("zupy", "comp", code, "expiring", &until.to_string());
+    let key = EventKey::repeatable("zupy", "comp", code, "expiring", &until.to_string());
     let mut event = event(
         key,
         Fact::Expiring(Notice {
