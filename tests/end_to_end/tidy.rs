@@ -415,6 +415,20 @@ fn the_environment_for_cargo_lambda_is_that_of_the_samples() {
     assert_eq!(own, expected);
 }
 
+/// A variable that the benchmark does not set would end the measured function at its start.
+#[test]
+fn the_benchmark_sets_what_the_template_declares() {
+    let peers: Vec<serde_json::Value> = serde_json::from_str(&read("bench/peers.json")).unwrap();
+    let ours = peers.iter().find(|peer| peer["name"] == "ours").unwrap();
+    let set = ours["env"].as_object().unwrap();
+    let functions = functions();
+    // The harness itself names the endpoint.
+    let declared = functions["zupy-coupon-redeemed"].environment.keys();
+    let mut declared = declared.filter(|name| *name != "AWS_ENDPOINT_URL");
+    let missing = declared.find(|name| !set.contains_key(*name));
+    assert_eq!(missing, None, "bench/peers.json");
+}
+
 /// After an outage of weeks a provider still sends delayed webhooks, dated as they happened.
 #[test]
 fn a_signature_may_be_thirty_days_old_and_expires_before_its_event() {
