@@ -412,8 +412,8 @@ fn dynamodb(operation: &str, input: &Value, state: &State) -> (u16, Value) {
 
 /// The rows of one `coupon`, by the prefix of their `entry`; consistent, one page.
 fn query(input: &Value, items: &Items, state: &State) -> (u16, Value) {
-    const BY_PREFIX: &str = "coupon = :coupon AND begins_with(entry, :beneath)";
-    if input["KeyConditionExpression"] != BY_PREFIX {
+    const BY_RANGE: &str = "coupon = :coupon AND entry BETWEEN :first AND :last";
+    if input["KeyConditionExpression"] != BY_RANGE {
         return failure("ValidationException", "the stub knows one key condition");
     }
     let value = |name: &str| {
@@ -422,10 +422,9 @@ fn query(input: &Value, items: &Items, state: &State) -> (u16, Value) {
             .unwrap_or("")
     };
     let table = input["TableName"].as_str().unwrap_or("");
-    let prefix = format!("{table}\0{}\0{}", value(":coupon"), value(":beneath"));
+    let key = |entry: &str| format!("{table}\0{}\0{entry}", value(":coupon"));
     let found: Vec<_> = items
-        .range(prefix.clone()..)
-        .take_while(|(key, _)| key.starts_with(&prefix))
+        .range(key(value(":first"))..=key(value(":last")))
         .map(|(_, item)| item)
         .collect();
     state.add(
