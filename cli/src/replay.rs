@@ -698,8 +698,8 @@ mod tests {
             lease_until: Some(Timestamp::from_second(second).unwrap()),
             ..record("delivery/email", "running")
         };
-        check(&[running(1_001)], None, false, Err("runs"));
-        check(&[running(1_001)], None, true, Err("runs"));
+        check(&[running(1_001)], None, false, Err("is running"));
+        check(&[running(1_001)], None, true, Err("is running"));
         check(&[running(999)], None, false, Ok(&[]));
         check(&[running(999)], None, true, Ok(&[]));
     }

@@ -319,7 +319,7 @@ zupy#comp#CP-1
     delivery/email released: TooManyRequestsException (3 attempts), started 2026-11-22T10:00:01Z, last tried 2026-11-22T10:00:02Z
     fraud done: found rapid_redemption
       rapid_redemption (medium): at least 5 redemptions
-    inventory: no record, so it is waiting in its queue or was lost; `coupons replay` sends it again
+    inventory: no record: its message waits in a queue, or was lost; `coupons replay` sends it again
 
   contradicted by another body for zupy#comp#CP-1/redeemed, received 2026-11-22T11:00:00Z, hash 0123
       {}
