@@ -15,6 +15,7 @@ mod progress;
 mod read;
 mod refused;
 mod row;
+mod together;
 mod uses;
 
 use anyhow::{Context, anyhow, bail};
@@ -42,6 +43,7 @@ pub use read::{read_all, read_conflict, read_event};
 pub use refused::{REFUSED, Refused};
 use row::{COPY_MAX_BYTES, digits, number, read_text, text};
 pub use row::{Item, Row};
+pub use together::{Attached, Together, change_together};
 pub use uses::SAME_USE_WITHIN;
 use uses::{Place, SENT_BY, is_numbered};
 

@@ -22,6 +22,8 @@ mod outbox_rotation;
 mod process;
 mod provider_trouble;
 #[cfg(test)]
+mod settling;
+#[cfg(test)]
 mod signatures;
 #[cfg(test)]
 mod stock_keeping;

@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::row::{Item, Row, is, number, read_text, text};
-use super::{Ledger, Status, unique_id};
+use super::{Attached, Ledger, Status, unique_id};
 use crate::event::{Event, EventKey};
 use crate::invocation::Invocation;
 
@@ -96,8 +96,13 @@ impl<'a> Effects<'a> {
         self
     }
 
-    /// Adds a change. A commit may change one item once, but any number of changes that only add
-    /// count as one.
+    /// Further fields of the record, and changes of other items.
+    pub fn attach(self, attached: Attached) -> Self {
+        let with_fields = self.fields(attached.fields);
+        attached.changes.into_iter().fold(with_fields, Self::change)
+    }
+
+    /// One item may be changed once; changes that only add are as good as one.
     pub fn change(mut self, change: Change) -> Self {
         self.changes.push(change);
         self

@@ -1,5 +1,7 @@
 //! Leases: an effect outside DynamoDB is claimed before it is made, and only who has claimed it settles it.
 
+mod settle;
+
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -7,8 +9,10 @@ use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::row::{Item, Row, is, number, text};
-use super::{Ledger, Status, is_forgotten, is_refused_put, refused_item, unique_id};
+use super::row::{Item, is, number, text};
+use super::{
+    Attached, Change, Ledger, Status, is_forgotten, is_refused_put, refused_item, unique_id,
+};
 use crate::event::{Event, EventKey};
 use crate::invocation::Invocation;
 
@@ -64,19 +68,26 @@ const DRAFT_MAX_BYTES: usize = 350_000;
 /// How long a worker waits for another's lease.
 const CLAIM_WAIT: Duration = Duration::from_secs(3);
 
-/// The waits between attempts to settle a lease, each of which has the SDK's own attempts within it.
-const SETTLE_PAUSES: [Duration; 5] = [
-    Duration::from_millis(300),
-    Duration::from_millis(900),
-    Duration::from_millis(2000),
-    Duration::from_millis(4000),
-    Duration::from_millis(6000),
-];
-
 /// Status of a record whose effect is being made.
 const RUNNING: &str = "running";
 /// Status of a record whose effect failed for now and may be claimed again.
 const RELEASED: &str = "released";
+
+/// The fields that attempts leave on a record.
+const OF_AN_ATTEMPT: [&str; 9] = [
+    "owner",
+    "attempts",
+    "started_at",
+    "lease_until_ms",
+    "not_before_ms",
+    "in_doubt",
+    "waited_for",
+    "would_send",
+    "then",
+];
+
+/// What no row holds: a note that stands there already is as good as one's own.
+const NO_MARK: (&str, &str) = ("owner", "");
 
 impl Ledger {
     /// Claims an effect outside DynamoDB before it is made. Where another worker has the lease, waits a little:
@@ -244,10 +255,23 @@ impl Ledger {
         note: Note,
         invocation: Invocation,
     ) -> anyhow::Result<()> {
+        let attached = Attached::default();
+        self.note_with(event, name, note, attached, invocation)
+            .await
+    }
+
+    /// The same, together with what is attached, in one transaction: both or neither, once.
+    pub async fn note_with(
+        &self,
+        event: &Event,
+        name: &str,
+        note: Note,
+        attached: impl Into<Attached>,
+        invocation: Invocation,
+    ) -> anyhow::Result<()> {
         let now = invocation.now();
-        let mut row = Row::default();
-        row.set("coupon", Some(event.key.coupon()));
-        row.set("entry", Some(event.key.beneath(name)));
+        let Attached { fields, changes } = attached.into();
+        let mut row = fields;
         row.set("status", Some(note.status.name()));
         row.set("result", Some(note.result));
         // It stays on the row when the effect is claimed later.
@@ -261,30 +285,29 @@ impl Ledger {
         row.set("then", (!note.then.is_empty()).then_some(note.then));
         row.set("finished_at", Some(now));
         row.0.insert("ttl".into(), self.forget_at(event, now));
-        let noted = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(row.0))
-            .condition_expression(
-                "attribute_not_exists(entry) OR #status = :released OR #ttl <= :now_s OR \
-                 (#status = :running AND lease_until_ms <= :now_ms)",
-            )
-            .expression_attribute_names("#status", "status")
-            .expression_attribute_names("#ttl", "ttl")
-            .expression_attribute_values(":released", text(RELEASED))
-            .expression_attribute_values(":running", text(RUNNING))
-            .expression_attribute_values(":now_s", number(now.as_second()))
-            .expression_attribute_values(":now_ms", number(now.as_millisecond()))
-            .send()
-            .await;
-        match noted {
-            Err(error) if !is_refused_put(&error) => {
-                Err(anyhow!(error).context(format!("noting {}/{name}", event.key)))
+        let key = self.row_key(event.key.coupon(), event.key.beneath(name));
+        let mut own = Change::of(key);
+        // Nothing is left of what stood there.
+        for field in OF_AN_ATTEMPT {
+            if !row.0.contains_key(field) {
+                own = own.remove(field);
             }
-            // Also where it stands there already: whoever wrote it may have died.
-            _ => self.keep_up(&[(event, name)], now).await,
         }
+        let own = own.set_all(row).only_if(
+            "attribute_not_exists(#entry) OR #status = :released OR #ttl <= :now_s OR \
+             (#status = :running AND #lease_until_ms <= :now_ms)",
+            &[
+                ("released", text(RELEASED)),
+                ("running", text(RUNNING)),
+                ("now_s", number(now.as_second())),
+                ("now_ms", number(now.as_millisecond())),
+            ],
+        );
+        self.end_together(&own, NO_MARK, &changes)
+            .await
+            .with_context(|| format!("noting {}/{name}", event.key))?;
+        // Also where it stands there already: whoever wrote it may have died.
+        self.keep_up(&[(event, name)], now).await
     }
 }
 
@@ -335,104 +358,6 @@ impl Ledger {
     }
 }
 
-impl Lease {
-    /// How many attempts before this one had no answer: the effect may have been made that often.
-    pub fn in_doubt(&self) -> u32 {
-        self.in_doubt
-    }
-
-    /// Records how the effect ended, with a word on it: a message id, a reason. Nothing happens where the lease
-    /// has passed to another owner meanwhile.
-    pub async fn settle(self, status: Status, result: &str) -> anyhow::Result<()> {
-        self.update(status.name(), result, None).await
-    }
-
-    /// Lets go of the effect after a failure that may pass, so that the next attempt need not wait for the
-    /// lease's end; but not before a time, where there is one.
-    pub async fn release(self, reason: &str, not_before: Option<Timestamp>) -> anyhow::Result<()> {
-        self.update(RELEASED, reason, not_before).await
-    }
-
-    /// The same after an attempt that had no answer.
-    pub async fn release_in_doubt(
-        mut self,
-        reason: &str,
-        not_before: Timestamp,
-    ) -> anyhow::Result<()> {
-        self.in_doubt += 1;
-        self.update(RELEASED, reason, Some(not_before)).await
-    }
-
-    /// Tries for a while: once the effect is made, a word that is not recorded makes it twice.
-    async fn update(
-        self,
-        status: &str,
-        result: &str,
-        not_before: Option<Timestamp>,
-    ) -> anyhow::Result<()> {
-        let mut outcome = self.try_update(status, result, not_before).await;
-        for pause in SETTLE_PAUSES {
-            if outcome.is_ok() {
-                break;
-            }
-            tokio::time::sleep(pause).await;
-            outcome = self.try_update(status, result, not_before).await;
-        }
-        outcome
-    }
-
-    async fn try_update(
-        &self,
-        status: &str,
-        result: &str,
-        not_before: Option<Timestamp>,
-    ) -> anyhow::Result<()> {
-        let mut update = self
-            .ledger
-            .client
-            .update_item()
-            .table_name(&self.ledger.table)
-            .key("coupon", text(&self.coupon))
-            .key("entry", text(&self.entry));
-        let not_before = not_before.map(|at| number(at.as_millisecond()));
-        update = match not_before {
-            None => update.update_expression(
-                "SET #status = :status, #result = :result, finished_at = :now REMOVE lease_until_ms",
-            ),
-            Some(at) => update
-                .update_expression(
-                    "SET #status = :status, #result = :result, finished_at = :now, \
-                     not_before_ms = :not_before, in_doubt = :in_doubt REMOVE lease_until_ms",
-                )
-                .expression_attribute_values(":not_before", at)
-                .expression_attribute_values(":in_doubt", number(self.in_doubt.into())),
-        };
-        let updated = update
-            .condition_expression("#owner = :owner AND #status = :running")
-            .expression_attribute_names("#status", "status")
-            .expression_attribute_names("#owner", "owner")
-            .expression_attribute_names("#result", "result")
-            .expression_attribute_values(":status", text(status))
-            .expression_attribute_values(":running", text(RUNNING))
-            .expression_attribute_values(":owner", text(&self.owner))
-            .expression_attribute_values(":result", text(result))
-            .expression_attribute_values(":now", text(self.invocation.now().to_string()))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        let Err(error) = updated else { return Ok(()) };
-        let found = refused_item(error)
-            .with_context(|| format!("settling {}/{}", self.coupon, self.entry))?;
-        if !is(&found, "owner", &self.owner) {
-            tracing::warn!(
-                record.coupon = self.coupon,
-                record.entry = self.entry,
-                "The lease had passed to another worker; its word counts"
-            );
-        }
-        Ok(())
-    }
-}
 fn read_time(item: &Item, name: &str) -> Option<Timestamp> {
     let ms = item.get(name)?.as_n().ok()?.parse().ok()?;
     Timestamp::from_millisecond(ms).ok()

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+};
 use rust_decimal::Decimal;
 
 use crate::ledger::row::{Item, Row, number, text};
@@ -47,7 +49,7 @@ impl ItemKey {
 /// A change to one item. DynamoDB creates the item if there is none.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
-    pub(super) item: ItemKey,
+    pub(in crate::ledger) item: ItemKey,
     set: BTreeMap<String, AttributeValue>,
     /// Set only if the item has no such field yet.
     keep: BTreeMap<String, AttributeValue>,
@@ -124,14 +126,14 @@ impl Change {
         self
     }
 
-    /// Whether any number of such changes can be made as one.
-    pub(super) fn only_adds(&self) -> bool {
+    /// Whether any number of such changes of the item can be made as one.
+    pub(in crate::ledger) fn only_adds(&self) -> bool {
         self.set.is_empty() && self.remove.is_empty() && self.condition.is_none()
     }
 
-    /// Adds another change of the item to this one, if both only add. Refuses if a sum has more
-    /// digits than are exact, or if one update cannot hold so many sums.
-    pub(super) fn absorb(&mut self, other: &Self) -> bool {
+    /// Makes another change of the item part of this one, where both only add. Refuses where a sum would have more
+    /// digits than are exact, and where there would be too many for one update.
+    pub(in crate::ledger) fn absorb(&mut self, other: &Self) -> bool {
         let new = |field: &&String| !self.add.contains_key(*field);
         if self.add.len() + other.add.keys().filter(new).count() > SUMS_MAX {
             return false;
@@ -153,6 +155,19 @@ impl Change {
     }
 
     pub(super) fn write(&self) -> anyhow::Result<TransactWriteItem> {
+        let update = self.update()?;
+        Ok(TransactWriteItem::builder().update(update).build())
+    }
+
+    /// The same, so that a refusal tells what stands there.
+    pub(in crate::ledger) fn write_telling(&self) -> anyhow::Result<TransactWriteItem> {
+        let mut update = self.update()?;
+        update.return_values_on_condition_check_failure =
+            Some(ReturnValuesOnConditionCheckFailure::AllOld);
+        Ok(TransactWriteItem::builder().update(update).build())
+    }
+
+    pub(in crate::ledger) fn update(&self) -> anyhow::Result<Update> {
         let update = Update::builder()
             .table_name(&self.item.table)
             .set_key(Some(self.item.attributes()))
@@ -161,7 +176,7 @@ impl Change {
             .set_expression_attribute_names(Some(self.names()))
             .set_expression_attribute_values(Some(self.values()).filter(|it| !it.is_empty()))
             .build()?;
-        Ok(TransactWriteItem::builder().update(update).build())
+        Ok(update)
     }
 
     fn names(&self) -> HashMap<String, String> {
