@@ -10,6 +10,7 @@ mod names;
 mod recount;
 mod sketch;
 mod store;
+pub mod survey;
 mod track;
 mod tracked;
 
@@ -17,7 +18,7 @@ use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
 
-pub use book::Book;
+pub use book::{Book, COUNTED_ON, Opened};
 pub use cell::{Cell, Group, Section, Tally};
 pub use count::{Counted, count};
 pub use decode::days;
@@ -27,6 +28,7 @@ pub use names::Names;
 pub use recount::{Drift, Recount, verify};
 pub use sketch::{LONGEST_S, SHORTEST_S, Sketch};
 pub use store::{Figures, Page, RECORD, Tables};
+pub use survey::{SurveyGroup, SurveySums};
 pub use track::{day_and_hour, hours, time_to_usage_s, track};
 pub use tracked::{Tracked, TrackedKind};
 
@@ -51,6 +53,10 @@ pub struct Day {
     pub findings: BTreeMap<String, u64>,
     pub low_stock_alerts: u64,
     pub deliveries: BTreeMap<DeliveryGroup, u64>,
+    /// Surveys about the uses of this day, whenever they were asked and answered.
+    pub surveys: BTreeMap<SurveyGroup, SurveySums>,
+    /// Scheduled surveys that nobody was asked, by the reason.
+    pub surveys_unsent: BTreeMap<String, u64>,
 }
 
 /// A reward as reports name it: its id where the provider tells one, else its name stands for it.

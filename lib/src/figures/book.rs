@@ -9,14 +9,15 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, ToSpan};
+use sha2::{Digest, Sha256};
 
 use super::cell::{Cell, Group, Tally};
 use super::lists::{self, Lists};
 use super::names::Names;
 use super::store::{TENANTS, counters_key};
 use crate::config::{Aws, CallLimits, Environment};
-use crate::event::tenant_key;
-use crate::ledger::{Change, ItemKey, unique_id};
+use crate::event::{EventKey, tenant_key};
+use crate::ledger::{Attached, Change, Item, ItemKey, Row, unique_id};
 
 /// How many lists are written side by side.
 const CONCURRENCY: usize = 8;
@@ -133,6 +134,45 @@ impl Book {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What counts something of a tenant, ready to be attached to the record that says it. `by` chooses the shard: an
+    /// event's key. Comes before an effect outside, or where a repeat does no harm: names of groups may have to be written.
+    pub async fn attach(
+        &self,
+        tenant: (&str, &str),
+        tally: &Tally,
+        by: &EventKey,
+        now: Timestamp,
+    ) -> anyhow::Result<Attached> {
+        let opened = self.open(tenant, tally.groups(), by, now).await?;
+        opened.attach(tally, now)
+    }
+
+    /// Makes ready what counting these groups of a tenant, `(provider, tenant)`, needs beforehand: names, and the shard's note.
+    pub async fn open(
+        &self,
+        (provider, tenant): (&str, &str),
+        groups: BTreeSet<Group>,
+        by: &EventKey,
+        now: Timestamp,
+    ) -> anyhow::Result<Opened<'_>> {
+        let shard = self.shard_of(by);
+        self.note(provider, tenant, shard).await?;
+        let tenant = tenant_key(provider, tenant);
+        let ids = self.names.ids(&tenant, groups, now).await?;
+        Ok(Opened {
+            book: self,
+            tenant,
+            ids,
+            shard,
+        })
+    }
+
+    /// The shard that is chosen by an event's key.
+    pub fn shard_of(&self, key: &EventKey) -> u64 {
+        let hash = Sha256::digest(key.to_string());
+        u64::from(u16::from_be_bytes([hash[0], hash[1]])) % self.shards
+    }
+
     /// The short names of a tenant's groups, for [`Book::changes`].
     pub async fn ids(
         &self,
@@ -181,6 +221,38 @@ impl Book {
         let end = end.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
         Some(end.checked_add(self.keep).ok()?.as_second())
     }
+}
+
+/// A tenant's counters, ready to be added to.
+#[derive(Debug)]
+pub struct Opened<'a> {
+    book: &'a Book,
+    tenant: String,
+    ids: BTreeMap<Group, String>,
+    shard: u64,
+}
+
+impl Opened<'_> {
+    /// What counts a tally, all of one day. The record says which day that is, so that it can be counted anew.
+    ///
+    /// # Errors
+    /// A group is none of those that were made ready.
+    pub fn attach(&self, tally: &Tally, now: Timestamp) -> anyhow::Result<Attached> {
+        let changes = self
+            .book
+            .changes(&self.tenant, tally, &self.ids, self.shard, now)?;
+        let mut fields = Row::default();
+        fields.set(COUNTED_ON, tally.days().first());
+        Ok(Attached { fields, changes })
+    }
+}
+
+/// The field of a task's record that says on which of its tenant's days it was counted.
+pub const COUNTED_ON: &str = "counted_on";
+
+/// The day on which a task's record was counted, if it was.
+pub(super) fn counted_on(row: &Item) -> Option<Date> {
+    row.get(COUNTED_ON)?.as_s().ok()?.parse().ok()
 }
 
 /// The field of its item that a counter is.

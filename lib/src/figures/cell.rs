@@ -1,6 +1,6 @@
 //! The counters of a day, one by one: each is a number that only grows by addition, in a group of a section.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
@@ -23,10 +23,12 @@ pub enum Section {
     Finding,
     LowStock,
     Delivery,
+    Survey,
+    SurveyUnsent,
 }
 
 impl Section {
-    const ALL: [(Self, &'static str); 14] = [
+    const ALL: [(Self, &'static str); 16] = [
         (Self::Redemption, "redemption"),
         (Self::Method, "method"),
         (Self::Tier, "tier"),
@@ -41,16 +43,13 @@ impl Section {
         (Self::Finding, "finding"),
         (Self::LowStock, "low_stock"),
         (Self::Delivery, "delivery"),
+        (Self::Survey, "survey"),
+        (Self::SurveyUnsent, "survey_unsent"),
     ];
 
     pub fn name(self) -> &'static str {
         let found = Self::ALL.iter().find(|(section, _)| *section == self);
         found.expect("every section has a name").1
-    }
-
-    /// Whether it is counted from the events, as against from what tasks did.
-    pub fn is_of_events(self) -> bool {
-        !matches!(self, Self::Finding | Self::LowStock | Self::Delivery)
     }
 
     pub fn named(name: &str) -> Option<Self> {
@@ -100,7 +99,16 @@ impl Group {
             Section::TimeToUse => "time_to_use".to_owned(),
             Section::Hour | Section::HourDiscount => "hours".to_owned(),
             Section::Code => format!("codes{}", bucket(&self.names.join("\n"), 8)),
-            Section::Finding | Section::LowStock | Section::Delivery => "others".to_owned(),
+            // One item for each task, so that tasks do not meet there.
+            Section::Finding => "findings".to_owned(),
+            Section::LowStock => "low_stock".to_owned(),
+            Section::Delivery => "deliveries".to_owned(),
+            // Surveys are counted one by one, so each adds to a small item.
+            Section::Survey => {
+                let place = [name(0), name(1)].join("\n");
+                format!("surveys#{}", hex::encode(&Sha256::digest(place)[..6]))
+            }
+            Section::SurveyUnsent => "surveys_unsent".to_owned(),
         }
     }
 }
@@ -137,6 +145,16 @@ impl Tally {
         for (cell, by) in &other.0 {
             self.add(cell.day, &cell.group, cell.field, *by);
         }
+    }
+
+    /// The days that something is counted of.
+    pub fn days(&self) -> BTreeSet<Date> {
+        self.0.keys().map(|cell| cell.day).collect()
+    }
+
+    /// The groups that something is counted of.
+    pub fn groups(&self) -> BTreeSet<Group> {
+        self.0.keys().map(|cell| cell.group.clone()).collect()
     }
 
     /// What is to be added to `self` to make it `other`.

@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use super::cell::{Cell, Group, Section, Tally};
+use super::survey::SurveyGroup;
 use super::{
     CodeGroup, Day, DeliveryGroup, RedemptionGroup, RedemptionSums, Reward, SignalGroup,
     StaffGroup, UseGroup, UseSums,
@@ -138,6 +139,11 @@ fn take(day: &mut Day, cell: &Cell, sum: Decimal) {
             };
             day.deliveries.insert(group, count);
         }
+        Section::Survey => {
+            let sums = day.surveys.entry(SurveyGroup::read(group)).or_default();
+            sums.take(*field, count);
+        }
+        Section::SurveyUnsent => _ = day.surveys_unsent.insert(group.name(0), count),
     }
 }
 

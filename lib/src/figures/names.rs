@@ -45,12 +45,43 @@ struct Known {
     forgotten_from: i64,
 }
 
-/// The id of a group that needs no dictionary: a bucket of durations, or an hour. It is shorter than every other.
+/// The id of a group that needs no dictionary. A bucket of durations and an hour are digits, shorter than every other id.
+/// What tasks did is told in words of this code's own: such an id begins with `_`, which no other does.
 pub(super) fn literal(group: &Group) -> Option<String> {
-    let is_plain = matches!(group.section, Section::TimeToUse | Section::Hour);
-    let name = group.names.first().filter(|_| is_plain)?;
-    let is_short = name.len() <= 3 && name.bytes().all(|it| it.is_ascii_digit());
-    is_short.then(|| name.clone())
+    match group.section {
+        Section::TimeToUse | Section::Hour => {
+            let name = group.names.first()?;
+            let is_short = name.len() <= 3 && name.bytes().all(|it| it.is_ascii_digit());
+            is_short.then(|| name.clone())
+        }
+        Section::Finding | Section::SurveyUnsent | Section::LowStock | Section::Delivery => {
+            let id = format!("_{}", group.names.join("_"));
+            let is_plain = id.len() <= WORDS_MAX_BYTES
+                && id.bytes().all(|it| it.is_ascii_lowercase() || it == b'_');
+            (is_plain && of_literal(group.section, &id).as_ref() == Some(group)).then_some(id)
+        }
+        _ => None,
+    }
+}
+
+/// Longest id made of words.
+const WORDS_MAX_BYTES: usize = 40;
+
+/// The group of a section that such an id is.
+pub(super) fn of_literal(section: Section, id: &str) -> Option<Group> {
+    match section {
+        Section::TimeToUse | Section::Hour => (id.len() <= 3).then(|| Group::new(section, [id])),
+        Section::LowStock => (id == "_").then(|| Group::new(section, [])),
+        Section::Finding | Section::SurveyUnsent => {
+            let word = id.strip_prefix('_').filter(|it| !it.is_empty())?;
+            Some(Group::new(section, [word]))
+        }
+        Section::Delivery => {
+            let (channel, result) = id.strip_prefix('_')?.split_once('_')?;
+            Some(Group::new(section, [channel, result]))
+        }
+        _ => None,
+    }
 }
 
 pub(super) fn partition(tenant: &str) -> String {

@@ -16,6 +16,7 @@ use super::book::{Book, field};
 use super::cell::{Cell, Tally};
 use super::line::Line;
 use super::store::Figures;
+use super::survey::{self, SurveyGroup, Surveyed};
 use super::{Tracked, count, track};
 use crate::event::{EventKey, tenant_key};
 use crate::ledger::{Item, body, is_forgotten, read_event, refused_item};
@@ -47,6 +48,7 @@ impl Recount {
             .filter(|row| !is_forgotten(row, now))
             .collect();
         rows = body::join(rows);
+        self.take_surveys(&rows);
         let records: BTreeMap<EventKey, _> = rows
             .iter()
             .filter_map(Tracked::read)
@@ -75,6 +77,30 @@ impl Recount {
         }
     }
 
+    /// Counts what the records beneath a coupon's uses say of surveys.
+    fn take_surveys(&mut self, rows: &[Item]) {
+        let entry = |row: &Item| Some(row.get("entry")?.as_s().ok()?.clone());
+        let by_entry: BTreeMap<_, _> = rows
+            .iter()
+            .filter_map(|row| Some((entry(row)?, row)))
+            .collect();
+        let asks = |entry: &&String| entry.ends_with(&format!("/{}", survey::SCHEDULED));
+        for record in by_entry.keys().filter(asks) {
+            let of_event = &record[..record.len() - survey::SCHEDULED.len() - 1];
+            let event = by_entry.get(of_event).and_then(|row| read_event(row));
+            let Some((event, group)) = event.and_then(|it| {
+                let group = SurveyGroup::of(&it)?;
+                Some((it, group))
+            }) else {
+                continue;
+            };
+            let beneath = |name: &str| by_entry.get(&event.key.beneath(name)).copied();
+            let tally = Surveyed::recounted(&group, beneath);
+            let tenant = tenant_key(&event.provider, &event.tenant);
+            self.tallies.entry(tenant).or_default().merge(&tally);
+        }
+    }
+
     /// What differs of a tenant's days, where the counters were the same before and after the events were read.
     pub fn drift(
         &self,
@@ -91,10 +117,9 @@ impl Recount {
             .map(|(cell, _)| cell.clone())
             .collect();
         let differs = after.difference(recorded);
-        let differs = differs.cells().filter(|(cell, _)| {
-            let is_of_events = cell.group.section.is_of_events();
-            is_of_events && (days.0..=days.1).contains(&cell.day) && !moved.contains(cell)
-        });
+        let differs = differs
+            .cells()
+            .filter(|(cell, _)| (days.0..=days.1).contains(&cell.day) && !moved.contains(cell));
         differs
             .map(|(cell, by)| {
                 let counted = after.get(cell);

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
@@ -297,13 +297,17 @@ pub(super) fn read_counters(
         };
         let section = match item {
             "time_to_use" => Section::TimeToUse,
+            "findings" => Section::Finding,
+            "low_stock" => Section::LowStock,
+            "deliveries" => Section::Delivery,
+            "surveys_unsent" => Section::SurveyUnsent,
             _ => Section::Hour,
         };
-        let group = match groups.get(id) {
-            Some(group) => group.clone(),
-            None if id.len() <= 3 => Group::new(section, [id]),
-            None => bail!("the counter {attribute} of {day} is of no group that is known"),
-        };
+        let group = groups.get(id).cloned();
+        let group = group.or_else(|| names::of_literal(section, id));
+        let group = group.with_context(|| {
+            format!("the counter {attribute} of {day} is of no group that is known")
+        })?;
         let sum = Decimal::from_scientific(number).or_else(|_| number.parse());
         let sum = sum.with_context(|| format!("the counter {attribute} of {day}"))?;
         tally.add(day, &group, field, sum);

@@ -1,0 +1,356 @@
+//! What is counted of surveys: those that were scheduled, those that members were asked, and the answers.
+//!
+//! All of it counts on the tenant's day of the use, so that the answers stand beside the uses that they are about.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+use super::cell::{Group, Section, Tally};
+use super::track::day_and_hour;
+use crate::event::{Event, Fact};
+use crate::ledger::Item;
+
+/// The names of the records beneath a use: that its survey is scheduled, that the member is asked, the answer.
+pub const SCHEDULED: &str = "surveys";
+pub const ASKED: &str = "surveys/ask";
+pub const ANSWERED: &str = "surveys/answer";
+
+/// Why a scheduled survey is not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Unsent {
+    DoNotContact,
+    Sandbox,
+    Forgotten,
+    Cancelled,
+    AnsweredRecently,
+    AskedRecently,
+    NoAddress,
+    NotDelivered,
+}
+
+impl Unsent {
+    pub const ALL: [Self; 8] = [
+        Self::DoNotContact,
+        Self::Sandbox,
+        Self::Forgotten,
+        Self::Cancelled,
+        Self::AnsweredRecently,
+        Self::AskedRecently,
+        Self::NoAddress,
+        Self::NotDelivered,
+    ];
+
+    /// The word for it in records and reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::DoNotContact => "do_not_contact",
+            Self::Sandbox => "sandbox",
+            Self::Forgotten => "forgotten",
+            Self::Cancelled => "cancelled",
+            Self::AnsweredRecently => "answered_recently",
+            Self::AskedRecently => "asked_recently",
+            Self::NoAddress => "no_address",
+            Self::NotDelivered => "not_delivered",
+        }
+    }
+
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.word() == word)
+    }
+}
+
+/// What surveys are counted by, as their use tells it; empty where it does not.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SurveyGroup {
+    pub reward_name: String,
+    pub location: String,
+    pub staff_member: String,
+}
+
+impl SurveyGroup {
+    /// Of a use; nothing of another event.
+    pub fn of(event: &Event) -> Option<Self> {
+        let Fact::Used(usage) = &event.fact else {
+            return None;
+        };
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        Some(Self {
+            reward_name: text(&usage.reward_name),
+            location: text(&usage.location),
+            staff_member: text(&usage.staff_member),
+        })
+    }
+
+    fn group(&self) -> Group {
+        let names = [&self.reward_name, &self.location, &self.staff_member];
+        Group::new(Section::Survey, names.map(String::as_str))
+    }
+
+    pub(super) fn read(group: &Group) -> Self {
+        Self {
+            reward_name: group.name(0),
+            location: group.name(1),
+            staff_member: group.name(2),
+        }
+    }
+}
+
+/// The use that a survey is about, as far as its survey is counted by it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Surveyed {
+    /// The tenant's day of the use.
+    pub day: Date,
+    pub group: SurveyGroup,
+}
+
+impl Surveyed {
+    /// Of a use in its tenant's time zone; nothing of another event.
+    pub fn of(event: &Event, zone: &TimeZone) -> Option<Self> {
+        let (day, _) = day_and_hour(zone, event.occurred_at);
+        let group = SurveyGroup::of(event)?;
+        Some(Self { day, group })
+    }
+
+    /// The groups that any of these tallies may add to, for [`Book::open`](super::Book::open).
+    pub fn groups(&self) -> std::collections::BTreeSet<Group> {
+        [self.group.group()].into()
+    }
+
+    /// What a survey adds as it is scheduled.
+    pub fn scheduled(&self) -> Tally {
+        self.one('s')
+    }
+
+    /// What it adds as its member was asked.
+    pub fn sent(&self) -> Tally {
+        self.one('e')
+    }
+
+    /// What it adds as nobody is asked.
+    pub fn unsent(&self, reason: Unsent) -> Tally {
+        let group = Group::new(Section::SurveyUnsent, [reason.word()]);
+        let mut tally = Tally::default();
+        tally.add(self.day, &group, 'c', 1);
+        tally
+    }
+
+    /// What an answer adds that takes the place of an old one, if there was one.
+    pub fn answered(&self, old: Option<&Answer>, new: &Answer) -> Tally {
+        let of = |answer: Option<&Answer>| {
+            let fields = answer.into_iter().flat_map(Answer::fields);
+            fields.fold(Tally::default(), |mut tally, field| {
+                tally.add(self.day, &self.group.group(), field, 1);
+                tally
+            })
+        };
+        of(old).difference(&of(Some(new)))
+    }
+
+    fn one(&self, field: char) -> Tally {
+        let mut tally = Tally::default();
+        tally.add(self.day, &self.group.group(), field, 1);
+        tally
+    }
+
+    /// What the records beneath the use add, each where it was counted. `record` finds one by its name.
+    pub(super) fn recounted<'a>(
+        group: &SurveyGroup,
+        record: impl Fn(&str) -> Option<&'a Item>,
+    ) -> Tally {
+        let mut tally = Tally::default();
+        let counted = |name: &str| {
+            let row = record(name)?;
+            let day = super::book::counted_on(row)?;
+            let group = group.clone();
+            Some((row, Self { day, group }))
+        };
+        let text = |row: &'a Item, name: &str| row.get(name)?.as_s().ok().map(String::as_str);
+        if let Some((_, surveyed)) = counted(SCHEDULED) {
+            tally.merge(&surveyed.scheduled());
+        }
+        if let Some((row, surveyed)) = counted(ASKED) {
+            let unsent = text(row, "result").and_then(Unsent::of_word);
+            match (text(row, "status"), unsent) {
+                (Some("done"), _) => tally.merge(&surveyed.sent()),
+                (_, Some(reason)) => tally.merge(&surveyed.unsent(reason)),
+                (Some("failed"), None) => tally.merge(&surveyed.unsent(Unsent::NotDelivered)),
+                (_, None) => {}
+            }
+        }
+        if let Some((row, surveyed)) = counted(ANSWERED)
+            && let Some(answer) = Answer::read(row)
+        {
+            tally.merge(&surveyed.answered(None, &answer));
+        }
+        tally
+    }
+}
+
+/// What is counted of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// 1 to 5.
+    pub rating: u8,
+    /// 0 to 10, if that was answered.
+    pub recommend: Option<u8>,
+    pub has_comment: bool,
+}
+
+impl Answer {
+    /// From the row of an answer: the numbers `rating` and `recommend`, and `has_comment`, which stays true when the comment
+    /// is erased. Nothing where there is no rating that counts.
+    pub fn read(row: &Item) -> Option<Self> {
+        let number = |name: &str| row.get(name)?.as_n().ok()?.parse::<u8>().ok();
+        let has_comment = match row.get("has_comment") {
+            Some(AttributeValue::Bool(has_comment)) => *has_comment,
+            _ => row.contains_key("comment"),
+        };
+        Some(Self {
+            rating: number("rating").filter(|it| (1..=5).contains(it))?,
+            recommend: number("recommend").filter(|it| *it <= 10),
+            has_comment,
+        })
+    }
+
+    /// The counters that it adds one to.
+    fn fields(&self) -> impl Iterator<Item = char> {
+        let rating = char::from_digit(self.rating.into(), 10).filter(|it| ('1'..='5').contains(it));
+        let recommend = self.recommend.filter(|it| *it <= 10);
+        let recommend = recommend.map(|it| char::from(b'A' + it));
+        let comment = self.has_comment.then_some('c');
+        [Some('a'), rating, recommend, comment]
+            .into_iter()
+            .flatten()
+    }
+}
+
+/// How the surveys of a group went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SurveySums {
+    pub scheduled: u64,
+    pub sent: u64,
+    pub answered: u64,
+    /// How many gave 1, 2, 3, 4 and 5.
+    pub ratings: [u64; 5],
+    /// How many gave 0, 1, and so on up to 10.
+    pub recommend: [u64; 11],
+    pub comments: u64,
+}
+
+impl SurveySums {
+    /// The sum of all ratings.
+    pub fn rating_sum(&self) -> u64 {
+        let ratings = (1..).zip(self.ratings);
+        ratings.map(|(rating, count)| rating * count).sum()
+    }
+
+    /// Those who gave 9 or 10.
+    pub fn promoters(&self) -> u64 {
+        self.recommend[9..].iter().sum()
+    }
+
+    /// Those who gave 7 or 8.
+    pub fn passives(&self) -> u64 {
+        self.recommend[7..9].iter().sum()
+    }
+
+    /// Those who gave 6 or less.
+    pub fn detractors(&self) -> u64 {
+        self.recommend[..7].iter().sum()
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        self.scheduled += other.scheduled;
+        self.sent += other.sent;
+        self.answered += other.answered;
+        for (sum, count) in self.ratings.iter_mut().zip(other.ratings) {
+            *sum += count;
+        }
+        for (sum, count) in self.recommend.iter_mut().zip(other.recommend) {
+            *sum += count;
+        }
+        self.comments += other.comments;
+    }
+
+    pub(super) fn take(&mut self, field: char, count: u64) {
+        match field {
+            's' => self.scheduled = count,
+            'e' => self.sent = count,
+            'a' => self.answered = count,
+            'c' => self.comments = count,
+            '1'..='5' => self.ratings[field as usize - '1' as usize] = count,
+            'A'..='K' => self.recommend[field as usize - 'A' as usize] = count,
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::figures::days;
+
+    fn surveyed() -> Surveyed {
+        Surveyed {
+            day: "2026-11-28".parse().unwrap(),
+            group: SurveyGroup {
+                reward_name: "Pizza".into(),
+                location: "Centro".into(),
+                staff_member: "Ana".into(),
+            },
+        }
+    }
+
+    fn answer(rating: u8, recommend: Option<u8>, has_comment: bool) -> Answer {
+        Answer {
+            rating,
+            recommend,
+            has_comment,
+        }
+    }
+
+    #[test]
+    fn a_day_holds_what_was_told_of_its_surveys() {
+        let surveyed = surveyed();
+        let mut tally = surveyed.scheduled();
+        tally.merge(&surveyed.scheduled());
+        tally.merge(&surveyed.scheduled());
+        tally.merge(&surveyed.sent());
+        tally.merge(&surveyed.sent());
+        tally.merge(&surveyed.unsent(Unsent::NoAddress));
+        tally.merge(&surveyed.answered(None, &answer(5, Some(10), true)));
+        tally.merge(&surveyed.answered(None, &answer(2, None, false)));
+        let days = days(&tally);
+        let day = &days[&surveyed.day];
+        let sums = day.surveys[&surveyed.group];
+        assert_eq!((sums.scheduled, sums.sent, sums.answered), (3, 2, 2));
+        assert_eq!(sums.ratings, [0, 1, 0, 0, 1]);
+        assert_eq!(sums.rating_sum(), 7);
+        assert_eq!((sums.promoters(), sums.passives()), (1, 0));
+        assert_eq!((sums.detractors(), sums.comments), (0, 1));
+        assert_eq!(day.surveys_unsent["no_address"], 1);
+    }
+
+    #[test]
+    fn a_changed_answer_takes_the_place_of_the_old_one() {
+        let (surveyed, old) = (surveyed(), answer(2, Some(6), true));
+        for new in [
+            answer(2, Some(6), true),
+            answer(5, None, false),
+            answer(1, Some(0), true),
+        ] {
+            let mut tally = surveyed.answered(None, &old);
+            tally.merge(&surveyed.answered(Some(&old), &new));
+            assert_eq!(tally, surveyed.answered(None, &new), "{new:?}");
+        }
+    }
+
+    #[test]
+    fn every_reason_has_a_word_of_its_own() {
+        for reason in Unsent::ALL {
+            assert_eq!(Unsent::of_word(reason.word()), Some(reason));
+        }
+    }
+}
