@@ -69,10 +69,10 @@ impl World {
     pub(crate) fn start(seed: u64, random: &mut fastrand::Rng) -> anyhow::Result<Self> {
         let template = template()?.clone();
         let clock = Clock::simulated(BEGINS_AT.parse()?);
-        let history = History::new(clock);
+        let history = History::new(clock.clone());
         let faults = Faults::default();
         let sqs = Sqs::open(None)?;
-        sqs.set_clock(clock);
+        sqs.set_clock(clock.clone());
         sqs.set_faults(faults.clone());
         for queue in &template.queues {
             sqs.declare(queue.clone())?;
@@ -87,11 +87,11 @@ impl World {
             clock.now(),
         );
         let secrets = aws.secrets.clone();
-        let aws = Arc::new(aws.with_faults(faults.clone()).with_clock(clock));
+        let aws = Arc::new(aws.with_faults(faults.clone()).with_clock(clock.clone()));
         let functions = Functions::new(
             &template.functions,
             aws,
-            clock,
+            clock.clone(),
             history.clone(),
             seed,
             random.fork(),
