@@ -9,6 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
+use crate::clock;
+
 /// Answers invocations until Lambda ends the function.
 pub async fn serve<E, A, F>(answer: impl Fn(E, Context) -> F) -> anyhow::Result<()>
 where
@@ -55,7 +57,7 @@ pub struct Invocation {
 impl Invocation {
     /// The invocation that Lambda has just begun.
     pub fn of(context: &Context) -> Self {
-        let now = Timestamp::now();
+        let now = clock::now();
         Self::new(now, deadline(context.deadline, now))
     }
 

@@ -24,12 +24,13 @@
 //! - [`retry`], [`outbox`]: the safety nets for an outage of DynamoDB, and of SQS.
 //! - [`cell`]: texts in cells of CSV.
 //! - [`characters`]: the characters that AWS takes in a text.
-//! - [`config`], [`connections`], [`secrets`], [`invocation`], [`telemetry`]: a function's
+//! - [`config`], [`connections`], [`secrets`], [`clock`], [`invocation`], [`telemetry`]: a function's
 //!   settings, its connections to AWS, its secrets, its time, and its logs and metrics.
 
 pub mod alerts;
 pub mod cell;
 pub mod characters;
+pub mod clock;
 pub mod config;
 pub mod connections;
 pub mod dispatch;

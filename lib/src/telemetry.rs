@@ -19,6 +19,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 
+use crate::clock;
 use crate::steering::escaped;
 
 /// The CloudWatch namespace of every count.
@@ -103,7 +104,7 @@ struct Rfc3339;
 
 impl FormatTime for Rfc3339 {
     fn format_time(&self, line: &mut Writer<'_>) -> fmt::Result {
-        write!(line, "{:.3}", Timestamp::now())
+        write!(line, "{:.3}", clock::now())
     }
 }
 
@@ -144,7 +145,7 @@ pub fn count(what: Count) {
     let Some(function) = FUNCTION.get() else {
         return;
     };
-    println!("{}", metric(what, function, Timestamp::now()));
+    println!("{}", metric(what, function, clock::now()));
 }
 
 /// The outcome of one event, logged and counted at once.
@@ -165,7 +166,7 @@ impl Outcome<'_> {
             return;
         };
         if function.is_json {
-            println!("{}", self.line(function, Timestamp::now()));
+            println!("{}", self.line(function, clock::now()));
             return;
         }
         let fields = self.fields.iter();
@@ -358,7 +359,7 @@ mod tests {
             "aghanim#gm_exTAyxPsVwh#idmpt_aXRlbV90ZXN0X2tleQ/redeemed",
         ] {
             let line =
-                outcome(Level::INFO, &[("event.key", key)]).line(&function(), Timestamp::now());
+                outcome(Level::INFO, &[("event.key", key)]).line(&function(), clock::now());
             assert!(line.len() < 300, "{} bytes: {line}", line.len());
             let parsed: Value = serde_json::from_str(&line).unwrap();
             assert_eq!(parsed["event.key"], key);

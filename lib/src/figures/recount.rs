@@ -18,6 +18,7 @@ use super::line::Line;
 use super::store::Figures;
 use super::survey::{self, SurveyGroup, Surveyed};
 use super::{Tracked, count, track};
+use crate::clock;
 use crate::event::{EventKey, tenant_key};
 use crate::ledger::{Item, body, is_forgotten, read_event, refused_item};
 
@@ -139,7 +140,7 @@ impl Recount {
 async fn recount(figures: &Figures, progress: impl Fn(u64)) -> anyhow::Result<Recount> {
     let mut recount = Recount::default();
     let (mut rows, mut coupon, mut read) = (Vec::new(), None, 0);
-    let now = Timestamp::now();
+    let now = clock::now();
     let mut pages = figures
         .client
         .scan()

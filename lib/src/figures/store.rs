@@ -7,7 +7,6 @@ use anyhow::Context;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
-use jiff::Timestamp;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
@@ -15,6 +14,7 @@ use super::cell::{Cell, Group, Section, Tally};
 use super::line::{LINE, Standing};
 use super::lists::{self, Listed};
 use super::{Day, Profile, Tracked, days, names};
+use crate::clock;
 use crate::config::{Aws, CallLimits, Environment};
 use crate::event::{EventKey, member_key, tenant_key};
 use crate::ledger::{Item, ItemKey, is_forgotten, read_all};
@@ -159,7 +159,7 @@ impl Figures {
         let keys: Vec<_> = listed.iter().map(|it| self.record_key(&it.key)).collect();
         let rows = read_all(&self.client, &keys, &[]).await;
         let rows = rows.context("reading tracked events")?;
-        let now = Timestamp::now();
+        let now = clock::now();
         let mut tracked: HashMap<_, _> = rows
             .iter()
             .filter(|row| !is_forgotten(row, now))
@@ -259,7 +259,7 @@ impl Figures {
         }
         let rows = query.into_paginator().items().send().try_collect().await;
         let mut rows = rows.with_context(|| format!("reading {table}"))?;
-        let now = Timestamp::now();
+        let now = clock::now();
         rows.retain(|row| !is_forgotten(row, now));
         Ok(rows)
     }
