@@ -33,6 +33,9 @@ pub struct Template {
     pub tables: Vec<Table>,
     pub secrets: Vec<Secret>,
     pub topics: Vec<Topic>,
+    /// The roles that others than functions have.
+    pub roles: Vec<Role>,
+    pub schedule_groups: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -71,7 +74,22 @@ pub struct Schedule {
     pub every_s: u32,
 }
 
-/// A permission of a function's role.
+/// A role that a service takes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    pub arn: String,
+    /// The services that may take it on, such as `scheduler.amazonaws.com`.
+    pub trusted: Vec<String>,
+    pub statements: Vec<Statement>,
+}
+
+impl Role {
+    pub fn trusts(&self, principal: &str) -> bool {
+        self.trusted.iter().any(|trusted| trusted == principal)
+    }
+}
+
+/// A permission of a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     pub actions: Vec<String>,

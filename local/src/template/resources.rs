@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::functions::{Attributes, Scope};
 use super::lambda_function::Surroundings;
 use super::node::{Kind, Node, Result};
-use super::{ACCOUNT, Function, Secret, Table, Template, arn, topic};
+use super::{ACCOUNT, Function, Secret, Table, Template, arn, statements, topic};
 use crate::sqs::{Queue, Redrive};
 
 const FUNCTION: &str = "AWS::Serverless::Function";
@@ -17,14 +17,10 @@ pub(super) const SUBSCRIPTION: &str = "AWS::SNS::Subscription";
 pub(super) const ROLE: &str = "AWS::IAM::Role";
 const LOG_GROUP: &str = "AWS::Logs::LogGroup";
 const HTTP_API: &str = "AWS::Serverless::HttpApi";
+const SCHEDULE_GROUP: &str = "AWS::Scheduler::ScheduleGroup";
 
 /// Types that a local system does not need.
-const PASSED_OVER: [&str; 4] = [
-    "AWS::CloudWatch::",
-    "AWS::SNS::",
-    "AWS::SES::",
-    "AWS::Scheduler::",
-];
+const PASSED_OVER: [&str; 3] = ["AWS::CloudWatch::", "AWS::SNS::", "AWS::SES::"];
 
 /// A resource as declared, with its name on this machine.
 pub(super) struct Resource<'a> {
@@ -58,6 +54,7 @@ impl<'a> Resource<'a> {
             ROLE => ("", &["RoleName"]),
             LOG_GROUP => ("", &["LogGroupName"]),
             HTTP_API => ("", &[]),
+            SCHEDULE_GROUP => ("ScheduleGroup", &["Name"]),
             other if PASSED_OVER.iter().any(|prefix| other.starts_with(prefix)) => {
                 ("", &["Name", "AlarmName", "DashboardName", "EmailIdentity"])
             }
@@ -65,8 +62,8 @@ impl<'a> Resource<'a> {
                 return Err(type_node.problem(format!(
                     "the type {other} is not supported by the local system, which runs \
                      {FUNCTION}, {QUEUE}, {TABLE}, \
-                     {SECRET}, {TOPIC}, {SUBSCRIPTION}, reads the policies of {ROLE}, and passes \
-                     over {LOG_GROUP}, {HTTP_API}, {}*",
+                     {SECRET}, {TOPIC}, {SUBSCRIPTION}, {SCHEDULE_GROUP}, reads the policies of \
+                     {ROLE}, and passes over {LOG_GROUP}, {HTTP_API}, {}*",
                     PASSED_OVER.join("*, ")
                 )));
             }
@@ -117,6 +114,10 @@ impl<'a> Resource<'a> {
             LOG_GROUP => (
                 name.clone(),
                 vec![("Arn", arn("logs", &format!("log-group:{name}:*")))],
+            ),
+            SCHEDULE_GROUP => (
+                name.clone(),
+                vec![("Arn", arn("scheduler", &format!("schedule-group/{name}")))],
             ),
             "AWS::CloudWatch::Alarm" => (
                 name.clone(),
@@ -191,6 +192,8 @@ pub(super) fn assemble(
         tables: vec![],
         secrets: vec![],
         topics: vec![],
+        roles: vec![],
+        schedule_groups: vec![],
     };
     for resource in declared {
         match resource.kind {
@@ -198,6 +201,13 @@ pub(super) fn assemble(
             TABLE => template.tables.push(table(resource, scope)?),
             SECRET => template.secrets.push(secret(resource, scope)?),
             TOPIC => template.topics.push(topic::topic(resource, scope)?),
+            SCHEDULE_GROUP => {
+                resource.only(&["Name"], &["Tags"])?;
+                template.schedule_groups.push(resource.name.clone());
+            }
+            ROLE => template
+                .roles
+                .extend(statements::of_service(resource, scope)?),
             _ => {}
         }
     }

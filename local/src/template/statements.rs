@@ -3,7 +3,10 @@
 use super::functions::Scope;
 use super::node::{Kind, Node, Result};
 use super::resources::{ROLE, Resource, role_arn};
-use super::{Condition, Resources, Statement};
+use super::{ACCOUNT, Condition, Resources, Role, Statement};
+
+/// Whom a function's role trusts.
+const LAMBDA: &str = "lambda.amazonaws.com";
 
 /// The permissions of a function.
 pub(super) fn of(
@@ -46,6 +49,47 @@ fn of_role(
         .ok_or_else(|| {
             reference.problem(format!("{text} is not the ARN of a role of this template"))
         })?;
+    of_policies(role, scope)
+}
+
+/// The role with whom it trusts, unless those are functions alone.
+pub(super) fn of_service(role: &Resource<'_>, scope: &Scope<'_>) -> Result<Option<Role>> {
+    let Some(trust) = role.property(scope, "AssumeRolePolicyDocument")? else {
+        return Ok(None);
+    };
+    trust.only(&["Statement"], &["Version"])?;
+    let mut trusted = Vec::new();
+    for statement in trust.need("Statement")?.one_or_more() {
+        statement.only(&["Action", "Condition", "Effect", "Principal"], &["Sid"])?;
+        statement.need("Principal")?.only(&["Service"], &[])?;
+        if let Some(condition) = statement.get("Condition") {
+            is_this_account(condition)?;
+        }
+        trusted.extend(texts(statement.need("Principal")?.need("Service")?)?);
+    }
+    if trusted.iter().all(|service| service == LAMBDA) {
+        return Ok(None);
+    }
+    Ok(Some(Role {
+        arn: role_arn(&role.name),
+        trusted,
+        statements: of_policies(role, scope)?,
+    }))
+}
+
+/// A service may take on a role for one account only, which here is the only one.
+fn is_this_account(condition: &Node) -> Result<()> {
+    condition.only(&["StringEquals"], &[])?;
+    let equals = condition.need("StringEquals")?;
+    equals.only(&["aws:SourceAccount"], &[])?;
+    let account = equals.need("aws:SourceAccount")?;
+    if account.text()? == ACCOUNT {
+        return Ok(());
+    }
+    Err(account.problem(format!("the local system's account is {ACCOUNT}")))
+}
+
+fn of_policies(role: &Resource<'_>, scope: &Scope<'_>) -> Result<Vec<Statement>> {
     role.only(
         &["Policies", "ManagedPolicyArns", "RoleName"],
         &[

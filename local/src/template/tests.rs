@@ -666,3 +666,47 @@ fn a_topic_that_the_local_system_cannot_serve_is_refused() {
         "x is not the ARN of a topic of this template",
     );
 }
+
+const SCHEDULES: &str = "
+Resources:
+  SurveySchedules: {Type: AWS::Scheduler::ScheduleGroup}
+  Named: {Type: AWS::Scheduler::ScheduleGroup, Properties: {Name: other, Tags: []}}
+  DueQueue: {Type: AWS::SQS::Queue}
+  SchedulesRole:
+    Type: AWS::IAM::Role
+    Properties:
+      AssumeRolePolicyDocument:
+        Version: '2012-10-17'
+        Statement:
+          - Effect: Allow
+            Principal: {Service: scheduler.amazonaws.com}
+            Action: sts:AssumeRole
+            Condition: {StringEquals: {aws:SourceAccount: !Ref AWS::AccountId}}
+      Policies:
+        - PolicyDocument: {Statement: [{Effect: Allow, Action: sqs:SendMessage, Resource: !GetAtt DueQueue.Arn}]}
+";
+
+#[test]
+fn groups_of_schedules_and_the_roles_that_they_have_are_read() {
+    let template = read(SCHEDULES, &[]).unwrap();
+    assert_eq!(template.schedule_groups, ["survey-schedules", "other"]);
+    let [role] = template.roles.as_slice() else {
+        panic!("{:?}", template.roles);
+    };
+    assert_eq!(role.arn, "arn:aws:iam::000000000000:role/schedules-role");
+    assert!(role.trusts("scheduler.amazonaws.com") && !role.trusts("lambda.amazonaws.com"));
+    let due = arn("sqs", "due");
+    assert!(role.statements[0].allows("sqs:SendMessage", &due));
+}
+
+#[test]
+fn schedules_that_nobody_would_run_and_trust_that_nobody_would_check_are_refused() {
+    check_refused(
+        "Resources:\n  A: {Type: AWS::Scheduler::Schedule}\n",
+        "the type AWS::Scheduler::Schedule is not supported",
+    );
+    let elsewhere = SCHEDULES.replace("!Ref AWS::AccountId", "'123456789012'");
+    check_refused(&elsewhere, "the local system's account is 000000000000");
+    let by_arn = SCHEDULES.replace("aws:SourceAccount", "aws:SourceArn");
+    check_refused(&by_arn, "aws:SourceArn is not supported");
+}
