@@ -3,6 +3,7 @@
 mod faulty;
 mod permissions;
 mod query;
+mod scheduled;
 mod service;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use crate::AwsError;
 use crate::clock::Clock;
@@ -23,6 +25,7 @@ use crate::dynamodb::DynamoDb;
 use crate::faults::Faults;
 use crate::game_server::{self, GameServer};
 use crate::lambda::{self, Lambda};
+use crate::scheduler::{self, Scheduler};
 use crate::secrets_manager::SecretsManager;
 use crate::sent::Outside;
 use crate::ses::Ses;
@@ -31,6 +34,7 @@ use crate::social_messaging::SocialMessaging;
 use crate::sqs::Sqs;
 use crate::template::{Statement, Template};
 
+pub(crate) use scheduled::SCHEDULER;
 pub use service::Service;
 
 /// DynamoDB's limit, the largest of all services.
@@ -38,7 +42,7 @@ const MAXIMUM_BODY: usize = 16 * 1024 * 1024;
 
 const SERVED: &str = "This endpoint serves DynamoDB, SQS and Secrets Manager (JSON protocol, \
                       X-Amz-Target), SNS (Query \
-                      protocol, a form), SES v2 (POST /v2/email/outbound-emails), End User \
+                      protocol, a form), EventBridge Scheduler (/schedules), SES v2 (POST /v2/email/outbound-emails), End User \
                       Messaging Social (POST \
                       /v1/whatsapp/send), and what is forwarded to a game's server (POST \
                       /_local/game-server).";
@@ -54,6 +58,7 @@ pub struct Aws {
     pub sns: Sns,
     pub social_messaging: SocialMessaging,
     pub game_server: GameServer,
+    pub scheduler: Scheduler,
     /// What each function's role allows.
     permissions: BTreeMap<String, Vec<Statement>>,
     faults: Faults,
@@ -85,6 +90,7 @@ impl Aws {
             sns: Sns::new(template.topics.clone(), outside.clone()),
             social_messaging: SocialMessaging::new(outside.clone()),
             game_server: GameServer::new(outside),
+            scheduler: Scheduler::in_memory(template),
             permissions,
             faults: Faults::default(),
             lambda: None,
@@ -110,6 +116,21 @@ impl Aws {
     #[must_use]
     pub fn with_clock(self, clock: Clock) -> Aws {
         Aws { clock, ..self }
+    }
+
+    /// With these schedules, which may outlive the program.
+    #[must_use]
+    pub fn with_scheduler(self, scheduler: Scheduler) -> Aws {
+        Aws { scheduler, ..self }
+    }
+
+    /// Calls the targets of schedules that are due, until `stop` becomes true.
+    pub async fn run_scheduler(self: Arc<Self>, stop: watch::Receiver<bool>) {
+        scheduler::run(self, stop).await;
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Answers a request to any of the services.
@@ -172,16 +193,21 @@ impl Call {
             return Ok(query::request(&self.body));
         }
         // An absent body counts as an empty object: `aws sqs list-queues` sends none.
-        if self.body.is_empty() {
-            return Ok(json!({}));
-        }
-        serde_json::from_slice(&self.body).map_err(|problem| {
-            let place = format!("line {}, column {}", problem.line(), problem.column());
-            error(
-                400,
-                "SerializationException",
-                &format!("The body is not JSON: {place}."),
-            )
+        let body = if self.body.is_empty() {
+            json!({})
+        } else {
+            serde_json::from_slice(&self.body).map_err(|problem| {
+                let place = format!("line {}, column {}", problem.line(), problem.column());
+                error(
+                    400,
+                    "SerializationException",
+                    &format!("The body is not JSON: {place}."),
+                )
+            })?
+        };
+        Ok(match self.service {
+            Service::Scheduler => scheduler::read_request(&self.uri, body),
+            _ => body,
         })
     }
 }
@@ -238,6 +264,9 @@ async fn perform(aws: &Aws, call: &Call, now: Timestamp) -> Result<Response<Body
         Service::SocialMessaging => aws
             .social_messaging
             .send_whatsapp_message(&call.request()?, now)?,
+        Service::Scheduler => aws
+            .scheduler
+            .handle(&call.operation, &call.request()?, now)?,
         Service::Sns => {
             let answer = aws.sns.handle(&call.operation, &call.request()?, now)?;
             return Ok(query::respond(&call.operation, &answer));
@@ -296,7 +325,10 @@ fn addressee(head: &Parts, body: &[u8]) -> Option<(Service, String)> {
         (&Method::POST, _) if query::is_form(&head.headers) => {
             query::action(body).map(|action| (Service::Sns, action))
         }
-        _ => None,
+        (method, path) => {
+            let operation = scheduler::operation(method, path)?;
+            Some((Service::Scheduler, operation.to_owned()))
+        }
     }
 }
 
@@ -361,7 +393,11 @@ fn refuse(service: Option<Service>, error: &AwsError) -> Response<Body> {
         Some(Service::DynamoDb) => format!("com.amazon.coral.service#{}", error.code),
         _ => error.code.clone(),
     };
-    let body = json!({"__type": kind, "message": error.message});
+    let body = match service {
+        // As its model spells the error's members.
+        Some(Service::Scheduler) => json!({"Message": error.message}),
+        _ => json!({"__type": kind, "message": error.message}),
+    };
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let content_type = service.map_or("application/x-amz-json-1.0", Service::content_type);
     let mut answer = respond(status, content_type, &body);

@@ -16,6 +16,7 @@ pub mod lambda;
 pub mod page;
 mod percent;
 mod schedule;
+pub mod scheduler;
 pub mod secrets_manager;
 pub mod sent;
 pub mod ses;

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::Service;
 use crate::AwsError;
+use crate::scheduler;
 use crate::ses::bare_address;
 use crate::social_messaging::phone_number_arn;
 use crate::template::{ACCOUNT, Statement, arn};
@@ -59,6 +60,7 @@ pub(super) fn needed(service: Service, operation: &str, body: &Value) -> Vec<Nee
             let resource = id.map_or("*".into(), phone_number_arn);
             vec![one("social-messaging", operation, resource)]
         }
+        Service::Scheduler => scheduler(operation, body),
         // AWS does not take part in this call.
         Service::GameServer => vec![],
     }
@@ -110,6 +112,22 @@ fn table_arn(name: &str) -> String {
     } else {
         arn("dynamodb", &format!("table/{name}"))
     }
+}
+
+/// The schedule itself, and the role that the caller passes for its target.
+fn scheduler(operation: &str, body: &Value) -> Vec<Needed> {
+    let resource = match operation {
+        "ListSchedules" => "*".to_owned(),
+        _ => scheduler::resource(body),
+    };
+    let mut needs = vec![one("scheduler", operation, resource)];
+    if let Some(role_arn) = body["Target"]["RoleArn"].as_str() {
+        let mut pass = one("iam", "PassRole", role_arn.to_owned());
+        let service = scheduler::PRINCIPAL.to_owned();
+        pass.context.push(("iam:PassedToService", service));
+        needs.push(pass);
+    }
+    needs
 }
 
 /// The sender's address or its domain, whichever is verified, and the configuration set, if the
@@ -164,9 +182,11 @@ pub(super) fn access_denied(service: Service, function: &str, refused: &Needed) 
     let resource = resources.first().map_or("*", String::as_str);
     let (status, code) = match service {
         Service::DynamoDb | Service::SecretsManager => (400, "AccessDeniedException"),
-        Service::Sqs | Service::Ses | Service::SocialMessaging | Service::GameServer => {
-            (403, "AccessDeniedException")
-        }
+        Service::Sqs
+        | Service::Ses
+        | Service::SocialMessaging
+        | Service::Scheduler
+        | Service::GameServer => (403, "AccessDeniedException"),
         Service::Sns => (403, "AuthorizationError"),
     };
     let message = match service {

@@ -8,18 +8,20 @@ pub enum Service {
     Ses,
     Sns,
     SocialMessaging,
+    Scheduler,
     /// A game's own server, which gets forwarded events. AWS has no such service.
     GameServer,
 }
 
 impl Service {
-    pub const ALL: [Service; 7] = [
+    pub const ALL: [Service; 8] = [
         Service::DynamoDb,
         Service::Sqs,
         Service::SecretsManager,
         Service::Ses,
         Service::Sns,
         Service::SocialMessaging,
+        Service::Scheduler,
         Service::GameServer,
     ];
 
@@ -32,6 +34,7 @@ impl Service {
             Service::Ses => "ses",
             Service::Sns => "sns",
             Service::SocialMessaging => "social-messaging",
+            Service::Scheduler => "scheduler",
             Service::GameServer => "game-server",
         }
     }
@@ -78,6 +81,13 @@ impl Service {
             Service::Ses => &["SendEmail"],
             Service::Sns => &["GetTopicAttributes", "ListTopics", "Publish"],
             Service::SocialMessaging => &["SendWhatsAppMessage"],
+            Service::Scheduler => &[
+                "CreateSchedule",
+                "DeleteSchedule",
+                "GetSchedule",
+                "ListSchedules",
+                "UpdateSchedule",
+            ],
             Service::GameServer => &["POST"],
         }
     }
@@ -86,7 +96,9 @@ impl Service {
         match self {
             Service::DynamoDb | Service::Sqs => "application/x-amz-json-1.0",
             Service::SecretsManager => "application/x-amz-json-1.1",
-            Service::Ses | Service::SocialMessaging | Service::GameServer => "application/json",
+            Service::Ses | Service::SocialMessaging | Service::Scheduler | Service::GameServer => {
+                "application/json"
+            }
             Service::Sns => "text/xml",
         }
     }

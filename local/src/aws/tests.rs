@@ -10,7 +10,7 @@ use hyper_util::rt::TokioExecutor;
 
 use super::*;
 use crate::faults::{CallMode, Fault};
-use crate::template::{Function, Resources, Secret, Table, Topic};
+use crate::template::{Condition, Function, Resources, Role, Secret, Table, Topic};
 
 struct Endpoint {
     url: String,
@@ -38,6 +38,17 @@ fn function(name: &str, statements: Vec<Statement>) -> Function {
         sources: vec![],
         schedules: vec![],
         statements,
+    }
+}
+
+const SCHEDULES_ROLE: &str = "arn:aws:iam::000000000000:role/schedules";
+const OTHER_ROLE: &str = "arn:aws:iam::000000000000:role/other";
+
+fn schedules_role(arn: &str) -> Role {
+    Role {
+        arn: arn.into(),
+        trusted: vec![scheduler::PRINCIPAL.into()],
+        statements: vec![],
     }
 }
 
@@ -72,6 +83,17 @@ async fn start() -> Endpoint {
             &["social-messaging:SendWhatsAppMessage"],
             arn("social-messaging", "phone-number-id/1"),
         ),
+        statement(
+            &["scheduler:CreateSchedule"],
+            arn("scheduler", "schedule/surveys/*"),
+        ),
+        Statement {
+            conditions: vec![Condition {
+                key: "iam:PassedToService".into(),
+                patterns: vec!["scheduler.amazonaws.com".into()],
+            }],
+            ..statement(&["iam:PassRole"], SCHEDULES_ROLE.into())
+        },
         Statement {
             actions: vec!["sns:Publish".into()],
             resources: Resources::AllBut(vec!["arn:aws:sns:*:*:*".into()]),
@@ -91,9 +113,13 @@ async fn start() -> Endpoint {
             display_name: None,
             subscriptions: vec![],
         }],
+        roles: [SCHEDULES_ROLE, OTHER_ROLE].map(schedules_role).into(),
+        schedule_groups: vec!["surveys".into(), "others".into()],
     };
     let aws = Aws::new(
-        DynamoDb::start(None, &template.tables).await.unwrap(),
+        DynamoDb::start(None, &template.tables, Clock::default())
+            .await
+            .unwrap(),
         sqs.clone(),
         outside.clone(),
         &template,
@@ -160,6 +186,19 @@ impl Endpoint {
             headers: head.headers,
             body: serde_json::from_slice(&body).unwrap(),
         })
+    }
+
+    /// Sends a REST request.
+    async fn rest(&self, function: Option<&str>, method: &str, path: &str, body: &Value) -> Answer {
+        let request = Request::builder().method(method);
+        let request = request.uri(format!("{}{path}", self.url));
+        let sent = send(signed(request, function), body.to_string()).await;
+        let (head, body) = sent.unwrap();
+        Answer {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body: serde_json::from_slice(&body).unwrap(),
+        }
     }
 
     /// Posts a form of the Query protocol. Returns the answer's status and XML.
@@ -602,4 +641,110 @@ async fn every_second_entry_of_a_batch_can_fail() {
         assert_eq!(ids, failed);
     }
     assert_eq!(endpoint.sqs.counts()["work"].visible, 1);
+}
+
+fn schedule(role_arn: &str) -> Value {
+    json!({
+        "GroupName": "surveys",
+        "ScheduleExpression": "at(2100-01-01T12:00:00)",
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "Target": {"Arn": crate::template::arn("sqs", "due"), "RoleArn": role_arn, "Input": "x"},
+    })
+}
+
+#[tokio::test]
+async fn schedules_are_resources_of_rest() {
+    let endpoint = start().await;
+    let rest = async |method: &str, path: &str, body: Value| {
+        endpoint.rest(None, method, path, &body).await
+    };
+    let (one, body) = ("/schedules/one%2E1", schedule(SCHEDULES_ROLE));
+    let created = rest("POST", one, body.clone()).await;
+    let arn = "arn:aws:scheduler:us-east-1:000000000000:schedule/surveys/one.1";
+    assert_eq!(
+        (created.status, &created.body["ScheduleArn"]),
+        (200, &json!(arn))
+    );
+
+    let again = rest("POST", one, body.clone()).await;
+    assert_eq!(again.status, 409);
+    assert_eq!(again.headers["x-amzn-errortype"], "ConflictException");
+    assert_eq!(again.body["Message"], "Schedule one.1 already exists.");
+
+    let path = format!("{one}?groupName=surveys");
+    let got = rest("GET", &path, Value::Null).await;
+    assert_eq!(got.body["Name"], "one.1");
+    let listed = rest(
+        "GET",
+        "/schedules?ScheduleGroup=surveys&NamePrefix=one",
+        Value::Null,
+    )
+    .await;
+    assert_eq!(listed.body["Schedules"][0]["Arn"], arn);
+    let updated = rest("PUT", one, with_description(body)).await;
+    assert_eq!(updated.status, 200);
+    let got = rest("GET", &path, Value::Null).await;
+    assert_eq!(got.body["Description"], "later");
+    let deleted = rest("DELETE", &format!("{path}&clientToken=t"), Value::Null).await;
+    assert_eq!((deleted.status, deleted.body), (200, json!({})));
+    let gone = rest("GET", &path, Value::Null).await;
+    assert_eq!(
+        gone.headers["x-amzn-errortype"],
+        "ResourceNotFoundException"
+    );
+}
+
+fn with_description(mut schedule: Value) -> Value {
+    schedule["Description"] = "later".into();
+    schedule
+}
+
+#[tokio::test]
+async fn a_function_creates_schedules_in_its_group_with_a_role_that_it_may_pass() {
+    let endpoint = start().await;
+    let create = async |body: Value| {
+        let function = Some("zupy-coupon-used");
+        endpoint
+            .rest(function, "POST", "/schedules/one", &body)
+            .await
+    };
+    let refused = [
+        (
+            schedule(OTHER_ROLE),
+            "iam:PassRole on resource: arn:aws:iam::000000000000:role/other",
+        ),
+        (
+            in_group(schedule(SCHEDULES_ROLE), "others"),
+            "scheduler:CreateSchedule on resource: arn:aws:scheduler:us-east-1:000000000000:schedule/others/one",
+        ),
+    ];
+    for (body, expected) in refused {
+        let answer = create(body).await;
+        assert_eq!(answer.status, 403);
+        assert_eq!(answer.headers["x-amzn-errortype"], "AccessDeniedException");
+        let message = answer.body["Message"].as_str().unwrap();
+        assert!(message.contains(expected), "{message}");
+    }
+    assert_eq!(create(schedule(SCHEDULES_ROLE)).await.status, 200);
+}
+
+fn in_group(mut schedule: Value, group: &str) -> Value {
+    schedule["GroupName"] = group.into();
+    schedule
+}
+
+#[tokio::test]
+async fn the_scheduler_breaks_down_and_throttles_in_its_own_words() {
+    let endpoint = start().await;
+    for (mode, status, code) in [
+        (CallMode::Fail, 500, "InternalServerException"),
+        (CallMode::Throttle, 429, "ThrottlingException"),
+    ] {
+        let fault = Fault::calls(Service::Scheduler, "CreateSchedule", mode);
+        endpoint.faults.add(fault.once());
+        let body = schedule(SCHEDULES_ROLE);
+        let answer = endpoint.rest(None, "POST", "/schedules/one", &body).await;
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.headers["x-amzn-errortype"], code);
+    }
 }

@@ -43,6 +43,11 @@ pub(crate) fn failure(service: Service) -> AwsError {
             "InternalServiceException",
             "The request processing has failed because of an unknown error, exception, or failure.",
         ),
+        Service::Scheduler => (
+            500,
+            "InternalServerException",
+            "Unexpected error encountered while processing the request.",
+        ),
         Service::GameServer => return chosen(500),
     };
     error(status, code, message)
@@ -74,6 +79,7 @@ pub(crate) fn throttling(service: Service) -> AwsError {
             "ThrottledRequestException",
             "The request was denied due to request throttling.",
         ),
+        Service::Scheduler => (429, "ThrottlingException", "Rate exceeded"),
         Service::GameServer => return chosen(429),
     };
     error(status, code, message)

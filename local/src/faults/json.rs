@@ -9,7 +9,7 @@ use super::{
     ActiveFault, CallMode, Calls, Fault, FunctionMode, HELD_BACK, MessageMode, Moment, Refusal,
     Subject, answers,
 };
-use crate::aws::Service;
+use crate::aws::{SCHEDULER, Service};
 use crate::template::Template;
 
 const FIELDS: [&str; 14] = [
@@ -157,7 +157,7 @@ impl<'a> Reader<'a> {
         let addressed = self.service();
         let mode = self.mode(addressed);
         let operation = self.operation(addressed, mode);
-        let function = self.one_of("function", &known.functions);
+        let function = self.function(addressed, known);
         let queue = self.one_of("queue", &known.queues);
         let partial = self.partial(addressed, mode, operation);
         let status = self.status(addressed, mode);
@@ -234,6 +234,15 @@ impl<'a> Reader<'a> {
             self.refuse("service", format!("must be one of *, {names}, lambda"));
         }
         addressed
+    }
+
+    /// Who calls: a function, or the scheduler as it calls its targets.
+    fn function(&mut self, addressed: Option<Addressed>, known: &Known) -> Option<&'a str> {
+        let mut callers = known.functions.clone();
+        if addressed != Some(Addressed::Lambda) {
+            callers.push(SCHEDULER);
+        }
+        self.one_of("function", &callers)
     }
 
     fn mode(&mut self, addressed: Option<Addressed>) -> Option<&'a str> {

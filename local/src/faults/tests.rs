@@ -34,6 +34,8 @@ fn a_fault_is_listed_as_it_was_written() {
         json!({"service": "sqs", "operation": "SendMessageBatch", "mode": "fail", "partial": true, "rate": 1.0, "seed": 1}),
         json!({"service": "ses", "mode": "lose_response", "rate": 1.0, "seed": 1}),
         json!({"service": "secretsmanager", "mode": "throttle", "rate": 1.0, "seed": 1}),
+        json!({"service": "scheduler", "operation": "CreateSchedule", "mode": "throttle", "rate": 1.0, "seed": 1}),
+        json!({"service": "sqs", "function": "scheduler", "mode": "fail", "rate": 1.0, "seed": 1}),
         json!({"service": "game-server", "mode": "fail", "status": 404, "rate": 1.0, "seed": 1}),
         json!({"service": "sns", "operation": "Publish", "mode": "fail", "code": "NotFound", "rate": 1.0, "seed": 1}),
         json!({"service": "sqs", "queue": "delivery", "mode": "duplicate", "rate": 0.5, "seed": 1}),
@@ -71,7 +73,7 @@ fn every_problem_is_reported_at_once() {
         &[
             "color is not known",
             "service must be one of *, dynamodb, sqs, secretsmanager, ses, sns, social-messaging, \
-             game-server, lambda",
+             scheduler, game-server, lambda",
             "mode must be one of fail, throttle",
             "count must be a whole number from 1",
             "rate must be a number from 0 to 1",

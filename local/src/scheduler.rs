@@ -1,0 +1,373 @@
+//! EventBridge Scheduler: keeps one-time schedules, and calls their target when they are due.
+//!
+//! Differences from AWS: targets are queues alone, a schedule is due to the second and is called at once, and only the
+//! expression `at(...)` is read. A time that has passed is refused, because AWS documents nothing for it.
+
+mod delivery;
+mod request;
+mod schedule;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::Context;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use crate::AwsError;
+use crate::template::{Role, Template, arn};
+use schedule::{Key, Schedule};
+use store::Store;
+
+pub(crate) use delivery::run;
+pub(crate) use request::{operation, read as read_request, resource};
+
+/// The group of schedules that name none.
+const DEFAULT_GROUP: &str = "default";
+
+/// The principal that a role must trust for its schedules to be called.
+pub(crate) const PRINCIPAL: &str = "scheduler.amazonaws.com";
+
+/// The most that ListSchedules answers at once, unless fewer are asked for (API reference).
+const LISTED_MAX: usize = 100;
+
+/// All schedules; clones share them.
+#[derive(Debug, Clone)]
+pub struct Scheduler {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    schedules: Mutex<Schedules>,
+    /// Wakes who waits for the next schedule that is due.
+    changed: Notify,
+    groups: BTreeSet<String>,
+    /// Those that trust the scheduler.
+    roles: BTreeMap<String, Role>,
+}
+
+#[derive(Debug, Default)]
+struct Schedules {
+    by_key: BTreeMap<Key, Schedule>,
+    /// When each is to be called next; those whose target is being called now are not among them.
+    due: BTreeSet<(i64, Key)>,
+    /// Those whose target is being called.
+    in_delivery: BTreeSet<Key>,
+    store: Option<Store>,
+}
+
+/// A schedule as people and tests look at it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Scheduled {
+    pub group: String,
+    pub name: String,
+    /// The queue that is called.
+    pub target: String,
+    /// The message that the queue gets.
+    pub input: String,
+    /// When the target is called, or called again; `None` once that is done, or if the schedule is disabled.
+    pub next_at: Option<Timestamp>,
+    /// How often the target failed.
+    pub failures: u32,
+}
+
+impl Scheduler {
+    /// With the template's groups, and roles that schedules may have. With a directory, every schedule is in its
+    /// `scheduler.sqlite` before the request for it is answered; without one, in memory.
+    pub fn open(data_dir: Option<&Path>, template: &Template) -> anyhow::Result<Scheduler> {
+        let Some(directory) = data_dir else {
+            return Ok(Scheduler::in_memory(template));
+        };
+        let store = Store::open(&directory.join("scheduler.sqlite"));
+        let store = store.context("opening the schedules' store")?;
+        let kept = store.load()?;
+        let mut schedules = Schedules {
+            store: Some(store),
+            ..Schedules::default()
+        };
+        for schedule in kept {
+            schedules.insert(schedule);
+        }
+        Ok(Scheduler::with(schedules, template))
+    }
+
+    pub fn in_memory(template: &Template) -> Scheduler {
+        Scheduler::with(Schedules::default(), template)
+    }
+
+    fn with(schedules: Schedules, template: &Template) -> Scheduler {
+        let groups = template.schedule_groups.iter().cloned();
+        let roles = template.roles.iter().filter(|it| it.trusts(PRINCIPAL));
+        Scheduler {
+            shared: Arc::new(Shared {
+                schedules: Mutex::new(schedules),
+                changed: Notify::new(),
+                groups: groups.chain([DEFAULT_GROUP.to_owned()]).collect(),
+                roles: roles.map(|it| (it.arn.clone(), it.clone())).collect(),
+            }),
+        }
+    }
+
+    /// A request, as [`read_request`] makes it of what is on the wire, and its answer.
+    pub fn handle(
+        &self,
+        operation: &str,
+        request: &Value,
+        now: Timestamp,
+    ) -> Result<Value, AwsError> {
+        match operation {
+            "CreateSchedule" => self.create(request, now),
+            "GetSchedule" => {
+                let key = self.key(request)?;
+                let schedules = self.lock();
+                let schedule = schedules.by_key.get(&key);
+                Ok(schedule.ok_or_else(|| not_found(&key))?.described())
+            }
+            "UpdateSchedule" => self.update(request, now),
+            "DeleteSchedule" => {
+                let key = self.key(request)?;
+                self.lock().remove(&key)?.ok_or_else(|| not_found(&key))?;
+                Ok(json!({}))
+            }
+            "ListSchedules" => self.list(request),
+            other => Err(error(
+                404,
+                "UnknownOperationException",
+                format!("The local system does not serve {other} of EventBridge Scheduler."),
+            )),
+        }
+    }
+
+    /// The same request by its own token is answered as it was: its first answer was lost.
+    fn create(&self, request: &Value, now: Timestamp) -> Result<Value, AwsError> {
+        let key = self.key(request)?;
+        let schedule = Schedule::read(key.clone(), request, now)?;
+        self.check_role(&schedule)?;
+        let mut schedules = self.lock();
+        if let Some(existing) = schedules.by_key.get(&key) {
+            let is_repeated =
+                schedule.client_token.is_some() && existing.client_token == schedule.client_token;
+            if !is_repeated {
+                let message = format!("Schedule {} already exists.", key.name);
+                return Err(error(409, "ConflictException", message));
+            }
+        } else {
+            schedules.keep(schedule)?;
+            self.shared.changed.notify_one();
+        }
+        Ok(json!({"ScheduleArn": key.arn()}))
+    }
+
+    /// Replaces everything, as AWS does: what the request does not name has its default.
+    fn update(&self, request: &Value, now: Timestamp) -> Result<Value, AwsError> {
+        let key = self.key(request)?;
+        let mut schedule = Schedule::read(key.clone(), request, now)?;
+        self.check_role(&schedule)?;
+        let mut schedules = self.lock();
+        let existing = schedules.by_key.get(&key).ok_or_else(|| not_found(&key))?;
+        schedule.created_ms = existing.created_ms;
+        schedules.keep(schedule)?;
+        self.shared.changed.notify_one();
+        Ok(json!({"ScheduleArn": key.arn()}))
+    }
+
+    fn list(&self, request: &Value) -> Result<Value, AwsError> {
+        let text = |name: &str| request.get(name).and_then(Value::as_str);
+        let group = text("GroupName");
+        if let Some(group) = group {
+            self.check_group(group)?;
+        }
+        let most = match text("MaxResults").map(str::parse::<usize>) {
+            None => LISTED_MAX,
+            Some(Ok(most @ 1..=LISTED_MAX)) => most,
+            Some(_) => {
+                let message = format!("MaxResults must be a number from 1 to {LISTED_MAX}.");
+                return Err(validation(message));
+            }
+        };
+        let (prefix, state) = (text("NamePrefix").unwrap_or_default(), text("State"));
+        let schedules = self.lock();
+        let after = text("NextToken").map(|token| {
+            let (group, name) = token.split_once('/').unwrap_or((token, ""));
+            Key::new(group, name)
+        });
+        let mut those = schedules
+            .by_key
+            .iter()
+            .filter(|(key, _)| after.as_ref().is_none_or(|after| *key > after))
+            .filter(|(key, schedule)| {
+                group.is_none_or(|group| key.group == group)
+                    && key.name.starts_with(prefix)
+                    && state.is_none_or(|state| schedule.state() == state)
+            })
+            .peekable();
+        let mut listed = Vec::new();
+        let mut last = None;
+        while listed.len() < most
+            && let Some((key, schedule)) = those.next()
+        {
+            listed.push(schedule.summary());
+            last = Some(key);
+        }
+        let mut answer = json!({"Schedules": listed});
+        if let (Some(last), Some(_)) = (last, those.peek()) {
+            answer["NextToken"] = format!("{}/{}", last.group, last.name).into();
+        }
+        Ok(answer)
+    }
+
+    fn key(&self, request: &Value) -> Result<Key, AwsError> {
+        let text = |name: &str| request.get(name).and_then(Value::as_str);
+        let group = text("GroupName").unwrap_or(DEFAULT_GROUP);
+        let name = text("Name").unwrap_or_default();
+        schedule::check_name("Name", name)?;
+        schedule::check_name("GroupName", group)?;
+        self.check_group(group)?;
+        Ok(Key::new(group, name))
+    }
+
+    fn check_group(&self, group: &str) -> Result<(), AwsError> {
+        if self.shared.groups.contains(group) {
+            return Ok(());
+        }
+        let message = format!("Schedule group {group} does not exist.");
+        Err(error(404, "ResourceNotFoundException", message))
+    }
+
+    fn check_role(&self, schedule: &Schedule) -> Result<(), AwsError> {
+        if self.shared.roles.contains_key(&schedule.target.role_arn) {
+            return Ok(());
+        }
+        Err(validation(
+            "The execution role you provide must allow AWS EventBridge Scheduler to assume the role."
+                .to_owned(),
+        ))
+    }
+
+    /// Whether a role that schedules may have allows to send to a queue.
+    pub(crate) fn may_send(&self, role_arn: &str, queue_arn: &str) -> bool {
+        let role = self.shared.roles.get(role_arn);
+        role.is_some_and(|role| {
+            let mut statements = role.statements.iter();
+            statements.any(|it| it.allows("sqs:SendMessage", queue_arn))
+        })
+    }
+
+    /// All schedules, by group and name.
+    pub fn all(&self) -> Vec<Scheduled> {
+        let schedules = self.lock();
+        schedules.by_key.values().map(Scheduled::from).collect()
+    }
+
+    /// How many schedules there are, and when the next one is due.
+    pub(crate) fn overview(&self) -> (usize, Option<Timestamp>) {
+        let schedules = self.lock();
+        let next = schedules.due.first();
+        let next = next.and_then(|(ms, _)| Timestamp::from_millisecond(*ms).ok());
+        (schedules.by_key.len(), next)
+    }
+
+    /// Whether no target has to be called now; and if `later` counts too, none again.
+    pub(crate) fn is_idle(&self, now: Timestamp, later: bool) -> bool {
+        let schedules = self.lock();
+        let is_due = |(due_ms, _): &(i64, Key)| *due_ms <= now.as_millisecond();
+        let is_retried = |schedule: &Schedule| schedule.is_retried();
+        schedules.in_delivery.is_empty()
+            && !schedules.due.first().is_some_and(is_due)
+            && !(later && schedules.by_key.values().any(is_retried))
+    }
+
+    /// What a panic left behind is still consistent: no lock here is held over more than one step.
+    fn lock(&self) -> MutexGuard<'_, Schedules> {
+        let schedules = &self.shared.schedules;
+        schedules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Schedules {
+    /// Adds or replaces a schedule, in the store first.
+    fn keep(&mut self, schedule: Schedule) -> Result<(), AwsError> {
+        if let Some(store) = &self.store {
+            store.write(&schedule).map_err(|error| internal(&error))?;
+        }
+        self.insert(schedule);
+        Ok(())
+    }
+
+    fn insert(&mut self, schedule: Schedule) {
+        let key = schedule.key.clone();
+        if let Some(old) = self.by_key.get(&key).and_then(|old| old.next_ms) {
+            self.due.remove(&(old, key.clone()));
+        }
+        if let Some(next_ms) = schedule.next_ms {
+            self.due.insert((next_ms, key.clone()));
+        }
+        self.by_key.insert(key, schedule);
+    }
+
+    fn remove(&mut self, key: &Key) -> Result<Option<Schedule>, AwsError> {
+        if let Some(store) = &self.store {
+            store.delete(key).map_err(|error| internal(&error))?;
+        }
+        let removed = self.by_key.remove(key);
+        if let Some(next_ms) = removed.as_ref().and_then(|it| it.next_ms) {
+            self.due.remove(&(next_ms, key.clone()));
+        }
+        Ok(removed)
+    }
+}
+
+impl From<&Schedule> for Scheduled {
+    fn from(schedule: &Schedule) -> Scheduled {
+        let next_ms = schedule.next_ms;
+        let target = &schedule.target.arn;
+        Scheduled {
+            group: schedule.key.group.clone(),
+            name: schedule.key.name.clone(),
+            target: target.rsplit(':').next().unwrap_or(target).to_owned(),
+            input: schedule.target.input.clone(),
+            next_at: next_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
+            failures: schedule.failures,
+        }
+    }
+}
+
+impl Key {
+    /// `arn:aws:scheduler:<region>:<account>:schedule/<group>/<name>`.
+    fn arn(&self) -> String {
+        arn(
+            "scheduler",
+            &format!("schedule/{}/{}", self.group, self.name),
+        )
+    }
+}
+
+fn not_found(key: &Key) -> AwsError {
+    let message = format!("Schedule {} does not exist.", key.name);
+    error(404, "ResourceNotFoundException", message)
+}
+
+fn validation(message: String) -> AwsError {
+    error(400, "ValidationException", message)
+}
+
+fn internal(problem: &anyhow::Error) -> AwsError {
+    let message = format!("The schedules' store cannot be written: {problem:#}");
+    error(500, "InternalServerException", message)
+}
+
+fn error(status: u16, code: &str, message: String) -> AwsError {
+    AwsError {
+        status,
+        code: code.to_owned(),
+        message,
+        query_code: None,
+    }
+}

@@ -1,0 +1,474 @@
+//! Schedules as AWS keeps them, and what becomes of their targets' calls.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::*;
+use crate::aws::{Aws, Service};
+use crate::clock::Clock;
+use crate::dynamodb::DynamoDb;
+use crate::faults::{CallMode, Fault, Faults};
+use crate::sent::Outside;
+use crate::sqs::{Queue, Received, Sqs};
+use crate::template::{Resources, Statement};
+
+const ROLE: &str = "arn:aws:iam::000000000000:role/schedules";
+
+fn noon() -> Timestamp {
+    "2026-11-28T12:00:00Z".parse().unwrap()
+}
+
+fn template() -> Template {
+    let role = |name: &str, trusted: &str, queues: &[&str]| Role {
+        arn: format!("arn:aws:iam::000000000000:role/{name}"),
+        trusted: vec![trusted.to_owned()],
+        statements: vec![Statement {
+            actions: vec!["sqs:SendMessage".to_owned()],
+            resources: Resources::These(queues.iter().map(|it| arn("sqs", it)).collect()),
+            conditions: vec![],
+        }],
+    };
+    Template {
+        functions: vec![],
+        queues: vec![],
+        tables: vec![],
+        secrets: vec![],
+        topics: vec![],
+        roles: vec![
+            role("schedules", PRINCIPAL, &["due", "gone", "dead"]),
+            role("narrow", PRINCIPAL, &["dead"]),
+            role("other", "events.amazonaws.com", &["due"]),
+        ],
+        schedule_groups: vec!["surveys".to_owned()],
+    }
+}
+
+/// A one-time schedule for the queue `due`.
+fn asked(name: &str, at: &str) -> Value {
+    json!({
+        "Name": name,
+        "GroupName": "surveys",
+        "ScheduleExpression": format!("at({at})"),
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "ActionAfterCompletion": "DELETE",
+        "Target": {
+            "Arn": arn("sqs", "due"),
+            "RoleArn": ROLE,
+            "Input": format!("input of {name}"),
+            "RetryPolicy": {"MaximumRetryAttempts": 3, "MaximumEventAgeInSeconds": 3600},
+            "DeadLetterConfig": {"Arn": arn("sqs", "dead")},
+        },
+    })
+}
+
+fn with(mut request: Value, pointer: &str, value: Value) -> Value {
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
+    request.pointer_mut(parent).unwrap()[name] = value;
+    request
+}
+
+#[track_caller]
+fn check_refused(request: &Value, code: &str, message: &str) {
+    let scheduler = Scheduler::in_memory(&template());
+    let error = scheduler.handle("CreateSchedule", request, noon());
+    let error = error.unwrap_err();
+    assert_eq!(error.code, code, "{}", error.message);
+    assert!(error.message.contains(message), "{}", error.message);
+    assert!(scheduler.all().is_empty());
+}
+
+#[test]
+fn what_aws_refuses_is_refused() {
+    let good = || asked("one", "2026-11-28T14:00:00");
+    let check = |pointer: &str, value: Value, message: &str| {
+        let request = with(good(), pointer, value);
+        check_refused(&request, "ValidationException", message);
+    };
+    for wrong in [
+        "at(2026-11-28T14:00:00Z)",
+        "at(2026-11-28T14:00:00.5)",
+        "at(2026-11-28 14:00:00)",
+        "at(2026-02-30T14:00:00)",
+        "2026-11-28T14:00:00",
+        "rate(1 hour)",
+    ] {
+        check(
+            "/ScheduleExpression",
+            json!(wrong),
+            "Invalid Schedule Expression",
+        );
+    }
+    let past = "at(2026-11-28T11:59:59)";
+    check("/ScheduleExpression", json!(past), "a time that has passed");
+    check(
+        "/ScheduleExpressionTimezone",
+        json!("Mars"),
+        "Timezone Mars",
+    );
+    check("/Name", json!("one#two"), "Name must have");
+    check("/Name", json!("x".repeat(65)), "Name must have");
+    check("/FlexibleTimeWindow", json!({}), "Mode is missing");
+    let endless = json!({"Mode": "FLEXIBLE"});
+    check(
+        "/FlexibleTimeWindow",
+        endless,
+        "needs MaximumWindowInMinutes",
+    );
+    check("/State", json!("ON"), "State must be ENABLED or DISABLED");
+    check(
+        "/Target/Arn",
+        json!(arn("lambda", "function:x")),
+        "not a target",
+    );
+    check("/Target/Arn", json!(arn("sqs", "due.fifo")), "not a target");
+    check("/Target/Input", json!("x".repeat(262_145)), "262144 bytes");
+    let often = json!({"MaximumRetryAttempts": 186});
+    check("/Target/RetryPolicy", often, "from 0 to 185");
+    let brief = json!({"MaximumEventAgeInSeconds": 59});
+    check("/Target/RetryPolicy", brief, "from 60 to 86400");
+    let other = json!("arn:aws:iam::000000000000:role/other");
+    check(
+        "/Target/RoleArn",
+        other,
+        "must allow AWS EventBridge Scheduler",
+    );
+    let elsewhere = with(good(), "/GroupName", json!("elsewhere"));
+    let message = "Schedule group elsewhere does not exist.";
+    check_refused(&elsewhere, "ResourceNotFoundException", message);
+}
+
+#[test]
+fn a_name_is_taken_once_within_its_group() {
+    let scheduler = Scheduler::in_memory(&template());
+    let create = |request: Value| scheduler.handle("CreateSchedule", &request, noon());
+    let first = || asked("one", "2026-11-28T14:00:00");
+    let created = create(with(first(), "/ClientToken", json!("t1"))).unwrap();
+    let arn = "arn:aws:scheduler:us-east-1:000000000000:schedule/surveys/one";
+    assert_eq!(created["ScheduleArn"], arn);
+    // The client's own repetition, because it has not seen the answer.
+    assert_eq!(
+        create(with(first(), "/ClientToken", json!("t1"))),
+        Ok(created)
+    );
+    for other in [first(), with(first(), "/ClientToken", json!("t2"))] {
+        let error = create(other).unwrap_err();
+        assert_eq!((error.status, &*error.code), (409, "ConflictException"));
+        assert_eq!(error.message, "Schedule one already exists.");
+    }
+    create(with(first(), "/GroupName", json!("default"))).unwrap();
+    assert_eq!(scheduler.all().len(), 2);
+}
+
+#[test]
+fn ten_thousand_schedules_created_twice_are_ten_thousand() {
+    let scheduler = Scheduler::in_memory(&template());
+    for round in 0..2 {
+        for number in 0..10_000 {
+            let request = asked(&format!("s{number}"), "2026-11-28T14:00:00");
+            let created = scheduler.handle("CreateSchedule", &request, noon());
+            assert_eq!(created.is_ok(), round == 0);
+        }
+    }
+    assert_eq!(scheduler.all().len(), 10_000);
+    let (mut listed, mut token) = (BTreeMap::new(), Value::Null);
+    loop {
+        let mut request = json!({"GroupName": "surveys"});
+        if !token.is_null() {
+            request["NextToken"] = token;
+        }
+        let page = scheduler.handle("ListSchedules", &request, noon()).unwrap();
+        for schedule in page["Schedules"].as_array().unwrap() {
+            *listed.entry(schedule["Name"].to_string()).or_insert(0) += 1;
+        }
+        token = page["NextToken"].clone();
+        if token.is_null() {
+            break;
+        }
+    }
+    assert_eq!(listed.len(), 10_000);
+    assert!(listed.values().all(|times| *times == 1));
+}
+
+#[test]
+fn a_schedule_is_described_updated_and_deleted() {
+    let scheduler = Scheduler::in_memory(&template());
+    let handle = |operation: &str, request: &Value| scheduler.handle(operation, request, noon());
+    let one = json!({"Name": "one", "GroupName": "surveys"});
+    for operation in ["GetSchedule", "DeleteSchedule"] {
+        let missing = handle(operation, &one).unwrap_err();
+        assert_eq!(missing.code, "ResourceNotFoundException");
+    }
+    let request = asked("one", "2026-11-28T11:00:00");
+    let request = with(
+        request,
+        "/ScheduleExpressionTimezone",
+        json!("America/Sao_Paulo"),
+    );
+    handle("CreateSchedule", &request).unwrap();
+    let described = handle("GetSchedule", &one).unwrap();
+    assert_eq!(described["ScheduleExpression"], "at(2026-11-28T11:00:00)");
+    assert_eq!(described["State"], "ENABLED");
+    assert_eq!(described["CreationDate"], noon().as_second() as f64);
+    assert_eq!(described["Target"]["Input"], "input of one");
+    let next_at = || scheduler.all()[0].next_at.map(|at| at.to_string());
+    assert_eq!(next_at().as_deref(), Some("2026-11-28T14:00:00Z"));
+
+    let later = with(
+        asked("one", "2026-11-28T15:00:00"),
+        "/State",
+        json!("DISABLED"),
+    );
+    handle("UpdateSchedule", &later).unwrap();
+    assert_eq!(next_at(), None);
+    assert_eq!(handle("GetSchedule", &one).unwrap()["State"], "DISABLED");
+
+    handle("DeleteSchedule", &one).unwrap();
+    assert!(scheduler.all().is_empty());
+}
+
+#[test]
+fn a_flexible_window_spreads_schedules_by_their_names() {
+    let scheduler = Scheduler::in_memory(&template());
+    let window = json!({"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 10});
+    for number in 0..100 {
+        let request = asked(&format!("s{number}"), "2026-11-28T14:00:00");
+        let request = with(request, "/FlexibleTimeWindow", window.clone());
+        scheduler
+            .handle("CreateSchedule", &request, noon())
+            .unwrap();
+    }
+    let due: BTreeSet<_> = scheduler
+        .all()
+        .into_iter()
+        .map(|it| it.next_at.unwrap())
+        .collect();
+    assert!(due.len() > 90, "{}", due.len());
+    let (first, last) = (due.first().unwrap(), due.last().unwrap());
+    assert!(first.to_string().as_str() >= "2026-11-28T14:00:00");
+    assert!(last.to_string().as_str() < "2026-11-28T14:10:00");
+}
+
+#[test]
+fn what_is_kept_in_a_directory_is_there_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = || Scheduler::open(Some(directory.path()), &template()).unwrap();
+    let scheduler = open();
+    for name in ["one", "two"] {
+        let request = asked(name, "2026-11-28T14:00:00");
+        scheduler
+            .handle("CreateSchedule", &request, noon())
+            .unwrap();
+    }
+    let two = json!({"Name": "two", "GroupName": "surveys"});
+    scheduler.handle("DeleteSchedule", &two, noon()).unwrap();
+    let before = scheduler.all();
+    drop(scheduler);
+    assert_eq!(open().all(), before);
+    assert_eq!(before.len(), 1);
+}
+
+/// The scheduler at work, in simulated time.
+struct Desk {
+    aws: Arc<Aws>,
+    clock: Clock,
+    faults: Faults,
+    _stop: watch::Sender<bool>,
+}
+
+impl Desk {
+    fn open() -> Desk {
+        let clock = Clock::simulated(noon());
+        let sqs = Sqs::open(None).unwrap();
+        sqs.set_clock(clock.clone());
+        for name in ["due", "dead"] {
+            sqs.declare(Queue {
+                name: name.to_owned(),
+                visibility_timeout_s: 30,
+                retention_s: 345_600,
+                delay_s: 0,
+                redrive: None,
+            })
+            .unwrap();
+        }
+        let faults = Faults::default();
+        let dynamodb = DynamoDb::without_server(&[]).unwrap();
+        let outside = Outside::open(None).unwrap();
+        let aws = Aws::new(dynamodb, sqs, outside, &template(), noon());
+        let aws = aws.with_clock(clock.clone()).with_faults(faults.clone());
+        let aws = Arc::new(aws);
+        let (stop, stopped) = watch::channel(false);
+        tokio::spawn(Arc::clone(&aws).run_scheduler(stopped));
+        Desk {
+            aws,
+            clock,
+            faults,
+            _stop: stop,
+        }
+    }
+
+    fn create(&self, request: &Value) {
+        let created = self
+            .aws
+            .scheduler
+            .handle("CreateSchedule", request, self.clock.now());
+        created.unwrap();
+    }
+
+    async fn received(&self, queue: &str) -> Vec<Received> {
+        self.aws.sqs.receive(queue, 100, Duration::ZERO).await
+    }
+
+    fn target_is_down(&self) -> Fault {
+        Fault::calls(Service::Sqs, "SendMessage", CallMode::Fail).by("scheduler")
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[tokio::test(start_paused = true)]
+async fn a_target_is_called_once_when_its_time_has_come() {
+    let desk = Desk::open();
+    desk.create(&asked("one", "2026-11-28T14:00:00"));
+    let kept = with(
+        asked("two", "2026-11-28T14:00:00"),
+        "/ActionAfterCompletion",
+        json!("NONE"),
+    );
+    desk.create(&kept);
+    desk.create(&asked("late", "2026-11-29T14:00:00"));
+    tokio::time::sleep(HOUR + HOUR / 2).await;
+    assert!(desk.received("due").await.is_empty());
+    assert!(desk.aws.scheduler.is_idle(desk.clock.now(), true));
+    // The clock is moved past its time, in place of a wait.
+    desk.clock.advance(HOUR);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let received = desk.received("due").await;
+    let mut bodies: Vec<_> = received.iter().map(|it| &*it.body).collect();
+    bodies.sort_unstable();
+    assert_eq!(bodies, ["input of one", "input of two"]);
+    let left = desk.aws.scheduler.all();
+    let left: Vec<_> = left
+        .iter()
+        .map(|it| (&*it.name, it.next_at.is_some()))
+        .collect();
+    assert_eq!(left, [("late", true), ("two", false)]);
+    tokio::time::sleep(2 * HOUR).await;
+    assert_eq!(desk.aws.sqs.counts()["due"].visible, 2, "those of before");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_is_down_is_called_again_and_then_gets_its_message_once() {
+    let desk = Desk::open();
+    desk.faults.add(desk.target_is_down().times(3));
+    desk.create(&asked("one", "2026-11-28T14:00:00"));
+    tokio::time::sleep(2 * HOUR + Duration::from_secs(5)).await;
+    assert!(desk.received("due").await.is_empty());
+    assert!(!desk.aws.scheduler.is_idle(desk.clock.now(), true));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(desk.received("due").await.len(), 1);
+    assert!(desk.received("dead").await.is_empty());
+    assert!(desk.aws.scheduler.all().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_its_target_does_not_take_goes_to_the_dead_letter_queue() {
+    let desk = Desk::open();
+    desk.faults.add(desk.target_is_down());
+    desk.create(&asked("one", "2026-11-28T14:00:00"));
+    let old = with(
+        asked("two", "2026-11-28T14:00:00"),
+        "/Target/RetryPolicy",
+        json!({"MaximumEventAgeInSeconds": 60}),
+    );
+    desk.create(&old);
+    tokio::time::sleep(3 * HOUR).await;
+    let mut letters = desk.received("dead").await;
+    letters.sort_by(|left, right| left.body.cmp(&right.body));
+    let said: Vec<_> = letters
+        .iter()
+        .map(|letter| {
+            let attribute = |name: &str| {
+                let value = &letter.message_attributes[name]["stringValue"];
+                value.as_str().unwrap_or_default().to_owned()
+            };
+            (
+                letter.body.clone(),
+                attribute("RETRY_ATTEMPTS"),
+                attribute("EXHAUSTED_RETRY_CONDITION"),
+                attribute("ERROR_CODE"),
+                attribute("SCHEDULED_TIME"),
+            )
+        })
+        .collect();
+    let text = |texts: [&str; 5]| {
+        let [body, attempts, condition, code, at] = texts.map(str::to_owned);
+        (body, attempts, condition, code, at)
+    };
+    let (code, at) = ("ServiceUnavailable", "2026-11-28T14:00:00Z");
+    assert_eq!(
+        said,
+        [
+            text(["input of one", "3", "MaximumRetryAttempts", code, at]),
+            text(["input of two", "5", "MaximumEventAgeInSeconds", code, at]),
+        ]
+    );
+    assert!(desk.received("due").await.is_empty());
+    assert!(desk.aws.scheduler.all().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_is_missing_or_forbidden_is_not_called_again() {
+    let desk = Desk::open();
+    let gone = with(
+        asked("one", "2026-11-28T14:00:00"),
+        "/Target/Arn",
+        json!(arn("sqs", "gone")),
+    );
+    desk.create(&gone);
+    let narrow = json!("arn:aws:iam::000000000000:role/narrow");
+    desk.create(&with(
+        asked("two", "2026-11-28T14:00:00"),
+        "/Target/RoleArn",
+        narrow,
+    ));
+    tokio::time::sleep(2 * HOUR + Duration::from_secs(1)).await;
+    let letters = desk.received("dead").await;
+    let attribute =
+        |letter: &Received, name: &str| letter.message_attributes[name]["stringValue"].clone();
+    let codes: BTreeSet<_> = letters
+        .iter()
+        .map(|it| attribute(it, "ERROR_CODE").as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(codes.len(), 2, "{codes:?}");
+    assert!(codes.contains("AccessDeniedException"), "{codes:?}");
+    for letter in &letters {
+        assert_eq!(attribute(letter, "RETRY_ATTEMPTS"), "0");
+        assert!(attribute(letter, "EXHAUSTED_RETRY_CONDITION").is_null());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_whose_answer_is_lost_is_called_twice() {
+    let desk = Desk::open();
+    let lost = Fault::calls(Service::Sqs, "SendMessage", CallMode::LoseResponse);
+    desk.faults.add(lost.by("scheduler").once());
+    desk.create(&asked("one", "2026-11-28T14:00:00"));
+    tokio::time::sleep(2 * HOUR + Duration::from_secs(10)).await;
+    assert_eq!(desk.received("due").await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_schedule_that_is_deleted_before_its_time_calls_nothing() {
+    let desk = Desk::open();
+    desk.create(&asked("one", "2026-11-28T14:00:00"));
+    let one = json!({"Name": "one", "GroupName": "surveys"});
+    desk.aws
+        .scheduler
+        .handle("DeleteSchedule", &one, noon())
+        .unwrap();
+    tokio::time::sleep(3 * HOUR).await;
+    assert!(desk.received("due").await.is_empty());
+}
