@@ -11,10 +11,9 @@ use aws_sdk_sqs::types::{
 };
 use jiff::Timestamp;
 use serde::Serialize;
+use webhooks::dead_letter::{event_of, reason};
 use webhooks::life::Record;
-use webhooks::retry::Waiting;
-use webhooks::task::{Queued, Unreadable, WorkMessage};
-use webhooks::worker::{QueueMessage, REASON};
+use webhooks::worker::REASON;
 
 use crate::lives::records;
 use crate::output::{harmless, say, say_json};
@@ -194,7 +193,7 @@ async fn explain(
     let mut all = Vec::new();
     for message in messages {
         let body = message.body().unwrap_or_default();
-        let (event, mut reason) = match read_key(body) {
+        let (event, mut reason) = match event_of(body) {
             Err(unreadable) => (None, format!("unreadable: {unreadable}")),
             Ok(key) => {
                 if !known.contains_key(&key) {
@@ -214,39 +213,6 @@ async fn explain(
     }
     all.sort_by_key(|dead| dead.sent_at);
     Ok(all)
-}
-
-/// Reads the key of a message's event. The message may be for one task, for several, or for the
-/// retry queue.
-fn read_key(body: &str) -> Result<String, Unreadable> {
-    let unreadable = match Queued::read(body) {
-        Ok(message) => return Ok(message.key()),
-        Err(unreadable) => unreadable,
-    };
-    let of_work = WorkMessage::read(body).map(|it| it.key());
-    of_work
-        .or_else(|_| Waiting::read(body).map(|it| it.key()))
-        .map_err(|_| unreadable)
-}
-
-/// The reason in the task's records.
-fn reason(records: &[Record], event: &str, task: &str) -> String {
-    let of_task: Vec<_> = records.iter().filter(|it| it.is_of(event, task)).collect();
-    let open: Vec<_> = of_task.iter().filter(|it| !it.is_settled()).collect();
-    match (of_task.as_slice(), open.as_slice()) {
-        ([], _) => "the task left no record: no attempt got so far".to_owned(),
-        (_, []) => {
-            let words: Vec<_> = of_task.iter().map(|it| it.summary()).collect();
-            format!(
-                "every record is settled, so a redrive changes nothing: {}",
-                words.join(", ")
-            )
-        }
-        (_, open) => {
-            let words: Vec<_> = open.iter().map(|it| it.summary()).collect();
-            words.join(", ")
-        }
-    }
 }
 
 impl Dead {
@@ -314,8 +280,6 @@ fn duration(total_s: i64) -> String {
 mod tests {
     use super::*;
 
-    const EVENT: &str = "zupy#comp#CP-1/redeemed";
-
     fn queue() -> DeadLetterQueue {
         DeadLetterQueue {
             name: "delivery-dead-letter".into(),
@@ -323,29 +287,6 @@ mod tests {
             source: "delivery".into(),
             source_url: "https://sqs/1/d".into(),
         }
-    }
-
-    fn record(task: &str, status: &str, result: Option<&str>) -> Record {
-        Record {
-            event: EVENT.into(),
-            task: task.into(),
-            status: status.into(),
-            result: result.map(str::to_owned),
-            attempts: Some(10),
-            ..Record::default()
-        }
-    }
-
-    #[test]
-    fn the_reason_comes_from_the_open_records() {
-        let account = record("delivery/account", "done", None);
-        let email = record("delivery/email", "released", Some("AccessDenied"));
-        assert_eq!(
-            reason(&[account.clone(), email], EVENT, "delivery"),
-            "delivery/email released: AccessDenied (10 attempts)"
-        );
-        assert!(reason(&[], EVENT, "delivery").contains("no record"));
-        assert!(reason(&[account], EVENT, "delivery").contains("a redrive changes nothing"));
     }
 
     #[test]

@@ -20,6 +20,7 @@
 //! - [`fraud`]: findings about events.
 //! - [`figures`]: the counters of each tenant and day.
 //! - [`life`]: a coupon's whole life, as the events table holds it.
+//! - [`dead_letter`]: the event and the reason of a message that was given up.
 //! - [`alerts`]: alerts to operators.
 //! - [`retry`], [`outbox`]: the safety nets for an outage of DynamoDB, and of SQS.
 //! - [`cell`]: texts in cells of CSV.
@@ -33,6 +34,7 @@ pub mod characters;
 pub mod clock;
 pub mod config;
 pub mod connections;
+pub mod dead_letter;
 pub mod dispatch;
 pub mod event;
 pub mod expiry;
