@@ -14,35 +14,88 @@ const WRONG: &str = r#"Bearer realm="reports", error="invalid_token""#;
 /// Longest token that is looked at, in bytes.
 pub const TOKEN_MAX_BYTES: usize = 1024;
 
+/// What the name of a token's tenant ends in if the holder may see personal data.
+const PERSONAL: &str = ".personal";
+
+/// The name of all tenants: nothing before the ending.
+const ALL: &str = "";
+
 /// What a token lets its holder read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scope(Holder);
+pub struct Scope {
+    /// Nothing where it is for all.
+    tenants: Option<BTreeSet<String>>,
+    /// Those whose members' names and addresses are shown; [`ALL`] for all.
+    personal: BTreeSet<String>,
+}
 
 impl Scope {
     /// All tenants: for who reads the tables by permissions of their own.
     pub fn all() -> Self {
-        Self(Holder::OfAll)
+        Self {
+            tenants: None,
+            personal: BTreeSet::new(),
+        }
+    }
+
+    /// What the text of a token names: `comp_a`, `comp_a.personal`, or `.personal` for all. A token
+    /// that also names a tenant is for that tenant alone.
+    fn of(holder: Holder) -> Self {
+        let Holder::Of(names) = holder else {
+            return Self::all();
+        };
+        let mut tenants = BTreeSet::new();
+        let mut personal = BTreeSet::new();
+        for name in names {
+            let tenant = match name.strip_suffix(PERSONAL) {
+                Some(tenant) => {
+                    personal.insert(tenant.to_owned());
+                    tenant.to_owned()
+                }
+                None => name,
+            };
+            tenants.insert(tenant);
+        }
+        if tenants.len() == 1 && personal.contains(ALL) {
+            return Self {
+                tenants: None,
+                personal,
+            };
+        }
+        if personal.remove(ALL) {
+            tenants.remove(ALL);
+        }
+        Self {
+            tenants: Some(tenants),
+            personal,
+        }
     }
 
     pub fn may_read(&self, tenant: &str) -> bool {
-        match &self.0 {
-            Holder::OfAll => true,
-            Holder::Of(tenants) => tenants.contains(tenant),
-        }
+        let tenants = self.tenants.as_ref();
+        tenants.is_none_or(|tenants| tenants.contains(tenant))
+    }
+
+    /// Whether names and addresses of a tenant's members are shown; otherwise they are masked.
+    pub fn shows_personal(&self, tenant: &str) -> bool {
+        let name = if self.tenants.is_none() { ALL } else { tenant };
+        self.may_read(tenant) && self.personal.contains(name)
+    }
+
+    /// Whether it is for all tenants, and so for what belongs to none of them.
+    pub fn is_of_all(&self) -> bool {
+        self.tenants.is_none()
     }
 
     /// The tenants that the token names; none where it is for all.
     pub fn named(&self) -> Option<&BTreeSet<String>> {
-        match &self.0 {
-            Holder::OfAll => None,
-            Holder::Of(tenants) => Some(tenants),
-        }
+        self.tenants.as_ref()
     }
 
     /// The tenant, where the token is for one alone.
     pub fn only(&self) -> Option<&str> {
-        match &self.0 {
-            Holder::Of(tenants) if tenants.len() == 1 => tenants.first().map(String::as_str),
+        match &self.tenants {
+            Some(tenants) if tenants.len() == 1 => tenants.first().map(String::as_str),
             _ => None,
         }
     }
@@ -61,7 +114,7 @@ pub async fn scope(tokens: &SecretStore, token: &str) -> Result<Scope, Refused> 
     let unanswered = |it: Undecided| Refused::Unavailable(it.into());
     let known = tokens.current().await.map_err(unanswered)?;
     if let Some(holder) = known.holder(token) {
-        return Ok(Scope(holder));
+        return Ok(Scope::of(holder));
     }
     let newer = match tokens.as_of(arrived).await {
         Ok(newer) => newer,
@@ -71,8 +124,44 @@ pub async fn scope(tokens: &SecretStore, token: &str) -> Result<Scope, Refused> 
         Err(undecided) => return Err(unanswered(undecided)),
     };
     match newer.holder(token) {
-        Some(holder) => Ok(Scope(holder)),
+        Some(holder) => Ok(Scope::of(holder)),
         None if newer.in_doubt() => Err(unanswered(Undecided::Unanswered)),
         None => Err(Refused::Unauthorised(WRONG)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use webhooks::verify::Secrets;
+
+    use super::*;
+
+    const TOKENS: &str = "all, a=of-a, a.personal=sees-a, .personal=sees-all, a=both, b.personal=both, \
+                          .personal=narrow, a=narrow";
+
+    #[track_caller]
+    fn check(token: &str, named: Option<&[&str]>, personal: &[&str]) {
+        let holder = Secrets::parse(TOKENS).unwrap().holder(token).unwrap();
+        let scope = Scope::of(holder);
+        let names = named.map(|it| it.iter().map(|&it| it.to_owned()).collect());
+        assert_eq!(scope.named().cloned(), names, "{token}");
+        assert_eq!(scope.is_of_all(), named.is_none(), "{token}");
+        for tenant in ["a", "b", "c", "a.personal"] {
+            let may_read = named.is_none_or(|named| named.contains(&tenant));
+            assert_eq!(scope.may_read(tenant), may_read, "{token} {tenant}");
+            let shows = personal.contains(&tenant) || personal == ["all of them"];
+            assert_eq!(scope.shows_personal(tenant), shows, "{token} {tenant}");
+        }
+    }
+
+    #[test]
+    fn a_token_shows_personal_data_only_of_tenants_that_it_says_so_of() {
+        check("all", None, &[]);
+        check("of-a", Some(&["a"]), &[]);
+        check("sees-a", Some(&["a"]), &["a"]);
+        check("sees-all", None, &["all of them"]);
+        check("both", Some(&["a", "b"]), &["b"]);
+        check("narrow", Some(&["a"]), &[]);
+        assert!(!Scope::all().shows_personal("a"));
     }
 }

@@ -43,6 +43,7 @@ impl Question {
             kind: parameters.choice("type", &TYPES),
             reward: parameters.text("reward", "must be a reward's id or its name"),
             location: parameters.text("location", "must be a location's name"),
+            code: parameters.text("code", "must be a coupon's code"),
         };
         let limit = parameters.number("limit", LIMIT_MAX).unwrap_or(LIMIT);
         let cursor = parameters.text("cursor", CURSOR);

@@ -2,23 +2,28 @@
 //! the command line. It answers with values, and knows nothing of routes.
 
 pub mod access;
+pub mod account;
 pub mod amount;
+pub mod codes;
 pub mod conversion;
 pub mod days;
 pub mod desk;
 pub mod events;
 pub mod life;
 pub mod listing;
+pub mod masked;
 pub mod member;
 pub mod operations;
 mod order;
 pub mod parameters;
 pub mod patterns;
 pub mod period;
+pub mod progress;
 pub mod redemptions;
 pub mod refused;
 pub mod report;
 pub mod satisfaction;
+pub mod search;
 pub mod table;
 pub mod tenant;
 pub mod totals;

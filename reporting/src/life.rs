@@ -3,21 +3,31 @@
 use anyhow::Context;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
 use webhooks::event::{escape, tenant_key, unescape};
 use webhooks::life::{Account, Life, Lookup};
 
 use crate::access::Scope;
+use crate::codes;
 use crate::desk::Desk;
+use crate::period::Period;
 use crate::refused::{Problem, Refused};
 
 /// Keys that are looked at side by side.
 const CONCURRENCY: usize = 16;
 
 /// Where trials stand, which have keys of their own.
-const SPACES: [&str; 3] = ["", "sandbox#", "test#"];
+pub(crate) const SPACES: [&str; 3] = ["", "sandbox#", "test#"];
 
-/// The life of the coupon with this code or key.
+/// How many days back games' codes are looked for: the figures of each day are read for that.
+const LATELY_DAYS: i32 = 30;
+
+/// The most redemptions of a game's code that are named where a code stands for several.
+const REDEMPTIONS_MAX: usize = 10;
+
+/// The life of the coupon with this code or key. A game's code names a coupon if it was redeemed once
+/// within [`lately`].
 ///
 /// # Errors
 /// There is none that the token may read, or there are several, or the tables cannot be read.
@@ -45,7 +55,13 @@ pub async fn find(
                 let tenant = tenant_key(provider, tenant);
                 SPACES.map(|space| format!("{tenant}#{space}{}", escape(code)))
             });
-            keys.collect()
+            let mut keys: Vec<_> = keys.collect();
+            let redeemed = codes::redeemed(desk, &tenants, code, lately(now)).await?;
+            for redeemed in &redeemed {
+                let events = codes::redemptions(desk, redeemed, REDEMPTIONS_MAX).await?;
+                keys.extend(events.iter().map(|event| event.coupon().to_owned()));
+            }
+            keys
         }
     };
     let lives = stream::iter(coupons).map(|coupon| life(desk, coupon, &lookup, scope, now));
@@ -69,8 +85,15 @@ pub async fn find(
     Ok(life)
 }
 
+/// The days in which games' codes are looked for: the last 30, wherever on earth the tenant is.
+pub fn lately(now: Timestamp) -> Period {
+    let today = now.to_zoned(TimeZone::UTC).date();
+    let first = today.checked_sub(LATELY_DAYS.days()).unwrap_or(today);
+    Period::new(first, today.tomorrow().unwrap_or(today))
+}
+
 /// The tenant that a coupon's key names.
-fn tenant_of(coupon: &str) -> Option<String> {
+pub(crate) fn tenant_of(coupon: &str) -> Option<String> {
     coupon.split('#').nth(1).map(unescape)
 }
 

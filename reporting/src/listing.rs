@@ -38,6 +38,8 @@ pub struct Filter {
     /// A reward's id or its name.
     pub reward: Option<String>,
     pub location: Option<String>,
+    /// A coupon's code, as it is tracked.
+    pub code: Option<String>,
 }
 
 /// An event's place in the order: its second, then its key.
@@ -129,6 +131,10 @@ impl Filter {
                 .location
                 .as_ref()
                 .is_none_or(|it| tracked.location.as_ref() == Some(it))
+            && self
+                .code
+                .as_ref()
+                .is_none_or(|it| tracked.coupon_code.as_ref() == Some(it))
     }
 }
 

@@ -1,0 +1,107 @@
+//! Aghanim's codes, whose redemptions stand under keys of their own: on which days a code was
+//! redeemed, and by which events. The figures lead from the code to its days.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use webhooks::event::EventKey;
+use webhooks::provider::aghanim;
+
+use crate::desk::{Desk, Named};
+use crate::listing::{Cursor, Filter, list};
+use crate::period::Period;
+
+/// The longest beginning of a code that is tracked, in bytes.
+const TRACKED_BYTES: usize = 300;
+
+/// How often a tenant's code was redeemed on each day of a period.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redeemed {
+    pub tenant: Named,
+    pub code: String,
+    /// Never empty.
+    pub days: BTreeMap<Date, u64>,
+}
+
+impl Redeemed {
+    pub fn count(&self) -> u64 {
+        self.days.values().sum()
+    }
+
+    /// From the first to the last of its days.
+    pub fn period(&self) -> Option<Period> {
+        let (first, _) = self.days.first_key_value()?;
+        let (last, _) = self.days.last_key_value()?;
+        Some(Period::new(*first, *last))
+    }
+}
+
+/// A code as the figures have it: the beginning, if it is long.
+fn tracked(code: &str) -> &str {
+    &code[..code.floor_char_boundary(TRACKED_BYTES)]
+}
+
+/// Where this code was redeemed within a period, of tenants whose redemptions are not named for
+/// their code.
+///
+/// # Errors
+/// The figures cannot be read.
+pub async fn redeemed(
+    desk: &Desk,
+    tenants: &[Named],
+    code: &str,
+    period: Period,
+) -> anyhow::Result<Vec<Redeemed>> {
+    let code = tracked(code);
+    let mut all = Vec::new();
+    for (provider, tenant) in tenants {
+        if provider != aghanim::NAME {
+            continue;
+        }
+        let days = desk.figures.days(provider, tenant, period.from, period.to);
+        let mut counts = BTreeMap::new();
+        for (day, figures) in days.await? {
+            let of_code = figures.codes.iter().filter(|(group, _)| group.code == code);
+            let count: u64 = of_code.map(|(_, sums)| sums.count).sum();
+            if count > 0 {
+                counts.insert(day, count);
+            }
+        }
+        if !counts.is_empty() {
+            all.push(Redeemed {
+                tenant: (provider.clone(), tenant.clone()),
+                code: code.to_owned(),
+                days: counts,
+            });
+        }
+    }
+    Ok(all)
+}
+
+/// The redemptions themselves, the newest first, at most so many.
+///
+/// # Errors
+/// The figures or the events cannot be read.
+pub async fn redemptions(
+    desk: &Desk,
+    redeemed: &Redeemed,
+    limit: usize,
+) -> anyhow::Result<Vec<EventKey>> {
+    let tenants = [redeemed.tenant.clone()];
+    let filter = Filter {
+        code: Some(redeemed.code.clone()),
+        ..Filter::default()
+    };
+    let mut found = Vec::new();
+    for day in redeemed.days.keys().rev() {
+        let period = Period::new(*day, *day);
+        let left = limit - found.len();
+        let start = Cursor::start(period);
+        let listing = list(desk, &tenants, period, &filter, start, left).await?;
+        found.extend(listing.events.into_iter().map(|(tracked, _)| tracked.key));
+        if found.len() >= limit {
+            break;
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,130 @@
+//! Finds what a text names: a coupon by its key or its code, a member by the id, a code of a game.
+
+use anyhow::Context;
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use webhooks::event::{escape, member_key, tenant_key};
+use webhooks::ledger::is_forgotten;
+use webhooks::life::Lookup;
+
+use crate::access::Scope;
+use crate::codes::{self, Redeemed};
+use crate::desk::{Desk, Named};
+use crate::life::{SPACES, lately, tenant_of};
+use crate::refused::Refused;
+
+/// Keys that are looked at side by side.
+const CONCURRENCY: usize = 16;
+
+/// The most of one kind that a search finds.
+pub const FOUND_MAX: usize = 50;
+
+/// Something that a text names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// A coupon's key, or an event's.
+    Coupon(String),
+    Member {
+        tenant: Named,
+        id: String,
+    },
+    /// A code that was redeemed, perhaps often.
+    Code(Redeemed),
+}
+
+/// All that a text names and a token may read. Codes of games are looked for within
+/// [`lately`].
+///
+/// # Errors
+/// The tenant is none that the token may read, or the tables cannot be read.
+pub async fn search(
+    desk: &Desk,
+    text: &str,
+    (tenant, provider): (Option<&str>, Option<&str>),
+    scope: &Scope,
+    now: Timestamp,
+) -> Result<Vec<Found>, Refused> {
+    let text = text.trim();
+    if let Lookup::Key { coupon, entry } = Lookup::parse(text) {
+        let may_read = tenant_of(&coupon).is_some_and(|own| scope.may_read(&own));
+        let is_there = may_read && has_rows(desk, &Rows::of_coupon(desk, &coupon), now).await?;
+        let key = match entry {
+            Some(entry) => format!("{coupon}/{entry}"),
+            None => coupon,
+        };
+        return Ok(is_there.then_some(Found::Coupon(key)).into_iter().collect());
+    }
+    let tenants = desk.tenants(scope, tenant, provider).await?;
+    let coupons = tenants.iter().flat_map(|(provider, tenant)| {
+        let tenant = tenant_key(provider, tenant);
+        SPACES.map(|space| format!("{tenant}#{space}{}", escape(text)))
+    });
+    let coupons = coupons.map(|key| (Rows::of_coupon(desk, &key), Found::Coupon(key)));
+    let members = tenants.iter().map(|named| {
+        let (provider, tenant) = named;
+        let rows = Rows::of_member(desk, &member_key(provider, tenant, text));
+        let (tenant, id) = (named.clone(), text.to_owned());
+        (rows, Found::Member { tenant, id })
+    });
+    let candidates: Vec<_> = coupons.chain(members).collect();
+    let looks = stream::iter(candidates).map(|(rows, found)| async move {
+        let is_there = has_rows(desk, &rows, now).await?;
+        anyhow::Ok(is_there.then_some(found))
+    });
+    let found: Vec<_> = looks.buffered(CONCURRENCY).try_collect().await?;
+    let mut found: Vec<_> = found.into_iter().flatten().take(FOUND_MAX).collect();
+    let codes = codes::redeemed(desk, &tenants, text, lately(now)).await?;
+    found.extend(codes.into_iter().take(FOUND_MAX).map(Found::Code));
+    Ok(found)
+}
+
+/// The rows of a partition.
+struct Rows {
+    table: String,
+    name: &'static str,
+    partition: String,
+}
+
+impl Rows {
+    fn of_coupon(desk: &Desk, coupon: &str) -> Self {
+        let key = desk.ledger.row_key(coupon, "");
+        Self {
+            table: key.table,
+            name: "coupon",
+            partition: coupon.to_owned(),
+        }
+    }
+
+    fn of_member(desk: &Desk, member: &str) -> Self {
+        Self {
+            table: desk.members_table.clone(),
+            name: "member",
+            partition: member.to_owned(),
+        }
+    }
+}
+
+/// How many rows of a partition are looked at: forgotten ones may stand before one that is not.
+const LOOKED_AT: i32 = 25;
+
+async fn has_rows(desk: &Desk, rows: &Rows, now: Timestamp) -> anyhow::Result<bool> {
+    // DynamoDB takes no longer key, and no empty one.
+    if rows.partition.is_empty() || rows.partition.len() > 2048 {
+        return Ok(false);
+    }
+    let page = desk
+        .client
+        .query()
+        .table_name(&rows.table)
+        .key_condition_expression("#partition = :partition")
+        .projection_expression("#partition, #ttl")
+        .expression_attribute_names("#partition", rows.name)
+        .expression_attribute_names("#ttl", "ttl")
+        .expression_attribute_values(":partition", AttributeValue::S(rows.partition.clone()))
+        .limit(LOOKED_AT)
+        .send()
+        .await
+        .with_context(|| format!("reading {}", rows.table))?;
+    Ok(page.items().iter().any(|row| !is_forgotten(row, now)))
+}
