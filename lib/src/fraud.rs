@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::{EventKey, part};
+use crate::record;
 
 /// The name of the task's record beneath an event. A coupon's own row among its events has this
 /// name too; it holds the version of all the coupon's findings.
-pub const RECORD: &str = "fraud";
+pub const RECORD: &str = record::FRAUD;
 
 /// The prefixes of sort keys: of a member's flags, and of the member's redemptions in the last
 /// days.

@@ -8,6 +8,9 @@
 //! - [`provider`]: each provider's signature scheme and wire types, and how they become an event.
 //! - [`identifier`]: the blanks that the ends of every identifier lose.
 //! - [`event`]: the domain: what happened to which coupon.
+//! - [`record`]: the names of the records that tasks leave beneath an event.
+//! - [`message`]: the form of messages on queues.
+//! - [`failure`]: failures of work on a message.
 //! - [`task`]: which tasks an event causes.
 //! - [`ledger`]: the events table: one conditional write for an event, leases and commits for a
 //!   task's effects.
@@ -38,17 +41,20 @@ pub mod dead_letter;
 pub mod dispatch;
 pub mod event;
 pub mod expiry;
+pub mod failure;
 pub mod figures;
 pub mod fraud;
 pub mod identifier;
 pub mod invocation;
 pub mod ledger;
 pub mod life;
+pub mod message;
 pub mod money;
 pub mod outbox;
 pub mod per_tenant;
 pub mod provider;
 pub mod receiver;
+pub mod record;
 pub mod request;
 pub mod retry;
 pub mod secrets;

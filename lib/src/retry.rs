@@ -11,13 +11,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Aws, CallLimits, Environment};
 use crate::event::Event;
+use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::ledger::{REFUSED, body};
+use crate::message::{QueueMessage, Unreadable, queue_body, read_versioned};
 use crate::provider::{Content, read_verified};
 use crate::receiver::{Receiver, Taken};
-use crate::task::{MESSAGE_VERSION, Unreadable};
+use crate::task::MESSAGE_VERSION;
 use crate::verify::Verified;
-use crate::worker::{self, Failure, QueueMessage, Work};
+use crate::worker::{self, Work};
 
 /// The newest version of [`Waiting`] that this code reads. This code writes it for large bodies and
 /// refused bodies; an older version does for the others.
@@ -104,7 +106,7 @@ impl Waiting {
     }
 
     pub fn to_body(&self) -> String {
-        crate::task::queue_body(self)
+        queue_body(self)
     }
 
     /// The body as it was sent. `None` if the stored body is damaged.
@@ -128,7 +130,7 @@ impl Waiting {
 
 impl QueueMessage for Waiting {
     fn read(body: &str) -> Result<Self, Unreadable> {
-        crate::task::read_versioned(body, WAITING_VERSION)
+        read_versioned(body, WAITING_VERSION)
     }
 
     fn key(&self) -> String {

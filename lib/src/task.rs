@@ -1,6 +1,5 @@
 //! Which tasks an event causes, and the message that each task gets.
 
-mod format;
 mod queued;
 mod work;
 
@@ -10,11 +9,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{DiscountKind, Event, Fact};
-use crate::worker::QueueMessage;
-use crate::{figures, fraud};
+use crate::message::{QueueMessage, queue_body, read_versioned};
+use crate::record;
 
-pub use format::{Unknown, Unreadable};
-pub(crate) use format::{queue_body, read_versioned};
+pub use crate::message::{Unknown, Unreadable};
 pub use queued::{Elsewhere, MESSAGE_MAX_BYTES, QUEUED_VERSION, Queued};
 pub use work::{WORK_VERSION, WorkMessage};
 
@@ -39,9 +37,9 @@ impl Task {
     pub fn name(self) -> &'static str {
         match self {
             Task::Delivery => "delivery",
-            Task::Inventory => "inventory",
-            Task::Fraud => fraud::RECORD,
-            Task::Analytics => figures::RECORD,
+            Task::Inventory => record::INVENTORY,
+            Task::Fraud => record::FRAUD,
+            Task::Analytics => record::ANALYTICS,
         }
     }
 
@@ -53,18 +51,18 @@ impl Task {
     pub fn records(self) -> &'static [&'static str] {
         match self {
             Task::Delivery => &[
-                "delivery/account",
-                "delivery/email",
-                "delivery/whatsapp",
-                "delivery/sms",
-                "delivery/reminder",
-                "delivery/contact",
-                "delivery/grant",
-                "delivery/forward",
+                record::delivery::ACCOUNT,
+                record::delivery::EMAIL,
+                record::delivery::WHATSAPP,
+                record::delivery::SMS,
+                record::delivery::REMINDER,
+                record::delivery::CONTACT,
+                record::delivery::GRANT,
+                record::delivery::FORWARD,
             ],
-            Task::Inventory => &["inventory"],
-            Task::Fraud => &[fraud::RECORD],
-            Task::Analytics => &[figures::RECORD],
+            Task::Inventory => &[record::INVENTORY],
+            Task::Fraud => &[record::FRAUD],
+            Task::Analytics => &[record::ANALYTICS],
         }
     }
 
@@ -72,13 +70,15 @@ impl Task {
     /// must follow.
     pub fn first_record(self, event: &Event) -> &'static str {
         match (self, &event.fact) {
-            (Task::Delivery, Fact::Redeemed(it)) if !it.reward.items.is_empty() => "delivery/grant",
-            (Task::Delivery, Fact::Expiring(_)) => "delivery/reminder",
-            (Task::Delivery, Fact::Enrolled) => "delivery/contact",
-            (Task::Delivery, _) => "delivery/account",
-            (Task::Inventory, _) => "inventory",
-            (Task::Fraud, _) => fraud::RECORD,
-            (Task::Analytics, _) => figures::RECORD,
+            (Task::Delivery, Fact::Redeemed(it)) if !it.reward.items.is_empty() => {
+                record::delivery::GRANT
+            }
+            (Task::Delivery, Fact::Expiring(_)) => record::delivery::REMINDER,
+            (Task::Delivery, Fact::Enrolled) => record::delivery::CONTACT,
+            (Task::Delivery, _) => record::delivery::ACCOUNT,
+            (Task::Inventory, _) => record::INVENTORY,
+            (Task::Fraud, _) => record::FRAUD,
+            (Task::Analytics, _) => record::ANALYTICS,
         }
     }
 
@@ -252,9 +252,9 @@ mod tests {
             assert_eq!(Task::Delivery.first_record(event), first_record);
             assert!(Task::Delivery.records().contains(&first_record));
         };
-        check(&event(zupy, REDEEMED), "delivery/account");
-        check(&event(zupy, USED), "delivery/account");
-        check(&event(Aghanim, ITEMS), "delivery/grant");
+        check(&event(zupy, REDEEMED), record::delivery::ACCOUNT);
+        check(&event(zupy, USED), record::delivery::ACCOUNT);
+        check(&event(Aghanim, ITEMS), record::delivery::GRANT);
     }
 
     #[test]

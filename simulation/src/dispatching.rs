@@ -7,7 +7,7 @@ use webhooks::config::{Aws, Environment};
 use webhooks::dispatch::Dispatch;
 use webhooks::event::{Envelope, Event, EventKey, Fact, Member, Redemption, Reward};
 use webhooks::task::{Message, Queued, Task, WorkMessage};
-use webhooks::worker::{BatchWork, Failure, QueueMessage};
+use webhooks::worker::{self, BatchWork, Failure, QueueMessage};
 
 use crate::desk::{Desk, at_a_desk};
 use crate::history::{Moment, Process};
@@ -160,7 +160,7 @@ async fn load(desk: &Desk, row: Option<serde_json::Value>) -> Failure {
     }
     let elsewhere = include_str!("../../lib/testdata/messages/elsewhere-2.json");
     let queued = Queued::read(elsewhere).unwrap();
-    let loaded = queued.load(&desk.ledger, desk.world.now()).await;
+    let loaded = worker::load(queued, &desk.ledger, desk.world.now()).await;
     loaded.unwrap_err()
 }
 

@@ -18,12 +18,13 @@ use crate::clock;
 use crate::config::{Aws, CallLimits, Environment};
 use crate::event::{EventKey, member_key, tenant_key};
 use crate::ledger::{Item, ItemKey, is_forgotten, read_all};
+use crate::record;
 
 /// The partition of the tenants that something was counted of.
 pub(super) const TENANTS: &str = "tenants";
 
 /// The name of the record that an event leaves.
-pub const RECORD: &str = "analytics";
+pub const RECORD: &str = record::ANALYTICS;
 
 /// How many partitions are read side by side.
 const CONCURRENCY: usize = 16;

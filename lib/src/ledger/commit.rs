@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use super::row::{Item, Row, is, number, read_text, text};
 use super::{Attached, Ledger, Status, unique_id};
 use crate::event::{Event, EventKey};
+use crate::failure::Failure;
 use crate::invocation::Invocation;
 
 pub use change::{Change, ItemKey};
@@ -134,6 +135,15 @@ pub enum Uncommitted {
     /// DynamoDB refuses these effects always, also in a transaction of their own.
     #[error(transparent)]
     Ever(anyhow::Error),
+}
+
+impl From<Uncommitted> for Failure {
+    fn from(uncommitted: Uncommitted) -> Self {
+        match uncommitted {
+            Uncommitted::ForNow(error) => Self::Transient(error),
+            Uncommitted::Ever(error) => Self::Permanent(error),
+        }
+    }
 }
 
 /// The time before an invocation's end at which no transaction begins any more. It is enough for a

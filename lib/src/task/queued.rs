@@ -1,17 +1,12 @@
 //! A task queue's contents: the message itself or, if its event is too large for a queue, the
 //! event's key.
 
-use std::borrow::Cow;
-
-use anyhow::Context;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::format::version_of;
-use super::{MESSAGE_VERSION, Message, Unreadable, queue_body, read_versioned};
+use super::{MESSAGE_VERSION, Message};
 use crate::event::EventKey;
-use crate::ledger::Ledger;
-use crate::worker::{Failure, QueueMessage};
+use crate::message::{QueueMessage, Unreadable, queue_body, read_versioned, version_of};
 
 /// The version of [`Elsewhere`] that this code writes, and the newest message version that it
 /// reads.
@@ -54,39 +49,6 @@ impl Message<'_> {
             received_at: self.received_at,
             trace: self.trace.as_deref().map(str::to_owned),
             only: self.only.clone(),
-        })
-    }
-}
-
-impl Queued {
-    /// The message with its event. If the queue does not hold the event, it is read from the
-    /// ledger.
-    pub async fn load(self, ledger: &Ledger, now: Timestamp) -> Result<Message<'static>, Failure> {
-        let Elsewhere {
-            key,
-            received_at,
-            trace,
-            only,
-            ..
-        } = match self {
-            Queued::Whole(message) => return Ok(*message),
-            Queued::Elsewhere(elsewhere) => elsewhere,
-        };
-        let standing = ledger.standing(&key, now).await?;
-        let standing = standing
-            .with_context(|| format!("{key} is not in the ledger"))
-            .map_err(Failure::Permanent)?;
-        // The row held an event when it was recorded, so newer code wrote it. During a deployment
-        // the message waits for newer code.
-        let event = standing.event().with_context(|| {
-            format!("this version of the code reads no event in the body of {key}; the message waits for newer code")
-        })?;
-        Ok(Message {
-            version: MESSAGE_VERSION,
-            event: Cow::Owned(event),
-            received_at,
-            trace: trace.map(Cow::Owned),
-            only,
         })
     }
 }

@@ -3,10 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::format::{Unknown, Unreadable, queue_body, read_versioned};
 use super::{Message, Task};
 use crate::event::EventKey;
-use crate::worker::QueueMessage;
+use crate::message::{QueueMessage, Unknown, Unreadable, queue_body, read_versioned};
 
 /// The version of [`WorkMessage`] that this code writes. It is also the newest that this code
 /// reads.

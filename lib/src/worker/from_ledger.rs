@@ -1,15 +1,19 @@
 //! Work on messages whose events may be in the ledger only. It reads these events before the work
 //! begins.
 
+use std::borrow::Cow;
 use std::future::Future;
 
+use anyhow::Context;
 use futures_util::future::join_all;
+use jiff::Timestamp;
 
-use super::{BatchWork, Failure, Work};
+use super::{BatchWork, Work};
 use crate::config::{Aws, CallLimits, Environment};
+use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::ledger::Ledger;
-use crate::task::{Message, Queued};
+use crate::task::{Elsewhere, MESSAGE_VERSION, Message, Queued};
 
 /// A task's work, and the ledger that holds the events that its queue does not.
 #[derive(Debug)]
@@ -36,7 +40,7 @@ impl<W: Work<Message = Message<'static>>> Work for FromLedger<W> {
     }
 
     async fn work(&self, queued: Queued, invocation: Invocation) -> Result<(), Failure> {
-        let message = queued.load(&self.ledger, invocation.now()).await?;
+        let message = load(queued, &self.ledger, invocation.now()).await?;
         self.work.work(message, invocation).await
     }
 }
@@ -47,7 +51,7 @@ impl<W: BatchWork<Message = Message<'static>>> BatchWork for FromLedger<W> {
     async fn work(&self, queued: Vec<Queued>, invocation: Invocation) -> Vec<Result<(), Failure>> {
         let loads = queued
             .into_iter()
-            .map(|it| it.load(&self.ledger, invocation.now()));
+            .map(|it| load(it, &self.ledger, invocation.now()));
         let mut messages = Vec::new();
         let mut outcomes = Vec::new();
         for loaded in join_all(loads).await {
@@ -64,4 +68,41 @@ impl<W: BatchWork<Message = Message<'static>>> BatchWork for FromLedger<W> {
             .map(|loaded| loaded.and_then(|()| worked.next().unwrap_or_else(no_outcome)))
             .collect()
     }
+}
+
+/// The message with its event. If the queue does not hold the event, it is read from the ledger.
+///
+/// # Errors
+/// The ledger does not answer, has no such event, or holds a body that only newer code can read.
+pub async fn load(
+    queued: Queued,
+    ledger: &Ledger,
+    now: Timestamp,
+) -> Result<Message<'static>, Failure> {
+    let Elsewhere {
+        key,
+        received_at,
+        trace,
+        only,
+        ..
+    } = match queued {
+        Queued::Whole(message) => return Ok(*message),
+        Queued::Elsewhere(elsewhere) => elsewhere,
+    };
+    let standing = ledger.standing(&key, now).await?;
+    let standing = standing
+        .with_context(|| format!("{key} is not in the ledger"))
+        .map_err(Failure::Permanent)?;
+    // The row held an event when it was recorded, so newer code wrote it. During a deployment
+    // the message waits for newer code.
+    let event = standing.event().with_context(|| {
+        format!("this version of the code reads no event in the body of {key}; the message waits for newer code")
+    })?;
+    Ok(Message {
+        version: MESSAGE_VERSION,
+        event: Cow::Owned(event),
+        received_at,
+        trace: trace.map(Cow::Owned),
+        only,
+    })
 }

@@ -15,8 +15,13 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::attempts::Attempt;
-use super::{Batch, BatchWork, LAST_MARGIN, Next, Unfinished, Worker, report, settle};
+use super::batch::{Batch, Next, Unfinished, report, settle};
+use super::{BatchWork, Worker};
 use crate::invocation::Invocation;
+
+/// The time before an invocation's end at which the failed messages are reported, however slow
+/// anything else is.
+const LAST_MARGIN: Duration = Duration::from_millis(500);
 
 /// How often a message may kill its process.
 const DEATHS_MAX: usize = 3;

@@ -1,4 +1,4 @@
-//! Writes messages to queues and reads them: JSON that names the version of its shape.
+//! Messages on queues: JSON that names the version of its shape.
 //!
 //! Old code may read a message that newer code wrote. If old code does not know a part of the
 //! message, the message waits, because old code must not drop that part. The rules for a change are
@@ -6,6 +6,18 @@
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+/// A message that a queue may hold.
+pub trait QueueMessage: Sized {
+    /// Reads the body of a queue's message.
+    ///
+    /// # Errors
+    /// The body is no such message, or only newer code can read it.
+    fn read(body: &str) -> Result<Self, Unreadable>;
+
+    /// The key of the message's event, for the log.
+    fn key(&self) -> String;
+}
 
 /// Why a message cannot be worked on, now or ever.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -83,7 +95,7 @@ pub(crate) fn read_versioned<T: DeserializeOwned>(
     }
 }
 
-pub(super) fn version_of(body: &str) -> Result<u32, Unreadable> {
+pub(crate) fn version_of(body: &str) -> Result<u32, Unreadable> {
     #[derive(Deserialize)]
     struct Versioned {
         version: u32,

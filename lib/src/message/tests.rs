@@ -2,15 +2,14 @@
 //! a rollback. If this code writes a message differently, a test here fails. `docs/extending.md`,
 //! "Changing a message", says what to do then.
 
-use super::super::{Message, Queued, Task, WorkMessage};
 use super::*;
 use crate::event::Fact;
 use crate::retry::Waiting;
-use crate::worker::QueueMessage;
+use crate::task::{Message, Queued, Task, WorkMessage};
 
 macro_rules! message {
     ($name:literal) => {
-        include_str!(concat!("../../../testdata/messages/", $name, ".json"))
+        include_str!(concat!("../../testdata/messages/", $name, ".json"))
     };
 }
 
