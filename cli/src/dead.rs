@@ -23,6 +23,10 @@ use crate::target::{self, DeadLetterQueue, Target};
 /// meanwhile, SQS shows the messages again after this time.
 const LOOK_S: i32 = 30;
 
+/// The attributes in which EventBridge Scheduler says why it could not send a message.
+const ERROR_CODE: &str = "ERROR_CODE";
+const ERROR_MESSAGE: &str = "ERROR_MESSAGE";
+
 /// SQS receives and changes at most ten messages in one call.
 const BATCH: usize = 10;
 
@@ -128,6 +132,8 @@ async fn receive(
             .wait_time_seconds(1)
             .message_system_attribute_names(MessageSystemAttributeName::All)
             .message_attribute_names(REASON)
+            .message_attribute_names(ERROR_CODE)
+            .message_attribute_names(ERROR_MESSAGE)
             .send()
             .await
             .map_err(|error| target.explain(error))?;
@@ -203,16 +209,31 @@ async fn explain(
                 (Some(key), reason)
             }
         };
-        // The worker adds its reason when it gives a message up.
-        let attributes = message.message_attributes.as_ref();
-        let said = attributes.and_then(|all| all.get(REASON)?.string_value());
-        if let Some(said) = said {
-            reason = said.to_owned();
+        if let Some(said) = said(message) {
+            reason = said;
         }
         all.push(Dead::read(queue, message, event, reason, now));
     }
     all.sort_by_key(|dead| dead.sent_at);
     Ok(all)
+}
+
+/// The reason that came with the message: the worker adds it when it gives a message up, and
+/// EventBridge Scheduler when it could not send one.
+fn said(message: &Message) -> Option<String> {
+    let attribute = |name: &str| {
+        message
+            .message_attributes
+            .as_ref()?
+            .get(name)?
+            .string_value()
+    };
+    if let Some(reason) = attribute(REASON) {
+        return Some(reason.to_owned());
+    }
+    let code = attribute(ERROR_CODE)?;
+    let error = attribute(ERROR_MESSAGE).unwrap_or_default();
+    Some(format!("its schedule could not send it: {code}: {error}"))
 }
 
 impl Dead {
@@ -286,7 +307,26 @@ mod tests {
             url: "https://sqs/1/dd".into(),
             source: "delivery".into(),
             source_url: "https://sqs/1/d".into(),
+            is_of_schedules: false,
         }
+    }
+
+    #[test]
+    fn a_message_says_why_it_was_given_up() {
+        let text = |text: &str| {
+            let value = aws_sdk_sqs::types::MessageAttributeValue::builder();
+            let value = value.data_type("String").string_value(text);
+            value.build().unwrap()
+        };
+        let message = Message::builder;
+        assert_eq!(said(&message().build()), None);
+        let worker = message().message_attributes(REASON, text("received 3 times"));
+        assert_eq!(said(&worker.build()).as_deref(), Some("received 3 times"));
+        let schedule = message()
+            .message_attributes(ERROR_CODE, text("AccessDenied"))
+            .message_attributes(ERROR_MESSAGE, text("no permission"));
+        let expected = "its schedule could not send it: AccessDenied: no permission";
+        assert_eq!(said(&schedule.build()).as_deref(), Some(expected));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `coupons redrive`: moves the messages of a dead-letter queue back to their task.
 
+mod one_by_one;
+
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -50,15 +52,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let target = Target::connect(&arguments.target).await?;
     let queues = target.dead_letter_queues(Some(&arguments.queue)).await?;
     let queue = queues.first().context("no queue has this name")?;
-    let arn = arn(&target, &queue.name, &queue.url).await?;
-    let handle = start(&target, queue, &arn, arguments.rate).await?;
-    let (ended, cancelled) = tokio::select! {
-        ended = follow(&target, queue, &arn) => (ended?, false),
-        interrupted = tokio::signal::ctrl_c() => {
-            interrupted.context("listening for Ctrl-C")?;
-            cancel(&target, &handle).await?;
-            (follow(&target, queue, &arn).await?, true)
-        }
+    let (ended, cancelled) = if queue.is_of_schedules {
+        one_by_one::run(&target, queue, arguments.rate).await?
+    } else {
+        by_sqs(&target, queue, arguments.rate).await?
     };
     if arguments.json {
         say_json(&ended)?;
@@ -70,6 +67,24 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         _ if cancelled => ExitCode::from(130),
         _ => ExitCode::FAILURE,
     })
+}
+
+/// Has SQS move the messages. Returns how that ended, and whether somebody cancelled it.
+async fn by_sqs(
+    target: &Target,
+    queue: &DeadLetterQueue,
+    rate: Option<i32>,
+) -> anyhow::Result<(Move, bool)> {
+    let arn = arn(target, &queue.name, &queue.url).await?;
+    let handle = start(target, queue, &arn, rate).await?;
+    tokio::select! {
+        ended = follow(target, queue, &arn) => Ok((ended?, false)),
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted.context("listening for Ctrl-C")?;
+            cancel(target, &handle).await?;
+            Ok((follow(target, queue, &arn).await?, true))
+        }
+    }
 }
 
 async fn arn(target: &Target, name: &str, url: &str) -> anyhow::Result<String> {
@@ -215,6 +230,7 @@ mod tests {
             url: String::new(),
             source: "delivery".into(),
             source_url: String::new(),
+            is_of_schedules: false,
         };
         let told = describe(&Move::read(&queue, &task));
         assert_eq!(told, format!("{expected}\n"));

@@ -35,6 +35,9 @@ const LIMITS: CallLimits = CallLimits {
 /// How the names of dead-letter queues end.
 pub(crate) const DEAD_LETTER: &str = "-dead-letter";
 
+/// The same, if schedules call the queue.
+const SCHEDULE_DEAD_LETTER: &str = "-schedule-dead-letter";
+
 // Clap's own group is skipped, because its name would equal that of each command's arguments.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
@@ -108,6 +111,8 @@ pub(crate) struct DeadLetterQueue {
     /// The name of the queue that its messages came from.
     pub(crate) source: String,
     pub(crate) source_url: String,
+    /// EventBridge Scheduler sends messages here that it could not send to the source.
+    pub(crate) is_of_schedules: bool,
 }
 
 impl Target {
@@ -204,6 +209,15 @@ impl Target {
                 url,
                 source: source.clone(),
                 source_url: source_url.clone(),
+                is_of_schedules: false,
+            }));
+            let name = format!("{source}{SCHEDULE_DEAD_LETTER}");
+            found.extend(self.names.queues.get(&name).map(|url| DeadLetterQueue {
+                name: name.clone(),
+                url: url.clone(),
+                source: source.clone(),
+                source_url: source_url.clone(),
+                is_of_schedules: true,
             }));
         }
         let Some(named) = named else {
@@ -324,9 +338,14 @@ impl Target {
 }
 
 impl DeadLetterQueue {
-    /// Whether this is the queue's own name, its source's name, or its name on AWS.
+    /// Whether this is the queue's own name, its source's name, or its name on AWS. A queue of
+    /// schedules goes by its own name alone, with or without the ending.
     fn is_called(&self, name: &str) -> bool {
         let on_aws = |url: &str| url == name || url.rsplit('/').next() == Some(name);
+        if self.is_of_schedules {
+            let short = self.name.strip_suffix(DEAD_LETTER);
+            return self.name == name || short == Some(name) || on_aws(&self.url);
+        }
         self.source == name || self.name == name || on_aws(&self.url) || on_aws(&self.source_url)
     }
 }
@@ -535,6 +554,7 @@ mod tests {
             url: "https://sqs/1/coupons-DeliveryDeadLetterQueue-9".into(),
             source: "delivery".into(),
             source_url: "https://sqs/1/coupons-DeliveryQueue-8".into(),
+            is_of_schedules: false,
         };
         for name in [
             "delivery",
@@ -545,5 +565,19 @@ mod tests {
             assert!(queue.is_called(name), "{name}");
         }
         assert!(!queue.is_called("deliver"));
+        let of_schedules = DeadLetterQueue {
+            name: "delivery-schedule-dead-letter".into(),
+            url: "https://sqs/1/coupons-DeliveryScheduleDeadLetterQueue-7".into(),
+            is_of_schedules: true,
+            ..queue
+        };
+        for name in [
+            "delivery-schedule",
+            "delivery-schedule-dead-letter",
+            "coupons-DeliveryScheduleDeadLetterQueue-7",
+        ] {
+            assert!(of_schedules.is_called(name), "{name}");
+        }
+        assert!(!of_schedules.is_called("delivery"));
     }
 }
