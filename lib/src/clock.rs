@@ -4,8 +4,8 @@ use std::sync::OnceLock;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// How far a process's clock is ahead, in milliseconds. The local system gives this variable to the processes that it
-/// starts after somebody has let time pass; nothing sets it on AWS.
+/// How far a process's clock is ahead, in milliseconds. The local system gives this variable to the
+/// processes that it starts after somebody has let time pass; nothing sets it on AWS.
 pub const AHEAD_MS: &str = "LOCAL_CLOCK_AHEAD_MS";
 
 static AHEAD: OnceLock<SignedDuration> = OnceLock::new();
@@ -17,8 +17,8 @@ pub fn now() -> Timestamp {
     now.unwrap_or(Timestamp::MAX)
 }
 
-/// Sets this process's clock as far ahead as the local system's, which the process works on. The first setting counts, and
-/// only before the time is first read.
+/// Sets this process's clock as far ahead as the local system's, which the process works on. The
+/// first setting counts, and only before the time is first read.
 pub fn set_ahead(ahead: SignedDuration) {
     let _ = AHEAD.set(ahead);
 }

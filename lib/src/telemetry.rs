@@ -358,8 +358,7 @@ mod tests {
             "zupy#comp_bella_vista#CP-A1B2C3D4/used#ord_POS_789",
             "aghanim#gm_exTAyxPsVwh#idmpt_aXRlbV90ZXN0X2tleQ/redeemed",
         ] {
-            let line =
-                outcome(Level::INFO, &[("event.key", key)]).line(&function(), clock::now());
+            let line = outcome(Level::INFO, &[("event.key", key)]).line(&function(), clock::now());
             assert!(line.len() < 300, "{} bytes: {line}", line.len());
             let parsed: Value = serde_json::from_str(&line).unwrap();
             assert_eq!(parsed["event.key"], key);

@@ -42,7 +42,8 @@ const MAXIMUM_BODY: usize = 16 * 1024 * 1024;
 
 const SERVED: &str = "This endpoint serves DynamoDB, SQS and Secrets Manager (JSON protocol, \
                       X-Amz-Target), SNS (Query \
-                      protocol, a form), EventBridge Scheduler (/schedules), SES v2 (POST /v2/email/outbound-emails), End User \
+                      protocol, a form), EventBridge Scheduler (/schedules), SES v2 (POST \
+                      /v2/email/outbound-emails), End User \
                       Messaging Social (POST \
                       /v1/whatsapp/send), and what is forwarded to a game's server (POST \
                       /_local/game-server).";

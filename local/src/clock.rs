@@ -22,7 +22,8 @@ pub struct Clock {
 enum Base {
     #[default]
     Wall,
-    /// As much later than a first moment as tokio's clock has gone on since: a paused runtime jumps from timer to timer.
+    /// As much later than a first moment as tokio's clock has gone on since: a paused runtime jumps
+    /// from timer to timer.
     Simulated { began_at: Timestamp, began: Instant },
 }
 

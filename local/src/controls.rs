@@ -2,16 +2,18 @@
 //! waits of messages.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, post};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use crate::faults::{Fault, Known};
+use crate::kept_clock::AHEAD_MAX;
 use crate::system::Inner;
 
 pub(crate) fn router() -> Router<Arc<Inner>> {
@@ -20,7 +22,60 @@ pub(crate) fn router() -> Router<Arc<Inner>> {
         .route("/_local/faults", faults)
         .route("/_local/faults/{id}", delete(remove_fault))
         .route("/_local/queues/{name}/hurry", post(hurry))
+        .route("/_local/schedules", get(schedules))
         .route("/_local/schedules/{function}", post(run_schedules))
+        .route("/_local/clock", get(clock).post(advance))
+}
+
+async fn clock(State(inner): State<Arc<Inner>>) -> Json<Value> {
+    Json(clock_of(&inner))
+}
+
+/// What time it is, and how far that is ahead of the clock on the wall.
+fn clock_of(inner: &Inner) -> Value {
+    json!({
+        "now": format!("{:.3}", inner.clock.now()),
+        "ahead_s": inner.clock.ahead().as_secs_f64(),
+    })
+}
+
+/// Lets time pass, and answers what time it is then.
+async fn advance(State(inner): State<Arc<Inner>>, body: Bytes) -> Response {
+    let by = match read_advance(&body) {
+        Ok(by) => by,
+        Err(message) => return refuse(StatusCode::BAD_REQUEST, json!({"error": message})),
+    };
+    match inner.advance(by).await {
+        Ok(_) => Json(clock_of(&inner)).into_response(),
+        Err(error) => {
+            let body = json!({"error": format!("{error:#}")});
+            refuse(StatusCode::CONFLICT, body)
+        }
+    }
+}
+
+/// `{"advance_s": 7200}`.
+fn read_advance(body: &[u8]) -> Result<Duration, String> {
+    let value: Value =
+        serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
+    let problem = || {
+        let most = AHEAD_MAX.as_secs();
+        format!("advance_s must be a number of seconds from 0 to {most}: time does not go back")
+    };
+    let fields = value.as_object().ok_or_else(problem)?;
+    if let Some(other) = fields.keys().find(|name| *name != "advance_s") {
+        return Err(format!("{other} is not known; there is advance_s"));
+    }
+    let seconds = value["advance_s"].as_f64().ok_or_else(problem)?;
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|by| *by <= AHEAD_MAX)
+        .ok_or_else(problem)
+}
+
+/// The schedules of EventBridge Scheduler.
+async fn schedules(State(inner): State<Arc<Inner>>) -> Response {
+    Json(inner.scheduler.all()).into_response()
 }
 
 /// Reads the body whatever its declared type: `curl -d` declares a form.
@@ -99,4 +154,33 @@ async fn run_schedules(State(inner): State<Arc<Inner>>, Path(function): Path<Str
 
 fn refuse(status: StatusCode, body: Value) -> Response {
     (status, Json(body)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_let_pass_in_seconds_and_never_back() {
+        let check = |body: &str, expected: Result<f64, &str>| {
+            let read = read_advance(body.as_bytes());
+            match expected {
+                Ok(seconds) => assert_eq!(read.unwrap().as_secs_f64(), seconds, "{body}"),
+                Err(problem) => assert!(read.unwrap_err().contains(problem), "{body}"),
+            }
+        };
+        check(r#"{"advance_s": 7200}"#, Ok(7200.0));
+        check(r#"{"advance_s": 0.5}"#, Ok(0.5));
+        for wrong in ["-1", "1e300", "\"soon\"", "null", "315360001"] {
+            let body = format!(r#"{{"advance_s": {wrong}}}"#);
+            check(&body, Err("a number of seconds from 0 to 315360000"));
+        }
+        check("{}", Err("advance_s must be"));
+        check("[]", Err("advance_s must be"));
+        check(
+            r#"{"advance_s": 1, "advance_h": 1}"#,
+            Err("advance_h is not known"),
+        );
+        check("advance_s=1", Err("is not JSON"));
+    }
 }

@@ -2,12 +2,12 @@
 //! called directly.
 
 mod direct;
+mod expiring;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use axum::body::{Body, Bytes};
@@ -25,15 +25,11 @@ use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 use crate::AwsError;
+use crate::clock::Clock;
 use crate::template::Table;
-
-/// AWS deletes expired items after days; on one machine, people should see it happen.
-const SWEEP_EVERY: Duration = Duration::from_secs(10);
-/// The pause after a sweep is this many times as long as the sweep.
-const SWEEP_PAUSE: u32 = 20;
+use expiring::Expiring;
 
 const JSON: &str = "application/x-amz-json-1.0";
 
@@ -52,6 +48,7 @@ pub struct DynamoDb {
 struct Server {
     address: SocketAddr,
     client: Client<HttpConnector, Full<Bytes>>,
+    expiring: Expiring,
     _running: Arc<Running>,
 }
 
@@ -76,7 +73,11 @@ pub struct TableCount {
 impl DynamoDb {
     /// Starts with these tables, in memory or in the directory's `dynamodb.sqlite`, which keeps
     /// tables and items.
-    pub async fn start(data_dir: Option<&Path>, tables: &[Table]) -> anyhow::Result<DynamoDb> {
+    pub async fn start(
+        data_dir: Option<&Path>,
+        tables: &[Table],
+        clock: Clock,
+    ) -> anyhow::Result<DynamoDb> {
         let file = data_dir.map(|directory| directory.join("dynamodb.sqlite"));
         let database = match &file {
             Some(file) => Database::new(&file.to_string_lossy())
@@ -105,6 +106,11 @@ impl DynamoDb {
                 tracing::error!("DynamoDB stopped: {error}");
             }
         });
+        let expiring = Expiring {
+            database: database.clone(),
+            clock,
+            tables: tables.iter().filter_map(expiring).collect(),
+        };
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         Ok(DynamoDb {
@@ -113,8 +119,9 @@ impl DynamoDb {
                 client: Client::builder(TokioExecutor::new()).build(connector),
                 _running: Arc::new(Running {
                     _stop_server: stop_server,
-                    sweep: tokio::spawn(sweep(database.clone())),
+                    sweep: tokio::spawn(expiring.clone().sweep_again_and_again()),
                 }),
+                expiring,
             }),
             database,
         })
@@ -145,6 +152,14 @@ impl DynamoDb {
             None => direct::answer(&self.database, operation, &body),
         }
     }
+
+    /// Removes the items whose time to live has passed by now.
+    pub(crate) async fn sweep(&self) {
+        if let Some(server) = &self.server {
+            server.expiring.sweep().await;
+        }
+    }
+
     /// All items of a table as plain JSON: numbers as numbers, sets as lists, binaries as base64.
     pub async fn scan(&self, table: &str) -> anyhow::Result<Vec<Value>> {
         self.scan_those(table, None).await
@@ -228,6 +243,17 @@ impl Server {
     }
 }
 
+/// A table with its time to live, if it has one.
+fn expiring(table: &Table) -> Option<expiring::Table> {
+    let names = table.create["KeySchema"].as_array()?.iter();
+    let key = names.filter_map(|it| Some(it["AttributeName"].as_str()?.to_owned()));
+    Some(expiring::Table {
+        name: table.name.clone(),
+        key: key.collect(),
+        attribute: table.ttl_attribute.clone()?,
+    })
+}
+
 /// Creates the table, or checks that the table in the file matches the declaration.
 fn declare(database: &Database, table: &Table, place: &str) -> anyhow::Result<()> {
     let name = &table.name;
@@ -295,23 +321,6 @@ fn shape(table: &Value) -> Value {
         );
     }
     json!({"attributes": attributes, "keys": table["KeySchema"], "indexes": indexes})
-}
-
-/// Deletes expired items now and then. A sweep reads every item while other calls wait, so it runs
-/// less often with more items.
-async fn sweep(database: Database) {
-    loop {
-        let began = Instant::now();
-        let database = database.clone();
-        let swept = tokio::task::spawn_blocking(move || database.sweep_ttl()).await;
-        match swept {
-            Ok(Ok(0)) => {}
-            Ok(Ok(count)) => tracing::debug!(count, "removed expired items"),
-            Ok(Err(error)) => tracing::error!("cannot remove expired items: {error}"),
-            Err(error) => tracing::error!("cannot remove expired items: {error}"),
-        }
-        tokio::time::sleep(SWEEP_EVERY.max(began.elapsed() * SWEEP_PAUSE)).await;
-    }
 }
 
 /// All headers except those of the connection, plus those that dynoxide requires, so that a plain
@@ -443,7 +452,9 @@ mod tests {
 
     #[tokio::test]
     async fn an_unsigned_request_is_answered_and_items_read_as_plain_json() {
-        let dynamodb = DynamoDb::start(None, &[table("entry")]).await.unwrap();
+        let dynamodb = DynamoDb::start(None, &[table("entry")], Clock::default())
+            .await
+            .unwrap();
         let (status, answer) = call(&dynamodb, "PutItem", put("e")).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
         let expected = json!({
@@ -464,12 +475,12 @@ mod tests {
     #[tokio::test]
     async fn a_file_keeps_items_and_tables() {
         let directory = tempfile::tempdir().unwrap();
-        let dynamodb = DynamoDb::start(Some(directory.path()), &[table("entry")])
+        let dynamodb = DynamoDb::start(Some(directory.path()), &[table("entry")], Clock::default())
             .await
             .unwrap();
         call(&dynamodb, "PutItem", put("e")).await;
         drop(dynamodb);
-        let dynamodb = DynamoDb::start(Some(directory.path()), &[table("entry")])
+        let dynamodb = DynamoDb::start(Some(directory.path()), &[table("entry")], Clock::default())
             .await
             .unwrap();
         assert_eq!(dynamodb.scan("events").await.unwrap().len(), 1);
@@ -478,8 +489,9 @@ mod tests {
     #[tokio::test]
     async fn a_file_with_other_keys_is_refused_by_name() {
         let directory = tempfile::tempdir().unwrap();
-        drop(DynamoDb::start(Some(directory.path()), &[table("entry")]).await);
-        let other = DynamoDb::start(Some(directory.path()), &[table("other")]).await;
+        drop(DynamoDb::start(Some(directory.path()), &[table("entry")], Clock::default()).await);
+        let other =
+            DynamoDb::start(Some(directory.path()), &[table("other")], Clock::default()).await;
         let error = other.err().unwrap().to_string();
         assert!(error.contains("the table events in"), "{error}");
         assert!(error.contains("Delete that file"), "{error}");
@@ -487,13 +499,39 @@ mod tests {
 
     #[tokio::test]
     async fn an_expired_item_is_swept() {
-        let dynamodb = DynamoDb::start(None, &[table("entry")]).await.unwrap();
+        let dynamodb = DynamoDb::start(None, &[table("entry")], Clock::default())
+            .await
+            .unwrap();
         let mut expired = put("e");
         expired["Item"]["ttl"] = json!({"N": "1700000000"});
         call(&dynamodb, "PutItem", expired).await;
         // The sweep at the start may already have deleted the item.
-        dynamodb.database.sweep_ttl().unwrap();
+        dynamodb.sweep().await;
         assert_eq!(dynamodb.tables().await.unwrap()[0].items, 0);
+    }
+
+    #[tokio::test]
+    async fn an_item_that_expires_later_is_swept_once_the_clock_is_moved_past_that() {
+        let clock = Clock::default();
+        let dynamodb = DynamoDb::start(None, &[table("entry")], clock.clone())
+            .await
+            .unwrap();
+        let now = clock.now().as_second();
+        for (entry, after_s) in [("today", 3_600), ("tomorrow", 86_400)] {
+            let mut expiring = put(entry);
+            expiring["Item"]["ttl"] = json!({"N": (now + after_s).to_string()});
+            call(&dynamodb, "PutItem", expiring).await;
+        }
+        call(&dynamodb, "PutItem", put("for ever")).await;
+        clock.advance(std::time::Duration::from_secs(7_200));
+        dynamodb.sweep().await;
+        let items = dynamodb.scan("events").await.unwrap();
+        let mut left: Vec<_> = items
+            .iter()
+            .map(|it| it["entry"].as_str().unwrap())
+            .collect();
+        left.sort_unstable();
+        assert_eq!(left, ["for ever", "tomorrow"]);
     }
 
     #[test]

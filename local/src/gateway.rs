@@ -176,7 +176,7 @@ impl Gateway {
 }
 
 async fn serve(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
-    let now = Timestamp::now();
+    let now = gateway.lambda.clock().now();
     let request_id = request_id();
     let (parts, body) = request.into_parts();
     let body = read_body(body, MAXIMUM_BODY_BYTES).await;

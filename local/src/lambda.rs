@@ -2,6 +2,7 @@
 //! a time to each process.
 
 mod environment;
+mod pause;
 mod pool;
 mod process;
 mod runtime_api;
@@ -22,6 +23,7 @@ use tokio::task::JoinHandle;
 
 use pool::{Function, Pending};
 
+use crate::clock::Clock;
 use crate::faults::Faults;
 
 pub(crate) use runtime_api::read_body;
@@ -69,6 +71,8 @@ pub struct Options {
     pub log_output: Option<LogOutput>,
     /// Faults that kill and delay processes.
     pub faults: Faults,
+    /// The processes' clock. Each process learns at its start how far the clock is ahead.
+    pub clock: Clock,
 }
 
 impl Default for Options {
@@ -78,6 +82,7 @@ impl Default for Options {
             init_timeout: Duration::from_secs(10),
             log_output: None,
             faults: Faults::default(),
+            clock: Clock::default(),
         }
     }
 }
@@ -200,6 +205,8 @@ struct Shared {
     running: watch::Sender<usize>,
     processes: watch::Sender<usize>,
     stopping: watch::Sender<bool>,
+    /// Rises as the clock is moved: a process that was started before ends.
+    generation: watch::Sender<u64>,
 }
 
 impl Lambda {
@@ -217,6 +224,7 @@ impl Lambda {
             running: watch::Sender::new(0),
             processes: watch::Sender::new(0),
             stopping: watch::Sender::new(false),
+            generation: watch::Sender::new(0),
         });
         let router = runtime_api::router(shared.clone());
         let server = tokio::spawn(async move {
@@ -304,6 +312,11 @@ impl Lambda {
             .subscribe()
             .wait_for(|count| *count == 0)
             .await;
+    }
+
+    /// The processes' clock.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.shared.options.clock
     }
 
     /// How many invocations of one function can run at the same time.

@@ -12,6 +12,7 @@ pub mod event_source;
 pub mod faults;
 pub mod game_server;
 pub mod gateway;
+mod kept_clock;
 pub mod lambda;
 pub mod page;
 mod percent;

@@ -104,6 +104,7 @@ async fn state(State(inner): State<Arc<Inner>>) -> Response {
     let mut invocations = inner.lambda.recent();
     invocations.reverse();
     invocations.truncate(SHOWN_INVOCATIONS);
+    let (schedules, next_at) = inner.scheduler.overview();
     let message_count = messages.len();
     messages.drain(..message_count.saturating_sub(SHOWN_MESSAGES));
     Json(json!({
@@ -117,6 +118,9 @@ async fn state(State(inner): State<Arc<Inner>>) -> Response {
         "invocations": invocations,
         "tables": tables,
         "faults": inner.faults.list(),
+        // Without the time: the page looks whether anything has changed.
+        "clock": {"ahead_s": inner.clock.ahead().as_secs_f64()},
+        "schedules": {"count": schedules, "next_at": next_at},
     }))
     .into_response()
 }

@@ -6,35 +6,40 @@ use jiff::Timestamp;
 use serde_json::json;
 use tokio::sync::watch;
 
+use crate::clock::Clock;
 use crate::lambda::{ACCOUNT, Event, Invoked, Lambda, REGION, request_id};
 
 /// Invokes the function at the end of every interval until `stop` becomes true (or its sender is
 /// dropped). An interval begins when the run before it has ended; the wait for its end does not
-/// count as running.
+/// count as running. If the clock moves past several intervals at once, the function runs once.
 pub(crate) async fn run(
     schedule: String,
     every: Duration,
     function: String,
     lambda: Lambda,
+    clock: Clock,
     mut stop: watch::Receiver<bool>,
 ) {
     loop {
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => return,
-            () = tokio::time::sleep(every) => {}
+            () = clock.sleep(every) => {}
         }
-        if let Err(failure) = run_now(&schedule, &function, &lambda).await {
+        if let Err(failure) = run_now(&schedule, &function, &lambda, clock.now()).await {
             tracing::warn!("function `{function}` failed on its schedule {schedule}: {failure}");
         }
     }
 }
 
 /// Invokes the function once, as at the end of its interval.
-pub(crate) async fn run_now(schedule: &str, function: &str, lambda: &Lambda) -> Invoked {
-    lambda
-        .invoke(function, event(schedule, Timestamp::now()))
-        .await
+pub(crate) async fn run_now(
+    schedule: &str,
+    function: &str,
+    lambda: &Lambda,
+    now: Timestamp,
+) -> Invoked {
+    lambda.invoke(function, event(schedule, now)).await
 }
 
 fn event(schedule: &str, now: Timestamp) -> Event {
@@ -69,7 +74,9 @@ mod tests {
         let (stop, stopped) = watch::channel(false);
         let every = Duration::from_millis(20);
         let (name, function) = ("Sweep".to_owned(), "echo".to_owned());
-        let runs = tokio::spawn(run(name, every, function, lambda.clone(), stopped));
+        let (clock, lambda_of_runs) = (Clock::default(), lambda.clone());
+        let runs = run(name, every, function, lambda_of_runs, clock, stopped);
+        let runs = tokio::spawn(runs);
         assert_eq!(lambda.running(), 0);
         while lambda.recent().len() < 2 {
             tokio::task::yield_now().await;

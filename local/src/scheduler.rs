@@ -1,7 +1,8 @@
 //! EventBridge Scheduler: keeps one-time schedules, and calls their target when they are due.
 //!
-//! Differences from AWS: targets are queues alone, a schedule is due to the second and is called at once, and only the
-//! expression `at(...)` is read. A time that has passed is refused, because AWS documents nothing for it.
+//! Differences from AWS: targets are queues alone, a schedule is due to the second and is called at
+//! once, and only the expression `at(...)` is read. A time that has passed is refused, because AWS
+//! documents nothing for it.
 
 mod delivery;
 mod request;
@@ -72,15 +73,17 @@ pub struct Scheduled {
     pub target: String,
     /// The message that the queue gets.
     pub input: String,
-    /// When the target is called, or called again; `None` once that is done, or if the schedule is disabled.
+    /// When the target is called, or called again; `None` once that is done, or if the schedule is
+    /// disabled.
     pub next_at: Option<Timestamp>,
     /// How often the target failed.
     pub failures: u32,
 }
 
 impl Scheduler {
-    /// With the template's groups, and roles that schedules may have. With a directory, every schedule is in its
-    /// `scheduler.sqlite` before the request for it is answered; without one, in memory.
+    /// With the template's groups, and roles that schedules may have. With a directory, every
+    /// schedule is in its `scheduler.sqlite` before the request for it is answered; without one, in
+    /// memory.
     pub fn open(data_dir: Option<&Path>, template: &Template) -> anyhow::Result<Scheduler> {
         let Some(directory) = data_dir else {
             return Ok(Scheduler::in_memory(template));
@@ -246,7 +249,8 @@ impl Scheduler {
             return Ok(());
         }
         Err(validation(
-            "The execution role you provide must allow AWS EventBridge Scheduler to assume the role."
+            "The execution role you provide must allow AWS EventBridge Scheduler to assume the \
+             role."
                 .to_owned(),
         ))
     }

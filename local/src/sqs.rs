@@ -131,6 +131,17 @@ impl Sqs {
         self.lock().clock = clock;
     }
 
+    /// Moves the clock ahead. A message that a function works on keeps the rest of its visibility
+    /// timeout, because no time passes within an invocation.
+    pub(crate) fn let_pass(&self, time: Duration) -> Result<(), AwsError> {
+        self.apply(|queues, now_ms| {
+            let time_ms = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+            queues.state.keep_hidden(time_ms, now_ms);
+            queues.clock.advance(time);
+            Ok(())
+        })
+    }
+
     /// Sets the faults that duplicate and reorder received messages.
     pub fn set_faults(&self, faults: Faults) {
         self.lock().state.faults = faults;
@@ -281,7 +292,7 @@ impl Sqs {
     ) -> Result<(Vec<Delivered>, Option<H>), AwsError> {
         let started = Instant::now();
         loop {
-            let (delivered, held, wait, next_visible, arrival) = self.apply(|queues, now_ms| {
+            let looked = self.apply(|queues, now_ms| {
                 let queue_wait_s = queues.state.queue(queue)?.settings.attributes.wait_s;
                 let delivered = queues
                     .state
@@ -302,15 +313,22 @@ impl Sqs {
                     .or_default()
                     .clone()
                     .notified_owned();
-                Ok((delivered, held, wait, next_visible, arrival))
+                let moves = queues.clock.moves();
+                Ok((delivered, held, wait, next_visible, arrival, moves))
             })?;
+            let (delivered, held, wait, next_visible, arrival, mut moves) = looked;
             let left = wait.saturating_sub(started.elapsed());
             if !delivered.is_empty() || left.is_zero() {
                 return Ok((delivered, held));
             }
             let pause = next_visible.map_or(left, |next_visible| next_visible.min(left));
-            // Checks again in either case.
-            let _ = tokio::time::timeout(pause, arrival).await;
+            // Checks again in each case.
+            tokio::select! {
+                () = arrival => {}
+                // The sender lives in the clock, so the channel cannot close meanwhile.
+                _ = moves.changed() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
         }
     }
 

@@ -18,9 +18,11 @@ use crate::aws::{self, Aws, access_key_id};
 use crate::bodies::readable;
 use crate::dynamodb::DynamoDb;
 use crate::faults::Faults;
+use crate::kept_clock::KeptClock;
 use crate::lambda::{
     Credentials, FunctionProcess, Invocation, Invoked, Lambda, LogLine, LogOutput,
 };
+use crate::scheduler::{Scheduled, Scheduler};
 use crate::sent::{Outside, Sent};
 use crate::sqs::{Counts, Sqs};
 use crate::template::Template;
@@ -83,7 +85,9 @@ pub(crate) struct Inner {
     pub(crate) sqs: Sqs,
     pub(crate) outside: Outside,
     pub(crate) dynamodb: DynamoDb,
+    pub(crate) scheduler: Scheduler,
     pub(crate) faults: Faults,
+    pub(crate) clock: KeptClock,
     /// Locked while the system runs.
     _data_lock: Option<File>,
 }
@@ -172,6 +176,7 @@ impl System {
                     Duration::from_secs(scheduled.every_s.into()),
                     function.name.clone(),
                     self.inner.lambda.clone(),
+                    self.inner.clock.clock(),
                     self.stop.subscribe(),
                 ));
             }
@@ -234,6 +239,24 @@ impl System {
         self.inner.run_schedules(None).await
     }
 
+    /// What time it is here.
+    pub fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    /// Lets so much time pass, and returns what time it is then.
+    ///
+    /// # Errors
+    /// An invocation does not end, or the data directory cannot be written.
+    pub async fn advance(&self, by: Duration) -> anyhow::Result<Timestamp> {
+        self.inner.advance(by).await
+    }
+
+    /// The schedules of EventBridge Scheduler, by group and name.
+    pub fn schedules(&self) -> Vec<Scheduled> {
+        self.inner.scheduler.all()
+    }
+
     /// Everything that was sent to the outside, oldest first.
     pub fn sent(&self) -> Vec<Sent> {
         self.inner.outside.all()
@@ -294,18 +317,23 @@ impl Prepared {
         let gateway_url = format!("http://{}", self.gateway.local_addr()?);
         let aws_url = format!("http://{}", self.aws.local_addr()?);
         let data_dir = self.data_dir.as_deref();
+        let kept = KeptClock::open(data_dir)?;
+        let clock = kept.clock();
         let sqs = Sqs::open(data_dir)?;
+        sqs.set_clock(clock.clone());
         sqs.set_base_url(&aws_url);
         for queue in &self.template.queues {
             sqs.declare(queue.clone())?;
         }
         let faults = Faults::default();
         sqs.set_faults(faults.clone());
-        let dynamodb = DynamoDb::start(data_dir, &self.template.tables).await?;
+        let tables = &self.template.tables;
+        let dynamodb = DynamoDb::start(data_dir, tables, clock.clone()).await?;
         let outside = Outside::open(data_dir)?;
         let lambda = Lambda::open(lambda::Options {
             log_output: self.log_output,
             faults: faults.clone(),
+            clock: clock.clone(),
             ..lambda::Options::default()
         })
         .await?;
@@ -314,9 +342,14 @@ impl Prepared {
             sqs.clone(),
             outside.clone(),
             &self.template,
-            Timestamp::now(),
+            clock.now(),
         );
-        let aws = aws.with_faults(faults.clone()).with_lambda(lambda.clone());
+        let scheduler = Scheduler::open(data_dir, &self.template)?;
+        let aws = aws
+            .with_clock(clock)
+            .with_faults(faults.clone())
+            .with_lambda(lambda.clone())
+            .with_scheduler(scheduler.clone());
         let aws = Arc::new(aws);
 
         let (stop, _) = watch::channel(false);
@@ -330,6 +363,7 @@ impl Prepared {
             let router = aws::router(Arc::clone(&aws));
             serve(&mut servers, listener, router, &stop_aws);
         }
+        servers.spawn(Arc::clone(&aws).run_scheduler(stop.subscribe()));
         let inner = Arc::new(Inner {
             examples: page::examples(&self.events, &self.template, &gateway_url),
             gateway_url,
@@ -340,7 +374,9 @@ impl Prepared {
             sqs,
             outside,
             dynamodb,
+            scheduler,
             faults,
+            clock: kept,
             _data_lock: self.data_lock,
         });
         let mut system = System {
@@ -387,9 +423,9 @@ impl Inner {
         for function in functions.filter(|function| of.is_none_or(|of| of == function.name)) {
             for scheduled in &function.schedules {
                 let (schedule, function) = (scheduled.name.clone(), function.name.clone());
-                let lambda = self.lambda.clone();
+                let (lambda, now) = (self.lambda.clone(), self.clock.now());
                 running.spawn(async move {
-                    let outcome = schedule::run_now(&schedule, &function, &lambda).await;
+                    let outcome = schedule::run_now(&schedule, &function, &lambda, now).await;
                     ScheduledRun {
                         function,
                         schedule,
@@ -414,7 +450,9 @@ impl Inner {
     /// seen in one of the places.
     fn is_idle(&self, until: Until) -> bool {
         let at_rest = || self.lambda.running() == 0;
-        at_rest() && !self.holds_messages(until) && at_rest()
+        let later = until == Until::NothingWaits;
+        let nothing_is_due = || self.scheduler.is_idle(self.clock.now(), later);
+        at_rest() && nothing_is_due() && !self.holds_messages(until) && at_rest()
     }
 
     /// A queue that no function reads, a dead-letter queue say, delivers nothing.

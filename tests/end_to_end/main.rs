@@ -4,6 +4,7 @@
 
 mod answers;
 mod channels;
+mod clock;
 mod command_line;
 mod contacts;
 mod dead_coupons;

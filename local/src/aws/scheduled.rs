@@ -1,4 +1,5 @@
-//! What EventBridge Scheduler does to queues: calls its targets, and sends away what they did not take.
+//! What EventBridge Scheduler does to queues: calls its targets, and sends away what they did not
+//! take.
 
 use std::sync::Arc;
 
@@ -14,7 +15,8 @@ use crate::template::arn;
 pub(crate) const SCHEDULER: &str = "scheduler";
 
 impl Aws {
-    /// Sends a message to a queue as the target of a schedule: by its role, and with all that may go wrong.
+    /// Sends a message to a queue as the target of a schedule: by its role, and with all that may
+    /// go wrong.
     pub(crate) async fn call_target(
         self: &Arc<Self>,
         role_arn: &str,
@@ -52,8 +54,8 @@ impl Aws {
             return Ok(());
         }
         let message = format!(
-            "User: {role_arn} is not authorized to perform: sqs:SendMessage on resource: {queue_arn} because no \
-             identity-based policy allows the sqs:SendMessage action"
+            "User: {role_arn} is not authorized to perform: sqs:SendMessage on resource: {queue_arn} \
+             because no identity-based policy allows the sqs:SendMessage action"
         );
         Err(error(403, "AccessDeniedException", &message))
     }

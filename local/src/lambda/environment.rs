@@ -43,6 +43,9 @@ pub(super) struct Environment {
     pub(super) instance: u64,
     pub(super) calls: mpsc::Receiver<Call>,
     pub(super) stopping: watch::Receiver<bool>,
+    /// Of the processes, as this one was started.
+    pub(super) generation: u64,
+    pub(super) generations: watch::Receiver<u64>,
 }
 
 /// How an invocation ended, seen from outside the process.
@@ -90,8 +93,8 @@ impl Environment {
             self.name(),
             self.instance
         );
-        let output = self.shared.options.log_output.as_ref();
-        let mut process = Process::start(&self.function, self.instance, &runtime_api, output, now)
+        let options = &self.shared.options;
+        let mut process = Process::start(&self.function, self.instance, &runtime_api, options, now)
             .map_err(|reason| Failure::new(Status::Crashed, "Runtime.InvalidEntrypoint", reason))?;
         let failure = match self.first_call(&mut process).await {
             Ok(asks) => return Ok((process, asks)),
@@ -181,6 +184,7 @@ impl Environment {
             tokio::select! {
                 biased;
                 () = raised(&mut self.stopping) => return None,
+                () = outdated(&mut self.generations, self.generation) => return None,
                 Some(call) = self.calls.recv() => match call {
                     Call::Next(next) => asks = Some(next),
                     Call::Answer { accepted, .. } => refuse(accepted),
@@ -208,7 +212,7 @@ impl Environment {
         killed: oneshot::Receiver<()>,
         init: Option<Duration>,
     ) -> bool {
-        let now = Timestamp::now();
+        let now = self.shared.options.clock.now();
         let started = Instant::now();
         process.is_given(&pending.request_id);
         let end = if self.waits_to_hand(process).await {
@@ -356,6 +360,12 @@ impl Environment {
 async fn raised(stopping: &mut watch::Receiver<bool>) {
     // The sender lives as long as the environment's `shared`.
     let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+/// Waits until processes that were started as this one was have to end.
+async fn outdated(generations: &mut watch::Receiver<u64>, own: u64) {
+    // The sender lives as long as the environment's `shared`.
+    let _ = generations.wait_for(|generation| *generation != own).await;
 }
 
 fn refuse(accepted: oneshot::Sender<bool>) {

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::environment::{Call, Environment};
@@ -50,6 +49,8 @@ struct Pool {
     queue: VecDeque<Pending>,
     processes: BTreeMap<u64, Handle>,
     last_instance: u64,
+    /// No invocation is handed over.
+    is_paused: bool,
 }
 
 /// The pool's end of an [`Environment`].
@@ -92,6 +93,9 @@ impl Function {
 
     fn try_take(&self, instance: u64) -> Option<(Pending, oneshot::Receiver<()>)> {
         let mut pool = lock(&self.pool);
+        if pool.is_paused {
+            return None;
+        }
         let pending = loop {
             let pending = pool.queue.pop_front()?;
             if !pending.reply.is_closed() {
@@ -158,6 +162,18 @@ impl Function {
             .is_some_and(|handle| handle.busy)
     }
 
+    pub(super) fn has_busy(&self) -> bool {
+        let pool = lock(&self.pool);
+        pool.processes.values().any(|handle| handle.busy)
+    }
+
+    pub(super) fn set_paused(&self, is_paused: bool) {
+        lock(&self.pool).is_paused = is_paused;
+        if !is_paused {
+            self.queued.notify_waiters();
+        }
+    }
+
     pub(super) fn kill(&self, instance: u64) -> bool {
         let mut pool = lock(&self.pool);
         let kill = pool
@@ -203,7 +219,8 @@ impl Shared {
     pub(super) fn add_capacity(self: &Arc<Self>, function: &Arc<Function>) {
         let mut pool = lock(&function.pool);
         pool.queue.retain(|pending| !pending.reply.is_closed());
-        while pool.queue.len() > pool.available()
+        while !pool.is_paused
+            && pool.queue.len() > pool.available()
             && pool.processes.len() < self.options.maximum_processes
             && !self.is_stopping()
         {
@@ -247,10 +264,13 @@ impl Shared {
             instance,
             calls: receiver,
             stopping: self.stopping.subscribe(),
+            generation: *self.generation.borrow(),
+            generations: self.generation.subscribe(),
         };
         let counted = Counted::new(&self.processes);
+        let now = self.options.clock.now();
         tokio::spawn(async move {
-            environment.run(ready, Timestamp::now()).await;
+            environment.run(ready, now).await;
             drop(counted);
         });
     }

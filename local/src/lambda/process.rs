@@ -10,9 +10,11 @@ use jiff::Timestamp;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
+use webhooks::clock;
 
 use super::pool::Function;
-use super::{FunctionProcess, LogLine, LogOutput, REGION, lock, session_token};
+use super::{FunctionProcess, LogLine, LogOutput, Options, REGION, lock, session_token};
+use crate::clock::Clock;
 
 /// A longer line becomes several; CloudWatch Logs has the same limit.
 const MAXIMUM_LINE_BYTES: u64 = 256 * 1024;
@@ -40,7 +42,7 @@ impl Process {
         function: &Arc<Function>,
         instance: u64,
         runtime_api: &str,
-        output: Option<&LogOutput>,
+        options: &Options,
         now: Timestamp,
     ) -> Result<Process, String> {
         let configuration = &function.process;
@@ -57,6 +59,10 @@ impl Process {
                 .filter_map(|name| Some((name, std::env::var_os(name)?))),
         );
         command.envs(variables(configuration, runtime_api, now));
+        let ahead_ms = options.clock.ahead().as_millis();
+        if ahead_ms > 0 {
+            command.env(clock::AHEAD_MS, ahead_ms.to_string());
+        }
         let token = &configuration.credentials.session_token;
         command
             .env("AWS_SESSION_TOKEN", session_token(token, instance))
@@ -76,7 +82,8 @@ impl Process {
             function: function.clone(),
             instance,
             request_id: request_id.clone(),
-            output: output.cloned(),
+            output: options.log_output.clone(),
+            clock: options.clock.clone(),
         };
         let stdout = child
             .stdout
@@ -164,6 +171,7 @@ struct LineReader {
     instance: u64,
     request_id: Arc<Mutex<Option<String>>>,
     output: Option<LogOutput>,
+    clock: Clock,
 }
 
 impl LineReader {
@@ -181,7 +189,7 @@ impl LineReader {
             }
             let line = LogLine {
                 function: self.function.process.name.clone(),
-                at: format!("{:.3}", Timestamp::now()),
+                at: format!("{:.3}", self.clock.now()),
                 request_id: lock(&self.request_id).clone(),
                 line: String::from_utf8_lossy(&bytes)
                     .trim_end_matches(['\r', '\n'])

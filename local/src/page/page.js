@@ -296,6 +296,33 @@ function show(state) {
   showInvocations(state.invocations ?? []);
   showTables(state.tables ?? []);
   showFaults((state.faults ?? []).filter((fault) => fault.active));
+  showTime(state.clock?.ahead_s ?? 0, state.schedules ?? {});
+}
+
+// ---- Time ----
+
+/** A clock that was moved ahead, and the schedules that wait for their time. */
+function showTime(aheadS, schedules) {
+  const parts = [];
+  if (aheadS > 0) parts.push(`The clock is ${span(aheadS)} ahead: it is ${new Date(Date.now() + aheadS * 1000).toLocaleString()}.`);
+  if (schedules.count > 0) {
+    const next = schedules.next_at ? `, the next one due ${new Date(schedules.next_at).toLocaleString()}` : "";
+    parts.push(`Schedules: ${schedules.count}${next}.`);
+  }
+  const line = byId("time");
+  line.hidden = parts.length === 0;
+  setText(line, parts.join(" "));
+}
+
+function span(seconds) {
+  const units = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
+  const parts = [];
+  for (const [name, size] of units) {
+    const count = Math.floor(seconds / size);
+    if (count > 0) parts.push(`${count} ${name}`);
+    seconds -= count * size;
+  }
+  return parts.join(" ") || "less than 1 s";
 }
 
 // ---- Faults ----

@@ -1,6 +1,8 @@
-//! Calls the targets of schedules that are due: again after a failure, and at last into the dead-letter queue.
+//! Calls the targets of schedules that are due: again after a failure, and at last into the
+//! dead-letter queue.
 //!
-//! A target may be called twice, as on AWS: after a call without an answer, and after the end of this program within one.
+//! A target may be called twice, as on AWS: after a call without an answer, and after the end of
+//! this program within one.
 
 use std::sync::Arc;
 
@@ -113,7 +115,8 @@ impl Scheduler {
     }
 }
 
-/// Why a failed call is not repeated; `None` if it is. A target that is not there or not allowed does not come back.
+/// Why a failed call is not repeated; `None` if it is. A target that is not there or not allowed
+/// does not come back.
 fn give_up(schedule: &Schedule, failure: &AwsError, now_ms: i64) -> Option<Option<&'static str>> {
     let target = &schedule.target;
     let again_ms = now_ms + pause_ms(schedule.failures);
@@ -138,7 +141,8 @@ fn pause_ms(failures: u32) -> i64 {
     doubled.map_or(LONGEST_PAUSE_MS, |ms| ms.min(LONGEST_PAUSE_MS))
 }
 
-/// Sends what failed to the schedule's dead-letter queue, past all faults: AWS says of no retries on this way.
+/// Sends what failed to the schedule's dead-letter queue, past all faults: AWS says of no retries
+/// on this way.
 async fn bury(aws: &Aws, schedule: &Schedule, failure: &AwsError, condition: Option<&str>) {
     let Schedule { key, target, .. } = schedule;
     let Some(dead_letter_arn) = &target.dead_letter_arn else {

@@ -1,4 +1,5 @@
-//! EventBridge Scheduler on the wire: REST, where a part of each request is in its path and its query.
+//! EventBridge Scheduler on the wire: REST, where a part of each request is in its path and its
+//! query.
 
 use axum::http::{Method, Uri};
 use serde_json::{Map, Value};

@@ -80,7 +80,8 @@ impl Schedule {
         let at = read_at(expression, zone)?;
         if at < now {
             return Err(validation(format!(
-                "Invalid Schedule Expression {expression}. The local system refuses a time that has passed; it is {now:.0}."
+                "Invalid Schedule Expression {expression}. The local system refuses a time \
+                 that has passed; it is {now:.0}."
             )));
         }
         let window_min = window_min(request)?;
@@ -228,7 +229,8 @@ fn window_min(request: &Value) -> Result<Option<u32>, AwsError> {
     }
 }
 
-/// How much later than its time a schedule is called. Its name decides, so that many are spread alike each time.
+/// How much later than its time a schedule is called. Its name decides, so that many are spread
+/// alike each time.
 fn delay_ms(key: &Key, window_min: Option<u32>) -> i64 {
     let Some(minutes) = window_min else {
         return 0;

@@ -29,7 +29,8 @@ impl Store {
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         ensure!(
             version == 0 || version == VERSION,
-            "{} is of version {version}, this program reads version {VERSION}: delete the file to start without schedules",
+            "{} is of version {version}, this program reads version {VERSION}: delete the file to \
+             start without schedules",
             path.display()
         );
         connection

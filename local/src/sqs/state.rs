@@ -457,6 +457,24 @@ impl State {
         Ok(hurried)
     }
 
+    /// Extends the visibility timeouts of the messages that functions work on.
+    pub(super) fn keep_hidden(&mut self, by_ms: i64, now_ms: i64) {
+        for (name, queue) in &mut self.queues {
+            let in_work = queue.in_work.keys();
+            let hidden: Vec<_> = in_work
+                .filter_map(|id| queue.messages.with_id(id))
+                .map(|(sequence, message)| (sequence, message.delivery.visible_at_ms))
+                .filter(|(_, visible_at_ms)| *visible_at_ms > now_ms)
+                .collect();
+            for (sequence, visible_at_ms) in hidden {
+                let later_ms = visible_at_ms.saturating_add(by_ms);
+                queue.messages.set_visible_at(sequence, later_ms, now_ms);
+                let change = Change::Delivery(name.clone(), sequence);
+                self.changes.push(change);
+            }
+        }
+    }
+
     /// Moves a message to the dead-letter queue. It keeps its id, age and receive count, but the
     /// dead-letter queue's own limit counts from zero.
     fn move_to_dead_letters(

@@ -1,0 +1,108 @@
+//! Time to live: removes the items that have expired.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use dynoxide::Database;
+use dynoxide::actions::scan::ScanRequest;
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+
+/// AWS takes up to days; here an expired item should be seen to go.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+/// A sweep is followed by a pause that is so many times as long.
+const SWEEP_PAUSE: u32 = 20;
+
+#[derive(Clone)]
+pub(super) struct Expiring {
+    pub(super) database: Database,
+    pub(super) clock: Clock,
+    pub(super) tables: Vec<Table>,
+}
+
+/// A table whose items expire.
+#[derive(Debug, Clone)]
+pub(super) struct Table {
+    pub(super) name: String,
+    /// The names of its key's attributes.
+    pub(super) key: Vec<String>,
+    /// The one that has the time.
+    pub(super) attribute: String,
+}
+
+impl Expiring {
+    /// A sweep reads every item while others wait, so the more there are the rarer it comes.
+    pub(super) async fn sweep_again_and_again(self) {
+        loop {
+            let began = Instant::now();
+            self.sweep().await;
+            tokio::time::sleep(SWEEP_EVERY.max(began.elapsed() * SWEEP_PAUSE)).await;
+        }
+    }
+
+    pub(super) async fn sweep(&self) {
+        let expiring = self.clone();
+        let swept = tokio::task::spawn_blocking(move || expiring.remove()).await;
+        match swept {
+            Ok(Ok(0)) => {}
+            Ok(Ok(count)) => tracing::debug!(count, "removed expired items"),
+            Ok(Err(error)) => tracing::error!("cannot remove expired items: {error:#}"),
+            Err(error) => tracing::error!("cannot remove expired items: {error}"),
+        }
+    }
+
+    /// dynoxide reads the clock on the wall; a clock that is ahead of that needs a sweep of its
+    /// own.
+    fn remove(&self) -> anyhow::Result<usize> {
+        if self.clock.ahead().is_zero() {
+            return self.database.sweep_ttl().context("sweeping");
+        }
+        let mut removed = 0;
+        for table in &self.tables {
+            removed += self.remove_of(table)?;
+        }
+        Ok(removed)
+    }
+
+    fn remove_of(&self, table: &Table) -> anyhow::Result<usize> {
+        let context = || format!("sweeping the table {}", table.name);
+        let now = json!({":now": {"N": self.clock.now().as_second().to_string()}});
+        let names = json!({"#ttl": table.attribute});
+        let mut removed = 0;
+        let mut from = Value::Null;
+        loop {
+            let mut scan = json!({
+                "TableName": table.name,
+                "FilterExpression": "#ttl <= :now",
+                "ExpressionAttributeNames": names,
+                "ExpressionAttributeValues": now,
+            });
+            if !from.is_null() {
+                scan["ExclusiveStartKey"] = from;
+            }
+            let scan: ScanRequest = serde_json::from_value(scan).with_context(context)?;
+            let page = self.database.scan(scan).with_context(context)?;
+            let page = serde_json::to_value(page).with_context(context)?;
+            for item in page["Items"].as_array().into_iter().flatten() {
+                let key = table.key.iter();
+                let key: Map<_, _> = key.map(|it| (it.clone(), item[it].clone())).collect();
+                // What has been given more time meanwhile stays.
+                let delete = json!({
+                    "TableName": table.name,
+                    "Key": key,
+                    "ConditionExpression": "#ttl <= :now",
+                    "ExpressionAttributeNames": names,
+                    "ExpressionAttributeValues": now,
+                });
+                let delete = serde_json::from_value(delete).with_context(context)?;
+                removed += usize::from(self.database.delete_item(delete).is_ok());
+            }
+            from = page["LastEvaluatedKey"].clone();
+            if from.is_null() {
+                return Ok(removed);
+            }
+        }
+    }
+}

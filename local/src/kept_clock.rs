@@ -1,0 +1,112 @@
+//! The whole system's clock: it is moved ahead by people and tests, and stays ahead when the system
+//! starts again.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use jiff::Timestamp;
+
+use crate::clock::Clock;
+use crate::system::Inner;
+
+/// Longer than any invocation of the template may take.
+const INVOCATIONS_END_WITHIN: Duration = Duration::from_secs(120);
+
+/// How far the clock can be ahead in all: ten years, within which every date of ours is one.
+pub(crate) const AHEAD_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+#[derive(Debug)]
+pub(crate) struct KeptClock {
+    clock: Clock,
+    /// Has the milliseconds that the clock is ahead.
+    file: Option<PathBuf>,
+    /// Held while time is let pass: one move ends before the next begins.
+    moving: tokio::sync::Mutex<()>,
+}
+
+impl KeptClock {
+    /// The clock on the wall, or with a directory as far ahead as it was there.
+    pub(crate) fn open(data_dir: Option<&Path>) -> anyhow::Result<KeptClock> {
+        let file = data_dir.map(|directory| directory.join("clock"));
+        let ahead_ms = match &file {
+            Some(path) if path.exists() => {
+                let place = || format!("reading {}", path.display());
+                let text = std::fs::read_to_string(path).with_context(place)?;
+                text.trim().parse().with_context(place)?
+            }
+            _ => 0,
+        };
+        Ok(KeptClock {
+            clock: Clock::wall(Duration::from_millis(ahead_ms)),
+            file,
+            moving: tokio::sync::Mutex::default(),
+        })
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn ahead(&self) -> Duration {
+        self.clock.ahead()
+    }
+
+    /// Writes down how far the clock is about to be ahead.
+    fn keep(&self, ahead: Duration) -> anyhow::Result<()> {
+        let Some(path) = &self.file else {
+            return Ok(());
+        };
+        let place = || format!("writing {}", path.display());
+        let beside = path.with_extension("new");
+        std::fs::write(&beside, ahead.as_millis().to_string()).with_context(place)?;
+        std::fs::rename(&beside, path).with_context(place)
+    }
+}
+
+impl Inner {
+    /// Lets time pass for everything: between invocations, never within one.
+    pub(crate) async fn advance(&self, by: Duration) -> anyhow::Result<Timestamp> {
+        let _moving = self.clock.moving.lock().await;
+        let ahead = self.clock.ahead() + by;
+        ensure!(
+            ahead <= AHEAD_MAX,
+            "the clock can be {} s ahead at most, and is {} s ahead",
+            AHEAD_MAX.as_secs(),
+            self.clock.ahead().as_secs()
+        );
+        let paused = self.lambda.pause(INVOCATIONS_END_WITHIN).await;
+        let paused = paused.context("an invocation does not end")?;
+        self.clock.keep(ahead)?;
+        self.sqs
+            .let_pass(by)
+            .map_err(|error| anyhow::anyhow!(error.message))?;
+        paused.renew_processes();
+        drop(paused);
+        self.dynamodb.sweep().await;
+        Ok(self.clock.now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_is_as_far_ahead_as_before_the_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = || KeptClock::open(Some(directory.path()));
+        let clock = open().unwrap();
+        assert_eq!(clock.ahead(), Duration::ZERO);
+        let ahead = Duration::from_secs(7_200);
+        clock.keep(ahead).unwrap();
+        assert_eq!(open().unwrap().ahead(), ahead);
+        std::fs::write(directory.path().join("clock"), "soon").unwrap();
+        let error = open().unwrap_err().to_string();
+        assert!(error.contains("clock"), "{error}");
+    }
+}
