@@ -1,11 +1,13 @@
 //! `coupons analytics`: compares the counters with the recorded events, and repairs them.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
 use serde::Serialize;
-use webhooks::figures::{Book, Drift, Figures, Tables, verify};
+use webhooks::figures::{Audit, Book, Drift, Figures, Tables};
 
 use crate::output::{harmless, say, say_json};
 use crate::target::{self, Target};
@@ -20,7 +22,7 @@ Examples:
 ///
 /// Both commands read the whole events table, and can run while events arrive. They skip a counter
 /// that changes meanwhile; the next run compares that counter. After an interruption, run the
-/// command again: repaired counters stay repaired.
+/// command again: it continues where it stopped, and repaired counters stay repaired.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -34,6 +36,9 @@ pub(crate) struct Arguments {
     /// How many days the system keeps counters: the value of the parameter ReportDays
     #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u16).range(1..=36500))]
     report_days: u16,
+    /// Start over, even if a run was interrupted
+    #[arg(long)]
+    anew: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -118,10 +123,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         1,
     );
     let figures = Figures::new(target.dynamodb.clone(), tables);
-    // One day is added because a tenant's date can be ahead of UTC's.
-    let today = Timestamp::now().to_zoned(TimeZone::UTC).date() + 1.day();
-    let from = today.checked_sub(i64::from(arguments.days + 1).days())?;
-    let (recount, drift) = verify(&figures, |_| (from, today), |_| {}).await?;
+    let audit = count(&figures, &arguments).await?;
+    let (drift, _) = audit.judge(&figures).await?;
     let mut differs = Vec::new();
     for it in &drift {
         let repaired = match arguments.what {
@@ -130,8 +133,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         };
         differs.push(Differs::of(it, repaired));
     }
+    figures.forget_interrupted_audit(&name(&arguments)).await?;
     let outcome = Outcome {
-        events: recount.events,
+        events: audit.events(),
         drift: differs,
     };
     if arguments.json {
@@ -151,4 +155,76 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     })
+}
+
+/// How often it is kept where a run came to.
+const KEPT_EVERY: Duration = Duration::from_secs(60);
+
+/// Counts the recorded events, from where a run was interrupted.
+async fn count(figures: &Figures, arguments: &Arguments) -> anyhow::Result<Audit> {
+    let now = Timestamp::now();
+    let name = name(arguments);
+    let interrupted = match arguments.anew {
+        true => None,
+        false => figures.interrupted_audit(&name, now).await?,
+    };
+    let mut audit = match interrupted {
+        Some(audit) => {
+            let (rows, at) = (audit.rows, audit.started_at);
+            eprintln!("Goes on after {rows} rows, with the run of {at:.0}; --anew begins another");
+            audit
+        }
+        None => {
+            // A day more: a tenant's day may be ahead of the one here.
+            let today = now.to_zoned(TimeZone::UTC).date() + 1.day();
+            let from = today.checked_sub(i64::from(arguments.days + 1).days())?;
+            Audit::begin(figures, (from, today), now).await?
+        }
+    };
+    let progress = Progress::start();
+    loop {
+        let end = Instant::now() + KEPT_EVERY;
+        let goes_on = |rows| {
+            progress.show(rows);
+            Instant::now() < end
+        };
+        let is_counted = audit.count(figures, goes_on).await?;
+        if is_counted {
+            progress.end();
+            return Ok(audit);
+        }
+        figures
+            .keep_interrupted_audit(&name, &audit, Timestamp::now())
+            .await?;
+    }
+}
+
+/// Runs over different days do not go on with each other.
+fn name(arguments: &Arguments) -> String {
+    format!("command-{}-days", arguments.days)
+}
+
+/// How many rows were read, on a terminal.
+struct Progress {
+    is_shown: bool,
+}
+
+impl Progress {
+    fn start() -> Self {
+        Self {
+            is_shown: std::io::stderr().is_terminal(),
+        }
+    }
+
+    fn show(&self, rows: u64) {
+        if self.is_shown {
+            eprint!("\r{rows} rows read");
+        }
+    }
+
+    fn end(&self) {
+        if self.is_shown {
+            eprint!("\r\x1b[K");
+        }
+    }
 }

@@ -1,9 +1,11 @@
 //! What is counted of a tenant's days: sums that merge by addition, in any order and any grouping.
 
+mod audit;
 mod book;
 mod cell;
 mod count;
 mod decode;
+mod findings;
 pub mod line;
 mod lists;
 mod names;
@@ -11,6 +13,7 @@ mod recount;
 mod sketch;
 mod store;
 pub mod survey;
+pub mod tasks;
 mod track;
 mod tracked;
 
@@ -18,14 +21,16 @@ use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
 
+pub use audit::{Audit, Audited, Differs};
 pub use book::{Book, COUNTED_ON, Opened};
 pub use cell::{Cell, Group, Section, Tally};
 pub use count::{Counted, count};
 pub use decode::days;
+pub use findings::{Found, FoundPlace};
 pub use line::Share;
 pub use lists::{List, Listed, Lists};
 pub use names::Names;
-pub use recount::{Drift, Recount, verify};
+pub use recount::{Drift, Recount};
 pub use sketch::{LONGEST_S, SHORTEST_S, Sketch};
 pub use store::{Figures, Page, RECORD, Tables};
 pub use survey::{SurveyGroup, SurveySums};

@@ -26,12 +26,15 @@
 //! - [`dead_letter`]: the event and the reason of a message that was given up.
 //! - [`alerts`]: alerts to operators.
 //! - [`retry`], [`outbox`]: the safety nets for an outage of DynamoDB, and of SQS.
+//! - [`figures`]: what is counted of each day, and how it is written, read and counted anew.
+//! - [`audit`]: compares the figures with the recorded events once a day.
 //! - [`cell`]: texts in cells of CSV.
 //! - [`characters`]: the characters that AWS takes in a text.
 //! - [`config`], [`connections`], [`secrets`], [`clock`], [`invocation`], [`telemetry`]: a function's
 //!   settings, its connections to AWS, its secrets, its time, and its logs and metrics.
 
 pub mod alerts;
+pub mod audit;
 pub mod cell;
 pub mod characters;
 pub mod clock;

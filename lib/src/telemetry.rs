@@ -148,6 +148,22 @@ pub fn count(what: Count) {
     println!("{}", metric(what, function, clock::now()));
 }
 
+/// A number that is measured now and then, per function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// How many counters of the figures differ from what the recorded events say.
+    FiguresDrift,
+}
+
+/// Reports a number, in the same format.
+pub fn measure(what: Measure, value: u64) {
+    let Some(function) = FUNCTION.get() else {
+        return;
+    };
+    let name = format!("{what:?}");
+    println!("{}", metric_line(&name, value, function, Timestamp::now()));
+}
+
 /// The outcome of one event, logged and counted at once.
 #[derive(Debug)]
 pub struct Outcome<'a> {
@@ -207,17 +223,16 @@ impl Outcome<'_> {
             }
         }
         line.insert("Function".into(), function.name.as_str().into());
-        line.insert("_aws".into(), directive(self.counts, now));
+        let names: Vec<_> = self.counts.iter().map(|it| format!("{it:?}")).collect();
+        line.insert("_aws".into(), directive(&names, now));
         escaped(&Value::from(line).to_string()).to_string()
     }
 }
 
-/// The directive that names the metrics of a line for CloudWatch.
-fn directive(counts: &[Count], now: Timestamp) -> Value {
-    let names = counts.iter();
-    let names: Vec<_> = names
-        .map(|what| json!({"Name": format!("{what:?}")}))
-        .collect();
+/// What tells CloudWatch which members of a line are metrics.
+fn directive(names: &[String], now: Timestamp) -> Value {
+    let names = names.iter();
+    let names: Vec<_> = names.map(|name| json!({"Name": name})).collect();
     json!({
         "Timestamp": now.as_millisecond(),
         "CloudWatchMetrics": [{
@@ -232,13 +247,17 @@ fn directive(counts: &[Count], now: Timestamp) -> Value {
 /// too. The line begins with `_aws`, by which the local system knows that it is only for
 /// CloudWatch.
 fn metric(what: Count, function: &Function, now: Timestamp) -> String {
+    metric_line(&format!("{what:?}"), 1, function, now)
+}
+
+fn metric_line(name: &str, value: u64, function: &Function, now: Timestamp) -> String {
     let mut line = json!({
-        "_aws": directive(&[what], now),
+        "_aws": directive(&[name.to_owned()], now),
         "timestamp": format!("{now:.3}"),
         "level": function.level.to_string().to_uppercase(),
         "Function": function.name,
     });
-    line[format!("{what:?}")] = json!(1);
+    line[name] = json!(value);
     escaped(&line.to_string()).to_string()
 }
 

@@ -71,6 +71,10 @@ impl Book {
         }
     }
 
+    pub(super) fn table(&self) -> &str {
+        &self.table
+    }
+
     pub fn shards(&self) -> u64 {
         self.shards
     }

@@ -174,6 +174,16 @@ impl Tally {
         self.0.get(cell).copied().unwrap_or_default()
     }
 
+    /// Leaves out what is counted of other days than these, both included.
+    pub fn keep_days(&mut self, (from, to): (Date, Date)) {
+        self.0.retain(|cell, _| (from..=to).contains(&cell.day));
+    }
+
+    /// How many counters there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

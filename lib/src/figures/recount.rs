@@ -1,10 +1,9 @@
-//! Counting anew from the recorded events: which counters differ from what was told, and how they are put right.
+//! Counting anew from the recorded events, and putting counters right that differ.
 //!
-//! Events may arrive meanwhile. The counters are read before and after the events: one that changed in between is not
-//! judged. A correction adds the difference where the counter's part in a shard is still what was read, so it neither
-//! undoes what is counted meanwhile, nor is it made twice.
+//! A correction adds the difference where the counter's part in a shard is still what was read. So it neither undoes what
+//! is counted meanwhile, nor is it made twice.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use anyhow::Context;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -12,14 +11,13 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
-use super::book::{Book, field};
+use super::book::{Book, counted_on, field};
 use super::cell::{Cell, Tally};
 use super::line::Line;
 use super::store::Figures;
 use super::survey::{self, SurveyGroup, Surveyed};
-use super::{Tracked, count, track};
-use crate::clock;
-use crate::event::{EventKey, tenant_key};
+use super::{Tracked, count, tasks, track};
+use crate::event::{Event, EventKey, tenant_key};
 use crate::ledger::{Item, body, is_forgotten, read_event, refused_item};
 
 /// What was counted anew, by tenant.
@@ -43,13 +41,14 @@ pub struct Drift {
 
 impl Recount {
     /// Counts the events of one coupon, of which these are all rows. What has no record was not counted.
-    pub fn take(&mut self, rows: Vec<Item>, now: Timestamp) {
+    /// Only what counts on these days is kept.
+    pub fn take(&mut self, rows: Vec<Item>, days: (Date, Date), now: Timestamp) {
         let mut rows: Vec<_> = rows
             .into_iter()
             .filter(|row| !is_forgotten(row, now))
             .collect();
         rows = body::join(rows);
-        self.take_surveys(&rows);
+        self.take_records(&rows, days);
         let records: BTreeMap<EventKey, _> = rows
             .iter()
             .filter_map(Tracked::read)
@@ -69,137 +68,53 @@ impl Recount {
             };
             let counted = count(&event, &mut tracked, *day, &line, true);
             let tenant = tenant_key(&event.provider, &event.tenant);
-            self.tallies
-                .entry(tenant)
-                .or_default()
-                .merge(&counted.tally);
+            self.merge(tenant, counted.tally, days);
             self.events += 1;
             line = counted.line;
         }
     }
 
-    /// Counts what the records beneath a coupon's uses say of surveys.
-    fn take_surveys(&mut self, rows: &[Item]) {
+    fn merge(&mut self, tenant: String, mut tally: Tally, days: (Date, Date)) {
+        tally.keep_days(days);
+        self.tallies.entry(tenant).or_default().merge(&tally);
+    }
+
+    /// Counts what the records beneath a coupon's events say that tasks did.
+    fn take_records(&mut self, rows: &[Item], days: (Date, Date)) {
         let entry = |row: &Item| Some(row.get("entry")?.as_s().ok()?.clone());
         let by_entry: BTreeMap<_, _> = rows
             .iter()
             .filter_map(|row| Some((entry(row)?, row)))
             .collect();
-        let asks = |entry: &&String| entry.ends_with(&format!("/{}", survey::SCHEDULED));
-        for record in by_entry.keys().filter(asks) {
-            let of_event = &record[..record.len() - survey::SCHEDULED.len() - 1];
-            let event = by_entry.get(of_event).and_then(|row| read_event(row));
-            let Some((event, group)) = event.and_then(|it| {
-                let group = SurveyGroup::of(&it)?;
-                Some((it, group))
-            }) else {
+        let mut events: BTreeMap<&str, Option<Event>> = BTreeMap::new();
+        for (entry, row) in &by_entry {
+            let Some((of_event, name)) = entry.split_once('/') else {
                 continue;
             };
-            let beneath = |name: &str| by_entry.get(&event.key.beneath(name)).copied();
-            let tally = Surveyed::recounted(&group, beneath);
-            let tenant = tenant_key(&event.provider, &event.tenant);
-            self.tallies.entry(tenant).or_default().merge(&tally);
-        }
-    }
-
-    /// What differs of a tenant's days, where the counters were the same before and after the events were read.
-    pub fn drift(
-        &self,
-        tenant: &str,
-        before: &Tally,
-        after: &Tally,
-        days: (Date, Date),
-    ) -> Vec<Drift> {
-        let none = Tally::default();
-        let recorded = self.tallies.get(tenant).unwrap_or(&none);
-        let moved: BTreeSet<_> = before
-            .difference(after)
-            .cells()
-            .map(|(cell, _)| cell.clone())
-            .collect();
-        let differs = after.difference(recorded);
-        let differs = differs
-            .cells()
-            .filter(|(cell, _)| (days.0..=days.1).contains(&cell.day) && !moved.contains(cell));
-        differs
-            .map(|(cell, by)| {
-                let counted = after.get(cell);
-                Drift {
-                    tenant: tenant.to_owned(),
-                    cell: cell.clone(),
-                    counted,
-                    recorded: counted + by,
-                    standing: Decimal::ZERO,
+            if counted_on(row).is_none() {
+                continue;
+            }
+            // Read once for all records beneath it: most events have none that was counted.
+            let event = events
+                .entry(of_event)
+                .or_insert_with(|| by_entry.get(of_event).and_then(|row| read_event(row)));
+            let Some(event) = event else { continue };
+            let tally = match SurveyGroup::of(event) {
+                Some(group) if survey::RECORDS.contains(&name) => {
+                    Surveyed::recounted(group, name, row)
                 }
-            })
-            .collect()
-    }
-}
-
-/// Counts all recorded events anew. `progress` hears of how many rows were read.
-async fn recount(figures: &Figures, progress: impl Fn(u64)) -> anyhow::Result<Recount> {
-    let mut recount = Recount::default();
-    let (mut rows, mut coupon, mut read) = (Vec::new(), None, 0);
-    let now = clock::now();
-    let mut pages = figures
-        .client
-        .scan()
-        .table_name(&figures.tables.events)
-        .consistent_read(true)
-        .into_paginator()
-        .send();
-    while let Some(page) = pages.next().await {
-        let page = page.context("reading the recorded events")?;
-        for row in page.items.unwrap_or_default() {
-            read += 1;
-            let of = row.get("coupon").and_then(|it| it.as_s().ok()).cloned();
-            // The rows of one coupon follow each other, also from page to page.
-            if of != coupon {
-                recount.take(std::mem::take(&mut rows), now);
-                coupon = of;
-            }
-            rows.push(row);
-        }
-        progress(read);
-    }
-    recount.take(rows, now);
-    Ok(recount)
-}
-
-/// Counts anew, and tells what differs of the days that each tenant's events are all remembered of.
-pub async fn verify(
-    figures: &Figures,
-    days: impl Fn(&str) -> (Date, Date),
-    progress: impl Fn(u64),
-) -> anyhow::Result<(Recount, Vec<Drift>)> {
-    let tenants = figures.tenants().await?;
-    let mut before = BTreeMap::new();
-    for (provider, tenant) in &tenants {
-        let key = tenant_key(provider, tenant);
-        let (from, to) = days(tenant);
-        let tally = figures.tally(&key, from, to).await?;
-        before.insert(key, (tally, (from, to)));
-    }
-    let recount = recount(figures, progress).await?;
-    let mut drift = Vec::new();
-    for (tenant, (before, days)) in &before {
-        let after = figures.tally(tenant, days.0, days.1).await?;
-        let mut differs = recount.drift(tenant, before, &after, *days);
-        if !differs.is_empty() {
-            let own = figures
-                .tally_of(tenant, &[REPAIRED_SHARD.to_string()], *days)
-                .await?;
-            for it in &mut differs {
-                it.standing = own.get(&it.cell);
+                _ => tasks::recounted(name, row),
+            };
+            if let Some(tally) = tally {
+                let tenant = tenant_key(&event.provider, &event.tenant);
+                self.merge(tenant, tally, days);
             }
         }
-        drift.extend(differs);
     }
-    Ok((recount, drift))
 }
 
 /// Corrections are made in this shard.
-const REPAIRED_SHARD: u64 = 0;
+pub(super) const REPAIRED_SHARD: u64 = 0;
 
 impl Figures {
     /// Puts a counter right. Returns whether it did: it does not where its part in the shard has changed since.

@@ -236,6 +236,40 @@ impl Figures {
         Ok(rows.iter().filter_map(names::read).collect())
     }
 
+    /// Rows of a partition of the figures within a range of sort keys, the last first, at most so many.
+    pub(super) async fn newest(
+        &self,
+        (name, partition): (&str, &str),
+        (from, to): (String, String),
+        limit: usize,
+    ) -> anyhow::Result<Vec<Item>> {
+        let text = |text: String| AttributeValue::S(text);
+        let query = self
+            .client
+            .query()
+            .table_name(&self.tables.figures)
+            .consistent_read(true)
+            .scan_index_forward(false)
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .key_condition_expression("#partition = :partition AND #sort BETWEEN :from AND :to")
+            .expression_attribute_names("#partition", name)
+            .expression_attribute_names("#sort", "entry")
+            .expression_attribute_values(":partition", text(partition.to_owned()))
+            .expression_attribute_values(":from", text(from))
+            .expression_attribute_values(":to", text(to));
+        let mut items = query.into_paginator().items().send();
+        let (mut rows, now) = (Vec::new(), Timestamp::now());
+        while rows.len() < limit
+            && let Some(row) = items.next().await
+        {
+            let row = row.with_context(|| format!("reading {}", self.tables.figures))?;
+            if !is_forgotten(&row, now) {
+                rows.push(row);
+            }
+        }
+        Ok(rows)
+    }
+
     /// All rows of a partition, or those within a range of sort keys, page by page.
     pub(super) async fn query(
         &self,

@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+use super::book::counted_on;
 use super::cell::{Group, Section, Tally};
 use super::track::day_and_hour;
 use crate::event::{Event, Fact};
@@ -16,6 +17,7 @@ use crate::ledger::Item;
 pub const SCHEDULED: &str = "surveys";
 pub const ASKED: &str = "surveys/ask";
 pub const ANSWERED: &str = "surveys/answer";
+pub(super) const RECORDS: [&str; 3] = [SCHEDULED, ASKED, ANSWERED];
 
 /// Why a scheduled survey is not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -154,37 +156,22 @@ impl Surveyed {
         tally
     }
 
-    /// What the records beneath the use add, each where it was counted. `record` finds one by its name.
-    pub(super) fn recounted<'a>(
-        group: &SurveyGroup,
-        record: impl Fn(&str) -> Option<&'a Item>,
-    ) -> Tally {
-        let mut tally = Tally::default();
-        let counted = |name: &str| {
-            let row = record(name)?;
-            let day = super::book::counted_on(row)?;
-            let group = group.clone();
-            Some((row, Self { day, group }))
-        };
-        let text = |row: &'a Item, name: &str| row.get(name)?.as_s().ok().map(String::as_str);
-        if let Some((_, surveyed)) = counted(SCHEDULED) {
-            tally.merge(&surveyed.scheduled());
+    /// What a record of this name beneath the use adds, if it was counted.
+    pub(super) fn recounted(group: SurveyGroup, name: &str, row: &Item) -> Option<Tally> {
+        let day = counted_on(row)?;
+        let surveyed = Self { day, group };
+        let text = |name: &str| row.get(name)?.as_s().ok().map(String::as_str);
+        match name {
+            SCHEDULED => Some(surveyed.scheduled()),
+            ANSWERED => Some(surveyed.answered(None, &Answer::read(row)?)),
+            ASKED => match (text("status")?, text("result").and_then(Unsent::of_word)) {
+                ("done", _) => Some(surveyed.sent()),
+                (_, Some(reason)) => Some(surveyed.unsent(reason)),
+                ("failed", None) => Some(surveyed.unsent(Unsent::NotDelivered)),
+                _ => None,
+            },
+            _ => None,
         }
-        if let Some((row, surveyed)) = counted(ASKED) {
-            let unsent = text(row, "result").and_then(Unsent::of_word);
-            match (text(row, "status"), unsent) {
-                (Some("done"), _) => tally.merge(&surveyed.sent()),
-                (_, Some(reason)) => tally.merge(&surveyed.unsent(reason)),
-                (Some("failed"), None) => tally.merge(&surveyed.unsent(Unsent::NotDelivered)),
-                (_, None) => {}
-            }
-        }
-        if let Some((row, surveyed)) = counted(ANSWERED)
-            && let Some(answer) = Answer::read(row)
-        {
-            tally.merge(&surveyed.answered(None, &answer));
-        }
-        tally
     }
 }
 

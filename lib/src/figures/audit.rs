@@ -1,0 +1,191 @@
+//! An audit compares the counters with a recount of the recorded events, in as many steps as it takes.
+//!
+//! Events may arrive meanwhile. The counters are read before and after the events: one that changed in between is not
+//! judged. What is held depends on days and groups, never on events; where there are too many counters, the audit leaves
+//! the oldest days out.
+
+mod state;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Context;
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan};
+use rust_decimal::Decimal;
+
+use super::cell::{Cell, Tally};
+use super::recount::{Drift, REPAIRED_SHARD, Recount};
+use super::store::Figures;
+use crate::event::tenant_key;
+use crate::ledger::Item;
+
+pub use state::{Audited, Differs};
+
+/// The most counters that an audit holds; each takes some 200 bytes.
+const COUNTERS_MAX: usize = 500_000;
+
+/// An audit under way.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Audit {
+    pub started_at: Timestamp,
+    /// The first and the last day that are judged.
+    pub days: (Date, Date),
+    /// How many rows of the events table were read.
+    pub rows: u64,
+    /// The counters of each tenant as they stood at the beginning.
+    before: BTreeMap<String, Tally>,
+    recount: Recount,
+    /// The last row of the last coupon that was counted: its coupon and its entry.
+    after: Option<(String, String)>,
+}
+
+impl Audit {
+    /// Begins an audit of these days. All their events must be remembered.
+    pub async fn begin(
+        figures: &Figures,
+        days: (Date, Date),
+        now: Timestamp,
+    ) -> anyhow::Result<Self> {
+        let mut audit = Self {
+            started_at: now,
+            days,
+            rows: 0,
+            before: BTreeMap::new(),
+            recount: Recount::default(),
+            after: None,
+        };
+        for (provider, tenant) in figures.tenants().await? {
+            let key = tenant_key(&provider, &tenant);
+            let (from, to) = audit.days;
+            let tally = figures.tally(&key, from, to).await?;
+            audit.before.insert(key, tally);
+            audit.narrow();
+        }
+        Ok(audit)
+    }
+
+    /// How many events were counted.
+    pub fn events(&self) -> u64 {
+        self.recount.events
+    }
+
+    /// Counts on from where it stopped. After each page of rows, `goes_on` hears how many were read and says whether there
+    /// is time for another. Returns whether all are counted.
+    pub async fn count(
+        &mut self,
+        figures: &Figures,
+        mut goes_on: impl FnMut(u64) -> bool,
+    ) -> anyhow::Result<bool> {
+        let now = Timestamp::now();
+        let mut begin = self.after.as_ref().map(key);
+        let (mut rows, mut last): (Vec<Item>, Option<(String, String)>) = (Vec::new(), None);
+        loop {
+            let page = figures
+                .client
+                .scan()
+                .table_name(&figures.tables.events)
+                .consistent_read(true)
+                .set_exclusive_start_key(begin.take())
+                .send()
+                .await
+                .context("reading the recorded events")?;
+            for row in page.items.unwrap_or_default() {
+                self.rows += 1;
+                let place = place(&row).context("a row of the events table without a key")?;
+                // The rows of one coupon follow each other, also from page to page.
+                if last.as_ref().is_some_and(|(coupon, _)| *coupon != place.0) {
+                    self.recount.take(std::mem::take(&mut rows), self.days, now);
+                    self.after = last.take();
+                }
+                last = Some(place);
+                rows.push(row);
+            }
+            self.narrow();
+            begin = page.last_evaluated_key;
+            if begin.is_none() {
+                self.recount.take(rows, self.days, now);
+                self.after = last.or(self.after.take());
+                return Ok(true);
+            }
+            if !goes_on(self.rows) {
+                // The coupon that is under way is read again.
+                self.rows -= rows.len() as u64;
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Leaves out the oldest days while there are too many counters.
+    fn narrow(&mut self) {
+        let held = |audit: &Self| {
+            let all = audit.before.values().chain(audit.recount.tallies.values());
+            all.map(Tally::len).sum::<usize>()
+        };
+        while held(self) > COUNTERS_MAX && self.days.0 < self.days.1 {
+            self.days.0 = self.days.0.saturating_add(1.day());
+            let all = self.before.values_mut();
+            for tally in all.chain(self.recount.tallies.values_mut()) {
+                tally.keep_days(self.days);
+            }
+        }
+    }
+
+    /// What differs once all events are counted, and how many counters were compared.
+    pub async fn judge(&self, figures: &Figures) -> anyhow::Result<(Vec<Drift>, u64)> {
+        let (mut drift, mut compared) = (Vec::new(), 0);
+        for (tenant, before) in &self.before {
+            let (from, to) = self.days;
+            let after = figures.tally(tenant, from, to).await?;
+            compared += after.len() as u64;
+            let mut differs = self.differs(tenant, before, &after);
+            if !differs.is_empty() {
+                let shard = [REPAIRED_SHARD.to_string()];
+                let own = figures.tally_of(tenant, &shard, self.days).await?;
+                for it in &mut differs {
+                    it.standing = own.get(&it.cell);
+                }
+            }
+            drift.extend(differs);
+        }
+        Ok((drift, compared))
+    }
+
+    /// What differs of a tenant, where the counters were the same before and after the events were read.
+    fn differs(&self, tenant: &str, before: &Tally, after: &Tally) -> Vec<Drift> {
+        let none = Tally::default();
+        let recorded = self.recount.tallies.get(tenant).unwrap_or(&none);
+        let moved = before.difference(after);
+        let moved: BTreeSet<&Cell> = moved.cells().map(|(cell, _)| cell).collect();
+        let differs = after.difference(recorded);
+        let differs = differs.cells().filter(|(cell, _)| {
+            (self.days.0..=self.days.1).contains(&cell.day) && !moved.contains(cell)
+        });
+        differs
+            .map(|(cell, by)| {
+                let counted = after.get(cell);
+                Drift {
+                    tenant: tenant.to_owned(),
+                    cell: cell.clone(),
+                    counted,
+                    recorded: counted + by,
+                    standing: Decimal::ZERO,
+                }
+            })
+            .collect()
+    }
+}
+
+fn place(row: &Item) -> Option<(String, String)> {
+    let text = |name: &str| row.get(name)?.as_s().ok().cloned();
+    Some((text("coupon")?, text("entry")?))
+}
+
+fn key((coupon, entry): &(String, String)) -> Item {
+    let text = |text: &String| AttributeValue::S(text.clone());
+    [
+        ("coupon".to_owned(), text(coupon)),
+        ("entry".to_owned(), text(entry)),
+    ]
+    .into()
+}

@@ -1,0 +1,150 @@
+//! The list of findings: one row for each event that something was found of, by which reports find them. It is written in
+//! the transaction of the event's record, so it says what the record says.
+
+use std::cmp::Ordering;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use super::book::Book;
+use super::lists::key;
+use super::store::Figures;
+use crate::event::{EventKey, part, tenant_key};
+use crate::fraud::Finding;
+use crate::ledger::{Change, Item, ItemKey, Row};
+
+/// What was found of one event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    pub event: EventKey,
+    pub provider: String,
+    pub tenant: String,
+    /// The tenant's day of the event, on which the findings are counted.
+    pub day: Date,
+    pub occurred_at: Timestamp,
+    /// When something was found of it last.
+    pub found_at: Timestamp,
+    pub findings: Vec<Finding>,
+}
+
+/// Where an event stands in its tenant's list: the later in the order, the later it occurred.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundPlace {
+    pub day: Date,
+    pub occurred_at: Timestamp,
+    pub event: EventKey,
+}
+
+impl Ord for FoundPlace {
+    fn cmp(&self, other: &Self) -> Ordering {
+        entry(self).cmp(&entry(other))
+    }
+}
+
+impl PartialOrd for FoundPlace {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Found {
+    pub fn place(&self) -> FoundPlace {
+        FoundPlace {
+            day: self.day,
+            occurred_at: self.occurred_at,
+            event: self.event.clone(),
+        }
+    }
+
+    /// What lists it, or corrects its row. Nothing where the day is not kept any more.
+    pub fn change(&self, book: &Book) -> Option<Change> {
+        let forget_at = book.kept_until(self.day)?;
+        let tenant = (self.provider.as_str(), self.tenant.as_str());
+        let mut row = Row::default();
+        row.set("event", Some(&self.event));
+        row.set("occurred_at", Some(self.occurred_at));
+        row.set("found_at", Some(self.found_at));
+        row.json("findings", Some(&self.findings));
+        let forget_at = AttributeValue::N(forget_at.to_string());
+        row.0.insert("ttl".into(), forget_at);
+        Some(Change::of(row_key(book.table(), tenant, &self.place())).set_all(row))
+    }
+
+    fn read(row: &Item, (provider, tenant): (&str, &str)) -> Option<Self> {
+        let text = |name: &str| row.get(name)?.as_s().ok();
+        Some(Self {
+            event: EventKey::parse(text("event")?)?,
+            provider: provider.to_owned(),
+            tenant: tenant.to_owned(),
+            day: text("entry")?.split_once('#')?.0.parse().ok()?,
+            occurred_at: text("occurred_at")?.parse().ok()?,
+            found_at: text("found_at")?.parse().ok()?,
+            findings: serde_json::from_str(text("findings")?).ok()?,
+        })
+    }
+}
+
+fn partition(provider: &str, tenant: &str) -> String {
+    format!("{}#findings", tenant_key(provider, tenant))
+}
+
+fn row_key(table: &str, (provider, tenant): (&str, &str), place: &FoundPlace) -> ItemKey {
+    key(table, partition(provider, tenant), entry(place))
+}
+
+fn entry(place: &FoundPlace) -> String {
+    // Of one width, so that the order of the texts is that of the times.
+    let at = place.occurred_at.as_millisecond().max(0);
+    format!("{}#{at:015}#{}", place.day, part(&place.event.to_string()))
+}
+
+impl Figures {
+    /// What was found of a tenant's events of these days, the newest first: at most so many rows, after a place. An event
+    /// whose findings were all taken back has none. There may be more where as many come back as were asked for.
+    pub async fn findings(
+        &self,
+        (provider, tenant): (&str, &str),
+        (from, to): (Date, Date),
+        after: Option<&FoundPlace>,
+        limit: usize,
+    ) -> anyhow::Result<Vec<Found>> {
+        let partition = partition(provider, tenant);
+        // What comes right before a place: an entry's last character is never the first one.
+        let to = match after {
+            Some(place) => entry(place),
+            None => format!("{to}#\u{10FFFF}"),
+        };
+        let range = (format!("{from}#"), to.clone());
+        // The place itself is in the range.
+        let rows = self.newest(("part", &partition), range, limit + 1).await?;
+        let found = rows.iter().filter(|row| {
+            let entry = row.get("entry").and_then(|it| it.as_s().ok());
+            after.is_none() || entry != Some(&to)
+        });
+        let found = found.filter_map(|row| Found::read(row, (provider, tenant)));
+        Ok(found.take(limit).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_later_an_event_occurred_the_later_it_stands() {
+        let place = |day: &str, at: &str, order: &str| FoundPlace {
+            day: day.parse().unwrap(),
+            occurred_at: at.parse().unwrap(),
+            event: EventKey::used("zupy", "comp", "CP-1", order),
+        };
+        let places = [
+            place("2026-11-27", "2026-11-28T02:59:59.999Z", "1"),
+            place("2026-11-28", "2026-11-28T03:00:00Z", "1"),
+            place("2026-11-28", "2026-11-28T03:00:00.001Z", "1"),
+            place("2026-11-28", "2026-11-28T12:00:00Z", "1"),
+            place("2026-11-28", "2026-11-28T12:00:00Z", "2"),
+        ];
+        assert!(places.is_sorted());
+    }
+}
