@@ -20,7 +20,7 @@ use rust_decimal::Decimal;
 use crate::event::{escape, unescape};
 use crate::ledger::{Change, Item, ItemKey, read_all};
 
-pub use alert::{Alert, AlertLease};
+pub use alert::{Alert, AlertLease, Published};
 pub use catalogue::Catalogue;
 pub use count::Counted;
 pub use name::{identity, is_product, readable};

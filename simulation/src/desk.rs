@@ -50,6 +50,10 @@ pub(crate) fn at_a_desk(story: impl AsyncFnOnce(&Desk)) {
                 "arn:aws:sns:us-east-1:000000000000:alerts",
             ),
             ("RETENTION_DAYS", "35"),
+            ("FIGURES_TABLE", "figures"),
+            ("FIGURE_SHARDS", "4"),
+            ("REPORT_DAYS", "400"),
+            ("TIME_ZONE", "UTC"),
         ]);
         let ledger = Ledger::read(&mut environment, &aws, CallLimits::TASK);
         let inventory = Inventory::read(&mut environment, &aws);

@@ -63,6 +63,10 @@ fn watcher(desk: &Desk) -> Fraud {
         ),
         ("UNKNOWN_COUPON_GRACE_S", "3600"),
         ("RETENTION_DAYS", "35"),
+        ("FIGURES_TABLE", "figures"),
+        ("FIGURE_SHARDS", "4"),
+        ("REPORT_DAYS", "400"),
+        ("TIME_ZONE", "UTC"),
     ]);
     let fraud = Fraud::read(&mut environment, &aws);
     environment.check().unwrap();

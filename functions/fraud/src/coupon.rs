@@ -5,9 +5,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use webhooks::event::{Event, Fact, Redemption};
 use webhooks::expiry;
+use webhooks::figures::COUNTED_ON;
 use webhooks::fraud::{Finding, RECORD};
 use webhooks::ledger::{Item, forgotten_from, is_forgotten, read_event};
 
@@ -33,6 +35,8 @@ pub(crate) struct Known {
     /// The Unix second from which its row is forgotten.
     pub(crate) forget_at: Option<i64>,
     pub(crate) record: Option<Record>,
+    /// The tenant's day on which the record's findings are counted, if they are.
+    pub(crate) counted_on: Option<Date>,
     /// The alerts of the event that were published, or that nobody needs any more.
     pub(crate) published: BTreeSet<usize>,
     /// Bodies that contradict the event.
@@ -108,9 +112,11 @@ impl Coupon {
     }
 
     /// Replaces the record beneath an event.
-    pub(crate) fn note(&mut self, entry: &str, record: Record) {
+    pub(crate) fn note(&mut self, entry: &str, record: Record, counted_on: Option<Date>) {
         if let Some(place) = self.places.get(entry) {
-            self.events[*place].record = Some(record);
+            let known = &mut self.events[*place];
+            known.record = Some(record);
+            known.counted_on = counted_on;
         }
     }
 
@@ -142,6 +148,7 @@ impl Known {
             recorded_at: received_at,
             forget_at: None,
             record: None,
+            counted_on: None,
             published: BTreeSet::new(),
             conflicts: Vec::new(),
         }
@@ -164,6 +171,7 @@ impl Known {
     fn take(&mut self, beneath: &str, row: &Item, grace: SignedDuration) {
         if beneath == RECORD {
             self.record = Some(Record::read(row, self.recorded_at, grace));
+            self.counted_on = text(row, COUNTED_ON).and_then(|it| it.parse().ok());
             return;
         }
         if beneath.starts_with("conflict/") && row.contains_key("scheme") {

@@ -1,6 +1,5 @@
 //! Works on a batch of events. Each event is checked together with its whole coupon.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::sync::Arc;
@@ -13,9 +12,11 @@ use jiff::{SignedDuration, Timestamp};
 use webhooks::alerts::Topic;
 use webhooks::config::{Aws, CallLimits, Environment};
 use webhooks::event::Event;
+use webhooks::figures::Book;
 use webhooks::fraud::RECORD;
 use webhooks::invocation::Invocation;
-use webhooks::ledger::{Committed, Effects, Item, Ledger, Uncommitted, version};
+use webhooks::ledger::{Change, Committed, Effects, Item, Ledger, Uncommitted, version};
+use webhooks::per_tenant::Zones;
 use webhooks::task::Message;
 use webhooks::worker::{BatchWork, Failure};
 
@@ -23,8 +24,10 @@ use crate::case::{Case, State};
 use crate::coupon::Coupon;
 use crate::history::{History, MemberHistory, Redeemed, Span};
 use crate::parameters::{Parameters, Settings};
+use crate::records::Update;
 use crate::rules::{RAPID_REDEMPTION, Rapid};
-use crate::rush::{Rush, Rushes, Step};
+use crate::rush::Rushes;
+use crate::turns::{Turn, others_of};
 
 /// How often a coupon is checked again because one of its rows changed meanwhile. After that, the
 /// message is retried later.
@@ -37,7 +40,7 @@ const READS_MAX: usize = 8;
 const WRITES_MAX: usize = 25;
 
 /// How many coupons a batch adds that are not its own. The next attempt adds more.
-const OTHERS_MAX: usize = 50;
+pub(crate) const OTHERS_MAX: usize = 50;
 
 /// Checks events by the fraud rules.
 #[derive(Debug)]
@@ -45,6 +48,8 @@ pub struct Fraud {
     pub(crate) ledger: Ledger,
     pub(crate) history: History,
     pub(crate) topic: Topic,
+    pub(crate) book: Book,
+    pub(crate) zones: Zones,
     parameters: Parameters,
     /// How long a use waits for its redemption.
     pub(crate) grace: SignedDuration,
@@ -64,6 +69,8 @@ impl Fraud {
             ledger: Ledger::read(environment, aws, CallLimits::TASK),
             history: History::new(client, environment.text("MEMBERS_TABLE")),
             topic: Topic::read(environment, aws),
+            book: Book::read(environment, aws, CallLimits::TASK),
+            zones: Zones::read_zones(environment),
             parameters,
             grace: SignedDuration::from_secs(environment.number("UNKNOWN_COUPON_GRACE_S", 0)),
         }
@@ -301,12 +308,17 @@ impl Fraud {
                 // Another redemption of the member is first, and may be enough.
                 Some(Turn::Later) => continue,
             };
-            match self.update(case, step, now) {
-                Some(update) => {
+            let Some(mut update) = self.update(case, step, now) else {
+                case.state = State::UpToDate;
+                continue;
+            };
+            match self.count(&update, now).await {
+                Ok(counts) => {
+                    update.changes.extend(counts);
                     updates.push(update);
                     updated.push(case);
                 }
-                None => case.state = State::UpToDate,
+                Err(error) => case.fail(&error),
             }
         }
         let effects: Vec<_> = updates
@@ -326,8 +338,8 @@ impl Fraud {
             match outcome {
                 Ok(Committed::Now) => {
                     tracing::info!(event.key = %update.event.key, "Checked the coupon");
-                    for (entry, record) in update.records {
-                        case.coupon.note(&entry, record);
+                    for (entry, record, counted_on) in update.records {
+                        case.coupon.note(&entry, record, counted_on);
                     }
                     case.is_open_again |= update.is_open_again;
                     if !update.is_part {
@@ -344,55 +356,15 @@ impl Fraud {
         }
     }
 
-    /// The changes that redemptions beyond the limit make to their members' rushes. At any time,
-    /// one redemption of a member changes the rushes. It is the one with the greatest count, so
-    /// that one alert covers the others.
-    fn steps(&self, cases: &BTreeMap<String, Case<'_>>) -> BTreeMap<String, Turn> {
-        let mut of_members: BTreeMap<String, Vec<(&String, Rank, RushChange)>> = BTreeMap::new();
-        for (coupon, case) in cases.iter().filter(|(_, case)| case.is_read()) {
-            let Some((known, member, redeemed)) = case.redeemed() else {
-                continue;
-            };
-            let Some(of_member) = case.member.as_deref() else {
-                continue;
-            };
-            let is_looked_at = known.record.is_some() || case.is_own(known.event.key.entry());
-            let rapid = self.settings(&known.event).rapid;
-            let count = rapid.count_at(&of_member.redemptions, redeemed.at);
-            if count < rapid.count || !is_looked_at || !self.counts_for(&known.event) {
-                continue;
-            }
-            let record = known.record.as_ref();
-            let (raises, rushes) = match of_member.rushes.step(redeemed.at, count, rapid) {
-                Step::Raises(count, rushes)
-                    if !record.is_some_and(|it| it.is_alerted(RAPID_REDEMPTION, count)) =>
-                {
-                    (Some(count), rushes)
-                }
-                Step::Extends(rushes) if !record.is_some_and(|it| it.has(RAPID_REDEMPTION)) => {
-                    (None, rushes)
-                }
-                _ => continue,
-            };
-            let rank = (raises.map(|_| count), redeemed.at);
-            let change = RushChange { raises, rushes };
-            let candidates = of_members.entry(member).or_default();
-            candidates.push((coupon, rank, change));
+    /// What counts the findings of an update.
+    async fn count(&self, update: &Update, now: Timestamp) -> anyhow::Result<Vec<Change>> {
+        if update.tally.is_empty() {
+            return Ok(Vec::new());
         }
-        let mut turns = BTreeMap::new();
-        for mut candidates in of_members.into_values() {
-            candidates.sort_by_key(|(_, (raises, at), _)| match raises {
-                // Of two with the same count, the earlier one.
-                Some(_) => Reverse((*raises, Reverse(*at), Timestamp::MIN)),
-                // The last redemption decides how long the rush goes on.
-                None => Reverse((None, Reverse(Timestamp::MIN), *at)),
-            });
-            let mut candidates = candidates.into_iter();
-            let first = candidates.next();
-            turns.extend(first.map(|(coupon, _, change)| (coupon.clone(), Turn::Now(change))));
-            turns.extend(candidates.map(|(coupon, ..)| (coupon.clone(), Turn::Later)));
-        }
-        turns
+        let event = &update.event;
+        let tenant = (event.provider.as_str(), event.tenant.as_str());
+        let attached = self.book.attach(tenant, &update.tally, &event.key, now);
+        Ok(attached.await?.changes)
     }
 
     fn outcome(
@@ -448,56 +420,6 @@ struct Other {
     listed_as: (String, Redeemed),
     /// The messages that need the check.
     messages: BTreeSet<usize>,
-}
-
-/// When a redemption changes the rushes of its member.
-enum Turn {
-    Now(RushChange),
-    Later,
-}
-
-/// A change of a member's rushes.
-pub(crate) struct RushChange {
-    /// The count of the alert that the redemption raises, if it raises one.
-    pub(crate) raises: Option<usize>,
-    pub(crate) rushes: Vec<Rush>,
-}
-
-/// The count of an owed alert, if there is one, and the redemption's time.
-type Rank = (Option<usize>, Timestamp);
-
-/// The member's coupons that this redemption concerns: unsettled ones that it makes too many, or
-/// all in a rush that it doubles.
-fn others_of(case: &Case<'_>, rapid: Rapid) -> Vec<Redeemed> {
-    let (Some((_, _, redeemed)), Some(member)) = (case.redeemed(), case.member.as_deref()) else {
-        return Vec::new();
-    };
-    let history = &member.redemptions;
-    let own = rapid.count_at(history, redeemed.at);
-    let mut others = Vec::new();
-    let mut peak = None;
-    let from = history.partition_point(|it| it.at < redeemed.at);
-    let to = history.partition_point(|it| it.at <= rapid.after(redeemed.at));
-    for other in &history[from..to] {
-        let count = rapid.count_at(history, other.at);
-        if other.coupon == redeemed.coupon || count < rapid.count {
-            continue;
-        }
-        // One more than can be added shows that there are more.
-        if !other.is_settled && others.len() <= OTHERS_MAX {
-            others.push(other.clone());
-        }
-        if count > own && peak.is_none_or(|(most, _)| count > most) {
-            peak = Some((count, other));
-        }
-    }
-    if let Some((count, other)) = peak
-        && other.is_settled
-        && let Step::Raises(..) = member.rushes.step(other.at, count, rapid)
-    {
-        others.push(other.clone());
-    }
-    others
 }
 
 fn is_of(row: &Item, coupon: &str) -> bool {

@@ -16,5 +16,6 @@ mod parameters;
 mod records;
 mod rules;
 mod rush;
+mod turns;
 
 pub use fraud::Fraud;

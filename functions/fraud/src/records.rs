@@ -2,30 +2,36 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use webhooks::event::{Event, Fact, member_key};
+use webhooks::figures::{COUNTED_ON, Found, Tally, day_and_hour, tasks};
 use webhooks::fraud::{Finding, RECORD, Severity, flag};
 use webhooks::ledger::{Change, ItemKey, Row};
 
 use crate::case::Case;
 use crate::coupon::{Coupon, Known, Overview, Record};
-use crate::fraud::{Fraud, RushChange};
+use crate::fraud::Fraud;
 use crate::grace::Wait;
 use crate::history::History;
 use crate::rules::{EXPIRED_USAGE, RAPID_REDEMPTION, Sight, UNKNOWN_COUPON, check_all, place};
 use crate::rush;
+use crate::turns::RushChange;
 
-/// How many of a coupon's records one commit updates, each with its flag. The next commit updates
-/// the rest.
-const RECORDS_MAX: usize = 20;
+/// How many of a coupon's records one commit updates, each with its flags, its row in the list of
+/// findings and its day's counters: a transaction takes 100 items. The next commit updates the rest.
+const RECORDS_MAX: usize = 12;
 
 /// The changes that make a coupon's records correct.
 pub(crate) struct Update {
     pub(crate) version: Option<String>,
     /// One of the coupon's events, which names the commit.
     pub(crate) event: Event,
-    /// The names of the events whose records change, with the new records.
-    pub(crate) records: Vec<(String, Record)>,
+    /// The names of the events whose records change, with the new records and the days on which those
+    /// are counted.
+    pub(crate) records: Vec<(String, Record, Option<Date>)>,
     pub(crate) changes: Vec<Change>,
+    /// What the records add to the figures.
+    pub(crate) tally: Tally,
     /// Whether more records must change than one commit takes.
     pub(crate) is_part: bool,
     /// Whether its redemption was settled in the member's history and is open again.
@@ -38,6 +44,8 @@ struct Stale<'a> {
     is_own: bool,
     /// The new record, if it must change.
     record: Option<Record>,
+    /// The day on which the event's findings are counted, if there are any or were.
+    counted_on: Option<Date>,
     /// The Unix second until which the event must be remembered, if that is later than now planned.
     until: Option<i64>,
 }
@@ -72,10 +80,12 @@ impl Fraud {
             let record = record.filter(|record| known.record.as_ref() != Some(record));
             let until = outlived(known, remembered);
             if record.is_some() || until.is_some() {
+                let counted_on = self.counted_on(known, record.as_ref());
                 stale.push(Stale {
                     known,
                     is_own,
                     record,
+                    counted_on,
                     until,
                 });
             }
@@ -96,14 +106,22 @@ impl Fraud {
             None => overview.redemption?,
         };
         let mut changes = Vec::new();
+        let mut tally = Tally::default();
         let mut is_open_again = false;
         for it in &stale {
             let Stale { known, until, .. } = it;
             changes.extend(until.map(|until| self.remember(known, until)));
             match &it.record {
                 Some(record) => {
-                    changes.push(self.write(known, record, *until, now));
+                    changes.push(self.write(known, record, it.counted_on, *until, now));
                     changes.extend(self.flags(known, record, now));
+                    if let Some(day) = it.counted_on {
+                        let before = counted_before(known);
+                        tally.merge(&tasks::findings(day, before, &record.findings));
+                        if before != record.findings {
+                            changes.extend(self.listed(known, record, day, now));
+                        }
+                    }
                 }
                 None => changes.extend(until.map(|until| {
                     let key = &known.event.key;
@@ -130,16 +148,40 @@ impl Fraud {
         }
         let records = stale.into_iter().filter_map(|it| {
             let entry = it.known.event.key.entry().to_owned();
-            Some((entry, it.record?))
+            Some((entry, it.record?, it.counted_on))
         });
         Some(Update {
             version: case.version.clone(),
             event: event.clone(),
             records: records.collect(),
             changes,
+            tally,
             is_part,
             is_open_again,
         })
+    }
+
+    /// The day on which an event's findings are counted: its tenant's. Once recorded, the day stays.
+    fn counted_on(&self, known: &Known, record: Option<&Record>) -> Option<Date> {
+        let finds = record.is_some_and(|it| !it.findings.is_empty());
+        let zone = self.zones.of(&known.event.tenant);
+        let (day, _) = day_and_hour(zone, known.event.occurred_at);
+        known.counted_on.or(finds.then_some(day))
+    }
+
+    /// The event's row in the list of findings.
+    fn listed(&self, known: &Known, record: &Record, day: Date, now: Timestamp) -> Option<Change> {
+        let event = &known.event;
+        let found = Found {
+            event: event.key.clone(),
+            provider: event.provider.clone(),
+            tenant: event.tenant.clone(),
+            day,
+            occurred_at: event.occurred_at,
+            found_at: now,
+            findings: record.findings.clone(),
+        };
+        found.change(&self.book)
     }
 
     /// The Unix second until which all of a coupon's events are remembered. A use or a cancellation
@@ -224,7 +266,14 @@ impl Fraud {
         wait.at(now, self.grace)
     }
 
-    fn write(&self, known: &Known, record: &Record, until: Option<i64>, now: Timestamp) -> Change {
+    fn write(
+        &self,
+        known: &Known,
+        record: &Record,
+        counted_on: Option<Date>,
+        until: Option<i64>,
+        now: Timestamp,
+    ) -> Change {
         let event = &known.event;
         let key = self
             .ledger
@@ -236,6 +285,7 @@ impl Fraud {
         );
         row.set("result", Some(summary(event, record)));
         row.json("findings", Some(&record.findings));
+        row.set(COUNTED_ON, counted_on);
         row.json(
             "alerts",
             (!record.alerts.is_empty()).then_some(&record.alerts),
@@ -294,6 +344,12 @@ impl Fraud {
         });
         flags.collect()
     }
+}
+
+/// The event's findings that the figures count already.
+fn counted_before(known: &Known) -> &[Finding] {
+    let record = known.record.as_ref().filter(|_| known.counted_on.is_some());
+    record.map_or(&[], |it| &it.findings)
 }
 
 /// The Unix second until which an event must be remembered with its coupon, if its own row would be

@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, anyhow};
+use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use webhooks::alerts::{
     self, MEND_PAUSE, Topic, Unpublished, line, may_claim, may_publish, quoted, shorten,
 };
-use webhooks::config::{Aws, Environment};
-use webhooks::event::{Event, Fact};
+use webhooks::config::{Aws, CallLimits, Environment};
+use webhooks::event::{Event, EventKey, Fact};
+use webhooks::figures::{Book, tasks};
 use webhooks::invocation::Invocation;
-use webhooks::stock::{Alert, Level, Product, Stock, identity};
+use webhooks::ledger::{Attached, Ledger};
+use webhooks::stock::{Alert, AlertLease, Level, Product, Published, Stock, identity};
 use webhooks::telemetry::{Count, count};
 use webhooks::worker::Failure;
 
@@ -25,6 +29,8 @@ const CONCURRENCY: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Alerts {
     stock: Stock,
+    ledger: Ledger,
+    book: Book,
     topic: Topic,
 }
 
@@ -32,7 +38,12 @@ pub(crate) struct Alerts {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Cause {
     occurred_at: Timestamp,
-    event: String,
+    key: EventKey,
+    provider: String,
+    /// The tenant's day of the use, on which the alert is counted.
+    day: Date,
+    /// The second from which the use is forgotten.
+    forgotten_from: i64,
     company: String,
     coupon: String,
     member: String,
@@ -42,14 +53,17 @@ pub(crate) struct Cause {
 }
 
 impl Cause {
-    pub(crate) fn of(event: &Event, name: &str) -> Self {
+    pub(crate) fn of(event: &Event, name: &str, day: Date, forgotten_from: i64) -> Self {
         let location = match &event.fact {
             Fact::Used(usage) => usage.location.clone(),
             _ => None,
         };
         Self {
             occurred_at: event.occurred_at,
-            event: event.key.to_string(),
+            key: event.key.clone(),
+            provider: event.provider.clone(),
+            day,
+            forgotten_from,
             company: event.tenant.clone(),
             coupon: event.fact.coupon_code().unwrap_or_default().to_owned(),
             member: event.member.id.clone(),
@@ -60,9 +74,16 @@ impl Cause {
 }
 
 impl Alerts {
-    pub(crate) fn read(environment: &mut Environment, aws: &Aws, stock: Stock) -> Self {
+    pub(crate) fn read(
+        environment: &mut Environment,
+        aws: &Aws,
+        stock: Stock,
+        ledger: Ledger,
+    ) -> Self {
         Self {
             stock,
+            ledger,
+            book: Book::read(environment, aws, CallLimits::TASK),
             topic: Topic::read(environment, aws),
         }
     }
@@ -121,22 +142,32 @@ impl Alerts {
             lease.release().await?;
             return Err(anyhow!("no time is left to publish the alert of a low product").into());
         }
+        // Before it is published: what fails until then alerts nobody twice.
+        let counts = self.count(cause, invocation.now()).await;
+        let counts = match counts {
+            Ok(counts) => counts,
+            Err(error) => {
+                lease.release().await?;
+                return Err(error.into());
+            }
+        };
         let message = message(&lease.product, lease.level, cause);
         let unpublished = match self.topic.publish(message).await {
             Ok(id) => {
                 tracing::info!(
-                    event.key = cause.event,
+                    event.key = %cause.key,
                     alert.id = id,
                     "Published an alert of low stock"
                 );
-                return Ok(lease.settle().await?);
+                let told = self.told(&lease, cause, counts, &id, invocation.now());
+                return Ok(lease.settle(told).await?);
             }
             Err(unpublished) => unpublished,
         };
         match &unpublished {
             Unpublished::Refused(_) => {
                 count(Count::AlertFailed);
-                tracing::error!(event.key = cause.event, "{unpublished}");
+                tracing::error!(event.key = %cause.key, "{unpublished}");
                 Ok(lease.fail(&unpublished.to_string()).await?)
             }
             Unpublished::Misconfigured(_) => {
@@ -157,18 +188,59 @@ impl Alerts {
     }
 }
 
+impl Alerts {
+    async fn count(&self, cause: &Cause, now: Timestamp) -> anyhow::Result<Attached> {
+        let tally = tasks::low_stock(cause.day);
+        let tenant = (cause.provider.as_str(), cause.company.as_str());
+        let counts = self.book.attach(tenant, &tally, &cause.key, now).await;
+        counts.context("counting an alert of low stock")
+    }
+
+    /// The record of an alert, beneath the use that caused it.
+    fn told(
+        &self,
+        lease: &AlertLease,
+        cause: &Cause,
+        counts: Attached,
+        message_id: &str,
+        now: Timestamp,
+    ) -> Published {
+        let name = cause.key.beneath(&tasks::low_stock_record(lease.id()));
+        let Attached { fields, changes } = counts;
+        let mut record = fields;
+        record.set("status", Some("done"));
+        record.set("result", Some(message_id));
+        record.set("product", Some(&lease.product.name));
+        record.set("level", Some(kind(lease.level)));
+        record.set("finished_at", Some(now));
+        let ttl = AttributeValue::N(cause.forgotten_from.to_string());
+        record.0.insert("ttl".into(), ttl);
+        Published {
+            row: self.ledger.row_key(cause.key.coupon(), name),
+            fields: record.0,
+            counts: changes,
+        }
+    }
+}
+
+/// What an alert is called for machines.
+fn kind(level: Level) -> &'static str {
+    match level {
+        Level::Low => "low_stock",
+        Level::BelowZero => "stock_below_zero",
+    }
+}
+
 fn message(product: &Product, level: Level, cause: &Cause) -> alerts::Alert {
     let name = line(&product.name);
     let on_hand = product.on_hand;
     let short = shorten(&name, SUBJECT_NAME_MAX_CHARS);
-    let (kind, subject, what) = match level {
+    let (subject, what) = match level {
         Level::Low => (
-            "low_stock",
             format!("Low stock: {short}, {on_hand} left"),
             format!("{name} has reached its threshold."),
         ),
         Level::BelowZero => (
-            "stock_below_zero",
             format!("Stock below zero: {short}, {on_hand}"),
             format!(
                 "More of {name} was used than there was. Count it, because the recorded stock is wrong."
@@ -194,16 +266,16 @@ fn message(product: &Product, level: Level, cause: &Cause) -> alerts::Alert {
              coupons stock receive {quoted_name} <quantity> --tenant {tenant}\n\n\
              If that is another name of a product that is counted, say of which:\n\
              coupons stock map {quoted_name} <product> --tenant {tenant}\n",
-        cause.event,
+        cause.key,
     );
     alerts::Alert {
         subject,
         text,
         attributes: vec![
-            ("type", kind.to_owned()),
+            ("type", kind(level).to_owned()),
             ("tenant", company),
             ("product", name),
-            ("event", cause.event.clone()),
+            ("event", cause.key.to_string()),
         ],
     }
 }
@@ -229,7 +301,10 @@ mod tests {
     fn cause() -> Cause {
         Cause {
             occurred_at: Timestamp::UNIX_EPOCH,
-            event: "zupy#comp_bella_vista#CP-1/used#ord_1".into(),
+            key: EventKey::used("zupy", "comp_bella_vista", "CP-1", "ord_1"),
+            provider: "zupy".into(),
+            day: "2026-11-28".parse().unwrap(),
+            forgotten_from: 0,
             company: "comp_bella_vista".into(),
             coupon: "CP-1".into(),
             member: "ZP-1".into(),

@@ -7,10 +7,12 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use webhooks::config::{Aws, CallLimits, Environment};
-use webhooks::event::{Discount, DiscountKind};
+use webhooks::event::{Discount, DiscountKind, Event};
 use webhooks::expiry::Expiry;
+use webhooks::figures::day_and_hour;
 use webhooks::invocation::Invocation;
 use webhooks::ledger::{Committed, Item, Ledger, Uncommitted, read_event};
+use webhooks::per_tenant::Zones;
 use webhooks::stock::{RESERVATION, Stock, identity};
 use webhooks::task::Message;
 use webhooks::worker::{BatchWork, Failure};
@@ -35,6 +37,7 @@ pub struct Inventory {
     pub(crate) ledger: Ledger,
     pub(crate) stock: Stock,
     alerts: Alerts,
+    zones: Zones,
 }
 
 impl Inventory {
@@ -53,9 +56,11 @@ impl Inventory {
             environment.text("EVENTS_TABLE"),
             threshold,
         );
+        let ledger = Ledger::read(environment, aws, CallLimits::TASK);
         Self {
-            ledger: Ledger::read(environment, aws, CallLimits::TASK),
-            alerts: Alerts::read(environment, aws, stock.clone()),
+            alerts: Alerts::read(environment, aws, stock.clone(), ledger.clone()),
+            zones: Zones::read_zones(environment),
+            ledger,
             stock,
         }
     }
@@ -286,6 +291,13 @@ impl Inventory {
         }
     }
 
+    fn cause(&self, event: &Event, name: &str, now: Timestamp) -> Cause {
+        let (day, _) = day_and_hour(self.zones.of(&event.tenant), event.occurred_at);
+        let forget_at = self.ledger.forget_at(event, now);
+        let forgotten_from = forget_at.as_n().ok().and_then(|it| it.parse().ok());
+        Cause::of(event, name, day, forgotten_from.unwrap_or_default())
+    }
+
     /// Alerts low products. A message is done only after its alerts.
     async fn alert(&self, cases: &mut [Case<'_>], invocation: Invocation) {
         let mut causes: BTreeMap<(String, String), Cause> = BTreeMap::new();
@@ -298,7 +310,7 @@ impl Inventory {
                     Origin::Own => case.event,
                     Origin::Waited(event) => event,
                 };
-                let cause = Cause::of(event, &taken.name);
+                let cause = self.cause(event, &taken.name, invocation.now());
                 let of_product = causes
                     .entry((case.tenant.clone(), product.clone()))
                     .or_insert_with(|| cause.clone());

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::{Level, Product, Stock, number, text};
 use crate::invocation::Invocation;
-use crate::ledger::{Item, refused_item, unique_id};
+use crate::ledger::{Change, Item, ItemKey, Together, change_together, refused_item, unique_id};
 
 /// How long a worker waits for another worker's claim.
 const CLAIM_WAIT: Duration = Duration::from_secs(3);
@@ -153,13 +153,80 @@ impl Stock {
     }
 }
 
+/// The record of a published alert, and the changes that count it.
+#[derive(Debug)]
+pub struct Published {
+    /// Where the record stands.
+    pub row: ItemKey,
+    pub fields: Item,
+    pub counts: Vec<Change>,
+}
+
+/// The update of a product's row once its alert is published.
+const PUBLISHED: &str = "SET alerted = :level REMOVE alert_owner, alert_until_ms, alert_failed";
+
 impl AlertLease {
-    /// Records the alert as published. This changes nothing if the product was restocked meanwhile,
-    /// or another owner holds the lease.
-    pub async fn settle(self) -> anyhow::Result<()> {
-        let published = "SET alerted = :level REMOVE alert_owner, alert_until_ms, alert_failed";
+    /// Records the alert as published: on the product's row, and in a record of its own together with
+    /// the counters. The product's row stays as it is if the product was restocked meanwhile, or
+    /// another owner holds the lease.
+    ///
+    /// # Errors
+    /// DynamoDB could not be reached.
+    pub async fn settle(self, record: Published) -> anyhow::Result<()> {
+        let mut outcome = self.try_settle(&record).await;
+        for pause in SETTLE_PAUSES {
+            if outcome.is_ok() {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            outcome = self.try_settle(&record).await;
+        }
+        outcome
+    }
+
+    async fn try_settle(
+        &self,
+        Published {
+            row,
+            fields,
+            counts,
+        }: &Published,
+    ) -> anyhow::Result<()> {
+        let (stock, product) = (&self.stock, &self.product);
+        let published = Change::of(stock.product(&product.tenant, &product.name))
+            .set("alerted", text(self.level.name()))
+            .remove("alert_owner")
+            .remove("alert_until_ms")
+            .remove("alert_failed")
+            .only_if(
+                "#alert_owner = :its_owner",
+                &[("its_owner", text(&self.owner))],
+            );
+        let mut record = Change::of(row.clone()).set("attempt", text(&self.owner));
+        for (name, value) in fields {
+            record = record.set(name, value.clone());
+        }
+        let record = record.only_if("attribute_not_exists(#attempt)", &[]);
+        let mark = ("attempt", self.owner.as_str());
+        let of_product = || format!("settling the alert of {:?}", product.name);
+        let all: Vec<_> = counts.iter().cloned().chain([published]).collect();
+        let together = change_together(&stock.client, &record, mark, &all).await;
+        if !matches!(together.with_context(of_product)?, Together::Unfit(_)) {
+            return Ok(());
+        }
+        // The lease is lost, or DynamoDB cannot add to a counter: each change is made by itself.
         let level = text(self.level.name());
-        self.update(published, &[(":level", level)]).await
+        self.try_update(PUBLISHED, &[(":level", level)]).await?;
+        let counted = change_together(&stock.client, &record, mark, counts).await;
+        if let Together::Unfit(reason) = counted.with_context(of_product)? {
+            tracing::error!(reason, "The alert of low stock is not counted");
+        }
+        Ok(())
+    }
+
+    /// The name of the alert's record among those of its use.
+    pub fn id(&self) -> &str {
+        &self.owner
     }
 
     /// Records that the alert can never be published, and why. The next alert comes as if this one

@@ -27,7 +27,9 @@ pub(super) fn counts(kind: Kind) -> bool {
 
 impl Judge<'_> {
     pub(super) async fn figures(&mut self, world: &World) -> anyhow::Result<()> {
-        let counted = counted(&world.items("figures").await?);
+        let rows = world.items("figures").await?;
+        self.findings(&rows);
+        let counted = counted(&rows);
         let expected = self.expected_sums();
         let keys = counted.keys().chain(expected.keys());
         let keys: std::collections::BTreeSet<_> = keys.cloned().collect();
@@ -40,6 +42,58 @@ impl Judge<'_> {
             });
         }
         Ok(())
+    }
+
+    /// Findings and alerts are counted and listed as the records have them.
+    fn findings(&mut self, figures: &[Value]) {
+        let mut expected: BTreeMap<(String, String), i64> = BTreeMap::new();
+        let mut listed_expected: BTreeMap<String, Value> = BTreeMap::new();
+        let tenant_of = |key: &str| key.split('#').take(2).collect::<Vec<_>>().join("#");
+        for (key, row) in self.rows.iter() {
+            let found = row["findings"].as_str();
+            if let Some(event) = key.strip_suffix("/fraud").filter(|it| it.contains('/'))
+                && let Some(found) = found
+            {
+                let found: Value = serde_json::from_str(found).unwrap_or_default();
+                for finding in found.as_array().into_iter().flatten() {
+                    let rule = finding["rule"].as_str().unwrap_or_default();
+                    let counter = format!("_{rule}c");
+                    *expected.entry((tenant_of(key), counter)).or_default() += 1;
+                    listed_expected.insert(event.to_owned(), row["findings"].clone());
+                }
+            }
+            if key.contains("/inventory/alert/") {
+                let counter = (tenant_of(key), "_c".to_owned());
+                *expected.entry(counter).or_default() += 1;
+            }
+        }
+        let (mut counted, mut listed) = (BTreeMap::new(), BTreeMap::new());
+        for row in figures {
+            let text = |name: &str| row[name].as_str().unwrap_or_default();
+            let (part, entry) = (text("part"), text("entry"));
+            if part.ends_with("#findings") {
+                if row["findings"] != "[]" {
+                    listed.insert(text("event").to_owned(), row["findings"].clone());
+                }
+                continue;
+            }
+            if !(entry.ends_with("#findings") || entry.ends_with("#low_stock")) {
+                continue;
+            }
+            for (counter, value) in row.as_object().into_iter().flatten() {
+                if counter.starts_with('_') {
+                    let sum = counted.entry((tenant_of(part), counter.clone()));
+                    *sum.or_insert(0) += value.as_i64().unwrap_or_default();
+                }
+            }
+        }
+        counted.retain(|_, sum| *sum != 0);
+        self.expect(counted == expected, || {
+            format!("findings and alerts are counted as {counted:?}, and should be {expected:?}")
+        });
+        self.expect(listed == listed_expected, || {
+            format!("listed are {listed:?}, and found were {listed_expected:?}")
+        });
     }
 
     /// Whether the row stands in place of a redemption's record and keeps the coupon's line until
