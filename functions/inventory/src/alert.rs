@@ -159,8 +159,8 @@ impl Alerts {
                     alert.id = id,
                     "Published an alert of low stock"
                 );
-                let told = self.told(&lease, cause, counts, &id, invocation.now());
-                return Ok(lease.settle(told).await?);
+                let published = self.published(&lease, cause, counts, &id, invocation.now());
+                return Ok(lease.settle(published).await?);
             }
             Err(unpublished) => unpublished,
         };
@@ -197,7 +197,7 @@ impl Alerts {
     }
 
     /// The record of an alert, beneath the use that caused it.
-    fn told(
+    fn published(
         &self,
         lease: &AlertLease,
         cause: &Cause,
