@@ -258,7 +258,7 @@ impl Figures {
             .expression_attribute_values(":from", text(from))
             .expression_attribute_values(":to", text(to));
         let mut items = query.into_paginator().items().send();
-        let (mut rows, now) = (Vec::new(), Timestamp::now());
+        let (mut rows, now) = (Vec::new(), clock::now());
         while rows.len() < limit
             && let Some(row) = items.next().await
         {
