@@ -1,16 +1,15 @@
-//! The request that API Gateway, or a function URL, hands to a function: headers and the bytes of a
-//! body.
+//! The request in an event of API Gateway or of a function URL: its headers, and its body's bytes.
 //!
-//! This code demands as little of the event as possible, because the gateway answers an event that
-//! cannot be read with a 500. `lambda_http` panics over some events; see
-//! `docs/adr/0002-reading-gateway-events.md`.
+//! `lambda_http` reads the event. It panics over some events and cannot read others. Such an event
+//! becomes a request without a signature, because a function error would become a 500. See
+//! `docs/adr/0032-lambda-http-inside-a-guard.md`.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
+use lambda_http::http::HeaderMap;
+use lambda_http::http::header::HOST;
+use lambda_http::request::LambdaRequest;
 use serde_json::value::RawValue;
 
 /// Headers by name, in any case, each with all its values.
@@ -18,8 +17,8 @@ use serde_json::value::RawValue;
 pub struct Headers<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl<'a> Headers<'a> {
-    /// Every value of a header. The gateway joins a repeated header with commas, and this function
-    /// splits it again. So it fits only headers whose values hold no comma.
+    /// Every value of a header. The gateway joins a repeated header with commas, and this takes the
+    /// values apart again. So it suits only headers whose values hold no comma.
     pub fn values<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h str> {
         self.0
             .iter()
@@ -41,61 +40,92 @@ impl<'a, N: Into<Cow<'a, str>>, V: Into<Cow<'a, str>>> FromIterator<(N, V)> for 
     }
 }
 
+impl From<&HeaderMap> for Headers<'static> {
+    /// A value that is not UTF-8 is left out: no signature and no secret is one.
+    fn from(headers: &HeaderMap) -> Self {
+        let readable = headers.iter().filter_map(|(name, value)| {
+            let value = std::str::from_utf8(value.as_bytes()).ok()?;
+            Some((name.as_str().to_owned(), value.to_owned()))
+        });
+        readable.collect()
+    }
+}
+
 /// A request as it reached the gateway.
 #[derive(Debug)]
-pub struct Request<'a> {
-    pub headers: Headers<'a>,
-    pub body: Body<'a>,
+pub struct Request {
+    pub headers: Headers<'static>,
+    pub body: Body,
 }
 
 /// The body's bytes, as the sender sent them.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Body<'a> {
-    Bytes(Cow<'a, [u8]>),
-    /// The event says base64, but the body is not.
+pub enum Body {
+    Bytes(Vec<u8>),
+    /// The event says that its body is base64, and the body is not.
     Undecodable,
 }
 
-impl<'a> Request<'a> {
-    /// Reads an event of payload format 2.0 (HTTP API, function URL) or 1.0 (REST API). An event of
-    /// another format has no headers and no body, so it is refused as unsigned.
-    pub fn read(event: &'a RawValue) -> Self {
-        let event: GatewayEvent<'a> = serde_json::from_str(event.get()).unwrap_or_default();
-        let body = event.body.map_or(Cow::Borrowed(""), |Text(body)| body);
-        let body = if event.is_base64_encoded == Some(true) {
-            match STANDARD.decode(body.as_bytes()) {
-                Ok(bytes) => Body::Bytes(Cow::Owned(bytes)),
-                Err(_) => Body::Undecodable,
-            }
-        } else {
-            Body::Bytes(match body {
-                Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-                Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-            })
-        };
-        let headers = match event.multi_value_headers {
-            Some(headers) if !headers.is_empty() => headers
-                .into_iter()
-                .flat_map(|(Text(name), values)| {
-                    values
-                        .into_iter()
-                        .map(move |Text(value)| (name.clone(), value))
-                })
-                .collect(),
-            _ => event
-                .headers
-                .unwrap_or_default()
-                .into_iter()
-                .map(|(Text(name), Text(value))| (name, value))
-                .collect(),
-        };
-        Self { headers, body }
+impl Request {
+    /// Reads an event of payload format 2.0 (HTTP API, function URL) or 1.0 (REST API).
+    /// An event that is neither has no headers and no body, so it is refused as unsigned.
+    pub fn read(event: &RawValue) -> Self {
+        match catch_unwind(AssertUnwindSafe(|| read_by_lambda_http(event))) {
+            Ok(Some(request)) => request,
+            Ok(None) => Self {
+                headers: Headers::default(),
+                body: Body::Bytes(Vec::new()),
+            },
+            // Of what remains of the event, only base64 makes `lambda_http` panic.
+            Err(_) => Self {
+                headers: Headers::default(),
+                body: Body::Undecodable,
+            },
+        }
     }
 }
 
-impl Request<'_> {
-    /// Whether the body is compressed. A header alone is no proof, because a gateway may decompress
-    /// a body and leave the header.
+fn read_by_lambda_http(event: &RawValue) -> Option<Request> {
+    let mut event: LambdaRequest = serde_json::from_str(event.get()).ok()?;
+    // A webhook looks at no URL. Whatever would make one that cannot be parsed is removed.
+    match &mut event {
+        LambdaRequest::ApiGatewayV2(event) => {
+            event.headers.remove(HOST);
+            event.raw_path = None;
+            event.raw_query_string = None;
+            event.request_context.stage = None;
+            event.request_context.domain_name = None;
+        }
+        LambdaRequest::ApiGatewayV1(event) => {
+            // `lambda_http` lets the single value replace all values of a repeated header.
+            if !event.multi_value_headers.is_empty() {
+                event.headers.clear();
+            }
+            event.headers.remove(HOST);
+            event.path = None;
+            event.query_string_parameters = Default::default();
+            event.multi_value_query_string_parameters = Default::default();
+            event.request_context.stage = None;
+            event.request_context.domain_name = None;
+        }
+        _ => return None,
+    }
+    let (parts, body) = lambda_http::Request::from(event).into_parts();
+    let body = match body {
+        lambda_http::Body::Empty => Vec::new(),
+        lambda_http::Body::Text(text) => text.into_bytes(),
+        lambda_http::Body::Binary(bytes) => bytes,
+        _ => return None,
+    };
+    Some(Request {
+        headers: Headers::from(&parts.headers),
+        body: Body::Bytes(body),
+    })
+}
+
+impl Request {
+    /// Whether the body is compressed. A header alone is no proof: a gateway that decompresses a
+    /// body may leave the header there.
     pub fn is_compressed(&self) -> bool {
         let Body::Bytes(bytes) = &self.body else {
             return false;
@@ -118,49 +148,56 @@ fn is_json_object(bytes: &[u8]) -> bool {
     text.trim_ascii_start().starts_with(b"{") && std::str::from_utf8(text).is_ok()
 }
 
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct GatewayEvent<'a> {
-    #[serde(borrow)]
-    headers: Option<HashMap<Text<'a>, Text<'a>>>,
-    #[serde(borrow)]
-    multi_value_headers: Option<HashMap<Text<'a>, Vec<Text<'a>>>>,
-    #[serde(borrow)]
-    body: Option<Text<'a>>,
-    is_base64_encoded: Option<bool>,
-}
-
-/// Text that borrows from the event if it holds no escape. Inside an `Option` or a map, serde
-/// borrows only with this attribute.
-#[derive(Deserialize, PartialEq, Eq, Hash)]
-#[serde(transparent)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
     use serde_json::value::to_raw_value;
+    use serde_json::{Value, json};
 
     use super::*;
 
-    fn check(event: serde_json::Value, headers: &[(&str, &[&str])], body: &Body<'_>) {
+    /// The least that makes an event of a payload format.
+    fn v2(parts: Value) -> Value {
+        with(
+            parts,
+            json!({"version": "2.0", "requestContext": {"http": {"method": "POST"}}}),
+        )
+    }
+
+    fn v1(parts: Value) -> Value {
+        with(
+            parts,
+            json!({"httpMethod": "POST", "requestContext": {"httpMethod": "POST"}}),
+        )
+    }
+
+    fn with(mut parts: Value, least: Value) -> Value {
+        let all = parts.as_object_mut().unwrap();
+        all.extend(least.as_object().unwrap().clone());
+        parts
+    }
+
+    fn check(event: Value, headers: &[(&str, &[&str])], body: &Body) {
         let raw = to_raw_value(&event).unwrap();
         let request = Request::read(&raw);
-        assert_eq!(&request.body, body);
+        assert_eq!(&request.body, body, "{event}");
         for (name, values) in headers {
             let found: Vec<_> = request.headers.values(name).collect();
             assert_eq!(&found, values, "{name}");
         }
     }
 
-    fn bytes(bytes: &[u8]) -> Body<'_> {
-        Body::Bytes(Cow::Borrowed(bytes))
+    fn bytes(bytes: &[u8]) -> Body {
+        Body::Bytes(bytes.to_vec())
     }
 
     #[test]
     fn reads_payload_2_0_with_joined_headers() {
         check(
-            json!({"version": "2.0", "headers": {"x-a": "1,2", "x-b": "é\n"}, "body": "{\"a\": \"é\"}", "isBase64Encoded": false}),
+            v2(json!({
+                "headers": {"x-a": "1,2", "x-b": "é"},
+                "body": "{\"a\": \"é\"}",
+                "isBase64Encoded": false,
+            })),
             &[("X-A", &["1", "2"]), ("x-b", &["é"]), ("x-c", &[])],
             &bytes("{\"a\": \"é\"}".as_bytes()),
         );
@@ -169,12 +206,17 @@ mod tests {
     #[test]
     fn reads_payload_1_0_with_all_values() {
         check(
-            json!({"headers": {"X-A": "2"}, "multiValueHeaders": {"X-A": ["1", "2"]}, "body": "x", "isBase64Encoded": false}),
+            v1(json!({
+                "headers": {"X-A": "2"},
+                "multiValueHeaders": {"X-A": ["1", "2"]},
+                "body": "x",
+                "isBase64Encoded": false,
+            })),
             &[("x-a", &["1", "2"])],
             &bytes(b"x"),
         );
         check(
-            json!({"headers": {"X-A": "2"}, "multiValueHeaders": null, "body": null}),
+            v1(json!({"headers": {"X-A": "2"}, "multiValueHeaders": null, "body": null})),
             &[("x-a", &["2"])],
             &bytes(b""),
         );
@@ -182,25 +224,42 @@ mod tests {
 
     #[test]
     fn decodes_base64_to_any_bytes() {
-        check(
-            json!({"headers": null, "body": "/wB7", "isBase64Encoded": true}),
-            &[],
-            &bytes(b"\xff\0{"),
-        );
-        check(
-            json!({"body": "not base64!", "isBase64Encoded": true}),
-            &[],
-            &Body::Undecodable,
-        );
+        for event in [v2, v1] {
+            let body = |body: &str| event(json!({"body": body, "isBase64Encoded": true}));
+            check(body("/wB7"), &[], &bytes(b"\xff\0{"));
+            check(body("not base64!"), &[], &Body::Undecodable);
+        }
+    }
+
+    #[test]
+    fn an_odd_url_loses_no_signature() {
+        let headers = |odd: &str| json!({"host": odd, "x-forwarded-proto": odd, "x-a": "1"});
+        for odd in ["", "a b", "[", "exa mple:99999"] {
+            let events = [
+                v2(json!({
+                    "headers": headers(odd), "body": "x", "isBase64Encoded": false,
+                    "rawPath": "/a b\u{0}%", "rawQueryString": "x=é ^",
+                    "queryStringParameters": {"x": "é ^"},
+                })),
+                v1(json!({
+                    "headers": headers(odd), "body": "x", "isBase64Encoded": false,
+                    "path": "/a b\u{0}%", "queryStringParameters": {"x": "é ^"},
+                    "multiValueQueryStringParameters": {"x": ["é ^"]},
+                })),
+            ];
+            for event in events {
+                check(event, &[("x-a", &["1"])], &bytes(b"x"));
+            }
+        }
     }
 
     #[test]
     fn a_compressed_body_is_known_by_its_header_or_by_its_bytes() {
-        let check = |coding: Option<&str>, bytes: &[u8], expected: bool| {
+        let check = |coding: Option<&'static str>, bytes: &[u8], expected: bool| {
             let headers = coding.map(|coding| ("Content-Encoding", coding));
             let request = Request {
                 headers: headers.into_iter().collect(),
-                body: Body::Bytes(Cow::Borrowed(bytes)),
+                body: Body::Bytes(bytes.to_vec()),
             };
             assert_eq!(request.is_compressed(), expected, "{coding:?} {bytes:x?}");
         };
@@ -225,8 +284,17 @@ mod tests {
     }
 
     #[test]
-    fn an_event_of_another_kind_is_an_unsigned_empty_request() {
-        for event in [json!(null), json!([1]), json!({"headers": 5}), json!("x")] {
+    fn an_event_that_lambda_http_cannot_read_is_an_unsigned_empty_request() {
+        let odd_header = v2(json!({"headers": {"x-a": "1", "x-b": "a\nb"}, "body": "x"}));
+        let without_method = json!({"version": "2.0", "headers": {"x-a": "1"}, "body": "x"});
+        for event in [
+            json!(null),
+            json!([1]),
+            json!({"headers": 5}),
+            json!("x"),
+            odd_header,
+            without_method,
+        ] {
             check(event, &[("x-a", &[])], &bytes(b""));
         }
     }

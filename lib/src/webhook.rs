@@ -260,7 +260,7 @@ impl<P: Provider> Webhook<P> {
     /// Reads a body that one of these secrets signed.
     fn read<'a>(
         &self,
-        request: &Request<'_>,
+        request: &Request,
         bytes: &'a [u8],
         secrets: &'a Secrets,
     ) -> Result<Read<'a>, Unverified> {
@@ -292,7 +292,7 @@ impl<P: Provider> Webhook<P> {
     /// was stored wrongly.
     fn check_for_misreading(
         &self,
-        request: &Request<'_>,
+        request: &Request,
         bytes: &[u8],
         secrets: &Secrets,
     ) -> anyhow::Result<()> {

@@ -142,7 +142,7 @@ mod tests {
         let text = print(Form::Event, &request("{\"a\": \"ção\"}\n"), at).unwrap();
         let raw: Box<RawValue> = serde_json::from_str(&text).unwrap();
         let read = request::Request::read(&raw);
-        let body = request::Body::Bytes(b"{\"a\": \"\xc3\xa7\xc3\xa3o\"}\n".into());
+        let body = request::Body::Bytes(b"{\"a\": \"\xc3\xa7\xc3\xa3o\"}\n".to_vec());
         assert_eq!(read.body, body);
         let signatures: Vec<_> = read.headers.values("X-Zupy-Signature").collect();
         assert_eq!(signatures, ["sha256=00"]);
