@@ -83,6 +83,12 @@ impl Known {
         current.or(previous)
     }
 
+    /// Who made the MAC of a message with a token, by the same rule.
+    pub fn holder_by_mac(&self, message: &[u8], mac: &[u8]) -> Option<Holder> {
+        let by_mac = |it: &Secrets| it.holder_by_mac(message, mac);
+        by_mac(&self.current).or(self.previous.as_ref().and_then(by_mac))
+    }
+
     /// Whether a signature that none of these secrets gives may be good all the same.
     pub fn in_doubt(&self) -> bool {
         self.in_doubt

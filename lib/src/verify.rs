@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use crate::per_tenant::Zones;
 use crate::request::Headers;
 
-pub use secret::{Holder, Secret, Secrets, Unusable};
+pub use secret::{Holder, Secret, Secrets, Unusable, mac};
 
 /// A body whose sender knew a secret.
 #[derive(Debug, Clone, Copy)]

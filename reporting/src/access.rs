@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tokio::time::Instant;
-use webhooks::secrets::{SecretStore, Undecided};
+use webhooks::secrets::{Known, SecretStore, Undecided};
 use webhooks::verify::Holder;
 
 use crate::refused::Refused;
@@ -101,19 +101,39 @@ impl Scope {
     }
 }
 
-/// What a token lets its holder read. A token that nobody knows may have been made since the
-/// tokens were fetched, so they are fetched anew, as often as strangers may cause that.
+/// What a token lets its holder read.
 ///
 /// # Errors
 /// The token is not valid, or nobody can tell now.
 pub async fn scope(tokens: &SecretStore, token: &str) -> Result<Scope, Refused> {
-    let arrived = Instant::now();
     if token.len() > TOKEN_MAX_BYTES {
         return Err(Refused::Unauthorised(WRONG));
     }
+    find(tokens, |known| known.holder(token)).await
+}
+
+/// What the token lets its holder read that made the MAC of a message ([`webhooks::verify::mac`]).
+///
+/// # Errors
+/// No valid token gives this MAC, or nobody can tell now.
+pub async fn scope_by_mac(
+    tokens: &SecretStore,
+    message: &[u8],
+    mac: &[u8],
+) -> Result<Scope, Refused> {
+    find(tokens, |known| known.holder_by_mac(message, mac)).await
+}
+
+/// A token that nobody knows may have been made since the tokens were fetched, so they are fetched
+/// anew, as often as strangers may cause that.
+async fn find(
+    tokens: &SecretStore,
+    holder: impl Fn(&Known) -> Option<Holder>,
+) -> Result<Scope, Refused> {
+    let arrived = Instant::now();
     let unanswered = |it: Undecided| Refused::Unavailable(it.into());
     let known = tokens.current().await.map_err(unanswered)?;
-    if let Some(holder) = known.holder(token) {
+    if let Some(holder) = holder(&known) {
         return Ok(Scope::of(holder));
     }
     let newer = match tokens.as_of(arrived).await {
@@ -123,7 +143,7 @@ pub async fn scope(tokens: &SecretStore, token: &str) -> Result<Scope, Refused> 
         Err(Undecided::TooMany) => return Err(Refused::Unauthorised(WRONG)),
         Err(undecided) => return Err(unanswered(undecided)),
     };
-    match newer.holder(token) {
+    match holder(&newer) {
         Some(holder) => Ok(Scope::of(holder)),
         None if newer.in_doubt() => Err(unanswered(Undecided::Unanswered)),
         None => Err(Refused::Unauthorised(WRONG)),

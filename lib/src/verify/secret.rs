@@ -13,7 +13,7 @@ use sha2::Sha256;
 use super::{Encoding, Scheme};
 
 pub use text::Unusable;
-pub use token::Holder;
+pub use token::{Holder, mac};
 
 /// One secret that a provider may sign with.
 #[derive(Clone, PartialEq, Eq)]

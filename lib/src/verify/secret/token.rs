@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::{Entry, Secrets};
+use super::{Entry, Secret, Secrets};
 
 /// The holder of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,12 +24,23 @@ impl Secrets {
     /// If a token stands both with tenants and without one, it is for those tenants alone.
     pub fn holder(&self, token: &str) -> Option<Holder> {
         let digest = keyed(token.as_bytes());
-        let is_shown = |entry: &&Entry| {
+        self.holder_of(|entry| {
             let own = keyed(entry.secret.bytes()).finalize().into_bytes();
             digest.clone().verify_slice(&own).is_ok()
-        };
+        })
+    }
+
+    /// Who made the MAC of a message with a token, as [`mac`] does; `None` if no token gives it.
+    pub fn holder_by_mac(&self, message: &[u8], mac: &[u8]) -> Option<Holder> {
+        self.holder_of(|entry| {
+            let own = hmac(entry.secret.bytes(), message);
+            own.verify_slice(mac).is_ok()
+        })
+    }
+
+    fn holder_of(&self, is_shown: impl Fn(&Entry) -> bool) -> Option<Holder> {
         // All are compared, even after a match.
-        let shown: Vec<_> = self.entries.iter().filter(is_shown).collect();
+        let shown: Vec<_> = self.entries.iter().filter(|it| is_shown(it)).collect();
         if shown.is_empty() {
             return None;
         }
@@ -41,13 +52,25 @@ impl Secrets {
     }
 }
 
-/// A digest with a key of this process. Its length does not depend on the token.
+/// HMAC-SHA256 of a message, whose key is a token: it shows later that its maker knew the token.
+pub fn mac(token: &str, message: &[u8]) -> [u8; 32] {
+    // A token is stored without what surrounds it.
+    let key = Secret::new(token);
+    let key = key.as_ref().map_or(&[][..], Secret::bytes);
+    hmac(key, message).finalize().into_bytes().into()
+}
+
+fn hmac(key: &[u8], message: &[u8]) -> Hmac<Sha256> {
+    let mac = Hmac::<Sha256>::new_from_slice(key);
+    mac.expect("HMAC takes a key of any length")
+        .chain_update(message)
+}
+
+/// A digest has the same length whatever the token's is. Its key is this process's own.
 fn keyed(bytes: &[u8]) -> Hmac<Sha256> {
     static KEY: OnceLock<[u8; 32]> = OnceLock::new();
     let key = KEY.get_or_init(|| std::array::from_fn(|_| fastrand::u8(..)));
-    let mac = Hmac::<Sha256>::new_from_slice(key);
-    mac.expect("HMAC takes a key of any length")
-        .chain_update(bytes)
+    hmac(key, bytes)
 }
 
 #[cfg(test)]
@@ -84,5 +107,18 @@ mod tests {
     #[test]
     fn a_token_with_and_without_a_tenant_is_for_that_tenant() {
         check("comp_a=one,one", "one", Some(&["comp_a"]));
+    }
+
+    #[test]
+    fn a_mac_shows_whose_token_made_it() {
+        let tokens = Secrets::parse("all-of-them,comp_a=of-a").unwrap();
+        let made = |token: &str| tokens.holder_by_mac(b"message", &mac(token, b"message"));
+        assert_eq!(made("all-of-them"), Some(Holder::OfAll));
+        assert_eq!(made("of-a"), Some(Holder::Of(["comp_a".into()].into())));
+        assert_eq!(made("of-b"), None);
+        assert_eq!(made(""), None);
+        let other = mac("of-a", b"another message");
+        assert_eq!(tokens.holder_by_mac(b"message", &other), None);
+        assert_eq!(tokens.holder_by_mac(b"message", &[]), None);
     }
 }
