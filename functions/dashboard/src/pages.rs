@@ -1,0 +1,5 @@
+//! The pages, one module each.
+
+pub(crate) mod download;
+pub(crate) mod overview;
+pub(crate) mod problem;

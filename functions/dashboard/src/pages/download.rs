@@ -1,0 +1,71 @@
+//! Sections of the report as CSV, for whoever has a session: `/dashboard/csv/usage.csv`.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::http::{HeaderValue, Response};
+use reporting::days::{self, days};
+use reporting::totals::main_currency;
+use reporting::usage::{LOCATION_COLUMNS, locations};
+use reporting::{Compare, Refused, Report, Section, Table};
+
+use super::problem;
+use crate::Dashboard;
+use crate::reader::Reader;
+
+pub(crate) async fn answer(
+    State(dashboard): State<Arc<Dashboard>>,
+    Extension(reader): Extension<Reader>,
+    Path(name): Path<String>,
+) -> Response<Body> {
+    match table(&dashboard, &reader, &name).await {
+        Ok(table) => csv(&name, &table),
+        Err(refused) => problem::of_reader(&reader, &refused),
+    }
+}
+
+async fn table(dashboard: &Dashboard, reader: &Reader, name: &str) -> Result<Table, Refused> {
+    let desk = &dashboard.guarded.desk;
+    let unknown = || Refused::not_found("such page", "");
+    let name = name.strip_suffix(".csv").ok_or_else(unknown)?;
+    let section = Section::named(name);
+    if section.is_none() && !["days", "locations"].contains(&name) {
+        return Err(unknown());
+    }
+    let mut parameters = reader.parameters();
+    let (mut asked, today) = desk.ask(&mut parameters, &reader.scope, reader.now);
+    asked.compare = Compare::read(&mut parameters);
+    parameters.finish()?;
+    let tenants = desk.figures_of(&reader.scope, &asked, reader.now).await?;
+    if let Some(section) = section {
+        let zone = desk.zone(&asked);
+        let report = Report::new(&asked, &tenants, &zone, today, reader.now);
+        return Ok(report.section(section));
+    }
+    Ok(match name {
+        "days" => {
+            let currency = main_currency(&tenants);
+            Table::of(
+                days::COLUMNS,
+                days(&tenants, asked.period, currency.as_deref()),
+            )
+        }
+        _ => Table::of(LOCATION_COLUMNS, locations(&tenants)),
+    })
+}
+
+/// `name` is that of a file that there is, so it is plain.
+fn csv(name: &str, table: &Table) -> Response<Body> {
+    let mut response = Response::new(Body::from(table.csv()));
+    let headers = response.headers_mut();
+    let csv = HeaderValue::from_static("text/csv; charset=utf-8");
+    headers.insert(CONTENT_TYPE, csv);
+    let file = format!("attachment; filename=\"{name}\"");
+    if let Ok(file) = HeaderValue::try_from(file) {
+        headers.insert(CONTENT_DISPOSITION, file);
+    }
+    response
+}

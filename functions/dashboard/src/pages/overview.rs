@@ -1,0 +1,227 @@
+//! The overview: what was redeemed, used, delivered and found in a period, on one page.
+
+mod curves;
+mod picker;
+mod rows;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{Response, StatusCode};
+use futures_util::future::try_join_all;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use reporting::desk::{Named, choose};
+use reporting::tenant::OfTenant;
+use reporting::{Asked, Compare, Refused, Report};
+use webhooks::event::tenant_key;
+use webhooks::stock::Product;
+
+use super::problem;
+use crate::Dashboard;
+use crate::address::Address;
+use crate::answer::page;
+use crate::frame::{Frame, Place};
+use crate::reader::Reader;
+use crate::words::overview::Overview;
+
+use curves::Curve;
+use picker::Picker;
+use rows::{Card, Conversion, Counted, Delivery, Location, Low, Times};
+
+/// What `overview.html` fills.
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct Page {
+    frame: Frame,
+    words: &'static Overview,
+    picker: Picker,
+    /// Nothing was ever received of what the reader may see.
+    is_new: bool,
+    /// Nothing happened in the period.
+    is_quiet: bool,
+    compared: Option<String>,
+    zone: String,
+    as_of: String,
+    cards: Vec<Card>,
+    curve: Curve,
+    conversion: Vec<Conversion>,
+    more_conversion: Option<String>,
+    times: Option<Times>,
+    locations: Vec<Location>,
+    more_locations: Option<String>,
+    platforms: Vec<Counted>,
+    hours: Curve,
+    weekdays: Curve,
+    deliveries: Vec<Delivery>,
+    findings: Vec<Counted>,
+    low: Vec<Low>,
+    alerts: Option<String>,
+    /// The same days and tenants, as events and as CSV.
+    links: Links,
+}
+
+/// Where the rows of a section are.
+struct Links {
+    redeemed: String,
+    used: String,
+    totals_csv: String,
+    days_csv: String,
+    conversion_csv: String,
+    patterns_csv: String,
+    locations_csv: String,
+    usage_csv: String,
+    deliveries_csv: String,
+    findings_csv: String,
+}
+
+impl Links {
+    fn new(address: &Address) -> Self {
+        let events = events(address);
+        let csv = |name: &str| {
+            address
+                .on(&format!("/dashboard/csv/{name}.csv"))
+                .to_string()
+        };
+        Self {
+            redeemed: events.with("type", "redeemed").to_string(),
+            used: events.with("type", "used").to_string(),
+            totals_csv: csv("totals"),
+            days_csv: csv("days"),
+            conversion_csv: csv("conversion"),
+            patterns_csv: csv("patterns"),
+            locations_csv: csv("locations"),
+            usage_csv: csv("usage"),
+            deliveries_csv: csv("deliveries"),
+            findings_csv: csv("findings"),
+        }
+    }
+}
+
+/// The events of the same days and tenants.
+fn events(address: &Address) -> Address {
+    address.without(&["compare"]).on("/dashboard/events")
+}
+
+pub(crate) async fn answer(
+    State(dashboard): State<Arc<Dashboard>>,
+    Extension(reader): Extension<Reader>,
+) -> Response<Body> {
+    match read(&dashboard, &reader).await {
+        Ok(seen) => page(StatusCode::OK, &Page::new(&reader, &seen)),
+        Err(refused) => problem::of_reader(&reader, &refused),
+    }
+}
+
+/// Everything that the page is made of.
+struct Seen {
+    asked: Asked,
+    today: Date,
+    /// All tenants that the reader may see.
+    all: Vec<Named>,
+    tenants: Vec<OfTenant>,
+    zone: String,
+    products: Vec<Product>,
+}
+
+async fn read(dashboard: &Dashboard, reader: &Reader) -> Result<Seen, Refused> {
+    let desk = &dashboard.guarded.desk;
+    let mut parameters = reader.parameters();
+    let (mut asked, today) = desk.ask(&mut parameters, &reader.scope, reader.now);
+    asked.compare = Compare::read(&mut parameters);
+    parameters.finish()?;
+    let mut all = desk.figures.tenants().await?;
+    all.retain(|(_, tenant)| reader.scope.may_read(tenant));
+    all.sort_unstable();
+    let (tenant, provider) = (asked.tenant.as_deref(), asked.provider.as_deref());
+    let chosen = choose(all.clone(), &reader.scope, tenant, provider)?;
+    let (tenants, products) = futures_util::try_join!(
+        desk.figures_of_each(chosen.clone(), &asked, reader.now),
+        low(dashboard, &chosen),
+    )?;
+    Ok(Seen {
+        zone: desk.zone(&asked),
+        asked,
+        today,
+        all,
+        tenants,
+        products,
+    })
+}
+
+/// The products of which little is left.
+async fn low(dashboard: &Dashboard, tenants: &[Named]) -> anyhow::Result<Vec<Product>> {
+    let contents = tenants.iter().map(|(provider, tenant)| async move {
+        let key = tenant_key(provider, tenant);
+        dashboard.stock.contents(Some(&key)).await
+    });
+    let contents = try_join_all(contents).await?;
+    let products = contents.into_iter().flat_map(|it| it.products);
+    let mut low: Vec<_> = products.filter(|it| it.level().is_some()).collect();
+    low.sort_by_key(|it| it.on_hand);
+    Ok(low)
+}
+
+/// When the figures were read, by the clock of the days.
+fn as_of(words: &Overview, reader: &Reader, zone: &str) -> String {
+    let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+    let moment = reader.written().moment(reader.now, &zone);
+    words.as_of.replace("{}", &moment)
+}
+
+impl Page {
+    fn new(reader: &Reader, seen: &Seen) -> Self {
+        let words = Overview::of(reader.language);
+        let written = reader.written();
+        let (asked, tenants) = (&seen.asked, &seen.tenants[..]);
+        let report = Report::new(asked, tenants, &seen.zone, seen.today, reader.now);
+        let totals = &report.totals;
+        let compared = report.compared.as_ref().map(|it| {
+            let days = picker::days(written, it.from, it.to);
+            let mut text = words.compared_with.replace("{}", &days) + ".";
+            if !it.complete {
+                text = format!("{text} {}", words.incomplete);
+            }
+            text
+        });
+        let more = |count: usize| {
+            let rest = count.checked_sub(rows::MOST).filter(|it| *it > 0)?;
+            let rest = u64::try_from(rest).unwrap_or(u64::MAX);
+            Some(words.more.replace("{}", &written.count(rest)))
+        };
+        let locations = reporting::usage::locations(tenants);
+        let events = events(&reader.address);
+        let alerts = report.operations.low_stock_alerts;
+        Self {
+            frame: Frame::new(reader, Place::Overview, Frame::words_of(reader).overview),
+            words,
+            picker: Picker::new(reader, asked, seen.today, &seen.all),
+            is_new: seen.all.is_empty(),
+            is_quiet: totals.redemptions.value == 0 && totals.uses.value == 0,
+            compared,
+            zone: words.in_zone.replace("{}", &report.head.time_zone),
+            as_of: as_of(words, reader, &seen.zone),
+            cards: rows::cards(words, written, totals),
+            curve: Curve::of_days(words, written, tenants, asked.period),
+            conversion: rows::conversion(written, &report.conversion, &events),
+            more_conversion: more(report.conversion.len()),
+            times: Times::new(words, written, &report.patterns.time_to_usage),
+            locations: rows::locations(written, &locations, &events),
+            more_locations: more(locations.len()),
+            platforms: rows::platforms(written, &report.usage),
+            hours: Curve::of_hours(words, written, &report.patterns),
+            weekdays: Curve::of_weekdays(words, written, &report.patterns),
+            deliveries: rows::deliveries(words, written, &report.operations.deliveries),
+            findings: rows::findings(written, &report.operations.findings),
+            low: rows::low(words, written, &seen.products),
+            alerts: (alerts > 0).then(|| words.alerts.replace("{}", &written.count(alerts))),
+            links: Links::new(&reader.address),
+        }
+    }
+}
