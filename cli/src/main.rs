@@ -1,6 +1,7 @@
 //! The command line `coupons`, by which developers and operators work with the system.
 
 mod analytics;
+mod clock;
 mod dead;
 mod demo;
 mod desk;
@@ -55,6 +56,7 @@ enum Command {
     Report(report::Arguments),
     Export(export::Arguments),
     Demo(demo::Arguments),
+    Clock(clock::Arguments),
 }
 
 impl Command {
@@ -75,6 +77,7 @@ impl Command {
             Command::Report(arguments) => arguments.json,
             Command::Export(arguments) => arguments.json,
             Command::Demo(arguments) => arguments.json,
+            Command::Clock(arguments) => arguments.json,
         }
     }
 }
@@ -99,6 +102,7 @@ async fn main() -> ExitCode {
         Command::Report(arguments) => report::run(arguments).await,
         Command::Export(arguments) => export::run(arguments).await,
         Command::Demo(arguments) => demo::run(arguments).await,
+        Command::Clock(arguments) => clock::run(arguments).await,
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {}", harmless(&format!("{error:#}")));
