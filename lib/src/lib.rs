@@ -55,6 +55,7 @@ pub mod message;
 pub mod money;
 pub mod outbox;
 pub mod per_tenant;
+pub mod problem;
 pub mod provider;
 pub mod receiver;
 pub mod record;

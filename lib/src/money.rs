@@ -1,12 +1,20 @@
-//! Amounts as people pay them: in whole minor units, such as a real's cents.
+//! Amounts of money as people pay them: in whole minor units, such as a real's cents.
 //!
 //! Tills compute with floats and percentages, and send amounts such as 24.999 or 5.235, which
 //! nobody pays. So amounts are compared as people would pay them: rounded half away from zero, as
 //! tills and banks do.
 
 use rust_decimal::{Decimal, RoundingStrategy};
+use serde::{Deserialize, Serialize};
 
-use crate::event::Money;
+/// An amount in the main unit of its currency, exact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Money {
+    /// Normalised: 35.00 and 35 are the same amount.
+    pub amount: Decimal,
+    /// ISO 4217, upper case.
+    pub currency: String,
+}
 
 /// Currencies of ISO 4217 whose minor unit is not a hundredth, by their number of decimals.
 const DECIMALS: [(u32, &[&str]); 3] = [
@@ -28,6 +36,20 @@ pub fn decimals(currency: &str) -> u32 {
 }
 
 impl Money {
+    pub fn new(amount: Decimal, currency: impl Into<String>) -> Self {
+        Self {
+            amount: amount.normalize(),
+            currency: currency.into(),
+        }
+    }
+
+    /// An amount from the smallest unit of its currency: 9499 cents are 94.99 dollars, 9499 yen are
+    /// 9499 yen.
+    pub fn of_minor(amount: i64, currency: impl Into<String>) -> Self {
+        let currency = currency.into();
+        Self::new(Decimal::new(amount, decimals(&currency)), currency)
+    }
+
     /// The amount in whole minor units of its currency: 24.999 BRL is paid as 25.
     pub fn as_paid(&self) -> Decimal {
         let decimals = decimals(&self.currency);

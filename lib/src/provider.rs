@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::event::Event;
 use crate::per_tenant::Zones;
-use crate::provider::wire::Problem;
+use crate::problem::Problem;
 use crate::verify::{Scheme, Verified};
 
 /// Every provider's signature scheme, for senders of samples. The signature's header identifies the
@@ -83,7 +83,7 @@ pub fn without_personal_data(recorded: &RecordedBody<'_>) -> Option<String> {
         zupy::NAME if recorded.scheme == zupy::V2.name => {
             keep(fields, "data", &zupy::v2::NOT_PERSONAL)
         }
-        zupy::NAME => keep(fields, "customer", &zupy::NOT_PERSONAL),
+        zupy::NAME => keep(fields, "customer", &zupy::v1::NOT_PERSONAL),
         _ => return None,
     }
     Some(body.to_string())

@@ -6,6 +6,7 @@
 //! through.
 
 mod change;
+mod effects;
 mod transaction;
 
 use std::borrow::Cow;
@@ -21,99 +22,16 @@ use aws_sdk_dynamodb::types::{
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::row::{Item, Row, is, number, read_text, text};
-use super::{Attached, Ledger, Status, unique_id};
-use crate::event::{Event, EventKey};
+use super::row::{is, number, text};
+use super::{Ledger, unique_id};
+use crate::event::EventKey;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
 
 pub use change::{Change, ItemKey};
+use effects::Once;
+pub use effects::{Effects, version};
 use transaction::{Owner, Part, split, writes};
-
-/// One event's effects inside DynamoDB, and the record that confirms them.
-#[derive(Debug)]
-pub struct Effects<'a> {
-    event: &'a Event,
-    name: Cow<'a, str>,
-    once: Once,
-    status: Status,
-    fields: Row,
-    changes: Vec<Change>,
-}
-
-/// How effects are kept from being made twice.
-#[derive(Debug)]
-enum Once {
-    /// By a record of this name beneath the event. Its existence forbids a second commit.
-    Record,
-    /// By a row of this name of the event's coupon. The row must still have the version that was
-    /// read, and gets a new version.
-    Version(Option<String>),
-    /// By a record of this name beneath the event. Another row may hold its place, if that row has
-    /// the version that was read.
-    Replaces(Option<String>),
-}
-
-impl<'a> Effects<'a> {
-    /// Effects with a record of this name beneath the event.
-    pub fn new(event: &'a Event, name: impl Into<Cow<'a, str>>) -> Self {
-        Self::of(event, name.into(), Once::Record)
-    }
-
-    /// Effects that bring up to date what an earlier event of the coupon caused. A row of this name
-    /// of the coupon holds the version, as [`version`] reads it. The commit succeeds only if that
-    /// is still the version that was `seen`.
-    pub fn since(event: &'a Event, name: &'a str, seen: Option<String>) -> Self {
-        Self::of(event, name.into(), Once::Version(seen))
-    }
-
-    /// Effects with a record of this name beneath the event. If a row that is no record holds the
-    /// record's place, it must have the version that was `seen`, as [`version`] reads it. The
-    /// record then replaces it.
-    pub fn replacing(event: &'a Event, name: &'a str, seen: Option<String>) -> Self {
-        Self::of(event, name.into(), Once::Replaces(seen))
-    }
-
-    fn of(event: &'a Event, name: Cow<'a, str>, once: Once) -> Self {
-        Self {
-            event,
-            name,
-            once,
-            status: Status::Done,
-            fields: Row::default(),
-            changes: Vec::new(),
-        }
-    }
-
-    /// Sets the record's status.
-    pub fn status(mut self, status: Status) -> Self {
-        self.status = status;
-        self
-    }
-
-    /// Adds fields to the record.
-    pub fn fields(mut self, fields: Row) -> Self {
-        self.fields.0.extend(fields.0);
-        self
-    }
-
-    /// Further fields of the record, and changes of other items.
-    pub fn attach(self, attached: Attached) -> Self {
-        let with_fields = self.fields(attached.fields);
-        attached.changes.into_iter().fold(with_fields, Self::change)
-    }
-
-    /// One item may be changed once; changes that only add are as good as one.
-    pub fn change(mut self, change: Change) -> Self {
-        self.changes.push(change);
-        self
-    }
-}
-
-/// The version that a row of a coupon has, for [`Effects::since`].
-pub fn version(row: &Item) -> Option<&String> {
-    read_text(row, "attempt")
-}
 
 /// The outcome of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

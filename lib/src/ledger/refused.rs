@@ -12,7 +12,7 @@ use super::row::{Item, Row, number, read_text, text};
 use super::{Ledger, body};
 use crate::event::EventKey;
 use crate::per_tenant::Zones;
-use crate::provider::wire::Problem;
+use crate::problem::Problem;
 use crate::provider::{self, Content};
 use crate::verify::Verified;
 

@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use super::{Receiver, Taken};
 use crate::event::EventKey;
 use crate::ledger::Refused;
+use crate::problem::Problem;
 use crate::provider::Content;
-use crate::provider::wire::Problem;
 
 /// The outcome of taking a refused body again.
 #[derive(Debug, Clone, PartialEq, Eq)]

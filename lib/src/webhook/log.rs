@@ -2,8 +2,8 @@
 
 use tracing::Level;
 
-use super::{Accepted, Rejection};
-use crate::provider::wire::Problem;
+use super::answer::{Accepted, Rejection};
+use crate::problem::Problem;
 use crate::telemetry::{Count, Outcome};
 use crate::verify::Unverified;
 

@@ -1,0 +1,80 @@
+//! Finds the tasks of an event that left no record.
+
+use anyhow::Context;
+use jiff::Timestamp;
+
+use super::lifetime::is_forgotten;
+use super::row::{Item, text};
+use super::{Ledger, PLACEHOLDER, body};
+use crate::event::EventKey;
+use crate::task::Task;
+
+impl Ledger {
+    /// The tasks of an event that have left no record. Their messages may have been lost.
+    pub async fn without_record(
+        &self,
+        key: &EventKey,
+        tasks: &[Task],
+        now: Timestamp,
+    ) -> anyhow::Result<Vec<Task>> {
+        let mut names: Vec<_> = tasks.iter().map(|task| task.name()).collect();
+        names.sort_unstable();
+        // Leaves out the body's parts and the conflicts, which stand between the records: the query
+        // would read them whole, and they may be large.
+        let (early, late) = names.split_at(names.partition_point(|name| *name < body::BODY));
+        let mut records = Vec::new();
+        for names in [early, late] {
+            if let (Some(first), Some(last)) = (names.first(), names.last()) {
+                records.extend(self.records_between(key, first, last).await?);
+            }
+        }
+        let records: Vec<_> = records
+            .iter()
+            .filter(|row| !is_forgotten(row, now) && !row.contains_key(PLACEHOLDER))
+            .collect();
+        let seen = |task: &Task| {
+            let record = key.beneath(task.name());
+            records
+                .iter()
+                .filter_map(|row| row.get("entry")?.as_s().ok())
+                .any(|entry| {
+                    entry
+                        .strip_prefix(&record)
+                        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                })
+        };
+        Ok(tasks.iter().copied().filter(|task| !seen(task)).collect())
+    }
+
+    /// The entries of the records beneath an event, from one name to another.
+    async fn records_between(
+        &self,
+        key: &EventKey,
+        first: &str,
+        last: &str,
+    ) -> anyhow::Result<Vec<Item>> {
+        let records = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("coupon = :coupon AND entry BETWEEN :first AND :last")
+            .expression_attribute_values(":coupon", text(key.coupon()))
+            .expression_attribute_values(":first", text(key.beneath(first)))
+            .expression_attribute_values(":last", text(after(&key.beneath(last))))
+            .projection_expression("entry, #ttl, #placeholder")
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_names("#placeholder", PLACEHOLDER)
+            .into_paginator()
+            .items()
+            .send()
+            .try_collect()
+            .await;
+        records.context("looking for the tasks' records")
+    }
+}
+
+/// The key after a record's name and everything beneath the record: `0` follows `/`.
+fn after(record: &str) -> String {
+    format!("{record}0")
+}

@@ -1,0 +1,11 @@
+//! A problem of a payload: which field is wrong, and why.
+
+use serde::{Deserialize, Serialize};
+
+/// One problem of a payload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// A path such as `usage.items_affected[0].quantity`.
+    pub field: String,
+    pub problem: String,
+}
