@@ -1,7 +1,8 @@
-//! The audit of the figures: compares them with the recorded events once a day, and reports how many counters differ.
+//! The audit of the figures: compares them with the recorded events once a day, and reports how
+//! many counters differ.
 //!
-//! A large table takes longer than one invocation has. An invocation that runs out of time keeps where it stopped, and the
-//! next one goes on there.
+//! A large table takes longer than one invocation. If an invocation runs out of time, it stores
+//! where it stopped, and the next one goes on there.
 
 use std::time::Duration;
 
@@ -18,10 +19,11 @@ use crate::telemetry::{self, Measure, measure};
 /// The name of the audit that the schedule runs.
 const NAME: &str = "daily";
 
-/// What is left of an invocation's time when it keeps where it stopped: reading a page and writing what is held.
+/// The time before an invocation's end at which it stores where it stopped. It is enough to read a
+/// page and to write the state.
 const MARGIN: Duration = Duration::from_secs(60);
 
-/// An audit begins so long after the one before it began.
+/// The time from the beginning of one audit to the next.
 const EVERY: SignedDuration = SignedDuration::from_hours(23);
 
 /// Compares the figures with the recorded events.
@@ -37,7 +39,7 @@ pub struct Auditor {
 pub enum Came {
     /// The last audit is less than a day old.
     NotDue,
-    /// The next invocation goes on, after so many rows.
+    /// The next invocation goes on after this number of rows.
     Interrupted {
         rows: u64,
     },
@@ -67,7 +69,7 @@ impl Auditor {
         }
     }
 
-    /// Goes on with the audit that was interrupted, or begins one if it is time.
+    /// Goes on with an interrupted audit, or begins one if it is time.
     pub async fn go_on(&self, invocation: Invocation) -> anyhow::Result<Came> {
         let now = invocation.now();
         let figures = &self.figures;
@@ -86,7 +88,10 @@ impl Auditor {
         let now = invocation.now();
         if !is_counted {
             figures.keep_interrupted_audit(NAME, &audit, now).await?;
-            tracing::info!("Keeps where it stopped, after {} rows", audit.rows);
+            tracing::info!(
+                "Stopped after {} rows; the next invocation goes on",
+                audit.rows
+            );
             return Ok(Came::Interrupted { rows: audit.rows });
         }
         let (drift, counters) = audit.judge(figures).await?;
@@ -96,22 +101,22 @@ impl Auditor {
         let Audited { events, differ, .. } = audited;
         measure(Measure::FiguresDrift, differ);
         match audited.drift.first() {
-            None => tracing::info!("{counters} counters are what {events} events say"),
+            None => tracing::info!("{counters} counters agree with {events} events"),
             Some(first) => tracing::error!(
                 tenant = first.tenant,
                 day = %first.day,
                 section = first.section,
-                "{differ} of {counters} counters differ: run `coupons analytics rebuild`"
+                "{differ} of {counters} counters differ from the events: run `coupons analytics rebuild`"
             ),
         }
         Ok(Came::Finished { events, differ })
     }
 
-    /// The days whose events are all remembered.
+    /// The days of which all events are remembered.
     fn days(&self, now: Timestamp) -> anyhow::Result<(jiff::civil::Date, jiff::civil::Date)> {
         let today = now.to_zoned(TimeZone::UTC).date();
         let from = today.checked_sub((self.retention_days - 1).days())?;
-        // A tenant's day may be ahead of the one here.
+        // A tenant's day may be ahead of UTC's.
         Ok((from, today.checked_add(1.day())?))
     }
 }

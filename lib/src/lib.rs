@@ -22,16 +22,15 @@
 //! - [`survey`]: a survey's link, its questions and its answer.
 //! - [`fraud`]: findings about events.
 //! - [`figures`]: the counters of each tenant and day.
+//! - [`audit`]: compares the figures with the recorded events once a day.
 //! - [`life`]: a coupon's whole life, as the events table holds it.
 //! - [`dead_letter`]: the event and the reason of a message that was given up.
 //! - [`alerts`]: alerts to operators.
 //! - [`retry`], [`outbox`]: the safety nets for an outage of DynamoDB, and of SQS.
-//! - [`figures`]: what is counted of each day, and how it is written, read and counted anew.
-//! - [`audit`]: compares the figures with the recorded events once a day.
 //! - [`cell`]: texts in cells of CSV.
 //! - [`characters`]: the characters that AWS takes in a text.
-//! - [`config`], [`connections`], [`secrets`], [`clock`], [`invocation`], [`telemetry`]: a function's
-//!   settings, its connections to AWS, its secrets, its time, and its logs and metrics.
+//! - [`config`], [`connections`], [`secrets`], [`clock`], [`invocation`], [`telemetry`]: a
+//!   function's settings, its connections to AWS, its secrets, its time, and its logs and metrics.
 
 pub mod alerts;
 pub mod audit;

@@ -1,4 +1,5 @@
-//! Which redemption of a member goes first, where several are one too many: at a time, one of them changes the rushes.
+//! The order of a member's redemptions beyond the limit: at any time, one of them changes the
+//! member's rushes.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

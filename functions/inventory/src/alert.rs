@@ -142,7 +142,7 @@ impl Alerts {
             lease.release().await?;
             return Err(anyhow!("no time is left to publish the alert of a low product").into());
         }
-        // Before it is published: what fails until then alerts nobody twice.
+        // Before the publication, because a failure until then causes no second alert.
         let counts = self.count(cause, invocation.now()).await;
         let counts = match counts {
             Ok(counts) => counts,
@@ -223,7 +223,7 @@ impl Alerts {
     }
 }
 
-/// What an alert is called for machines.
+/// The level's name for machines.
 fn kind(level: Level) -> &'static str {
     match level {
         Level::Low => "low_stock",

@@ -1,4 +1,4 @@
-//! Leases: an effect outside DynamoDB is claimed before it is made, and only who has claimed it settles it.
+//! Leases: an effect outside DynamoDB is claimed before it is made, and only its owner settles it.
 
 mod settle;
 
@@ -16,16 +16,16 @@ use super::{
 use crate::event::{Event, EventKey};
 use crate::invocation::Invocation;
 
-/// What came of claiming an effect.
+/// The outcome of claiming an effect.
 #[derive(Debug)]
 pub enum Claim {
-    /// It is ours to make, until the lease ends.
+    /// The effect is ours to make, until the lease ends.
     Granted(Lease),
-    /// It was made, or given up for good.
+    /// The effect was made, or given up for good.
     Settled,
     /// Another worker has the lease.
     Taken { until: Timestamp },
-    /// It failed, and is not to be tried again before then.
+    /// The effect failed, and may not be retried before this time.
     Early { until: Timestamp },
 }
 
@@ -36,7 +36,7 @@ pub struct Lease {
     coupon: String,
     entry: String,
     owner: String,
-    /// How many attempts before this one had no answer.
+    /// How many earlier attempts got no answer.
     in_doubt: u32,
     invocation: Invocation,
 }
@@ -45,7 +45,7 @@ pub struct Lease {
 pub struct Note {
     pub status: Status,
     pub result: &'static str,
-    /// What would have been sent, were the event not a sandbox's or a test's.
+    /// The message that would have been sent, if the event were no trial.
     pub would_send: Option<serde_json::Value>,
     /// The names of the records that follow, separated by spaces.
     pub then: String,
@@ -62,15 +62,16 @@ impl Note {
     }
 }
 
-/// The most that a record shows of what would have been sent. With its other fields that stays below DynamoDB's 400 KB.
+/// The most bytes of the message that would have been sent. With its other fields, the record stays
+/// below DynamoDB's 400 KB.
 const DRAFT_MAX_BYTES: usize = 350_000;
 
-/// How long a worker waits for another's lease.
+/// How long a worker waits for another worker's lease.
 const CLAIM_WAIT: Duration = Duration::from_secs(3);
 
-/// Status of a record whose effect is being made.
+/// The status of a record whose effect is being made.
 const RUNNING: &str = "running";
-/// Status of a record whose effect failed for now and may be claimed again.
+/// The status of a record whose effect failed for now and may be claimed again.
 const RELEASED: &str = "released";
 
 /// The fields that attempts leave on a record.
@@ -86,12 +87,13 @@ const OF_AN_ATTEMPT: [&str; 9] = [
     "then",
 ];
 
-/// What no row holds: a note that stands there already is as good as one's own.
+/// A mark that no row holds. A note that exists already is as good as this one.
 const NO_MARK: (&str, &str) = ("owner", "");
 
 impl Ledger {
-    /// Claims an effect outside DynamoDB before it is made. Where another worker has the lease, waits a little:
-    /// most effects take less than a second, and giving the message back costs its visibility timeout.
+    /// Claims an effect outside DynamoDB before it is made. If another worker has the lease, this
+    /// waits a little: most effects take less than a second, and giving the message back costs its
+    /// visibility timeout.
     pub async fn claim(
         &self,
         event: &Event,
@@ -189,7 +191,7 @@ impl Ledger {
             }
         };
         if is_forgotten(&found, now) {
-            // What a forgotten record says is of no event that is there now.
+            // A forgotten record says nothing about today's event.
             let is_ours = self.replace_forgotten(event, name, &owner, invocation);
             return Ok(match is_ours.await? {
                 true => granted(0),
@@ -209,7 +211,8 @@ impl Ledger {
         Ok(Claim::Settled)
     }
 
-    /// Claims an effect anew whose record is forgotten and not deleted yet. Returns whether nobody else did.
+    /// Claims an effect whose record is forgotten but not deleted yet. Returns whether this attempt
+    /// got the claim.
     async fn replace_forgotten(
         &self,
         event: &Event,
@@ -247,7 +250,7 @@ impl Ledger {
 }
 
 impl Ledger {
-    /// Records how an effect ended that nobody had to make. What another worker has recorded or is at stays.
+    /// Records how an effect ended that nobody had to make. A record of another worker stays.
     pub async fn note(
         &self,
         event: &Event,
@@ -260,7 +263,8 @@ impl Ledger {
             .await
     }
 
-    /// The same, together with what is attached, in one transaction: both or neither, once.
+    /// Like [`note`](Self::note), together with attached fields and changes, in one transaction:
+    /// both or neither, once.
     pub async fn note_with(
         &self,
         event: &Event,
@@ -274,12 +278,12 @@ impl Ledger {
         let mut row = fields;
         row.set("status", Some(note.status.name()));
         row.set("result", Some(note.result));
-        // It stays on the row when the effect is claimed later.
+        // The field stays on the row if the effect is claimed later.
         row.set(
             "waited_for",
             (note.status == Status::Waiting).then_some(note.result),
         );
-        // The event's own body has it all.
+        // A longer message can be made again from the event's body.
         let draft = note.would_send.map(|it| it.to_string());
         row.set("would_send", draft.filter(|it| it.len() <= DRAFT_MAX_BYTES));
         row.set("then", (!note.then.is_empty()).then_some(note.then));
@@ -287,7 +291,7 @@ impl Ledger {
         row.0.insert("ttl".into(), self.forget_at(event, now));
         let key = self.row_key(event.key.coupon(), event.key.beneath(name));
         let mut own = Change::of(key);
-        // Nothing is left of what stood there.
+        // Removes all fields of the earlier row.
         for field in OF_AN_ATTEMPT {
             if !row.0.contains_key(field) {
                 own = own.remove(field);
@@ -306,14 +310,15 @@ impl Ledger {
         self.end_together(&own, NO_MARK, &changes)
             .await
             .with_context(|| format!("noting {}/{name}", event.key))?;
-        // Also where it stands there already: whoever wrote it may have died.
+        // Also for a record that existed, because its writer may have died before this step.
         self.keep_up(&[(event, name)], now).await
     }
 }
 
 impl Ledger {
-    /// Ends an effect that waited for something, was begun when that came, and need not be made any more: it failed for
-    /// now, or its maker died. Returns until when another worker may be at it, if one is.
+    /// Ends an effect that waited, began when the other event came, and is not needed any more: it
+    /// failed for now, or its worker died. Returns the time until which another worker may be
+    /// making it, if one is.
     pub async fn abandon(
         &self,
         key: &EventKey,
@@ -363,7 +368,8 @@ fn read_time(item: &Item, name: &str) -> Option<Timestamp> {
     Timestamp::from_millisecond(ms).ok()
 }
 
-/// A lease without a legible end is one of another version of this code; it is looked at again soon.
+/// A lease without a readable end comes from another version of this code. It is checked again
+/// soon.
 fn until_unknown(now: Timestamp) -> Timestamp {
     now + SignedDuration::from_secs(30)
 }

@@ -1,4 +1,4 @@
-//! A change of one row together with changes of others: all in one transaction, or none, and safe to repeat.
+//! Changes one row together with others: all in one transaction, or none, and safe to repeat.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use super::commit::{Change, ItemKey};
 use super::row::{Item, Row, is};
 use super::{Ledger, refused_item};
 
-/// What shares the transaction of a record: further fields of the record, and changes of other items.
+/// Attachments to a record that share its transaction: further fields, and changes of other items.
 #[derive(Debug, Default)]
 pub struct Attached {
     pub fields: Row,
-    /// Changes that only add, so that no condition of theirs stands in the record's way.
+    /// Changes that only add, so that no condition of theirs can refuse the record.
     pub changes: Vec<Change>,
 }
 
@@ -30,18 +30,18 @@ impl From<Vec<Change>> for Attached {
     }
 }
 
-/// What came of changes that are made together.
+/// The outcome of changes that are made together.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Together {
-    /// They are made, now or by an attempt of ours whose answer was lost.
+    /// They are made, now or by an earlier attempt of ours whose answer was lost.
     Made,
-    /// The first change's condition does not hold; this row stands there. Nothing was made.
+    /// The first change's condition does not hold, because of this row. Nothing was made.
     Refused(Item),
-    /// DynamoDB takes one of the other changes at no time, for this reason. Nothing was made.
+    /// DynamoDB never accepts one of the other changes, for this reason. Nothing was made.
     Unfit(String),
 }
 
-/// The pauses before a transaction that met another one, or was throttled, is tried again.
+/// The pauses before a retry, after DynamoDB throttled a transaction or it met another one.
 const PAUSES: [Duration; 5] = [
     Duration::from_millis(30),
     Duration::from_millis(70),
@@ -50,21 +50,24 @@ const PAUSES: [Duration; 5] = [
     Duration::from_millis(800),
 ];
 
-/// What came of one attempt.
+/// The outcome of one attempt.
 enum Sent {
     Ended(Together),
-    /// Another transaction is in the way, or there is too much to do.
+    /// Another transaction is in the way, or DynamoDB is throttling.
     Busy(anyhow::Error),
     Failed(anyhow::Error),
 }
 
-/// Makes a change of a row together with others. Alone it is one update, else one transaction.
+/// Makes a change of a row together with others: one transaction, or one update if there are no
+/// others.
 ///
-/// `mark` is a field and its value by which a row is known to hold our own change: an owner, or an attempt's id that
-/// the change sets. So an attempt whose answer was lost counts as made when it is repeated.
+/// `mark` is a field and its value that identify our own change on the row: an owner, or an
+/// attempt's id that the change sets. So after a lost answer, the repeat recognises that the change
+/// was made.
 ///
 /// # Errors
-/// DynamoDB could not be reached, or had too much to do. Whether the changes are made, the next attempt finds out.
+/// DynamoDB does not answer, or is throttling. The next attempt finds out whether the changes were
+/// made.
 pub async fn change_together(
     client: &Client,
     own: &Change,
@@ -89,7 +92,7 @@ pub async fn change_together(
         let Some(pause) = pauses.next() else {
             return Err(error);
         };
-        // Spread, so that two that met do not meet again.
+        // Random, so that two transactions that met do not meet again.
         tokio::time::sleep(pause.mul_f64(0.5 + 0.5 * fastrand::f64())).await;
     }
 }
@@ -136,7 +139,7 @@ impl Ledger {
     /// Makes a change of a row together with others, as [`change_together`] does.
     ///
     /// # Errors
-    /// As there.
+    /// DynamoDB does not answer, or is throttling.
     pub async fn change_together(
         &self,
         own: &Change,
@@ -146,8 +149,9 @@ impl Ledger {
         change_together(&self.client, own, mark, others).await
     }
 
-    /// Ends a record together with what is attached to it. Where DynamoDB takes what is attached at no time, the record
-    /// ends without it: else its effect would be made twice. Returns the row that refused it.
+    /// Ends a record together with its attachments. If DynamoDB never accepts the attachments, the
+    /// record ends without them. Otherwise its effect would be made twice. Returns the row that
+    /// refused the record.
     pub(super) async fn end_together(
         &self,
         own: &Change,
@@ -162,19 +166,19 @@ impl Ledger {
                 record.coupon = own.item.partition.1,
                 record.entry = own.item.sort.1,
                 reason,
-                "The record ends without what should be counted with it"
+                "The record ends without the figures that belong to it"
             );
             ended = self.change_together(own, mark, &[]).await?;
         }
         match ended {
             Together::Made => Ok(None),
             Together::Refused(found) => Ok(Some(found)),
-            Together::Unfit(reason) => bail!("DynamoDB does not take it: {reason}"),
+            Together::Unfit(reason) => bail!("DynamoDB does not accept it: {reason}"),
         }
     }
 }
 
-/// The other changes, one for each item; or why they cannot share a transaction.
+/// The other changes, one for each item, or the reason why they cannot share a transaction.
 fn united(own: &Change, others: &[Change]) -> Result<Vec<Change>, String> {
     let mut united: BTreeMap<&ItemKey, Change> = BTreeMap::new();
     for change in others {

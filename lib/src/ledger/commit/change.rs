@@ -131,8 +131,8 @@ impl Change {
         self.set.is_empty() && self.remove.is_empty() && self.condition.is_none()
     }
 
-    /// Makes another change of the item part of this one, where both only add. Refuses where a sum would have more
-    /// digits than are exact, and where there would be too many for one update.
+    /// Adds another change of the item to this one, if both only add. Refuses if a sum has more
+    /// digits than are exact, or if one update cannot hold so many sums.
     pub(in crate::ledger) fn absorb(&mut self, other: &Self) -> bool {
         let new = |field: &&String| !self.add.contains_key(*field);
         if self.add.len() + other.add.keys().filter(new).count() > SUMS_MAX {
@@ -159,7 +159,7 @@ impl Change {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    /// The same, so that a refusal tells what stands there.
+    /// Like `write`; a refusal returns the existing item.
     pub(in crate::ledger) fn write_telling(&self) -> anyhow::Result<TransactWriteItem> {
         let mut update = self.update()?;
         update.return_values_on_condition_check_failure =

@@ -1,4 +1,4 @@
-//! Settling a lease: how its effect ended is recorded for good, or the effect is let go.
+//! Settles a lease: records for good how its effect ended, or releases the effect.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use super::{Lease, RELEASED, RUNNING};
 use crate::ledger::row::{number, text};
 use crate::ledger::{Attached, Change, Status};
 
-/// The waits between attempts to settle a lease, each of which has the SDK's own attempts within it.
+/// The pauses between attempts to settle a lease. Within each attempt, the SDK makes its own
+/// attempts.
 const SETTLE_PAUSES: [Duration; 5] = [
     Duration::from_millis(300),
     Duration::from_millis(900),
@@ -19,19 +20,20 @@ const SETTLE_PAUSES: [Duration; 5] = [
 ];
 
 impl Lease {
-    /// How many attempts before this one had no answer: the effect may have been made that often.
+    /// How many earlier attempts got no answer. The effect may have been made that often.
     pub fn in_doubt(&self) -> u32 {
         self.in_doubt
     }
 
-    /// Records how the effect ended, with a word on it: a message id, a reason. Nothing happens where the lease
-    /// has passed to another owner meanwhile.
+    /// Records how the effect ended, with a result: a message's id, or a reason. Nothing changes if
+    /// another owner holds the lease meanwhile.
     pub async fn settle(self, status: Status, result: &str) -> anyhow::Result<()> {
         self.settle_with(status, result, Attached::default()).await
     }
 
-    /// The same, together with what is attached, in one transaction: both or neither, once. Where DynamoDB takes what is
-    /// attached at no time, the record is settled without it: else the effect would be made twice.
+    /// Like [`settle`](Self::settle), together with attached fields and changes, in one
+    /// transaction: both or neither, once. If DynamoDB never accepts the attached changes, the
+    /// record is settled without them. Otherwise the effect would be made twice.
     pub async fn settle_with(
         self,
         status: Status,
@@ -43,8 +45,8 @@ impl Lease {
         self.update(own, &changes).await
     }
 
-    /// Lets go of the effect after a failure that may pass, so that the next attempt need not wait for the
-    /// lease's end; but not before a time, where there is one.
+    /// Releases the effect after a failure that may pass, so that the next attempt need not wait
+    /// for the lease's end. `not_before` is the earliest time of that attempt.
     pub async fn release(self, reason: &str, not_before: Option<Timestamp>) -> anyhow::Result<()> {
         let mut own = self.ending(RELEASED, reason);
         if let Some(at) = not_before {
@@ -55,7 +57,7 @@ impl Lease {
         self.update(own, &[]).await
     }
 
-    /// The same after an attempt that had no answer.
+    /// Like [`release`](Self::release), after an attempt that got no answer.
     pub async fn release_in_doubt(
         mut self,
         reason: &str,
@@ -65,7 +67,7 @@ impl Lease {
         self.release(reason, Some(not_before)).await
     }
 
-    /// The change that ends the lease, where it is still this owner's.
+    /// The change that ends the lease, if this owner still holds it.
     fn ending(&self, status: &str, result: &str) -> Change {
         let row = self.ledger.row_key(&self.coupon, &self.entry);
         Change::of(row)
@@ -79,7 +81,7 @@ impl Lease {
             )
     }
 
-    /// Tries for a while: once the effect is made, a word that is not recorded makes it twice.
+    /// Tries for a while. If the effect is made and not recorded, it is made twice.
     async fn update(self, own: Change, others: &[Change]) -> anyhow::Result<()> {
         let mut outcome = self.try_update(&own, others).await;
         for pause in SETTLE_PAUSES {
@@ -101,7 +103,7 @@ impl Lease {
             tracing::warn!(
                 record.coupon = self.coupon,
                 record.entry = self.entry,
-                "The lease had passed to another worker; its word counts"
+                "Another worker holds the lease now, and its record counts"
             );
         }
         Ok(())
