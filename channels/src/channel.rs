@@ -1,4 +1,4 @@
-//! The ways to a person, and what comes of trying one.
+//! The channels to a member, and the outcomes of trying one.
 
 use std::error::Error;
 use std::io;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_sdk_sesv2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use webhooks::event::{Event, Member};
 
-/// How a message reaches a person.
+/// How a message reaches a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Channel {
     Email,
@@ -18,10 +18,10 @@ pub enum Channel {
 impl Channel {
     pub const ALL: [Channel; 3] = [Channel::Email, Channel::WhatsApp, Channel::Sms];
 
-    /// A reminder goes out on the first of these that reaches its member.
+    /// A reminder goes out on the first of these channels that reaches its member.
     pub const BEST_FIRST: [Channel; 3] = [Channel::WhatsApp, Channel::Email, Channel::Sms];
 
-    /// The name of its record beneath the event.
+    /// The name of the channel's record beneath the event.
     pub fn record(self) -> &'static str {
         match self {
             Channel::Email => "delivery/email",
@@ -30,7 +30,7 @@ impl Channel {
         }
     }
 
-    /// Where the member is reached on it.
+    /// The member's address on this channel.
     pub fn address(self, member: &Member) -> Option<&str> {
         match self {
             Channel::Email => member.email.as_deref(),
@@ -46,26 +46,26 @@ impl Channel {
     }
 }
 
-/// What came of trying to send something.
+/// The outcome of trying to send something.
 #[derive(Debug)]
 pub enum Outcome {
-    /// It was taken, under this id.
+    /// The other side accepted it, under this id.
     Taken(String),
-    /// It will never be taken, for this reason.
+    /// The other side will never accept it, for this reason.
     Refused(String),
     NotNow(NotNow),
 }
 
-/// Something was not taken now.
+/// The other side did not accept something now.
 #[derive(Debug)]
 pub struct NotNow {
-    /// A code of the other side's, never its words: they quote addresses.
+    /// The other side's code, and never its words, because they may quote addresses.
     pub reason: String,
     /// What an operator can do about it.
     pub hint: &'static str,
-    /// It may have been taken: there was no answer.
+    /// There was no answer, so the other side may have accepted it.
     pub in_doubt: bool,
-    /// When the other side asks to be tried again.
+    /// When the other side asks for another try.
     pub after: Option<Duration>,
 }
 
@@ -80,7 +80,8 @@ impl NotNow {
     }
 }
 
-/// What an AWS service's refusal means, by its code. `permanent` names the codes of messages that it will never take.
+/// The outcome that an AWS service's refusal means, by its code. `permanent` lists the codes of
+/// messages that the service will never accept.
 pub(crate) fn refusal<E, R>(error: &SdkError<E, R>, permanent: &[&str]) -> Outcome
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -96,7 +97,7 @@ where
     Outcome::NotNow(NotNow::new(code))
 }
 
-/// No answer, or none that could be read. Where there was surely not even a connection, nothing was taken.
+/// No answer, or an unreadable one. If there was certainly no connection, nothing was accepted.
 pub fn unanswered<E, R>(error: &SdkError<E, R>) -> NotNow
 where
     E: std::error::Error + 'static,
@@ -116,7 +117,8 @@ where
     }
 }
 
-/// A connection that ended after the request was sent is an I/O error too, so only what cannot happen on one counts.
+/// A connection that ended after the request was sent is an I/O error too. So only errors that
+/// cannot happen after that count.
 fn never_connected(error: &(impl Error + 'static)) -> bool {
     let mut next: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = next {
@@ -134,7 +136,7 @@ fn never_connected(error: &(impl Error + 'static)) -> bool {
     false
 }
 
-/// What tells which event a message came from: printable ASCII. `None` where it is longer than what carries it.
+/// A reference to a message's event: printable ASCII. `None` if it is longer than `max_bytes`.
 pub(crate) fn event_reference(event: &Event, max_bytes: usize) -> Option<String> {
     let mut reference = String::new();
     for byte in event.key.to_string().bytes() {
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_answered_may_have_been_taken_unless_nothing_was_sent() {
+    fn an_unanswered_request_may_have_been_accepted_unless_nothing_was_sent() {
         let io = |kind| ConnectorError::io(Box::new(io::Error::from(kind)));
         check(io(io::ErrorKind::ConnectionRefused), false);
         check(io(io::ErrorKind::NetworkUnreachable), false);

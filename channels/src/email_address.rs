@@ -10,8 +10,8 @@ const LOCAL: &str =
     "an e-mail address with other characters than ASCII before the @, which SES does not take";
 const DOMAIN: &str = "an e-mail address whose domain cannot exist";
 
-/// The address in ASCII, its domain in Punycode: SES has no SMTPUTF8, and takes the part before the
-/// @ in 7-bit ASCII only
+/// The address in ASCII, with its domain in Punycode. SES has no SMTPUTF8, and takes only 7-bit
+/// ASCII before the @
 /// ([`Destination`](https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_Destination.html)).
 /// The reason of a refusal is for an operator, and never quotes the address.
 pub(crate) fn in_ascii(text: &str) -> Result<String, &'static str> {
@@ -20,7 +20,7 @@ pub(crate) fn in_ascii(text: &str) -> Result<String, &'static str> {
         Some(scheme) if scheme.eq_ignore_ascii_case("mailto:") => &address[7..],
         _ => address,
     };
-    // One address: what separates several would send the coupon to others too.
+    // Only one address: a separator would send the coupon to other people too.
     if address.contains(|c: char| ",;<>".contains(c) || c.is_control() || c.is_whitespace()) {
         return Err(NOT_ONE);
     }
@@ -33,7 +33,7 @@ pub(crate) fn in_ascii(text: &str) -> Result<String, &'static str> {
     if !local.is_ascii() {
         return Err(LOCAL);
     }
-    // A full stop after an address belongs to the sentence that it stood in.
+    // A full stop after an address belongs to the sentence around it.
     let domain = domain.trim_end_matches('.');
     let domain = Uts46::new()
         .to_ascii(
@@ -46,12 +46,11 @@ pub(crate) fn in_ascii(text: &str) -> Result<String, &'static str> {
     Ok(format!("{local}@{domain}"))
 }
 
-/// Longest part of a name in one encoded word, which has 75 characters at most (RFC 2047).
+/// The longest part of a name in one encoded word, which has at most 75 characters (RFC 2047).
 const WORD_MAX_BYTES: usize = 45;
 
-/// An address with or without a name before it, as SES takes its sender: `Cupons
-/// <cupons@example.com>`. The name's other characters than ASCII are written in MIME's encoded
-/// words.
+/// A sender's address, with or without a name, as SES takes it: `Cupons <cupons@example.com>`.
+/// Characters of the name beyond ASCII become MIME's encoded words.
 pub(crate) fn mailbox(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
     let parts = text.strip_suffix('>').and_then(|it| it.split_once('<'));
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn an_international_domain_is_told_in_punycode() {
+    fn an_international_domain_becomes_punycode() {
         check("maria@café.com.br", Ok("maria@xn--caf-dma.com.br"));
         // The same letters in two characters, and in capitals.
         check("maria@cafe\u{301}.com.br", Ok("maria@xn--caf-dma.com.br"));
@@ -139,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ses_never_takes_is_said_to_be_that() {
+    fn an_address_that_ses_never_takes_is_refused_with_its_reason() {
         check("joão@example.com", Err(LOCAL));
         check("玛丽@例え.テスト", Err(LOCAL));
         for address in [
@@ -201,7 +200,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_comes_out_is_one_address_in_ascii(text in "\\PC{0,20}(@\\PC{0,20}){0,2}") {
+        fn every_accepted_address_is_one_address_in_ascii(text in "\\PC{0,20}(@\\PC{0,20}){0,2}") {
             if let Ok(address) = in_ascii(&text) {
                 prop_assert!(address.is_ascii() && address.matches('@').count() == 1);
                 prop_assert!(!address.contains([',', ';', '<', '>', ' ', '\n']));

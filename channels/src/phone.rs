@@ -1,9 +1,10 @@
 //! Phone numbers: as people type them, and as the networks take them.
 //!
-//! - [`typed`]: what was typed, down to its digits.
-//! - [`brazil`]: what Brazilians put in front of a number, and the ninth digit of old mobiles.
-//! - Whether a number can exist, and whether it is a landline's, says a port of Google's
-//!   libphonenumber.
+//! - [`typed`]: the digits of a number as somebody typed it.
+//! - [`brazil`]: the prefixes that Brazilians type before a number, and the ninth digit of old
+//!   mobiles.
+//! - A port of Google's libphonenumber decides whether a number can exist, and whether it is a
+//!   landline's.
 
 mod brazil;
 #[cfg(test)]
@@ -17,7 +18,7 @@ use rlibphonenumber::{
 
 use self::typed::Typed;
 
-/// Why a number is refused, for an operator. None of them quotes the number.
+/// Why a number is refused, for an operator. No reason quotes the number.
 pub(crate) mod reason {
     pub(crate) const NONE: &str = "no phone number";
     pub(crate) const OTHER_CHARACTERS: &str = "a phone number with other characters than digits";
@@ -35,7 +36,7 @@ pub(crate) mod reason {
         "the phone number of a service, such as 0800, and of no person";
 }
 
-/// A country, as ISO 3166 spells it with two letters, whose numbers are known.
+/// A country with known numbers, in ISO 3166's two letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Country(Region);
 
@@ -45,7 +46,7 @@ impl Country {
     /// The country of a code such as `BR`, in upper or lower case.
     pub fn of_code(code: &str) -> Option<Self> {
         let code = code.to_ascii_uppercase();
-        // What nearly everybody has needs no table of numbers at start.
+        // Almost every tenant is in Brazil, so the start needs no table of numbers.
         if code == "BR" {
             return Some(Self::BRAZIL);
         }
@@ -56,7 +57,7 @@ impl Country {
     }
 }
 
-/// A number that can exist. Personal data: never in a log.
+/// A number that can exist. Personal data: never log it.
 #[derive(Clone, PartialEq)]
 pub struct Phone {
     e164: String,
@@ -73,21 +74,21 @@ impl std::fmt::Debug for Phone {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
-    /// Also where a country's mobiles cannot be told from its landlines.
+    /// Also a number of a country whose mobiles look like its landlines.
     Mobile,
     Landline,
     Service,
 }
 
 impl Phone {
-    /// Reads a number as it was typed; one without its country's code is this country's.
+    /// Reads a number as somebody typed it. Without a country's code it belongs to this country.
     pub fn read(text: &str, country: Country) -> Result<Self, &'static str> {
         let typed = typed::read(text)?;
         let mut refused = None;
         for digits in readings(&typed, country) {
             match Self::of_digits(&digits, country) {
                 Ok(phone) => return Ok(phone),
-                // The likeliest reading comes first: its reason counts.
+                // The likeliest reading comes first, so its reason counts.
                 Err(reason) => _ = refused.get_or_insert(reason),
             }
         }
@@ -103,8 +104,8 @@ impl Phone {
         }
     }
 
-    /// The number for WhatsApp, in E.164. A landline may have it, since WhatsApp Business verifies
-    /// one by a call.
+    /// The number for WhatsApp, in E.164. A landline may have WhatsApp, because WhatsApp Business
+    /// can verify it by a call.
     pub fn for_whatsapp(&self) -> Result<&str, &'static str> {
         match self.kind {
             Kind::Mobile | Kind::Landline => Ok(&self.e164),
@@ -143,8 +144,8 @@ impl Phone {
     }
 }
 
-/// What the digits may mean, the likeliest first: `+5511965958122`, or `11965958122` of the
-/// tenant's own country.
+/// The possible readings of the digits, the likeliest first: `+5511965958122`, or `11965958122` of
+/// the tenant's own country.
 fn readings(typed: &Typed, country: Country) -> Vec<String> {
     let digits = typed.digits.as_str();
     let abroad = match typed.is_international {
@@ -161,8 +162,8 @@ fn readings(typed: &Typed, country: Country) -> Vec<String> {
         return brazil::readings(national);
     }
     let mut readings = vec![format!("+{abroad}")];
-    // Elsewhere than in most countries, 00 may begin what one dials to call abroad: 0011 in
-    // Australia. In Brazil, it would be read as 00 and a carrier.
+    // In some countries, 00 begins the prefix for calls abroad, such as 0011 in Australia. In
+    // Brazil, it would be read as 00 and a carrier.
     if !typed.is_international && country != Country::BRAZIL {
         readings.push(digits.to_owned());
     }
@@ -185,8 +186,8 @@ fn why_not(number: &PhoneNumber) -> &'static str {
     }
 }
 
-/// Whether some number of the country begins like this one, where its numbers begin with an area:
-/// tried with the rest of a number that exists.
+/// Whether some number of the country begins with this area. It is tried with the rest of a number
+/// that exists.
 fn area_exists(number: &PhoneNumber) -> bool {
     let Some(region) = LIBRARY.get_region_for_country_code(number.country_code) else {
         return false;

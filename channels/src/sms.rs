@@ -1,4 +1,4 @@
-//! Text messages, through SNS: for rewards that are worth one.
+//! Text messages through SNS, for rewards that are worth one.
 
 use aws_sdk_sns::Client;
 use aws_sdk_sns::types::MessageAttributeValue;
@@ -8,7 +8,7 @@ use webhooks::event::{Discount, Event};
 
 use crate::channel::{Outcome, event_reference, refusal};
 
-/// Longest value of an attribute that tells the event.
+/// The longest value of the attribute that names the event.
 const EVENT_MAX_BYTES: usize = 1024;
 
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(crate) struct Sms {
 }
 
 impl Sms {
-    /// Nothing where no reward is worth one.
+    /// `None` if no reward is worth one.
     pub(crate) fn read(environment: &mut Environment, aws: &Aws) -> Option<Self> {
         let minimum = environment.optional("SMS_MINIMUM_DISCOUNT_VALUE")?;
         let minimum = minimum.parse().unwrap_or_else(|_| {

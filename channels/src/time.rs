@@ -1,5 +1,5 @@
-//! The time that a step may take: none is begun that the invocation's end could cut off, since nobody would know then
-//! whether it was made.
+//! The time that a step may take. No step begins that the invocation's end could cut off, because
+//! then nobody would know its outcome.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use webhooks::config::CallLimits;
 use webhooks::invocation::Invocation;
 use webhooks::worker;
 
-/// To claim an effect.
+/// The time to claim an effect.
 pub const CLAIM: Duration = CallLimits::TASK.call;
 
-/// To send something, on any channel.
+/// The time to send something, on any channel.
 pub const SEND: Duration = CallLimits::ONCE.call;
 
-/// What follows a step: its word on the record, before the worker gives back what is unfinished.
+/// The time after a step: to record its outcome, before the worker gives back unfinished messages.
 const SETTLING: Duration = CallLimits::TASK.call.saturating_add(worker::MARGIN);
 
-/// Whether a step that takes so long at most ends in time, and what came of it can be recorded.
+/// Whether a step that takes at most `step` ends in time, so that its outcome can be recorded.
 pub fn has_time(invocation: Invocation, step: Duration) -> bool {
     Instant::now() < invocation.before_end(step + SETTLING)
 }
@@ -32,7 +32,7 @@ mod tests {
     fn nothing_is_begun_that_the_invocations_end_could_cut_off() {
         let now = Timestamp::UNIX_EPOCH;
         let ending_in = |s| Invocation::new(now, now + SignedDuration::from_secs(s));
-        // 18 s to send, 7 s to record that, 4 s for the worker.
+        // 18 s to send, 7 s to record the outcome, 4 s for the worker.
         assert!(has_time(ending_in(30), SEND));
         assert!(!has_time(ending_in(29), SEND));
         assert!(has_time(ending_in(37), CLAIM + SEND));

@@ -1,9 +1,9 @@
-//! Text that others have written, made fit to stand in a message.
+//! Cleans text from outside, so that a message can show it.
 
 use webhooks::identifier::is_invisible;
 
-/// The text on one line and without control characters, if anything is left: it can end no header of an e-mail, nor
-/// turn the direction in which the rest is read.
+/// The text on one line and without control characters; `None` if nothing is left. Such a text can
+/// neither end an e-mail's header nor reverse the reading direction.
 pub(super) fn line(text: &str) -> Option<String> {
     let text: String = text.chars().filter(|c| !is_invisible(*c)).collect();
     let words: Vec<&str> = text
@@ -13,8 +13,8 @@ pub(super) fn line(text: &str) -> Option<String> {
     (!words.is_empty()).then(|| words.join(" "))
 }
 
-/// What systems and people write where there is nothing to write: `null`, `N/A`, `não informado`. Compared without
-/// case, blanks and punctuation.
+/// Words that systems and people write instead of a value: `null`, `N/A`, `não informado`. They are
+/// compared without case, blanks and punctuation.
 const PLACEHOLDERS: [&str; 22] = [
     "null",
     "nil",
@@ -40,8 +40,8 @@ const PLACEHOLDERS: [&str; 22] = [
     "nãodisponível",
 ];
 
-/// A name, an address or a number as somebody meant it: on one line, without what is invisible. Nothing where it is only
-/// a placeholder, or holds neither letter nor digit.
+/// A name, an address or a number on one line, without invisible characters. `None` if it is only a
+/// placeholder, or has neither letter nor digit.
 pub(crate) fn meant(text: &str) -> Option<String> {
     let line = line(text)?;
     let word: String = line
@@ -53,7 +53,8 @@ pub(crate) fn meant(text: &str) -> Option<String> {
     (!is_placeholder).then_some(line)
 }
 
-/// The text with its own line breaks, at most one blank line between two, if anything is left.
+/// The text with its own line breaks and at most one blank line between two; `None` if nothing is
+/// left.
 pub(super) fn lines(text: &str) -> Option<String> {
     let mut lines: Vec<String> = text
         .lines()
@@ -65,12 +66,13 @@ pub(super) fn lines(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// The first name, if there is one: people also leave a number, an address or a link where they are asked for it.
+/// The first name, if there is one. People also type a number, an address or a link into the field
+/// of the name.
 pub(super) fn first_name(name: &str) -> Option<String> {
     names(&meant(name)?).next().map(str::to_owned)
 }
 
-/// The whole name, up to a word that is none.
+/// The whole name, up to the first word that is no name.
 pub(super) fn full_name(name: &str) -> Option<String> {
     let name = meant(name)?;
     let names: Vec<_> = names(&name).collect();
@@ -84,7 +86,7 @@ fn names(line: &str) -> impl Iterator<Item = &str> {
         .take_while(|word| is_name(word))
 }
 
-/// Words that no form should have kept, beside a name too: `null null`, `Maria undefined`.
+/// Words that can stand beside a name by mistake: `null null`, `Maria undefined`.
 const NO_NAMES: [&str; 2] = ["null", "undefined"];
 
 fn is_name(word: &str) -> bool {
@@ -94,15 +96,15 @@ fn is_name(word: &str) -> bool {
         && !word.contains(|character: char| "@/:.".contains(character) || character.is_numeric())
 }
 
-/// At most `max_chars` characters of the text, the end marked where it is cut: between two words, where that leaves at
-/// least half of them.
+/// At most `max_chars` characters of the text. A cut text ends with `end`. The cut is between two
+/// words, if that leaves at least half of the text.
 pub(super) fn shorten(text: &str, max_chars: usize, end: &str) -> String {
     if text.chars().count() <= max_chars {
         return text.to_owned();
     }
     let room = max_chars.saturating_sub(end.chars().count());
     let kept: String = text.chars().take(room).collect();
-    // One more: a word may end just here.
+    // One more character, because a word may end exactly at the limit.
     let words: String = text.chars().take(room + 1).collect();
     let kept = match words.rfind(char::is_whitespace) {
         Some(at) if at >= kept.len() / 2 => &words[..at],
@@ -168,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_ends_before_a_word_that_none_is_made_of() {
+    fn a_name_ends_before_a_word_that_is_no_name() {
         assert_eq!(full_name("Maria null").as_deref(), Some("Maria"));
         assert_eq!(full_name("null null"), None);
         assert_eq!(first_name("undefined Silva"), None);
@@ -182,7 +184,7 @@ mod tests {
         };
         check("Pizza grande", 12, "Pizza grande");
         check("Pizza grande", 11, "Pizza...");
-        // A word that ends where the room does stays.
+        // A word that ends at the limit stays.
         check("Pizza grande", 8, "Pizza...");
         check("Pizza grande", 7, "Pizz...");
         check("Pizza, grande e boa", 13, "Pizza...");

@@ -1,4 +1,4 @@
-//! What a coupon takes off an order, in words.
+//! A coupon's discount, in words.
 
 use rust_decimal::Decimal;
 use webhooks::event::{Discount, DiscountKind, Money};
@@ -7,17 +7,17 @@ use super::Language;
 use super::clean::line;
 use super::templates;
 
-/// The discount in words: `15% de desconto até R$ 75,00, pedidos acima de R$ 30,00`. None for a kind that is not known,
-/// and for a percentage or an amount of nothing.
+/// The discount in words: `15% de desconto até R$ 75,00, pedidos acima de R$ 30,00`. `None` for an
+/// unknown kind, and for a percentage or an amount of 0.
 pub fn discount_in_words(language: Language, discount: &Discount) -> Option<String> {
     let saving = Saving::of(discount)?;
     Some(templates::fill_discount(language, &saving))
 }
 
-/// A discount as the templates take it: only what means something to a customer.
+/// A discount as the templates show it: only the parts that help a customer.
 pub(super) struct Saving {
     pub(super) kind: Kind,
-    /// The most that is taken off, where this is less than the discount by itself.
+    /// The maximum, if it is less than the discount itself.
     pub(super) maximum: Option<Amount>,
     pub(super) minimum_purchase: Option<Amount>,
 }
@@ -55,7 +55,8 @@ impl Saving {
     }
 }
 
-/// The currency of a discount's value, which has none of its own: that of its limits, or else Zupy's.
+/// The currency of a discount's value, which has no currency of its own: that of its limits, else
+/// Zupy's.
 fn currency(discount: &Discount) -> String {
     let limit = discount.maximum.as_ref();
     let limit = limit.or(discount.minimum_purchase.as_ref());
@@ -63,7 +64,7 @@ fn currency(discount: &Discount) -> String {
     currency.unwrap_or_else(|| "BRL".into())
 }
 
-/// Money, more than none.
+/// An amount of money above 0.
 pub(super) struct Amount {
     amount: Number,
     pub(super) currency: String,
@@ -77,7 +78,7 @@ impl Amount {
         })
     }
 
-    /// `1.234,50` with `.` between thousands and `,` before the cents: exact, with at least two decimals.
+    /// The amount as `1.234,50`, with the given separators: exact, with at least two decimals.
     pub(super) fn written(&self, thousands: &str, point: &str) -> String {
         self.amount.with_decimals(2, thousands, point)
     }
@@ -86,7 +87,7 @@ impl Amount {
 pub(super) struct Number(Decimal);
 
 impl Number {
-    /// `15,5` with `,` before the decimals: exact, with as many decimals as it has.
+    /// The number as `15,5`, with the given separators: exact, with as many decimals as it has.
     pub(super) fn written(&self, thousands: &str, point: &str) -> String {
         self.with_decimals(0, thousands, point)
     }
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_told_with_every_kind() {
+    fn limits_are_shown_with_every_kind() {
         let limited = |kind, value| Discount {
             maximum: reais("75"),
             minimum_purchase: reais("30"),
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_maximum_that_takes_nothing_away_is_not_told() {
+    fn a_maximum_without_effect_is_not_shown() {
         let at_most = |maximum, kind| Discount {
             maximum: reais(maximum),
             ..discount(kind, "20")
@@ -214,7 +215,7 @@ mod tests {
             "R$ 20,00 de desconto até R$ 19,99",
             "R$20.00 off up to R$19.99",
         );
-        // Its value is no money.
+        // A percentage is no amount of money.
         check(
             &at_most("10", "percentage"),
             "20% de desconto até R$ 10,00",
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_that_is_not_known_and_a_value_of_nothing_have_no_words() {
+    fn an_unknown_kind_and_a_value_of_nothing_have_no_words() {
         let check = |discount: Discount| {
             for language in Language::ALL {
                 assert_eq!(discount_in_words(*language, &discount), None);

@@ -1,4 +1,4 @@
-//! The e-mail that brings a coupon to a restaurant's customer, or recalls it.
+//! The e-mail that brings a coupon to a restaurant's customer, or reminds of it.
 
 use jiff::tz::TimeZone;
 
@@ -14,7 +14,7 @@ pub struct Email {
     pub text: String,
 }
 
-/// Writes the e-mail for a coupon. `time_zone` is where its reader lives.
+/// Writes the e-mail for a coupon. `time_zone` is the reader's.
 pub fn email(
     language: Language,
     occasion: Occasion,
@@ -29,7 +29,7 @@ pub fn email(
     }
 }
 
-/// So much of a reward's name does an inbox show on a computer, after "Seu cupom: ".
+/// How many characters of a reward's name an inbox shows on a computer, after "Seu cupom: ".
 const SUBJECT_REWARD_MAX_CHARS: usize = 50;
 
 fn subject(mut coupon: Shown) -> String {
@@ -257,7 +257,7 @@ You got this e-mail because a coupon was issued in your name.";
     }
 
     #[test]
-    fn what_the_provider_leaves_out_leaves_no_trace() {
+    fn a_missing_value_leaves_no_trace() {
         let email = written(&bare("CP-1"));
         assert_eq!(email.subject, "Seu cupom está pronto");
         let expected = "\
@@ -298,7 +298,8 @@ Você recebeu este e-mail porque um cupom foi emitido em seu nome.";
         let email = written(&sample);
 
         let escaped = "&#60;script&#62;alert(&#34;1&#34;)&#60;/script&#62; &#38; &#39;co&#39;";
-        // The code twice: it also stands in the preview. The name twice: it also stands in the title.
+        // The code stands twice, because it is also in the preview; the name too, because it is
+        // also in the title.
         assert_eq!(email.html.matches(escaped).count(), 6);
         assert!(!email.html.contains("<script"));
         assert!(email.html.contains(">Olá, b&#62;&#38;&#34;Maria!</h1>"));
@@ -359,7 +360,7 @@ Você recebeu este e-mail porque um cupom foi emitido em seu nome.";
     }
 
     #[test]
-    fn whatever_a_provider_sends_gmail_does_not_cut_the_mail() {
+    fn gmail_cuts_no_mail_off() {
         let long = "<>&'\"\n".repeat(40_000);
         let sample = bare(&"<".repeat(500))
             .name(Some(&long))
@@ -385,7 +386,7 @@ Você recebeu este e-mail porque um cupom foi emitido em seu nome.";
     }
 
     #[test]
-    fn greets_nobody_by_what_is_no_name() {
+    fn greets_nobody_by_a_word_that_is_no_name() {
         for name in [
             "",
             " \n",

@@ -1,7 +1,8 @@
-//! The alphabet of the phone networks, GSM 03.38: what a text costs in it, and how to write what it lacks.
+//! The alphabet of the phone networks, GSM 03.38: the length of a text in it, and spellings for
+//! missing characters.
 
-/// What a text takes in GSM-7: one septet for a character of the basic table, two for one of the extension table. None
-/// where a character is in neither.
+/// The length of a text in GSM-7: one septet for a character of the basic table, two for one of the
+/// extension table. `None` if a character is in neither.
 pub(super) fn septets(text: &str) -> Option<usize> {
     text.chars().map(septets_of).sum()
 }
@@ -20,11 +21,11 @@ fn septets_of(character: char) -> Option<usize> {
 const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§\
                      ¿abcdefghijklmnopqrstuvwxyzäöñüà";
 
-/// What stands behind the escape.
+/// The characters behind the escape.
 const EXTENSION: &str = "\u{c}^{}\\[~]|€";
 
-/// The text in GSM-7: letters without their accents where it lacks them, other signs by what looks like them, or left
-/// out. None where that would lose a letter or a digit.
+/// The text in GSM-7. Missing letters lose their accents; missing signs become similar ones, or are
+/// left out. `None` if that would lose a letter or a digit.
 pub(super) fn spell(text: &str) -> Option<String> {
     let mut spelled = String::with_capacity(text.len());
     for character in text.chars() {
@@ -45,7 +46,8 @@ fn lookalike(character: char) -> Option<&'static str> {
         .map(|(lookalike, _)| *lookalike)
 }
 
-/// What GSM-7 lacks of Latin-1, Latin Extended-A and common punctuation, behind what looks like it.
+/// Characters of Latin-1, Latin Extended-A and common punctuation that GSM-7 lacks, behind a
+/// similar one.
 const LOOKALIKES: [(&str, &str); 61] = [
     ("a", "áâãāăąª"),
     ("A", "ÀÁÂÃĀĂĄ"),
@@ -172,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn spells_what_it_lacks() {
+    fn spells_missing_characters() {
         let check = |text: &str, expected| {
             assert_eq!(spell(text).as_deref(), expected, "{text:?}");
         };
@@ -187,7 +189,7 @@ mod tests {
             Some("Lodz, Gdansk, Izmir, OEuvre"),
         );
         check("½ pizza × 2 ★ 🍕", Some("1/2 pizza x 2  "));
-        // Composed of a letter and a mark.
+        // Made of a letter and a mark.
         check("Joa\u{303}o", Some("Joao"));
         check("Привет", None);
         check("ピザ", None);
@@ -206,7 +208,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_spelled_is_gsm_7(text in ".{0,80}") {
+        fn every_spelling_is_gsm_7(text in ".{0,80}") {
             if let Some(spelled) = spell(&text) {
                 prop_assert!(septets(&spelled).is_some(), "{spelled}");
                 prop_assert_eq!(spell(&spelled), Some(spelled));

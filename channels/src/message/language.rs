@@ -1,6 +1,6 @@
-//! The languages in which customers are written to.
+//! The languages of messages to customers.
 
-/// A language, each with a folder of templates.
+/// A language; each has a folder of templates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
     PtBr,
@@ -16,7 +16,7 @@ impl Language {
         all.find(|language| language.tag().eq_ignore_ascii_case(tag))
     }
 
-    /// Its tag in BCP 47, and its folder's name.
+    /// The language's tag in BCP 47, which is also its folder's name.
     pub fn tag(self) -> &'static str {
         match self {
             Self::PtBr => "pt-BR",

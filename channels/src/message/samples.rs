@@ -6,7 +6,7 @@ use webhooks::provider::{Content, RecordedBody, read_recorded, zupy};
 
 use super::Coupon;
 
-/// A coupon that owns what it tells.
+/// A coupon that owns its values.
 pub(super) struct Sample {
     pub(super) name: Option<String>,
     pub(super) redemption: Redemption,
@@ -71,7 +71,7 @@ pub(super) fn percentage() -> Sample {
     ))
 }
 
-/// A coupon of which nothing is told but its code.
+/// A coupon with a code and nothing else.
 pub(super) fn bare(code: &str) -> Sample {
     let mut sample = pizza().name(None).code(code).discount(None);
     sample.redemption.reward = Reward::default();
@@ -79,7 +79,7 @@ pub(super) fn bare(code: &str) -> Sample {
     sample
 }
 
-/// Never the machine's own zones: the function finds none where it runs.
+/// Never the machine's own zones, because the function finds none where it runs.
 pub(super) fn zone(name: &str) -> TimeZone {
     TimeZoneDatabase::bundled().get(name).unwrap()
 }

@@ -6,16 +6,16 @@ use jiff::{SignedDuration, Timestamp, Zoned};
 use super::clean::{first_name, line, lines, shorten};
 use super::{Coupon, Language, Occasion, discount_in_words};
 
-/// Values that may stand in any template: clean, of a bounded length, and `None` rather than blank.
+/// Values that any template may show: clean, of a limited length, and `None` rather than blank.
 #[derive(Clone)]
 pub(super) struct Shown {
     pub(super) language: Language,
     pub(super) occasion: Occasion,
-    /// How to address the member.
+    /// The name for addressing the member.
     pub(super) name: Option<String>,
     pub(super) code: String,
     pub(super) reward: Option<String>,
-    /// In words.
+    /// The discount in words.
     pub(super) discount: Option<String>,
     pub(super) description: Option<String>,
     pub(super) terms: Option<String>,
@@ -23,8 +23,8 @@ pub(super) struct Shown {
     pub(super) expires: Option<Zoned>,
 }
 
-/// Limits that no honest text reaches. With them the mail stays below 102 KB, where Gmail cuts it off, though
-/// escaping makes five bytes of one.
+/// Limits that no honest text reaches. They keep the mail below 102 KB, where Gmail cuts it off,
+/// although escaping makes five bytes of one.
 const REWARD_MAX_CHARS: usize = 200;
 const DESCRIPTION_MAX_CHARS: usize = 2_000;
 const TERMS_MAX_CHARS: usize = 10_000;
@@ -55,14 +55,14 @@ impl Shown {
         }
     }
 
-    /// Whether the code fits the mail's large type on one line of a phone 360 pixels wide.
+    /// Whether the code fits one line of the mail's large type on a phone 360 pixels wide.
     pub(super) fn code_fits_a_line(&self) -> bool {
         self.code.chars().count() <= 13
     }
 }
 
-/// When a coupon ends, as its reader understands it. Where it ends at the first moment of a day, the reader can use it
-/// until the day before: `23:59` of that day. All channels show the end by this function.
+/// When a coupon ends, as its reader understands it. If it ends at the first moment of a day, the
+/// reader can use it until `23:59` of the day before. All channels show the end by this function.
 fn last_moment(expires_at: Timestamp, time_zone: &TimeZone) -> Zoned {
     let end = expires_at.to_zoned(time_zone.clone());
     match end.start_of_day() {
@@ -71,7 +71,7 @@ fn last_moment(expires_at: Timestamp, time_zone: &TimeZone) -> Zoned {
     }
 }
 
-/// Stands where a code is made of nothing that can be shown: no channel takes an empty text.
+/// Stands for a code without any visible character, because no channel takes an empty text.
 const NO_CODE: &str = "-";
 
 #[cfg(test)]
@@ -80,7 +80,7 @@ mod tests {
     use super::super::{email, sms, whatsapp_parameters};
     use super::*;
 
-    /// What every channel says of a coupon's end, in both languages.
+    /// The coupon's end on every channel, in both languages.
     #[track_caller]
     fn check(zone_name: &str, expires_at: &str, time: &str, portuguese: &str, english: &str) {
         let sample: Sample = pizza().expires_at(expires_at);
@@ -156,7 +156,7 @@ mod tests {
             "01/12/2026",
             "1 Dec 2026",
         );
-        // The clocks went forward at midnight: the day began at one.
+        // The clocks went forward at midnight, so the day began at one.
         check(
             "America/Sao_Paulo",
             "2018-11-04T03:00:00Z",

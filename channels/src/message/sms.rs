@@ -7,9 +7,9 @@ use super::shown::Shown;
 use super::templates::File;
 use super::{Coupon, Language, Occasion, gsm};
 
-/// The coupon in one message of at most 160 septets of GSM-7 or 70 units of UCS-2: as it is where that fits, else
-/// spelled in GSM-7 with the reward's name shortened. Neither code nor date is ever cut: a code that leaves no room is an
-/// error, in words for an operator.
+/// Writes the coupon in one message of at most 160 septets of GSM-7 or 70 units of UCS-2. If the
+/// whole text does not fit, it is spelled in GSM-7 with a shorter reward. Neither code nor date is
+/// ever cut. A code that is too long is an error, in words for an operator.
 pub fn sms(
     language: Language,
     occasion: Occasion,
@@ -30,7 +30,8 @@ pub fn sms(
     if Alphabet::Gsm7.holds(&whole) || Alphabet::Ucs2.holds(&whole) {
         return Ok(whole);
     }
-    // A name in another script goes before a reward does, and a reward in another script before the code.
+    // A name in another script is left out before the reward is, and a reward in another script
+    // before the code.
     let attempts = [
         (Alphabet::Gsm7, reward),
         (Alphabet::Ucs2, reward),
@@ -42,7 +43,7 @@ pub fn sms(
         .ok_or("the coupon's code is too long for one SMS")
 }
 
-/// How networks write a message.
+/// The alphabets in which networks write a message.
 #[derive(Clone, Copy)]
 enum Alphabet {
     Gsm7,
@@ -50,7 +51,7 @@ enum Alphabet {
 }
 
 impl Alphabet {
-    /// Whether the text is one message.
+    /// Whether the text fits one message.
     fn holds(self, text: &str) -> bool {
         match self {
             Self::Gsm7 => gsm::septets(text).is_some_and(|septets| septets <= 160),
@@ -58,7 +59,7 @@ impl Alphabet {
         }
     }
 
-    /// The text in this alphabet, if it has its letters.
+    /// The text in this alphabet, if the alphabet has its letters.
     fn spell(self, text: &str) -> Option<String> {
         match self {
             Self::Gsm7 => gsm::spell(text),
@@ -67,14 +68,14 @@ impl Alphabet {
     }
 }
 
-/// A shorter piece of a reward's name tells nothing.
+/// A shorter piece of a reward's name says nothing.
 const REWARD_MIN_CHARS: usize = 10;
 
-/// No message holds a longer one.
+/// No message holds a longer name.
 const REWARD_MAX_CHARS: usize = 160;
 
-/// The message with as much of the reward's name as it holds; where that is too little, without the member's name, and in
-/// the end without the reward's.
+/// The message with as much of the reward's name as fits. If that is too little, the member's name
+/// is left out, and at last the reward's.
 fn fit(
     alphabet: Alphabet,
     name: Option<&str>,
@@ -113,7 +114,7 @@ fn shorter(text: &str) -> impl Iterator<Item = String> {
     lengths.map(|length| shorten(text, length, "..."))
 }
 
-/// With a full stop, unless it ends like a sentence.
+/// The text with a full stop, unless it ends like a sentence.
 fn sentence(text: &str) -> String {
     match text.chars().last() {
         Some('.' | '!' | '?' | '…') => text.to_owned(),
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_gsm_7_has_not_is_left_out_or_replaced() {
+    fn characters_that_gsm_7_lacks_are_left_out_or_replaced() {
         check(
             &with_reward("🍕 Pizza – “da casa” 🍕🎉 e café"),
             "Maria, seu cupom CP-A1B2C3D4 esta pronto! Pizza - \"da casa\" e café. Valido até 26/09/2025.",
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reward_in_another_script_is_told_in_it() {
+    fn a_reward_in_another_script_keeps_its_script() {
         check(
             &with_reward("ピザ・マルゲリータ"),
             "Seu cupom CP-A1B2C3D4 está pronto! ピザ・マルゲリータ. Válido até 26/09/2025.",
@@ -247,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_code_is_never_cut_nor_spelled_otherwise() {
-        // Forty characters and more take the reward's room, and the name's.
+        // Forty characters and more take the room of the reward, and then that of the name.
         let forty = "CP-".to_owned() + &"A1B2C3D4".repeat(5);
         check(
             &pizza().code(&forty),
@@ -267,13 +268,13 @@ mod tests {
         );
         assert!(written(&pizza().code(&"X".repeat(115))).is_err());
 
-        // A code that GSM-7 cannot write leaves the room of UCS-2.
+        // GSM-7 cannot write this code, so the message has only the room of UCS-2.
         check(
             &pizza().code("AÇÃO-DE-GRAÇAS"),
             "Seu cupom AÇÃO-DE-GRAÇAS está pronto! Pizza... Válido até 26/09/2025.",
         );
         assert!(written(&pizza().code(&"Ã".repeat(25))).is_err());
-        // And one of the extension table takes two septets for each.
+        // Each character of the extension table takes two septets.
         assert!(written(&pizza().code(&"[".repeat(57))).is_ok());
         assert!(written(&pizza().code(&"[".repeat(58))).is_err());
     }

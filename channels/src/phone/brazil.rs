@@ -1,15 +1,16 @@
-//! What Brazilians put in front of a number, and the ninth digit of mobiles from before 2016.
+//! The prefixes that Brazilians type before a number, and the ninth digit of mobiles from before
+//! 2016.
 
 use rlibphonenumber::{PhoneNumber, get_national_significant_number_owned as national_digits};
 
 /// Brazil's country code.
 pub(super) const CODE: &str = "55";
 
-/// What stands in front of an area code, each at most once: the country's code, a 0, a carrier.
+/// The most prefixes before an area code, each at most once: the country's code, a 0, a carrier.
 const PREFIXES_MAX: usize = 3;
 
-/// What a number within Brazil may mean: as it is and, where it may be an old mobile, with the
-/// ninth digit. Between 2012 and 2016 Anatel put a 9 in front of every mobile's eight digits, which
+/// The possible readings of a number within Brazil: as it is and, if it may be an old mobile, with
+/// the ninth digit. Between 2012 and 2016, Anatel put a 9 before every mobile's eight digits, which
 /// begin with 6 to 9.
 pub(super) fn readings(digits: &str) -> Vec<String> {
     let national = without_prefixes(digits);
@@ -22,7 +23,7 @@ pub(super) fn readings(digits: &str) -> Vec<String> {
     readings
 }
 
-/// An area code and its number: 10 digits, or 11 of a mobile.
+/// An area code and its number: 10 digits, or 11 for a mobile.
 fn without_prefixes(mut digits: &str) -> &str {
     for _ in 0..PREFIXES_MAX {
         let rest = match digits.strip_prefix('0') {
@@ -40,7 +41,7 @@ fn without_prefixes(mut digits: &str) -> &str {
     digits
 }
 
-/// Whether it is a Brazilian number as one calls it within its area: 8 digits, or 9 of a mobile.
+/// Whether it is a Brazilian number as people call it within its area: 8 digits, or 9 for a mobile.
 pub(super) fn lacks_area(number: &PhoneNumber) -> bool {
     number.country_code.to_string() == CODE && matches!(national_digits(number).len(), 8 | 9)
 }

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::reason::*;
 use super::*;
 
-/// What a number is for: its SMS, and its WhatsApp.
+/// Checks a number's form for SMS and for WhatsApp.
 #[track_caller]
 fn check(text: &str, country: &str, sms: Result<&str, &str>, whatsapp: Result<&str, &str>) {
     let country = Country::of_code(country).unwrap();
@@ -34,7 +34,7 @@ fn refused(text: &str, reason: &str) {
 const MARIA: &str = "+5511965958122";
 
 #[test]
-fn a_brazilian_mobile_is_read_however_it_is_typed() {
+fn a_brazilian_mobile_is_read_in_all_spellings() {
     for text in [
         "+5511965958122",
         "+55 11 96595-8122",
@@ -116,7 +116,7 @@ fn an_old_mobile_gets_its_ninth_digit() {
     }
     mobile("(21) 8765-4321", "+5521987654321");
     mobile("61 9123-4567", "+5561991234567");
-    // An area code like the country's: Santa Maria.
+    // An area code that equals the country's: Santa Maria.
     mobile("55 99659-5812", "+5555996595812");
     mobile("(55) 9659-5812", "+5555996595812");
     mobile("055 99659-5812", "+5555996595812");
@@ -206,7 +206,7 @@ fn a_number_that_cannot_be_reached_has_its_reason() {
 #[test]
 fn numbers_of_other_countries_keep_to_their_own_rules() {
     let check = |text, country, number| check(text, country, Ok(number), Ok(number));
-    // Where mobiles cannot be told from landlines, it may be one.
+    // If a country's mobiles look like its landlines, the number may be a mobile.
     check("+1 (212) 555-0123", "BR", "+12125550123");
     check("(212) 555-0123", "US", "+12125550123");
     check("1-212-555-0123", "US", "+12125550123");
@@ -226,7 +226,7 @@ fn numbers_elsewhere_are_refused_with_their_reason() {
     check("555-0123", "US", Err(NO_AREA), Err(NO_AREA));
     check("+1 800 555 0123", "BR", Err(SERVICE), Err(SERVICE));
     check("+351 21 123 4567", "BR", Err(LANDLINE), Ok("+351211234567"));
-    // Without a + it is read as the tenant's own country has it.
+    // Without a + the number is read by the rules of the tenant's own country.
     check("5511965958122", "US", Err(TOO_LONG), Err(TOO_LONG));
     check("11965958122", "US", Err(TOO_SHORT), Err(TOO_SHORT));
 }
@@ -242,8 +242,8 @@ fn a_country_is_named_by_its_code() {
     }
 }
 
-/// The library reads its tables with the smaller of two engines for regular expressions: each
-/// country's must be ones that this takes.
+/// The library reads its tables with the smaller of two engines for regular expressions. That
+/// engine must accept each country's table.
 #[test]
 fn each_country_s_own_examples_can_exist() {
     use rlibphonenumber::PhoneNumberType::*;
@@ -279,7 +279,7 @@ fn each_country_s_own_examples_can_exist() {
 
 proptest! {
     #[test]
-    fn whatever_comes_out_is_e_164(
+    fn every_accepted_number_is_e_164(
         text in "\\PC{0,30}|\\+?[0-9 ().-]{6,24}|\
                 (0|00|\\+|0xx|\\+?55)?[ (]?[1-9][0-9]\\)?[2-9][0-9]{7,8}",
         country in "BR|US|PT|DE",

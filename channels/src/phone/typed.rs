@@ -1,25 +1,25 @@
-//! A number as it was typed, down to its digits.
+//! The digits of a number as somebody typed it.
 
 use rlibphonenumber::PHONE_NUMBER_UTIL as LIBRARY;
 
 use super::reason;
 use webhooks::identifier::is_invisible;
 
-/// Longer texts are no number.
+/// A longer text is no number.
 const TEXT_MAX_BYTES: usize = 250;
 
-/// A number has 15 digits at most (E.164). Before them may stand what one dials to call abroad, and
-/// a carrier's code.
+/// A number has at most 15 digits (E.164). A prefix for calls abroad and a carrier's code may stand
+/// before them.
 const DIGITS_MAX: usize = 24;
 
-/// A number after another has at least as many digits; an extension has fewer.
+/// A second number has at least as many digits; an extension has fewer.
 const SECOND_NUMBER_MIN: usize = 8;
 
-/// How many digits may stand before a stroke that parts an area code from the rest:
+/// How many digits may stand before a stroke that separates an area code from the rest:
 /// `11/96595-8122`.
 const AREA_MAX: usize = 4;
 
-/// What stands before an extension's digits, in lower case.
+/// Words that stand before an extension's digits, in lower case.
 const EXTENSIONS: [&str; 12] = [
     "extension",
     "extensión",
@@ -38,12 +38,12 @@ const EXTENSIONS: [&str; 12] = [
 /// The digits of a number, in ASCII.
 #[derive(Debug, PartialEq)]
 pub(super) struct Typed {
-    /// They begin with a country's code.
+    /// Whether the digits begin with a country's code.
     pub(super) is_international: bool,
     pub(super) digits: String,
 }
 
-/// Takes out what people put around and between digits. An extension is left out: no message
+/// Removes what people type around and between digits. An extension is left out, because no message
 /// reaches one.
 pub(super) fn read(text: &str) -> Result<Typed, &'static str> {
     if text.len() > TEXT_MAX_BYTES {
@@ -79,7 +79,7 @@ pub(super) fn read(text: &str) -> Result<Typed, &'static str> {
     })
 }
 
-/// A character in its plainest form, in lower case; nothing for what cannot be seen.
+/// A character in its simplest form, in lower case; `None` if it is invisible.
 fn plain(character: char) -> Option<char> {
     Some(match character {
         _ if is_invisible(character) => return None,
@@ -95,14 +95,14 @@ fn plain(character: char) -> Option<char> {
     })
 }
 
-/// The ASCII digit of a decimal digit in any script; another character as it is.
+/// The ASCII digit of a decimal digit in any script; other characters stay.
 fn digit(character: char) -> char {
     let digits = LIBRARY.normalize_digits_only(character.encode_utf8(&mut [0; 4]));
     digits.chars().next().unwrap_or(character)
 }
 
-/// A link's number without its parameters, and the country's code where one names it (RFC 3966):
-/// `tel:11965958122;phone-context=+55`.
+/// A link's number without its parameters, and the country's code if a parameter names it (RFC
+/// 3966): `tel:11965958122;phone-context=+55`.
 fn without_context(text: &str) -> (&str, Option<&str>) {
     let Some((number, parameters)) = text.split_once(";phone-context=") else {
         return (text, None);
@@ -113,14 +113,14 @@ fn without_context(text: &str) -> (&str, Option<&str>) {
     (number, code)
 }
 
-/// The digits up to the first character that stands in no number, and what follows.
+/// The digits up to the first character that no number contains, and the rest.
 fn digits(text: &str) -> (String, &str) {
     let mut digits = String::new();
     for (at, character) in text.char_indices() {
         match character {
             '0'..='9' => digits.push(character),
             '/' if digits.len() <= AREA_MAX => {}
-            // `0xx11`: the caller's own choice of a carrier.
+            // `0xx11` leaves the choice of a carrier to the caller.
             'x' if digits.len() <= AREA_MAX && digits.ends_with('0') => {}
             ' ' | '-' | '.' | '(' | ')' | '[' | ']' | '_' | '~' | '\'' | '*' => {}
             _ => return (digits, &text[at..]),
@@ -129,7 +129,7 @@ fn digits(text: &str) -> (String, &str) {
     (digits, "")
 }
 
-/// What may follow a number: nothing, an extension, or words that stand apart, such as a name.
+/// Checks the rest after a number: nothing, an extension, or separate words such as a name.
 fn check_rest(number: &str, rest: &str) -> Result<(), &'static str> {
     let has_digits = |text: &str| text.contains(|c: char| c.is_ascii_digit());
     let word = rest.trim_start_matches([',', ';', '/', ' ']);

@@ -1,4 +1,4 @@
-//! The customer's account: the rows of the members table, one per coupon.
+//! The customer's account: the rows of the members table, one for each coupon.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
@@ -6,7 +6,8 @@ use webhooks::event::{Discount, Event, Fact, Redemption, escape, member_key};
 use webhooks::expiry::Expiry;
 use webhooks::ledger::{Change, ItemKey, Row};
 
-/// What a coupon's row says of it. Events come in any order; of two states the later in this list stands.
+/// The state of a coupon in its row. Events come in any order, so the later state in this list
+/// wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum State {
     Active,
@@ -36,22 +37,22 @@ impl State {
     }
 }
 
-/// The most that the account shows of a reward's description, and of its terms: more than a mail does. The row stays far
-/// below DynamoDB's 400 KB.
+/// The most bytes of a reward's description, and of its terms, in the account: more than a mail
+/// shows. The row stays far below DynamoDB's 400 KB.
 const TEXT_MAX_BYTES: usize = 40_000;
 
 /// The longest name of a kind of discount.
 const KIND_MAX_BYTES: usize = 4096;
 
-/// Now, and when a row is forgotten.
+/// The current time, and the time when a row is forgotten.
 pub(crate) struct Times {
     pub(crate) now: Timestamp,
-    /// One of the event's coupon.
+    /// For a row of the event's coupon.
     pub(crate) forget_at: i64,
 }
 
-/// The changes of which one brings a coupon's row up to what the event says: the first whose condition holds. None where
-/// the event changes nothing.
+/// The changes that bring a coupon's row up to date with an event. The first change whose condition
+/// holds is made. Empty if the event changes nothing.
 pub(crate) fn changes(table: &str, event: &Event, times: &Times) -> Vec<Change> {
     let Some(row) = row(table, event) else {
         return Vec::new();
@@ -63,17 +64,17 @@ pub(crate) fn changes(table: &str, event: &Event, times: &Times) -> Vec<Change> 
     }
 }
 
-/// Whether an event may find that the row shows something later already, and need not change it. A redemption tells what
-/// nothing else does.
+/// Whether a later event may have brought the row up to date already. Not for a redemption, because
+/// nothing else holds its fields.
 pub(crate) fn may_be_overtaken(fact: &Fact) -> bool {
     !matches!(fact, Fact::Redeemed(_))
 }
 
-/// It is none that is forgotten and not deleted yet.
+/// The row is not forgotten, or there is none.
 const IS_KNOWN: &str = "(attribute_not_exists(#ttl) OR #ttl > :now)";
 const IS_FORGOTTEN: &str = "(attribute_not_exists(#ttl) OR #ttl <= :now)";
 
-/// The row is to live longer than it does.
+/// The row must live longer than it does now.
 const LIVES_SHORTER: &str = "(attribute_not_exists(#ttl) OR (#ttl > :now AND #ttl < :ttl))";
 
 fn row(table: &str, event: &Event) -> Option<Change> {
@@ -84,7 +85,7 @@ fn row(table: &str, event: &Event) -> Option<Change> {
     Some(row.set("code", text(code)))
 }
 
-/// Whatever became of the coupon before we heard of it stays, and so does an expiry that was told later.
+/// A state that came before the redemption stays, and so does a later statement of the expiry.
 fn redeemed(row: &Change, event: &Event, redemption: &Redemption, times: &Times) -> Vec<Change> {
     let active = State::Active;
     let described = row.clone().set_all(described(event, redemption));
@@ -127,8 +128,8 @@ fn ended(row: &Change, state: State, times: &Times) -> Change {
         .only_if(later, &[("now", number(times.now.as_second()))])
 }
 
-/// A notice moves the expiry, unless a later statement is known. Rows of older code do not say which one they follow: it
-/// is the redemption's.
+/// A notice moves the expiry, unless a later statement is known. A row of older code names no
+/// statement, so it follows the redemption's.
 fn moved(row: &Change, event: &Event, times: &Times) -> Vec<Change> {
     let Some(expiry) = Expiry::of(event) else {
         return Vec::new();
@@ -156,7 +157,7 @@ fn moved_to(expiry: Expiry) -> Row {
     row
 }
 
-/// The change that shows a coupon in place of a forgotten one, of which nothing stays; none where the event shows none.
+/// The change that replaces a forgotten row by a new one; `None` if the event creates no row.
 pub(crate) fn renewal(table: &str, event: &Event, times: &Times) -> Option<Change> {
     let change = row(table, event)?;
     let mut row = Row::default();
@@ -184,7 +185,7 @@ pub(crate) fn renewal(table: &str, event: &Event, times: &Times) -> Option<Chang
     Some(absent.into_iter().fold(change, Change::remove))
 }
 
-/// What a row may say of its coupon besides its code.
+/// All fields of a row, apart from the coupon's code.
 const FIELDS: [&str; 15] = [
     "state",
     "rank",
@@ -203,7 +204,7 @@ const FIELDS: [&str; 15] = [
     "erased_at",
 ];
 
-/// What only a redemption says of its coupon, but for its expiry.
+/// The fields that only a redemption holds, apart from the expiry.
 fn described(event: &Event, redemption: &Redemption) -> Row {
     let reward = &redemption.reward;
     let mut row = Row::default();
@@ -227,7 +228,7 @@ fn described(event: &Event, redemption: &Redemption) -> Row {
     row
 }
 
-/// When a coupon expires by its redemption, and as which statement.
+/// The expiry that the redemption states, and the name of that statement.
 fn expiry_of(redemption: &Redemption, own: Option<&str>) -> Row {
     let mut row = Row::default();
     row.set("expires_at", redemption.expires_at);

@@ -1,4 +1,4 @@
-//! One attempt at what an event asks for, and the names of the records that it leaves.
+//! One attempt at an event, and the names of the records that it leaves.
 
 use channels::OutsideEffect;
 use webhooks::event::Event;
@@ -7,18 +7,18 @@ use webhooks::ledger::{Note, Row};
 
 use crate::delivery::Delivery;
 
-/// Names of records beneath the event; a channel's is [`channels::Channel::record`].
+/// Names of records beneath the event. A channel's record is [`channels::Channel::record`].
 pub(crate) const ACCOUNT: &str = "delivery/account";
 pub(crate) const REMINDER: &str = "delivery/reminder";
 pub(crate) const GRANT: &str = "delivery/grant";
 pub(crate) const FORWARD: &str = "delivery/forward";
 
-/// Why something was not sent.
+/// Reasons why something was not sent.
 pub(crate) const SANDBOX: &str = "a sandbox or test event: not sent";
 pub(crate) const DO_NOT_CONTACT: &str = "do not contact";
 pub(crate) const TOO_MANY: &str = "the quantity of an item does not fit 64 bits";
 
-/// An event at which the function works in an invocation.
+/// An event that the function works on in one invocation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attempt<'a> {
     pub(crate) delivery: &'a Delivery,
@@ -27,7 +27,7 @@ pub(crate) struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    /// Leaves a record that needs no effect.
+    /// Writes a record that needs no effect.
     pub(crate) async fn note(&self, record: &str, note: Note) -> anyhow::Result<()> {
         let Self {
             delivery,
@@ -48,7 +48,8 @@ impl<'a> Attempt<'a> {
     }
 }
 
-/// The field of a record that names those that follow it, so that it can be seen whether all is done.
+/// The field of a record that names the records after it, so that a reader can see whether all is
+/// done.
 pub(crate) fn following(then: &[&str]) -> Row {
     let mut row = Row::default();
     row.set("then", (!then.is_empty()).then(|| then.join(" ")));

@@ -1,5 +1,5 @@
-//! Which event asks for what. Each channel is recorded by itself, so that one that fails or repeats
-//! never touches another.
+//! Which event needs which steps. Each channel has a record of its own, so a failure or a repeat on
+//! one never touches another.
 
 use channels::{Channels, Members, all_of};
 use webhooks::config::{Aws, CallLimits, Environment};
@@ -18,7 +18,7 @@ use crate::redemption::Redeemed;
 use crate::reminder::Reminder;
 use crate::stored::Stored;
 
-/// Delivers what a message tells.
+/// Delivers the event of a message.
 #[derive(Debug)]
 pub struct Delivery {
     pub(crate) ledger: Ledger,
@@ -30,7 +30,7 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Reads the settings; a wrong variable becomes a problem of the environment.
+    /// Reads the settings. A wrong variable becomes a problem of the environment.
     pub fn read(environment: &mut Environment, aws: &Aws) -> Self {
         let grants = match environment.text("GRANT").as_str() {
             "on" => true,
@@ -87,8 +87,8 @@ impl Work for Delivery {
     }
 }
 
-/// A redemption of in-game items: recorded for the player, and told to the game's server, where that
-/// is asked for.
+/// Brings in-game items: records them for the player, and notifies the game's server, if the
+/// settings ask for it.
 async fn bring_items(
     attempt: Attempt<'_>,
     message: &Message<'_>,

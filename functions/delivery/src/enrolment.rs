@@ -1,7 +1,7 @@
-//! A member enrols: their contact is kept, and the coupons that waited for it go out.
+//! A member enrols: the contact is kept, and the coupons that waited for it are sent.
 //!
-//! A walk over the coupons that wait may take more than one invocation. Each coupon that waits for nothing any more is
-//! marked so, and is not visited again. How far a walk came stands on the enrolment's record.
+//! A walk over the waiting coupons may take more than one invocation. A coupon that waits no more
+//! is marked, and is not visited again. The enrolment's record stores how far the walk has come.
 
 use std::time::Duration;
 
@@ -18,18 +18,19 @@ use crate::redemption::Redeemed;
 
 const CONTACT: &str = "delivery/contact";
 
-/// To read what is recorded of a coupon and what the account shows of it, and to claim and send it:
-/// its channels are tried side by side.
+/// The time for one visit: to read a coupon's event and its row in the account, to claim, and to
+/// send. The channels are tried at the same time.
 const VISIT: Duration = CallLimits::TASK
     .call
     .saturating_add(CallLimits::TASK.call)
     .saturating_add(CLAIM)
     .saturating_add(SEND);
 
-/// How soon a walk goes on that came further.
+/// The delay before a walk that made progress goes on.
 const GOES_ON_AFTER: Duration = Duration::from_secs(1);
 
-/// How many attempts in a row may reach no coupon: hours of them, since the delay between two grows.
+/// How many attempts in a row may reach no coupon. They take hours, because the delay between two
+/// of them grows.
 const FRUITLESS_MAX: u32 = 30;
 
 /// An enrolment, or an update of a member's contact.
@@ -48,7 +49,7 @@ impl Enrolment<'_> {
         } = self.attempt;
         let keep = Effects::new(event, CONTACT).change(delivery.members.keep_contact(event));
         if delivery.ledger.commit(keep, invocation).await? == Committed::Overtaken {
-            // A later contact is known: this leaves its record alone.
+            // If a later contact is known, this note leaves that contact's record alone.
             delivery
                 .ledger
                 .commit(Effects::new(event, CONTACT), invocation)
@@ -97,8 +98,9 @@ impl Enrolment<'_> {
         }
     }
 
-    /// Visits the coupons that wait, one after another, from where the walk came to before. The first one is visited in any
-    /// case, so that a walk comes further however slow everything is; each step looks at the time that it has.
+    /// Visits the waiting coupons one after another, from the place that the walk has reached. The
+    /// first one is always visited, so that a slow walk makes progress too. Each step checks the
+    /// time that it has.
     async fn walk(&self, contact: &Contact, walk: &mut Walk) -> Result<Walked, Failure> {
         let Attempt {
             delivery,
@@ -154,8 +156,9 @@ impl Enrolment<'_> {
         Ok(())
     }
 
-    /// Sends a coupon that waited for its member's contact. What was sent stays, and a channel that was not meant for it
-    /// when it was redeemed is not one now. Returns whether it waits for more than the contact tells.
+    /// Sends a coupon that waited for its member's contact. Sent messages stay, and a channel that
+    /// was closed at the redemption stays closed. Returns whether the coupon still waits for an
+    /// address.
     async fn send_late(&self, key: &EventKey, contact: &Contact) -> Result<bool, Failure> {
         let Attempt {
             delivery,
@@ -194,7 +197,7 @@ impl Enrolment<'_> {
         Ok(!contact.do_not_contact && channels.any(|channel| channel.address(&member).is_none()))
     }
 
-    /// Ends what an attempt before this one began for a coupon that has come to its end since.
+    /// Ends effects that an earlier attempt began for a coupon that has ended since.
     async fn abandon(&self, key: &EventKey, reason: &str) -> Result<(), Failure> {
         let Attempt {
             delivery,
@@ -214,12 +217,12 @@ impl Enrolment<'_> {
     }
 }
 
-/// A walk over the coupons that wait.
+/// A walk over the waiting coupons.
 struct Walk {
     at: Progress,
     /// How many coupons this invocation has visited.
     visited: u32,
-    /// One word for all that failed in this invocation.
+    /// All failures of this invocation, united.
     failure: Option<Failure>,
 }
 

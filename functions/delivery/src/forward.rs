@@ -6,10 +6,10 @@ use webhooks::ledger::{Note, Status};
 use webhooks::worker::Failure;
 
 use crate::attempt::{Attempt, FORWARD, SANDBOX, TOO_MANY};
-use crate::forwarded::{self, Untellable};
+use crate::forwarded::{self, Unwritable};
 use crate::game_server::GameServer;
 
-/// A redemption that a game's server hears of.
+/// A redemption that a game's server must be notified of.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Forward<'a> {
     pub(crate) attempt: Attempt<'a>,
@@ -18,7 +18,7 @@ pub(crate) struct Forward<'a> {
 }
 
 impl Forward<'_> {
-    /// Notifies the server, unless an attempt before this one did.
+    /// Notifies the server, unless an earlier attempt did.
     pub(crate) async fn forward(self) -> Result<(), Failure> {
         let Attempt {
             event, invocation, ..
@@ -30,8 +30,8 @@ impl Forward<'_> {
         };
         let body = match forwarded::body(event, self.redemption) {
             Ok(body) => body,
-            Err(Untellable::TooMany) => return Ok(fail(TOO_MANY).await?),
-            Err(Untellable::TooLong) => {
+            Err(Unwritable::TooMany) => return Ok(fail(TOO_MANY).await?),
+            Err(Unwritable::TooLong) => {
                 return Ok(fail("more items than a request to the game's server holds").await?);
             }
         };
@@ -43,7 +43,7 @@ impl Forward<'_> {
         }
         let effect = self.attempt.effect(FORWARD);
         effect
-            .make(async || self.server.tell(event, body, invocation).await)
+            .make(async || self.server.notify(event, body, invocation).await)
             .await
     }
 }

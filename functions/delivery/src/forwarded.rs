@@ -1,4 +1,4 @@
-//! What a game's own server is told of a redemption.
+//! The webhook that a game's own server gets about a redemption.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -7,12 +7,13 @@ use webhooks::event::{Event, Redemption, Verbatim};
 
 use crate::items::{Brought, Detail, TooMany};
 
-/// The most that a game's server is sent: a webhook is not larger, and what it tells of in other words hardly is.
+/// The most bytes of the webhook's body. The provider's webhook is not larger, and the body holds
+/// little more than that.
 const BODY_MAX_BYTES: usize = 1024 * 1024;
 
-/// What the server is told.
+/// The body of the webhook.
 #[derive(Serialize)]
-struct Told<'a> {
+struct Webhook<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     timestamp: Timestamp,
@@ -37,42 +38,43 @@ struct Data<'a> {
     bundles: Vec<Value>,
 }
 
-/// Why nobody is told.
+/// Why no webhook can be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Untellable {
+pub(crate) enum Unwritable {
     /// A quantity does not fit 64 bits.
     TooMany,
     TooLong,
 }
 
-impl From<TooMany> for Untellable {
+impl From<TooMany> for Unwritable {
     fn from(TooMany: TooMany) -> Self {
         Self::TooMany
     }
 }
 
-/// What the server is told: the same for every attempt. Where all of it would be too long, the descriptions are left out,
-/// and the context with them; then the prices: the player gets the items in any case.
-pub(crate) fn body(event: &Event, redemption: &Redemption) -> Result<String, Untellable> {
+/// The body of the webhook, which is the same for every attempt. If it would be too long, the
+/// descriptions and the context are left out, and then the prices. The player gets the items in any
+/// case.
+pub(crate) fn body(event: &Event, redemption: &Redemption) -> Result<String, Unwritable> {
     for detail in [Detail::Described, Detail::Priced, Detail::Named] {
-        let told = told(event, redemption, detail)?;
-        let body = serde_json::to_string(&told).expect("it holds nothing that JSON cannot");
+        let webhook = webhook(event, redemption, detail)?;
+        let body = serde_json::to_string(&webhook).expect("it holds nothing that JSON cannot");
         if body.len() <= BODY_MAX_BYTES {
             return Ok(body);
         }
     }
-    Err(Untellable::TooLong)
+    Err(Unwritable::TooLong)
 }
 
-fn told<'a>(
+fn webhook<'a>(
     event: &'a Event,
     redemption: &'a Redemption,
     detail: Detail,
-) -> Result<Told<'a>, TooMany> {
+) -> Result<Webhook<'a>, TooMany> {
     let Brought { items, bundles } = Brought::of(&redemption.reward.items, detail)?;
     let envelope = &event.envelope;
     let context = envelope.context.as_ref();
-    Ok(Told {
+    Ok(Webhook {
         kind: "coupon.redeemed",
         timestamp: event.occurred_at,
         data: Data {
@@ -116,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_not_much_larger_than_the_webhook_that_it_tells_of() {
+    fn a_body_is_not_much_larger_than_the_providers_webhook() {
         let long = "x".repeat(20_000);
         let leaves = || (0..500).map(|n| item(&n.to_string(), Vec::new())).collect();
         let mut of_fallback = item("chest", leaves());
@@ -129,7 +131,7 @@ mod tests {
                 },
                 ..Redemption::default()
             };
-            let told = serde_json::to_string(&redemption).unwrap().len();
+            let webhook = serde_json::to_string(&redemption).unwrap().len();
             let event = Event {
                 received_at: None,
                 fact: Fact::Redeemed(redemption.clone()),
@@ -143,7 +145,7 @@ mod tests {
                 warnings: Vec::new(),
             };
             let body = body(&event, &redemption).unwrap().len();
-            assert!(body < 3 * told, "{body} bytes of {told}");
+            assert!(body < 3 * webhook, "{body} bytes of {webhook}");
         }
     }
 
@@ -182,46 +184,46 @@ mod tests {
     }
 
     #[test]
-    fn what_the_provider_tells_around_the_event_is_told_as_it_was_told() {
+    fn the_providers_envelope_is_passed_on_unchanged() {
         let redemption = redemption(vec![item("gem", Vec::new())]);
         let context = r#"{"order": {"id": 12345678901234567890123, "total": 94.990}}"#;
         let body = body(&event(&redemption, context), &redemption).unwrap();
         assert!(body.contains(&format!(r#""context":{context}"#)), "{body}");
-        let told: Value = serde_json::from_str(&body).unwrap();
+        let webhook: Value = serde_json::from_str(&body).unwrap();
         let names = ["event_id", "request_id", "transaction_id", "trigger"];
         assert_eq!(
-            serde_json::json!(names.map(|name| &told["data"][name])),
+            serde_json::json!(names.map(|name| &webhook["data"][name])),
             serde_json::json!(["whevt_1", null, "whtx_1", "hub.redeem"])
         );
     }
 
     #[test]
-    fn what_is_too_long_loses_its_descriptions_and_no_item() {
+    fn a_body_that_is_too_long_loses_descriptions_and_no_item() {
         let mut gem = item("gem", Vec::new());
         gem.description = Some("x".repeat(BODY_MAX_BYTES / 2));
         gem.price_minor = Some(9499);
         let whole = redemption(vec![gem.clone()]);
-        let told = |redemption: &Redemption, context: &str| {
+        let webhook = |redemption: &Redemption, context: &str| {
             let body = body(&event(redemption, context), redemption).unwrap();
             assert!(body.len() <= BODY_MAX_BYTES);
-            let told: Value = serde_json::from_str(&body).unwrap();
-            told["data"].clone()
+            let webhook: Value = serde_json::from_str(&body).unwrap();
+            webhook["data"].clone()
         };
-        assert!(told(&whole, "{}")["items"][0]["description"].is_string());
+        assert!(webhook(&whole, "{}")["items"][0]["description"].is_string());
         for (items, context) in [
             (vec![gem.clone(), gem.clone()], "{}".to_owned()),
             (vec![gem], format!("{:?}", "y".repeat(BODY_MAX_BYTES / 2))),
         ] {
             let count = items.len();
-            let told = told(&redemption(items), &context);
-            assert_eq!(told["items"].as_array().unwrap().len(), count);
-            assert_eq!(told["items"][0]["price"], 9499);
-            assert_eq!(told["items"][0].get("description"), None);
-            assert_eq!(told["context"], Value::Null);
+            let webhook = webhook(&redemption(items), &context);
+            assert_eq!(webhook["items"].as_array().unwrap().len(), count);
+            assert_eq!(webhook["items"][0]["price"], 9499);
+            assert_eq!(webhook["items"][0].get("description"), None);
+            assert_eq!(webhook["context"], Value::Null);
         }
         let many = (0..20_000).map(|n| item(&n.to_string(), Vec::new()));
         let many = redemption(many.collect());
         let too_long = body(&event(&many, "{}"), &many);
-        assert_eq!(too_long, Err(Untellable::TooLong));
+        assert_eq!(too_long, Err(Unwritable::TooLong));
     }
 }

@@ -1,4 +1,4 @@
-//! A game's own server: told of a redemption by a webhook, signed as Standard Webhooks says.
+//! A game's own server: notified of a redemption by a webhook that Standard Webhooks signs.
 
 use std::time::Duration;
 
@@ -27,19 +27,19 @@ use webhooks::verify::STANDARD_WEBHOOKS;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Longest pause that a server's `Retry-After` brings about.
+/// The longest pause that a server's `Retry-After` causes.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(6 * 3600);
 
 #[derive(Debug)]
 pub(crate) struct GameServer {
-    /// Scheme and authority, and the rest.
+    /// Scheme and authority; `path` holds the rest.
     origin: String,
     path: String,
     http: SharedHttpClient,
     secrets: SecretStore,
 }
 
-/// What a server answered.
+/// A server's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Answer {
     status: u16,
@@ -47,7 +47,7 @@ struct Answer {
 }
 
 impl GameServer {
-    /// Nothing where no server is to be told.
+    /// `None` if the settings name no server.
     pub(crate) fn read(environment: &mut Environment, aws: &Aws) -> Option<Self> {
         let url = environment.optional("FORWARD_URL")?;
         let (origin, path) = split(&url).unwrap_or_else(|problem| {
@@ -70,7 +70,7 @@ impl GameServer {
     /// Fetches the secrets to sign with.
     ///
     /// # Errors
-    /// They are missing or of no use, or no keys of Standard Webhooks.
+    /// The secrets are missing, cannot be used, or are no keys of Standard Webhooks.
     pub(crate) async fn start(&self) -> anyhow::Result<()> {
         self.secrets.start().await
     }
@@ -79,8 +79,8 @@ impl GameServer {
         format!("{}{}", self.origin, self.path)
     }
 
-    /// Tells the server.
-    pub(crate) async fn tell(
+    /// Notifies the server.
+    pub(crate) async fn notify(
         &self,
         event: &Event,
         body: String,
@@ -98,15 +98,15 @@ impl GameServer {
                 ..NotNow::new("no secret")
             }));
         }
-        // The secrets may have taken their time.
+        // Fetching the secrets may have taken a while.
         if !has_time(invocation, ANSWER_TIMEOUT) {
             return Ok(Outcome::NotNow(NotNow::new(
                 "the time was up before it could be tried",
             )));
         }
         let signature = STANDARD_WEBHOOKS.sign_as(&id, body.as_bytes(), &signers, invocation.now());
-        let told = self.post(signature, body, invocation.now()).await;
-        Ok(match told {
+        let answer = self.post(signature, body, invocation.now()).await;
+        Ok(match answer {
             Ok(answer) => judge(answer),
             Err(error) => Outcome::NotNow(unanswered(&error)),
         })
@@ -151,7 +151,7 @@ impl GameServer {
     }
 }
 
-/// Reads status and headers, and leaves the body, which may be of any length.
+/// Reads status and headers, but not the body, which may have any length.
 #[derive(Debug)]
 struct ReadAnswer {
     now: Timestamp,
@@ -177,7 +177,8 @@ impl DeserializeResponse for ReadAnswer {
     }
 }
 
-/// How long a header `Retry-After` asks to wait: so many seconds, or until a date (RFC 9110, 10.2.3).
+/// How long a header `Retry-After` asks to wait: a number of seconds, or until a date (RFC 9110,
+/// 10.2.3).
 fn retry_after(header: &str, now: Timestamp) -> Option<Duration> {
     let header = header.trim();
     if let Ok(seconds) = header.parse() {
@@ -189,7 +190,7 @@ fn retry_after(header: &str, now: Timestamp) -> Option<Duration> {
     Some(until.duration_since(now).try_into().unwrap_or_default())
 }
 
-/// 2xx is success; what may pass is tried again; anything else never will.
+/// 2xx is a success. A status that may pass is retried, and any other is final.
 fn judge(answer: Answer) -> Outcome {
     let Answer {
         status,
@@ -208,7 +209,7 @@ fn judge(answer: Answer) -> Outcome {
     }
 }
 
-/// Scheme and authority, and path with query. Anywhere but on this machine, what is told is encrypted on its way.
+/// Scheme and authority, and path with query. The URL must be encrypted, except on this machine.
 fn split(url: &str) -> Result<(String, String), &'static str> {
     let uri: Uri = url.parse().map_err(|_| "it must be a URL")?;
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_is_tried_again_and_what_will_not_is_not() {
+    fn only_a_status_that_may_pass_is_retried() {
         check(200, None, "taken 200");
         check(204, None, "taken 204");
         check(
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_is_told_over_https_alone() {
+    fn a_server_is_notified_over_https_alone() {
         let split = |url| split(url).map(|(origin, path)| format!("{origin} {path}"));
         assert_eq!(
             split("https://game.example.com:8443/hooks?key=1").unwrap(),

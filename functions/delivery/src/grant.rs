@@ -1,4 +1,4 @@
-//! Records the in-game items that a redemption brings its player, as a row of the members table.
+//! Records the in-game items of a redemption for its player, as a row of the members table.
 
 use channels::Members;
 use serde_json::json;
@@ -9,11 +9,10 @@ use webhooks::worker::Failure;
 use crate::attempt::{Attempt, FORWARD, GRANT, SANDBOX, TOO_MANY, following};
 use crate::items::{Brought, Detail};
 
-/// What comes before a redemption's name in the entry of the items that it brought.
+/// The prefix of the entry of a redemption's items.
 const ENTRY: &str = "grant#";
 
-/// The most that a grant tells of its items. With the row's other fields that stays below DynamoDB's
-/// 400 KB.
+/// The most bytes of a grant's items. With the other fields, the row stays below DynamoDB's 400 KB.
 const GRANT_MAX_BYTES: usize = 350_000;
 
 /// A redemption whose items are recorded for its player.
@@ -24,7 +23,7 @@ pub(crate) struct Grant<'a> {
 }
 
 impl Grant<'_> {
-    /// Records the items, or why not, in one transaction with the record.
+    /// Records the items, or the reason why not, in one transaction with the task's record.
     pub(crate) async fn grant(&self) -> Result<(), Failure> {
         let Attempt {
             delivery,
@@ -69,7 +68,7 @@ impl Grant<'_> {
     }
 }
 
-/// What a redemption brings its player, as the grant's row holds it.
+/// The items of a redemption, as the grant's row holds them.
 #[derive(Debug)]
 struct Granted {
     items: String,
@@ -77,7 +76,7 @@ struct Granted {
 }
 
 impl Granted {
-    /// Nothing where it is more than a row holds.
+    /// `None` if the items are larger than a row allows.
     fn of(brought: &Brought) -> Option<Self> {
         let bundles = (!brought.bundles.is_empty()).then_some(&brought.bundles);
         let granted = Self {
@@ -88,7 +87,7 @@ impl Granted {
         (bytes <= GRANT_MAX_BYTES).then_some(granted)
     }
 
-    /// The change that records the items that a redemption brings its player.
+    /// The change that records the items for the player.
     fn change(self, members: &Members, event: &Event, code: &str) -> Change {
         let mut row = Row::default();
         row.set("code", Some(code));

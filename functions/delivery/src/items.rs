@@ -1,31 +1,32 @@
-//! In-game items: what a redemption brings its player, with bundles taken apart.
+//! In-game items of a redemption, with bundles taken apart.
 
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use webhooks::event::Item;
 
-/// How much is told of an item.
+/// How many fields an item shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Detail {
-    /// What names it.
+    /// The fields that name it.
     Named,
-    /// Its price too.
+    /// The price too.
     Priced,
-    /// All that the provider says of it.
+    /// All fields of the provider.
     Described,
 }
 
-/// What a redemption brings. It is not much longer than the redemption: what a bundle says stands there once, and its
-/// items name its place.
+/// The items of a redemption. They are not much longer than the redemption: each bundle stands
+/// there once, and its items name the bundle's place.
 #[derive(Debug, Default)]
 pub(crate) struct Brought {
-    /// The items that are no bundles, each with its whole quantity, its own fallback and the place of its bundle.
+    /// The items that are no bundles, each with its whole quantity, its own fallback and the place
+    /// of its bundle.
     pub(crate) items: Vec<Value>,
-    /// The bundles, each before those within it. A fallback replaces a bundle with all that came in it.
+    /// The bundles, each before those within it. A fallback replaces a bundle with all its items.
     pub(crate) bundles: Vec<Value>,
 }
 
-/// Multiplied along its bundles, a quantity does not fit 64 bits.
+/// A quantity, multiplied along its bundles, does not fit 64 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooMany;
 
@@ -38,7 +39,7 @@ impl Brought {
         Ok(brought)
     }
 
-    /// Takes an item that comes so many times, in the bundle at a place.
+    /// Takes an item that comes `times` times, in the bundle at a place.
     fn take(
         &mut self,
         item: &Item,
@@ -46,10 +47,11 @@ impl Brought {
         bundle: Option<usize>,
         detail: Detail,
     ) -> Result<(), TooMany> {
-        let mut one = told(item, times, detail)?;
+        let mut one = shown(item, times, detail)?;
         one["bundle"] = json!(bundle);
-        // It replaces the item, whatever the item's quantity is; so it comes as often as the item's line does.
-        let fallback = item.fallback.as_ref().map(|it| told(it, times, detail));
+        // The fallback replaces the item, whatever the item's quantity is. So it comes once for
+        // each line of the item.
+        let fallback = item.fallback.as_ref().map(|it| shown(it, times, detail));
         one["fallback_item"] = json!(fallback.transpose()?);
         if item.nested.is_empty() {
             self.items.push(one);
@@ -65,23 +67,23 @@ impl Brought {
     }
 }
 
-fn told(item: &Item, times: i64, detail: Detail) -> Result<Value, TooMany> {
+fn shown(item: &Item, times: i64, detail: Detail) -> Result<Value, TooMany> {
     let quantity = item.quantity.checked_mul(times).ok_or(TooMany)?;
     let (id, sku, name, kind) = (&item.id, &item.sku, &item.name, &item.kind);
-    let mut told = json!({"id": id, "sku": sku, "name": name, "quantity": quantity, "type": kind});
+    let mut shown = json!({"id": id, "sku": sku, "name": name, "quantity": quantity, "type": kind});
     if detail == Detail::Described {
-        told["description"] = json!(item.description);
+        shown["description"] = json!(item.description);
     }
     if detail != Detail::Named {
-        // As the provider tells it: of one line of the redemption, whatever is multiplied.
-        told["price"] = json!(item.price_minor);
-        told["price_decimal"] = json!(item.price.as_ref().map(|it| number(&it.amount)));
-        told["currency"] = json!(item.price.as_ref().map(|it| &it.currency));
+        // As the provider sends it: for one line of the redemption, without multiplication.
+        shown["price"] = json!(item.price_minor);
+        shown["price_decimal"] = json!(item.price.as_ref().map(|it| number(&it.amount)));
+        shown["currency"] = json!(item.price.as_ref().map(|it| &it.currency));
     }
-    Ok(told)
+    Ok(shown)
 }
 
-/// A decimal as JSON's number: a price has fewer digits than are exact.
+/// A decimal as a JSON number; a price has few enough digits to stay exact.
 fn number(decimal: &Decimal) -> Value {
     serde_json::from_str(&decimal.to_string()).unwrap_or_default()
 }
@@ -112,18 +114,18 @@ mod tests {
         item
     }
 
-    /// `quantity sku in the bundle, else its fallback`
+    /// Shows an item as `quantity sku in the bundle, else its fallback`.
     fn lines(all: &[Value]) -> Vec<String> {
         let one = |it: &Value| format!("{} {}", it["quantity"], it["sku"].as_str().unwrap());
         let all = all.iter().map(|it| {
-            let mut told = one(it);
+            let mut shown = one(it);
             if let Some(bundle) = it["bundle"].as_u64() {
-                told.push_str(&format!(" in {bundle}"));
+                shown.push_str(&format!(" in {bundle}"));
             }
             if it["fallback_item"].is_object() {
-                told.push_str(&format!(", else {}", one(&it["fallback_item"])));
+                shown.push_str(&format!(", else {}", one(&it["fallback_item"])));
             }
-            told
+            shown
         });
         all.collect()
     }
@@ -150,12 +152,12 @@ mod tests {
     }
 
     #[test]
-    fn a_bundles_fallback_is_told_once_and_for_the_bundle() {
+    fn a_bundles_fallback_stands_once_with_the_bundle() {
         let coin = or(item("coin", 5, vec![]), "dust", 1);
         let chest = item("chest", 3, vec![coin, item("gem", 1, vec![])]);
         check(
             &[or(chest, "ticket", 1)],
-            // The coins come in three lines of five: each is replaced once.
+            // The coins come in three lines of five, and each line is replaced once.
             &["15 coin in 0, else 3 dust", "3 gem in 0"],
             &["3 chest, else 1 ticket"],
         );
@@ -178,13 +180,13 @@ mod tests {
     }
 
     #[test]
-    fn a_price_and_a_description_are_told_as_the_provider_tells_them() {
+    fn prices_and_descriptions_are_passed_on_unchanged() {
         let mut coin = item("coin", 5, vec![]);
         coin.description = Some("Shiny".into());
         coin.price_minor = Some(9499);
         coin.price = Some(Money::of_minor(9499, "USD"));
         let chest = item("chest", 3, vec![coin]);
-        let told = |detail| {
+        let shown = |detail| {
             let brought = Brought::of(std::slice::from_ref(&chest), detail).unwrap();
             let coin = &brought.items[0];
             let fields = [
@@ -196,10 +198,10 @@ mod tests {
             ];
             json!(fields.map(|name| coin.get(name)))
         };
-        assert_eq!(told(Detail::Named), json!([15, null, null, null, null]));
-        assert_eq!(told(Detail::Priced), json!([15, null, 9499, 94.99, "USD"]));
+        assert_eq!(shown(Detail::Named), json!([15, null, null, null, null]));
+        assert_eq!(shown(Detail::Priced), json!([15, null, 9499, 94.99, "USD"]));
         assert_eq!(
-            told(Detail::Described),
+            shown(Detail::Described),
             json!([15, "Shiny", 9499, 94.99, "USD"])
         );
     }

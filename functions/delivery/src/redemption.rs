@@ -11,14 +11,14 @@ use webhooks::worker::Failure;
 use crate::attempt::{Attempt, DO_NOT_CONTACT, SANDBOX};
 use crate::stored::Stored;
 
-/// A redemption whose coupon goes out.
+/// A redemption whose coupon is sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Redeemed<'a> {
     pub(crate) attempt: Attempt<'a>,
     pub(crate) redemption: &'a Redemption,
 }
 
-/// Whom a coupon goes to, and what became of the coupon since.
+/// The member who gets a coupon, and the coupon's row in the account.
 struct Recipient {
     member: Member,
     do_not_contact: bool,
@@ -31,14 +31,14 @@ impl Redeemed<'_> {
         let Attempt {
             delivery, event, ..
         } = self.attempt;
-        // The coupon is in the account before the contact is looked for: whichever of a redemption
-        // and an enrolment comes second sees the other.
+        // The coupon is in the account before the contact is read. So of a redemption and an
+        // enrolment, the one that comes second sees the other.
         let mut open = Channel::ALL.to_vec();
         let coupon = coupon(&event.member, self.redemption);
         open.retain(|it| delivery.channels.is_open(*it, Occasion::Redeemed, &coupon));
         let then: Vec<_> = open.iter().map(|channel| channel.record()).collect();
-        // Where the event itself has no address for a channel, the coupon is marked, so that an
-        // enrolment finds it.
+        // If the event has no address for a channel, the coupon is marked, so that an enrolment
+        // finds it.
         let mut channels = open.iter();
         let stored = Stored {
             attempt: self.attempt,
@@ -51,7 +51,7 @@ impl Redeemed<'_> {
         self.send(&open, &contact).await
     }
 
-    /// Sends a coupon on these channels, all at once.
+    /// Sends a coupon on these channels, all at the same time.
     pub(crate) async fn send(
         &self,
         channels: &[Channel],
@@ -65,8 +65,7 @@ impl Redeemed<'_> {
         if channels.is_empty() {
             return Ok(());
         }
-        // What has become of the coupon since it was redeemed, at the last moment before the first
-        // channel is tried.
+        // The coupon's state is read at the last moment before the first channel is tried.
         let code = &self.redemption.coupon_code;
         let in_account = delivery.members.coupon(event, code, invocation.now());
         let mut in_account = in_account.await?;
@@ -121,7 +120,7 @@ impl Redeemed<'_> {
     }
 }
 
-/// What a message tells of a coupon.
+/// A coupon as messages show it.
 pub(crate) fn coupon<'a>(member: &'a Member, redemption: &'a Redemption) -> Coupon<'a> {
     Coupon {
         name: member.name.as_deref(),

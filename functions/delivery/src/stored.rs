@@ -1,4 +1,4 @@
-//! Shows in the member's account what became of a coupon.
+//! Shows a coupon's state in its member's account.
 
 use anyhow::anyhow;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -8,18 +8,18 @@ use webhooks::ledger::{Committed, Effects, Uncommitted};
 use crate::account;
 use crate::attempt::{ACCOUNT, Attempt, following};
 
-/// What the account is to show of an event's coupon.
+/// An event whose coupon the account must show.
 #[derive(Debug)]
 pub(crate) struct Stored<'a> {
     pub(crate) attempt: Attempt<'a>,
     /// The records that follow.
     pub(crate) then: &'a [&'a str],
-    /// The coupon may wait for its member's contact.
+    /// Whether the coupon may wait for its member's contact.
     pub(crate) waits_for_contact: bool,
 }
 
 impl<'a> Stored<'a> {
-    /// A coupon that waits for nothing.
+    /// For a coupon that waits for nothing.
     pub(crate) fn with(attempt: Attempt<'a>, then: &'a [&'a str]) -> Self {
         Self {
             attempt,
@@ -28,7 +28,7 @@ impl<'a> Stored<'a> {
         }
     }
 
-    /// Shows the coupon, or what became of it or of its expiry.
+    /// Shows the coupon, its state or its expiry.
     pub(crate) async fn store(&self) -> Result<(), Uncommitted> {
         let Attempt {
             delivery,
@@ -50,7 +50,7 @@ impl<'a> Stored<'a> {
                 Committed::Overtaken => {}
             }
         }
-        // The account shows something later already, or what is forgotten.
+        // The account shows a later state already, or the row is forgotten.
         if self.renew().await? {
             return Ok(());
         }
@@ -58,12 +58,12 @@ impl<'a> Stored<'a> {
             let changed = anyhow!("the coupon's row in the account changed at the same time");
             return Err(Uncommitted::ForNow(changed));
         }
-        // This leaves its record alone.
+        // This commit leaves the row alone.
         delivery.ledger.commit(self.record(), invocation).await?;
         Ok(())
     }
 
-    /// Shows the coupon in place of one whose row is forgotten and not deleted yet. Returns whether
+    /// Shows the coupon in place of a forgotten row that DynamoDB has not deleted. Returns whether
     /// there was one.
     async fn renew(&self) -> Result<bool, Uncommitted> {
         let Attempt {
