@@ -1,5 +1,5 @@
-//! Sums, averages and changes, as reports show them. None of them overflows, and none is infinite
-//! or no number.
+//! Sums, averages and changes, as reports show them. None overflows, and none is infinite or not a
+//! number.
 
 use rust_decimal::prelude::ToPrimitive;
 use rust_decimal::{Decimal, RoundingStrategy};
@@ -14,7 +14,7 @@ pub fn amount(value: Decimal) -> String {
     value.to_string()
 }
 
-/// A sum that stays at the greatest number rather than panic.
+/// A sum that stays at the greatest number instead of a panic.
 pub fn sum(a: Decimal, b: Decimal) -> Decimal {
     a.checked_add(b).unwrap_or(match a.is_sign_negative() {
         true => Decimal::MIN,
@@ -22,13 +22,13 @@ pub fn sum(a: Decimal, b: Decimal) -> Decimal {
     })
 }
 
-/// The average, rounded to two decimals, half away from zero; of nothing there is none.
+/// The average, rounded to two decimals, half away from zero; `None` for a count of 0.
 pub fn average(total: Decimal, count: u64) -> Option<String> {
     let average = total.checked_div(Decimal::from(count))?;
     Some(amount(rounded(average)))
 }
 
-/// How much of the whole a part is, in percent with two decimals; 0 of nothing.
+/// The part's share of the whole, in percent with two decimals; 0 if the whole is 0.
 pub fn percent(part: Decimal, whole: Decimal) -> f64 {
     if whole.is_zero() {
         return 0.0;
@@ -52,11 +52,11 @@ fn rounded(value: Decimal) -> Decimal {
     value.round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero)
 }
 
-/// A figure, and how it changed against the other period.
+/// A figure, and its change against the other period.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Changed<T> {
     pub value: T,
-    /// `null` where nothing is compared.
+    /// `null` if nothing is compared.
     pub previous: Option<T>,
     pub change_percent: Change,
 }
@@ -65,7 +65,7 @@ pub struct Changed<T> {
 pub enum Change {
     /// Nothing is compared.
     Unknown,
-    /// There was nothing before.
+    /// The other period has nothing.
     New,
     Percent(f64),
 }
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn averages_are_rounded_and_of_nothing_there_is_none() {
+    fn averages_are_rounded_and_absent_for_nothing() {
         assert_eq!(average(decimal("100"), 3).as_deref(), Some("33.33"));
         assert_eq!(average(decimal("0.01"), 2).as_deref(), Some("0.01"));
         assert_eq!(average(decimal("5"), 0), None);

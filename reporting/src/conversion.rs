@@ -1,4 +1,4 @@
-//! What became, so far, of the coupons that were redeemed in the period: by reward.
+//! Conversion: what has become of the coupons that were redeemed in the period, by reward.
 
 use std::collections::BTreeMap;
 

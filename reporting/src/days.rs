@@ -1,4 +1,4 @@
-//! The days of a period, one after another: what a curve is drawn from.
+//! The days of a period, one after another, for drawing a curve.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,8 @@ use crate::period::Period;
 use crate::tenant::OfTenant;
 use crate::usage::{self, Figures};
 
-/// A day without anything has a row too. Amounts are in one currency, which the row names.
+/// A row for one day; a day without events has one too. Amounts are in one currency, which the row
+/// names.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DayRow {
     pub date: Date,
@@ -48,7 +49,7 @@ pub const COLUMNS: &[&str] = &[
     "low_stock_alerts",
 ];
 
-/// `currency`: that of the amounts.
+/// The rows of a period. `currency` is that of the amounts.
 pub fn days(tenants: &[OfTenant], period: Period, currency: Option<&str>) -> Vec<DayRow> {
     let mut by_date: BTreeMap<Date, Vec<&Day>> = BTreeMap::new();
     for (date, day) in crate::tenant::days(tenants) {

@@ -1,4 +1,4 @@
-//! A coupon's life, as the command `show` has it, for those who may read its tenant.
+//! A coupon's life, as the command `show` has it, for holders of a token who may read its tenant.
 
 use anyhow::Context;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -14,10 +14,10 @@ use crate::desk::Desk;
 use crate::period::Period;
 use crate::refused::{Problem, Refused};
 
-/// Keys that are looked at side by side.
+/// How many keys are looked up at the same time.
 const CONCURRENCY: usize = 16;
 
-/// Where trials stand, which have keys of their own.
+/// The prefixes of keys, including those of trials.
 pub(crate) const SPACES: [&str; 3] = ["", "sandbox#", "test#"];
 
 /// How many days back games' codes are looked for: the figures of each day are read for that.
@@ -26,8 +26,8 @@ const LATELY_DAYS: i32 = 30;
 /// The most redemptions of a game's code that are named where a code stands for several.
 const REDEMPTIONS_MAX: usize = 10;
 
-/// The life of the coupon with this code or key. A game's code names a coupon if it was redeemed once
-/// within [`lately`].
+/// The life of the coupon with this code or key. A game's code names a coupon if it was redeemed
+/// once within [`lately`].
 ///
 /// # Errors
 /// There is none that the token may read, or there are several, or the tables cannot be read.
@@ -97,7 +97,7 @@ pub(crate) fn tenant_of(coupon: &str) -> Option<String> {
     coupon.split('#').nth(1).map(unescape)
 }
 
-/// A coupon's life without what was sent: that holds personal data.
+/// A coupon's life without bodies, which hold personal data.
 async fn life(
     desk: &Desk,
     coupon: String,
@@ -118,7 +118,7 @@ async fn life(
     {
         life.keep_only(entry);
     }
-    // The key said whose it is; a row could only contradict it where somebody wrote it by hand.
+    // The key names the tenant. A row could contradict it only if somebody wrote the row by hand.
     let is_foreign = life.received.iter().any(|it| !scope.may_read(&it.tenant));
     if !life.is_known() || is_foreign {
         return Ok(None);

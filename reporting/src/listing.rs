@@ -1,5 +1,4 @@
-//! The tracked events themselves, the newest first: those of several tenants merged, a page at a
-//! time.
+//! Lists tracked events, the newest first: several tenants are merged, one page at a time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,22 +16,23 @@ use webhooks::ledger::{ItemKey, read_all};
 use crate::desk::{Desk, Named};
 use crate::period::{Period, parse_day};
 
-/// Tenants that are read side by side.
+/// How many tenants are read at the same time.
 const CONCURRENCY: usize = 16;
 
 /// How many events of a tenant are read at once.
 const PAGE: usize = 200;
 
-/// How many events are looked through for one answer, where a filter leaves most of them out.
+/// How many events are examined for one answer, if a filter leaves out most of them.
 const LOOKED_THROUGH: usize = 5000;
 
-/// How long one answer looks for events. Then it names where to go on, however few it found.
+/// How long one answer looks for events. After that, the answer names the place to go on, even if
+/// it found few.
 const LOOKS_FOR: Duration = Duration::from_secs(8);
 
-/// Which events are wanted.
+/// A filter for events.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Filter {
-    /// The state of the coupon now.
+    /// The current state of the coupon.
     pub status: Option<String>,
     pub kind: Option<TrackedKind>,
     /// A reward's id or its name.
@@ -42,25 +42,25 @@ pub struct Filter {
     pub code: Option<String>,
 }
 
-/// An event's place in the order: its second, then its key.
+/// An event's position in the order: its second, then its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Position {
     second: i64,
     key: EventKey,
 }
 
-/// Where a page ended: a day, and the last event of it that was looked at.
+/// Where a page ended: a day, and the day's last event that was examined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
     day: Date,
     after: Option<Position>,
 }
 
-/// A page of events, each with the state of its coupon now.
+/// A page of events, each with the current state of its coupon.
 #[derive(Debug, Default)]
 pub struct Listing {
     pub events: Vec<(Tracked, Option<String>)>,
-    /// Where the next page begins; none after the last.
+    /// Where the next page begins; `None` on the last page.
     pub next: Option<Cursor>,
 }
 
@@ -78,7 +78,7 @@ impl Position {
 }
 
 impl Cursor {
-    /// The beginning of a period's events, which is the end of the period.
+    /// The beginning of the list, which is the end of the period.
     pub fn start(period: Period) -> Self {
         Self {
             day: period.to,
@@ -86,7 +86,7 @@ impl Cursor {
         }
     }
 
-    /// The day that it has come to.
+    /// The day that the list has reached.
     pub fn day(&self) -> Date {
         self.day
     }
@@ -99,7 +99,7 @@ impl Cursor {
         URL_SAFE_NO_PAD.encode(text)
     }
 
-    /// `None` for what is no cursor, or none within the period.
+    /// `None` if the text is no cursor, or not one within the period.
     pub fn parse(text: &str, period: Period) -> Option<Self> {
         let text = URL_SAFE_NO_PAD.decode(text).ok()?;
         let text = std::str::from_utf8(&text).ok()?;
@@ -138,7 +138,7 @@ impl Filter {
     }
 }
 
-/// At most so many events from a cursor on, back to the beginning of the period.
+/// At most `limit` events from a cursor on, back to the beginning of the period.
 pub async fn list(
     desk: &Desk,
     tenants: &[Named],
@@ -185,7 +185,7 @@ pub async fn list(
     Ok(listing)
 }
 
-/// Events of a day of all tenants after a position, the newest first; and whether these are the
+/// Events of one day of all tenants after a position, the newest first; and whether these are the
 /// last ones.
 async fn merged(
     desk: &Desk,
@@ -194,7 +194,7 @@ async fn merged(
     after: Option<&Position>,
     limit: usize,
 ) -> anyhow::Result<(Vec<Tracked>, bool)> {
-    // Owned, as the compiler would not follow a reference into the stream.
+    // Owned, because the compiler cannot follow a reference into the stream.
     let tenants = stream::iter(tenants.to_vec());
     let pages = tenants.map(|tenant| async move { page(desk, &tenant, day, after, limit).await });
     let pages: Vec<Page> = pages.buffered(CONCURRENCY).try_collect().await?;
@@ -204,7 +204,7 @@ async fn merged(
         .filter_map(|page| page.events.last().map(Position::of))
         .collect();
     positions.sort_by(|a, b| a.order().cmp(&b.order()));
-    // Of a tenant that has more, only what is newer than that is known.
+    // If a tenant has more events, only those newer than its last read one are known.
     let horizon = positions.pop();
     let mut events: Vec<_> = pages.into_iter().flat_map(|page| page.events).collect();
     if let Some(horizon) = &horizon {
@@ -240,7 +240,7 @@ async fn page(
         .await
 }
 
-/// The state of each event's coupon, as its member's account has it.
+/// The state of each event's coupon, from its member's account.
 async fn states(desk: &Desk, events: &[&Tracked]) -> anyhow::Result<Vec<Option<String>>> {
     let key_of = |it: &Tracked| {
         let code = it.coupon_code.as_deref()?;
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_cursor_of_the_period_is_refused() {
+    fn a_text_that_is_no_cursor_of_the_period_is_refused() {
         let coded = |text: &str| URL_SAFE_NO_PAD.encode(text);
         for text in [
             String::new(),

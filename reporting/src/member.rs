@@ -1,4 +1,4 @@
-//! What was counted of one member, for those who may read its tenant.
+//! The figures of one member, for holders of a token who may read the member's tenant.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
@@ -9,13 +9,13 @@ use crate::amount::average;
 use crate::desk::Desk;
 use crate::refused::{Problem, Refused};
 
-/// Tenants that are asked side by side.
+/// How many tenants are asked at the same time.
 const CONCURRENCY: usize = 16;
 
-/// The days that a frequency is by.
+/// The days that a frequency refers to.
 const FREQUENCY_DAYS: i64 = 30;
 
-/// A member, and whose it is.
+/// A member, with the provider and the tenant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Known {
     pub provider: String,
@@ -62,7 +62,7 @@ pub async fn find(
     })
 }
 
-/// The category of most redemptions; of several the first in the alphabet.
+/// The category with most redemptions; of several, the first in the alphabet.
 pub fn preferred(profile: &Profile) -> Option<&str> {
     let most = profile.categories.values().max()?;
     let mut categories = profile.categories.iter();
@@ -70,8 +70,8 @@ pub fn preferred(profile: &Profile) -> Option<&str> {
     found.map(|(name, _)| name.as_str())
 }
 
-/// Redemptions in 30 days, from the first one until now: two decimals. The first 30 days count as a
-/// whole.
+/// Redemptions in 30 days, from the first one until now, with two decimals. The first 30 days count
+/// as a whole.
 pub fn frequency(profile: &Profile, now: Timestamp) -> Option<String> {
     let first = profile.first_redemption?;
     let days = now.duration_since(first).as_secs() / 86_400;

@@ -1,5 +1,4 @@
-//! What the tasks found and did: findings of fraud, alerts of little stock, and deliveries by
-//! channel.
+//! The tasks' results: findings of fraud, alerts of low stock, and deliveries by channel.
 
 use std::collections::BTreeMap;
 

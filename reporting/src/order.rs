@@ -1,5 +1,5 @@
-//! The order of rows: those that count most come first, and among equals the order in which they
-//! are grouped.
+//! The order of rows: the greatest counts first, and equal ones in the order in which they are
+//! grouped.
 
 pub(crate) fn most_first<T>(
     rows: impl IntoIterator<Item = T>,

@@ -1,5 +1,5 @@
-//! A query's parameters. Everything that is wrong with them is told at once: unknown and repeated
-//! ones too.
+//! A query's parameters. One answer lists all their problems, including unknown and repeated
+//! parameters.
 
 use std::collections::BTreeMap;
 
@@ -30,12 +30,12 @@ impl Parameters {
         }
     }
 
-    /// Whether it was given, once or more often.
+    /// Whether the parameter was given, once or more often.
     pub fn has(&self, name: &str) -> bool {
         self.given.contains_key(name)
     }
 
-    /// A parameter's text, which is not empty. `allowed` says what it may be.
+    /// A parameter's text, which is not empty. `allowed` says which texts are allowed.
     pub fn text(&mut self, name: &'static str, allowed: &str) -> Option<String> {
         self.known.push(name);
         let values = self.given.get(name)?;
@@ -83,8 +83,10 @@ impl Parameters {
         self.problems.push(Problem::new(name, value, problem));
     }
 
+    /// Ends the reading.
+    ///
     /// # Errors
-    /// All that is wrong with them.
+    /// All problems of the parameters.
     pub fn finish(mut self) -> Result<(), Refused> {
         self.known.sort_unstable();
         let given = std::mem::take(&mut self.given);
@@ -120,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_wrong_is_told_at_once() {
+    fn one_answer_lists_every_problem() {
         let mut parameters = Parameters::read("tenant=a&tenant=b&limit=0&kind=x&when=1&name=");
         assert_eq!(parameters.text("tenant", "must be a tenant"), None);
         assert_eq!(parameters.number("limit", 10), None);

@@ -1,4 +1,4 @@
-//! When things happen: from redemption to use, by hour of the day, and by day of the week.
+//! Patterns of time: from redemption to use, by hour of the day, and by day of the week.
 
 use jiff::civil::Weekday;
 use serde::Serialize;
@@ -11,9 +11,9 @@ use crate::tenant::{OfTenant, days};
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Patterns {
     pub time_to_usage: TimeToUsage,
-    /// All 24, from midnight on.
+    /// All 24 hours, from midnight on.
     pub hours: Vec<Hour>,
-    /// All seven, from Monday on.
+    /// All seven days, from Monday on.
     pub weekdays: Vec<OfWeekday>,
 }
 
@@ -48,7 +48,7 @@ pub struct OfWeekday {
     pub uses: u64,
 }
 
-/// One table of all of them: `pattern` says which of the other columns a row fills.
+/// One table of all patterns: `pattern` names the columns that a row fills.
 pub const COLUMNS: &[&str] = &[
     "pattern",
     "hour",

@@ -1,4 +1,4 @@
-//! The days that a report is about, and those that it is compared with.
+//! The days of a report, and the days that they are compared with.
 
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -6,29 +6,29 @@ use serde::Serialize;
 
 use crate::parameters::Parameters;
 
-/// The most days of a report: so long are days kept.
+/// The most days of a report, because days are kept that long.
 pub const DAYS_MAX: i32 = 400;
 
-/// The days of a report where nothing is said.
+/// The days of a report without parameters.
 const DAYS: i32 = 30;
 
 const TIMEFRAME: &str = "must be a number of days from 1d to 400d, such as 30d";
 const DAY: &str = "must be a date from 2000-01-01 to 2999-12-31, such as 2026-11-25";
 
-/// The first and the last of some days.
+/// A first and a last day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Period {
     pub from: Date,
     pub to: Date,
 }
 
-/// What a period is compared with.
+/// How a period is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Compare {
-    /// The same number of days just before it.
+    /// With the same number of days just before it.
     Previous,
-    /// The same dates a year before.
+    /// With the same dates a year before.
     Year,
     None,
 }
@@ -38,8 +38,8 @@ impl Period {
         Self { from, to }
     }
 
-    /// `timeframe`, or `from` and `to`: one of the two may be absent. The default is the last 30
-    /// days.
+    /// Reads `timeframe`, or `from` and `to`, of which one may be absent. The default is the last
+    /// 30 days.
     pub fn read(parameters: &mut Parameters, today: Date) -> Self {
         let timeframe = parameters.text("timeframe", TIMEFRAME);
         let given = [parameters.has("from"), parameters.has("to")];
@@ -80,7 +80,7 @@ impl Period {
         period
     }
 
-    /// How many days they are.
+    /// How many days the period has.
     pub fn days(self) -> i32 {
         (self.to - self.from).get_days() + 1
     }
@@ -94,7 +94,7 @@ impl Period {
         days.take_while(move |day| *day <= self.to)
     }
 
-    /// The period that it is compared with.
+    /// The period that this one is compared with.
     pub fn compared(self, compare: Compare) -> Option<Self> {
         match compare {
             Compare::None => None,
@@ -105,8 +105,8 @@ impl Period {
         }
     }
 
-    /// The day of the other period that a day is compared with. The 29th of February has the 28th
-    /// of other years.
+    /// The day that a day is compared with. The 29th of February is compared with the 28th in other
+    /// years.
     pub fn counterpart(self, day: Date, compare: Compare) -> Option<Date> {
         match compare {
             Compare::Previous => Some(before(day, self.days())),
@@ -134,7 +134,7 @@ fn before(day: Date, days: i32) -> Date {
     day.checked_sub(days.days()).unwrap_or(Date::MIN)
 }
 
-/// `30d`
+/// A number of days such as `30d`.
 fn number_of_days(text: &str) -> Option<i32> {
     let digits = text.strip_suffix('d')?;
     let is_number = !digits.is_empty() && digits.bytes().all(|it| it.is_ascii_digit());
@@ -142,7 +142,7 @@ fn number_of_days(text: &str) -> Option<i32> {
     (is_number && (1..=DAYS_MAX).contains(&days)).then_some(days)
 }
 
-/// A date; jiff alone would take other forms too.
+/// A date; jiff alone would accept other forms too.
 fn day(parameters: &mut Parameters, name: &'static str) -> Option<Date> {
     let text = parameters.text(name, DAY)?;
     let date = parse_day(&text);
@@ -152,7 +152,7 @@ fn day(parameters: &mut Parameters, name: &'static str) -> Option<Date> {
     date
 }
 
-/// `2026-11-25`
+/// A date such as `2026-11-25`.
 pub fn parse_day(text: &str) -> Option<Date> {
     let shape = text.bytes().enumerate().all(|(index, byte)| match index {
         4 | 7 => byte == b'-',
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn days_are_said_by_their_number_or_by_their_ends() {
+    fn days_are_named_by_their_number_or_by_their_ends() {
         let check = |query: &str, from: Date, to: Date| {
             assert_eq!(read(query), (Period::new(from, to), None), "{query}");
         };
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_period_is_named_with_what_is_allowed() {
+    fn the_problem_of_a_wrong_period_names_what_is_allowed() {
         let check = |query: &str, expected: &str| {
             assert_eq!(read(query).1.as_deref(), Some(expected), "{query}");
         };

@@ -1,4 +1,4 @@
-//! What was redeemed: by reward and discount type, by method, and by tier.
+//! Redemptions: by reward and discount type, by method, and by tier.
 
 use std::collections::BTreeMap;
 
@@ -37,10 +37,10 @@ pub const COLUMNS: &[&str] = &[
     "currency",
 ];
 
-/// Redemptions by one thing alone.
+/// Redemptions by a single field.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct By {
-    /// The method, or the tier; empty where none was told.
+    /// The method or the tier; empty if the event names none.
     pub name: String,
     pub count: u64,
     pub reversed: u64,

@@ -1,4 +1,4 @@
-//! What a request is refused for, and what is said of it, in the shape of the webhooks' errors.
+//! Why a request is refused, and the answer, in the form of the webhooks' errors.
 
 use http::StatusCode;
 use serde::Serialize;
@@ -7,17 +7,17 @@ use serde_json::{Value, json};
 /// When a client should try again after a 503, in seconds.
 pub const RETRY_AFTER_S: &str = "5";
 
-/// Longest piece of a parameter's value that an answer repeats, in characters.
+/// The longest part of a parameter's value that an answer repeats, in characters.
 const REPEATED_MAX: usize = 64;
 
-/// Something that is wrong with a parameter.
+/// A problem with a parameter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// The parameter's name.
     pub field: String,
-    /// Its value, cut where it is long.
+    /// The parameter's value, cut if it is long.
     pub value: String,
-    /// What is allowed.
+    /// The allowed values.
     pub problem: String,
 }
 
@@ -40,7 +40,7 @@ impl Problem {
 pub enum Refused {
     #[error("{} problems in the parameters", .0.len())]
     Invalid(Vec<Problem>),
-    /// It bears no token, or none that is valid.
+    /// It has no token, or no valid one.
     #[error("unauthorised: {0}")]
     Unauthorised(&'static str),
     #[error("there is no {what}")]

@@ -1,10 +1,10 @@
-//! A section of an answer as rows with fixed columns: for CSV, for a terminal, and for JSON.
+//! A section of an answer as rows with fixed columns, for CSV, for a terminal, and for JSON.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 use webhooks::cell;
 
-/// Rows whose fields are those of the columns. A field that a row does not have is empty.
+/// Rows with the fields of these columns. A missing field is empty.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
     pub columns: &'static [&'static str],
@@ -37,7 +37,7 @@ impl Table {
         }
     }
 
-    /// Its rows as records of text, in the order of the columns.
+    /// The rows as texts, in the order of the columns.
     pub fn records(&self) -> impl Iterator<Item = Vec<String>> {
         let fields = |row| {
             self.columns
@@ -47,7 +47,7 @@ impl Table {
         self.rows.iter().map(move |row| fields(row).collect())
     }
 
-    /// CSV with a line of column names. No cell can pass for a formula.
+    /// CSV with a line of column names. No cell can look like a formula.
     pub fn csv(&self) -> String {
         let mut text = csv_line(self.columns.iter().map(|&column| column.to_owned()));
         for record in self.records() {
@@ -57,11 +57,11 @@ impl Table {
     }
 }
 
-/// One line of CSV, its end included.
+/// One line of CSV with its line end.
 pub fn csv_line(cells: impl IntoIterator<Item = String>) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let cells = cells.into_iter().map(|it| cell::written_unless_number(&it));
-    // Memory takes whatever is written.
+    // Writing to memory cannot fail.
     let _ = writer.write_record(cells);
     let bytes = writer.into_inner().unwrap_or_default();
     String::from_utf8(bytes).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! What a report is made of: the figures of each tenant, each by its own days.
+//! The figures of each tenant, by the tenant's own days, which reports are made from.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use jiff::civil::{Date, DateTime};
 use serde::Serialize;
 use webhooks::figures::Day;
 
-/// One tenant, its clock, and what was counted of it.
+/// One tenant, its clock, and its figures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OfTenant {
     pub tenant: Tenant,
-    /// Now, on the tenant's own clock.
+    /// The current time on the tenant's own clock.
     pub now: DateTime,
     pub days: BTreeMap<Date, Day>,
     /// The days of the period that is compared.
@@ -22,11 +22,11 @@ pub struct OfTenant {
 pub struct Tenant {
     pub provider: String,
     pub tenant: String,
-    /// IANA name of the zone whose days are its days.
+    /// The IANA name of the zone whose days are the tenant's days.
     pub time_zone: String,
 }
 
-/// All days of all tenants, the oldest of each first.
+/// All days of all tenants, the oldest of each tenant first.
 pub fn days(tenants: &[OfTenant]) -> impl Iterator<Item = (Date, &Day)> {
     tenants
         .iter()

@@ -1,5 +1,4 @@
-//! What was used: by reward, location and platform; by location; by member of staff; and Aghanim's
-//! codes.
+//! Uses: by reward, location and platform; by location; by member of staff; and by Aghanim's codes.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +32,7 @@ pub const COLUMNS: &[&str] = &[
     "currency",
 ];
 
-/// What uses come to in one currency.
+/// The sums of uses in one currency.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Figures {
     pub count: u64,

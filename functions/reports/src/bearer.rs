@@ -3,10 +3,10 @@
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 
-/// What a request without a token is told.
+/// The `WWW-Authenticate` header for a request without a token.
 pub(crate) const NONE: &str = r#"Bearer realm="reports""#;
 
-/// The token of the `Authorization` header. A gateway may hand the same header over twice.
+/// The token of the `Authorization` header. A gateway may pass the same header twice.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next()?;

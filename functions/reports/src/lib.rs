@@ -1,4 +1,4 @@
-//! Answers what was counted: reports on coupons, as JSON and as CSV, for programs and for people.
+//! Serves reports on coupons, as JSON and as CSV, for programs and for people.
 
 mod bearer;
 mod response;
@@ -12,7 +12,7 @@ use webhooks::telemetry;
 /// Serves reports until Lambda ends the function.
 ///
 /// # Errors
-/// Everything that is wrong with the environment, or with the tokens.
+/// All problems of the environment, or of the tokens.
 pub async fn run() -> anyhow::Result<()> {
     telemetry::start();
     let mut environment = Environment::of_process();

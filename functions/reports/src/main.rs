@@ -1,4 +1,4 @@
-//! Answers what was counted, as JSON and as CSV.
+//! Serves the figures, as JSON and as CSV.
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {

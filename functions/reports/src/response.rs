@@ -1,4 +1,4 @@
-//! Answers as HTTP: JSON, CSV, and what is refused.
+//! HTTP answers: JSON, CSV, and refusals.
 
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -30,7 +30,7 @@ pub(crate) fn refuse(refused: &Refused) -> Response<Body> {
     response
 }
 
-/// The answer where no route gave one.
+/// The answer if no route gave one.
 pub(crate) fn unserved(unserved: Unserved) -> Response<Body> {
     refuse(&match unserved {
         Unserved::Unreadable => Refused::Unreadable,
@@ -39,13 +39,13 @@ pub(crate) fn unserved(unserved: Unserved) -> Response<Body> {
     })
 }
 
-/// An answer of JSON, in which no text can steer a terminal.
+/// A JSON answer, in which no text can steer a terminal.
 pub(crate) fn json_response(value: &impl Serialize) -> Response<Body> {
     let text = serde_json::to_string(value).unwrap_or_default();
     text_response("application/json", escaped(&text).into_owned())
 }
 
-/// Figures are of one moment and of those who hold a token: nothing between may keep them.
+/// Figures change and need a token, so no cache may keep them.
 pub(crate) fn text_response(content_type: &'static str, text: String) -> Response<Body> {
     let mut response = Response::new(Body::from(text));
     let headers = response.headers_mut();

@@ -1,4 +1,4 @@
-//! `/reports/coupons` and `/reports/locations`: the report, and what each location processed.
+//! `/reports/coupons` and `/reports/locations`: the report, and the figures of each location.
 
 use reporting::usage::{LOCATION_COLUMNS, locations as locations_of};
 use reporting::{Desk, Head, Refused, Report, Section, Table};

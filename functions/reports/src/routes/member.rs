@@ -1,4 +1,4 @@
-//! `/reports/members/{id}`: what is known of one member.
+//! `/reports/members/{id}`: the figures of one member.
 
 use jiff::Timestamp;
 use reporting::Desk;
@@ -40,7 +40,7 @@ pub(super) async fn answer(desk: &Desk, asked: Asked, id: &str) -> Answered {
     Ok(json_response(&answer))
 }
 
-/// The profile under the names of the provider's page.
+/// The profile with the names of the provider's page.
 fn shown(profile: &Profile, now: Timestamp) -> Value {
     let amounts = profile.money_saved.iter();
     let saved =
