@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_sesv2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use webhooks::event::{Event, Member};
+use webhooks::record;
 
 /// How a message reaches a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,9 +25,9 @@ impl Channel {
     /// The name of the channel's record beneath the event.
     pub fn record(self) -> &'static str {
         match self {
-            Channel::Email => "delivery/email",
-            Channel::WhatsApp => "delivery/whatsapp",
-            Channel::Sms => "delivery/sms",
+            Channel::Email => record::delivery::EMAIL,
+            Channel::WhatsApp => record::delivery::WHATSAPP,
+            Channel::Sms => record::delivery::SMS,
         }
     }
 

@@ -16,7 +16,6 @@ mod progress;
 mod read;
 mod record;
 mod refused;
-mod row;
 mod standing;
 mod together;
 mod uses;
@@ -30,6 +29,7 @@ use jiff::SignedDuration;
 
 use crate::config::{Aws, CallLimits, Environment};
 
+pub use crate::row::{Item, Row};
 pub use commit::{Change, Committed, Effects, ItemKey, Uncommitted, version};
 pub use contents::content_hash;
 pub use lease::{Claim, Lease, Note};
@@ -38,7 +38,6 @@ pub use outbox::{MARK, OutboxPage, OutboxPlace, Undispatched};
 pub use progress::Progress;
 pub use read::{read_all, read_conflict, read_event};
 pub use refused::{REFUSED, Refused};
-pub use row::{Item, Row};
 pub use standing::{OwnedBody, Recorded, Standing};
 pub use together::{Attached, Together, change_together};
 pub use uses::SAME_USE_WITHIN;

@@ -27,6 +27,7 @@
 //! - [`dead_letter`]: the event and the reason of a message that was given up.
 //! - [`alerts`]: alerts to operators.
 //! - [`retry`], [`outbox`]: the safety nets for an outage of DynamoDB, and of SQS.
+//! - [`row`]: rows of the tables, and reading and writing their fields.
 //! - [`cell`]: texts in cells of CSV.
 //! - [`characters`]: the characters that AWS takes in a text.
 //! - [`config`], [`connections`], [`secrets`], [`clock`], [`invocation`], [`telemetry`]: a
@@ -60,6 +61,7 @@ pub mod receiver;
 pub mod record;
 pub mod request;
 pub mod retry;
+pub mod row;
 pub mod secrets;
 pub mod steering;
 pub mod stock;

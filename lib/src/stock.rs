@@ -19,6 +19,7 @@ use rust_decimal::Decimal;
 
 use crate::event::{escape, unescape};
 use crate::ledger::{Change, Item, ItemKey, read_all};
+use crate::row::text;
 
 pub use alert::{Alert, AlertLease, Published};
 pub use catalogue::Catalogue;
@@ -376,10 +377,6 @@ fn read_decimal(row: &Item, field: &str) -> anyhow::Result<Option<Decimal>> {
     let exact = Decimal::from_str_exact(number).or_else(|_| Decimal::from_scientific(number));
     let exact = exact.map_err(|_| anyhow!("{field} is {number}, which has too many digits"))?;
     Ok(Some(exact.normalize()))
-}
-
-fn text(text: impl Into<String>) -> AttributeValue {
-    AttributeValue::S(text.into())
 }
 
 fn number(number: Decimal) -> AttributeValue {

@@ -1,10 +1,10 @@
 //! The customer's account: the rows of the members table, one for each coupon.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use webhooks::event::{Discount, Event, Fact, Redemption, escape, member_key};
 use webhooks::expiry::Expiry;
 use webhooks::ledger::{Change, ItemKey, Row};
+use webhooks::row::{number, text};
 
 /// The state of a coupon in its row. Events come in any order, so the later state in this list
 /// wins.
@@ -234,12 +234,4 @@ fn expiry_of(redemption: &Redemption, own: Option<&str>) -> Row {
     row.set("expires_at", redemption.expires_at);
     row.set("moved", own);
     row
-}
-
-fn text(text: &str) -> AttributeValue {
-    AttributeValue::S(text.to_owned())
-}
-
-fn number(number: i64) -> AttributeValue {
-    AttributeValue::N(number.to_string())
 }

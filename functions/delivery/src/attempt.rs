@@ -4,14 +4,9 @@ use channels::OutsideEffect;
 use webhooks::event::Event;
 use webhooks::invocation::Invocation;
 use webhooks::ledger::{Note, Row};
+pub(crate) use webhooks::record::delivery::{ACCOUNT, FORWARD, GRANT, REMINDER};
 
 use crate::delivery::Delivery;
-
-/// Names of records beneath the event. A channel's record is [`channels::Channel::record`].
-pub(crate) const ACCOUNT: &str = "delivery/account";
-pub(crate) const REMINDER: &str = "delivery/reminder";
-pub(crate) const GRANT: &str = "delivery/grant";
-pub(crate) const FORWARD: &str = "delivery/forward";
 
 /// Reasons why something was not sent.
 pub(crate) const SANDBOX: &str = "a sandbox or test event: not sent";

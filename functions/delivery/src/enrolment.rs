@@ -11,12 +11,11 @@ use channels::{AccountCoupon, Channel, Contact, all_of, from_until, recorded_eve
 use webhooks::config::CallLimits;
 use webhooks::event::{EventKey, Fact};
 use webhooks::ledger::{Committed, Effects, Progress};
+use webhooks::record::delivery::CONTACT;
 use webhooks::worker::Failure;
 
 use crate::attempt::{ACCOUNT, Attempt};
 use crate::redemption::Redeemed;
-
-const CONTACT: &str = "delivery/contact";
 
 /// The time for one visit: to read a coupon's event and its row in the account, to claim, and to
 /// send. The channels are tried at the same time.

@@ -12,6 +12,7 @@ use webhooks::expiry;
 use webhooks::figures::COUNTED_ON;
 use webhooks::fraud::{Finding, RECORD};
 use webhooks::ledger::{Item, forgotten_from, is_forgotten, read_event};
+use webhooks::row::{read_number, read_text, read_time};
 
 use crate::conflict::Conflict;
 use crate::grace::Wait;
@@ -72,7 +73,7 @@ impl Coupon {
         if is_forgotten(row, now) {
             return;
         }
-        let Some(entry) = text(row, "entry") else {
+        let Some(entry) = read_text(row, "entry") else {
             return;
         };
         match entry.split_once('/') {
@@ -155,13 +156,13 @@ impl Known {
     }
 
     fn read(row: &Item) -> Option<Self> {
-        let mut known = Self::new(slim(read_event(row)?), time(row, "received_at")?);
-        if let Some(at) = time(row, "recorded_at") {
+        let mut known = Self::new(slim(read_event(row)?), read_time(row, "received_at")?);
+        if let Some(at) = read_time(row, "recorded_at") {
             known.recorded_at = at;
         }
         known.forget_at = forgotten_from(row);
         // If the event was sent twice with different times, the recorded time counts.
-        if let Some(at) = time(row, "occurred_at") {
+        if let Some(at) = read_time(row, "occurred_at") {
             known.event.occurred_at = at;
         }
         Some(known)
@@ -171,7 +172,7 @@ impl Known {
     fn take(&mut self, beneath: &str, row: &Item, grace: SignedDuration) {
         if beneath == RECORD {
             self.record = Some(Record::read(row, self.recorded_at, grace));
-            self.counted_on = text(row, COUNTED_ON).and_then(|it| it.parse().ok());
+            self.counted_on = read_text(row, COUNTED_ON).and_then(|it| it.parse().ok());
             return;
         }
         if beneath.starts_with("conflict/") && row.contains_key("scheme") {
@@ -182,7 +183,7 @@ impl Known {
             .strip_prefix(RECORD)
             .and_then(|it| it.strip_prefix(ALERT_BENEATH));
         let alert = alert.and_then(|number| number.parse::<usize>().ok());
-        let is_settled = text(row, "status")
+        let is_settled = read_text(row, "status")
             .is_some_and(|it| ["done", "skipped", "failed"].contains(&it.as_str()));
         if is_settled {
             self.published.extend(alert);
@@ -226,12 +227,12 @@ pub(crate) fn alert_name(number: usize) -> String {
 
 impl Record {
     fn read(row: &Item, recorded_at: Timestamp, grace: SignedDuration) -> Self {
-        let json = |name: &str| text(row, name).map_or("[]", String::as_str);
+        let json = |name: &str| read_text(row, name).map_or("[]", String::as_str);
         let awaits = row.contains_key("awaits").then(|| {
             // Records of older code name no end.
             let mut wait = Wait::new(recorded_at, grace);
-            wait.until = time(row, "awaits_until").unwrap_or(wait.until);
-            wait.number = number(row, "awaits_number")
+            wait.until = read_time(row, "awaits_until").unwrap_or(wait.until);
+            wait.number = read_number(row, "awaits_number")
                 .and_then(|it| it.try_into().ok())
                 .unwrap_or(wait.number);
             wait
@@ -252,16 +253,4 @@ impl Record {
         let mut names = self.alerts.iter().flatten().map(|it| rush::parse(it));
         names.any(|(alerted, of)| alerted == rule && of.is_none_or(|of| of >= count))
     }
-}
-
-fn number(row: &Item, name: &str) -> Option<i64> {
-    row.get(name)?.as_n().ok()?.parse().ok()
-}
-
-fn time(row: &Item, name: &str) -> Option<Timestamp> {
-    text(row, name)?.parse().ok()
-}
-
-fn text<'a>(row: &'a Item, name: &str) -> Option<&'a String> {
-    row.get(name)?.as_s().ok()
 }

@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use webhooks::event::part;
 use webhooks::fraud::{HISTORY, RUSHES};
 use webhooks::ledger::{Item, ItemKey};
+use webhooks::row::text;
 
 use crate::rush::Rushes;
 
@@ -215,10 +216,6 @@ fn merged(mut spans: Vec<Span>) -> Vec<Span> {
         }
     }
     merged
-}
-
-fn text(text: impl Into<String>) -> AttributeValue {
-    AttributeValue::S(text.into())
 }
 
 #[cfg(test)]

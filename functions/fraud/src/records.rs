@@ -1,12 +1,12 @@
 //! The findings that the records of a coupon's events should hold.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use webhooks::event::{Event, Fact, member_key};
 use webhooks::figures::{COUNTED_ON, Found, Tally, day_and_hour, tasks};
 use webhooks::fraud::{Finding, RECORD, Severity, flag};
 use webhooks::ledger::{Change, ItemKey, Row};
+use webhooks::row::{number, text};
 
 use crate::case::Case;
 use crate::coupon::{Coupon, Known, Overview, Record};
@@ -126,7 +126,7 @@ impl Fraud {
                 None => changes.extend(until.map(|until| {
                     let key = &known.event.key;
                     let record = self.ledger.row_key(key.coupon(), key.beneath(RECORD));
-                    Change::of(record).set("ttl", second(until))
+                    Change::of(record).set("ttl", number(until))
                 })),
             }
         }
@@ -142,7 +142,7 @@ impl Fraud {
                 // The redemption owes an alert again. Later checks see it until the alert is
                 // published.
                 let row = self.history.key(&of_member, &redeemed);
-                changes.push(Change::of(row).set("ttl", second(forget_at)).remove("told"));
+                changes.push(Change::of(row).set("ttl", number(forget_at)).remove("told"));
                 is_open_again = true;
             }
         }
@@ -294,11 +294,11 @@ impl Fraud {
         row.set("awaits_until", record.awaits.map(|it| it.until));
         if let Some(wait) = record.awaits {
             row.0
-                .insert("awaits_number".into(), second(wait.number.into()));
+                .insert("awaits_number".into(), number(wait.number.into()));
         }
         row.set("finished_at", Some(now));
         match until {
-            Some(until) => _ = row.0.insert("ttl".into(), second(until)),
+            Some(until) => _ = row.0.insert("ttl".into(), number(until)),
             None if known.record.is_none() => {
                 let forget_at = self.ledger.forget_at(event, now);
                 row.0.insert("ttl".into(), forget_at);
@@ -381,12 +381,4 @@ fn summary(event: &Event, record: &Record) -> String {
         summary.push_str("; its redemption is not known yet");
     }
     summary
-}
-
-fn second(second: i64) -> AttributeValue {
-    AttributeValue::N(second.to_string())
-}
-
-fn text(text: impl Into<String>) -> AttributeValue {
-    AttributeValue::S(text.into())
 }

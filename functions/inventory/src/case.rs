@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use webhooks::event::{DiscountKind, Event, Fact, Usage, tenant_key};
-use webhooks::ledger::{Committed, Item, ItemKey};
+use webhooks::ledger::{Committed, ItemKey};
 use webhooks::stock::Catalogue;
 use webhooks::worker::Failure;
 
@@ -164,8 +164,4 @@ impl<'a> Case<'a> {
     pub(crate) fn fail(&mut self, error: &anyhow::Error) {
         self.outcome = Some(Err(anyhow!("{error:#}").into()));
     }
-}
-
-pub(crate) fn text<'a>(row: &'a Item, name: &str) -> Option<&'a String> {
-    row.get(name)?.as_s().ok()
 }

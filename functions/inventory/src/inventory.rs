@@ -13,18 +13,20 @@ use webhooks::figures::day_and_hour;
 use webhooks::invocation::Invocation;
 use webhooks::ledger::{Committed, Item, Ledger, Uncommitted, read_event};
 use webhooks::per_tenant::Zones;
+use webhooks::record;
+use webhooks::row::read_text;
 use webhooks::stock::{RESERVATION, Stock, identity};
 use webhooks::task::Message;
 use webhooks::worker::{BatchWork, Failure};
 
 use crate::alert::{Alerts, Cause};
-use crate::case::{Case, End, Kind, Origin, Taken, Waiting, text};
+use crate::case::{Case, End, Kind, Origin, Taken, Waiting};
 use crate::effects::What;
 use crate::parts::{self, Parts};
 use crate::plan::Plan;
 
 /// The record's name beneath an event.
-pub(crate) const RECORD: &str = "inventory";
+pub(crate) const RECORD: &str = record::INVENTORY;
 
 /// How often an event is planned again, because another event of its coupon came in between or one
 /// transaction did not take all of it. Each round settles something for good, so only further
@@ -150,14 +152,14 @@ impl Inventory {
             .await?;
         let mut kinds = BTreeMap::new();
         for row in &rows {
-            let Some(coupon) = text(row, "coupon") else {
+            let Some(coupon) = read_text(row, "coupon") else {
                 continue;
             };
-            let of_redemption = text(row, "discount")
+            let of_redemption = read_text(row, "discount")
                 .and_then(|it| serde_json::from_str::<Discount>(it).ok())
                 .map(|it| it.kind);
-            let of_reservation = text(row, "kind").map(|it| DiscountKind::from(it.clone()));
-            let is_redemption = text(row, "entry").is_some_and(|it| it == "redeemed");
+            let of_reservation = read_text(row, "kind").map(|it| DiscountKind::from(it.clone()));
+            let is_redemption = read_text(row, "entry").is_some_and(|it| it == "redeemed");
             match of_redemption.or(of_reservation) {
                 Some(kind) => _ = kinds.insert(coupon.clone(), Kind::Told(kind)),
                 None if is_redemption => _ = kinds.entry(coupon.clone()).or_insert(Kind::Unstated),
@@ -216,14 +218,14 @@ impl Inventory {
             return Ok(());
         }
         let rows = self.ledger.rows_of(coupon, "", now).await?;
-        let entry = |row: &Item, name: &str| text(row, "entry").is_some_and(|it| it == name);
+        let entry = |row: &Item, name: &str| read_text(row, "entry").is_some_and(|it| it == name);
         let reservation = rows.iter().find(|row| entry(row, RESERVATION));
         case.known.moved = reservation.and_then(|row| moved(row, case));
         let ended = reservation.filter(|row| row.contains_key("released"));
         case.known.end = ended.map(|row| {
             let uses = rows.iter().filter(|row| row.contains_key("awaits"));
             let uses = uses.filter_map(|record| {
-                let name = text(record, "entry")?;
+                let name = read_text(record, "entry")?;
                 let of_event = name.strip_suffix(&format!("/{RECORD}"))?;
                 let event = read_event(rows.iter().find(|row| entry(row, of_event))?)?;
                 Some(Waiting {
@@ -412,7 +414,7 @@ impl Case<'_> {
 /// than this one.
 fn moved(row: &Item, case: &Case<'_>) -> Option<(Timestamp, AttributeValue)> {
     let seen = row.get("moved")?;
-    let until = text(row, "reserved_until")?.parse().ok()?;
+    let until = read_text(row, "reserved_until")?.parse().ok()?;
     let own = Expiry::of(case.event).map(|it| it.statement());
     let is_later = own
         .as_ref()
@@ -427,7 +429,7 @@ fn moved(row: &Item, case: &Case<'_>) -> Option<(Timestamp, AttributeValue)> {
 
 /// The products that these records say were taken.
 fn taken_by<'a>(rows: impl IntoIterator<Item = &'a Item>) -> BTreeMap<String, Taken> {
-    let rows = rows.into_iter().filter_map(|row| text(row, "taken"));
+    let rows = rows.into_iter().filter_map(|row| read_text(row, "taken"));
     let taken = rows.filter_map(|it| serde_json::from_str::<BTreeMap<String, Decimal>>(it).ok());
     let taken = taken.flatten().map(|(name, _)| {
         let by = Origin::Own;

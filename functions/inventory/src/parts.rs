@@ -10,8 +10,7 @@ use std::ops::Range;
 
 use webhooks::event::EventKey;
 use webhooks::ledger::Item;
-
-use crate::case::text;
+use webhooks::row::read_text;
 
 /// How many items a part has, so that their products and the records beside them fit one
 /// transaction. A transaction takes 100 items (TransactWriteItems' API reference).
@@ -37,8 +36,8 @@ impl Parts {
             taken: BTreeSet::new(),
         };
         for row in rows {
-            let number =
-                text(row, "entry").and_then(|it| it.strip_prefix(&beneath)?.parse::<usize>().ok());
+            let number = read_text(row, "entry")
+                .and_then(|it| it.strip_prefix(&beneath)?.parse::<usize>().ok());
             let Some(number) = number else { continue };
             parts.taken.insert(number);
             let size = row.get("size").and_then(|it| it.as_n().ok()?.parse().ok());
@@ -89,7 +88,7 @@ pub(crate) fn name(part: usize) -> String {
 
 /// Whether a row is a part's record.
 pub(crate) fn is_part(row: &Item) -> bool {
-    text(row, "entry").is_some_and(|it| it.contains(&format!("/{PART}")))
+    read_text(row, "entry").is_some_and(|it| it.contains(&format!("/{PART}")))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use webhooks::event::DiscountKind;
 use webhooks::expiry::Expiry;
 use webhooks::ledger::{Change, ItemKey};
+use webhooks::row::text;
 use webhooks::stock::{readable, reserves, sortable};
 
 /// The current time, and the time when a row is forgotten.
@@ -146,10 +147,6 @@ pub(crate) fn reserve_too_late(
             &[],
         ),
     }
-}
-
-fn text(text: impl Into<String>) -> AttributeValue {
-    AttributeValue::S(text.into())
 }
 
 fn second(at: Timestamp) -> AttributeValue {

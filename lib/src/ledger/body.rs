@@ -19,7 +19,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use sha2::{Digest, Sha256};
 
-use super::row::{Item, number, read_text, text};
+use crate::row::{Item, number, read_text, text};
 pub use joining::Joining;
 use short::{Indexed, SHORT_MAX_BYTES};
 

@@ -22,11 +22,11 @@ use aws_sdk_dynamodb::types::{
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::row::{is, number, text};
 use super::{Ledger, unique_id};
 use crate::event::EventKey;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
+use crate::row::{is, number, text};
 
 pub use change::{Change, ItemKey};
 use effects::Once;

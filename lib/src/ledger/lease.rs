@@ -9,12 +9,12 @@ use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::row::{Item, is, number, text};
 use super::{
     Attached, Change, Ledger, Status, is_forgotten, is_refused_put, refused_item, unique_id,
 };
 use crate::event::{Event, EventKey};
 use crate::invocation::Invocation;
+use crate::row::{Item, is, number, text};
 
 /// The outcome of claiming an effect.
 #[derive(Debug)]

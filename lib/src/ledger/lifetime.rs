@@ -12,9 +12,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 
-use super::row::{Item, number, read_text};
 use super::{ItemKey, Ledger, read_all, refused_item};
 use crate::event::{Event, Fact};
+use crate::row::{Item, number, read_text};
 
 /// The longest time that a coupon without a real end is remembered, because personal data must not
 /// be kept for ever.

@@ -4,9 +4,9 @@ use anyhow::Context;
 use jiff::Timestamp;
 
 use super::lifetime::is_forgotten;
-use super::row::{Item, text};
 use super::{Ledger, PLACEHOLDER, body};
 use crate::event::EventKey;
+use crate::row::{Item, text};
 use crate::task::Task;
 
 impl Ledger {

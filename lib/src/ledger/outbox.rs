@@ -5,9 +5,9 @@ use anyhow::Context;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
-use super::row::{Item, read_text, text};
 use super::{Ledger, Standing, refused_item, unique_id};
 use crate::event::EventKey;
+use crate::row::{Item, read_text, text};
 use crate::task::Task;
 
 /// An event whose message SQS refused.

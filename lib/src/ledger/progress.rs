@@ -4,9 +4,9 @@ use anyhow::Context;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use jiff::Timestamp;
 
-use super::row::{number, read_text, text};
 use super::{Ledger, refused_item};
 use crate::event::Event;
+use crate::row::{number, read_text, text};
 
 /// How far a walk over a list has come. The order of the list does not change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -8,9 +8,9 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use jiff::Timestamp;
 
-use super::row::{Item, read_text, text};
 use super::{ItemKey, Ledger, Standing, body, is_forgotten};
 use crate::event::{Event, EventKey};
+use crate::row::{Item, read_text, text};
 
 /// The most items of one BatchGetItem.
 const BATCH_MAX: usize = 100;

@@ -6,11 +6,11 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailur
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
-use super::row::{COPY_MAX_BYTES, Item, Row, digits, number, read_text, text};
 use super::standing::{Recorded, Standing};
 use super::uses::{Place, SENT_BY, is_numbered};
 use super::{Ledger, body, content_hash, unique_id};
 use crate::event::{Event, EventKey, Fact};
+use crate::row::{COPY_MAX_BYTES, Item, Row, digits, number, read_text, text};
 use crate::verify::Verified;
 
 /// How often another worker may take a use's number while the use is recorded.

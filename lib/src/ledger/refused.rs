@@ -8,12 +8,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::row::{Item, Row, number, read_text, text};
 use super::{Ledger, body};
 use crate::event::EventKey;
 use crate::per_tenant::Zones;
 use crate::problem::Problem;
 use crate::provider::{self, Content};
+use crate::row::{Item, Row, number, read_text, text};
 use crate::verify::Verified;
 
 /// The prefix of the partition keys of refused bodies; the provider's name follows. No event's key

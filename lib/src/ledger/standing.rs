@@ -4,9 +4,9 @@ use jiff::Timestamp;
 
 use super::body;
 use super::lifetime::forgotten_from;
-use super::row::{Item, read_text};
 use crate::event::{Event, EventKey};
 use crate::provider::{Content, RecordedBody, read_recorded};
+use crate::row::{Item, read_text};
 
 /// What the ledger knew about an event.
 #[derive(Debug, PartialEq, Eq)]

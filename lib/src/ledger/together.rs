@@ -10,8 +10,8 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 
 use super::commit::{Change, ItemKey};
-use super::row::{Item, Row, is};
 use super::{Ledger, refused_item};
+use crate::row::{Item, Row, is};
 
 /// Attachments to a record that share its transaction: further fields, and changes of other items.
 #[derive(Debug, Default)]
@@ -123,7 +123,7 @@ async fn change_alone(client: &Client, own: &Change, mark: (&str, &str)) -> Sent
 }
 
 async fn transact(client: &Client, own: &Change, mark: (&str, &str), others: &[Change]) -> Sent {
-    let writes = [own].into_iter().chain(others).map(Change::write_telling);
+    let writes = [own].into_iter().chain(others).map(Change::write_returning);
     let writes = match writes.collect::<anyhow::Result<Vec<_>>>() {
         Ok(writes) => writes,
         Err(error) => return Sent::Failed(error.context("writing a change")),

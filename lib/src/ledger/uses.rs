@@ -8,9 +8,9 @@
 use futures_util::future::try_join;
 use jiff::{SignedDuration, Timestamp};
 
-use super::row::{Item, digits, read_text};
 use super::{Ledger, Recorded, Standing, content_hash, is_forgotten};
 use crate::event::{Event, EventKey, Fact, Usage};
+use crate::row::{Item, digits, read_text};
 
 /// Uses with the same contents within this time are the same use.
 pub const SAME_USE_WITHIN: SignedDuration = SignedDuration::from_hours(1);
@@ -199,7 +199,7 @@ fn says(standing: &Standing, hash: &str) -> bool {
 mod tests {
     use super::*;
     use crate::event::{Envelope, Member};
-    use crate::ledger::row::{number, text};
+    use crate::row::{number, text};
 
     const HASH: &str = "aa";
 

@@ -1,7 +1,7 @@
 //! Joins parts of bodies to their rows while rows are read one by one.
 
 use super::{is_part, join, parts_count, parts_of};
-use crate::ledger::row::{Item, read_text};
+use crate::row::{Item, read_text};
 
 /// Joins bodies to rows that are read in the order of their names. A row comes before the parts of
 /// its body.
@@ -43,7 +43,7 @@ impl Joining {
 mod tests {
     use super::super::{put, read};
     use super::*;
-    use crate::ledger::row::{number, text};
+    use crate::row::{number, text};
 
     fn row(entry: &str) -> Item {
         let fields = [("coupon", "zupy#comp#CP-1"), ("entry", entry)];

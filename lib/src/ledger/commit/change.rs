@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::{
 };
 use rust_decimal::Decimal;
 
-use crate::ledger::row::{Item, Row, number, text};
+use crate::row::{Item, Row, number, text};
 
 /// The name of an item in a table with two text keys, as all of ours are.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -160,7 +160,7 @@ impl Change {
     }
 
     /// Like `write`; a refusal returns the existing item.
-    pub(in crate::ledger) fn write_telling(&self) -> anyhow::Result<TransactWriteItem> {
+    pub(in crate::ledger) fn write_returning(&self) -> anyhow::Result<TransactWriteItem> {
         let mut update = self.update()?;
         update.return_values_on_condition_check_failure =
             Some(ReturnValuesOnConditionCheckFailure::AllOld);

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use super::change::Change;
 use crate::event::Event;
-use crate::ledger::row::{Item, Row, read_text};
 use crate::ledger::{Attached, Status};
+use crate::row::{Item, Row, read_text};
 
 /// One event's effects inside DynamoDB, and the record that confirms them.
 #[derive(Debug)]

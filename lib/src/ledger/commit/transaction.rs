@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 
 use super::change::{Change, ItemKey, item_bytes};
-use crate::ledger::row::Item;
+use crate::row::Item;
 
 /// The most items of one transaction (TransactWriteItems' API reference).
 pub(super) const ITEMS_MAX: usize = 100;
@@ -187,7 +187,7 @@ mod tests {
     use rust_decimal::Decimal;
 
     use super::*;
-    use crate::ledger::row::{number, text};
+    use crate::row::{number, text};
 
     fn item(name: &str) -> ItemKey {
         ItemKey::new("stock", ("tenant", "t"), ("entry", name))

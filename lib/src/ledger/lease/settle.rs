@@ -6,8 +6,8 @@ use anyhow::Context;
 use jiff::Timestamp;
 
 use super::{Lease, RELEASED, RUNNING};
-use crate::ledger::row::{number, text};
 use crate::ledger::{Attached, Change, Status};
+use crate::row::{number, text};
 
 /// The pauses between attempts to settle a lease. Within each attempt, the SDK makes its own
 /// attempts.

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
 use serde::Serialize;
 
+/// A row: its attributes by name.
 pub type Item = HashMap<String, AttributeValue>;
 
 /// A row that is being built; missing values leave out their field.
@@ -14,7 +16,7 @@ pub struct Row(pub Item);
 
 /// The longest copy of a body's field beside the body. All copies together stay below DynamoDB's
 /// 400 KB.
-pub(super) const COPY_MAX_BYTES: usize = 4096;
+pub(crate) const COPY_MAX_BYTES: usize = 4096;
 
 impl Row {
     /// Copies a field of the body for queries. A long value is cut.
@@ -36,12 +38,14 @@ impl Row {
         self.0.insert(name.into(), bytes);
     }
 
+    /// Sets a field to a text. Without a value, the field is left out.
     pub fn set(&mut self, name: &str, value: Option<impl ToString>) {
         if let Some(value) = value {
             self.0.insert(name.into(), text(value.to_string()));
         }
     }
 
+    /// Sets a field to JSON. Without a value, the field is left out.
     pub fn json(&mut self, name: &str, value: Option<impl Serialize>) {
         self.set(
             name,
@@ -50,16 +54,28 @@ impl Row {
     }
 }
 
-pub(super) fn is(item: &Item, name: &str, value: &str) -> bool {
+/// Whether a field holds this text.
+pub fn is(item: &Item, name: &str, value: &str) -> bool {
     read_text(item, name).is_some_and(|found| found == value)
 }
 
-pub(super) fn read_text<'a>(item: &'a Item, name: &str) -> Option<&'a String> {
+/// Reads a text; `None` if the field is missing or of another type.
+pub fn read_text<'a>(item: &'a Item, name: &str) -> Option<&'a String> {
     item.get(name)?.as_s().ok()
 }
 
+/// Reads a whole number; `None` if the field is missing or of another type.
+pub fn read_number(item: &Item, name: &str) -> Option<i64> {
+    item.get(name)?.as_n().ok()?.parse().ok()
+}
+
+/// Reads a time that is written as text; `None` if the field is missing or holds no time.
+pub fn read_time(item: &Item, name: &str) -> Option<Timestamp> {
+    read_text(item, name)?.parse().ok()
+}
+
 /// Reads hexadecimal digits, also from older rows that hold them as text.
-pub(super) fn digits(item: &Item, name: &str) -> Option<String> {
+pub(crate) fn digits(item: &Item, name: &str) -> Option<String> {
     match item.get(name)? {
         AttributeValue::B(bytes) => Some(hex::encode(bytes.as_ref())),
         AttributeValue::S(digits) => Some(digits.clone()),
@@ -67,10 +83,12 @@ pub(super) fn digits(item: &Item, name: &str) -> Option<String> {
     }
 }
 
-pub(super) fn text(text: impl Into<String>) -> AttributeValue {
+/// A text as an attribute.
+pub fn text(text: impl Into<String>) -> AttributeValue {
     AttributeValue::S(text.into())
 }
 
-pub(super) fn number(number: i64) -> AttributeValue {
+/// A whole number as an attribute.
+pub fn number(number: i64) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }
