@@ -118,6 +118,9 @@ impl Topic {
     }
 
     /// Publishes an alert. Returns the message's id.
+    ///
+    /// # Errors
+    /// SNS did not publish the alert; the variant says who can mend that.
     pub async fn publish(&self, alert: Alert) -> Result<String, Unpublished> {
         let mut publish = self
             .sns

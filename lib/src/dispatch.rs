@@ -19,6 +19,9 @@ pub use work_queue::WorkQueue;
 pub const WORK: &str = "work";
 
 /// Works off the `work` queue until Lambda ends the function.
+///
+/// # Errors
+/// The environment has problems, or the Lambda runtime ended.
 pub async fn run() -> anyhow::Result<()> {
     worker::run_batches(WORK, Dispatch::read).await
 }

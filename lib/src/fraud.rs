@@ -28,6 +28,7 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// The severity as tables and alerts spell it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Medium => "medium",

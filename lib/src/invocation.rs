@@ -12,6 +12,9 @@ use tokio::time::Instant;
 use crate::clock;
 
 /// Answers invocations until Lambda ends the function.
+///
+/// # Errors
+/// The Lambda runtime ended.
 pub async fn serve<E, A, F>(answer: impl Fn(E, Context) -> F) -> anyhow::Result<()>
 where
     E: DeserializeOwned,
@@ -70,6 +73,7 @@ impl Invocation {
         }
     }
 
+    /// When the invocation began, by the wall clock.
     pub fn now(&self) -> Timestamp {
         let elapsed = SignedDuration::try_from(self.began.elapsed()).unwrap_or(SignedDuration::MAX);
         self.began_at.checked_add(elapsed).unwrap_or(Timestamp::MAX)

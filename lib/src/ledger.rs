@@ -77,6 +77,7 @@ impl Status {
 }
 
 impl Ledger {
+    /// The ledger in this table, which remembers an event for `retention`.
     pub fn new(client: Client, table: impl Into<String>, retention: SignedDuration) -> Self {
         Self {
             client,
@@ -85,6 +86,7 @@ impl Ledger {
         }
     }
 
+    /// Reads the table and the retention from the environment.
     pub fn read(environment: &mut Environment, aws: &Aws, limits: CallLimits) -> Self {
         let retention = SignedDuration::from_hours(24 * environment.number("RETENTION_DAYS", 1));
         let client = Client::new(&aws.sdk_config(limits));

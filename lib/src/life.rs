@@ -15,6 +15,7 @@ pub use received::Received;
 use received::body_of;
 pub use record::{Record, expected};
 
+/// Everything that the events table holds about one coupon.
 #[derive(Debug, Default, Serialize)]
 pub struct Life {
     pub coupon: String,
@@ -34,12 +35,14 @@ pub struct Life {
     pub other: Vec<String>,
 }
 
+/// The coupon in its member's account.
 #[derive(Debug, Serialize)]
 pub struct Account {
     pub state: Option<String>,
     pub expires_at: Option<String>,
 }
 
+/// A task, or one of its records, that is missing beneath an event.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Missing {
     pub event: String,
@@ -75,6 +78,7 @@ pub struct Reservation {
 }
 
 impl Life {
+    /// Reads a coupon's life from all of its rows, whose bodies are whole.
     pub fn read(coupon: String, rows: &[Item]) -> Self {
         let mut life = Self {
             coupon,
@@ -171,6 +175,7 @@ impl Life {
 }
 
 impl Account {
+    /// Reads the row of a coupon in the members table.
     pub fn read(row: &Item) -> Self {
         Self {
             state: text(row, "state"),
@@ -205,6 +210,7 @@ impl Reservation {
     }
 }
 
+/// Reads a text; `None` if the field is missing or of another type.
 pub fn text(row: &Item, name: &str) -> Option<String> {
     row.get(name)?.as_s().ok().cloned()
 }

@@ -36,6 +36,7 @@ pub fn decimals(currency: &str) -> u32 {
 }
 
 impl Money {
+    /// An amount in the main unit of its currency.
     pub fn new(amount: Decimal, currency: impl Into<String>) -> Self {
         Self {
             amount: amount.normalize(),

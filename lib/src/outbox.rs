@@ -36,6 +36,9 @@ pub struct Emptied {
 }
 
 /// Empties the outbox on every invocation, until Lambda ends the function.
+///
+/// # Errors
+/// The environment has problems, or the Lambda runtime ended.
 pub async fn run() -> anyhow::Result<()> {
     telemetry::start();
     let mut environment = Environment::of_process();
@@ -48,6 +51,7 @@ pub async fn run() -> anyhow::Result<()> {
 }
 
 impl Outbox {
+    /// Reads the settings from the environment.
     pub fn read(environment: &mut Environment, aws: &Aws) -> Self {
         Self {
             receiver: Receiver::read(environment, aws, CallLimits::TASK),
@@ -56,6 +60,9 @@ impl Outbox {
 
     /// Sends waiting messages until the time is up. An invocation begins at the place where the one
     /// before stopped. So events that cannot be sent hold up no others, even if they are many.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer. A message that SQS refuses is no error: it stays.
     pub async fn empty(&self, invocation: Invocation) -> anyhow::Result<Emptied> {
         let ledger = &self.receiver.ledger;
         let mut emptied = Emptied::default();

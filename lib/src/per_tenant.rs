@@ -22,6 +22,7 @@ impl<T> PerTenant<T> {
         }
     }
 
+    /// The value of a tenant.
     pub fn of(&self, tenant: &str) -> &T {
         self.of.get(tenant).unwrap_or(&self.otherwise)
     }

@@ -16,6 +16,7 @@ use crate::verify::Verified;
 
 pub use refused::Retaken;
 
+/// Records events and dispatches their tasks.
 #[derive(Debug)]
 pub struct Receiver {
     /// The time zones in which a date without a time ends.
@@ -34,6 +35,7 @@ pub enum Taken {
 }
 
 impl Receiver {
+    /// Reads the settings from the environment.
     pub fn read(environment: &mut Environment, aws: &Aws, limits: CallLimits) -> Self {
         let zones = Zones::read_zones(environment);
         let ledger = Ledger::read(environment, aws, limits);

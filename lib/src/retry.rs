@@ -60,6 +60,7 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl Waiting {
+    /// An event that waits to be recorded.
     pub fn new(
         provider: &str,
         event: &Event,
@@ -105,6 +106,7 @@ impl Waiting {
         }
     }
 
+    /// The message as the `retry` queue takes it.
     pub fn to_body(&self) -> String {
         queue_body(self)
     }
@@ -139,6 +141,9 @@ impl QueueMessage for Waiting {
 }
 
 /// Works off the `retry` queue until Lambda ends the function.
+///
+/// # Errors
+/// The environment has problems, or the Lambda runtime ended.
 pub async fn run() -> anyhow::Result<()> {
     worker::run("retry", Retry::read).await
 }
@@ -150,6 +155,7 @@ pub struct Retry {
 }
 
 impl Retry {
+    /// Reads the settings from the environment.
     pub fn read(environment: &mut Environment, aws: &Aws) -> Self {
         Self {
             receiver: Receiver::read(environment, aws, CallLimits::TASK),

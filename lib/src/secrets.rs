@@ -71,6 +71,7 @@ pub enum Undecided {
 }
 
 impl Known {
+    /// All secrets that are valid: the current ones and the previous ones.
     pub fn secrets(&self) -> &Secrets {
         &self.all
     }
@@ -132,6 +133,7 @@ impl Known {
 }
 
 impl SecretStore {
+    /// A store of the secret with this id, whose values are keys of these schemes.
     pub fn new(sdk_config: &SdkConfig, id: String, schemes: &'static [Scheme]) -> Self {
         let now = Instant::now();
         Self {

@@ -148,6 +148,7 @@ impl Contents {
 }
 
 impl Stock {
+    /// The stock in this table; `threshold` is for products without their own.
     pub fn new(
         client: Client,
         table: impl Into<String>,
@@ -178,6 +179,9 @@ impl Stock {
 
     /// Reads products, each named with its tenant's key, without unknown ones. Old rows of the same
     /// products are united with theirs.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses. Or a row holds a number with too many digits.
     pub async fn products(
         &self,
         named: &BTreeSet<(String, String)>,
@@ -205,6 +209,9 @@ impl Stock {
     }
 
     /// Reads everything of one tenant, or of all.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses. Or a row holds a number with too many digits.
     pub async fn contents(&self, tenant: Option<&str>) -> anyhow::Result<Contents> {
         let (mut products, mut rewards) = (BTreeMap::new(), BTreeMap::new());
         let (new, old): (Vec<_>, Vec<_>) = self
@@ -255,6 +262,9 @@ impl Stock {
     }
 
     /// How much of a product is reserved now, under all names that it ever had.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses. Or a row holds a number with too many digits.
     pub async fn reserved_of(&self, product: &Product, now: Timestamp) -> anyhow::Result<Decimal> {
         let mut names = product.spellings.clone();
         names.insert(identity(&product.name));
@@ -270,6 +280,9 @@ impl Stock {
 
     /// How much of a product is reserved now, by coupons that were neither used nor cancelled and
     /// have not expired.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses. Or a row holds a number with too many digits.
     pub async fn reserved(
         &self,
         tenant: &str,

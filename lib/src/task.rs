@@ -26,6 +26,7 @@ pub enum Task {
 }
 
 impl Task {
+    /// All tasks.
     pub const ALL: [Task; 4] = [
         Task::Delivery,
         Task::Inventory,
@@ -43,6 +44,7 @@ impl Task {
         }
     }
 
+    /// The task of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|task| task.name() == name)
     }
@@ -140,6 +142,7 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
+    /// The message for all tasks of an event.
     pub fn new(event: &'a Event, received_at: Timestamp, trace: Option<&'a str>) -> Self {
         Self {
             version: MESSAGE_VERSION,

@@ -54,6 +54,7 @@ impl<'a> Verified<'a> {
             .map_or(TimeZone::UTC, |zones| zones.of(tenant).clone())
     }
 
+    /// The body's bytes.
     pub fn body(&self) -> &'a [u8] {
         self.body
     }
@@ -97,6 +98,10 @@ pub struct Freshness {
 }
 
 impl Freshness {
+    /// Checks the time of a signature.
+    ///
+    /// # Errors
+    /// The signature is too old, or too far in the future.
     pub fn check(&self, signed_at: Timestamp, now: Timestamp) -> Result<(), Unverified> {
         let age: SignedDuration = now.duration_since(signed_at);
         let age_s = age.as_secs();
@@ -150,6 +155,9 @@ pub const STANDARD_WEBHOOKS: Scheme = Scheme {
 
 /// Checks the signature by the first scheme that has its header in the request and a good
 /// signature.
+///
+/// # Errors
+/// No signature is good. The reason is for the log only.
 pub fn verify<'a>(
     schemes: &'static [Scheme],
     headers: &Headers<'_>,
@@ -162,6 +170,9 @@ pub fn verify<'a>(
 
 /// Checks the signatures by all schemes that have their header in the request. On success, at least
 /// one is returned.
+///
+/// # Errors
+/// No signature is good. The reason is for the log only.
 pub fn verify_all<'a>(
     schemes: &'static [Scheme],
     headers: &Headers<'_>,
@@ -186,6 +197,9 @@ pub fn verify_all<'a>(
 impl Scheme {
     /// Checks the signature over the bytes as sent, with every secret. Returns when the body was
     /// signed, if the scheme signs a time.
+    ///
+    /// # Errors
+    /// No signature is good. The reason is for the log only.
     pub fn verify<'a>(
         &self,
         headers: &Headers<'_>,

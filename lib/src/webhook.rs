@@ -39,6 +39,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(9);
 const TAKE_WITHIN: Duration = Duration::from_millis(6000);
 
 /// Serves a provider's webhooks until Lambda ends the function.
+///
+/// # Errors
+/// The environment or the secret has problems, or the Lambda runtime ended.
 pub async fn run(provider: impl Provider) -> anyhow::Result<()> {
     telemetry::start();
     let mut environment = Environment::of_process();

@@ -25,6 +25,9 @@ pub use queue::{Queue, REASON};
 use suspects::How;
 
 /// Works on messages until Lambda ends the function. `read` makes the work from the environment.
+///
+/// # Errors
+/// The environment has problems, the work cannot start, or the Lambda runtime ended.
 pub async fn run<W: Work>(
     name: &str,
     read: impl FnOnce(&mut Environment, &Aws) -> W,
@@ -39,6 +42,9 @@ pub async fn run<W: Work>(
 }
 
 /// Like [`run`], for work on whole batches.
+///
+/// # Errors
+/// The environment has problems, or the Lambda runtime ended.
 pub async fn run_batches<W: BatchWork>(
     name: &str,
     read: impl FnOnce(&mut Environment, &Aws) -> W,
@@ -104,6 +110,7 @@ pub struct Worker<W> {
 }
 
 impl<W> Worker<W> {
+    /// A worker for this queue.
     pub fn new(queue: Queue, work: W) -> Self {
         Self {
             queue,

@@ -75,6 +75,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 impl Ledger {
     /// Makes one event's effects together with their record: both or neither, once.
+    ///
+    /// # Errors
+    /// The effects were not committed; the variant says whether a later attempt may succeed.
     pub async fn commit(
         &self,
         effects: Effects<'_>,

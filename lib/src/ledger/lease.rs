@@ -52,6 +52,7 @@ pub struct Note {
 }
 
 impl Note {
+    /// A note with this status and result.
     pub fn new(status: Status, result: &'static str) -> Self {
         Self {
             status,
@@ -94,6 +95,10 @@ impl Ledger {
     /// Claims an effect outside DynamoDB before it is made. If another worker has the lease, this
     /// waits a little: most effects take less than a second, and giving the message back costs its
     /// visibility timeout.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses. The effect may be claimed all the same, until the
+    /// lease ends.
     pub async fn claim(
         &self,
         event: &Event,
@@ -251,6 +256,9 @@ impl Ledger {
 
 impl Ledger {
     /// Records how an effect ended that nobody had to make. A record of another worker stays.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn note(
         &self,
         event: &Event,
@@ -265,6 +273,9 @@ impl Ledger {
 
     /// Like [`note`](Self::note), together with attached fields and changes, in one transaction:
     /// both or neither, once.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn note_with(
         &self,
         event: &Event,
@@ -319,6 +330,9 @@ impl Ledger {
     /// Ends an effect that waited, began when the other event came, and is not needed any more: it
     /// failed for now, or its worker died. Returns the time until which another worker may be
     /// making it, if one is.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn abandon(
         &self,
         key: &EventKey,

@@ -11,6 +11,9 @@ use crate::task::Task;
 
 impl Ledger {
     /// The tasks of an event that have left no record. Their messages may have been lost.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn without_record(
         &self,
         key: &EventKey,

@@ -64,6 +64,9 @@ impl Ledger {
     /// Marks an event's row: SQS refused its message. The mark puts the row into the outbox's
     /// index. Each mark is unique. So a message that SQS refused later is not mistaken for one that
     /// was sent.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn mark_undispatched(&self, key: &EventKey) -> anyhow::Result<()> {
         self.client
             .update_item()
@@ -81,6 +84,9 @@ impl Ledger {
     }
 
     /// A page of the events in the outbox, the oldest first.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn undispatched(&self, from: Option<OutboxPlace>) -> anyhow::Result<OutboxPage> {
         let page = self
             .client
@@ -110,6 +116,9 @@ impl Ledger {
     }
 
     /// Removes an event from the outbox, unless it was marked again meanwhile.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn clear_undispatched(&self, sent: &Undispatched) -> anyhow::Result<()> {
         let cleared = self
             .client
@@ -131,6 +140,9 @@ impl Ledger {
     }
 
     /// The place where the outbox stopped, if it has not tried the events after it.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn outbox_place(&self) -> anyhow::Result<Option<OutboxPlace>> {
         let (coupon, entry) = PLACE;
         let row = self
@@ -148,6 +160,9 @@ impl Ledger {
     }
 
     /// Stores the place where the outbox goes on; `None` stands for the oldest event.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn keep_outbox_place(&self, place: Option<&OutboxPlace>) -> anyhow::Result<()> {
         let (coupon, entry) = PLACE;
         let update = self

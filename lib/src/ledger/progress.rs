@@ -21,6 +21,9 @@ pub struct Progress {
 
 impl Ledger {
     /// Reads the progress from the record of this name beneath an event.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn progress(
         &self,
         event: &Event,
@@ -42,6 +45,9 @@ impl Ledger {
 
     /// Records progress. If another worker has come further meanwhile, that worker's progress
     /// stays.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn advance(
         &self,
         event: &Event,

@@ -32,6 +32,9 @@ impl Ledger {
     }
 
     /// A row with its whole body: parts that are stored beneath the row are joined to it.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn whole(&self, row: Item) -> anyhow::Result<Item> {
         let parts = read_text(&row, "coupon").zip(body::parts_of(&row));
         let Some((coupon, beginning)) = parts else {
@@ -43,6 +46,9 @@ impl Ledger {
     }
 
     /// An event as it was recorded, with its whole body.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn standing(
         &self,
         key: &EventKey,
@@ -58,6 +64,9 @@ impl Ledger {
 
     /// A coupon's row with this entry, unless it is absent or forgotten. Its body may not be
     /// [whole](Self::whole).
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn row(
         &self,
         coupon: &str,
@@ -78,6 +87,9 @@ impl Ledger {
 
     /// Rows by their keys, without absent and forgotten ones. Each key may be given once. Without
     /// `fields`, the rows have all fields.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn rows(
         &self,
         keys: &[ItemKey],
@@ -96,6 +108,9 @@ impl Ledger {
 
     /// A coupon's rows whose entries have this prefix, without the forgotten ones. An empty prefix
     /// reads all rows. Bodies are whole.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn rows_of(
         &self,
         coupon: &str,
@@ -151,6 +166,9 @@ impl Ledger {
 
     /// Passes on a coupon's rows one by one in the order of their entries, with whole bodies. Holds
     /// one page of rows at a time, and the bodies whose parts are still to come.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn each_row_of(
         &self,
         coupon: &str,
@@ -197,6 +215,9 @@ pub fn read_event(row: &Item) -> Option<Event> {
 
 /// Reads items of any tables by their keys, without absent ones. Each key may be given once.
 /// Without `fields`, the items have all fields.
+///
+/// # Errors
+/// DynamoDB does not answer, or refuses.
 pub async fn read_all(
     client: &Client,
     keys: &[ItemKey],

@@ -19,6 +19,10 @@ const OVERTAKEN_MAX: usize = 8;
 impl Ledger {
     /// Records an event with one conditional write, unless the event is there. The event gets the
     /// key of its row, because a use that names no order gets its number here.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses. Or others take the number of a use again and again.
+    /// The event may be recorded all the same; the next attempt finds out.
     pub async fn record(
         &self,
         event: &mut Event,
@@ -123,6 +127,9 @@ impl Ledger {
 
     /// Keeps a body that contradicts the recorded one, for support, and for as long as that one.
     /// Among equal bodies, the first stays.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn keep_conflict(
         &self,
         event: &Event,

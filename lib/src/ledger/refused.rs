@@ -65,6 +65,7 @@ impl Refused {
         })
     }
 
+    /// The body, as it was verified when it was received.
     pub fn verified(&self) -> Verified<'_> {
         Verified::recorded(&self.body, &self.scheme, self.tenant.as_deref())
     }
@@ -140,6 +141,9 @@ fn member_of(body: &[u8]) -> Option<String> {
 impl Ledger {
     /// Keeps a verified body in which no event was read. The same bytes a second time change
     /// nothing.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn keep_refused(
         &self,
         provider: &str,
@@ -172,6 +176,9 @@ impl Ledger {
 
     /// Marks a refused body as taken as an event. The body stays until its `ttl`, and is not taken
     /// again.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn mark_taken(
         &self,
         refused: &EventKey,

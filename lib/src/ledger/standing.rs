@@ -61,6 +61,7 @@ impl Standing {
         }
     }
 
+    /// When the event was received first.
     pub fn received_at(&self) -> Option<Timestamp> {
         self.received_at
     }
@@ -97,6 +98,7 @@ impl OwnedBody {
         }
     }
 
+    /// The body, for reading it again.
     pub fn as_ref(&self) -> RecordedBody<'_> {
         RecordedBody {
             provider: &self.provider,

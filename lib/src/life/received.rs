@@ -84,6 +84,9 @@ impl Received {
     }
 
     /// Reads the recorded body as today's code does. An error never quotes the body.
+    ///
+    /// # Errors
+    /// The row holds no body, or this code reads no event in it.
     pub fn parse(&self) -> anyhow::Result<Event> {
         let body = self.body.as_deref().context("no body was recorded")?;
         let recorded = RecordedBody {

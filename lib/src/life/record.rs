@@ -39,6 +39,7 @@ pub struct Record {
 }
 
 impl Record {
+    /// Reads the record of this name beneath an event.
     pub fn read(row: &Item, event: String, task: &str) -> Self {
         let number = |name: &str| row.get(name).and_then(|value| value.as_n().ok());
         let time = |name: &str| Timestamp::from_millisecond(number(name)?.parse().ok()?).ok();

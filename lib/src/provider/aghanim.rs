@@ -14,6 +14,7 @@ use crate::provider::wire::{Field, Object, Problem, Problems, UnixSeconds, parse
 use crate::provider::{Content, Parsed, Provider};
 use crate::verify::{Encoding, Scheme, Verified};
 
+/// The provider's name in keys and rows.
 pub const NAME: &str = "aghanim";
 
 /// The signature covers `{timestamp}.{raw body}`, in lower-case hexadecimal digits.
@@ -32,6 +33,7 @@ pub const SCHEME: Scheme = Scheme {
 pub struct Aghanim;
 
 impl Aghanim {
+    /// The one type of event that this module reads.
     pub const COUPON_REDEEMED: &'static str = "coupon.redeemed";
 }
 
@@ -83,6 +85,7 @@ pub struct Body {
     pub game_id: Field<String>,
 }
 
+/// The data of an event.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct EventData {
@@ -92,6 +95,7 @@ pub struct EventData {
     pub items: Field<Vec<Field<WireItem>>>,
 }
 
+/// The code that was redeemed.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Coupon {
@@ -101,6 +105,7 @@ pub struct Coupon {
     pub redeemed_at: Field<UnixSeconds>,
 }
 
+/// An item, or a bundle of items.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct WireItem {

@@ -34,6 +34,7 @@ pub enum Field<T> {
 }
 
 impl<T> Field<T> {
+    /// The value, if the field could be read.
     pub fn value(&self) -> Option<&T> {
         match self {
             Field::Value(value) | Field::Mended(value, _) => Some(value),
@@ -336,6 +337,9 @@ pub(super) fn without_mark(body: &[u8]) -> &[u8] {
 }
 
 /// Reads a whole body. A problem names a place and never quotes the body.
+///
+/// # Errors
+/// The body is no JSON object, is nested too deep, or has a field twice.
 pub fn parse<T: Object>(body: &[u8]) -> Result<T, Problem> {
     let problem = |problem: String| Problem {
         field: "body".into(),

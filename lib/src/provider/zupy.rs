@@ -11,6 +11,7 @@ use crate::provider::wire::Field;
 use crate::provider::{Parsed, Provider};
 use crate::verify::{Encoding, Scheme, Verified};
 
+/// The provider's name in keys and rows.
 pub const NAME: &str = "zupy";
 
 /// v1 (2025). The signature covers only the raw body.
@@ -65,6 +66,7 @@ impl Zupy {
         ])
     }
 
+    /// Only these types.
     pub const fn only(types: &'static [&'static str]) -> Self {
         Self { types }
     }

@@ -63,6 +63,9 @@ impl Product {
 impl Stock {
     /// Claims the due alert of a product, if there is one. If another worker holds the claim, this
     /// waits a little.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn claim_alert(
         &self,
         mut product: Product,
@@ -231,6 +234,9 @@ impl AlertLease {
 
     /// Records that the alert can never be published, and why. The next alert comes as if this one
     /// had been published.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn fail(self, reason: &str) -> anyhow::Result<()> {
         let failed =
             "SET alerted = :level, alert_failed = :reason REMOVE alert_owner, alert_until_ms";
@@ -241,6 +247,9 @@ impl AlertLease {
 
     /// Releases the alert, but blocks further attempts until then: before an operator mends the
     /// fault, none can succeed.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn hold(self, reason: &str, until: Timestamp) -> anyhow::Result<()> {
         let held = "SET alert_until_ms = :until, alert_failed = :reason REMOVE alert_owner";
         let values = [(":until", milliseconds(until)), (":reason", text(reason))];
@@ -248,6 +257,9 @@ impl AlertLease {
     }
 
     /// Releases the alert after a failure that may pass.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn release(self) -> anyhow::Result<()> {
         self.update("REMOVE alert_owner, alert_until_ms", &[]).await
     }

@@ -32,6 +32,9 @@ impl Catalogue {
 
 impl Stock {
     /// Reads the catalogue's entries for names, each named with its tenant's key.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn catalogue(&self, names: &BTreeSet<(String, String)>) -> anyhow::Result<Catalogue> {
         let keys: BTreeSet<_> = names
             .iter()

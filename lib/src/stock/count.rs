@@ -26,6 +26,10 @@ pub enum Counted {
 impl Stock {
     /// Records what was counted, and the threshold if one is given. If the product has enough
     /// again, it can be alerted again. Returns the product before, if it was known, and after.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses. Or the product is sold faster than it can be counted,
+    /// or the sum is too large.
     pub async fn count(
         &self,
         tenant: &str,
@@ -170,6 +174,9 @@ impl Stock {
     }
 
     /// Maps a reward to a product from now on.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn map(&self, tenant: &str, reward: &str, product: &str) -> anyhow::Result<()> {
         self.client
             .put_item()
@@ -185,6 +192,9 @@ impl Stock {
     }
 
     /// Gives a reward its own name's product from now on. Returns whether the reward was mapped.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn unmap(&self, tenant: &str, reward: &str) -> anyhow::Result<bool> {
         let deleted = self
             .client

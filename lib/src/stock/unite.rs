@@ -25,6 +25,9 @@ const KEPT: [&str; 5] = [
 
 impl Stock {
     /// Unites every old row of a tenant with the row that today's code reads and writes.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn unite(&self, tenant: &str) -> anyhow::Result<()> {
         for row in self.rows(Some(tenant)).await? {
             if !self.is_united(&row) {

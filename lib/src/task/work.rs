@@ -36,6 +36,7 @@ struct Wire {
 }
 
 impl WorkMessage {
+    /// An event's message for these tasks.
     pub fn new(message: &Message<'_>, tasks: &[Task]) -> Self {
         Self {
             tasks: tasks.to_vec(),

@@ -19,6 +19,7 @@ pub struct ItemKey {
 }
 
 impl ItemKey {
+    /// The item with these two keys, each a name and a value.
     pub fn new(
         table: impl Into<String>,
         (partition_name, partition): (&'static str, impl Into<String>),
@@ -62,6 +63,7 @@ pub struct Change {
 }
 
 impl Change {
+    /// A change that changes nothing yet.
     pub fn of(item: ItemKey) -> Self {
         Self {
             item,
@@ -84,6 +86,7 @@ impl Change {
         change
     }
 
+    /// Sets a field.
     pub fn set(mut self, field: &str, value: AttributeValue) -> Self {
         self.set.insert(field.into(), value);
         self
@@ -107,6 +110,7 @@ impl Change {
         self
     }
 
+    /// Removes a field.
     pub fn remove(mut self, field: &str) -> Self {
         self.remove.insert(field.into());
         self

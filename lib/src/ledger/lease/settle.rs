@@ -27,6 +27,9 @@ impl Lease {
 
     /// Records how the effect ended, with a result: a message's id, or a reason. Nothing changes if
     /// another owner holds the lease meanwhile.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses. The lease then ends by itself.
     pub async fn settle(self, status: Status, result: &str) -> anyhow::Result<()> {
         self.settle_with(status, result, Attached::default()).await
     }
@@ -34,6 +37,9 @@ impl Lease {
     /// Like [`settle`](Self::settle), together with attached fields and changes, in one
     /// transaction: both or neither, once. If DynamoDB never accepts the attached changes, the
     /// record is settled without them. Otherwise the effect would be made twice.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses. The lease then ends by itself.
     pub async fn settle_with(
         self,
         status: Status,
@@ -47,6 +53,9 @@ impl Lease {
 
     /// Releases the effect after a failure that may pass, so that the next attempt need not wait
     /// for the lease's end. `not_before` is the earliest time of that attempt.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses. The lease then ends by itself.
     pub async fn release(self, reason: &str, not_before: Option<Timestamp>) -> anyhow::Result<()> {
         let mut own = self.ending(RELEASED, reason);
         if let Some(at) = not_before {
@@ -58,6 +67,9 @@ impl Lease {
     }
 
     /// Like [`release`](Self::release), after an attempt that got no answer.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses. The lease then ends by itself.
     pub async fn release_in_doubt(
         mut self,
         reason: &str,

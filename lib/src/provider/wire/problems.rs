@@ -27,6 +27,7 @@ pub struct Problems {
 }
 
 impl Problems {
+    /// Adds a problem, up to [`PROBLEMS_MAX`].
     pub fn add(&mut self, field: impl Into<String>, problem: impl Into<String>) {
         if self.problems.len() == PROBLEMS_MAX {
             return;
@@ -65,6 +66,7 @@ impl Problems {
         }
     }
 
+    /// A field that must be there and of the right type.
     pub fn required<T>(&mut self, path: &str, field: Field<T>) -> Option<T> {
         match field {
             Field::Absent | Field::Null => {
@@ -163,6 +165,9 @@ impl Problems {
     }
 
     /// The event with its warnings, if no field had a problem.
+    ///
+    /// # Errors
+    /// All problems of the fields.
     pub fn settle(self, event: Option<Event>) -> Result<Event, Vec<Problem>> {
         match event {
             Some(mut event) if self.problems.is_empty() => {

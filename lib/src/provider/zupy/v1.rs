@@ -56,6 +56,7 @@ pub struct Body {
     pub discount_details: Field<DiscountDetails>,
 }
 
+/// The customer whom the event is about.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Customer {
@@ -66,6 +67,7 @@ pub struct Customer {
     pub tier: Field<String>,
 }
 
+/// The coupon that was redeemed.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Coupon {
@@ -82,6 +84,7 @@ pub struct Coupon {
     pub discount_details: Field<DiscountDetails>,
 }
 
+/// What the coupon takes off an order.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct DiscountDetails {
@@ -91,6 +94,7 @@ pub struct DiscountDetails {
     pub minimum_purchase: Field<Decimal>,
 }
 
+/// The use of a coupon for an order.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct CouponUsage {
@@ -107,6 +111,7 @@ pub struct CouponUsage {
     pub items_affected: Field<Vec<Field<UsedItem>>>,
 }
 
+/// A line of the order.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct UsedItem {
