@@ -1,4 +1,4 @@
-//! How a member is reached: of each name, address and number, the one that was told last counts.
+//! How a member is reached: of each name, address and number, the latest statement counts.
 
 use jiff::Timestamp;
 use webhooks::event::Member;
@@ -13,10 +13,10 @@ pub struct Contact {
     pub do_not_contact: bool,
 }
 
-/// What was told of a member at one time. Personal data: never in a log.
+/// The contact fields of one statement. Personal data: never log it.
 #[derive(Clone, Default, PartialEq)]
 pub struct Told {
-    /// When; nothing where nothing was told.
+    /// When the statement was made; `None` for an empty one.
     pub at: Option<Timestamp>,
     pub name: Option<String>,
     pub email: Option<String>,
@@ -32,7 +32,7 @@ impl std::fmt::Debug for Told {
 }
 
 impl Told {
-    /// What an event tells. A placeholder such as `null` or `N/A` tells nothing.
+    /// The contact fields of an event. A placeholder such as `null` or `N/A` counts as missing.
     pub fn by(member: &Member, at: Timestamp) -> Self {
         let field = |text: &Option<String>| text.as_deref().and_then(meant);
         Self {
@@ -45,8 +45,9 @@ impl Told {
 }
 
 impl Contact {
-    /// The member, by the contact and by what events told. An address that failed and was mended by an enrolment is the
-    /// enrolment's, unless an event told one later. The contact counts before an event of the same time.
+    /// The member, from the contact row and from events. If an enrolment corrected an address that
+    /// had failed, the enrolment's address counts, unless a later event states another. At the same
+    /// time, the contact row comes before an event.
     pub fn complete<'a>(
         &self,
         id: &str,
@@ -54,7 +55,7 @@ impl Contact {
     ) -> Member {
         let events = events.into_iter().map(|(member, at)| Told::by(member, at));
         let mut all: Vec<_> = [self.told.clone()].into_iter().chain(events).collect();
-        // A stable sort: among those of one time the contact stays first.
+        // A stable sort: among statements of the same time, the contact row stays first.
         all.sort_by_key(|told| std::cmp::Reverse(told.at));
         let latest =
             |field: fn(&Told) -> &Option<String>| all.iter().find_map(|it| field(it).clone());
@@ -87,7 +88,7 @@ mod tests {
         }
     }
 
-    /// Name, address and number, by a contact told at 100 and events.
+    /// Checks name, address and number, for a contact row of time 100 and these events.
     #[track_caller]
     fn check(contact: &Member, events: &[(&Member, i64)], expected: [&str; 3]) {
         let contact = Contact {

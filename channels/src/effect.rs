@@ -15,29 +15,29 @@ use crate::time::{CLAIM, SEND, has_time};
 /// Why an effect was not tried.
 pub const NO_TIME: &str = "the time was up before it could be tried";
 
-/// The pauses after an attempt that had no answer: it may have been taken, and another would double
-/// it. Each is four times the one before; a day has room for eleven.
+/// The pauses after an attempt that got no answer: it may have succeeded, and another one would
+/// double it. Each pause is four times the one before; a day has room for eleven.
 const IN_DOUBT_FIRST: Duration = Duration::from_secs(5);
 const IN_DOUBT_MAX: Duration = Duration::from_secs(4 * 3600);
 
-/// An effect outside, by the record beneath its event that says what came of it.
+/// An effect outside, with the record beneath its event that holds its outcome.
 #[derive(Debug, Clone, Copy)]
 pub struct OutsideEffect<'a> {
-    /// Where the record is.
+    /// The ledger that holds the record.
     pub ledger: &'a Ledger,
-    /// What causes the effect.
+    /// The event that causes the effect.
     pub event: &'a Event,
     /// The record's name: `delivery/email`.
     pub record: &'a str,
-    /// The attempt.
+    /// The invocation that makes the attempt.
     pub invocation: Invocation,
 }
 
 impl OutsideEffect<'_> {
-    /// Makes the effect, unless an attempt before this one settled it.
+    /// Makes the effect, unless an earlier attempt settled it.
     ///
     /// # Errors
-    /// The effect was not made yet, or nobody knows; the message is to come again.
+    /// The effect was not made yet, or its outcome is unknown. The message must be retried.
     pub async fn make(
         &self,
         attempt: impl AsyncFnOnce() -> anyhow::Result<Outcome>,
@@ -51,7 +51,7 @@ impl OutsideEffect<'_> {
         }
         match attempt().await {
             Ok(outcome) => self.settle(lease, outcome).await,
-            // Nothing was sent: something of ours failed before.
+            // Nothing was sent, because a step of ours failed before.
             Err(error) => {
                 lease.release("not tried", None).await?;
                 Err(error.into())
@@ -59,7 +59,7 @@ impl OutsideEffect<'_> {
         }
     }
 
-    /// Ends an effect that need not be made any more, unless it was made.
+    /// Ends an effect that is not needed any more, unless it was made.
     ///
     /// # Errors
     /// The record could not be written, or another attempt holds it.
@@ -70,11 +70,11 @@ impl OutsideEffect<'_> {
         }
     }
 
-    /// The right to make the effect; nothing where it was made. None is begun that could be cut off
-    /// by the invocation's end: nobody would know whether it was made.
+    /// The right to make the effect; `None` if the effect was made. No effect begins that the
+    /// invocation's end could cut off, because its outcome would be unknown.
     ///
     /// # Errors
-    /// Another attempt holds it, it is too early, or there is no time.
+    /// Another attempt holds the claim, it is too early, or there is no time.
     pub async fn claim(&self) -> Result<Option<Lease>, Failure> {
         let (record, invocation) = (self.record, self.invocation);
         if !has_time(invocation, CLAIM + SEND) {
@@ -91,7 +91,7 @@ impl OutsideEffect<'_> {
         }
     }
 
-    /// Records what came of the effect.
+    /// Records the outcome of the effect.
     ///
     /// # Errors
     /// The effect was not made now, or the record could not be written.
@@ -135,7 +135,7 @@ impl OutsideEffect<'_> {
     }
 }
 
-/// Records that an effect was not made, and whether it may have been made by an attempt before.
+/// Records that an effect was not made, and whether an earlier attempt may have made it.
 ///
 /// # Errors
 /// The record could not be written.
@@ -155,17 +155,17 @@ fn in_doubt_pause(before: u32) -> Duration {
     IN_DOUBT_FIRST.saturating_mul(times).min(IN_DOUBT_MAX)
 }
 
-/// How long it is from now until then; nothing if it has passed.
+/// How long it is from `now` until then; zero if the time has passed.
 pub fn from_until(now: Timestamp, until: Timestamp) -> Duration {
     let left = until.duration_since(now).max(SignedDuration::ZERO);
     Duration::try_from(left).unwrap_or_default()
 }
 
-/// One word for several outcomes: the message comes again where any of them asks for it, at the
+/// Unites several outcomes. If any of them asks for a retry, the message is retried, at the
 /// earliest time that one of them names.
 ///
 /// # Errors
-/// One of them failed.
+/// One of the outcomes is a failure.
 pub fn all_of(outcomes: impl IntoIterator<Item = Result<(), Failure>>) -> Result<(), Failure> {
     let failures = outcomes.into_iter().filter_map(Result::err);
     match failures.reduce(Failure::and) {

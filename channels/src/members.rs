@@ -1,4 +1,4 @@
-//! The members table: a member's contact, and their coupons.
+//! The members table: a member's contact, and the member's coupons.
 
 use anyhow::Context;
 use aws_sdk_dynamodb::Client;
@@ -14,16 +14,16 @@ use crate::contact::{Contact, Told};
 /// The entry of a member's contact.
 const CONTACT: &str = "contact";
 
-/// What comes before a coupon's code in its entry.
+/// The prefix of a coupon's entry, before the coupon's code.
 const COUPON: &str = "coupon#";
 
-/// The mark of a coupon that may wait for its member's contact.
+/// The attribute of a coupon that may wait for its member's contact.
 pub const WAITS: &str = "waits";
 
-/// How many of a member's coupons one look goes over.
+/// How many of a member's coupons one query reads.
 const PAGE_ROWS: i32 = 500;
 
-/// The table, read and changed.
+/// Reads and changes the table.
 #[derive(Debug)]
 pub struct Members {
     client: Client,
@@ -35,13 +35,13 @@ pub struct Members {
 pub struct AccountCoupon {
     pub state: Option<String>,
     pub expires_at: Option<Timestamp>,
-    /// Its redemption.
+    /// The key of the coupon's redemption.
     pub event: Option<EventKey>,
-    /// The row's own name.
+    /// The row's entry.
     pub entry: String,
 }
 
-/// Coupons that wait, and the row after which there may be more.
+/// Waiting coupons, and the row after which more may follow.
 #[derive(Debug)]
 pub struct Page {
     pub coupons: Vec<AccountCoupon>,
@@ -58,7 +58,7 @@ impl AccountCoupon {
         }
     }
 
-    /// Whether it can still be used: one whose state is not known yet, can.
+    /// Whether the coupon can still be used. A coupon whose state is not known yet can be used.
     pub fn is_usable(&self, now: Timestamp) -> Result<(), String> {
         match self.state.as_deref() {
             None | Some("active") => {}
@@ -79,7 +79,7 @@ impl Members {
         }
     }
 
-    /// The contact of the member that an event is about; an empty one where none was told.
+    /// The contact of the event's member; an empty one if no enrolment came.
     pub async fn contact(&self, event: &Event) -> anyhow::Result<Contact> {
         let row = self.get(event, CONTACT.into()).await?;
         let row = row.unwrap_or_default();
@@ -96,7 +96,7 @@ impl Members {
         })
     }
 
-    /// The change that keeps the contact that an event tells, unless a later one is there.
+    /// The change that keeps the contact of an event, unless a later one is recorded.
     pub fn keep_contact(&self, event: &Event) -> Change {
         let mut row = Row::default();
         row.set("told_at", Some(format!("{:.9}", event.occurred_at)));
@@ -105,7 +105,8 @@ impl Members {
         row.copy("email", told.email.as_ref());
         row.copy("phone", told.phone.as_ref());
         row.copy("tier", event.member.tier.as_ref());
-        // What it does not name any more is gone, so that the latest counts in whatever order they come.
+        // Fields that this contact does not name are removed, so that the latest contact counts in
+        // every order.
         let absent = ["name", "email", "phone", "tier"].into_iter();
         let absent: Vec<_> = absent.filter(|name| !row.0.contains_key(*name)).collect();
         let later = "attribute_not_exists(#told_at) OR #told_at < :told_at";
@@ -113,7 +114,7 @@ impl Members {
         absent.into_iter().fold(change, Change::remove)
     }
 
-    /// A change to a row of the member that an event is about.
+    /// A change to a row of the event's member.
     pub fn change(&self, event: &Event, entry: impl Into<String>) -> Change {
         let member = member_key(&event.provider, &event.tenant, &event.member.id);
         Change::of(ItemKey::new(
@@ -123,7 +124,7 @@ impl Members {
         ))
     }
 
-    /// The account's row of the coupon that an event is about.
+    /// The account's row of the event's coupon.
     pub async fn coupon(
         &self,
         event: &Event,
@@ -135,8 +136,7 @@ impl Members {
         Ok(row.as_ref().map(AccountCoupon::read).unwrap_or_default())
     }
 
-    /// Those coupons of the member that an event is about that wait for the member's contact, as far as one look goes; after
-    /// a row of this name.
+    /// The member's coupons that wait for the contact: one page, after the row with this entry.
     pub async fn waiting(
         &self,
         event: &Event,
@@ -172,7 +172,7 @@ impl Members {
         })
     }
 
-    /// A coupon waits for its member's contact no more.
+    /// Records that a coupon no longer waits for its member's contact.
     pub async fn stop_waiting(&self, event: &Event, entry: &str) -> anyhow::Result<()> {
         let updated = self
             .client

@@ -1,5 +1,5 @@
-//! What is written to a customer: a mail, an SMS, the parameters of a WhatsApp message. Pure functions over the
-//! templates in `templates/`, a folder per language.
+//! What is written to a customer: a mail, an SMS, the parameters of a WhatsApp message. Pure
+//! functions over the templates in `templates/`, a folder per language.
 //!
 //! - [`language`]: the languages, and the [`templates`] of each.
 //! - [`shown`]: a coupon as the templates show it, made of what providers sent, by [`clean`].
@@ -30,16 +30,16 @@ pub use self::language::Language;
 pub use self::sms::sms;
 pub use self::whatsapp::whatsapp_parameters;
 
-/// Why a customer is written to.
+/// Why a message is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Occasion {
-    /// A coupon came to be.
+    /// The coupon came to be.
     Redeemed,
-    /// It expires soon.
+    /// The coupon expires soon.
     Expiring,
 }
 
-/// What a message tells of. Providers may leave out all that is optional.
+/// The coupon in a message. Providers may leave out everything that is optional.
 #[derive(Clone, Copy)]
 pub struct Coupon<'a> {
     /// The member's name.

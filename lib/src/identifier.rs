@@ -1,8 +1,8 @@
 //! Identifiers without the blanks that a spreadsheet, a form or a file leaves at their ends.
 
-/// The identifier without the invisible characters at its ends: white space, line breaks and other
-/// control characters, zero-width characters, marks of direction and byte order marks. Characters
-/// inside stay, because they may be intended.
+/// The identifier without the invisible characters at its ends. These are white space, control
+/// characters such as line breaks, zero-width characters, marks of direction and byte order marks.
+/// Characters inside stay, because they may be intended.
 ///
 /// Every identifier from outside passes through this function before it names anything. Otherwise
 /// `CP-1` and `CP-1` with a no-break space would be two coupons.
@@ -25,9 +25,9 @@ fn is_zero_width(character: char) -> bool {
         )
 }
 
-/// Whether a character is invisible anywhere: those that Unicode calls ignorable by default, as far
-/// as copied text holds them, marks of direction, and letters and symbols that are drawn as
-/// nothing.
+/// Whether a character is invisible anywhere. These are the characters that Unicode calls ignorable
+/// by default, as far as copied text holds them. They are also marks of direction, and letters and
+/// symbols that are drawn as nothing.
 pub fn is_invisible(character: char) -> bool {
     matches!(
         character,

@@ -229,7 +229,7 @@ impl Outcome<'_> {
     }
 }
 
-/// What tells CloudWatch which members of a line are metrics.
+/// The directive that names the metrics of a line for CloudWatch.
 fn directive(names: &[String], now: Timestamp) -> Value {
     let names = names.iter();
     let names: Vec<_> = names.map(|name| json!({"Name": name})).collect();

@@ -1,5 +1,4 @@
-//! How content members are, as far as it can be told: the implicit signal of what they choose to
-//! redeem.
+//! How content members are, by an implicit signal: what they choose to redeem.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! A tracked event as a row: every field is there, `null` where its kind does not have it or its
-//! provider tells none.
+//! A tracked event as a row. Every field is there; it is `null` if the event's kind or its provider
+//! has no value for it.
 
 use serde_json::{Map, Value, json};
 use webhooks::figures::{Tracked, TrackedKind};

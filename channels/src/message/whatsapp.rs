@@ -1,4 +1,4 @@
-//! The parameters of the WhatsApp template that Meta has approved.
+//! The parameters of the WhatsApp template that Meta approved.
 
 use jiff::tz::TimeZone;
 
@@ -7,16 +7,16 @@ use super::shown::Shown;
 use super::templates::File;
 use super::{Coupon, Language, Occasion};
 
-/// Name, reward, code and short date, in the order of the approved template's `{{1}}` to `{{4}}`. WhatsApp refuses a
-/// message with an empty parameter, or one with a line break, a tab or more than four spaces in a row: none is. What
-/// the provider left out is replaced by a word.
+/// Name, reward, code and short date, in the order of the approved template's `{{1}}` to `{{4}}`.
+/// WhatsApp refuses an empty parameter, and one with a line break, a tab or more than four spaces
+/// in a row. So a word replaces each missing value.
 pub fn whatsapp_parameters(
     language: Language,
     coupon: &Coupon<'_>,
     time_zone: &TimeZone,
 ) -> [String; 4] {
     let name = coupon.name.and_then(full_name);
-    // The template's text tells the occasion.
+    // The template's own text names the occasion.
     let mut coupon = Shown::of(language, Occasion::Redeemed, coupon, time_zone);
     coupon.name = name.map(|name| shorten(&name, NAME_MAX_CHARS, "…"));
     let parameters = File::WhatsApp.fill(&coupon);
@@ -26,8 +26,8 @@ pub fn whatsapp_parameters(
 
 const A_LINE_EACH: &str = "the template has a line for each, and no value breaks one";
 
-/// With a reward of at most 200 characters and a code of at most 500, this leaves the template's own words 250 of the
-/// 1,024 that WhatsApp takes in all.
+/// WhatsApp takes 1,024 characters in all. A reward has at most 200 characters and a code at most
+/// 500. So the template's own words keep 250.
 const NAME_MAX_CHARS: usize = 60;
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub(crate) struct Reminder<'a> {
     pub(crate) notice: &'a Notice,
 }
 
-/// What came of a reminder.
+/// The outcome of a reminder.
 enum Reminded {
     Sent(Outcome),
     NotAtAll(String),
@@ -57,7 +57,7 @@ impl Reminder<'_> {
         if contact.do_not_contact {
             return Ok(Reminded::NotAtAll(DO_NOT_CONTACT.into()));
         }
-        // What was redeemed tells more of the reward, and in v1 of the member.
+        // The redemption holds more of the reward, and in v1 more of the member.
         let key = EventKey::redeemed(&event.provider, &event.tenant, &notice.coupon_code);
         let mut told = vec![(event.member.clone(), event.occurred_at)];
         let redemption = match recorded_redemption(&delivery.ledger, &key, now).await? {
@@ -98,7 +98,7 @@ impl Reminder<'_> {
     }
 }
 
-/// As much of a redemption as a notice tells.
+/// The fields of a redemption that a notice holds.
 fn of_notice(notice: &Notice) -> Redemption {
     Redemption {
         coupon_code: notice.coupon_code.clone(),

@@ -27,7 +27,7 @@ use crate::response::refuse;
 const ROUTES: &str = "; there are GET /reports/coupons, /reports/coupons/{code}, \
                       /reports/members/{id}, /reports/locations, /reports/days and /reports/events";
 
-/// All routes. Whoever has no valid token learns not even which there are.
+/// All routes. A request without a valid token does not even learn which routes there are.
 pub(crate) fn router(guarded: Guarded) -> Router {
     let guarded = Arc::new(guarded);
     Router::new()
