@@ -1,5 +1,5 @@
-//! A member's own rows: the contact, the coupons and the flags, with personal data masked for
-//! those who may not see them.
+//! A member's own rows: the contact, the coupons and the flags. Personal data are masked unless the
+//! token may see them.
 
 use std::cmp::Reverse;
 
@@ -13,23 +13,23 @@ use webhooks::life::text;
 use crate::desk::Desk;
 use crate::masked::{masked_email, masked_name, masked_phone};
 
-/// The most coupons, and the most flags, that are read of a member.
+/// The most coupons, and the most flags, that are read for one member.
 const ROWS_MAX: usize = 500;
 
-/// What the members table has of one member.
+/// The members table's rows of one member.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Account {
-    /// Nothing where no contact was ever stated.
+    /// `None` if no contact was ever stated.
     pub contact: Option<Contact>,
     /// The latest redemption first.
     pub coupons: Vec<Coupon>,
-    /// Whether there are more coupons than were read.
+    /// Whether the member has more coupons than were read.
     pub has_more_coupons: bool,
     /// The latest flag first.
     pub flags: Vec<Flag>,
 }
 
-/// How a member is reached.
+/// How the member is reached.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Contact {
     pub name: Option<String>,
@@ -41,7 +41,7 @@ pub struct Contact {
     pub forgotten_at: Option<Timestamp>,
 }
 
-/// A coupon in the account, or what a redemption of in-game items brought.
+/// A coupon in the account, or the items of a redemption.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Coupon {
     pub code: String,
@@ -49,27 +49,24 @@ pub struct Coupon {
     pub reward: Option<String>,
     pub redeemed_at: Option<Timestamp>,
     pub expires_at: Option<Timestamp>,
-    /// The key of its redemption.
+    /// The key of the redemption.
     pub event: Option<String>,
 }
 
-/// A mark that a critical finding left.
+/// The mark of a critical finding.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Flag {
     pub event: String,
     /// The finding's type.
     pub kind: String,
-    /// In words.
+    /// The finding's details, in words.
     pub why: String,
     pub flagged_at: Option<Timestamp>,
-    /// When somebody cleared it.
+    /// When somebody cleared the flag.
     pub cleared_at: Option<Timestamp>,
 }
 
-/// The member's rows; nothing where there are none.
-///
-/// # Errors
-/// The table of members cannot be read.
+/// The member's rows; `None` if there are none.
 pub async fn read(
     desk: &Desk,
     (provider, tenant): (&str, &str),
@@ -101,8 +98,8 @@ pub async fn read(
     Ok((account != Account::default()).then_some(account))
 }
 
-/// Rows of a member whose names begin like this, without what may be long; and whether there are
-/// more.
+/// Rows of a member whose entries have this prefix, without their long fields; and whether there
+/// are more.
 async fn rows(
     desk: &Desk,
     member: &str,

@@ -1,5 +1,5 @@
-//! Aghanim's codes, whose redemptions stand under keys of their own: on which days a code was
-//! redeemed, and by which events. The figures lead from the code to its days.
+//! Aghanim's codes: on which days a code was redeemed, and by which events. A redemption of a code
+//! has a key of its own, so the figures lead from the code to its days.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ impl Redeemed {
     }
 }
 
-/// A code as the figures have it: the beginning, if it is long.
+/// A code as the figures hold it: a long code is cut.
 fn tracked(code: &str) -> &str {
     &code[..code.floor_char_boundary(TRACKED_BYTES)]
 }
@@ -78,10 +78,7 @@ pub async fn redeemed(
     Ok(all)
 }
 
-/// The redemptions themselves, the newest first, at most so many.
-///
-/// # Errors
-/// The figures or the events cannot be read.
+/// The redemptions themselves, the newest first, up to a limit.
 pub async fn redemptions(
     desk: &Desk,
     redeemed: &Redeemed,

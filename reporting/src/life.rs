@@ -20,10 +20,11 @@ const CONCURRENCY: usize = 16;
 /// The prefixes of keys, including those of trials.
 pub(crate) const SPACES: [&str; 3] = ["", "sandbox#", "test#"];
 
-/// How many days back games' codes are looked for: the figures of each day are read for that.
+/// How many days back a game's code is searched, because the figures of each of these days are
+/// read.
 const LATELY_DAYS: i32 = 30;
 
-/// The most redemptions of a game's code that are named where a code stands for several.
+/// The most redemptions that are named if a game's code stands for several.
 const REDEMPTIONS_MAX: usize = 10;
 
 /// The life of the coupon with this code or key. A game's code names a coupon if it was redeemed
@@ -85,7 +86,7 @@ pub async fn find(
     Ok(life)
 }
 
-/// The days in which games' codes are looked for: the last 30, wherever on earth the tenant is.
+/// The days on which games' codes are searched: the last 30, in every time zone.
 pub fn lately(now: Timestamp) -> Period {
     let today = now.to_zoned(TimeZone::UTC).date();
     let first = today.checked_sub(LATELY_DAYS.days()).unwrap_or(today);

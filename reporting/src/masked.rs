@@ -1,15 +1,15 @@
-//! Personal data as those see them who may not see them whole: enough to recognise what one knows.
+//! Masks personal data. A reader recognises known data, and learns no new data.
 
-/// What stands for what is left out.
+/// Stands for the parts that are left out.
 const LEFT_OUT: char = '…';
 
-/// `M… S…`
+/// Masks a name: `M… S…`.
 pub fn masked_name(name: &str) -> String {
     let words = name.split_whitespace().map(beginning);
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// `m…@e….com`
+/// Masks an e-mail address: `m…@e….com`.
 pub fn masked_email(address: &str) -> String {
     let Some((local, domain)) = address.rsplit_once('@') else {
         return LEFT_OUT.to_string();
@@ -20,11 +20,11 @@ pub fn masked_email(address: &str) -> String {
     }
 }
 
-/// `…21`: the last two digits.
+/// Masks a phone number down to its last two digits: `…21`.
 pub fn masked_phone(number: &str) -> String {
     let digits: Vec<char> = number.chars().filter(char::is_ascii_digit).collect();
     let last = digits.len().saturating_sub(2);
-    // Of a short number two digits are too much.
+    // In a short number, two digits would reveal too much.
     let shown: &[char] = if digits.len() < 6 {
         &[]
     } else {

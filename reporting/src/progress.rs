@@ -1,4 +1,4 @@
-//! How far the tasks of some events have come, read from their records together.
+//! How far the tasks of several events have come, by their records, which are read together.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -14,38 +14,38 @@ use webhooks::task::Task;
 
 use crate::desk::Desk;
 
-/// Keys of one request to DynamoDB, and how many requests run side by side.
+/// How many keys a request to DynamoDB has, and how many requests run at the same time.
 const KEYS: usize = 100;
 const CONCURRENCY: usize = 8;
 
 /// The types of discount that reserve a product.
 const OF_A_PRODUCT: [&str; 2] = ["product_free", "buy_one_get_one"];
 
-/// How a task stands with an event. The greater one asks for more attention.
+/// The state of a task for an event. A greater state needs more attention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
     Skipped,
     Done,
     /// Something is missing that may still come, such as an address.
     Waiting,
-    /// A worker has claimed a record, or the record is tried again later.
+    /// A worker has claimed a record, or the record will be retried.
     Underway,
     /// The event causes the task, and the task has left no record.
     Missing,
     Failed,
 }
 
-/// A task of an event, and how it stands.
+/// A task of an event, with its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
     pub task: &'static str,
     pub state: State,
-    /// The records that are in this state, each with its result: `delivery/email: Bounced`.
+    /// The records in this state, each with its result: `delivery/email: Bounced`.
     pub records: Vec<String>,
 }
 
 impl State {
-    /// The state that a record's status says. A status of newer code counts as work that goes on.
+    /// The state that a record's status means. A status of newer code counts as work in progress.
     pub fn of(status: &str) -> Self {
         match status {
             "done" => Self::Done,
@@ -68,8 +68,8 @@ impl State {
     }
 }
 
-/// The tasks of each event, in the events' order: those that it causes, and those that left a
-/// record.
+/// The tasks of each event, in the events' order: those that the event causes, and those that left
+/// a record.
 pub async fn progress(
     desk: &Desk,
     events: &[&Tracked],
@@ -130,7 +130,7 @@ impl Records {
         self.0.get(&key)
     }
 
-    /// The records that are to follow those that are known of an event.
+    /// The records that must follow the known records of an event.
     fn then(&self, event: &EventKey) -> Vec<(EventKey, String)> {
         let known = Task::ALL.into_iter().flat_map(|it| it.records());
         let rows = known.filter_map(|name| self.get(event, name));
@@ -177,7 +177,7 @@ impl Records {
     }
 }
 
-/// As [`Task::first_record`] has it, as far as the tracked fields say.
+/// As in [`Task::first_record`], as far as the tracked fields allow.
 fn first_record(task: Task, event: &Tracked) -> &'static str {
     match task {
         Task::Delivery if event.provider == aghanim::NAME => "delivery/grant",
@@ -186,8 +186,8 @@ fn first_record(task: Task, event: &Tracked) -> &'static str {
     }
 }
 
-/// Whether an event causes a task, as far as the tracked fields say. A task that only some events
-/// cause, for a reason that is not tracked, is shown once it has left a record.
+/// Whether an event causes a task, as far as the tracked fields allow. Some tasks depend on fields
+/// that are not tracked; these are shown once they have left a record.
 fn causes(task: Task, event: &Tracked) -> bool {
     let kind = event.discount_type.as_deref();
     match (task.name(), event.kind) {

@@ -1,4 +1,4 @@
-//! Finds what a text names: a coupon by its key or its code, a member by the id, a code of a game.
+//! Finds what a text names: a coupon by key or code, a member by id, or a game's code.
 
 use anyhow::Context;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -14,22 +14,22 @@ use crate::desk::{Desk, Named};
 use crate::life::{SPACES, lately, tenant_of};
 use crate::refused::Refused;
 
-/// Keys that are looked at side by side.
+/// How many keys are looked up at the same time.
 const CONCURRENCY: usize = 16;
 
-/// The most of one kind that a search finds.
+/// The most results of each kind.
 pub const FOUND_MAX: usize = 50;
 
-/// Something that a text names.
+/// A result of a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
-    /// A coupon's key, or an event's.
+    /// The key of a coupon or an event.
     Coupon(String),
     Member {
         tenant: Named,
         id: String,
     },
-    /// A code that was redeemed, perhaps often.
+    /// A code that was redeemed, perhaps several times.
     Code(Redeemed),
 }
 
@@ -105,7 +105,7 @@ impl Rows {
     }
 }
 
-/// How many rows of a partition are looked at: forgotten ones may stand before one that is not.
+/// How many rows of a partition are read, because forgotten rows may come before a valid one.
 const LOOKED_AT: i32 = 25;
 
 async fn has_rows(desk: &Desk, rows: &Rows, now: Timestamp) -> anyhow::Result<bool> {

@@ -20,7 +20,7 @@ pub struct Totals {
     pub discount_applied: DiscountApplied,
 }
 
-/// What uses took off orders, in the currency of most uses; and in each.
+/// The discounts of uses: in the currency with most uses, and in each currency.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DiscountApplied {
     #[serde(flatten)]
@@ -114,7 +114,7 @@ impl DiscountApplied {
             .keys()
             .chain(before.into_iter().flat_map(|it| it.discount.keys()))
             .collect();
-        // Where nothing was used in the period, something may have been in the other.
+        // The other period may have uses, even if the period has none.
         let currency = main.or_else(|| currencies.first().map(|it| (*it).clone()));
         let changed = match &currency {
             Some(currency) => of_currency(currency),
@@ -148,7 +148,7 @@ impl Sums {
         }
     }
 
-    /// The hours from midnight up to this one, which counts too.
+    /// The hours from midnight up to and including this one.
     fn add_hours(&mut self, day: &Day, last: u8) {
         for sums in day.hours.range(..=last).map(|(_, sums)| sums) {
             self.redemptions = self.redemptions.saturating_add(sums.redemptions);
@@ -169,8 +169,8 @@ impl Sums {
         *total = sum(*total, discount);
     }
 
-    /// The other period, as far as the period itself has come: the day that is compared with today
-    /// counts up to the same hour, and those after it do not.
+    /// The other period, as far as the period itself has come. The day that is compared with today
+    /// counts up to the same hour. Later days do not count.
     fn add_compared(&mut self, it: &OfTenant, period: Period, compare: Compare) {
         let today = it.now.date();
         let until: Option<Date> = match today {
@@ -191,7 +191,7 @@ impl Sums {
     }
 }
 
-/// The currency of most uses; of two the first in the alphabet.
+/// The currency with most uses; of two, the first in the alphabet.
 pub fn main_currency(tenants: &[OfTenant]) -> Option<String> {
     let mut uses: BTreeMap<&str, u64> = BTreeMap::new();
     for (_, day) in crate::tenant::days(tenants) {
