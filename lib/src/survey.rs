@@ -8,6 +8,7 @@ mod answer;
 mod asked;
 pub mod listed;
 pub mod questions;
+pub mod throttle;
 mod token;
 
 use sha2::{Digest, Sha256};
@@ -19,6 +20,7 @@ pub use answer::{
     open_until,
 };
 pub use asked::{About, Asked, LINK_DAYS, LOOKUP, lookup_partition};
+pub use throttle::{PAUSE_MAX_DAYS, Pauses};
 pub use token::{Id, TOKEN_LENGTH, open, sign};
 
 /// What a survey is called in a token and in the events table. Nobody can guess it without the
