@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::About;
 use crate::identifier::is_invisible;
 use crate::ledger::{Item, Row};
+use crate::steering::steers;
 
 /// The name of the answer's record beneath the use.
 pub const ANSWER: &str = "surveys/answer";
@@ -95,6 +96,18 @@ impl Answer {
             && self.comment == other.comment
     }
 
+    /// The answer in words, without those of the member.
+    pub fn summary(&self) -> String {
+        let mut summary = format!("rating {} of 5", self.rating);
+        if let Some(recommend) = self.recommend {
+            summary.push_str(&format!(", recommends {recommend} of 10"));
+        }
+        if self.comment.is_some() {
+            summary.push_str(", with a comment");
+        }
+        summary
+    }
+
     /// The record's fields.
     pub fn row(&self) -> Row {
         let mut row = Row::default();
@@ -104,6 +117,10 @@ impl Answer {
             row.0.insert("recommend".into(), number(recommend));
         }
         row.set("comment", self.comment.as_ref());
+        // It stays when the comment is erased, so that the figures can be counted anew.
+        let has_comment = AttributeValue::Bool(self.comment.is_some());
+        row.0.insert("has_comment".into(), has_comment);
+        row.set("result", Some(self.summary()));
         row.set("questions", Some(self.about.questions));
         row.set("language", Some(&self.about.language));
         row.set("reward_name", self.about.reward_name.as_ref());
@@ -157,7 +174,7 @@ pub fn clean_comment(comment: &str) -> Option<String> {
     let shown = unified.chars().filter_map(|character| match character {
         '\n' => Some('\n'),
         '\t' => Some(' '),
-        it if it.is_control() || is_invisible(it) => None,
+        it if steers(it) || is_invisible(it) => None,
         it => Some(it),
     });
     let shown: String = shown.collect();
@@ -270,6 +287,8 @@ mod tests {
         answer.comment = Some("linha 1\nlinha 2".into());
         assert_eq!(Answer::read(&answer.row().0), Some(answer.clone()));
         let mut row = answer.row().0;
+        let summary = "rating 4 of 5, recommends 0 of 10, with a comment";
+        assert_eq!(row["result"].as_s().unwrap(), summary);
         row.remove("rating");
         assert_eq!(Answer::read(&row), None);
     }
@@ -282,7 +301,7 @@ mod tests {
         check("", None);
         check(" \t\r\n\u{200B}", None);
         check("a\r\nb\rc\n\n\n\nd ", Some("a\nb\nc\n\nd"));
-        check("a\0\u{1B}[1mb\u{202E}c\u{85}", Some("a[1mbc"));
+        check("a\0\u{1B}[1mb\u{202E}c\u{85}\u{2028}", Some("a[1mbc"));
         check("<b>não</b> & \"bom\" 🍕", Some("<b>não</b> & \"bom\" 🍕"));
     }
 

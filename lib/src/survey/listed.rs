@@ -6,7 +6,8 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
-use super::{ANSWER, Answer, id};
+use super::{Answer, id};
+use crate::clock;
 use crate::event::{Event, EventKey, tenant_key};
 use crate::ledger::{Change, Item, ItemKey, is_forgotten};
 
@@ -24,15 +25,6 @@ pub struct Listed {
 }
 
 impl Listed {
-    /// The key of the record that holds the answer.
-    pub fn record(&self, events_table: &str) -> ItemKey {
-        ItemKey::new(
-            events_table,
-            ("coupon", self.event.coupon()),
-            ("entry", self.event.beneath(ANSWER)),
-        )
-    }
-
     fn read(row: &Item) -> Option<Self> {
         let text = |name: &str| row.get(name)?.as_s().ok();
         let number = |name: &str| row.get(name)?.as_n().ok()?.parse().ok();
@@ -111,38 +103,47 @@ pub async fn newest(
     place: Option<&str>,
     limit: usize,
 ) -> anyhow::Result<Page> {
-    let last = place.map_or_else(|| sortable(to), str::to_owned);
-    let text = |text: String| AttributeValue::S(text);
+    if place.is_some_and(|place| place < sortable(from).as_str()) {
+        return Ok(Page::default());
+    }
+    let text = |text: &str| AttributeValue::S(text.to_owned());
     // One more for the place itself, and one more to see whether that is all.
     let asked = i32::try_from(limit.saturating_add(2)).unwrap_or(i32::MAX);
-    let found = client
-        .query()
-        .table_name(figures_table)
-        .consistent_read(true)
-        .key_condition_expression("part = :part AND entry BETWEEN :from AND :last")
-        .expression_attribute_values(":part", text(partition(provider, tenant)))
-        .expression_attribute_values(":from", text(sortable(from)))
-        .expression_attribute_values(":last", text(last.clone()))
-        .scan_index_forward(false)
-        .limit(asked)
-        .send()
-        .await
-        .context("reading which answers there are")?;
-    let has_more_rows = found.last_evaluated_key.is_some();
-    let now = Timestamp::now();
-    let mut answers = Vec::new();
-    for row in found.items.unwrap_or_default() {
-        if is_forgotten(&row, now) {
-            continue;
+    let mut last = place.map_or_else(|| sortable(to), str::to_owned);
+    let mut page = Page::default();
+    let now = clock::now();
+    loop {
+        let found = client
+            .query()
+            .table_name(figures_table)
+            .consistent_read(true)
+            .key_condition_expression("part = :part AND entry BETWEEN :from AND :last")
+            .expression_attribute_values(":part", text(&partition(provider, tenant)))
+            .expression_attribute_values(":from", text(&sortable(from)))
+            .expression_attribute_values(":last", text(&last))
+            .scan_index_forward(false)
+            .limit(asked)
+            .send()
+            .await
+            .context("reading which answers there are")?;
+        let is_end = found.last_evaluated_key.is_none();
+        let before = last.clone();
+        for row in found.items.unwrap_or_default() {
+            let listed = Listed::read(&row).context("a row of the answers cannot be read")?;
+            if listed.place >= before {
+                continue;
+            }
+            last.clone_from(&listed.place);
+            if !is_forgotten(&row, now) {
+                page.answers.push(listed);
+            }
         }
-        let listed = Listed::read(&row).context("a row of the answers cannot be read")?;
-        if listed.place < last {
-            answers.push(listed);
+        page.has_more = page.answers.len() > limit;
+        if page.has_more || is_end || last == before {
+            page.answers.truncate(limit);
+            return Ok(page);
         }
     }
-    let has_more = has_more_rows || answers.len() > limit;
-    answers.truncate(limit);
-    Ok(Page { answers, has_more })
 }
 
 #[cfg(test)]
