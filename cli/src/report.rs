@@ -44,7 +44,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "PERIOD")]
     compare: Option<String>,
     /// Show only this section: totals, redemptions, usage, conversion, patterns, satisfaction,
-    /// methods, tiers, staff, codes, findings or deliveries
+    /// surveys, methods, tiers, staff, codes, findings or deliveries
     #[arg(long, value_name = "SECTION", value_parser = section)]
     section: Option<Section>,
     /// Print JSON in the format of the reports' API

@@ -45,6 +45,8 @@ pub struct Desk {
     pub client: Client,
     /// The name of the table of members.
     pub members_table: String,
+    /// The name of the table of figures.
+    pub figures_table: String,
     pub zones: Zones,
 }
 
@@ -58,6 +60,7 @@ impl Desk {
         Self {
             ledger,
             members_table: tables.members.clone(),
+            figures_table: tables.figures.clone(),
             figures: Figures::new(client.clone(), tables),
             client,
             zones,

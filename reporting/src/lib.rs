@@ -4,6 +4,7 @@
 pub mod access;
 pub mod account;
 pub mod amount;
+pub mod answers;
 pub mod codes;
 pub mod conversion;
 pub mod days;
@@ -24,6 +25,7 @@ pub mod refused;
 pub mod report;
 pub mod satisfaction;
 pub mod search;
+pub mod surveys;
 pub mod table;
 pub mod tenant;
 pub mod totals;

@@ -121,6 +121,7 @@ impl Report {
             Section::Conversion => Table::of(conversion::COLUMNS, &self.conversion),
             Section::Patterns => self.patterns.table(),
             Section::Satisfaction => Table::of(satisfaction::COLUMNS, &self.satisfaction.implicit),
+            Section::Surveys => self.satisfaction.surveys.table(),
             Section::Methods => Table::of(redemptions::BY_COLUMNS, &self.methods),
             Section::Tiers => Table::of(redemptions::BY_COLUMNS, &self.tiers),
             Section::Staff => Table::of(usage::STAFF_COLUMNS, &self.staff),
@@ -142,6 +143,7 @@ pub enum Section {
     Conversion,
     Patterns,
     Satisfaction,
+    Surveys,
     Methods,
     Tiers,
     Staff,
@@ -151,13 +153,14 @@ pub enum Section {
 }
 
 impl Section {
-    pub const CHOICES: [(&str, Self); 12] = [
+    pub const CHOICES: [(&str, Self); 13] = [
         ("totals", Self::Totals),
         ("redemptions", Self::Redemptions),
         ("usage", Self::Usage),
         ("conversion", Self::Conversion),
         ("patterns", Self::Patterns),
         ("satisfaction", Self::Satisfaction),
+        ("surveys", Self::Surveys),
         ("methods", Self::Methods),
         ("tiers", Self::Tiers),
         ("staff", Self::Staff),

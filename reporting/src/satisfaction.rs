@@ -1,4 +1,5 @@
-//! How content members are, by an implicit signal: what they choose to redeem.
+//! How content members are: the implicit signal of what they choose to redeem, and what they answer
+//! to surveys.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +7,13 @@ use serde::Serialize;
 use webhooks::figures::SignalSums;
 
 use crate::order::most_first;
+use crate::surveys::Surveys;
 use crate::tenant::{OfTenant, days};
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Satisfaction {
     pub implicit: Vec<Implicit>,
+    pub surveys: Surveys,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -39,6 +42,7 @@ impl Satisfaction {
         });
         Self {
             implicit: most_first(rows, |row| row.count),
+            surveys: Surveys::of(tenants),
         }
     }
 }

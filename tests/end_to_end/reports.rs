@@ -17,7 +17,7 @@ const TOKENS: (&str, &str) = (
     "of-all, comp_bella_vista=of-bella, comp_soho=of-soho",
 );
 
-const ROUTES: [&str; 11] = [
+const ROUTES: [&str; 13] = [
     "/reports/coupons",
     "/reports/coupons.csv",
     "/reports/coupons/usage.csv",
@@ -28,6 +28,8 @@ const ROUTES: [&str; 11] = [
     "/reports/days",
     "/reports/events",
     "/reports/events.csv",
+    "/reports/surveys",
+    "/reports/surveys.csv",
     "/reports/nothing",
 ];
 
@@ -109,6 +111,10 @@ async fn every_problem_of_a_request_is_named_at_once() {
             "/reports/events?cursor=x",
             "/reports/events?date=2026-11-25&timeframe=3d",
             "/reports/events?type=pinged",
+            "/reports/surveys?rating=6",
+            "/reports/surveys?answers=none",
+            "/reports/surveys?limit=501",
+            "/reports/surveys?cursor=x",
             "/reports/members/ZP-1?timeframe=30d",
             "/reports/coupons/CP-1?timeframe=30d",
         ] {

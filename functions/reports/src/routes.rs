@@ -5,6 +5,7 @@ mod coupons;
 mod days;
 mod events;
 mod member;
+mod surveys;
 
 use std::sync::Arc;
 
@@ -25,7 +26,8 @@ use crate::bearer::{self, bearer};
 use crate::response::refuse;
 
 const ROUTES: &str = "; there are GET /reports/coupons, /reports/coupons/{code}, \
-                      /reports/members/{id}, /reports/locations, /reports/days and /reports/events";
+                      /reports/members/{id}, /reports/locations, /reports/days, /reports/events \
+                      and /reports/surveys";
 
 /// All routes. A request without a valid token does not even learn which routes there are.
 pub(crate) fn router(guarded: Guarded) -> Router {
@@ -41,6 +43,8 @@ pub(crate) fn router(guarded: Guarded) -> Router {
         .route("/reports/days.csv", get(days_csv))
         .route("/reports/events", get(events))
         .route("/reports/events.csv", get(events_csv))
+        .route("/reports/surveys", get(surveys))
+        .route("/reports/surveys.csv", get(surveys_csv))
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
         .layer(from_fn_with_state(Arc::clone(&guarded), guard))
@@ -120,6 +124,7 @@ table_route!(coupons, coupons_csv, coupons::answer);
 table_route!(locations, locations_csv, coupons::locations);
 table_route!(days, days_csv, days::answer);
 table_route!(events, events_csv, events::answer);
+table_route!(surveys, surveys_csv, surveys::answer);
 
 /// A coupon's life, or a section of the report: `/reports/coupons/usage.csv`.
 async fn coupon(

@@ -1,10 +1,11 @@
 //! `/reports/events`: the tracked events themselves.
 
 use axum::http::HeaderValue;
+use jiff::Timestamp;
 use reporting::events::Question;
 use reporting::tenant::{OfTenant, Tenant};
 use reporting::tracked::{COLUMNS, row};
-use reporting::{Desk, Head, Table, list};
+use reporting::{Desk, Head, Named, Table, list};
 use serde_json::json;
 
 use super::{Answered, Asked};
@@ -40,6 +41,19 @@ pub(super) async fn answer(desk: &Desk, asked: Asked) -> Answered {
         }
         return Ok(response);
     }
+    let mut answer = json!(head(desk, &asked, tenants, now));
+    answer["events"] = json!(rows);
+    answer["next_cursor"] = json!(next);
+    Ok(json_response(&answer))
+}
+
+/// The head of an answer that lists what there is of these tenants.
+pub(super) fn head(
+    desk: &Desk,
+    asked: &reporting::Asked,
+    tenants: Vec<Named>,
+    now: Timestamp,
+) -> Head {
     let named = tenants.into_iter().map(|(provider, tenant)| OfTenant {
         now: now.to_zoned(desk.zones.of(&tenant).clone()).datetime(),
         tenant: Tenant {
@@ -51,8 +65,5 @@ pub(super) async fn answer(desk: &Desk, asked: Asked) -> Answered {
         compared: Default::default(),
     });
     let named: Vec<_> = named.collect();
-    let mut answer = json!(Head::new(&asked, &named, &desk.zone(&asked), now));
-    answer["events"] = json!(rows);
-    answer["next_cursor"] = json!(next);
-    Ok(json_response(&answer))
+    Head::new(asked, &named, &desk.zone(asked), now)
 }

@@ -1,0 +1,36 @@
+//! `/reports/surveys`: the answers to surveys themselves.
+
+use axum::http::HeaderValue;
+use reporting::answers::{COLUMNS, Question, answers};
+use reporting::{Desk, Table};
+use serde_json::json;
+
+use super::events::head;
+use super::{Answered, Asked};
+use crate::response::{csv, json_response};
+
+pub(super) async fn answer(desk: &Desk, asked: Asked) -> Answered {
+    let Asked {
+        mut parameters,
+        scope,
+        now,
+        csv: is_csv,
+    } = asked;
+    let question = Question::read(desk, &mut parameters, &scope, now);
+    parameters.finish()?;
+    let asked = &question.asked;
+    let (tenant, provider) = (asked.tenant.as_deref(), asked.provider.as_deref());
+    let tenants = desk.tenants(&scope, tenant, provider).await?;
+    let page = answers(desk, &tenants, &question).await?;
+    if is_csv {
+        let mut response = csv(&Table::of(COLUMNS, &page.answers));
+        if let Some(next) = page.next.and_then(|next| HeaderValue::try_from(next).ok()) {
+            response.headers_mut().insert("x-next-cursor", next);
+        }
+        return Ok(response);
+    }
+    let mut answer = json!(head(desk, asked, tenants, now));
+    answer["answers"] = json!(page.answers);
+    answer["next_cursor"] = json!(page.next);
+    Ok(json_response(&answer))
+}
