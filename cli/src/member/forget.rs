@@ -1,5 +1,7 @@
 //! `coupons member --forget`: erases a member's personal data from every table.
 
+mod surveys;
+
 use std::collections::BTreeSet;
 
 use anyhow::{Context, bail};
@@ -7,7 +9,7 @@ use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use webhooks::event::tenant_key;
+use webhooks::event::{EventKey, tenant_key};
 use webhooks::figures::line::{LINE, Share, Standing};
 use webhooks::ledger::{Item, Refused, body};
 use webhooks::life::text;
@@ -40,6 +42,10 @@ pub(super) struct Forgotten {
     /// The profile's lines, one a coupon. Each line keeps what it says about the coupon, because
     /// the counters need it.
     lines: usize,
+    /// Links of surveys that are closed.
+    links: usize,
+    /// Comments on answers to surveys. The ratings stay, as numbers.
+    comments: usize,
 }
 
 /// Erases the personal data. Keys and hashes stay, so that a duplicate webhook is still recognised.
@@ -87,6 +93,10 @@ async fn forget_coupon(
     let names_them = |row: &&Item| text(row, "member").as_deref() == Some(&key.id);
     let theirs = all.iter().filter(names_them);
     let theirs: Vec<_> = theirs.filter_map(|row| text(row, "entry")).collect();
+    for entry in theirs.iter().filter(|it| !it.contains('/')) {
+        let event = EventKey::recorded(coupon, entry);
+        surveys::forget_survey(target, &event, forgotten).await?;
+    }
     let mut named = Vec::new();
     for row in &all {
         let Some(entry) = text(row, "entry") else {
@@ -389,11 +399,19 @@ impl Forgotten {
         format!(
             "{}: {contact}; {} recorded bodies {verb} their personal data, {} drafts, {} refused \
              bodies, the points of \
-             {} coupons, and the figures of {}\n\
+             {} coupons, and the figures of {}; {} surveys are \
+             closed, {} comments erased\n\
              Messages on their way, in queues and dead-letter queues, hold such data until they \
              are processed, for 14 \
              days at most; backups of the tables for 35.\n",
-            self.member, self.bodies, self.drafts, self.refused, self.coupons, self.lines
+            self.member,
+            self.bodies,
+            self.drafts,
+            self.refused,
+            self.coupons,
+            self.lines,
+            self.links,
+            self.comments
         )
     }
 }
