@@ -492,6 +492,7 @@ fn local_parameters(aws_url: &str) -> BTreeMap<String, String> {
             "ReportTokens",
             secrets("REPORT_TOKENS", "local-report-token"),
         ),
+        ("SurveyLinkSecrets", "local-survey-secret".into()),
         ("MailFrom", "Cupons <cupons@example.com>".into()),
         ("MailIdentity", "example.com".into()),
         (

@@ -19,6 +19,7 @@ mod inventory;
 mod local_pages;
 mod members;
 mod openapi;
+mod questionnaire;
 mod refused;
 mod renderings;
 mod replay_failed;

@@ -150,6 +150,20 @@ pub(crate) struct Reported {
     pub(crate) body: Value,
 }
 
+/// What a browser gets.
+#[derive(Debug)]
+pub(crate) struct Visited {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Visited {
+    pub(crate) fn header(&self, name: &str) -> String {
+        text_of(&self.headers, name)
+    }
+}
+
 /// A webhook before it is sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Webhook {
@@ -367,6 +381,30 @@ impl Shop {
             status: head.status.as_u16(),
             headers: head.headers,
             body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+            text: String::from_utf8(body.into()).unwrap(),
+        }
+    }
+
+    /// Visits a page as a browser does that follows no redirection.
+    pub(crate) async fn visit(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Visited {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.system.gateway_url()));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::from(body.to_owned())).unwrap();
+        let (head, body) = self.client.request(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Visited {
+            status: head.status.as_u16(),
+            headers: head.headers,
             text: String::from_utf8(body.into()).unwrap(),
         }
     }

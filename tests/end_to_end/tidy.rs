@@ -8,12 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use jiff::Timestamp;
 use local::template::{Function, Template};
 use serde_json::Value;
 use webhooks::dispatch;
+use webhooks::event::EventKey;
 use webhooks::provider::aghanim::{self, Aghanim};
 use webhooks::provider::zupy::{self, Zupy};
 use webhooks::provider::{Content, Provider};
+use webhooks::survey;
 use webhooks::task::{Message, Task, WorkMessage, tasks};
 use webhooks::verify::Secrets;
 use webhooks::worker::QueueMessage;
@@ -280,6 +283,20 @@ fn the_reports_sample_asks_for_a_route_with_the_local_token() {
     assert_eq!(event["rawPath"], "/reports/coupons");
     let token = &event["headers"]["authorization"];
     assert_eq!(token, "Bearer local-report-token");
+}
+
+/// The sample opens the survey of the sample's use.
+#[test]
+fn the_questionnaires_sample_has_a_token_of_the_local_secret() {
+    let (questionnaire, event) = (&functions()["questionnaire"], event("questionnaire"));
+    let route = format!("GET {}", questionnaire.routes[0].path);
+    assert_eq!(event["routeKey"], route);
+    let path = event["rawPath"].as_str().unwrap();
+    let token = path.strip_prefix("/surveys/").unwrap();
+    let secrets = Secrets::parse("local-survey-secret").unwrap();
+    let id = survey::open(&secrets, token, Timestamp::now());
+    let use_ = EventKey::used("zupy", "comp_bella_vista", "CP-A1B2C3D4", "ord_POS_789");
+    assert_eq!(id, Some(survey::id(&use_)));
 }
 
 /// Only read permissions are allowed, whatever is added later.

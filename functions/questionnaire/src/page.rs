@@ -1,0 +1,254 @@
+//! The pages, filled in: each says all it has to say without a script.
+
+use askama::Template;
+use webhooks::survey::questions::{Questions, of_version};
+use webhooks::survey::{About, Answer, COMMENT_MAX_CHARACTERS};
+
+use crate::style::{ICON, STYLE};
+use crate::words::{ALL, Words, words};
+
+const RENDERS: &str = "the templates hold only text, and a string takes any amount of it";
+
+/// A number to choose.
+struct Choice<'a> {
+    number: u8,
+    label: &'a str,
+    is_chosen: bool,
+}
+
+/// The first question. `chosen` is chosen already; `is_wrong` asks for a choice.
+pub(crate) fn rating(about: &About, chosen: Option<u8>, is_wrong: bool) -> String {
+    #[derive(Template)]
+    #[template(path = "rating.html")]
+    struct Page<'a> {
+        style: &'a str,
+        icon: &'a str,
+        words: &'a Words,
+        questions: &'a Questions,
+        about: &'a About,
+        choices: Vec<Choice<'a>>,
+        is_wrong: bool,
+    }
+    let questions = of_version(&about.language, about.questions);
+    let choices = (1..).zip(&questions.rating.labels);
+    let choices = choices.map(|(number, label)| Choice {
+        number,
+        label,
+        is_chosen: chosen == Some(number),
+    });
+    let page = Page {
+        style: &STYLE.name,
+        icon: &ICON.name,
+        words: words(questions.language),
+        questions,
+        about,
+        choices: choices.collect(),
+        is_wrong,
+    };
+    page.render().expect(RENDERS)
+}
+
+/// The questions that follow, with what was answered of them.
+pub(crate) fn rest(answer: &Answer, is_wrong: bool) -> String {
+    #[derive(Template)]
+    #[template(path = "rest.html")]
+    struct Page<'a> {
+        style: &'a str,
+        icon: &'a str,
+        words: &'a Words,
+        questions: &'a Questions,
+        choices: Vec<Choice<'a>>,
+        comment: &'a str,
+        comment_max: usize,
+        is_wrong: bool,
+    }
+    let questions = of_version(&answer.about.language, answer.about.questions);
+    let choices = (0..=10).map(|number| Choice {
+        number,
+        label: "",
+        is_chosen: answer.recommend == Some(number),
+    });
+    let page = Page {
+        style: &STYLE.name,
+        icon: &ICON.name,
+        words: words(questions.language),
+        questions,
+        choices: choices.collect(),
+        comment: answer.comment.as_deref().unwrap_or_default(),
+        comment_max: COMMENT_MAX_CHARACTERS,
+        is_wrong,
+    };
+    page.render().expect(RENDERS)
+}
+
+/// After everything. The answer may be changed for a while.
+pub(crate) fn thanks(about: &About, is_changeable: bool) -> String {
+    #[derive(Template)]
+    #[template(path = "thanks.html")]
+    struct Page<'a> {
+        style: &'a str,
+        icon: &'a str,
+        words: &'a Words,
+        is_changeable: bool,
+    }
+    let page = Page {
+        style: &STYLE.name,
+        icon: &ICON.name,
+        words: words(language(about)),
+        is_changeable,
+    };
+    page.render().expect(RENDERS)
+}
+
+/// For a link whose answer stays as it is.
+pub(crate) fn settled(about: &About) -> String {
+    #[derive(Template)]
+    #[template(path = "settled.html")]
+    struct Page<'a> {
+        style: &'a str,
+        icon: &'a str,
+        words: &'a Words,
+    }
+    let page = Page {
+        style: &STYLE.name,
+        icon: &ICON.name,
+        words: words(language(about)),
+    };
+    page.render().expect(RENDERS)
+}
+
+fn language(about: &About) -> &'static str {
+    of_version(&about.language, about.questions).language
+}
+
+/// What a page says for which no survey is known, and so no language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// The token opens nothing, or nothing any more.
+    Closed,
+    Unavailable,
+    Unreadable,
+}
+
+/// A notice, in every language.
+pub(crate) fn notice(notice: Notice) -> String {
+    struct Said {
+        language: &'static str,
+        title: &'static str,
+        text: &'static str,
+    }
+    #[derive(Template)]
+    #[template(path = "notice.html")]
+    struct Page<'a> {
+        style: &'a str,
+        icon: &'a str,
+        words: &'a Words,
+        first: &'a Said,
+        others: &'a [Said],
+    }
+    let said = ALL.each_ref().map(|words| {
+        let (title, text) = match notice {
+            Notice::Closed => (words.closed_title, words.closed),
+            Notice::Unavailable => (words.unavailable_title, words.unavailable),
+            Notice::Unreadable => (words.unreadable_title, words.unreadable),
+        };
+        Said {
+            language: words.language,
+            title,
+            text,
+        }
+    });
+    let [first, others @ ..] = &said;
+    let page = Page {
+        style: &STYLE.name,
+        icon: &ICON.name,
+        words: &ALL[0],
+        first,
+        others,
+    };
+    page.render().expect(RENDERS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn about(language: &str) -> About {
+        About {
+            questions: 1,
+            language: language.into(),
+            reward_name: Some("<script>alert(1)</script>".into()),
+            location: Some("Centro & \"Sul\"".into()),
+            staff_member: Some("Ana".into()),
+            day: "2026-11-25".parse().unwrap(),
+        }
+    }
+
+    fn answer(language: &str) -> Answer {
+        let at = "2026-11-25T12:00:00Z".parse().unwrap();
+        Answer {
+            rating: 4,
+            recommend: Some(0),
+            comment: Some("</textarea><b>Frio</b>".into()),
+            about: about(language),
+            answered_at: at,
+            changed_at: at,
+        }
+    }
+
+    fn all(language: &str) -> Vec<String> {
+        let (about, answer) = (about(language), answer(language));
+        vec![
+            rating(&about, Some(4), true),
+            rest(&answer, true),
+            thanks(&about, true),
+            settled(&about),
+            notice(Notice::Closed),
+            notice(Notice::Unavailable),
+            notice(Notice::Unreadable),
+        ]
+    }
+
+    #[test]
+    fn no_text_of_others_is_markup() {
+        for page in all("en") {
+            for wild in ["<script", "<b>", "\"Sul\"", "& "] {
+                assert!(!page.contains(wild), "{wild}: {page}");
+            }
+        }
+        assert!(rating(&about("en"), None, false).contains("&#60;script&#62;"));
+    }
+
+    #[test]
+    fn no_page_has_a_script_or_a_style_of_its_own() {
+        for page in all("pt-BR") {
+            for word in ["<script", "<style", " style=", "javascript:", "http"] {
+                assert!(!page.contains(word), "{word}: {page}");
+            }
+            assert_eq!(page.matches("<h1>").count(), 1, "{page}");
+            assert_eq!(page.matches("<main").count(), 1, "{page}");
+            assert!(page.contains("<html lang=\"pt-BR\">"), "{page}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_in_the_language_that_was_asked_in() {
+        let english = rating(&about("en"), None, false);
+        assert!(english.contains("<html lang=\"en\">"));
+        assert!(english.contains("How was your experience"));
+        let portuguese = rating(&about("pt-BR"), None, false);
+        assert!(portuguese.contains("Como foi sua experiência"));
+    }
+
+    #[test]
+    fn one_choice_is_chosen_at_most() {
+        let chosen = |page: &str| page.matches(" checked").count();
+        assert_eq!(chosen(&rating(&about("en"), None, false)), 0);
+        assert_eq!(chosen(&rating(&about("en"), Some(9), false)), 0);
+        let page = rating(&about("en"), Some(4), false);
+        assert_eq!(chosen(&page), 1);
+        assert!(page.contains("value=\"4\" required checked"), "{page}");
+        let page = rest(&answer("en"), false);
+        assert!(page.contains("value=\"0\" checked"), "{page}");
+    }
+}

@@ -1,0 +1,112 @@
+//! Saving an answer: the record, the figures' difference and the member's pause, in one transaction.
+
+use anyhow::bail;
+use aws_sdk_dynamodb::types::AttributeValue;
+use webhooks::event::Event;
+use webhooks::figures::COUNTED_ON;
+use webhooks::figures::survey::{self, SurveyGroup, Surveyed};
+use webhooks::invocation::Invocation;
+use webhooks::ledger::{Attached, Change, Committed, Effects, Uncommitted};
+use webhooks::survey::{ANSWER, Answer, Given, Refusal, listed, throttle};
+
+use crate::desk::{Desk, Survey};
+
+/// How often an answer is made anew that another form changed meanwhile.
+const ATTEMPTS: usize = 5;
+
+/// What came of a form.
+#[derive(Debug)]
+pub(crate) enum Saved {
+    /// The answer says what the form says.
+    Kept,
+    Refused(Survey, Refusal),
+    /// The survey was closed meanwhile.
+    Closed,
+}
+
+impl Desk {
+    /// Makes a form the survey's answer, or a part of it. Two forms at once are one after the other,
+    /// and a form that was sent twice changes nothing the second time.
+    ///
+    /// # Errors
+    /// DynamoDB does not take it now; a part of it is never kept.
+    pub(crate) async fn save(
+        &self,
+        survey: &Survey,
+        given: Given,
+        invocation: Invocation,
+    ) -> anyhow::Result<Saved> {
+        let now = invocation.now();
+        let mut survey = survey.clone();
+        for _ in 0..ATTEMPTS {
+            let before = survey.answer.as_ref();
+            let answer = match Answer::give(before, given.clone(), &survey.asked.about, now) {
+                Ok(answer) => answer,
+                Err(refusal) => return Ok(Saved::Refused(survey, refusal)),
+            };
+            let Some(event) = self.event(&survey.asked.event, now).await? else {
+                return Ok(Saved::Closed);
+            };
+            let is_new = before.is_none_or(|before| !before.says(&answer));
+            if !is_new {
+                self.alert(&event, &answer, invocation).await;
+                return Ok(Saved::Kept);
+            }
+            let attached = self.attached(&event, &survey, &answer, invocation).await?;
+            let effects = Effects::replacing(&event, ANSWER, survey.version.clone());
+            let effects = effects.attach(attached);
+            match self.ledger.commit(effects, invocation).await {
+                Ok(Committed::Now) => {
+                    tracing::info!(event.key = %event.key, "An answer is saved");
+                    self.alert(&event, &answer, invocation).await;
+                    return Ok(Saved::Kept);
+                }
+                // Another form's answer stands there, or the survey was closed: look again.
+                Ok(Committed::Before | Committed::Overtaken) => {}
+                Err(Uncommitted::ForNow(error) | Uncommitted::Ever(error)) => return Err(error),
+            }
+            match self.survey(survey.asked.id(), now).await? {
+                Some(again) => survey = again,
+                None => return Ok(Saved::Closed),
+            }
+        }
+        bail!("other forms change the answer all the time")
+    }
+
+    /// The record's fields, and everything that changes with it.
+    async fn attached(
+        &self,
+        event: &Event,
+        survey: &Survey,
+        answer: &Answer,
+        invocation: Invocation,
+    ) -> anyhow::Result<Attached> {
+        let now = invocation.now();
+        let surveyed = Surveyed {
+            day: answer.about.day,
+            group: SurveyGroup::of(event).unwrap_or_default(),
+        };
+        let counted = survey::Answer {
+            rating: answer.rating,
+            recommend: answer.recommend,
+            has_comment: answer.comment.is_some(),
+        };
+        let tally = surveyed.answered(survey.counted.as_ref(), &counted);
+        let tenant = (event.provider.as_str(), event.tenant.as_str());
+        let mut attached = self.book.attach(tenant, &tally, &event.key, now).await?;
+        attached.fields.0.extend(answer.row().0);
+        // It is counted, also where another comment moves no figure.
+        attached.fields.set(COUNTED_ON, Some(answer.about.day));
+        let forget_at = self.ledger.forget_at(event, now);
+        let listed = listed::change(&self.figures, event, answer, forget_at);
+        let pause = throttle::answered(&self.members, event, answer.answered_at);
+        // A member who is forgotten loses this row first: no answer comes after that.
+        let asked = Change::of(self.ledger.asked_key(survey.asked.id()));
+        let answered_at = AttributeValue::S(answer.answered_at.to_string());
+        let asked = asked
+            .set("answered_at", answered_at)
+            .only_if("attribute_exists(#entry)", &[]);
+        attached.changes.extend([listed, pause, asked]);
+        Ok(attached)
+    }
+}
