@@ -10,6 +10,7 @@ pub mod json;
 pub mod message;
 mod provider;
 pub mod request;
+pub mod survey;
 pub mod verify;
 mod zupy;
 pub mod zupy_v1;
@@ -25,10 +26,11 @@ mod tests {
     type Check = fn(&[u8]);
 
     /// Every fuzz target's name and its check.
-    const TARGETS: [(&str, Check); 6] = [
+    const TARGETS: [(&str, Check); 7] = [
         ("aghanim", aghanim::check),
         ("message", message::check),
         ("request", request::check),
+        ("survey", survey::check),
         ("verify", verify::check),
         ("zupy-v1", zupy_v1::check),
         ("zupy-v2", zupy_v2::check),
