@@ -42,9 +42,21 @@ impl OutsideEffect<'_> {
         &self,
         attempt: impl AsyncFnOnce() -> anyhow::Result<Outcome>,
     ) -> Result<(), Failure> {
-        let Some(lease) = self.claim().await? else {
-            return Ok(());
-        };
+        match self.claim().await? {
+            Some(lease) => self.make_claimed(lease, attempt).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the effect under a lease of its record.
+    ///
+    /// # Errors
+    /// As [`make`](Self::make).
+    pub async fn make_claimed(
+        &self,
+        lease: Lease,
+        attempt: impl AsyncFnOnce() -> anyhow::Result<Outcome>,
+    ) -> Result<(), Failure> {
         if !has_time(self.invocation, SEND) {
             lease.release(NO_TIME, None).await?;
             return Err(anyhow!("{NO_TIME}: {}", self.record).into());

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, ToSpan, tz::TimeZone};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -30,7 +31,8 @@ const EVERY: SignedDuration = SignedDuration::from_hours(23);
 #[derive(Debug)]
 pub struct Auditor {
     figures: Figures,
-    retention_days: i64,
+    /// How many days before today are judged: their events are all remembered, and their counters kept.
+    judged_days: i64,
 }
 
 /// What an invocation did.
@@ -65,7 +67,8 @@ impl Auditor {
     pub fn read(environment: &mut Environment, aws: &Aws) -> Self {
         Self {
             figures: Figures::read(environment, aws, CallLimits::TASK),
-            retention_days: environment.number("RETENTION_DAYS", 1),
+            judged_days: (environment.number("RETENTION_DAYS", 1) - 1)
+                .min(environment.number("REPORT_DAYS", 1)),
         }
     }
 
@@ -112,10 +115,10 @@ impl Auditor {
         Ok(Came::Finished { events, differ })
     }
 
-    /// The days of which all events are remembered.
-    fn days(&self, now: Timestamp) -> anyhow::Result<(jiff::civil::Date, jiff::civil::Date)> {
+    /// The days of which all events are remembered and all counters kept.
+    fn days(&self, now: Timestamp) -> anyhow::Result<(Date, Date)> {
         let today = now.to_zoned(TimeZone::UTC).date();
-        let from = today.checked_sub((self.retention_days - 1).days())?;
+        let from = today.checked_sub(self.judged_days.days())?;
         // A tenant's day may be ahead of UTC's.
         Ok((from, today.checked_add(1.day())?))
     }

@@ -32,7 +32,7 @@ use crate::config::{Aws, CallLimits, Environment};
 pub use crate::row::{Item, Row};
 pub use commit::{Change, Committed, Effects, ItemKey, Uncommitted, version};
 pub use contents::content_hash;
-pub use lease::{Claim, Lease, Note};
+pub use lease::{Claim, Ends, Lease, Note};
 pub use lifetime::{forgotten_from, is_forgotten};
 pub use outbox::{MARK, OutboxPage, OutboxPlace, Undispatched};
 pub use progress::Progress;

@@ -161,7 +161,7 @@ pub fn measure(what: Measure, value: u64) {
         return;
     };
     let name = format!("{what:?}");
-    println!("{}", metric_line(&name, value, function, Timestamp::now()));
+    println!("{}", metric_line(&name, value, function, clock::now()));
 }
 
 /// The outcome of one event, logged and counted at once.

@@ -6,6 +6,7 @@ use webhooks::invocation::Invocation;
 use webhooks::ledger::{Note, Row};
 pub(crate) use webhooks::record::delivery::{ACCOUNT, FORWARD, GRANT, REMINDER};
 
+use crate::counted::CountedEffect;
 use crate::delivery::Delivery;
 
 /// Reasons why something was not sent.
@@ -29,16 +30,23 @@ impl<'a> Attempt<'a> {
             event,
             invocation,
         } = self;
-        delivery.ledger.note(event, record, note, *invocation).await
+        let counts = self.counts(record, note.status).await?;
+        delivery
+            .ledger
+            .note_with(event, record, note, counts, *invocation)
+            .await
     }
 
     /// The effect outside that a record is about.
-    pub(crate) fn effect(&self, record: &'a str) -> OutsideEffect<'a> {
-        OutsideEffect {
-            ledger: &self.delivery.ledger,
-            event: self.event,
-            record,
-            invocation: self.invocation,
+    pub(crate) fn effect(&self, record: &'a str) -> CountedEffect<'a> {
+        CountedEffect {
+            attempt: *self,
+            effect: OutsideEffect {
+                ledger: &self.delivery.ledger,
+                event: self.event,
+                record,
+                invocation: self.invocation,
+            },
         }
     }
 }

@@ -4,8 +4,10 @@
 use channels::{Channels, Members, all_of};
 use webhooks::config::{Aws, CallLimits, Environment};
 use webhooks::event::{Fact, Redemption};
+use webhooks::figures::Book;
 use webhooks::invocation::Invocation;
 use webhooks::ledger::Ledger;
+use webhooks::per_tenant::Zones;
 use webhooks::task::Message;
 use webhooks::worker::{Failure, Work};
 
@@ -24,6 +26,8 @@ pub struct Delivery {
     pub(crate) ledger: Ledger,
     pub(crate) members: Members,
     pub(crate) channels: Channels,
+    pub(crate) book: Book,
+    pub(crate) zones: Zones,
     pub(crate) game_server: Option<GameServer>,
     /// Whether a redemption's items are recorded for its player.
     pub(crate) grants: bool,
@@ -44,6 +48,8 @@ impl Delivery {
             ledger: Ledger::read(environment, aws, CallLimits::TASK),
             members: Members::read(environment, aws),
             channels: Channels::read(environment, aws),
+            book: Book::read(environment, aws, CallLimits::TASK),
+            zones: Zones::read_zones(environment),
             game_server: GameServer::read(environment, aws),
             grants,
         }

@@ -10,6 +10,7 @@
 
 mod account;
 mod attempt;
+mod counted;
 mod delivery;
 mod enrolment;
 mod forward;

@@ -39,6 +39,16 @@ pub struct Lease {
     /// How many earlier attempts got no answer.
     in_doubt: u32,
     invocation: Invocation,
+    /// What is attached to the record when the effect ends.
+    ends: Ends,
+}
+
+/// What is attached to a record when its effect ends, by how it ends.
+#[derive(Debug, Default)]
+pub struct Ends {
+    pub done: Attached,
+    pub skipped: Attached,
+    pub failed: Attached,
 }
 /// How an effect ended that nobody had to make.
 #[derive(Debug)]
@@ -147,6 +157,7 @@ impl Ledger {
                 owner: owner.clone(),
                 in_doubt,
                 invocation,
+                ends: Ends::default(),
             })
         };
         let claimed = self

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use jiff::Timestamp;
 
-use super::{Lease, RELEASED, RUNNING};
+use super::{Ends, Lease, RELEASED, RUNNING};
 use crate::ledger::{Attached, Change, Status};
 use crate::row::{number, text};
 
@@ -30,8 +30,25 @@ impl Lease {
     ///
     /// # Errors
     /// DynamoDB does not answer, or refuses. The lease then ends by itself.
-    pub async fn settle(self, status: Status, result: &str) -> anyhow::Result<()> {
-        self.settle_with(status, result, Attached::default()).await
+    pub async fn settle(mut self, status: Status, result: &str) -> anyhow::Result<()> {
+        let Ends {
+            done,
+            skipped,
+            failed,
+        } = std::mem::take(&mut self.ends);
+        let attached = match status {
+            Status::Done => done,
+            Status::Skipped => skipped,
+            Status::Failed => failed,
+            Status::Waiting => Attached::default(),
+        };
+        self.settle_with(status, result, attached).await
+    }
+
+    /// Attaches this to the record when the lease is settled.
+    pub fn ending_with(mut self, ends: Ends) -> Self {
+        self.ends = ends;
+        self
     }
 
     /// Like [`settle`](Self::settle), together with attached fields and changes, in one

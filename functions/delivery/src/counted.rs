@@ -1,0 +1,93 @@
+//! Effects outside whose ends are counted by day and channel, each in the transaction of its record.
+
+use channels::{Outcome, OutsideEffect, settle_skipped};
+use webhooks::event::Event;
+use webhooks::figures::{day_and_hour, tasks};
+use webhooks::ledger::{Attached, Ends, Lease, Status};
+use webhooks::worker::Failure;
+
+use crate::attempt::{Attempt, FORWARD, REMINDER};
+
+/// An effect outside that the figures count.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CountedEffect<'a> {
+    pub(crate) attempt: Attempt<'a>,
+    pub(crate) effect: OutsideEffect<'a>,
+}
+
+impl CountedEffect<'_> {
+    /// Makes the effect, unless an attempt before this one settled it.
+    pub(crate) async fn make(
+        &self,
+        attempt: impl AsyncFnOnce() -> anyhow::Result<Outcome>,
+    ) -> Result<(), Failure> {
+        match self.claim().await? {
+            Some(lease) => self.effect.make_claimed(lease, attempt).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Ends an effect that is not needed any more, unless it was made.
+    pub(crate) async fn skip(&self, reason: &str) -> Result<(), Failure> {
+        match self.claim().await? {
+            Some(lease) => Ok(settle_skipped(lease, reason).await?),
+            None => Ok(()),
+        }
+    }
+
+    /// The right to make the effect, or `None` if it was made.
+    pub(crate) async fn claim(&self) -> Result<Option<Lease>, Failure> {
+        // Before the claim: an error here leaves no lease behind.
+        let ends = self.attempt.ends(self.effect.record).await?;
+        let lease = self.effect.claim().await?;
+        Ok(lease.map(|lease| lease.ending_with(ends)))
+    }
+
+    /// Records what came of the effect.
+    pub(crate) async fn settle(&self, lease: Lease, outcome: Outcome) -> Result<(), Failure> {
+        self.effect.settle(lease, outcome).await
+    }
+}
+
+impl Attempt<'_> {
+    async fn ends(&self, record: &str) -> anyhow::Result<Ends> {
+        Ok(Ends {
+            done: self.counts(record, Status::Done).await?,
+            skipped: self.counts(record, Status::Skipped).await?,
+            failed: self.counts(record, Status::Failed).await?,
+        })
+    }
+
+    /// What counts a record that ends like this. Nothing is counted of a sandbox, nor of a record that is no message.
+    pub(crate) async fn counts(&self, record: &str, status: Status) -> anyhow::Result<Attached> {
+        let Self {
+            delivery,
+            event,
+            invocation,
+        } = self;
+        let Some(channel) = channel(event, record) else {
+            return Ok(Attached::default());
+        };
+        let (day, _) = day_and_hour(delivery.zones.of(&event.tenant), event.occurred_at);
+        let tally = tasks::delivery(day, channel, status);
+        if tally.is_empty() {
+            return Ok(Attached::default());
+        }
+        let tenant = (event.provider.as_str(), event.tenant.as_str());
+        delivery
+            .book
+            .attach(tenant, &tally, &event.key, invocation.now())
+            .await
+    }
+}
+
+/// What figures call the channel of a record.
+fn channel<'a>(event: &Event, record: &'a str) -> Option<&'a str> {
+    let is_message = channels::Channel::ALL
+        .iter()
+        .map(|channel| channel.record())
+        .chain([REMINDER, FORWARD])
+        .any(|it| it == record);
+    let name = record.strip_prefix("delivery/")?;
+    (is_message && !event.sandbox).then_some(name)
+}
