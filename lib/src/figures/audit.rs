@@ -17,6 +17,7 @@ use rust_decimal::Decimal;
 use super::cell::{Cell, Tally};
 use super::recount::{Drift, REPAIRED_SHARD, Recount};
 use super::store::Figures;
+use crate::clock;
 use crate::event::tenant_key;
 use crate::ledger::Item;
 
@@ -77,7 +78,7 @@ impl Audit {
         figures: &Figures,
         mut goes_on: impl FnMut(u64) -> bool,
     ) -> anyhow::Result<bool> {
-        let now = Timestamp::now();
+        let now = clock::now();
         let mut begin = self.after.as_ref().map(key);
         let (mut rows, mut last): (Vec<Item>, Option<(String, String)>) = (Vec::new(), None);
         loop {

@@ -117,13 +117,17 @@ impl Figures {
         };
         let range = (format!("{from}#"), to.clone());
         // The place itself is in the range.
-        let rows = self.newest(("part", &partition), range, limit + 1).await?;
-        let found = rows.iter().filter(|row| {
+        let mut rows = self.newest(&partition, range, Some(limit.saturating_add(1)));
+        let mut found = Vec::new();
+        while found.len() < limit
+            && let Some(row) = rows.next().await?
+        {
             let entry = row.get("entry").and_then(|it| it.as_s().ok());
-            after.is_none() || entry != Some(&to)
-        });
-        let found = found.filter_map(|row| Found::read(row, (provider, tenant)));
-        Ok(found.take(limit).collect())
+            if after.is_none() || entry != Some(&to) {
+                found.extend(Found::read(&row, (provider, tenant)));
+            }
+        }
+        Ok(found)
     }
 }
 

@@ -281,3 +281,39 @@ fn is_of(row: &Item, group: &Group) -> bool {
 fn second_after(now: Timestamp, by: SignedDuration) -> i64 {
     now.checked_add(by).unwrap_or(Timestamp::MAX).as_second()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::figures::survey::Unsent;
+
+    /// The functions that count these may not read the dictionary.
+    #[test]
+    fn what_tasks_did_needs_no_dictionary() {
+        let check = |section: Section, names: &[&str]| {
+            let group = Group::new(section, names.iter().copied());
+            let id = literal(&group).unwrap_or_else(|| panic!("{group:?} has no id"));
+            assert_eq!(of_literal(section, &id), Some(group));
+        };
+        check(Section::LowStock, &[]);
+        check(Section::Finding, &["duplicate_usage"]);
+        for reason in Unsent::ALL {
+            check(Section::SurveyUnsent, &[reason.word()]);
+        }
+        for channel in ["email", "whatsapp", "sms", "reminder", "forward"] {
+            for result in ["sent", "skipped", "failed"] {
+                check(Section::Delivery, &[channel, result]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_word_that_cannot_be_read_back_is_in_the_dictionary() {
+        for names in [["game_server", "sent"], ["E-Mail", "sent"], ["", "sent"]] {
+            let group = Group::new(Section::Delivery, names);
+            let id = literal(&group);
+            let read = id.as_ref().and_then(|id| of_literal(group.section, id));
+            assert!(id.is_none() || read == Some(group), "{names:?}");
+        }
+    }
+}

@@ -5,18 +5,20 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anyhow::Context;
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
+use jiff::Timestamp;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
 use super::cell::{Cell, Group, Section, Tally};
 use super::line::{LINE, Standing};
-use super::lists::{self, Listed};
-use super::{Day, Profile, Tracked, days, names};
+use super::lists;
+use super::{Day, Profile, days, names};
 use crate::clock;
 use crate::config::{Aws, CallLimits, Environment};
-use crate::event::{EventKey, member_key, tenant_key};
+use crate::event::{member_key, tenant_key};
 use crate::ledger::{Item, ItemKey, is_forgotten, read_all};
 use crate::record;
 
@@ -42,14 +44,6 @@ pub struct Tables {
     pub figures: String,
     pub events: String,
     pub members: String,
-}
-
-/// Some events of a day, the newest first.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Page {
-    pub events: Vec<Tracked>,
-    /// What continues it; nothing after the last.
-    pub next: Option<String>,
 }
 
 impl Figures {
@@ -111,76 +105,6 @@ impl Figures {
         Ok((profile != Profile::default()).then_some(profile))
     }
 
-    /// Events of a tenant's day, the newest first: at most so many, after those that a page before has shown.
-    pub async fn events(
-        &self,
-        provider: &str,
-        tenant: &str,
-        day: Date,
-        after: Option<&str>,
-        limit: usize,
-    ) -> anyhow::Result<Page> {
-        let after = after.map(Cursor::parse).transpose()?;
-        let first_hour = after.as_ref().map_or(23, |it| it.hour);
-        let mut page = Page::default();
-        for hour in (0..=first_hour).rev() {
-            let partition = lists::partition(provider, tenant);
-            let beginning = lists::beginning(day, hour);
-            let range = ("entry", beginning.clone(), format!("{beginning}\u{10FFFF}"));
-            let rows = self
-                .query(&self.tables.figures, ("part", &partition), Some(range))
-                .await?;
-            let listed = lists::read(&rows, (provider, tenant));
-            let shown = after.as_ref().filter(|it| it.hour == hour);
-            let listed: Vec<_> = listed
-                .into_iter()
-                .rev()
-                .filter(|it| shown.is_none_or(|shown| *it < shown.listed))
-                .collect();
-            let mut listed = listed.as_slice();
-            while !listed.is_empty() {
-                let room = limit.saturating_sub(page.events.len());
-                let (some, rest) = listed.split_at(room.min(listed.len()));
-                page.events.extend(self.records(some).await?);
-                listed = rest;
-                if page.events.len() >= limit {
-                    page.next = some.last().map(|listed| {
-                        let listed = listed.clone();
-                        Cursor { hour, listed }.text()
-                    });
-                    return Ok(page);
-                }
-            }
-        }
-        Ok(page)
-    }
-
-    /// What the records of these events track, in their order. An event without one was not counted.
-    async fn records(&self, listed: &[Listed]) -> anyhow::Result<Vec<Tracked>> {
-        let keys: Vec<_> = listed.iter().map(|it| self.record_key(&it.key)).collect();
-        let rows = read_all(&self.client, &keys, &[]).await;
-        let rows = rows.context("reading tracked events")?;
-        let now = clock::now();
-        let mut tracked: HashMap<_, _> = rows
-            .iter()
-            .filter(|row| !is_forgotten(row, now))
-            .filter_map(|row| Some(Tracked::read(row)?.0))
-            .map(|tracked| (tracked.key.clone(), tracked))
-            .collect();
-        Ok(listed
-            .iter()
-            .filter_map(|it| tracked.remove(&it.key))
-            .collect())
-    }
-
-    fn record_key(&self, event: &EventKey) -> ItemKey {
-        ItemKey::new(
-            &self.tables.events,
-            ("coupon", event.coupon()),
-            ("entry", event.beneath(RECORD)),
-        )
-    }
-
     /// The counters of a tenant's days, as they stand.
     pub async fn tally(&self, tenant: &str, from: Date, to: Date) -> anyhow::Result<Tally> {
         let shards: Vec<_> = self.shards(tenant).await?.into_iter().collect();
@@ -236,38 +160,33 @@ impl Figures {
         Ok(rows.iter().filter_map(names::read).collect())
     }
 
-    /// Rows of a partition of the figures within a range of sort keys, the last first, at most so many.
-    pub(super) async fn newest(
+    /// Rows of a partition of the figures within a range of sort keys, the last first, page by page as they are asked for.
+    pub(super) fn newest(
         &self,
-        (name, partition): (&str, &str),
+        partition: &str,
         (from, to): (String, String),
-        limit: usize,
-    ) -> anyhow::Result<Vec<Item>> {
-        let text = |text: String| AttributeValue::S(text);
+        limit: Option<usize>,
+    ) -> Newest {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
         let query = self
             .client
             .query()
             .table_name(&self.tables.figures)
             .consistent_read(true)
             .scan_index_forward(false)
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .key_condition_expression("#partition = :partition AND #sort BETWEEN :from AND :to")
-            .expression_attribute_names("#partition", name)
-            .expression_attribute_names("#sort", "entry")
-            .expression_attribute_values(":partition", text(partition.to_owned()))
-            .expression_attribute_values(":from", text(from))
-            .expression_attribute_values(":to", text(to));
-        let mut items = query.into_paginator().items().send();
-        let (mut rows, now) = (Vec::new(), clock::now());
-        while rows.len() < limit
-            && let Some(row) = items.next().await
-        {
-            let row = row.with_context(|| format!("reading {}", self.tables.figures))?;
-            if !is_forgotten(&row, now) {
-                rows.push(row);
-            }
+            .set_limit(limit.and_then(|it| i32::try_from(it).ok()))
+            .key_condition_expression("#part = :part AND #entry BETWEEN :from AND :to")
+            .expression_attribute_names("#part", "part")
+            .expression_attribute_names("#entry", "entry")
+            .expression_attribute_values(":part", text(partition))
+            .expression_attribute_values(":from", text(&from))
+            .expression_attribute_values(":to", text(&to));
+        Newest {
+            query,
+            rows: Vec::new().into_iter(),
+            is_last: false,
+            now: clock::now(),
         }
-        Ok(rows)
     }
 
     /// All rows of a partition, or those within a range of sort keys, page by page.
@@ -297,6 +216,36 @@ impl Figures {
         let now = clock::now();
         rows.retain(|row| !is_forgotten(row, now));
         Ok(rows)
+    }
+}
+
+/// Rows that are read as they are asked for.
+pub(super) struct Newest {
+    query: QueryFluentBuilder,
+    rows: std::vec::IntoIter<Item>,
+    /// Whether no page follows.
+    is_last: bool,
+    now: Timestamp,
+}
+
+impl Newest {
+    /// The next row that is not forgotten.
+    pub(super) async fn next(&mut self) -> anyhow::Result<Option<Item>> {
+        loop {
+            let now = self.now;
+            if let Some(row) = self.rows.find(|row| !is_forgotten(row, now)) {
+                return Ok(Some(row));
+            }
+            if self.is_last {
+                return Ok(None);
+            }
+            let page = self.query.clone().send().await;
+            let page = page.context("reading the table of figures")?;
+            self.rows = page.items.unwrap_or_default().into_iter();
+            self.is_last = page.last_evaluated_key.is_none();
+            let query = self.query.clone();
+            self.query = query.set_exclusive_start_key(page.last_evaluated_key);
+        }
     }
 }
 
@@ -354,31 +303,4 @@ pub(super) fn read_counters(
 pub(super) fn counters_key(table: &str, tenant: &str, shard: &str, cell: &Cell) -> ItemKey {
     let entry = format!("{}#{}", cell.day, cell.group.item());
     lists::key(table, shard_key(tenant, shard), entry)
-}
-
-/// How far a page came.
-struct Cursor {
-    hour: u8,
-    listed: Listed,
-}
-
-impl Cursor {
-    fn text(&self) -> String {
-        format!("{}~{}~{}", self.hour, self.listed.second, self.listed.key)
-    }
-
-    fn parse(text: &str) -> anyhow::Result<Self> {
-        let read = || {
-            let (hour, rest) = text.split_once('~')?;
-            let (second, key) = rest.split_once('~')?;
-            Some(Self {
-                hour: hour.parse().ok().filter(|it| *it < 24)?,
-                listed: Listed {
-                    second: second.parse().ok()?,
-                    key: EventKey::parse(key)?,
-                },
-            })
-        };
-        read().context("that is no cursor")
-    }
 }

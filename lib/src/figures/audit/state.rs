@@ -18,6 +18,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::Audit;
+use crate::clock;
 use crate::figures::cell::{Group, Section, Tally};
 use crate::figures::lists::key;
 use crate::figures::recount::{Drift, Recount};
@@ -295,7 +296,7 @@ impl Figures {
             .send()
             .await
             .context("reading about an audit")?;
-        let now = Timestamp::now();
+        let now = clock::now();
         Ok(found.item.filter(|row| !is_forgotten(row, now)))
     }
 
