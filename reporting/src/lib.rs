@@ -10,6 +10,7 @@ pub mod conversion;
 pub mod days;
 pub mod desk;
 pub mod events;
+pub mod findings;
 pub mod life;
 pub mod listing;
 pub mod masked;

@@ -192,6 +192,7 @@ fn every_route_of_the_template_is_described() {
         "GET /reports/locations",
         "GET /reports/days",
         "GET /reports/events",
+        "GET /reports/findings",
     ] {
         assert!(routes.iter().any(|it| it == route), "{route}");
     }

@@ -17,7 +17,7 @@ const TOKENS: (&str, &str) = (
     "of-all, comp_bella_vista=of-bella, comp_soho=of-soho",
 );
 
-const ROUTES: [&str; 13] = [
+const ROUTES: [&str; 15] = [
     "/reports/coupons",
     "/reports/coupons.csv",
     "/reports/coupons/usage.csv",
@@ -30,6 +30,8 @@ const ROUTES: [&str; 13] = [
     "/reports/events.csv",
     "/reports/surveys",
     "/reports/surveys.csv",
+    "/reports/findings",
+    "/reports/findings.csv",
     "/reports/nothing",
 ];
 
@@ -109,6 +111,8 @@ async fn every_problem_of_a_request_is_named_at_once() {
             "/reports/days?currency=real",
             "/reports/events?limit=1001",
             "/reports/events?cursor=x",
+            "/reports/findings?cursor=x",
+            "/reports/findings?severity=bad",
             "/reports/events?date=2026-11-25&timeframe=3d",
             "/reports/events?type=pinged",
             "/reports/surveys?rating=6",
@@ -162,6 +166,8 @@ async fn a_tenants_token_reads_that_tenant_alone() {
             "/reports/days.csv",
             "/reports/events",
             "/reports/events.csv",
+            "/reports/findings",
+            "/reports/findings.csv",
         ] {
             // A foreign resource and an absent one get the same answer.
             let named = |tenant: &str| format!("{route}?tenant={tenant}");
@@ -496,6 +502,57 @@ async fn a_reversal_changes_only_the_reversed_figures() {
             "{}",
             report.text
         );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn findings_are_listed_and_counted_like_what_else_tasks_did() {
+    in_a_shop(async |shop| {
+        for webhook in [
+            redeemed("CP-1"),
+            used("CP-1", "ord_1"),
+            used("CP-1", "ord_2"),
+            used("CP-1", "ord_3"),
+        ] {
+            shop.send(webhook.set("/timestamp", just_now())).await;
+        }
+        shop.settle().await;
+        let findings = async |query: &str| {
+            let asked = format!("/reports/findings?timeframe=2d{query}");
+            shop.report(&asked).await.body
+        };
+        let rows = |body: &Value| body["findings"].as_array().unwrap().clone();
+        let all = rows(&findings("").await);
+        let duplicates = rows(&findings("&rule=duplicate_usage").await);
+        assert_eq!(duplicates.len(), 2, "{all:?}");
+        assert_eq!(duplicates[0]["severity"], "high");
+        assert!(duplicates[0]["event"].as_str().unwrap().contains("/used#"));
+        assert!(rows(&findings("&severity=high").await).len() >= 2);
+        assert_eq!(rows(&findings("&rule=no_such_rule").await).len(), 0);
+
+        // Page by page, nothing is missing and nothing comes twice.
+        let (mut paged, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = findings(&format!("&limit=1{cursor}")).await;
+            paged.extend(rows(&page));
+            let Some(next) = page["next_cursor"].as_str() else {
+                break;
+            };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(paged, all);
+
+        let days = shop.report("/reports/days?timeframe=2d").await.body;
+        let of_days = days["days"].as_array().unwrap().iter();
+        let counted: u64 = of_days.map(|day| day["findings"].as_u64().unwrap()).sum();
+        assert_eq!(counted, all.len() as u64);
+        let deliveries = shop
+            .report("/reports/coupons/deliveries.csv?timeframe=2d")
+            .await;
+        assert!(deliveries.text.contains("email,"), "{}", deliveries.text);
+        let verified = command(shop, &["analytics", "verify", "--json"]).await;
+        assert_eq!(verified.json(), json!({"events": 4, "drift": []}));
     })
     .await;
 }

@@ -4,6 +4,7 @@ mod coupon;
 mod coupons;
 mod days;
 mod events;
+mod findings;
 mod member;
 mod surveys;
 
@@ -26,8 +27,8 @@ use crate::bearer::{self, bearer};
 use crate::response::refuse;
 
 const ROUTES: &str = "; there are GET /reports/coupons, /reports/coupons/{code}, \
-                      /reports/members/{id}, /reports/locations, /reports/days, /reports/events \
-                      and /reports/surveys";
+                      /reports/members/{id}, /reports/locations, /reports/days, /reports/events, \
+                      /reports/findings and /reports/surveys";
 
 /// All routes. A request without a valid token does not even learn which routes there are.
 pub(crate) fn router(guarded: Guarded) -> Router {
@@ -45,6 +46,8 @@ pub(crate) fn router(guarded: Guarded) -> Router {
         .route("/reports/events.csv", get(events_csv))
         .route("/reports/surveys", get(surveys))
         .route("/reports/surveys.csv", get(surveys_csv))
+        .route("/reports/findings", get(findings))
+        .route("/reports/findings.csv", get(findings_csv))
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
         .layer(from_fn_with_state(Arc::clone(&guarded), guard))
@@ -125,6 +128,7 @@ table_route!(locations, locations_csv, coupons::locations);
 table_route!(days, days_csv, days::answer);
 table_route!(events, events_csv, events::answer);
 table_route!(surveys, surveys_csv, surveys::answer);
+table_route!(findings, findings_csv, findings::answer);
 
 /// A coupon's life, or a section of the report: `/reports/coupons/usage.csv`.
 async fn coupon(
