@@ -106,12 +106,17 @@ impl Desk {
         self.worker("analytics", read)
     }
 
-    /// Records events as a webhook function does, with bodies made for them.
-    pub async fn record(&self, events: &[Event]) -> anyhow::Result<()> {
+    /// The events table.
+    pub fn ledger(&self) -> anyhow::Result<Ledger> {
         let read = |environment: &mut Environment, aws: &config::Aws| {
             Ledger::read(environment, aws, CallLimits::TASK)
         };
-        let ledger = self.worker("analytics", read)?;
+        self.worker("analytics", read)
+    }
+
+    /// Records events as a webhook function does, with bodies made for them.
+    pub async fn record(&self, events: &[Event]) -> anyhow::Result<()> {
+        let ledger = self.ledger()?;
         let secrets = Secrets::parse("z").map_err(|_| anyhow!("the secret is empty"))?;
         for event in events {
             let body = body_of(event);

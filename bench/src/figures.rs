@@ -16,7 +16,7 @@ use webhooks::event::{
     AffectedItem, Discount, DiscountKind, Envelope, Event, EventKey, Fact, Item, Member, Money,
     Notice, Redemption, Reward, Usage,
 };
-use webhooks::figures::{Audit, Drift, Figures};
+use webhooks::figures::{Audit, Drift, Figures, Group, List, Section, Sketch, Tally};
 
 use crate::desk::{Desk, redeemed_today, used_today};
 
@@ -408,4 +408,59 @@ fn a_corrupted_counter_is_found_and_put_right_once() {
         assert_eq!(drift, []);
         Ok(())
     });
+}
+
+/// What is read back of uses that took so many seconds, counted in batches of any sizes and shards.
+async fn quantiles(desk: &Desk, batches: &[(u64, Vec<i64>)]) -> anyhow::Result<[f64; 2]> {
+    let day: Date = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let (book, ledger, now) = (desk.book()?, desk.ledger()?, Timestamp::now());
+    let tenant = webhooks::event::tenant_key(PROVIDER, TENANT);
+    for (shard, durations) in batches {
+        let mut tally = Tally::default();
+        for seconds in durations {
+            let bucket = Sketch::bucket(*seconds).to_string();
+            let group = Group::new(Section::TimeToUse, [bucket.as_str()]);
+            tally.add(day, &group, 'c', 1);
+        }
+        let shard = shard % book.shards();
+        let list = List {
+            provider: PROVIDER.into(),
+            tenant: TENANT.into(),
+            day,
+            hour: 0,
+        };
+        book.announce(&[(list, BTreeSet::new())].into(), shard, 0)
+            .await?;
+        let ids = book.ids(&tenant, tally.groups(), now).await?;
+        for change in book.changes(&tenant, &tally, &ids, shard, now)? {
+            ledger.change_together(&change, ("entry", ""), &[]).await?;
+        }
+    }
+    let figures = desk.figures()?;
+    let days = figures.days(PROVIDER, TENANT, day, day).await?;
+    let sketch = &days[&day].time_to_use;
+    let quantile = |q| sketch.quantile(q).context("there are uses");
+    Ok([quantile(0.5)?, quantile(0.9)?])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn the_median_and_the_p90_are_within_five_percent_however_uses_come(
+        batches in vec((0..9_u64, vec(60_i64..=34_560_000, 1..40)), 1..8),
+    ) {
+        let mut exact: Vec<_> = batches.iter().flat_map(|(_, it)| it.clone()).collect();
+        exact.sort_unstable();
+        let found = std::cell::Cell::new([0.0; 2]);
+        run(async {
+            found.set(quantiles(&Desk::new()?, &batches).await?);
+            Ok(())
+        });
+        for (found, q) in found.get().into_iter().zip([0.5, 0.9]) {
+            let rank = ((q * exact.len() as f64).ceil() as usize).clamp(1, exact.len());
+            let exact = exact[rank - 1] as f64;
+            prop_assert!((found - exact).abs() <= 0.0501 * exact, "{q}: {found} for {exact}");
+        }
+    }
 }

@@ -73,3 +73,26 @@ async fn tracked_fields_are_on_the_events_records() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_fills_the_reports() {
+    in_a_shop(async |shop| {
+        let demo = command(shop, &["demo", "--days", "2", "--seed", "3", "--json"]).await;
+        let demo = demo.json();
+        let number = |name: &str| demo[name].as_u64().unwrap();
+        assert!(number("sent") > 50, "{demo}");
+        assert!(number("duplicate") > 0, "{demo}");
+        assert_eq!(number("accepted") + number("duplicate"), number("sent"));
+        assert_eq!((number("other"), number("waiting")), (0, 0));
+        let report = command(shop, &["report", "--timeframe", "3d", "--json"]).await;
+        let report = report.json();
+        assert!(report["totals"]["redemptions"]["value"].as_u64().unwrap() > 0);
+        assert!(report["totals"]["uses"]["value"].as_u64().unwrap() > 0);
+        let verified = command(shop, &["analytics", "verify", "--json"])
+            .await
+            .json();
+        assert_eq!(verified["drift"], json!([]));
+        assert!(verified["events"].as_u64().unwrap() <= number("accepted"));
+    })
+    .await;
+}

@@ -1,8 +1,8 @@
 //! Prints what a report of 30 days reads, for the numbers of events on the command line.
 
-use bench::reading::report;
+use bench::reading::report_of_sums;
 
-const EVENTS: [usize; 2] = [1_000, 10_000];
+const EVENTS: [usize; 2] = [10_000, 1_000_000];
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
@@ -15,7 +15,7 @@ async fn main() -> anyhow::Result<()> {
     println!("| events | requests | read units | milliseconds |");
     println!("| --- | --- | --- | --- |");
     for events in counts {
-        let read = report(events).await?;
+        let read = report_of_sums(events).await?;
         let (cost, took_ms) = (read.cost, read.took.as_millis());
         println!(
             "| {events} | {} | {:.1} | {took_ms} |",
