@@ -7,9 +7,11 @@ mod address;
 mod answer;
 mod assets;
 mod chart;
+mod commands;
 mod frame;
 mod language;
 mod pages;
+mod queues;
 mod reader;
 mod routes;
 mod session;
@@ -19,6 +21,7 @@ mod words;
 mod written;
 
 use aws_sdk_dynamodb::Client;
+use queues::Queues;
 use reporting::Guarded;
 use rust_decimal::Decimal;
 use serving::Serving;
@@ -33,6 +36,7 @@ use tries::Tries;
 pub(crate) struct Dashboard {
     pub(crate) guarded: Guarded,
     pub(crate) stock: Stock,
+    pub(crate) queues: Queues,
     pub(crate) tries: Tries,
 }
 
@@ -45,9 +49,11 @@ pub async fn run() -> anyhow::Result<()> {
     let mut environment = Environment::of_process();
     let aws = Aws::read(&mut environment);
     let stock = read_stock(&mut environment, &aws);
+    let queues = Queues::read(&mut environment, &aws);
     let dashboard = Dashboard {
         stock,
         guarded: Guarded::open(environment, &aws).await?,
+        queues,
         tries: Tries::default(),
     };
     let serving = Serving::new(routes::router(dashboard), pages::problem::unserved);

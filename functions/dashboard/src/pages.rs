@@ -1,5 +1,11 @@
 //! The pages, one module each.
 
+pub(crate) mod coupon;
 pub(crate) mod download;
+pub(crate) mod events;
+pub(crate) mod member;
+pub(crate) mod operations;
 pub(crate) mod overview;
 pub(crate) mod problem;
+mod records;
+pub(crate) mod search;

@@ -22,6 +22,11 @@ pub(crate) fn router(dashboard: Dashboard) -> Router {
     let behind = Router::new()
         .route("/dashboard", get(pages::overview::answer))
         .route("/dashboard/csv/{name}", get(pages::download::answer))
+        .route("/dashboard/events", get(pages::events::answer))
+        .route("/dashboard/search", get(pages::search::answer))
+        .route("/dashboard/coupons/{*code}", get(pages::coupon::answer))
+        .route("/dashboard/members/{*id}", get(pages::member::answer))
+        .route("/dashboard/operations", get(pages::operations::answer))
         .fallback(pages::problem::unknown)
         .method_not_allowed_fallback(pages::problem::unknown)
         .layer(from_fn_with_state(Arc::clone(&dashboard), guard));

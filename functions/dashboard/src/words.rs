@@ -2,7 +2,9 @@
 //! missing in one of them does not compile.
 
 pub(crate) mod common;
+pub(crate) mod operations;
 pub(crate) mod overview;
+pub(crate) mod records;
 
 /// Declares texts: `name: "in English", "em português";`. The type has a field for each of them, and
 /// `of` gives those of a language.
@@ -41,7 +43,13 @@ mod tests {
 
     #[test]
     fn every_text_is_there_in_both_languages() {
-        let all = [common::Common::ALL, overview::Overview::ALL].concat();
+        let all = [
+            common::Common::ALL,
+            operations::Operations::ALL,
+            overview::Overview::ALL,
+            records::Records::ALL,
+        ]
+        .concat();
         for (name, en, pt) in all {
             assert!(!en.trim().is_empty() && !pt.trim().is_empty(), "{name}");
             assert_eq!(en == pt, SAME.contains(&name), "{name}: {en}");

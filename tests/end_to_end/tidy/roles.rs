@@ -2,7 +2,7 @@
 
 use local::template::{Function, Resources};
 
-use super::{functions, template_with};
+use super::{functions, template, template_with};
 
 fn delivery_with(parameters: &[(&str, &str)]) -> Function {
     let functions = template_with(parameters).functions;
@@ -90,4 +90,41 @@ fn delivery_may_send_mail_from_its_own_identity_only() {
         &identity("maria@example.net"),
         "x@example.com"
     ));
+}
+
+/// A look at dead letters hides them for a moment, so the dashboard may receive from dead-letter
+/// queues alone. It looks at all queues.
+#[test]
+fn the_dashboard_may_change_nothing() {
+    let dashboard = &functions()["dashboard"];
+    for statement in &dashboard.statements {
+        for action in &statement.actions {
+            let reads = [
+                "dynamodb:BatchGetItem",
+                "dynamodb:GetItem",
+                "dynamodb:Query",
+                "secretsmanager:GetSecretValue",
+                "sqs:ChangeMessageVisibility",
+                "sqs:GetQueueAttributes",
+                "sqs:ReceiveMessage",
+            ];
+            let may = action.starts_with("logs:") || reads.contains(&action.as_str());
+            assert!(may, "{action}");
+        }
+    }
+    for queue in template().queues {
+        let name = &queue.name;
+        let arn = format!("arn:aws:sqs:us-east-1:000000000000:{name}");
+        let may = |action: &str| {
+            let mut statements = dashboard.statements.iter();
+            statements.any(|it| it.allows(action, &arn))
+        };
+        let is_dead_letter = name.ends_with("-dead-letter");
+        assert!(may("sqs:GetQueueAttributes"), "{name}");
+        assert_eq!(may("sqs:ReceiveMessage"), is_dead_letter, "{name}");
+        let named = format!("{name}=http://127.0.0.1:4566/000000000000/{name}");
+        let urls = &dashboard.environment["QUEUE_URLS"];
+        let is_named = urls.split(',').any(|it| it == named);
+        assert_eq!(is_named, !is_dead_letter, "{name}: {urls}");
+    }
 }

@@ -10,11 +10,14 @@ use axum::http::{HeaderValue, Response};
 use reporting::days::{self, days};
 use reporting::totals::main_currency;
 use reporting::usage::{LOCATION_COLUMNS, locations};
-use reporting::{Compare, Refused, Report, Section, Table};
+use reporting::{Compare, Desk, EVENT_COLUMNS, Refused, Report, Section, Table, event_row, list};
 
 use super::problem;
 use crate::Dashboard;
 use crate::reader::Reader;
+
+/// The most events of one file.
+const EVENTS: usize = 1000;
 
 pub(crate) async fn answer(
     State(dashboard): State<Arc<Dashboard>>,
@@ -31,6 +34,9 @@ async fn table(dashboard: &Dashboard, reader: &Reader, name: &str) -> Result<Tab
     let desk = &dashboard.guarded.desk;
     let unknown = || Refused::not_found("such page", "");
     let name = name.strip_suffix(".csv").ok_or_else(unknown)?;
+    if name == "events" {
+        return events(desk, reader).await;
+    }
     let section = Section::named(name);
     if section.is_none() && !["days", "locations"].contains(&name) {
         return Err(unknown());
@@ -55,6 +61,31 @@ async fn table(dashboard: &Dashboard, reader: &Reader, name: &str) -> Result<Tab
         }
         _ => Table::of(LOCATION_COLUMNS, locations(&tenants)),
     })
+}
+
+/// A page of the events that are asked for, as long as the reports have them.
+async fn events(desk: &Desk, reader: &Reader) -> Result<Table, Refused> {
+    let question = super::events::read(desk, reader)?;
+    let (tenant, provider) = (
+        question.asked.tenant.as_deref(),
+        question.asked.provider.as_deref(),
+    );
+    let tenants = desk.tenants(&reader.scope, tenant, provider).await?;
+    let (period, limit) = (question.asked.period, question.limit.max(EVENTS));
+    let listing = list(
+        desk,
+        &tenants,
+        period,
+        &question.filter,
+        question.start,
+        limit,
+    )
+    .await?;
+    let rows = listing.events.iter();
+    let rows: Vec<_> = rows
+        .map(|(tracked, state)| event_row(tracked, state.as_deref()))
+        .collect();
+    Ok(Table::of(EVENT_COLUMNS, rows))
 }
 
 /// `name` is that of a file that there is, so it is plain.

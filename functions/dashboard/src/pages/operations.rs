@@ -1,0 +1,288 @@
+//! `/dashboard/operations`: queues, dead letters, safety nets and error rates, for the person on
+//! call. It is no tenant's, so only a token for all tenants opens it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{Response, StatusCode};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use reporting::progress::{State as Stage, progress};
+use reporting::{Cursor, Desk, Filter, Period, Refused, list};
+use webhooks::figures::Audited;
+
+use super::problem;
+use super::records::{coupon_link, task_name};
+use crate::commands::quoted;
+use crate::frame::{Frame, Place};
+use crate::queues::Standing;
+use crate::reader::Reader;
+use crate::words::common::Common;
+use crate::words::operations::Operations;
+use crate::words::records::Records;
+use crate::written::Written;
+use crate::{Dashboard, answer};
+
+/// The queue of the events that DynamoDB refused.
+const RETRY: &str = "retry";
+
+/// The most events whose records the error rates are counted in.
+const SAMPLE: usize = 200;
+
+/// How far back they may have happened.
+const SINCE: SignedDuration = SignedDuration::from_hours(24);
+
+#[derive(Template)]
+#[template(path = "operations.html")]
+struct Page {
+    frame: Frame,
+    text: &'static Operations,
+    queues: Vec<QueueRow>,
+    dead: Vec<DeadQueue>,
+    /// Names and values.
+    nets: Vec<(&'static str, String)>,
+    rates_note: String,
+    rates: Vec<RateRow>,
+}
+
+struct QueueRow {
+    name: String,
+    visible: String,
+    in_flight: String,
+    delayed: String,
+    dead: String,
+    has_dead: bool,
+}
+
+struct DeadQueue {
+    name: String,
+    count: String,
+    letters: Vec<LetterRow>,
+    command: String,
+}
+
+struct LetterRow {
+    event: String,
+    href: Option<String>,
+    sent: String,
+    reason: String,
+}
+
+struct RateRow {
+    name: String,
+    total: String,
+    failed: String,
+    open: String,
+    rate: String,
+}
+
+/// What became of a task of some events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Tally {
+    total: u64,
+    failed: u64,
+    /// Not at an end: no record yet, or a try follows.
+    open: u64,
+}
+
+/// The events in the outbox, as far as one page of it goes.
+struct Outbox {
+    events: usize,
+    has_more: bool,
+    oldest: Option<Timestamp>,
+}
+
+pub(crate) async fn answer(
+    State(dashboard): State<Arc<Dashboard>>,
+    Extension(reader): Extension<Reader>,
+) -> Response<Body> {
+    match find(&dashboard, &reader).await {
+        Ok(page) => answer::page(StatusCode::OK, &page),
+        Err(refused) => problem::of_reader(&reader, &refused),
+    }
+}
+
+async fn find(dashboard: &Dashboard, reader: &Reader) -> Result<Page, Refused> {
+    if !reader.scope.is_of_all() {
+        return Err(Refused::not_found(
+            "such page",
+            ", or this token may not see it",
+        ));
+    }
+    reader.parameters().finish()?;
+    let desk = &dashboard.guarded.desk;
+    let (standing, outbox, audited, rates) = futures_util::try_join!(
+        dashboard.queues.standing(desk, reader.now),
+        outbox(desk),
+        desk.figures.audited(),
+        rates(desk, reader),
+    )?;
+    Ok(Page::new(
+        reader,
+        &standing,
+        &outbox,
+        audited.as_ref(),
+        &rates,
+    ))
+}
+
+async fn outbox(desk: &Desk) -> anyhow::Result<Outbox> {
+    let page = desk.ledger.undispatched(None).await?;
+    Ok(Outbox {
+        events: page.events.len(),
+        has_more: page.next.is_some(),
+        oldest: page.events.first().map(|it| it.received_at),
+    })
+}
+
+/// What became of each task of the newest events of the last day.
+async fn rates(desk: &Desk, reader: &Reader) -> anyhow::Result<BTreeMap<&'static str, Tally>> {
+    let tenants = desk.figures.tenants().await?;
+    let since = reader.now.checked_sub(SINCE).unwrap_or(Timestamp::MIN);
+    // Somewhere it is a day later, or a day earlier.
+    let day = |at: Timestamp| at.to_zoned(TimeZone::UTC).date();
+    let from = day(since).yesterday().unwrap_or(day(since));
+    let to = day(reader.now).tomorrow().unwrap_or(day(reader.now));
+    let period = Period::new(from, to);
+    let start = Cursor::start(period);
+    let filter = Filter::default();
+    let listing = list(desk, &tenants, period, &filter, start, SAMPLE).await?;
+    let events = listing.events.iter().map(|(tracked, _)| tracked);
+    let events: Vec<_> = events.filter(|it| it.timestamp >= since).collect();
+    let mut rates: BTreeMap<_, Tally> = BTreeMap::new();
+    for tasks in progress(desk, &events, reader.now).await? {
+        for task in tasks {
+            rates.entry(task.task).or_default().add(task.state);
+        }
+    }
+    Ok(rates)
+}
+
+impl Tally {
+    fn add(&mut self, state: Stage) {
+        self.total += 1;
+        match state {
+            Stage::Failed => self.failed += 1,
+            Stage::Missing | Stage::Underway => self.open += 1,
+            Stage::Done | Stage::Skipped | Stage::Waiting => {}
+        }
+    }
+
+    /// In percent.
+    fn rate(self) -> f64 {
+        match self.total {
+            0 => 0.0,
+            total => self.failed as f64 * 100.0 / total as f64,
+        }
+    }
+}
+
+impl Page {
+    fn new(
+        reader: &Reader,
+        standing: &[Standing],
+        outbox: &Outbox,
+        audited: Option<&Audited>,
+        rates: &BTreeMap<&'static str, Tally>,
+    ) -> Self {
+        let (text, written) = (Operations::of(reader.language), reader.written());
+        let records = Records::of(reader.language);
+        let moment = |at: Timestamp| written.moment(at, &TimeZone::UTC);
+        let queues = standing.iter().map(|it| QueueRow {
+            name: it.queue.clone(),
+            visible: written.count(it.counts.visible),
+            in_flight: written.count(it.counts.in_flight),
+            delayed: written.count(it.counts.delayed),
+            dead: written.count(it.dead.total()),
+            has_dead: it.dead.total() > 0,
+        });
+        let dead = standing.iter().filter(|it| it.dead.total() > 0);
+        let dead = dead.map(|it| DeadQueue {
+            name: it.queue.clone(),
+            count: written.count(it.dead.total()),
+            command: format!("coupons redrive {}", plain(&it.queue)),
+            letters: it
+                .letters
+                .iter()
+                .map(|letter| LetterRow {
+                    href: letter.event.as_deref().map(coupon_link),
+                    event: letter.event.clone().unwrap_or_default(),
+                    sent: letter.sent_at.map(moment).unwrap_or_default(),
+                    reason: letter.reason.clone(),
+                })
+                .collect(),
+        });
+        let more = if outbox.has_more { "+" } else { "" };
+        let mut nets = vec![(
+            text.outbox,
+            format!("{}{more}", written.count(outbox.events as u64)),
+        )];
+        nets.extend(outbox.oldest.map(|at| (text.outbox_oldest, moment(at))));
+        if let Some(retry) = standing.iter().find(|it| it.queue == RETRY) {
+            nets.push((text.set_aside, written.count(retry.counts.total())));
+        }
+        nets.push((text.drift_check, drift(audited, text, written)));
+        let rates = rates.iter().map(|(task, tally)| RateRow {
+            name: task_name(task, records),
+            total: written.count(tally.total),
+            failed: written.count(tally.failed),
+            open: written.count(tally.open),
+            rate: written.percent(tally.rate()),
+        });
+        let sample = written.count(SAMPLE as u64);
+        Self {
+            frame: Frame::new(
+                reader,
+                Place::Operations,
+                Common::of(reader.language).operations,
+            ),
+            text,
+            queues: queues.collect(),
+            dead: dead.collect(),
+            nets,
+            rates_note: text.error_rates_note.replace("{}", &sample),
+            rates: rates.collect(),
+        }
+    }
+}
+
+/// What the last audit of the figures found.
+fn drift(audited: Option<&Audited>, text: &Operations, written: Written) -> String {
+    let Some(audited) = audited else {
+        return text.drift_none.to_owned();
+    };
+    let finished = written.moment(audited.finished_at, &TimeZone::UTC);
+    let [differ, counters] = [audited.differ, audited.counters].map(|it| written.count(it));
+    let filled = text.drift_found.replacen("{}", &finished, 1);
+    let filled = filled.replacen("{}", &differ, 1);
+    filled.replacen("{}", &counters, 1)
+}
+
+/// A queue's name as a shell takes it: those of the template need no quotes.
+fn plain(name: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    match name.bytes().all(is_plain) {
+        true => name.to_owned(),
+        false => quoted(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_what_failed_of_all() {
+        let mut tally = Tally::default();
+        assert_eq!(tally.rate(), 0.0);
+        for state in [Stage::Done, Stage::Failed, Stage::Missing, Stage::Skipped] {
+            tally.add(state);
+        }
+        assert_eq!((tally.total, tally.failed, tally.open), (4, 1, 1));
+        assert_eq!(tally.rate(), 25.0);
+    }
+}
