@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod answers;
+mod browser;
 mod channels;
 mod clock;
 mod command_line;
@@ -19,6 +20,7 @@ mod inventory;
 mod local_pages;
 mod members;
 mod openapi;
+mod pages;
 mod questionnaire;
 mod refused;
 mod renderings;

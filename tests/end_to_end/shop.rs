@@ -409,6 +409,22 @@ impl Shop {
         }
     }
 
+    /// Signs in to the dashboard with a token: the cookie that its pages take, or nothing.
+    pub(crate) async fn sign_in(&self, token: &str) -> String {
+        let form = ("content-type", "application/x-www-form-urlencoded");
+        let origin = ("origin", self.system.gateway_url());
+        let body = format!("token={token}");
+        let path = "/dashboard/sign-in";
+        let visited = self.visit("POST", path, &[form, origin], &body).await;
+        let cookie = text_of(&visited.headers, "set-cookie");
+        cookie.split(';').next().unwrap_or_default().to_owned()
+    }
+
+    /// A page of the dashboard, as the holder of a cookie gets it.
+    pub(crate) async fn page(&self, cookie: &str, path: &str) -> Reported {
+        self.report_with(&[("cookie", cookie)], path).await
+    }
+
     /// Calls the AWS endpoint as any client may.
     pub(crate) async fn aws(&self, target: &str, body: &Value) -> Value {
         let request = Request::post(self.system.aws_url())

@@ -1,0 +1,289 @@
+//! A headless Chromium, driven through its chromedriver: the pages as people get them.
+
+use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
+use fantoccini::{Client, ClientBuilder, Locator};
+use futures_util::FutureExt;
+use http::Method;
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use url::{ParseError, Url};
+
+use crate::shop::root;
+
+/// A browser starts in a second; a busy machine takes longer.
+const STARTS_WITHIN: Duration = Duration::from_secs(30);
+
+/// Longest time of a page, of a script in it, or of a wait for an element.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
+
+/// What the tests need of Chromium: no window, and nothing that it loads by itself.
+const FLAGS: [&str; 9] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-dev-shm-usage",
+    "--disable-extensions",
+    "--hide-scrollbars",
+    "--no-first-run",
+];
+
+/// A page's colours, as its reader's system asks for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Colours {
+    Light,
+    Dark,
+    Forced,
+}
+
+/// One window of a browser.
+pub(crate) struct Browser {
+    client: Client,
+    /// The text of axe-core; nothing where it was not fetched.
+    axe: Option<String>,
+}
+
+/// Opens a browser, tells the story, and closes it. Without a chromedriver, a line says that the
+/// story is skipped.
+pub(crate) async fn in_a_browser(story: impl AsyncFnOnce(&Browser)) {
+    let Some(program) = in_path("chromedriver") else {
+        eprintln!("skipped: no chromedriver in PATH (apt-get install chromium chromium-driver)");
+        return;
+    };
+    let axe = std::fs::read_to_string(root().join("target/tools/axe.min.js")).ok();
+    if axe.is_none() {
+        eprintln!("skipped in part: no axe-core in target/tools (bash tests/browser/axe)");
+    }
+    let (mut driver, url) = start(program).await;
+    let client = connect(&url).await;
+    let browser = Browser { client, axe };
+    let told = AssertUnwindSafe(story(&browser)).catch_unwind().await;
+    // The driver ends the browser only when it is asked to.
+    let closed = browser.client.close().await;
+    driver.kill().await.unwrap();
+    if let Err(panic) = told {
+        std::panic::resume_unwind(panic);
+    }
+    closed.unwrap();
+}
+
+fn in_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let mut candidates = std::env::split_paths(&path).map(|folder| folder.join(name));
+    candidates.find(|candidate| candidate.is_file())
+}
+
+/// Starts a driver at a free port, and waits until it says which one.
+async fn start(program: PathBuf) -> (Child, String) {
+    let mut driver = Command::new(program)
+        .arg("--port=0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+    let port = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            let port = line.split_once("started successfully on port ");
+            if let Some((_, port)) = port {
+                return port.trim_end_matches('.').to_owned();
+            }
+        }
+        panic!("chromedriver ended before it served");
+    };
+    let port = tokio::time::timeout(STARTS_WITHIN, port).await.unwrap();
+    // Whatever it says later must not fill the pipe.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    (driver, format!("http://127.0.0.1:{port}"))
+}
+
+async fn connect(url: &str) -> Client {
+    let capabilities = json!({
+        "goog:chromeOptions": {"args": FLAGS},
+        "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
+        "timeouts": {
+            "pageLoad": ANSWERS_WITHIN.as_millis() as u64,
+            "script": ANSWERS_WITHIN.as_millis() as u64,
+        },
+    });
+    let capabilities: Capabilities = serde_json::from_value(capabilities).unwrap();
+    let mut builder = ClientBuilder::new(HttpConnector::new());
+    let connected = builder.capabilities(capabilities).connect(url);
+    let connected = tokio::time::timeout(STARTS_WITHIN, connected).await;
+    connected.unwrap().unwrap()
+}
+
+/// A command of Chromium's own, beside those of WebDriver.
+#[derive(Debug)]
+struct Own {
+    path: &'static str,
+    body: Value,
+}
+
+impl WebDriverCompatibleCommand for Own {
+    fn endpoint(&self, base_url: &Url, session_id: Option<&str>) -> Result<Url, ParseError> {
+        let session = session_id.unwrap_or_default();
+        base_url.join(&format!("session/{session}/{}", self.path))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        (Method::POST, Some(self.body.to_string()))
+    }
+}
+
+impl Browser {
+    pub(crate) async fn open(&self, url: &str) {
+        self.client.goto(url).await.unwrap();
+    }
+
+    /// The address of the page, from its path on.
+    pub(crate) async fn address(&self) -> String {
+        let url = self.client.current_url().await.unwrap();
+        match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        }
+    }
+
+    /// The text of an element as it is shown.
+    pub(crate) async fn text(&self, selector: &str) -> String {
+        let element = self.client.wait().at_most(ANSWERS_WITHIN);
+        let element = element.for_element(Locator::Css(selector)).await;
+        let element = element.unwrap_or_else(|error| panic!("{selector}: {error}"));
+        element.text().await.unwrap()
+    }
+
+    pub(crate) async fn has(&self, selector: &str) -> bool {
+        let found = self.client.find_all(Locator::Css(selector)).await;
+        !found.unwrap().is_empty()
+    }
+
+    /// Follows a link, or presses a button.
+    pub(crate) async fn click(&self, selector: &str) {
+        let element = self.client.wait().at_most(ANSWERS_WITHIN);
+        let element = element.for_element(Locator::Css(selector)).await;
+        let element = element.unwrap_or_else(|error| panic!("{selector}: {error}"));
+        element.click().await.unwrap();
+    }
+
+    /// Types into an empty field.
+    pub(crate) async fn fill(&self, selector: &str, text: &str) {
+        let element = self.client.find(Locator::Css(selector)).await;
+        let element = element.unwrap_or_else(|error| panic!("{selector}: {error}"));
+        element.clear().await.unwrap();
+        element.send_keys(text).await.unwrap();
+    }
+
+    /// What a script of the test's own returns. The page's policy does not hold for it.
+    pub(crate) async fn evaluate(&self, script: &str) -> Value {
+        self.client.execute(script, Vec::new()).await.unwrap()
+    }
+
+    pub(crate) async fn set_colours(&self, colours: Colours) {
+        let scheme = match colours {
+            Colours::Dark => "dark",
+            Colours::Light | Colours::Forced => "light",
+        };
+        let forced = match colours {
+            Colours::Forced => "active",
+            _ => "none",
+        };
+        let features = json!({"features": [
+            {"name": "prefers-color-scheme", "value": scheme},
+            {"name": "forced-colors", "value": forced},
+        ]});
+        self.devtools("Emulation.setEmulatedMedia", features).await;
+    }
+
+    pub(crate) async fn set_size(&self, width: u32, height: u32) {
+        let size = json!({
+            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false,
+        });
+        self.devtools("Emulation.setDeviceMetricsOverride", size)
+            .await;
+    }
+
+    /// The preferred languages that the browser sends.
+    pub(crate) async fn set_languages(&self, languages: &str) {
+        let headers = json!({"headers": {"Accept-Language": languages}});
+        self.devtools("Network.enable", json!({})).await;
+        self.devtools("Network.setExtraHTTPHeaders", headers).await;
+    }
+
+    async fn devtools(&self, command: &str, parameters: Value) -> Value {
+        let body = json!({"cmd": command, "params": parameters});
+        let path = "goog/cdp/execute";
+        let answer = self.client.issue_cmd(Own { path, body }).await;
+        answer.unwrap_or_else(|error| panic!("{command}: {error}"))
+    }
+
+    async fn log(&self, kind: &str) -> Vec<Value> {
+        let body = json!({"type": kind});
+        let path = "se/log";
+        let log = self.client.issue_cmd(Own { path, body }).await.unwrap();
+        log.as_array().cloned().unwrap_or_default()
+    }
+
+    /// What the console says since it was asked last.
+    pub(crate) async fn console(&self) -> Vec<String> {
+        let entries = self.log("browser").await.into_iter();
+        entries.map(|entry| entry["message"].to_string()).collect()
+    }
+
+    /// The hosts that were asked for anything since then. An address inside the page, such as
+    /// `data:`, has none.
+    pub(crate) async fn hosts(&self) -> BTreeSet<String> {
+        let mut hosts = BTreeSet::new();
+        for entry in self.log("performance").await {
+            let message = entry["message"].as_str().unwrap_or_default();
+            let message: Value = serde_json::from_str(message).unwrap();
+            let message = &message["message"];
+            if message["method"] != "Network.requestWillBeSent" {
+                continue;
+            }
+            let url = message["params"]["request"]["url"].as_str().unwrap();
+            let url = Url::parse(url).unwrap();
+            if let Some(host) = url.host_str() {
+                let port = url.port_or_known_default().unwrap_or_default();
+                hosts.insert(format!("{host}:{port}"));
+            }
+        }
+        hosts
+    }
+
+    /// Whether something of the page is wider than the window.
+    pub(crate) async fn scrolls_sideways(&self) -> bool {
+        let script = "const page = document.scrollingElement; \
+                      return page.scrollWidth > page.clientWidth";
+        self.evaluate(script).await == true
+    }
+
+    /// What axe-core finds wrong with the page: the rule, and the elements. Nothing without axe-core.
+    pub(crate) async fn inaccessible(&self) -> Vec<String> {
+        let Some(axe) = &self.axe else {
+            return Vec::new();
+        };
+        self.client.execute(axe, Vec::new()).await.unwrap();
+        let script = "const done = arguments[arguments.length - 1]; \
+                      axe.run(document, {preload: false}).then( \
+                        it => done(it.violations.map(rule => rule.id + ': ' + rule.help + ': ' \
+                          + rule.nodes.map(node => node.target.join(' ')).join(', '))), \
+                        error => done(['axe-core failed: ' + error]))";
+        let found = self.client.execute_async(script, Vec::new()).await.unwrap();
+        let found = found.as_array().unwrap().iter();
+        found
+            .map(|it| it.as_str().unwrap_or_default().to_owned())
+            .collect()
+    }
+}
