@@ -8,8 +8,8 @@ use axum::extract::{Request, State};
 use axum::http::Response;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::routing::{get, post};
-use jiff::Timestamp;
 use reporting::{Refused, access};
+use webhooks::clock;
 
 use crate::address::Address;
 use crate::answer::complete;
@@ -49,7 +49,7 @@ async fn guard(
     mut request: Request,
     next: Next,
 ) -> Response<Body> {
-    let now = Timestamp::now();
+    let now = clock::now();
     let headers = request.headers();
     let language = Language::of(headers);
     let address = address(&request);

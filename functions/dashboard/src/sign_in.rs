@@ -8,11 +8,11 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
-use jiff::Timestamp;
 use lambda_http::RequestExt;
 use lambda_http::request::RequestContext;
 use reporting::{Refused, access};
 use tokio::time::Instant;
+use webhooks::clock;
 
 use crate::Dashboard;
 use crate::address::{Address, next};
@@ -134,7 +134,7 @@ pub(crate) async fn sign_in(
     match access::scope(&dashboard.guarded.tokens, token).await {
         Ok(_) => {
             let mut response = see_other(goes_on);
-            let cookie = session::set(&session::begin(token, Timestamp::now()));
+            let cookie = session::set(&session::begin(token, clock::now()));
             set(response.headers_mut(), cookie);
             response
         }
