@@ -5,7 +5,7 @@
 /// The character that replaces each one that AWS does not take.
 const REPLACEMENT: char = '\u{FFFD}';
 
-/// The text in which [`REPLACEMENT`] stands for each character that AWS does not take.
+/// The text in which U+FFFD stands for each character that AWS does not take.
 pub fn sendable(text: &str) -> String {
     let sendable = |character| match character {
         it if is_sendable(it) => it,
