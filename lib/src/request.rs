@@ -41,7 +41,7 @@ impl<'a, N: Into<Cow<'a, str>>, V: Into<Cow<'a, str>>> FromIterator<(N, V)> for 
 }
 
 impl From<&HeaderMap> for Headers<'static> {
-    /// A value that is not UTF-8 is left out: no signature and no secret is one.
+    /// Leaves out a value that is not UTF-8, because no signature and no secret is one.
     fn from(headers: &HeaderMap) -> Self {
         let readable = headers.iter().filter_map(|(name, value)| {
             let value = std::str::from_utf8(value.as_bytes()).ok()?;
@@ -62,7 +62,7 @@ pub struct Request {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Body {
     Bytes(Vec<u8>),
-    /// The event says that its body is base64, and the body is not.
+    /// The event says base64, but the body is not.
     Undecodable,
 }
 
@@ -76,7 +76,7 @@ impl Request {
                 headers: Headers::default(),
                 body: Body::Bytes(Vec::new()),
             },
-            // Of what remains of the event, only base64 makes `lambda_http` panic.
+            // In the rest of the event, only base64 makes `lambda_http` panic.
             Err(_) => Self {
                 headers: Headers::default(),
                 body: Body::Undecodable,
@@ -87,7 +87,7 @@ impl Request {
 
 fn read_by_lambda_http(event: &RawValue) -> Option<Request> {
     let mut event: LambdaRequest = serde_json::from_str(event.get()).ok()?;
-    // A webhook looks at no URL. Whatever would make one that cannot be parsed is removed.
+    // A webhook needs no URL. Parts that would make an unreadable URL are removed.
     match &mut event {
         LambdaRequest::ApiGatewayV2(event) => {
             event.headers.remove(HOST);
@@ -97,7 +97,7 @@ fn read_by_lambda_http(event: &RawValue) -> Option<Request> {
             event.request_context.domain_name = None;
         }
         LambdaRequest::ApiGatewayV1(event) => {
-            // `lambda_http` lets the single value replace all values of a repeated header.
+            // For a repeated header, `lambda_http` would keep only the single value.
             if !event.multi_value_headers.is_empty() {
                 event.headers.clear();
             }
@@ -155,7 +155,7 @@ mod tests {
 
     use super::*;
 
-    /// The least that makes an event of a payload format.
+    /// The fewest fields that make an event of a payload format.
     fn v2(parts: Value) -> Value {
         with(
             parts,

@@ -3,7 +3,7 @@
 //! Lambda filters JSON lines by their level. Lambda treats a line without a `level`, or without an
 //! RFC 3339 `timestamp`, as INFO, whatever the line says
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html>). So
-//! each line has both. The one exception is the line of an ordinary event: it is an INFO without a
+//! each line has both. The one exception is the line of an ordinary event. It is an INFO without a
 //! spare byte, because logs cost more than a function's time.
 
 use std::fmt;
@@ -148,10 +148,10 @@ pub fn count(what: Count) {
     println!("{}", metric(what, function, clock::now()));
 }
 
-/// A number that is measured now and then, per function.
+/// A number that is measured from time to time, per function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Measure {
-    /// How many counters of the figures differ from what the recorded events say.
+    /// How many counters of the figures differ from the recorded events.
     FiguresDrift,
 }
 

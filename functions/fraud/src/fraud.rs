@@ -356,7 +356,7 @@ impl Fraud {
         }
     }
 
-    /// What counts the findings of an update.
+    /// The changes that count the findings of an update.
     async fn count(&self, update: &Update, now: Timestamp) -> anyhow::Result<Vec<Change>> {
         if update.tally.is_empty() {
             return Ok(Vec::new());

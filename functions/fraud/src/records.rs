@@ -17,8 +17,9 @@ use crate::rules::{EXPIRED_USAGE, RAPID_REDEMPTION, Sight, UNKNOWN_COUPON, check
 use crate::rush;
 use crate::turns::RushChange;
 
-/// How many of a coupon's records one commit updates, each with its flags, its row in the list of
-/// findings and its day's counters: a transaction takes 100 items. The next commit updates the rest.
+/// How many of a coupon's records one commit updates. Each comes with its flags, its row in the
+/// list of findings and its day's counters, and a transaction takes 100 items. The next commit
+/// updates the rest.
 const RECORDS_MAX: usize = 12;
 
 /// The changes that make a coupon's records correct.
@@ -26,8 +27,8 @@ pub(crate) struct Update {
     pub(crate) version: Option<String>,
     /// One of the coupon's events, which names the commit.
     pub(crate) event: Event,
-    /// The names of the events whose records change, with the new records and the days on which those
-    /// are counted.
+    /// The names of the events whose records change, with the new records and the days on which
+    /// those are counted.
     pub(crate) records: Vec<(String, Record, Option<Date>)>,
     pub(crate) changes: Vec<Change>,
     /// What the records add to the figures.
@@ -161,7 +162,8 @@ impl Fraud {
         })
     }
 
-    /// The day on which an event's findings are counted: its tenant's. Once recorded, the day stays.
+    /// The day on which an event's findings are counted: its tenant's. Once recorded, the day
+    /// stays.
     fn counted_on(&self, known: &Known, record: Option<&Record>) -> Option<Date> {
         let finds = record.is_some_and(|it| !it.findings.is_empty());
         let zone = self.zones.of(&known.event.tenant);

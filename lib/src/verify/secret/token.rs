@@ -30,7 +30,8 @@ impl Secrets {
         })
     }
 
-    /// Who made the MAC of a message with a token, as [`mac`] does; `None` if no token gives it.
+    /// The holder of the token that made the MAC of a message, as [`mac`] does; `None` if no known
+    /// token gives this MAC.
     pub fn holder_by_mac(&self, message: &[u8], mac: &[u8]) -> Option<Holder> {
         self.holder_of(|entry| {
             let own = hmac(entry.secret.bytes(), message);
@@ -52,9 +53,9 @@ impl Secrets {
     }
 }
 
-/// HMAC-SHA256 of a message, whose key is a token: it shows later that its maker knew the token.
+/// HMAC-SHA256 of a message with a token as the key. It proves later that its maker knew the token.
 pub fn mac(token: &str, message: &[u8]) -> [u8; 32] {
-    // A token is stored without what surrounds it.
+    // A token is stored without blanks at its ends.
     let key = Secret::new(token);
     let key = key.as_ref().map_or(&[][..], Secret::bytes);
     hmac(key, message).finalize().into_bytes().into()
@@ -66,7 +67,7 @@ fn hmac(key: &[u8], message: &[u8]) -> Hmac<Sha256> {
         .chain_update(message)
 }
 
-/// A digest has the same length whatever the token's is. Its key is this process's own.
+/// A digest with a key of this process. Its length does not depend on the token.
 fn keyed(bytes: &[u8]) -> Hmac<Sha256> {
     static KEY: OnceLock<[u8; 32]> = OnceLock::new();
     let key = KEY.get_or_init(|| std::array::from_fn(|_| fastrand::u8(..)));
