@@ -7,7 +7,7 @@ use webhooks::per_tenant::{PerTenant, Zones};
 
 use crate::channel::{Channel, Outcome};
 use crate::email_address;
-use crate::message::{self, Coupon, Language, Occasion};
+use crate::message::{self, Coupon, Invitation, Language, Occasion};
 use crate::phone::{Country, Phone};
 use crate::ses::Ses;
 use crate::sms::Sms;
@@ -32,21 +32,73 @@ impl Channels {
             ses: Ses::read(environment, aws),
             whatsapp: WhatsApp::read(environment, aws),
             sms: Sms::read(environment, aws),
-            languages: PerTenant::read(
-                environment,
-                "LANGUAGES",
-                Language::PtBr,
-                "a language: pt-BR or en",
-                Language::of_tag,
-            ),
+            languages: languages(environment),
             zones: Zones::read_zones(environment),
-            countries: PerTenant::read(
-                environment,
-                "DEFAULT_COUNTRY",
-                Country::BRAZIL,
-                "a country's two letters such as BR",
-                Country::of_code,
-            ),
+            countries: countries(environment),
+        }
+    }
+
+    /// The same for surveys, which never go out as an SMS.
+    pub fn read_for_surveys(environment: &mut Environment, aws: &Aws) -> Self {
+        Self {
+            ses: Ses::read(environment, aws),
+            whatsapp: WhatsApp::read_for_surveys(environment, aws),
+            sms: None,
+            languages: languages(environment),
+            zones: Zones::read_zones(environment),
+            countries: countries(environment),
+        }
+    }
+
+    /// The language in which a tenant's customers are written to.
+    pub fn language(&self, tenant: &str) -> Language {
+        *self.languages.of(tenant)
+    }
+
+    /// Whether members are asked on a channel.
+    pub fn asks_on(&self, channel: Channel) -> bool {
+        match channel {
+            Channel::Email => true,
+            Channel::WhatsApp => {
+                let whatsapp = self.whatsapp.as_ref();
+                whatsapp.is_some_and(|it| it.survey_template().is_some())
+            }
+            Channel::Sms => false,
+        }
+    }
+
+    /// Sends a survey to an address, once.
+    ///
+    /// # Errors
+    /// The message could not be made, so nothing was sent.
+    pub async fn ask(
+        &self,
+        channel: Channel,
+        event: &Event,
+        invitation: &Invitation<'_>,
+        address: &str,
+    ) -> anyhow::Result<Outcome> {
+        let closed = || Outcome::Refused("the channel is not set up".into());
+        let address = match self.in_network(channel, &event.tenant, address) {
+            Ok(address) => address,
+            Err(reason) => return Ok(Outcome::Refused(reason.into())),
+        };
+        let language = self.language(&event.tenant);
+        match channel {
+            Channel::Email => {
+                let email = message::survey_email(language, invitation);
+                self.ses.send(event, &address, email).await
+            }
+            Channel::WhatsApp => {
+                let open = self.whatsapp.as_ref();
+                let open = open.and_then(|it| Some((it, it.survey_template()?)));
+                let Some((whatsapp, template)) = open else {
+                    return Ok(closed());
+                };
+                let parameters = message::survey_whatsapp_parameters(language, invitation);
+                whatsapp.send(event, &address, template, &parameters).await
+            }
+            Channel::Sms => Ok(closed()),
         }
     }
 
@@ -98,7 +150,7 @@ impl Channels {
                     return Ok(closed());
                 };
                 let parameters = message::whatsapp_parameters(language, coupon, zone);
-                whatsapp.send(event, address, template, parameters).await
+                whatsapp.send(event, address, template, &parameters).await
             }
             Channel::Sms => {
                 let Some(sms) = &self.sms else {
@@ -159,4 +211,24 @@ impl Channels {
         }
         written
     }
+}
+
+fn languages(environment: &mut Environment) -> PerTenant<Language> {
+    PerTenant::read(
+        environment,
+        "LANGUAGES",
+        Language::PtBr,
+        "a language: pt-BR or en",
+        Language::of_tag,
+    )
+}
+
+fn countries(environment: &mut Environment) -> PerTenant<Country> {
+    PerTenant::read(
+        environment,
+        "DEFAULT_COUNTRY",
+        Country::BRAZIL,
+        "a country's two letters such as BR",
+        Country::of_code,
+    )
 }

@@ -11,6 +11,8 @@ pub struct Contact {
     pub told: Told,
     /// They asked for no messages.
     pub do_not_contact: bool,
+    /// Their personal data were erased, and they have not enrolled since.
+    pub forgotten: bool,
 }
 
 /// The contact fields of one statement. Personal data: never log it.
@@ -93,7 +95,7 @@ mod tests {
     fn check(contact: &Member, events: &[(&Member, i64)], expected: [&str; 3]) {
         let contact = Contact {
             told: Told::by(contact, at(100)),
-            do_not_contact: false,
+            ..Contact::default()
         };
         let events = events.iter().map(|(member, second)| (*member, at(*second)));
         let member = contact.complete("ZP-1", events);

@@ -124,7 +124,10 @@ impl OutsideEffect<'_> {
     }
 
     /// Gives the claim back, and says when to try again.
-    async fn release(&self, lease: Lease, not_now: NotNow) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// Always: the message is to come again.
+    pub async fn release(&self, lease: Lease, not_now: NotNow) -> Result<(), Failure> {
         let NotNow {
             reason,
             hint,

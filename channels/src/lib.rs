@@ -28,4 +28,4 @@ pub use channels::Channels;
 pub use contact::{Contact, Told};
 pub use effect::{NO_TIME, OutsideEffect, all_of, from_until, settle_skipped};
 pub use members::{AccountCoupon, Members, Page, WAITS};
-pub use recorded::{recorded_event, recorded_redemption};
+pub use recorded::{RecordedRedemption, is_erased, recorded_event, recorded_redemption};

@@ -90,7 +90,10 @@ impl Members {
             email: text(&row, "email"),
             phone: text(&row, "phone"),
         };
+        let forgotten_at: Option<Timestamp> =
+            text(&row, "forgotten_at").and_then(|at| at.parse().ok());
         Ok(Contact {
+            forgotten: forgotten_at.is_some_and(|at| told.at.is_none_or(|told| told <= at)),
             told,
             do_not_contact: flag == Some(&true),
         })

@@ -7,6 +7,7 @@
 //! - [`email`]: subject, HTML and plain text.
 //! - [`sms`]: one message, in the alphabet of phone networks, [`gsm`].
 //! - [`whatsapp`]: the parameters of an approved template.
+//! - [`survey`]: what asks a member how the use of a coupon was.
 
 mod clean;
 mod discount;
@@ -17,6 +18,7 @@ mod language;
 mod samples;
 mod shown;
 mod sms;
+mod survey;
 mod templates;
 mod whatsapp;
 
@@ -28,6 +30,7 @@ pub use self::discount::discount_in_words;
 pub use self::email::{Email, email};
 pub use self::language::Language;
 pub use self::sms::sms;
+pub use self::survey::{Invitation, survey_email, survey_whatsapp_parameters};
 pub use self::whatsapp::whatsapp_parameters;
 
 /// Why a message is written.

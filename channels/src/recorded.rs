@@ -2,7 +2,18 @@
 
 use jiff::Timestamp;
 use webhooks::event::{Event, EventKey, Fact, Member, Redemption};
-use webhooks::ledger::{Ledger, read_event};
+use webhooks::ledger::{Item, Ledger, read_event};
+
+/// A redemption as the ledger has it.
+#[derive(Debug)]
+pub struct RecordedRedemption {
+    pub redemption: Redemption,
+    /// Who redeemed it.
+    pub member: Member,
+    pub redeemed_at: Timestamp,
+    /// The member's personal data were erased from it.
+    pub erased: bool,
+}
 
 /// A recorded event, as today's code reads it.
 ///
@@ -20,7 +31,8 @@ pub async fn recorded_event(
     Ok(read_event(&recorded))
 }
 
-/// What was redeemed, by whom, and when.
+/// What was redeemed, by whom, and when. Nothing where the key is no redemption's, or nothing is
+/// recorded under it.
 ///
 /// # Errors
 /// The ledger could not be read.
@@ -28,14 +40,28 @@ pub async fn recorded_redemption(
     ledger: &Ledger,
     key: &EventKey,
     now: Timestamp,
-) -> anyhow::Result<Option<(Redemption, Member, Timestamp)>> {
-    Ok(match recorded_event(ledger, key, now).await? {
+) -> anyhow::Result<Option<RecordedRedemption>> {
+    let Some(recorded) = ledger.row(key.coupon(), key.entry(), now).await? else {
+        return Ok(None);
+    };
+    let recorded = ledger.whole(recorded).await?;
+    Ok(match read_event(&recorded) {
         Some(Event {
             member,
             occurred_at,
             fact: Fact::Redeemed(redemption),
             ..
-        }) => Some((redemption, member, occurred_at)),
+        }) => Some(RecordedRedemption {
+            redemption,
+            member,
+            redeemed_at: occurred_at,
+            erased: is_erased(&recorded),
+        }),
         _ => None,
     })
+}
+
+/// Whether personal data were erased from an event's row.
+pub fn is_erased(row: &Item) -> bool {
+    row.contains_key("erased_at")
 }

@@ -19,22 +19,39 @@ const CALLBACK_MAX_BYTES: usize = 512;
 pub(crate) struct WhatsApp {
     client: Client,
     phone_number_id: String,
-    /// The approved template for a new coupon, and the one for a reminder, if there is one.
-    template: String,
+    /// The approved template for a new coupon, for a reminder and for a survey, where there is one.
+    template: Option<String>,
     reminder_template: Option<String>,
-    /// Of both, as Meta spells it: `pt_BR`.
+    survey_template: Option<String>,
+    /// Of all of them, as Meta spells it: `pt_BR`.
     language: String,
 }
 
 impl WhatsApp {
-    /// Nothing where no phone number is set up to send from.
+    /// For coupons. Nothing where no phone number is set up to send from.
     pub(crate) fn read(environment: &mut Environment, aws: &Aws) -> Option<Self> {
+        let mut whatsapp = Self::without_templates(environment, aws)?;
+        whatsapp.template = Some(environment.text("WHATSAPP_TEMPLATE"));
+        whatsapp.reminder_template = environment.optional("WHATSAPP_REMINDER_TEMPLATE");
+        Some(whatsapp)
+    }
+
+    /// For surveys. Nothing where no phone number is set up to send from, or no template.
+    pub(crate) fn read_for_surveys(environment: &mut Environment, aws: &Aws) -> Option<Self> {
+        let template = environment.optional("WHATSAPP_SURVEY_TEMPLATE");
+        let mut whatsapp = Self::without_templates(environment, aws)?;
+        whatsapp.survey_template = Some(template?);
+        Some(whatsapp)
+    }
+
+    fn without_templates(environment: &mut Environment, aws: &Aws) -> Option<Self> {
         let phone_number_id = environment.optional("WHATSAPP_PHONE_NUMBER_ID")?;
         Some(Self {
             client: Client::new(&aws.sdk_config(CallLimits::ONCE)),
             phone_number_id,
-            template: environment.text("WHATSAPP_TEMPLATE"),
-            reminder_template: environment.optional("WHATSAPP_REMINDER_TEMPLATE"),
+            template: None,
+            reminder_template: None,
+            survey_template: None,
             language: environment.text("WHATSAPP_TEMPLATE_LANGUAGE"),
         })
     }
@@ -42,9 +59,14 @@ impl WhatsApp {
     /// The template for an occasion, if there is one.
     pub(crate) fn template(&self, occasion: Occasion) -> Option<&str> {
         match occasion {
-            Occasion::Redeemed => Some(&self.template),
+            Occasion::Redeemed => self.template.as_deref(),
             Occasion::Expiring => self.reminder_template.as_deref(),
         }
+    }
+
+    /// The template for a survey, if there is one.
+    pub(crate) fn survey_template(&self) -> Option<&str> {
+        self.survey_template.as_deref()
     }
 
     pub(crate) fn language(&self) -> &str {
@@ -56,9 +78,11 @@ impl WhatsApp {
         event: &Event,
         number: &str,
         template: &str,
-        parameters: [String; 4],
+        parameters: &[String],
     ) -> anyhow::Result<Outcome> {
+        let parameters = parameters.iter();
         let parameters = parameters.map(|text| json!({"type": "text", "text": text}));
+        let parameters: Vec<_> = parameters.collect();
         let mut message = json!({
             "messaging_product": "whatsapp",
             "to": number,

@@ -355,6 +355,11 @@ impl Replay {
         let key = &received.event;
         let records = records.iter().filter(|it| it.is_of(key, task.name()));
         let records: Vec<_> = records.collect();
+        if task == Task::Surveys && !records.is_empty() {
+            // Its records are counted, and nobody is asked twice about one use.
+            let reason = "a use is asked about once, and its survey was scheduled".to_owned();
+            return Ok(Outcome::skipped(key, Some(task.name()), reason));
+        }
         let channel = self.named.and_then(|(_, channel)| channel);
         let decision = match self.failed {
             true => failed::choose(&records, channel),

@@ -66,7 +66,8 @@ pub enum Status {
 }
 
 impl Status {
-    fn name(self) -> &'static str {
+    /// The word that records have.
+    pub fn name(self) -> &'static str {
         match self {
             Status::Done => "done",
             Status::Skipped => "skipped",

@@ -6,6 +6,16 @@ pub const INVENTORY: &str = "inventory";
 pub const FRAUD: &str = "fraud";
 /// The record of the task `analytics`.
 pub const ANALYTICS: &str = "analytics";
+/// The record of the task `surveys`: that a use's survey is scheduled, or why it is not.
+pub const SURVEYS: &str = "surveys";
+
+/// The records that follow when a survey is due.
+pub mod surveys {
+    /// The message to the member: done if it was sent, else the reason.
+    pub const ASK: &str = "surveys/ask";
+    /// The member's answer.
+    pub const ANSWER: &str = "surveys/answer";
+}
 
 /// The records of the task `delivery`: one for each thing that can fail by itself.
 pub mod delivery {

@@ -6,6 +6,7 @@
 
 mod answer;
 mod asked;
+mod due;
 pub mod listed;
 pub mod questions;
 pub mod throttle;
@@ -15,11 +16,13 @@ use sha2::{Digest, Sha256};
 
 use crate::event::EventKey;
 
+pub use crate::record::{SURVEYS as RECORD, surveys::ASK};
 pub use answer::{
     ANSWER, Answer, COMMENT_MAX_CHARACTERS, Given, Refusal, clean_comment, is_changeable,
     open_until,
 };
 pub use asked::{About, Asked, LINK_DAYS, LOOKUP, lookup_partition};
+pub use due::{DUE_VERSION, Due, Kind, SurveyMessage};
 pub use throttle::{PAUSE_MAX_DAYS, Pauses};
 pub use token::{Id, TOKEN_LENGTH, open, sign};
 

@@ -23,15 +23,17 @@ pub enum Task {
     Inventory,
     Fraud,
     Analytics,
+    Surveys,
 }
 
 impl Task {
     /// All tasks.
-    pub const ALL: [Task; 4] = [
+    pub const ALL: [Task; 5] = [
         Task::Delivery,
         Task::Inventory,
         Task::Fraud,
         Task::Analytics,
+        Task::Surveys,
     ];
 
     /// The name of the task's function, of its queue and of its records in the ledger.
@@ -41,6 +43,7 @@ impl Task {
             Task::Inventory => record::INVENTORY,
             Task::Fraud => record::FRAUD,
             Task::Analytics => record::ANALYTICS,
+            Task::Surveys => record::SURVEYS,
         }
     }
 
@@ -65,6 +68,11 @@ impl Task {
             Task::Inventory => &[record::INVENTORY],
             Task::Fraud => &[record::FRAUD],
             Task::Analytics => &[record::ANALYTICS],
+            Task::Surveys => &[
+                record::SURVEYS,
+                record::surveys::ASK,
+                record::surveys::ANSWER,
+            ],
         }
     }
 
@@ -81,6 +89,7 @@ impl Task {
             (Task::Inventory, _) => record::INVENTORY,
             (Task::Fraud, _) => record::FRAUD,
             (Task::Analytics, _) => record::ANALYTICS,
+            (Task::Surveys, _) => record::SURVEYS,
         }
     }
 
@@ -91,13 +100,14 @@ impl Task {
             Task::Inventory => "INVENTORY_QUEUE_URL",
             Task::Fraud => "FRAUD_QUEUE_URL",
             Task::Analytics => "ANALYTICS_QUEUE_URL",
+            Task::Surveys => "SURVEYS_QUEUE_URL",
         }
     }
 }
 
 /// The tasks that an event causes. A new consumer of events is a line here, and a function.
 pub fn tasks(event: &Event) -> &'static [Task] {
-    use Task::{Analytics, Delivery, Fraud, Inventory};
+    use Task::{Analytics, Delivery, Fraud, Inventory, Surveys};
     match &event.fact {
         // For the account, the messages, and the coupon's state.
         Fact::Enrolled => &[Delivery],
@@ -108,7 +118,8 @@ pub fn tasks(event: &Event) -> &'static [Task] {
             _ => &[Delivery, Fraud, Analytics],
         },
         // Any use ends the coupon's reservation, whatever discount it names.
-        Fact::Used(_) | Fact::Cancelled(_) => &[Delivery, Inventory, Fraud, Analytics],
+        Fact::Used(_) => &[Delivery, Inventory, Fraud, Analytics, Surveys],
+        Fact::Cancelled(_) => &[Delivery, Inventory, Fraud, Analytics],
         // The event may change the expiry, which the reservation and the findings depend on.
         Fact::Expiring(_) => &[Delivery, Inventory, Fraud],
         // Fraud knows the expiry from the redemption.
@@ -211,8 +222,14 @@ mod tests {
         let zupy = Zupy::every_event();
         let others = [Task::Delivery, Task::Fraud, Task::Analytics];
         let all = Task::ALL;
+        let moves_stock = [
+            Task::Delivery,
+            Task::Inventory,
+            Task::Fraud,
+            Task::Analytics,
+        ];
         for (kind, of_redeemed) in [
-            ("buy_one_get_one", &all[..]),
+            ("buy_one_get_one", &moves_stock[..]),
             ("percentage", &others),
             ("fixed_amount", &others),
             // A kind that the provider has added since.
@@ -240,11 +257,26 @@ mod tests {
             });
             tasks(&event)
         };
-        assert_eq!(tasks_of(Fact::Cancelled), Task::ALL);
+        let cancelled = [
+            Task::Delivery,
+            Task::Inventory,
+            Task::Fraud,
+            Task::Analytics,
+        ];
+        assert_eq!(tasks_of(Fact::Cancelled), cancelled);
         let expired = [Task::Delivery, Task::Inventory, Task::Analytics];
         assert_eq!(tasks_of(Fact::Expired), expired);
         let expiring = [Task::Delivery, Task::Inventory, Task::Fraud];
         assert_eq!(tasks_of(Fact::Expiring), expiring);
+    }
+
+    #[test]
+    fn only_a_use_is_asked_about() {
+        let used = event(Zupy::every_event(), USED);
+        assert!(tasks(&used).contains(&Task::Surveys));
+        let redeemed = event(Zupy::every_event(), REDEEMED);
+        assert!(!tasks(&redeemed).contains(&Task::Surveys));
+        assert_eq!(Task::Surveys.first_record(&used), "surveys");
     }
 
     #[test]

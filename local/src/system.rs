@@ -111,7 +111,8 @@ impl System {
             0 => None,
             port => TcpListener::bind((DOCKER_BRIDGE, port)).await.ok(),
         };
-        let mut parameters = local_parameters(&aws_url);
+        let gateway_url = format!("http://{}", gateway.local_addr()?);
+        let mut parameters = local_parameters(&aws_url, &gateway_url);
         parameters.extend(options.parameters);
         let template = Template::read(&options.template, &parameters, aws.local_addr()?.port())?;
         if let Some(directory) = &options.data_dir {
@@ -467,7 +468,7 @@ impl Inner {
 }
 
 /// What the template's parameters are on this machine.
-fn local_parameters(aws_url: &str) -> BTreeMap<String, String> {
+fn local_parameters(aws_url: &str, gateway_url: &str) -> BTreeMap<String, String> {
     /// Samples carry the dates of their day: ten years, and the ledger remembers a little longer.
     const MAX_AGE_S: &str = "315360000";
     const RETENTION_DAYS: &str = "3660";
@@ -492,7 +493,6 @@ fn local_parameters(aws_url: &str) -> BTreeMap<String, String> {
             "ReportTokens",
             secrets("REPORT_TOKENS", "local-report-token"),
         ),
-        ("SurveyLinkSecrets", "local-survey-secret".into()),
         ("MailFrom", "Cupons <cupons@example.com>".into()),
         ("MailIdentity", "example.com".into()),
         (
@@ -508,6 +508,9 @@ fn local_parameters(aws_url: &str) -> BTreeMap<String, String> {
             "WhatsAppReminderTemplate",
             "coupon_reminder_whatsapp".into(),
         ),
+        ("WhatsAppSurveyTemplate", "coupon_survey_whatsapp".into()),
+        ("SurveyUrl", gateway_url.into()),
+        ("SurveyLinkSecrets", "local-survey-secret".into()),
         ("MaxAgeS", MAX_AGE_S.into()),
         ("RetentionDays", RETENTION_DAYS.into()),
         // Dated samples are counted too.

@@ -19,6 +19,7 @@ use local::aws::{Aws, access_key_id};
 use local::clock::Clock;
 use local::template::Function;
 use serde_json::value::RawValue;
+use surveys::Surveys;
 use tokio::sync::watch;
 use webhooks::config::{self, Environment};
 use webhooks::dispatch::{Dispatch, WORK};
@@ -190,6 +191,7 @@ impl Functions {
                 environment,
                 &aws,
             ),
+            "surveys" => worker(&function.name, Surveys::read, environment, &aws),
             "retry" => worker(&function.name, Retry::read, environment, &aws),
             "outbox" => outbox(environment, &aws),
             other => bail!(

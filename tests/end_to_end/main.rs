@@ -30,6 +30,7 @@ mod shop;
 mod slow;
 mod soak;
 mod support;
+mod surveys;
 mod tenants;
 mod tidy;
 mod uses;

@@ -145,6 +145,7 @@ async fn show_prints_a_coupons_whole_life() {
         let causes = json!(["delivery", "inventory", "fraud", "analytics"]);
         assert_eq!(by_code["received"][0]["causes"], causes);
         assert_eq!(by_code["received"][1]["entry"], "used#ord_1");
+        let causes = json!(["delivery", "inventory", "fraud", "analytics", "surveys"]);
         assert_eq!(by_code["received"][1]["causes"], causes);
         assert_eq!(tasks(&by_code)[..DONE.len()], DONE);
         assert_eq!(by_code["missing"], json!([]));

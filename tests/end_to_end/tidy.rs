@@ -335,6 +335,7 @@ fn the_webhooks_samples_cause_the_tasks_samples() {
         ("inventory", "zupy-coupon-used"),
         ("fraud", "zupy-coupon-used"),
         ("analytics", "zupy-coupon-used"),
+        ("surveys", "zupy-coupon-used"),
     ] {
         let sample = event(task);
         let record = &sample["Records"][0];

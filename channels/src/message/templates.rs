@@ -5,6 +5,7 @@ use askama::Template;
 
 use super::discount::{Kind, Saving};
 use super::shown::Shown;
+use super::survey::Survey;
 use super::{Language, Occasion};
 
 /// A file that each language's folder has.
@@ -47,6 +48,36 @@ impl File {
             (Language::En, Self::EmailText) => filled!("en/email.txt", coupon: Shown),
             (Language::En, Self::Sms) => filled!("en/sms.txt", coupon: Shown),
             (Language::En, Self::WhatsApp) => filled!("en/whatsapp.txt", coupon: Shown),
+        }
+    }
+}
+
+/// A file of a survey that each language's folder has.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum SurveyFile {
+    Subject,
+    EmailHtml,
+    EmailText,
+    /// A parameter a line.
+    WhatsApp,
+}
+
+impl SurveyFile {
+    pub(super) fn fill(self, survey: &Survey) -> String {
+        match (survey.language, self) {
+            (Language::PtBr, Self::Subject) => {
+                filled!("pt-BR/survey_subject.txt", survey: Survey)
+            }
+            (Language::PtBr, Self::EmailHtml) => filled!("pt-BR/survey.html", survey: Survey),
+            (Language::PtBr, Self::EmailText) => filled!("pt-BR/survey.txt", survey: Survey),
+            (Language::PtBr, Self::WhatsApp) => {
+                filled!("pt-BR/survey_whatsapp.txt", survey: Survey)
+            }
+
+            (Language::En, Self::Subject) => filled!("en/survey_subject.txt", survey: Survey),
+            (Language::En, Self::EmailHtml) => filled!("en/survey.html", survey: Survey),
+            (Language::En, Self::EmailText) => filled!("en/survey.txt", survey: Survey),
+            (Language::En, Self::WhatsApp) => filled!("en/survey_whatsapp.txt", survey: Survey),
         }
     }
 }

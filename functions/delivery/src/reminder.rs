@@ -61,9 +61,9 @@ impl Reminder<'_> {
         let key = EventKey::redeemed(&event.provider, &event.tenant, &notice.coupon_code);
         let mut told = vec![(event.member.clone(), event.occurred_at)];
         let redemption = match recorded_redemption(&delivery.ledger, &key, now).await? {
-            Some((redemption, member, redeemed_at)) => {
-                told.push((member, redeemed_at));
-                redemption
+            Some(recorded) => {
+                told.push((recorded.member, recorded.redeemed_at));
+                recorded.redemption
             }
             None => of_notice(notice),
         };

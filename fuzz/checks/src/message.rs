@@ -5,6 +5,7 @@ use webhooks::ledger::body::BODY_MAX_BYTES;
 use webhooks::ledger::content_hash;
 use webhooks::provider::{Content, read_verified};
 use webhooks::retry::{WAITING_VERSION, Waiting};
+use webhooks::survey::SurveyMessage;
 use webhooks::task::{MESSAGE_VERSION, Message, QUEUED_VERSION, Queued, WorkMessage, tasks};
 use webhooks::worker::QueueMessage;
 
@@ -21,6 +22,11 @@ pub fn check(data: &[u8]) {
     }
     if let Ok(Queued::Elsewhere(elsewhere)) = Queued::read(text) {
         assert_eq!(elsewhere.version, QUEUED_VERSION);
+    }
+    if let Ok(SurveyMessage::Due(due)) = SurveyMessage::read(text) {
+        let body = due.to_body();
+        assert_sqs_takes(&body, text.len());
+        assert_eq!(SurveyMessage::read(&body), Ok(SurveyMessage::Due(due)));
     }
     if let Ok(work) = WorkMessage::read(text) {
         of_work(&work, text.len());

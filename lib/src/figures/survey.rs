@@ -30,10 +30,11 @@ pub enum Unsent {
     AskedRecently,
     NoAddress,
     NotDelivered,
+    TooLate,
 }
 
 impl Unsent {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::DoNotContact,
         Self::Sandbox,
         Self::Forgotten,
@@ -42,6 +43,7 @@ impl Unsent {
         Self::AskedRecently,
         Self::NoAddress,
         Self::NotDelivered,
+        Self::TooLate,
     ];
 
     /// The word for it in records and reports.
@@ -55,6 +57,7 @@ impl Unsent {
             Self::AskedRecently => "asked_recently",
             Self::NoAddress => "no_address",
             Self::NotDelivered => "not_delivered",
+            Self::TooLate => "too_late",
         }
     }
 

@@ -163,8 +163,9 @@ fn the_code_names_only_existing_pages() {
 }
 
 /// Folders whose files the pages name.
-const FOLDERS: [&str; 11] = [
+const FOLDERS: [&str; 12] = [
     "lib/",
+    "channels/",
     "reporting/",
     "serving/",
     "functions/",

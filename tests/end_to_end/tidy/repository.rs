@@ -39,6 +39,7 @@ fn versions_stand_only_in_the_workspace_table() {
         "lib",
         "reporting",
         "serving",
+        "channels",
         "local",
         "cli",
         "simulation",

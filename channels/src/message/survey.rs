@@ -1,0 +1,105 @@
+//! What asks a member how the use of a coupon was: a mail, or the parameters of a WhatsApp message.
+
+use super::clean::{first_name, full_name, line, shorten};
+use super::templates::SurveyFile;
+use super::{Email, Language};
+
+/// What a survey's message tells. Providers may leave out all that is optional.
+#[derive(Clone, Copy)]
+pub struct Invitation<'a> {
+    /// The member's name.
+    pub name: Option<&'a str>,
+    /// The reward's name.
+    pub reward: Option<&'a str>,
+    /// Where the coupon was used.
+    pub location: Option<&'a str>,
+    /// The first question, and what each of its ratings means, from 1 on.
+    pub question: &'a str,
+    pub ratings: &'a [String; 5],
+    /// The survey's page. `?rating=4` after it preselects a rating.
+    pub link: &'a str,
+    /// How many days the link opens the page.
+    pub link_days: i64,
+}
+
+/// The values of an invitation as the templates show them: clean and of a bounded length.
+pub(super) struct Survey {
+    pub(super) language: Language,
+    pub(super) name: Option<String>,
+    pub(super) reward: Option<String>,
+    pub(super) location: Option<String>,
+    pub(super) question: String,
+    pub(super) ratings: Vec<Rating>,
+    pub(super) link: String,
+    pub(super) link_days: i64,
+}
+
+/// A rating that a tap preselects.
+pub(super) struct Rating {
+    pub(super) number: usize,
+    pub(super) label: String,
+}
+
+const REWARD_MAX_CHARS: usize = 200;
+const LOCATION_MAX_CHARS: usize = 100;
+
+/// With a reward and a link of at most 200 characters each, this leaves the template's own words
+/// 500 of the 1,024 characters that WhatsApp takes in all.
+const NAME_MAX_CHARS: usize = 60;
+
+/// So much of a reward's name does an inbox show on a computer, after "Como foi: ".
+const SUBJECT_REWARD_MAX_CHARS: usize = 50;
+
+impl Survey {
+    fn of(language: Language, invitation: &Invitation<'_>) -> Self {
+        let shown = |text: Option<&str>, max_chars: usize| {
+            let text = text.and_then(line);
+            text.map(|text| shorten(&text, max_chars, "…"))
+        };
+        let ratings = invitation.ratings.iter().enumerate();
+        let ratings = ratings.map(|(index, label)| Rating {
+            number: index + 1,
+            label: label.clone(),
+        });
+        Self {
+            language,
+            name: invitation.name.and_then(first_name),
+            reward: shown(invitation.reward, REWARD_MAX_CHARS),
+            location: shown(invitation.location, LOCATION_MAX_CHARS),
+            question: invitation.question.to_owned(),
+            ratings: ratings.collect(),
+            link: invitation.link.to_owned(),
+            link_days: invitation.link_days,
+        }
+    }
+}
+
+/// Writes the mail that asks a member.
+pub fn survey_email(language: Language, invitation: &Invitation<'_>) -> Email {
+    let mut survey = Survey::of(language, invitation);
+    let html = SurveyFile::EmailHtml.fill(&survey);
+    let text = SurveyFile::EmailText.fill(&survey);
+    let reward = survey.reward.as_deref();
+    survey.reward = reward.map(|name| shorten(name, SUBJECT_REWARD_MAX_CHARS, "…"));
+    Email {
+        subject: SurveyFile::Subject.fill(&survey),
+        html,
+        text,
+    }
+}
+
+/// Name, reward and link, in the order of the approved template's `{{1}}` to `{{3}}`. None is
+/// empty or breaks a line: WhatsApp refuses such a message.
+pub fn survey_whatsapp_parameters(language: Language, invitation: &Invitation<'_>) -> [String; 3] {
+    let mut survey = Survey::of(language, invitation);
+    let name = invitation.name.and_then(full_name);
+    survey.name = name.map(|name| shorten(&name, NAME_MAX_CHARS, "…"));
+    let parameters = SurveyFile::WhatsApp.fill(&survey);
+    let mut parameters = parameters.lines().map(str::to_owned);
+    std::array::from_fn(|_| parameters.next().expect(A_LINE_EACH))
+}
+
+const A_LINE_EACH: &str = "the template has a line for each, and no value breaks one";
+
+#[cfg(test)]
+mod tests;

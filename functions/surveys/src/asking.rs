@@ -1,0 +1,393 @@
+//! A survey that is due: one message on one channel, or the reason why there is none.
+//!
+//! The record `surveys/ask` is claimed before the message is sent, and settled after, in one
+//! transaction with what is counted. If the function dies after sending, and before settling, the
+//! message may be sent once more, with the same link; it is counted once.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use channels::message::Invitation;
+use channels::time::{SEND, has_time};
+use channels::{
+    Channel, Contact, NO_TIME, NotNow, Outcome, OutsideEffect, RecordedRedemption, is_erased,
+    recorded_redemption,
+};
+use jiff::{SignedDuration, Timestamp};
+use webhooks::event::{Event, Fact, Member, Usage};
+use webhooks::figures::survey::{Surveyed, Unsent};
+use webhooks::figures::{Opened, Tally};
+use webhooks::invocation::Invocation;
+use webhooks::ledger::{Attached, Item, Lease, Status, read_event};
+use webhooks::survey::questions::{self, Questions};
+use webhooks::survey::{ANSWER, ASK, About, Asked, Due, LINK_DAYS, RECORD, throttle};
+use webhooks::worker::Failure;
+
+use crate::decision::{Known, decide};
+use crate::planned::{Planned, name};
+use crate::surveys::Surveys;
+use crate::timing::{is_too_late, with_lead};
+
+/// How long a channel that does not take the message is asked again. The worker gives a message up
+/// after a day; before that, the survey has its reason.
+const TRIED_FOR: SignedDuration = SignedDuration::from_hours(18);
+
+/// The channels on which members are asked, the best first.
+const BEST_FIRST: [Channel; 2] = [Channel::WhatsApp, Channel::Email];
+
+/// A survey that is due.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asking<'a> {
+    pub(crate) surveys: &'a Surveys,
+    pub(crate) due: &'a Due,
+    pub(crate) invocation: Invocation,
+}
+
+/// What the ledger has of a use whose survey is due.
+struct Use {
+    event: Event,
+    /// The member's personal data were erased from it.
+    erased: bool,
+    /// By name: what stands beneath the use, and of its coupon.
+    rows: BTreeMap<&'static str, Item>,
+}
+
+/// What came of trying to ask.
+enum Tried {
+    /// It ended for good, and this is counted with it.
+    Ended(Ended, Attached),
+    NotNow(NotNow),
+}
+
+enum Ended {
+    /// The message was taken, under this id.
+    Sent(String),
+    Unsent(Unsent),
+}
+
+/// Who is asked, and about what.
+struct Addressee {
+    member: Member,
+    reward: Option<String>,
+}
+
+/// The figures of a survey, ready before anything is sent: after that, nothing but the transaction
+/// may fail.
+struct Figures<'a> {
+    surveyed: Surveyed,
+    opened: Opened<'a>,
+    now: Timestamp,
+}
+
+impl Figures<'_> {
+    fn sent(&self) -> anyhow::Result<Attached> {
+        self.attach(&self.surveyed.sent())
+    }
+
+    fn unsent(&self, reason: Unsent) -> anyhow::Result<Attached> {
+        self.attach(&self.surveyed.unsent(reason))
+    }
+
+    fn attach(&self, tally: &Tally) -> anyhow::Result<Attached> {
+        self.opened.attach(tally, self.now)
+    }
+}
+
+/// The name of a coupon's cancellation in [`Use::rows`].
+const CANCELLED: &str = "cancelled";
+
+impl Asking<'_> {
+    /// Sends the survey, unless an attempt before this one settled it.
+    pub(crate) async fn work(&self) -> Result<(), Failure> {
+        let Self {
+            surveys,
+            due,
+            invocation,
+        } = *self;
+        let Some(used) = self.read().await? else {
+            // The ledger has forgotten the use, and with it what was scheduled.
+            tracing::warn!(event.key = %due.event, "A survey is due whose use is gone");
+            return Ok(());
+        };
+        let event = &used.event;
+        let planned = Planned {
+            surveys,
+            event,
+            invocation,
+        };
+        if !used.rows.contains_key(RECORD) {
+            // The attempt that scheduled it died before it said so.
+            planned.record(due.due_at).await?;
+        }
+        let is_settled = used.rows.get(ASK).is_some_and(is_settled);
+        if is_settled {
+            return Ok(());
+        }
+        let timing = surveys.settings.timing(event);
+        if let Some(at) = timing.allowed_from(&event.key, invocation.now()) {
+            // The message comes late, in the quiet hours. Every copy of it names the same morning.
+            let name = format!("{}-{}", name(event), at.as_second());
+            let due = Due::new(&event.key, with_lead(at, invocation.now()));
+            return Ok(surveys.scheduler.create(&name, &due).await?);
+        }
+        let effect = OutsideEffect {
+            ledger: &surveys.ledger,
+            event,
+            record: ASK,
+            invocation,
+        };
+        let Some(lease) = effect.claim().await? else {
+            return Ok(());
+        };
+        match self.try_to_ask(&used).await {
+            Ok(Tried::NotNow(not_now)) => effect.release(lease, not_now).await,
+            Ok(Tried::Ended(ended, attached)) => Ok(settle(event, lease, ended, attached).await?),
+            // Nothing was sent: something of ours failed before.
+            Err(error) => {
+                lease.release("not tried", None).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// What the ledger has of the use; nothing where it has forgotten it.
+    async fn read(&self) -> Result<Option<Use>, Failure> {
+        let (ledger, key) = (&self.surveys.ledger, &self.due.event);
+        let now = self.invocation.now();
+        let names = [RECORD, ASK, ANSWER].map(|name| (name, key.beneath(name)));
+        let cancelled = (CANCELLED, CANCELLED.to_owned());
+        let names: Vec<_> = names.into_iter().chain([cancelled]).collect();
+        let keys: Vec<_> = names
+            .iter()
+            .map(|(_, entry)| ledger.row_key(key.coupon(), entry))
+            .collect();
+        let (row, beneath) = tokio::try_join!(
+            ledger.row(key.coupon(), key.entry(), now),
+            ledger.rows(&keys, &["entry", "status"], now)
+        )?;
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        let erased = is_erased(&row);
+        let row = ledger.whole(row).await?;
+        // It was an event when it was recorded, so newer code wrote it.
+        let event = read_event(&row).with_context(|| {
+            format!("this version of the code reads no event in the body of {key}")
+        })?;
+        let mut rows = BTreeMap::new();
+        for row in beneath {
+            let entry = row.get("entry").and_then(|it| it.as_s().ok());
+            let named = names.iter().find(|(_, name)| Some(name) == entry);
+            if let Some((name, _)) = named {
+                rows.insert(*name, row);
+            }
+        }
+        Ok(Some(Use {
+            event,
+            erased,
+            rows,
+        }))
+    }
+
+    /// Decides, claims the member and sends.
+    async fn try_to_ask(&self, used: &Use) -> anyhow::Result<Tried> {
+        let surveys = self.surveys;
+        let event = &used.event;
+        let now = self.invocation.now();
+        let figures = self.figures(event).await?;
+        let unsent = |reason| {
+            let attached = figures.unsent(reason)?;
+            Ok(Tried::Ended(Ended::Unsent(reason), attached))
+        };
+        if used.rows.contains_key(ANSWER) {
+            // It was sent, since it is answered; the attempt that sent it died before it said so.
+            let sent = Ended::Sent("answered".into());
+            return Ok(Tried::Ended(sent, figures.sent()?));
+        }
+        let redemption = event.key.redemption();
+        let (contact, redemption) = tokio::try_join!(
+            surveys.members.contact(event),
+            recorded_redemption(&surveys.ledger, &redemption, now)
+        )?;
+        let erased = redemption.as_ref().is_some_and(|it| it.erased);
+        let known = Known {
+            too_late: is_too_late(event.occurred_at, now),
+            forgotten: used.erased || erased || contact.forgotten,
+            cancelled: used.rows.contains_key(CANCELLED),
+            do_not_contact: contact.do_not_contact,
+            has_address: true,
+        };
+        let to = addressee(event, &contact, redemption);
+        let has_address = self.open(&to.member).next().is_some();
+        let decided = decide(Known {
+            has_address,
+            ..known
+        });
+        if let Err(reason) = decided {
+            return unsent(reason);
+        }
+        let sent = figures.sent()?;
+        let pauses = surveys.settings.pauses;
+        let (client, members) = (&surveys.client, surveys.members.table.as_str());
+        let claimed = throttle::claim_asking(client, members, event, pauses, now);
+        if let Err(reason) = claimed.await? {
+            return unsent(reason);
+        }
+        let outcome = self.send(event, &to).await?;
+        let (refused, in_doubt) = match outcome {
+            Outcome::Taken(id) => return Ok(Tried::Ended(Ended::Sent(id), sent)),
+            Outcome::NotNow(not_now) if !self.is_tried_enough() => {
+                return Ok(Tried::NotNow(not_now));
+            }
+            Outcome::NotNow(not_now) => (not_now.reason, not_now.in_doubt),
+            Outcome::Refused(reason) => (reason, false),
+        };
+        tracing::error!(event.key = %event.key, record = ASK, reason = refused, "Never to be sent");
+        if !in_doubt {
+            // The member was not asked, so another use may ask.
+            throttle::give_back(client, members, event).await?;
+        }
+        unsent(Unsent::NotDelivered)
+    }
+
+    /// The channels that have an address of a member, the best first.
+    fn open<'m>(&self, member: &'m Member) -> impl Iterator<Item = (Channel, &'m str)> {
+        let channels = BEST_FIRST.into_iter();
+        let channels = channels.filter(|channel| self.surveys.channels.asks_on(*channel));
+        channels.filter_map(|channel| Some((channel, channel.address(member)?)))
+    }
+
+    /// Sends the message on the best channel that takes it.
+    async fn send(&self, event: &Event, to: &Addressee) -> anyhow::Result<Outcome> {
+        let surveys = self.surveys;
+        let language = surveys.channels.language(&event.tenant).tag();
+        let questions = questions::newest(language);
+        let link = self.link(event, questions).await?;
+        let location = usage(event).and_then(|it| it.location.as_deref());
+        let invitation = Invitation {
+            name: to.member.name.as_deref(),
+            reward: to.reward.as_deref(),
+            location,
+            question: &questions.rating.question,
+            ratings: &questions.rating.labels,
+            link: &link,
+            link_days: LINK_DAYS,
+        };
+        let mut refused = "no channel is open".to_owned();
+        for (channel, address) in self.open(&to.member) {
+            anyhow::ensure!(has_time(self.invocation, SEND), NO_TIME);
+            let sent = surveys.channels.ask(channel, event, &invitation, address);
+            match sent.await? {
+                // The next best may take it.
+                Outcome::Refused(reason) => refused = reason,
+                outcome => return Ok(outcome),
+            }
+        }
+        Ok(Outcome::Refused(refused))
+    }
+
+    /// Keeps what the member is asked, and returns the link to it: the same for every attempt.
+    async fn link(&self, event: &Event, questions: &Questions) -> anyhow::Result<String> {
+        let surveys = self.surveys;
+        let now = self.invocation.now();
+        let usage = usage(event);
+        let text = |field: fn(&Usage) -> &Option<String>| usage.and_then(|it| field(it).clone());
+        let zone = surveys.settings.zones.of(&event.tenant);
+        let asked = Asked {
+            event: event.key.clone(),
+            tenant: event.tenant.clone(),
+            about: About {
+                questions: questions.version,
+                language: questions.language.to_owned(),
+                reward_name: text(|it| &it.reward_name),
+                location: text(|it| &it.location),
+                staff_member: text(|it| &it.staff_member),
+                day: event.occurred_at.to_zoned(zone.clone()).date(),
+            },
+            sent_at: now,
+        };
+        let asked = surveys.ledger.keep_asked(&asked, now).await?;
+        let known = surveys.secrets.current().await?;
+        Ok(surveys.settings.link(&asked.token(known.secrets())))
+    }
+
+    fn is_tried_enough(&self) -> bool {
+        self.invocation.now().duration_since(self.due.due_at) > TRIED_FOR
+    }
+
+    async fn figures(&self, event: &Event) -> anyhow::Result<Figures<'_>> {
+        let surveys = self.surveys;
+        let zone = surveys.settings.zones.of(&event.tenant);
+        let surveyed = Surveyed::of(event, zone).context("a survey is due of what is no use")?;
+        let tenant = (event.provider.as_str(), event.tenant.as_str());
+        let now = self.invocation.now();
+        let mut any = surveyed.sent();
+        for reason in Unsent::ALL {
+            any.merge(&surveyed.unsent(reason));
+        }
+        let opened = surveys.book.open(tenant, any.groups(), &event.key, now);
+        Ok(Figures {
+            opened: opened.await?,
+            surveyed,
+            now,
+        })
+    }
+}
+
+/// Whether asking has ended for good.
+fn is_settled(record: &Item) -> bool {
+    let status = record.get("status").and_then(|it| it.as_s().ok());
+    let ends = [Status::Done, Status::Skipped, Status::Failed];
+    status.is_some_and(|status| ends.iter().any(|end| end.name() == status))
+}
+
+fn usage(event: &Event) -> Option<&Usage> {
+    match &event.fact {
+        Fact::Used(usage) => Some(usage),
+        _ => None,
+    }
+}
+
+/// The member by the contact, the use and the redemption, which tells more in Zupy's v1.
+fn addressee(
+    event: &Event,
+    contact: &Contact,
+    redemption: Option<RecordedRedemption>,
+) -> Addressee {
+    let mut told = vec![(event.member.clone(), event.occurred_at)];
+    let mut reward = usage(event).and_then(|it| it.reward_name.clone());
+    if let Some(recorded) = redemption {
+        told.push((recorded.member, recorded.redeemed_at));
+        reward = reward.or(recorded.redemption.reward.name);
+    }
+    let told = told.iter().map(|(member, at)| (member, *at));
+    Addressee {
+        member: contact.complete(&event.member.id, told),
+        reward,
+    }
+}
+
+/// Records how asking ended, together with what is counted of it.
+async fn settle(
+    event: &Event,
+    lease: Lease,
+    ended: Ended,
+    attached: Attached,
+) -> anyhow::Result<()> {
+    match ended {
+        Ended::Sent(id) => {
+            lease.settle_with(Status::Done, &id, attached).await?;
+            tracing::info!(event.key = %event.key, record = ASK, message.id = id, "Asked");
+        }
+        Ended::Unsent(reason) => {
+            let status = match reason {
+                Unsent::NotDelivered => Status::Failed,
+                _ => Status::Skipped,
+            };
+            let reason = reason.word();
+            lease.settle_with(status, reason, attached).await?;
+            tracing::info!(event.key = %event.key, record = ASK, reason, "Not asked");
+        }
+    }
+    Ok(())
+}

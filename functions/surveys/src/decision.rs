@@ -1,0 +1,79 @@
+//! Whether a survey that is due is sent: a pure function of what is known then.
+
+use webhooks::figures::survey::Unsent;
+
+/// What is known of a use, its coupon and its member when the survey is due.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Known {
+    /// The use was too long ago.
+    pub(crate) too_late: bool,
+    /// The member's personal data were erased.
+    pub(crate) forgotten: bool,
+    /// The coupon was cancelled.
+    pub(crate) cancelled: bool,
+    pub(crate) do_not_contact: bool,
+    /// A channel on which members are asked has an address of the member.
+    pub(crate) has_address: bool,
+}
+
+/// Why the survey is not sent, if it is not. Whether the member was asked or answered a short time
+/// ago, the claim to ask decides after this.
+pub(crate) fn decide(known: Known) -> Result<(), Unsent> {
+    let reasons = [
+        (known.forgotten, Unsent::Forgotten),
+        (known.do_not_contact, Unsent::DoNotContact),
+        (known.cancelled, Unsent::Cancelled),
+        (known.too_late, Unsent::TooLate),
+        (!known.has_address, Unsent::NoAddress),
+    ];
+    let mut reasons = reasons.into_iter();
+    match reasons.find(|(holds, _)| *holds) {
+        Some((_, reason)) => Err(reason),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: Known = Known {
+        too_late: false,
+        forgotten: false,
+        cancelled: false,
+        do_not_contact: false,
+        has_address: true,
+    };
+
+    #[test]
+    fn a_survey_is_sent_unless_something_speaks_against_it() {
+        let check = |change: fn(&mut Known), expected| {
+            let mut known = GOOD;
+            change(&mut known);
+            assert_eq!(decide(known), expected);
+        };
+        check(|_| {}, Ok(()));
+        check(|it| it.too_late = true, Err(Unsent::TooLate));
+        check(|it| it.forgotten = true, Err(Unsent::Forgotten));
+        check(|it| it.cancelled = true, Err(Unsent::Cancelled));
+        check(|it| it.do_not_contact = true, Err(Unsent::DoNotContact));
+        check(|it| it.has_address = false, Err(Unsent::NoAddress));
+    }
+
+    #[test]
+    fn the_member_s_own_will_is_the_first_reason() {
+        let all = Known {
+            too_late: true,
+            forgotten: true,
+            cancelled: true,
+            do_not_contact: true,
+            has_address: false,
+        };
+        assert_eq!(decide(all), Err(Unsent::Forgotten));
+        let remembered = Known {
+            forgotten: false,
+            ..all
+        };
+        assert_eq!(decide(remembered), Err(Unsent::DoNotContact));
+    }
+}

@@ -1,0 +1,18 @@
+//! Asks the member who used a coupon how it was, one time, some hours after the use.
+//!
+//! - [`surveys`]: a use is scheduled, and a survey that is due is sent.
+//! - [`timing`]: when a survey is due, outside the tenant's quiet hours.
+//! - [`scheduler`]: one-time schedules of EventBridge Scheduler.
+//! - [`planned`]: the record of a use, which forbids a second schedule.
+//! - [`asking`]: a survey that is due, on one channel. [`decision`]: whether it is sent at all.
+//! - [`settings`]: the parameters.
+
+mod asking;
+mod decision;
+mod planned;
+mod scheduler;
+mod settings;
+mod surveys;
+mod timing;
+
+pub use surveys::Surveys;

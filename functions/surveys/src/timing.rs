@@ -1,0 +1,138 @@
+//! When a survey is due: some time after the use, and outside the tenant's quiet hours.
+
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, Zoned};
+use webhooks::event::EventKey;
+use webhooks::survey;
+
+/// A use that was longer ago is not asked about.
+const OLDEST: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// The least time between now and a schedule. EventBridge Scheduler invokes within the minute of
+/// the schedule, and its documents do not say what becomes of a time in the past
+/// ([schedule types](https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html)).
+const LEAD: SignedDuration = SignedDuration::from_secs(60);
+
+/// The longest quiet hours, so that the surveys that they hold find a place before the next ones.
+const QUIET_MAX: SignedDuration = SignedDuration::from_hours(18);
+
+/// The hours of the day in which nobody is asked, by the clock on the tenant's wall.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Quiet {
+    from: Time,
+    until: Time,
+}
+
+impl Quiet {
+    /// No hour is quiet.
+    pub(crate) const OFF: Self = Self {
+        from: Time::MIN,
+        until: Time::MIN,
+    };
+
+    /// Reads `22:00-08:00`, or `off`. Nothing where it is neither, or leaves less than six hours.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        if text.eq_ignore_ascii_case("off") {
+            return Some(Self::OFF);
+        }
+        let (from, until) = text.split_once('-')?;
+        let time = |text: &str| Time::strptime("%H:%M", text.trim()).ok();
+        let quiet = Self {
+            from: time(from)?,
+            until: time(until)?,
+        };
+        (quiet.from != quiet.until && quiet.length() <= QUIET_MAX).then_some(quiet)
+    }
+
+    /// How long the hours are on a day of 24.
+    fn length(self) -> SignedDuration {
+        let length = self.from.duration_until(self.until);
+        match length.is_negative() {
+            true => length + SignedDuration::from_hours(24),
+            false => length,
+        }
+    }
+
+    fn holds(self, time: Time) -> bool {
+        match self.from <= self.until {
+            true => self.from <= time && time < self.until,
+            false => self.from <= time || time < self.until,
+        }
+    }
+
+    /// The end of the quiet hours that a moment lies in; nothing where it lies in none.
+    fn end_after(self, at: &Zoned) -> Option<Timestamp> {
+        let time = at.time();
+        if !self.holds(time) {
+            return None;
+        }
+        let ends_tomorrow = self.from > self.until && time >= self.from;
+        let date = match ends_tomorrow {
+            true => at.date().tomorrow().ok()?,
+            false => at.date(),
+        };
+        // A clock that goes back shows the end twice, and the hour before the second is quiet too.
+        let end = at
+            .time_zone()
+            .to_ambiguous_zoned(date.to_datetime(self.until));
+        Some(end.later().ok()?.timestamp())
+    }
+}
+
+/// By what a tenant's surveys are timed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timing<'a> {
+    /// From the use to its survey.
+    pub(crate) delay: SignedDuration,
+    /// Over how long the surveys are spread that the quiet hours hold; at most three hours.
+    pub(crate) spread: SignedDuration,
+    pub(crate) quiet: Quiet,
+    pub(crate) zone: &'a TimeZone,
+}
+
+impl Timing<'_> {
+    /// When the survey of a use is due, in whole seconds.
+    pub(crate) fn due_at(&self, key: &EventKey, used_at: Timestamp, now: Timestamp) -> Timestamp {
+        let after = |at: Timestamp, time| at.checked_add(time).unwrap_or(Timestamp::MAX);
+        // A till's clock may be ahead.
+        let after_use = after(used_at.min(now), self.delay);
+        let earliest = with_lead(whole_second(after_use), now);
+        self.allowed_from(key, earliest).unwrap_or(earliest)
+    }
+
+    /// When a survey may be sent that is due at a time of the quiet hours: in the morning, at a
+    /// second that the key decides. Nothing where it may be sent at that time.
+    pub(crate) fn allowed_from(&self, key: &EventKey, at: Timestamp) -> Option<Timestamp> {
+        let end = self.quiet.end_after(&at.to_zoned(self.zone.clone()))?;
+        end.checked_add(self.place(key)).ok()
+    }
+
+    /// The key's place in the morning.
+    fn place(&self, key: &EventKey) -> SignedDuration {
+        let id = survey::id(key);
+        let hash = id.first_chunk().copied().map_or(0, u64::from_be_bytes);
+        let seconds = self.spread.as_secs().unsigned_abs().max(1);
+        SignedDuration::from_secs((hash % seconds).cast_signed())
+    }
+}
+
+/// A schedule's time, but not before one that the scheduler takes for sure.
+pub(crate) fn with_lead(at: Timestamp, now: Timestamp) -> Timestamp {
+    let earliest = now.checked_add(LEAD).unwrap_or(Timestamp::MAX);
+    at.max(whole_second(earliest))
+}
+
+/// The first whole second from a time on.
+fn whole_second(at: Timestamp) -> Timestamp {
+    let second = at.as_second() + i64::from(at.subsec_nanosecond() > 0);
+    Timestamp::from_second(second).unwrap_or(at)
+}
+
+/// Whether nobody is asked about a use any more.
+pub(crate) fn is_too_late(used_at: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(used_at) > OLDEST
+}
+
+#[cfg(test)]
+mod tests;
