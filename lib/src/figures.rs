@@ -1,4 +1,4 @@
-//! What is counted of a tenant's days: sums that merge by addition, in any order and any grouping.
+//! The figures of a tenant's days: sums that merge by addition, in any order and any grouping.
 
 mod audit;
 mod book;
@@ -39,7 +39,8 @@ pub use survey::{SurveyGroup, SurveySums};
 pub use track::{day_and_hour, hours, time_to_usage_s, track};
 pub use tracked::{Tracked, TrackedKind};
 
-/// Everything that is counted of one day of one tenant. The day is the tenant's own, by the event's own time.
+/// All figures of one day of one tenant. The day is the tenant's own, by the time at which the
+/// event occurred.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Day {
     pub redemptions: BTreeMap<RedemptionGroup, RedemptionSums>,
@@ -49,24 +50,24 @@ pub struct Day {
     pub uses_by_staff: BTreeMap<StaffGroup, UseSums>,
     /// What became, so far, of the coupons that were redeemed on this day.
     pub cohorts: BTreeMap<Reward, Cohort>,
-    /// From redemption to use, of the uses of this day.
+    /// The durations from redemption to use, for the uses of this day.
     pub time_to_use: Sketch,
-    /// By the tenant's hour, 0 to 23; an hour that a clock repeats counts both.
+    /// By the tenant's hour, 0 to 23. If a clock repeats an hour, both count as one.
     pub hours: BTreeMap<u8, HourSums>,
     pub satisfaction: BTreeMap<SignalGroup, SignalSums>,
     /// Aghanim's redemptions by code and item.
     pub codes: BTreeMap<CodeGroup, CodeSums>,
-    /// Findings of fraud by rule.
+    /// Fraud's findings by rule.
     pub findings: BTreeMap<String, u64>,
     pub low_stock_alerts: u64,
     pub deliveries: BTreeMap<DeliveryGroup, u64>,
-    /// Surveys about the uses of this day, whenever they were asked and answered.
+    /// Surveys about the uses of this day, whenever they were sent and answered.
     pub surveys: BTreeMap<SurveyGroup, SurveySums>,
-    /// Scheduled surveys that nobody was asked, by the reason.
+    /// Scheduled surveys that were not sent, by the reason.
     pub surveys_unsent: BTreeMap<String, u64>,
 }
 
-/// A reward as reports name it: its id where the provider tells one, else its name stands for it.
+/// A reward as reports name it: by its id, or by its name if the provider sends no id.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reward {
     pub id: String,
@@ -76,9 +77,10 @@ pub struct Reward {
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RedemptionGroup {
     pub reward: Reward,
-    /// As the provider spells it; empty where it tells none.
+    /// The type as the provider spells it; empty if the provider sends none.
     pub discount_kind: String,
-    /// ISO 4217, of the discount's value; empty for a percentage and where there is none.
+    /// The currency of the discount's value, in ISO 4217; empty for a percentage, or without a
+    /// value.
     pub currency: String,
 }
 
@@ -86,11 +88,11 @@ pub struct RedemptionGroup {
 pub struct RedemptionSums {
     pub count: u64,
     pub points: i64,
-    /// Sum of the discounts' values: an amount, or percentage points.
+    /// The sum of the discounts' values: an amount, or percentage points.
     pub discount_value: Decimal,
-    /// How many of them told a discount's value: what the average divides by.
+    /// How many redemptions had a discount's value: the divisor of the average.
     pub discount_count: u64,
-    /// Of `count`, those whose coupon was cancelled or has expired, whenever that happened.
+    /// How many of `count` had their coupon cancelled or expired, at any time.
     pub reversed: u64,
     pub reversed_points: i64,
     pub reversed_discount_value: Decimal,
@@ -115,13 +117,14 @@ pub struct UseSums {
     pub count: u64,
     pub discount_applied: Decimal,
     pub order_value: Decimal,
-    /// How many told an order's value: what the average divides by.
+    /// How many uses had an order's value: the divisor of the average.
     pub order_count: u64,
     pub final_value: Decimal,
     pub items: u64,
 }
 
-/// Of the coupons redeemed on a day. A coupon that was used counts as used, whatever else became of it.
+/// What became of the coupons redeemed on a day. A used coupon counts as used, whatever else
+/// happened to it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cohort {
     pub redeemed: u64,
@@ -130,7 +133,7 @@ pub struct Cohort {
     pub expired: u64,
 }
 
-/// The totals of an hour: a period may be compared up to the same hour.
+/// The totals of an hour, because a period can be compared up to the same hour.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HourSums {
     pub redemptions: u64,
@@ -171,13 +174,13 @@ pub struct CodeSums {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeliveryGroup {
-    /// `email`, `whatsapp`, `sms`, `forward`.
+    /// `email`, `whatsapp`, `sms` or `forward`.
     pub channel: String,
-    /// `sent`, `skipped`, `failed`.
+    /// `sent`, `skipped` or `failed`.
     pub result: String,
 }
 
-/// What is known of one member from all redemptions and uses, whatever the day.
+/// A member's profile, from all redemptions and uses of all days.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Profile {
     pub first_redemption: Option<jiff::Timestamp>,

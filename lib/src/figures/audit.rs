@@ -1,8 +1,9 @@
-//! An audit compares the counters with a recount of the recorded events, in as many steps as it takes.
+//! An audit compares the counters with a recount of the recorded events, in as many steps as
+//! needed.
 //!
-//! Events may arrive meanwhile. The counters are read before and after the events: one that changed in between is not
-//! judged. What is held depends on days and groups, never on events; where there are too many counters, the audit leaves
-//! the oldest days out.
+//! Events may arrive meanwhile. The audit reads the counters before and after the events, and does
+//! not judge a counter that changed in between. Its memory depends on days and groups, never on
+//! events. If there are too many counters, the audit leaves out the oldest days.
 
 mod state;
 
@@ -23,26 +24,26 @@ use crate::ledger::Item;
 
 pub use state::{Audited, Differs};
 
-/// The most counters that an audit holds; each takes some 200 bytes.
+/// The most counters that an audit keeps in memory; each takes about 200 bytes.
 const COUNTERS_MAX: usize = 500_000;
 
-/// An audit under way.
+/// An unfinished audit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Audit {
     pub started_at: Timestamp,
-    /// The first and the last day that are judged.
+    /// The first and the last day that the audit judges.
     pub days: (Date, Date),
-    /// How many rows of the events table were read.
+    /// How many rows of the events table the audit has read.
     pub rows: u64,
-    /// The counters of each tenant as they stood at the beginning.
+    /// The counters of each tenant at the beginning.
     before: BTreeMap<String, Tally>,
     recount: Recount,
-    /// The last row of the last coupon that was counted: its coupon and its entry.
+    /// The coupon and the entry of the last row of the last counted coupon.
     after: Option<(String, String)>,
 }
 
 impl Audit {
-    /// Begins an audit of these days. All their events must be remembered.
+    /// Begins an audit of these days, all of whose events must still be recorded.
     pub async fn begin(
         figures: &Figures,
         days: (Date, Date),
@@ -66,13 +67,13 @@ impl Audit {
         Ok(audit)
     }
 
-    /// How many events were counted.
+    /// How many events the audit has counted.
     pub fn events(&self) -> u64 {
         self.recount.events
     }
 
-    /// Counts on from where it stopped. After each page of rows, `goes_on` hears how many were read and says whether there
-    /// is time for another. Returns whether all are counted.
+    /// Continues to count. After each page of rows, `goes_on` gets the number of rows read, and
+    /// returns whether there is time for another page. Returns whether all events are counted.
     pub async fn count(
         &mut self,
         figures: &Figures,
@@ -94,7 +95,7 @@ impl Audit {
             for row in page.items.unwrap_or_default() {
                 self.rows += 1;
                 let place = place(&row).context("a row of the events table without a key")?;
-                // The rows of one coupon follow each other, also from page to page.
+                // The rows of one coupon follow each other, also across pages.
                 if last.as_ref().is_some_and(|(coupon, _)| *coupon != place.0) {
                     self.recount.take(std::mem::take(&mut rows), self.days, now);
                     self.after = last.take();
@@ -110,7 +111,7 @@ impl Audit {
                 return Ok(true);
             }
             if !goes_on(self.rows) {
-                // The coupon that is under way is read again.
+                // The next step reads the unfinished coupon again.
                 self.rows -= rows.len() as u64;
                 return Ok(false);
             }
@@ -132,7 +133,7 @@ impl Audit {
         }
     }
 
-    /// What differs once all events are counted, and how many counters were compared.
+    /// The counters that differ after all events are counted, and the number of compared counters.
     pub async fn judge(&self, figures: &Figures) -> anyhow::Result<(Vec<Drift>, u64)> {
         let (mut drift, mut compared) = (Vec::new(), 0);
         for (tenant, before) in &self.before {
@@ -152,7 +153,7 @@ impl Audit {
         Ok((drift, compared))
     }
 
-    /// What differs of a tenant, where the counters were the same before and after the events were read.
+    /// A tenant's differing counters, among those that did not change while the events were read.
     fn differs(&self, tenant: &str, before: &Tally, after: &Tally) -> Vec<Drift> {
         let none = Tally::default();
         let recorded = self.recount.tallies.get(tenant).unwrap_or(&none);

@@ -1,4 +1,5 @@
-//! Writing the figures: everything that is written before a commit, and the changes of counters that are part of one.
+//! Writes the figures: the rows that must exist before a commit, and the changes of counters that
+//! are part of a commit.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Mutex, PoisonError};
@@ -22,17 +23,17 @@ use crate::ledger::{Attached, Change, Item, ItemKey, Row, unique_id};
 /// How many lists are written side by side.
 const CONCURRENCY: usize = 8;
 
-/// Most shards that a tenant's counters have: a report reads each of them.
+/// The most shards of a tenant's counters, because a report reads each shard.
 const SHARDS_MAX: i64 = 64;
 
-/// Where figures are written.
+/// The table that figures are written to.
 #[derive(Debug)]
 pub struct Book {
     client: Client,
     table: String,
     names: Names,
     shards: u64,
-    /// How long a day is kept after it.
+    /// How long a day is kept after its end.
     keep: SignedDuration,
     /// The tenants' shards that are known to be noted.
     noted: Mutex<HashSet<(String, u64)>>,
@@ -59,7 +60,7 @@ impl Book {
 
     pub fn new(client: Client, table: impl Into<String>, days: i64, shards: u64) -> Self {
         let table = table.into();
-        // No more than a hundred years, so that every time in it is one.
+        // The limit of a hundred years keeps every calculated time valid.
         let keep = SignedDuration::from_hours(24 * days.clamp(1, 36_500));
         Self {
             names: Names::new(client.clone(), table.clone(), keep),
@@ -79,13 +80,13 @@ impl Book {
         self.shards
     }
 
-    /// How long a day is kept after it.
+    /// How long a day is kept after its end.
     pub fn keep(&self) -> SignedDuration {
         self.keep
     }
 
-    /// Lists events by the tenant's hours, and notes that there are figures of these tenants in this shard. Both come before
-    /// anything is counted, so that all that is counted is found.
+    /// Lists events by the tenant's hours, and notes that this shard has figures of these tenants.
+    /// Both happen before anything is counted, so that reports find every count.
     pub async fn announce(&self, lists: &Lists, shard: u64, forget_at: i64) -> anyhow::Result<()> {
         let tenants: BTreeSet<_> = lists
             .keys()
@@ -138,8 +139,9 @@ impl Book {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What counts something of a tenant, ready to be attached to the record that says it. `by` chooses the shard: an
-    /// event's key. Comes before an effect outside, or where a repeat does no harm: names of groups may have to be written.
+    /// The changes that count a tally of a tenant, ready to be attached to the record of the event.
+    /// `by`, an event's key, chooses the shard. Call this before an effect outside, or where a
+    /// repeat is harmless, because new groups need names in the dictionary.
     pub async fn attach(
         &self,
         tenant: (&str, &str),
@@ -151,7 +153,8 @@ impl Book {
         opened.attach(tally, now)
     }
 
-    /// Makes ready what counting these groups of a tenant, `(provider, tenant)`, needs beforehand: names, and the shard's note.
+    /// Writes the names of these groups of a tenant, `(provider, tenant)`, and the shard's note,
+    /// before anything is counted.
     pub async fn open(
         &self,
         (provider, tenant): (&str, &str),
@@ -171,7 +174,7 @@ impl Book {
         })
     }
 
-    /// The shard that is chosen by an event's key.
+    /// The shard of an event, by its key.
     pub fn shard_of(&self, key: &EventKey) -> u64 {
         let hash = Sha256::digest(key.to_string());
         u64::from(u16::from_be_bytes([hash[0], hash[1]])) % self.shards
@@ -187,7 +190,8 @@ impl Book {
         self.names.ids(tenant, groups, now).await
     }
 
-    /// The changes that add to a tenant's counters, one for each item. Days that are not kept any more are left out.
+    /// The changes that add to a tenant's counters, one for each item. Days that are no longer kept
+    /// are left out.
     pub fn changes(
         &self,
         tenant: &str,
@@ -213,21 +217,21 @@ impl Book {
         Ok(changes.into_values().collect())
     }
 
-    /// The item that holds a counter.
+    /// The key of the item that holds a counter.
     pub fn key(&self, tenant: &str, shard: u64, cell: &Cell) -> ItemKey {
         counters_key(&self.table, tenant, &shard.to_string(), cell)
     }
 
-    /// The second from which a day is forgotten.
+    /// The second from which a day is no longer kept.
     pub fn kept_until(&self, day: Date) -> Option<i64> {
-        // Days end at most 26 hours apart.
+        // The ends of a day in different zones are at most 26 hours apart.
         let end = day.checked_add(2.days()).ok()?;
         let end = end.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
         Some(end.checked_add(self.keep).ok()?.as_second())
     }
 }
 
-/// A tenant's counters, ready to be added to.
+/// A tenant's counters, ready for additions.
 #[derive(Debug)]
 pub struct Opened<'a> {
     book: &'a Book,
@@ -237,10 +241,12 @@ pub struct Opened<'a> {
 }
 
 impl Opened<'_> {
-    /// What counts a tally, all of one day. The record says which day that is, so that it can be counted anew.
+    /// The changes that count a tally, all of one day. The record gets that day too, so that the
+    /// tally can be counted again.
     ///
     /// # Errors
-    /// A group is none of those that were made ready.
+    ///
+    /// A group is not among the opened ones.
     pub fn attach(&self, tally: &Tally, now: Timestamp) -> anyhow::Result<Attached> {
         let changes = self
             .book
@@ -251,7 +257,7 @@ impl Opened<'_> {
     }
 }
 
-/// The field of a task's record that says on which of its tenant's days it was counted.
+/// The field of a task's record that holds the tenant's day on which the record was counted.
 pub const COUNTED_ON: &str = "counted_on";
 
 /// The day on which a task's record was counted, if it was.
@@ -259,7 +265,7 @@ pub(super) fn counted_on(row: &Item) -> Option<Date> {
     row.get(COUNTED_ON)?.as_s().ok()?.parse().ok()
 }
 
-/// The field of its item that a counter is.
+/// The name of a counter's field in its item.
 pub(super) fn field(cell: &Cell, ids: &BTreeMap<Group, String>) -> anyhow::Result<String> {
     let id = ids
         .get(&cell.group)

@@ -1,4 +1,5 @@
-//! The counters of a day, one by one: each is a number that only grows by addition, in a group of a section.
+//! The counters of a day, one by one: each is a number that only grows by addition, in a group of a
+//! section.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,7 +66,8 @@ pub struct Group {
     pub names: Vec<String>,
 }
 
-/// Longest name of a group, in bytes. A longer one is cut: groups whose names differ only after that are one.
+/// The longest name of a group, in bytes. A longer name is cut, so groups that differ only after
+/// that point are the same group.
 const NAME_MAX_BYTES: usize = 200;
 
 impl Group {
@@ -82,15 +84,15 @@ impl Group {
         self.names.get(index).cloned().unwrap_or_default()
     }
 
-    /// The item of the day that holds the group. An update pays for the whole item, so each is small, and events that
-    /// are counted together share it.
+    /// The item of the day that holds the group. An update costs as much as the whole item, so each
+    /// item is small. Events that are counted together share items.
     pub fn item(&self) -> String {
         let bucket = |name: &str, count: u8| Sha256::digest(name)[0] % count;
         let name = |index: usize| self.names.get(index).map_or("", String::as_str);
         match self.section {
             Section::Redemption => format!("redemptions{}", bucket(name(0), 4)),
             Section::Method | Section::Tier | Section::Signal => "choices".to_owned(),
-            // Few rewards are used at one place, and a company may have a thousand places.
+            // Few rewards are used at one location, but a company may have a thousand locations.
             Section::Use => {
                 format!("uses#{}", hex::encode(&Sha256::digest(name(1))[..6]))
             }
@@ -99,7 +101,7 @@ impl Group {
             Section::TimeToUse => "time_to_use".to_owned(),
             Section::Hour | Section::HourDiscount => "hours".to_owned(),
             Section::Code => format!("codes{}", bucket(&self.names.join("\n"), 8)),
-            // One item for each task, so that tasks do not meet there.
+            // Each task has its own item, so that tasks do not conflict.
             Section::Finding => "findings".to_owned(),
             Section::LowStock => "low_stock".to_owned(),
             Section::Delivery => "deliveries".to_owned(),
@@ -118,16 +120,17 @@ impl Group {
 pub struct Cell {
     pub day: Date,
     pub group: Group,
-    /// Which of the group's sums, as [`Day`](super::Day) is made of them.
+    /// Which of the group's sums the counter is part of, as in [`Day`](super::Day).
     pub field: char,
 }
 
-/// What is added to counters. Sums of 0 are none.
+/// Additions to counters. A sum of 0 is left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally(BTreeMap<Cell, Decimal>);
 
 impl Tally {
-    /// Sums are of at most 28 digits; what goes beyond stays at that, as no day's real sum does.
+    /// Adds to a counter. A sum has at most 28 digits, and stays at that limit, which no real day
+    /// reaches.
     pub fn add(&mut self, day: Date, group: &Group, field: char, by: impl Into<Decimal>) {
         let cell = Cell {
             day,
@@ -147,17 +150,17 @@ impl Tally {
         }
     }
 
-    /// The days that something is counted of.
+    /// The days with additions.
     pub fn days(&self) -> BTreeSet<Date> {
         self.0.keys().map(|cell| cell.day).collect()
     }
 
-    /// The groups that something is counted of.
+    /// The groups with additions.
     pub fn groups(&self) -> BTreeSet<Group> {
         self.0.keys().map(|cell| cell.group.clone()).collect()
     }
 
-    /// What is to be added to `self` to make it `other`.
+    /// The additions that turn `self` into `other`.
     pub fn difference(&self, other: &Self) -> Self {
         let mut difference = other.clone();
         for (cell, by) in &self.0 {
@@ -174,12 +177,12 @@ impl Tally {
         self.0.get(cell).copied().unwrap_or_default()
     }
 
-    /// Leaves out what is counted of other days than these, both included.
+    /// Leaves out the counters of other days than these, both included.
     pub fn keep_days(&mut self, (from, to): (Date, Date)) {
         self.0.retain(|cell, _| (from..=to).contains(&cell.day));
     }
 
-    /// How many counters there are.
+    /// The number of counters.
     pub fn len(&self) -> usize {
         self.0.len()
     }

@@ -1,5 +1,5 @@
-//! What an event adds to the counters, by what was counted of its coupon before. In whatever order events come, the sums
-//! are the same.
+//! What an event adds to the counters, given what was counted of its coupon before. The sums are
+//! the same for any order of events.
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
@@ -10,24 +10,25 @@ use super::track::time_to_usage_s;
 use super::{Sketch, Tracked, TrackedKind};
 use crate::event::{Event, Fact};
 
-/// How many items of one redemption are counted by name; more than these are counted as one.
+/// How many items of one redemption are counted by name; further items are counted as one.
 const ITEMS_MAX: usize = 20;
 
-/// What comes of counting an event.
+/// The result of counting an event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Counted {
     pub tally: Tally,
-    /// The coupon's line from then on.
+    /// The coupon's new line.
     pub line: Line,
     /// What the event adds to its member's profile, if the line is not that member's.
     pub share: super::Share,
-    /// Uses whose records are completed, because their redemption is known now.
+    /// Uses whose records get completed, because their redemption is now known.
     pub completes: Vec<Awaiting>,
-    /// Reversals, by their entries, that learn what they reverse.
+    /// The entries of reversals whose redemption is now known.
     pub names: Vec<String>,
 }
 
-/// Counts an event of a tenant's day and hour, after what a coupon's line says. It completes what is tracked of it.
+/// Counts an event on a tenant's day and hour, after the coupon's line. Completes the tracked
+/// fields.
 pub fn count(
     event: &Event,
     tracked: &mut Tracked,
@@ -110,7 +111,8 @@ pub fn count(
     counted
 }
 
-/// What can be counted of what is tracked. A number that no shop tells is left out: the sums of a day must stay exact.
+/// The tracked fields that can be counted. An impossible number is left out, because the sums of a
+/// day must stay exact.
 fn countable(tracked: &Tracked) -> Tracked {
     Tracked {
         points_spent: tracked
@@ -124,7 +126,8 @@ fn countable(tracked: &Tracked) -> Tracked {
     }
 }
 
-/// The greatest amount and the most decimals, the most points, and the most of an item that are counted of one event.
+/// The greatest amount and the most decimals, the most points, and the largest quantity of an item
+/// that count for one event.
 const AMOUNT_MAX: Decimal = Decimal::from_parts(0xD4A5_1000, 0xE8, 0, false, 0);
 const DECIMALS_MAX: u32 = 6;
 const POINTS_MAX: u64 = 1_000_000_000_000;
@@ -200,7 +203,7 @@ impl Redeemed {
         Group::new(Section::Redemption, names.map(String::as_str))
     }
 
-    /// What it is counted by beside its reward.
+    /// The other groups that count the redemption.
     fn choices(&self) -> [Group; 2] {
         [
             Group::new(Section::Method, [self.method.as_str()]),
@@ -254,7 +257,7 @@ fn count_redemption(tally: &mut Tally, event: &Event, tracked: &Tracked, redeeme
     }
 }
 
-/// What kind of thing was redeemed: the type of discount, or of Aghanim's first item.
+/// The category of a redemption: the type of discount, or the type of Aghanim's first item.
 fn category(event: &Event, tracked: &Tracked) -> String {
     let of_item = match &event.fact {
         Fact::Redeemed(redemption) => redemption.reward.items.first().map(|it| it.kind.clone()),
@@ -308,7 +311,8 @@ fn time_to_use(tally: &mut Tally, redeemed: &Redeemed, use_: &Awaiting) {
     tally.add(use_.day, &group, 'c', 1);
 }
 
-/// What became of a coupon, on the day of its redemption: it counts as used, whatever else became of it.
+/// What became of a coupon, counted on the day of its redemption. A used coupon counts as used,
+/// whatever else happened to it.
 fn cohort(line: &Line) -> Tally {
     let mut tally = Tally::default();
     let Some(redeemed) = &line.redeemed else {

@@ -1,4 +1,4 @@
-//! A day as reports read it, from its counters.
+//! Decodes the counters into the days that reports read.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::{
     StaffGroup, UseGroup, UseSums,
 };
 
-/// The days that something was counted of.
+/// The days with any counts.
 pub fn days(tally: &Tally) -> BTreeMap<Date, Day> {
     let mut days: BTreeMap<Date, Day> = BTreeMap::new();
     for (cell, sum) in tally.cells() {
@@ -27,7 +27,7 @@ pub fn days(tally: &Tally) -> BTreeMap<Date, Day> {
     days
 }
 
-/// All redeemed coupons of a reward are its cohort.
+/// A reward's cohort consists of all its redeemed coupons.
 fn count_cohorts(day: &mut Day) {
     for (group, sums) in &day.redemptions {
         let cohort = day.cohorts.entry(group.reward.clone()).or_default();
@@ -35,8 +35,8 @@ fn count_cohorts(day: &mut Day) {
     }
 }
 
-/// What is counted is how many tell no order's value, and by how much the final values are not what is left of the
-/// orders' values: both are mostly 0, which takes no room.
+/// The counters hold how many uses lack an order's value, and how far final values differ from what
+/// is left of the orders' values. Both are mostly 0, which takes no space.
 fn complete(sums: &mut UseSums) {
     sums.order_count = sums.count.saturating_sub(sums.order_count);
     sums.final_value = (sums.order_value - sums.discount_applied + sums.final_value).normalize();
@@ -85,7 +85,7 @@ fn take(day: &mut Day, cell: &Cell, sum: Decimal) {
                 staff_member: group.name(1),
                 currency: group.name(2),
             };
-            // One person may work at places whose counters are apart.
+            // One person may work at several locations, whose counters are separate.
             take_use(day.uses_by_staff.entry(group).or_default(), *field, sum);
         }
         Section::Cohort => {
@@ -177,7 +177,7 @@ fn take_redemption(sums: &mut RedemptionSums, field: char, sum: Decimal) {
     }
 }
 
-/// One of the sums, before they are [complete].
+/// Adds one of the sums, before they are [complete].
 fn take_use(sums: &mut UseSums, field: char, sum: Decimal) {
     let count = sum.to_u64().unwrap_or_default();
     match field {

@@ -1,5 +1,5 @@
-//! The list of findings: one row for each event that something was found of, by which reports find them. It is written in
-//! the transaction of the event's record, so it says what the record says.
+//! The list of findings: one row for each event with findings, for reports. The row is written in
+//! the transaction of the event's record, so both always agree.
 
 use std::cmp::Ordering;
 
@@ -14,7 +14,7 @@ use crate::event::{EventKey, part, tenant_key};
 use crate::fraud::Finding;
 use crate::ledger::{Change, Item, ItemKey, Row};
 
-/// What was found of one event.
+/// The findings of one event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
     pub event: EventKey,
@@ -23,12 +23,12 @@ pub struct Found {
     /// The tenant's day of the event, on which the findings are counted.
     pub day: Date,
     pub occurred_at: Timestamp,
-    /// When something was found of it last.
+    /// When the latest finding was made.
     pub found_at: Timestamp,
     pub findings: Vec<Finding>,
 }
 
-/// Where an event stands in its tenant's list: the later in the order, the later it occurred.
+/// An event's place in its tenant's list: a later event has a later place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundPlace {
     pub day: Date,
@@ -57,7 +57,7 @@ impl Found {
         }
     }
 
-    /// What lists it, or corrects its row. Nothing where the day is not kept any more.
+    /// The change that writes or corrects the row; `None` if the day is no longer kept.
     pub fn change(&self, book: &Book) -> Option<Change> {
         let forget_at = book.kept_until(self.day)?;
         let tenant = (self.provider.as_str(), self.tenant.as_str());
@@ -94,14 +94,15 @@ fn row_key(table: &str, (provider, tenant): (&str, &str), place: &FoundPlace) ->
 }
 
 fn entry(place: &FoundPlace) -> String {
-    // Of one width, so that the order of the texts is that of the times.
+    // The text has a fixed width, so that texts sort as times do.
     let at = place.occurred_at.as_millisecond().max(0);
     format!("{}#{at:015}#{}", place.day, part(&place.event.to_string()))
 }
 
 impl Figures {
-    /// What was found of a tenant's events of these days, the newest first: at most so many rows, after a place. An event
-    /// whose findings were all taken back has none. There may be more where as many come back as were asked for.
+    /// The findings of a tenant's events on these days, the newest first: at most `limit` rows,
+    /// after a place. An event without remaining findings has no row. If the answer has `limit`
+    /// rows, more may follow.
     pub async fn findings(
         &self,
         (provider, tenant): (&str, &str),
@@ -110,13 +111,13 @@ impl Figures {
         limit: usize,
     ) -> anyhow::Result<Vec<Found>> {
         let partition = partition(provider, tenant);
-        // What comes right before a place: an entry's last character is never the first one.
+        // The range ends right before the place: an entry's last character is never the first one.
         let to = match after {
             Some(place) => entry(place),
             None => format!("{to}#\u{10FFFF}"),
         };
         let range = (format!("{from}#"), to.clone());
-        // The place itself is in the range.
+        // The range contains the place itself.
         let mut rows = self.newest(&partition, range, Some(limit.saturating_add(1)));
         let mut found = Vec::new();
         while found.len() < limit

@@ -1,8 +1,9 @@
-//! A coupon's line: what was counted of it so far. It says what the next event of the coupon changes, and what its member's
-//! profile is made of.
+//! A coupon's line: what was counted of the coupon so far. From the line follows what the next
+//! event of the coupon changes. A member's profile is made of lines.
 //!
-//! A line stands in the table of members, in the partition of the coupon's owner: the member whom the first event that
-//! was counted names. An event that names another member leaves a line of its own there, with its share alone.
+//! A line is in the members table, in the partition of the coupon's owner: the member whom the
+//! first counted event names. An event that names another member leaves a line with its share alone
+//! in that member's partition.
 
 use std::collections::BTreeMap;
 
@@ -16,11 +17,11 @@ use super::Profile;
 use crate::event::{EventKey, member_key, part};
 use crate::ledger::{Change, Item, ItemKey};
 
-/// How the sort keys of lines begin.
+/// The prefix of the sort keys of lines.
 pub const LINE: &str = "figures#";
 
-/// How many uses of one coupon that come before its redemption get a time from that, and how many of them get it on their
-/// records too. One transaction takes no more.
+/// How many uses of one coupon may await its redemption, for their durations and for the completion
+/// of their records. One transaction holds no more.
 pub const AWAITING_MAX: usize = 60;
 pub const COMPLETED_MAX: usize = 20;
 
@@ -35,7 +36,7 @@ pub struct Line {
     pub expired: Option<String>,
     #[serde(default, skip_serializing_if = "is_zero")]
     pub uses: u64,
-    /// The uses that came before the redemption.
+    /// The uses that were counted before their redemption.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub awaiting: Vec<Awaiting>,
     #[serde(default)]
@@ -65,17 +66,17 @@ pub struct Redeemed {
     pub tier: String,
 }
 
-/// A use whose redemption is not known yet.
+/// A use whose redemption is not yet known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Awaiting {
-    /// Empty where the record is not completed.
+    /// Empty if the record needs no completion.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub entry: String,
     pub at: Timestamp,
     pub day: Date,
 }
 
-/// What a line adds to the profile of its member.
+/// What a line adds to its member's profile.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Share {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,13 +100,13 @@ fn is_none_or_zero(number: &i64) -> bool {
     *number == 0
 }
 
-/// A line as it stands in its table.
+/// A line as it is stored.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Standing {
     pub line: Line,
-    /// How often it was written; nothing where there is none.
+    /// The line's version, which each write raises; `None` if there is no line.
     pub version: Option<u64>,
-    /// The second from which it is forgotten.
+    /// The second from which the line is expired.
     pub forgotten_from: i64,
 }
 
@@ -125,7 +126,7 @@ impl Standing {
         })
     }
 
-    /// Writes what follows this line, unless somebody else does.
+    /// Writes the next line, unless another writer has changed the stored one.
     pub fn followed_by(
         &self,
         key: ItemKey,
@@ -158,7 +159,8 @@ pub fn line_key(table: &str, event: &EventKey, owner: &Owner<'_>) -> ItemKey {
     owner.key(table, entry)
 }
 
-/// The key of the line that an event has of its own, because its member is not the coupon's owner.
+/// The key of an event's own line, which exists because the event's member is not the coupon's
+/// owner.
 pub fn own_line_key(table: &str, event: &EventKey, member: &Owner<'_>) -> ItemKey {
     let entry = format!("{LINE}{}", part(&event.to_string()));
     member.key(table, entry)
@@ -195,14 +197,15 @@ impl Profile {
         }
     }
 
-    /// How many days lie between two redemptions on average; nothing where there are not two.
+    /// The average number of days between two redemptions; `None` for fewer than two.
     pub fn days_between_redemptions(&self) -> Option<f64> {
         let gaps = self.redemptions.checked_sub(1).filter(|it| *it > 0)?;
         let span = self.last_redemption?.duration_since(self.first_redemption?);
         Some(span.as_secs_f64() / 86_400.0 / gaps as f64)
     }
 
-    /// The category that was redeemed most; of several, the first by name, so that no order of events matters.
+    /// The category that was redeemed most. Of several, the first by name counts, so that the order
+    /// of events does not matter.
     pub fn preferred_category(&self) -> Option<&str> {
         let most = self.categories.values().max()?;
         let mut categories = self.categories.iter();

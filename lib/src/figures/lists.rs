@@ -1,8 +1,8 @@
-//! Which events a tenant's hours have: small items that a batch leaves, by which the events' records are found. An index of
-//! the records would cost a unit for each event.
+//! The lists of the events in a tenant's hours: small items by which reports find the events'
+//! records. An index of the records would cost a write unit for each event.
 //!
-//! A list is written before its events are counted, so that none is missing. It may name an event that came to nothing,
-//! or that another list names too: whoever reads looks at the records.
+//! A list is written before its events are counted, so that no event is missing. It may name an
+//! event that was not counted, or that another list names too, so a reader checks the records.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use jiff::civil::Date;
 use crate::event::{EventKey, tenant_key};
 use crate::ledger::{Item, ItemKey, Row};
 
-/// The most bytes of one list. DynamoDB takes items of 400 KB.
+/// The most bytes of one list. DynamoDB accepts items of 400 KB.
 const LIST_MAX_BYTES: usize = 200 * 1024;
 
 /// An event as a list names it.
@@ -35,7 +35,7 @@ pub(super) fn partition(provider: &str, tenant: &str) -> String {
     format!("{}#events", tenant_key(provider, tenant))
 }
 
-/// How the sort keys of an hour's lists begin.
+/// The prefix of the sort keys of an hour's lists.
 pub(super) fn beginning(day: Date, hour: u8) -> String {
     format!("{day}T{hour:02}#")
 }
@@ -48,7 +48,7 @@ pub(super) fn hour(list: &Item) -> Option<u8> {
 }
 
 impl List {
-    /// The items that list these events, under names of their own.
+    /// The items that list these events, each with its own name.
     pub fn items(
         &self,
         table: &str,
@@ -86,7 +86,7 @@ impl List {
     }
 }
 
-/// The events that lists name. What is no list names none.
+/// The events that lists name. An item that is no list names none.
 pub(super) fn read(lists: &[Item], (provider, tenant): (&str, &str)) -> BTreeSet<Listed> {
     let of_tenant = tenant_key(provider, tenant);
     let mut events = BTreeSet::new();

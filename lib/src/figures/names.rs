@@ -1,8 +1,8 @@
-//! Short names for groups. A counter is a field of an item, and its name is paid for with every update; so a tenant's
-//! groups have short ids, and a dictionary says which group an id is.
+//! Short names for groups. A counter's name is part of its item, and every update pays for the
+//! item's size. So a tenant's groups have short ids, and a dictionary maps ids to groups.
 //!
-//! An id is the beginning of the group's hash. Where another group has it, it is longer. What stands in a dictionary is
-//! not changed, so it is remembered.
+//! An id is the beginning of the group's hash, and longer if another group has that beginning. An
+//! entry of a dictionary never changes, so functions remember entries.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -19,7 +19,7 @@ use super::cell::{Group, Section};
 use super::lists::key;
 use crate::ledger::{Item, ItemKey, read_all};
 
-/// How long ids are. Of 5 there are 916 million.
+/// The lengths of ids. There are 916 million ids of length 5.
 const LENGTHS: [usize; 4] = [5, 8, 16, 32];
 
 /// How many ids are written side by side.
@@ -41,12 +41,13 @@ pub struct Names {
 #[derive(Debug, Clone)]
 struct Known {
     id: String,
-    /// The second from which the dictionary forgets it.
+    /// The second from which the dictionary's entry is expired.
     forgotten_from: i64,
 }
 
-/// The id of a group that needs no dictionary. A bucket of durations and an hour are digits, shorter than every other id.
-/// What tasks did is told in words of this code's own: such an id begins with `_`, which no other does.
+/// The id of a group that needs no dictionary. A bucket of durations and an hour are digits,
+/// shorter than every other id. The results of tasks are words of this code; their ids begin with
+/// `_`, as no other id does.
 pub(super) fn literal(group: &Group) -> Option<String> {
     match group.section {
         Section::TimeToUse | Section::Hour => {
@@ -64,10 +65,10 @@ pub(super) fn literal(group: &Group) -> Option<String> {
     }
 }
 
-/// Longest id made of words.
+/// The longest id made of words.
 const WORDS_MAX_BYTES: usize = 40;
 
-/// The group of a section that such an id is.
+/// The group of a section that such an id stands for.
 pub(super) fn of_literal(section: Section, id: &str) -> Option<Group> {
     match section {
         Section::TimeToUse | Section::Hour => (id.len() <= 3).then(|| Group::new(section, [id])),
@@ -97,14 +98,14 @@ fn candidates(group: &Group) -> [String; LENGTHS.len()] {
     LENGTHS.map(|length| digits[..length].to_owned())
 }
 
-/// A group as a dictionary has it.
+/// A group as a dictionary stores it.
 fn written(group: &Group) -> String {
     let mut parts = vec![group.section.name()];
     parts.extend(group.names.iter().map(String::as_str));
     serde_json::to_string(&parts).expect("texts are JSON")
 }
 
-/// The group that a row of a dictionary names, and its id.
+/// The group in a row of a dictionary, and its id.
 pub(super) fn read(row: &Item) -> Option<(String, Group)> {
     let id = row.get("entry")?.as_s().ok()?.clone();
     let group = row.get("group")?.as_s().ok()?;
@@ -127,7 +128,7 @@ impl Names {
         }
     }
 
-    /// The ids of a tenant's groups. Those that have none get one.
+    /// The ids of a tenant's groups. A group without an id gets one.
     pub async fn ids(
         &self,
         tenant: &str,
@@ -198,7 +199,7 @@ impl Names {
         all.insert((tenant.to_owned(), group), known);
     }
 
-    /// The second until which a name must live that is used now.
+    /// The second until which the name of a group that is counted now must live.
     fn needed_until(&self, now: Timestamp) -> i64 {
         second_after(now, self.keep)
     }
@@ -234,7 +235,7 @@ impl Names {
         now: Timestamp,
     ) -> anyhow::Result<Option<Known>> {
         let number = |number: i64| AttributeValue::N(number.to_string());
-        // Twice as long as it has to: so it is seldom written again.
+        // The name lives twice as long as necessary, so that it is seldom written again.
         let forgotten_from = second_after(now, self.keep * 2);
         let mut row = self.key(tenant, id).attributes();
         row.insert("group".into(), AttributeValue::S(written(group)));

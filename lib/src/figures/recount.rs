@@ -1,7 +1,7 @@
-//! Counting anew from the recorded events, and putting counters right that differ.
+//! Counts again from the recorded events, and repairs counters that differ.
 //!
-//! A correction adds the difference where the counter's part in a shard is still what was read. So it neither undoes what
-//! is counted meanwhile, nor is it made twice.
+//! A repair adds the difference only if the counter's part in a shard is still what was read. So a
+//! repair neither undoes a concurrent count, nor happens twice.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ use super::{Tracked, count, tasks, track};
 use crate::event::{Event, EventKey, tenant_key};
 use crate::ledger::{Item, body, is_forgotten, read_event, refused_item};
 
-/// What was counted anew, by tenant.
+/// The recounted figures, by tenant.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Recount {
     pub tallies: BTreeMap<String, Tally>,
@@ -28,20 +28,20 @@ pub struct Recount {
     pub events: u64,
 }
 
-/// A counter that is not what the events say.
+/// A counter that differs from the recorded events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Drift {
     pub tenant: String,
     pub cell: Cell,
     pub counted: Decimal,
     pub recorded: Decimal,
-    /// The counter's part in the shard that is repaired.
+    /// The counter's part in the shard that gets the repair.
     pub standing: Decimal,
 }
 
 impl Recount {
-    /// Counts the events of one coupon, of which these are all rows. What has no record was not counted.
-    /// Only what counts on these days is kept.
+    /// Counts the events of one coupon, given all its rows. An event without a record was not
+    /// counted. Only counters of these days are kept.
     pub fn take(&mut self, rows: Vec<Item>, days: (Date, Date), now: Timestamp) {
         let mut rows: Vec<_> = rows
             .into_iter()
@@ -58,7 +58,7 @@ impl Recount {
             return;
         }
         let mut line = Line::default();
-        // Redemptions come first by name, before uses. The sums are the same in any order.
+        // By name, redemptions come before uses. The sums are the same in any order.
         for row in &rows {
             let Some(event) = read_event(row) else {
                 continue;
@@ -79,7 +79,7 @@ impl Recount {
         self.tallies.entry(tenant).or_default().merge(&tally);
     }
 
-    /// Counts what the records beneath a coupon's events say that tasks did.
+    /// Counts the results of tasks from the records beneath a coupon's events.
     fn take_records(&mut self, rows: &[Item], days: (Date, Date)) {
         let entry = |row: &Item| Some(row.get("entry")?.as_s().ok()?.clone());
         let by_entry: BTreeMap<_, _> = rows
@@ -94,7 +94,8 @@ impl Recount {
             if counted_on(row).is_none() {
                 continue;
             }
-            // Read once for all records beneath it: most events have none that was counted.
+            // The event is read once for all records beneath it, because most events have no
+            // counted record.
             let event = events
                 .entry(of_event)
                 .or_insert_with(|| by_entry.get(of_event).and_then(|row| read_event(row)));
@@ -113,11 +114,12 @@ impl Recount {
     }
 }
 
-/// Corrections are made in this shard.
+/// The shard that gets repairs.
 pub(super) const REPAIRED_SHARD: u64 = 0;
 
 impl Figures {
-    /// Puts a counter right. Returns whether it did: it does not where its part in the shard has changed since.
+    /// Repairs a counter. Returns false if the counter's part in its shard has changed since it was
+    /// read.
     pub async fn repair(&self, book: &Book, drift: &Drift, now: Timestamp) -> anyhow::Result<bool> {
         let Drift { tenant, cell, .. } = drift;
         let ids = book.ids(tenant, [cell.group.clone()].into(), now).await?;

@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 
-/// Highest relative error of a quantile.
+/// The highest relative error of a quantile.
 const ACCURACY: f64 = 0.05;
 const GAMMA: f64 = (1.0 + ACCURACY) / (1.0 - ACCURACY);
 
-/// Shorter durations count as this one.
+/// A shorter duration counts as this one.
 pub const SHORTEST_S: u64 = 60;
-/// Longer durations count as this one: 400 days.
+/// A longer duration counts as this one: 400 days.
 pub const LONGEST_S: u64 = 400 * 86_400;
 
 /// Counters by bucket.
@@ -19,16 +19,16 @@ pub const LONGEST_S: u64 = 400 * 86_400;
 pub struct Sketch(BTreeMap<u16, u64>);
 
 impl Sketch {
-    /// The bucket that a duration falls into; a negative one falls into the first.
+    /// The bucket of a duration; a negative duration is in the first bucket.
     pub fn bucket(seconds: i64) -> u16 {
         let seconds = u64::try_from(seconds).unwrap_or(0);
         let seconds = seconds.clamp(SHORTEST_S, LONGEST_S);
         let ratio = seconds as f64 / SHORTEST_S as f64;
-        // At most 133, so it fits.
+        // The number is at most 133, so it fits.
         (ratio.ln() / GAMMA.ln()).floor() as u16
     }
 
-    /// Where a bucket begins and ends, in seconds.
+    /// The beginning and the end of a bucket, in seconds.
     pub fn bounds(bucket: u16) -> (f64, f64) {
         let from = SHORTEST_S as f64 * GAMMA.powi(i32::from(bucket));
         (from, from * GAMMA)
@@ -52,7 +52,8 @@ impl Sketch {
         self.0.values().sum()
     }
 
-    /// A quantile in seconds, within 5 % of the exact one (by the nearest rank); none of nothing.
+    /// A quantile in seconds, within 5 % of the exact one (by the nearest rank); `None` without
+    /// durations.
     pub fn quantile(&self, q: f64) -> Option<f64> {
         let count = self.count();
         if count == 0 {
@@ -65,7 +66,7 @@ impl Sketch {
             seen >= rank
         })?;
         let (from, to) = Self::bounds(bucket);
-        // The point whose relative distance to both ends is the same.
+        // The point with the same relative distance to both ends.
         Some(2.0 * from * to / (from + to))
     }
 }

@@ -1,5 +1,5 @@
-//! The figures as they stand in their tables, for whoever reads them. What a read costs depends on days and groups, and on
-//! how many events are asked for.
+//! Reads the figures from their tables. The cost of a read depends on days and groups, and on the
+//! number of requested events.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -22,7 +22,7 @@ use crate::event::{member_key, tenant_key};
 use crate::ledger::{Item, ItemKey, is_forgotten, read_all};
 use crate::record;
 
-/// The partition of the tenants that something was counted of.
+/// The partition of the tenants with figures.
 pub(super) const TENANTS: &str = "tenants";
 
 /// The name of the record that an event leaves.
@@ -38,7 +38,7 @@ pub struct Figures {
     pub(super) tables: Tables,
 }
 
-/// What the tables are called.
+/// The names of the tables.
 #[derive(Debug, Clone)]
 pub struct Tables {
     pub figures: String,
@@ -61,7 +61,7 @@ impl Figures {
         Self { client, tables }
     }
 
-    /// The tenants that something was counted of, each with its provider.
+    /// The tenants with figures, each with its provider.
     pub async fn tenants(&self) -> anyhow::Result<Vec<(String, String)>> {
         let rows = self
             .query(&self.tables.figures, ("part", TENANTS), None)
@@ -73,7 +73,7 @@ impl Figures {
         Ok(tenants.collect())
     }
 
-    /// The days of a tenant from one to another, both included. A day that nothing was counted of is missing.
+    /// The days of a tenant from one to another, both included. A day without figures is missing.
     pub async fn days(
         &self,
         provider: &str,
@@ -85,7 +85,7 @@ impl Figures {
         Ok(days(&tally))
     }
 
-    /// A member's profile; nothing of one whom no event names.
+    /// A member's profile; `None` if no event names the member.
     pub async fn member(
         &self,
         provider: &str,
@@ -111,7 +111,7 @@ impl Figures {
         self.tally_of(tenant, &shards, (from, to)).await
     }
 
-    /// The same of some shards.
+    /// The counters of a tenant's days in some shards.
     pub(super) async fn tally_of(
         &self,
         tenant: &str,
@@ -131,7 +131,7 @@ impl Figures {
             });
             rows.extend(try_join_all(reads).await?.into_iter().flatten());
         }
-        // A counter is written after its name: so names are read after counters.
+        // A counter is written after its name, so names are read after counters.
         let groups = self.groups(tenant).await?;
         let mut tally = Tally::default();
         for row in &rows {
@@ -299,7 +299,7 @@ pub(super) fn read_counters(
     Ok(())
 }
 
-/// The item that a counter is a field of, in a shard.
+/// The key of the item that holds a counter in a shard.
 pub(super) fn counters_key(table: &str, tenant: &str, shard: &str, cell: &Cell) -> ItemKey {
     let entry = format!("{}#{}", cell.day, cell.group.item());
     lists::key(table, shard_key(tenant, shard), entry)

@@ -1,6 +1,6 @@
-//! What is counted of surveys: those that were scheduled, those that members were asked, and the answers.
+//! The figures of surveys: scheduled surveys, sent surveys, and answers.
 //!
-//! All of it counts on the tenant's day of the use, so that the answers stand beside the uses that they are about.
+//! All of them count on the tenant's day of the use, so that answers are next to their uses.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::civil::Date;
@@ -13,7 +13,7 @@ use super::track::day_and_hour;
 use crate::event::{Event, Fact};
 use crate::ledger::Item;
 
-/// The names of the records beneath a use: that its survey is scheduled, that the member is asked, the answer.
+/// The names of the records beneath a use: for the schedule, for the question, and for the answer.
 pub const SCHEDULED: &str = "surveys";
 pub const ASKED: &str = "surveys/ask";
 pub const ANSWERED: &str = "surveys/answer";
@@ -46,7 +46,7 @@ impl Unsent {
         Self::TooLate,
     ];
 
-    /// The word for it in records and reports.
+    /// The reason's word in records and reports.
     pub fn word(self) -> &'static str {
         match self {
             Self::DoNotContact => "do_not_contact",
@@ -66,7 +66,7 @@ impl Unsent {
     }
 }
 
-/// What surveys are counted by, as their use tells it; empty where it does not.
+/// The group in which a use's survey counts; a field is empty if the use has no such value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SurveyGroup {
     pub reward_name: String,
@@ -75,7 +75,7 @@ pub struct SurveyGroup {
 }
 
 impl SurveyGroup {
-    /// Of a use; nothing of another event.
+    /// The group of a use; `None` for another event.
     pub fn of(event: &Event) -> Option<Self> {
         let Fact::Used(usage) = &event.fact else {
             return None;
@@ -102,7 +102,7 @@ impl SurveyGroup {
     }
 }
 
-/// The use that a survey is about, as far as its survey is counted by it.
+/// The use of a survey, with the fields by which the survey is counted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Surveyed {
     /// The tenant's day of the use.
@@ -111,29 +111,29 @@ pub struct Surveyed {
 }
 
 impl Surveyed {
-    /// Of a use in its tenant's time zone; nothing of another event.
+    /// The use, in its tenant's time zone; `None` for another event.
     pub fn of(event: &Event, zone: &TimeZone) -> Option<Self> {
         let (day, _) = day_and_hour(zone, event.occurred_at);
         let group = SurveyGroup::of(event)?;
         Some(Self { day, group })
     }
 
-    /// The groups that any of these tallies may add to, for [`Book::open`](super::Book::open).
+    /// The groups that these tallies can add to, for [`Book::open`](super::Book::open).
     pub fn groups(&self) -> std::collections::BTreeSet<Group> {
         [self.group.group()].into()
     }
 
-    /// What a survey adds as it is scheduled.
+    /// What a survey adds when it is scheduled.
     pub fn scheduled(&self) -> Tally {
         self.one('s')
     }
 
-    /// What it adds as its member was asked.
+    /// What a survey adds when it is sent.
     pub fn sent(&self) -> Tally {
         self.one('e')
     }
 
-    /// What it adds as nobody is asked.
+    /// What a survey adds when it is not sent, for this reason.
     pub fn unsent(&self, reason: Unsent) -> Tally {
         let group = Group::new(Section::SurveyUnsent, [reason.word()]);
         let mut tally = Tally::default();
@@ -141,7 +141,7 @@ impl Surveyed {
         tally
     }
 
-    /// What an answer adds that takes the place of an old one, if there was one.
+    /// What an answer adds, which replaces the old one if there was one.
     pub fn answered(&self, old: Option<&Answer>, new: &Answer) -> Tally {
         let of = |answer: Option<&Answer>| {
             let fields = answer.into_iter().flat_map(Answer::fields);
@@ -159,7 +159,7 @@ impl Surveyed {
         tally
     }
 
-    /// What a record of this name beneath the use adds, if it was counted.
+    /// What a record with this name beneath the use adds, if it was counted.
     pub(super) fn recounted(group: SurveyGroup, name: &str, row: &Item) -> Option<Tally> {
         let day = counted_on(row)?;
         let surveyed = Self { day, group };
@@ -178,19 +178,19 @@ impl Surveyed {
     }
 }
 
-/// What is counted of an answer.
+/// The countable part of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answer {
     /// 1 to 5.
     pub rating: u8,
-    /// 0 to 10, if that was answered.
+    /// 0 to 10, if the member answered this question.
     pub recommend: Option<u8>,
     pub has_comment: bool,
 }
 
 impl Answer {
-    /// From the row of an answer: the numbers `rating` and `recommend`, and `has_comment`, which stays true when the comment
-    /// is erased. Nothing where there is no rating that counts.
+    /// Reads the row of an answer: the numbers `rating` and `recommend`, and `has_comment`, which
+    /// stays true when the comment is erased. Returns `None` without a valid rating.
     pub fn read(row: &Item) -> Option<Self> {
         let number = |name: &str| row.get(name)?.as_n().ok()?.parse::<u8>().ok();
         let has_comment = match row.get("has_comment") {
@@ -204,7 +204,7 @@ impl Answer {
         })
     }
 
-    /// The counters that it adds one to.
+    /// The counters that the answer raises by one.
     fn fields(&self) -> impl Iterator<Item = char> {
         let rating = char::from_digit(self.rating.into(), 10).filter(|it| ('1'..='5').contains(it));
         let recommend = self.recommend.filter(|it| *it <= 10);
@@ -216,15 +216,15 @@ impl Answer {
     }
 }
 
-/// How the surveys of a group went.
+/// The results of a group's surveys.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SurveySums {
     pub scheduled: u64,
     pub sent: u64,
     pub answered: u64,
-    /// How many gave 1, 2, 3, 4 and 5.
+    /// The numbers of answers with 1, 2, 3, 4 and 5.
     pub ratings: [u64; 5],
-    /// How many gave 0, 1, and so on up to 10.
+    /// The numbers of answers with 0, 1, and so on up to 10.
     pub recommend: [u64; 11],
     pub comments: u64,
 }
@@ -236,17 +236,17 @@ impl SurveySums {
         ratings.map(|(rating, count)| rating * count).sum()
     }
 
-    /// Those who gave 9 or 10.
+    /// Answers with 9 or 10.
     pub fn promoters(&self) -> u64 {
         self.recommend[9..].iter().sum()
     }
 
-    /// Those who gave 7 or 8.
+    /// Answers with 7 or 8.
     pub fn passives(&self) -> u64 {
         self.recommend[7..9].iter().sum()
     }
 
-    /// Those who gave 6 or less.
+    /// Answers with 6 or less.
     pub fn detractors(&self) -> u64 {
         self.recommend[..7].iter().sum()
     }

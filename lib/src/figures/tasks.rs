@@ -1,7 +1,7 @@
-//! What is counted of what tasks did: findings, alerts of low stock, and what came of telling members.
+//! The figures of tasks: findings, alerts of low stock, and results of messages to members.
 //!
-//! All of it counts on the tenant's day of the event that caused it. The record that says what was done holds that day too,
-//! in the field [`COUNTED_ON`](super::COUNTED_ON); so it can be counted anew.
+//! All of them count on the tenant's day of the event that caused them. The task's record holds
+//! that day too, in the field [`COUNTED_ON`](super::COUNTED_ON), so that it can be counted again.
 
 use jiff::civil::Date;
 
@@ -10,17 +10,18 @@ use super::cell::{Group, Section, Tally};
 use crate::fraud::{self, Finding};
 use crate::ledger::{Item, Status};
 
-/// What the records are called beneath an event: of the findings, of an alert of low stock, of a message to a member.
+/// The names of the records beneath an event: for findings, for an alert of low stock, for a
+/// message to a member.
 const FINDINGS: &str = fraud::RECORD;
 const LOW_STOCK: &str = "inventory/alert/";
 const DELIVERY: &str = "delivery/";
 
-/// The name of the record beneath an event that an alert of low stock leaves; `id` tells it from others of the event.
+/// The name of an alert's record beneath an event; `id` distinguishes the event's alerts.
 pub fn low_stock_record(id: &str) -> String {
     format!("{LOW_STOCK}{id}")
 }
 
-/// What findings of an event add that are known now, where others were counted before.
+/// What an event's current findings add, after other findings were counted before.
 pub fn findings(day: Date, before: &[Finding], now: &[Finding]) -> Tally {
     let of = |findings: &[Finding]| {
         let rules = findings.iter().map(|it| it.rule.as_str());
@@ -39,8 +40,8 @@ pub fn low_stock(day: Date) -> Tally {
     tally
 }
 
-/// What the end of a message to a member adds. `channel` is `email`, `whatsapp`, `sms` or `forward`. A message that waits
-/// has not ended: it adds nothing.
+/// What the result of a message to a member adds. `channel` is `email`, `whatsapp`, `sms` or
+/// `forward`. A waiting message has no result yet, and adds nothing.
 pub fn delivery(day: Date, channel: &str, status: Status) -> Tally {
     let mut tally = Tally::default();
     let result = match status {
@@ -54,7 +55,7 @@ pub fn delivery(day: Date, channel: &str, status: Status) -> Tally {
     tally
 }
 
-/// What a record of this name beneath an event adds, if it was counted.
+/// What a record with this name beneath an event adds, if it was counted.
 pub(super) fn recounted(name: &str, row: &Item) -> Option<Tally> {
     let day = counted_on(row)?;
     if name == FINDINGS {

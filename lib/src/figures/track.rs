@@ -1,4 +1,4 @@
-//! What is tracked of an event, as the providers' pages have it.
+//! The tracked fields of an event, by the providers' documentation.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,11 @@ use super::{Tracked, TrackedKind};
 use crate::event::{Event, Fact, Item, Notice, Redemption, Usage};
 use crate::provider::zupy;
 
-/// Longest text that is tracked of a field, in bytes. A longer one is cut.
+/// The longest tracked text of a field, in bytes. A longer text is cut.
 const TEXT_MAX_BYTES: usize = 300;
 
-/// What is tracked of an event; nothing of one that is of no coupon, or that says only that a coupon will expire.
+/// The tracked fields of an event; `None` for an event without a coupon, or for a notice that a
+/// coupon will expire.
 pub fn track(event: &Event) -> Option<Tracked> {
     let kind = match &event.fact {
         Fact::Redeemed(_) => TrackedKind::Redeemed,
@@ -74,13 +75,13 @@ impl Tracked {
     }
 }
 
-/// The day and the hour, 0 to 23, that a time is of in a zone.
+/// The day and the hour, 0 to 23, of a time in a zone.
 pub fn day_and_hour(zone: &TimeZone, at: Timestamp) -> (Date, u8) {
     let local = at.to_zoned(zone.clone());
     (local.date(), local.hour().unsigned_abs())
 }
 
-/// From redemption to use. Two clocks that differ can make it negative.
+/// The time from redemption to use. It can be negative, because the two clocks may differ.
 pub fn time_to_usage_s(redeemed_at: Timestamp, used_at: Timestamp) -> i64 {
     used_at.duration_since(redeemed_at).as_secs()
 }
@@ -115,7 +116,7 @@ fn redeemed(tracked: &mut Tracked, event: &Event, redemption: &Redemption) {
     }
 }
 
-/// What Aghanim tells of a redeemed code beside that.
+/// Aghanim's other fields of a redeemed code.
 fn other(event: &Event, item: &Item, redemption: &Redemption) -> BTreeMap<String, String> {
     let envelope = &event.envelope;
     let price = item.price.as_ref().map(|it| it.amount.to_string());
@@ -154,7 +155,8 @@ fn used(tracked: &mut Tracked, usage: &Usage) {
     tracked.currency = told.map(|amount| amount.currency.clone());
     let currency = tracked.currency.clone();
     let [discount, order, rest] = amounts.map(|amount| {
-        // No provider tells amounts of two currencies; one that did is not added to the others.
+        // No provider sends amounts in two currencies. If one did, the other currency's amounts
+        // would not be added.
         let amount = amount
             .as_ref()
             .filter(|it| Some(&it.currency) == currency.as_ref());
@@ -174,7 +176,7 @@ fn noticed(tracked: &mut Tracked, notice: &Notice) {
     tracked.reward_name = notice.reward_name.as_deref().map(cut);
 }
 
-/// Whole days until then, rounded up: the provider's page uses `Math.ceil`.
+/// Whole days until the expiry, rounded up, because the provider's page uses `Math.ceil`.
 fn days_until(expires_at: Timestamp, at: Timestamp) -> i64 {
     let left = expires_at.duration_since(at);
     let day_s = SignedDuration::from_hours(24).as_secs();

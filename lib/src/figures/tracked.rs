@@ -1,4 +1,4 @@
-//! What is tracked of one event: the fields that the analytics task keeps on its record.
+//! The tracked fields of one event, which the analytics task keeps on its record.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,8 @@ use serde_json::Value;
 use crate::event::EventKey;
 use crate::ledger::{Item, Row};
 
-/// One event as reports show it. Fields that an event's kind does not have, or that its provider did not tell, are absent.
+/// One event as reports show it. A field is absent if the event's kind does not have it, or if the
+/// provider did not send it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tracked {
     pub key: EventKey,
@@ -37,7 +38,7 @@ pub struct Tracked {
     pub discount_value: Option<Decimal>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redemption_method: Option<String>,
-    /// Whole days from the redemption to the coupon's expiry, rounded up as the provider's page does.
+    /// Whole days from the redemption to the coupon's expiry, rounded up as on the provider's page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_days: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,16 +57,17 @@ pub struct Tracked {
     pub staff_member: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items_count: Option<u64>,
-    /// From redemption to use; absent until both are known.
+    /// The time from redemption to use; absent until both are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_to_usage_s: Option<i64>,
-    /// The same in hours, rounded half up.
+    /// The same time in hours, rounded half up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_to_usage_hours: Option<i64>,
-    /// Of a reversal: the redemption that it takes back, where that is known.
+    /// For a reversal: the redemption that it takes back, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reverses: Option<EventKey>,
-    /// What only one provider tells, by its name there: Aghanim's `item_sku`, `trigger`, `transaction_id`, ...
+    /// Fields of only one provider, by that provider's names: Aghanim's `item_sku`, `trigger`,
+    /// `transaction_id` and others.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub other: BTreeMap<String, String>,
 }
@@ -79,7 +81,7 @@ pub enum TrackedKind {
     Expired,
 }
 
-/// The fields of a record that its keys tell already.
+/// The record's keys already contain these fields.
 const OF_THE_KEY: [&str; 1] = ["key"];
 
 impl Tracked {
@@ -101,7 +103,8 @@ impl Tracked {
         row
     }
 
-    /// What a record tracks, and of which day and hour; nothing where it is none, or of a sandbox.
+    /// The tracked fields of a record, with its day and hour; `None` for other rows, and for a
+    /// sandbox's.
     pub fn read(row: &Item) -> Option<(Self, (Date, u8))> {
         let text = |name: &str| row.get(name)?.as_s().ok();
         let entry = text("entry")?.strip_suffix("/analytics")?;

@@ -1,7 +1,8 @@
-//! Where an audit stopped, and what the last one found, as the table of figures has them.
+//! The state of an interrupted audit, and the result of the last one, in the table of figures.
 //!
-//! What an audit holds is packed into parts under a name of their own. The row that names them is written after them, so
-//! an interruption leaves the state before or the state after, and nothing in between.
+//! A state is packed into parts with a name of their own. The row that names the parts is written
+//! after them. So an interruption leaves the state before or the state after, and nothing in
+//! between.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -28,39 +29,40 @@ use crate::ledger::{Item, Row, is_forgotten, read_all, unique_id};
 /// The partition of everything about audits.
 const AUDIT: &str = "audit";
 
-/// The sort key of what the last audit found.
+/// The sort key of the last audit's result.
 const RESULT: &str = "result";
 
-/// The most bytes of one part. DynamoDB takes items of 400 KB.
+/// The most bytes of one part. DynamoDB accepts items of 400 KB.
 const PART_MAX_BYTES: usize = 350_000;
 
-/// How long an interrupted audit can be continued. After that, what it read at its beginning says too little.
+/// How long an interrupted audit can be continued. After that, the counters from its beginning are
+/// too old to judge by.
 const CONTINUED_WITHIN: SignedDuration = SignedDuration::from_hours(48);
 
 /// How long a result is kept.
 const RESULT_KEPT: SignedDuration = SignedDuration::from_hours(24 * 40);
 
-/// How many differing counters a result names.
+/// How many differing counters a result lists.
 const NAMED_MAX: usize = 50;
 
-/// What an audit found.
+/// The result of an audit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Audited {
     pub started_at: Timestamp,
     pub finished_at: Timestamp,
-    /// The first and the last day that were judged.
+    /// The first and the last day that the audit judged.
     pub days: (Date, Date),
-    /// How many events were counted anew.
+    /// How many events the audit counted.
     pub events: u64,
-    /// How many counters were compared.
+    /// How many counters the audit compared.
     pub counters: u64,
-    /// How many of them differ.
+    /// How many counters differ.
     pub differ: u64,
-    /// The first of those that differ.
+    /// The first differing counters.
     pub drift: Vec<Differs>,
 }
 
-/// A counter that differs from what the recorded events say.
+/// A counter that differs from the recorded events.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Differs {
     pub tenant: String,
@@ -128,7 +130,7 @@ impl Audited {
     }
 }
 
-/// An audit as it is packed.
+/// A packed audit.
 #[derive(Debug, Serialize, Deserialize)]
 struct Packed {
     started_at: Timestamp,
@@ -202,20 +204,20 @@ fn state(name: &str) -> String {
 }
 
 impl Figures {
-    /// What the last finished audit found, if there was one.
+    /// The result of the last finished audit, if there was one.
     pub async fn audited(&self) -> anyhow::Result<Option<Audited>> {
         let row = self.audit_row(RESULT.to_owned()).await?;
         Ok(row.as_ref().and_then(Audited::read))
     }
 
-    /// Keeps what an audit found, in place of what the one before did.
+    /// Keeps an audit's result, and replaces the one before.
     pub async fn keep_audited(&self, audited: &Audited) -> anyhow::Result<()> {
         let row = audited.write();
         let until = audited.finished_at.checked_add(RESULT_KEPT)?;
         self.put_audit(RESULT.to_owned(), row, until).await
     }
 
-    /// The audit of this name that was interrupted, if one was that can be continued.
+    /// The interrupted audit with this name, if it can be continued.
     pub async fn interrupted_audit(
         &self,
         name: &str,
@@ -246,12 +248,12 @@ impl Figures {
         if rows.len() != count {
             return Ok(None);
         }
-        // What cannot be read is of other code: a new audit begins.
+        // An unreadable state is from other code, so a new audit begins.
         let audit = unpack(&bytes).ok();
         Ok(audit.filter(|it| now.duration_since(it.started_at) < CONTINUED_WITHIN))
     }
 
-    /// Keeps an audit that is interrupted, to be continued under this name.
+    /// Keeps an interrupted audit under this name, so that it can be continued.
     pub async fn keep_interrupted_audit(
         &self,
         name: &str,
@@ -277,9 +279,9 @@ impl Figures {
         self.put_audit(state(name), row, until).await
     }
 
-    /// Forgets an audit that was interrupted: it is finished.
+    /// Deletes the state of an audit that has finished.
     pub async fn forget_interrupted_audit(&self, name: &str) -> anyhow::Result<()> {
-        // It is no state any more. Its parts end by themselves.
+        // An empty row is no state. The parts expire by themselves.
         self.put_audit(state(name), Row::default(), Timestamp::UNIX_EPOCH)
             .await
     }
