@@ -1,4 +1,4 @@
-//! What time it is for the emulators, and how that time is let pass.
+//! The emulators' clock, and how time passes on it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// The longest that one wait lasts before it looks again: tokio's timers have a limit of their own.
+/// The longest single wait before the clock is checked again, because tokio's timers have a limit.
 const LOOK_AGAIN: Duration = Duration::from_secs(24 * 3600);
 
-/// A clock that can be moved ahead, never back; clones are one clock.
+/// A clock that can be moved ahead, never back; clones are the same clock.
 #[derive(Debug, Clone)]
 pub struct Clock {
     base: Base,
-    /// How far it was moved ahead of its base, in milliseconds.
+    /// How far the clock was moved ahead of its base, in milliseconds.
     ahead_ms: Arc<watch::Sender<i64>>,
 }
 
@@ -22,20 +22,20 @@ pub struct Clock {
 enum Base {
     #[default]
     Wall,
-    /// As much later than a first moment as tokio's clock has gone on since: a paused runtime jumps
-    /// from timer to timer.
+    /// The first moment plus the time that has passed on tokio's clock. A paused runtime jumps from
+    /// timer to timer.
     Simulated { began_at: Timestamp, began: Instant },
 }
 
 impl Default for Clock {
-    /// The clock on the wall.
+    /// The real clock.
     fn default() -> Clock {
         Clock::wall(Duration::ZERO)
     }
 }
 
 impl Clock {
-    /// So far ahead of the clock on the wall.
+    /// A clock that is this far ahead of the real one.
     pub fn wall(ahead: Duration) -> Clock {
         Clock {
             base: Base::Wall,
@@ -67,12 +67,12 @@ impl Clock {
         base.checked_add(ahead).unwrap_or(Timestamp::MAX)
     }
 
-    /// How far it was moved ahead.
+    /// How far the clock was moved ahead.
     pub fn ahead(&self) -> Duration {
         Duration::from_millis((*self.ahead_ms.borrow()).unsigned_abs())
     }
 
-    /// Lets so much time pass at once. Whoever waits for a time in between wakes up.
+    /// Lets this much time pass at once, which wakes every wait for a time in between.
     pub fn advance(&self, by: Duration) {
         let by_ms = milliseconds(by);
         self.ahead_ms
@@ -84,7 +84,7 @@ impl Clock {
         self.ahead_ms.subscribe()
     }
 
-    /// Waits until it is that late.
+    /// Waits until the clock shows this time.
     pub async fn until(&self, at: Timestamp) {
         let mut moves = self.moves();
         loop {
@@ -97,7 +97,7 @@ impl Clock {
         }
     }
 
-    /// Waits for so long.
+    /// Waits for this long.
     pub async fn sleep(&self, time: Duration) {
         let time = SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
         let at = self.now().checked_add(time).unwrap_or(Timestamp::MAX);
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_waits_is_woken_as_the_clock_is_moved_past_the_time() {
+    async fn a_wait_ends_when_the_clock_moves_past_its_time() {
         let clock = Clock::simulated(noon());
         let waits = clock.clone();
         let waiting = tokio::spawn(async move { waits.sleep(5 * HOUR).await });
@@ -140,7 +140,7 @@ mod tests {
         assert!(!waiting.is_finished());
         clock.advance(HOUR);
         waiting.await.unwrap();
-        // Half an hour before the time that passed by itself and the moves came to five hours.
+        // The wait ended with the move past 17:00, five hours after noon.
         assert_eq!(clock.now().to_string(), "2026-11-28T17:30:00Z");
     }
 

@@ -1,5 +1,5 @@
-//! The whole system's clock: it is moved ahead by people and tests, and stays ahead when the system
-//! starts again.
+//! The whole system's clock, which people and tests can move ahead. The clock stays ahead after a
+//! restart of the system.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,20 +13,21 @@ use crate::system::Inner;
 /// Longer than any invocation of the template may take.
 const INVOCATIONS_END_WITHIN: Duration = Duration::from_secs(120);
 
-/// How far the clock can be ahead in all: ten years, within which every date of ours is one.
+/// The furthest that the clock can be ahead: ten years, within which every calculated date is
+/// valid.
 pub(crate) const AHEAD_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 #[derive(Debug)]
 pub(crate) struct KeptClock {
     clock: Clock,
-    /// Has the milliseconds that the clock is ahead.
+    /// The file with the milliseconds that the clock is ahead.
     file: Option<PathBuf>,
-    /// Held while time is let pass: one move ends before the next begins.
+    /// Held while time passes, so that one move ends before the next begins.
     moving: tokio::sync::Mutex<()>,
 }
 
 impl KeptClock {
-    /// The clock on the wall, or with a directory as far ahead as it was there.
+    /// Opens the real clock, or with a directory a clock that is as far ahead as before.
     pub(crate) fn open(data_dir: Option<&Path>) -> anyhow::Result<KeptClock> {
         let file = data_dir.map(|directory| directory.join("clock"));
         let ahead_ms = match &file {
@@ -56,7 +57,7 @@ impl KeptClock {
         self.clock.ahead()
     }
 
-    /// Writes down how far the clock is about to be ahead.
+    /// Writes how far ahead the clock is about to be.
     fn keep(&self, ahead: Duration) -> anyhow::Result<()> {
         let Some(path) = &self.file else {
             return Ok(());
@@ -69,7 +70,7 @@ impl KeptClock {
 }
 
 impl Inner {
-    /// Lets time pass for everything: between invocations, never within one.
+    /// Lets time pass for everything, between invocations but never within one.
     pub(crate) async fn advance(&self, by: Duration) -> anyhow::Result<Timestamp> {
         let _moving = self.clock.moving.lock().await;
         let ahead = self.clock.ahead() + by;

@@ -1,8 +1,8 @@
-//! EventBridge Scheduler: keeps one-time schedules, and calls their target when they are due.
+//! EventBridge Scheduler: keeps one-time schedules, and calls their targets when they are due.
 //!
-//! Differences from AWS: targets are queues alone, a schedule is due to the second and is called at
-//! once, and only the expression `at(...)` is read. A time that has passed is refused, because AWS
-//! documents nothing for it.
+//! Three things differ from AWS. Targets are queues only. A schedule is due to the second and
+//! called at once, and only the expression `at(...)` is read. A time that has passed is refused,
+//! because AWS documents nothing for it.
 
 mod delivery;
 mod request;
@@ -32,10 +32,10 @@ pub(crate) use request::{operation, read as read_request, resource};
 /// The group of schedules that name none.
 const DEFAULT_GROUP: &str = "default";
 
-/// The principal that a role must trust for its schedules to be called.
+/// The principal that a role must trust so that its schedules can be called.
 pub(crate) const PRINCIPAL: &str = "scheduler.amazonaws.com";
 
-/// The most that ListSchedules answers at once, unless fewer are asked for (API reference).
+/// The most schedules in one answer of ListSchedules, and the default (API reference).
 const LISTED_MAX: usize = 100;
 
 /// All schedules; clones share them.
@@ -47,33 +47,33 @@ pub struct Scheduler {
 #[derive(Debug)]
 struct Shared {
     schedules: Mutex<Schedules>,
-    /// Wakes who waits for the next schedule that is due.
+    /// Wakes the tasks that wait for the next due schedule.
     changed: Notify,
     groups: BTreeSet<String>,
-    /// Those that trust the scheduler.
+    /// The roles that trust the scheduler.
     roles: BTreeMap<String, Role>,
 }
 
 #[derive(Debug, Default)]
 struct Schedules {
     by_key: BTreeMap<Key, Schedule>,
-    /// When each is to be called next; those whose target is being called now are not among them.
+    /// When each schedule is called next, except those whose target is being called now.
     due: BTreeSet<(i64, Key)>,
-    /// Those whose target is being called.
+    /// The schedules whose target is being called.
     in_delivery: BTreeSet<Key>,
     store: Option<Store>,
 }
 
-/// A schedule as people and tests look at it.
+/// A schedule as people and tests see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Scheduled {
     pub group: String,
     pub name: String,
-    /// The queue that is called.
+    /// The queue that gets the message.
     pub target: String,
     /// The message that the queue gets.
     pub input: String,
-    /// When the target is called, or called again; `None` once that is done, or if the schedule is
+    /// When the target is called first or again; `None` after the last call, or if the schedule is
     /// disabled.
     pub next_at: Option<Timestamp>,
     /// How often the target failed.
@@ -81,9 +81,9 @@ pub struct Scheduled {
 }
 
 impl Scheduler {
-    /// With the template's groups, and roles that schedules may have. With a directory, every
-    /// schedule is in its `scheduler.sqlite` before the request for it is answered; without one, in
-    /// memory.
+    /// Opens the scheduler with the template's groups and the roles for schedules. With a
+    /// directory, every schedule is in its `scheduler.sqlite` before the answer. Without a
+    /// directory, schedules are in memory.
     pub fn open(data_dir: Option<&Path>, template: &Template) -> anyhow::Result<Scheduler> {
         let Some(directory) = data_dir else {
             return Ok(Scheduler::in_memory(template));
@@ -118,7 +118,7 @@ impl Scheduler {
         }
     }
 
-    /// A request, as [`read_request`] makes it of what is on the wire, and its answer.
+    /// Answers a request that [`read_request`] has read from the wire.
     pub fn handle(
         &self,
         operation: &str,
@@ -148,7 +148,8 @@ impl Scheduler {
         }
     }
 
-    /// The same request by its own token is answered as it was: its first answer was lost.
+    /// Creates a schedule. A repeat with the same token gets the same answer, because the first
+    /// answer was lost.
     fn create(&self, request: &Value, now: Timestamp) -> Result<Value, AwsError> {
         let key = self.key(request)?;
         let schedule = Schedule::read(key.clone(), request, now)?;
@@ -168,7 +169,8 @@ impl Scheduler {
         Ok(json!({"ScheduleArn": key.arn()}))
     }
 
-    /// Replaces everything, as AWS does: what the request does not name has its default.
+    /// Replaces all settings, as AWS does: a setting that the request does not name gets its
+    /// default.
     fn update(&self, request: &Value, now: Timestamp) -> Result<Value, AwsError> {
         let key = self.key(request)?;
         let mut schedule = Schedule::read(key.clone(), request, now)?;
@@ -255,7 +257,7 @@ impl Scheduler {
         ))
     }
 
-    /// Whether a role that schedules may have allows to send to a queue.
+    /// Whether a role for schedules allows sending to a queue.
     pub(crate) fn may_send(&self, role_arn: &str, queue_arn: &str) -> bool {
         let role = self.shared.roles.get(role_arn);
         role.is_some_and(|role| {
@@ -278,7 +280,8 @@ impl Scheduler {
         (schedules.by_key.len(), next)
     }
 
-    /// Whether no target has to be called now; and if `later` counts too, none again.
+    /// Whether no target has to be called now; with `later`, also whether no target has to be
+    /// called again.
     pub(crate) fn is_idle(&self, now: Timestamp, later: bool) -> bool {
         let schedules = self.lock();
         let is_due = |(due_ms, _): &(i64, Key)| *due_ms <= now.as_millisecond();
@@ -288,7 +291,8 @@ impl Scheduler {
             && !(later && schedules.by_key.values().any(is_retried))
     }
 
-    /// What a panic left behind is still consistent: no lock here is held over more than one step.
+    /// Locks the schedules. They are consistent even after a panic, because no lock is held over
+    /// more than one step.
     fn lock(&self) -> MutexGuard<'_, Schedules> {
         let schedules = &self.shared.schedules;
         schedules.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,4 +1,4 @@
-//! The whole system: reads the template, starts what it wires, and stops it again.
+//! The whole system: reads the template, starts everything in it, and stops everything again.
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
@@ -28,31 +28,32 @@ use crate::sqs::{Counts, Sqs};
 use crate::template::Template;
 use crate::{event_source, game_server, gateway, lambda, page, schedule};
 
-/// Where Docker's default bridge puts the host: containers that `sam local invoke` starts find the AWS endpoint there.
+/// The host's address in Docker's default bridge, at which containers of `sam local invoke` find
+/// the AWS endpoint.
 const DOCKER_BRIDGE: &str = "172.17.0.1";
 
-/// How often a wait for idleness looks again.
+/// How often a wait for idleness checks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// How long a stopping system waits for requests under way.
 const LINGER: Duration = Duration::from_secs(2);
 
 pub struct Options {
-    /// `template.yaml`; `events/` beside it holds the examples.
+    /// The path of `template.yaml`; the folder `events/` beside it holds the examples.
     pub template: PathBuf,
-    /// Values for the template's parameters, on top of the local ones.
+    /// Values for the template's parameters, which replace the local ones.
     pub parameters: BTreeMap<String, String>,
-    /// Where queues, tables and sent messages are kept; in memory where there is none.
+    /// The directory for queues, tables and sent messages; `None` keeps them in memory.
     pub data_dir: Option<PathBuf>,
-    /// The gateway's port; 0 takes any that is free.
+    /// The gateway's port; 0 takes any free port.
     pub port: u16,
-    /// The AWS endpoint's port; 0 takes any that is free.
+    /// The AWS endpoint's port; 0 takes any free port.
     pub aws_port: u16,
     /// Called with each line that a function prints.
     pub log_output: Option<LogOutput>,
 }
 
-/// A system that can be started: its ports are taken and its template is read.
+/// A system that is ready to start: it holds its ports and has read its template.
 pub struct Prepared {
     gateway: TcpListener,
     aws: TcpListener,
@@ -68,13 +69,13 @@ pub struct Prepared {
 pub struct System {
     pub(crate) inner: Arc<Inner>,
     servers: JoinSet<()>,
-    /// Ends what brings work in: the gateway and the event sources.
+    /// Stops the gateway and the event sources, which bring work in.
     stop: watch::Sender<bool>,
-    /// Ends the AWS endpoint, which functions call until they have ended.
+    /// Stops the AWS endpoint, which functions call until they have ended.
     stop_aws: watch::Sender<bool>,
 }
 
-/// What the page and the harness look at.
+/// The parts that the page and the harness read.
 pub(crate) struct Inner {
     pub(crate) gateway_url: String,
     pub(crate) aws_url: String,
@@ -101,12 +102,13 @@ pub struct ScheduledRun {
 }
 
 impl System {
-    /// Takes the ports and reads the template: whatever would prevent a start is found before anything is built.
+    /// Takes the ports and reads the template, so that every obstacle to a start is found before
+    /// anything is built.
     pub async fn prepare(options: Options) -> anyhow::Result<Prepared> {
         let gateway = bind(options.port, "--port").await?;
         let aws = bind(options.aws_port, "--aws-port").await?;
         let aws_url = format!("http://{}", aws.local_addr()?);
-        // A system on any free port is a test's, and needs no containers.
+        // A system on an arbitrary free port belongs to a test, and needs no containers.
         let bridge = match options.aws_port {
             0 => None,
             port => TcpListener::bind((DOCKER_BRIDGE, port)).await.ok(),
@@ -132,7 +134,8 @@ impl System {
         })
     }
 
-    /// Starts one process of each function at once; the rest of the system is up already, since they call it.
+    /// Starts one process of each function, all at once. The rest of the system already runs,
+    /// because functions call it.
     async fn start_functions(
         &mut self,
         binaries: &BTreeMap<String, PathBuf>,
@@ -198,17 +201,17 @@ impl System {
         serve(&mut self.servers, listener, router, &self.stop);
     }
 
-    /// Where providers' webhooks are posted to.
+    /// The URL to which providers post webhooks.
     pub fn gateway_url(&self) -> &str {
         &self.inner.gateway_url
     }
 
-    /// Where AWS clients go.
+    /// The URL of the AWS endpoint.
     pub fn aws_url(&self) -> &str {
         &self.inner.aws_url
     }
 
-    /// Where a game's own server is: what is posted there, or below, is kept.
+    /// The URL of a game's own server, which keeps all requests at or below this URL.
     pub fn game_server_url(&self) -> String {
         self.inner.game_server_url()
     }
@@ -230,7 +233,7 @@ impl System {
         &self.inner.lambda
     }
 
-    /// What goes wrong on purpose.
+    /// The deliberate faults.
     pub fn faults(&self) -> &Faults {
         &self.inner.faults
     }
@@ -240,14 +243,15 @@ impl System {
         self.inner.run_schedules(None).await
     }
 
-    /// What time it is here.
+    /// The time of the system's clock.
     pub fn now(&self) -> Timestamp {
         self.inner.clock.now()
     }
 
-    /// Lets so much time pass, and returns what time it is then.
+    /// Lets this much time pass, and returns the new time.
     ///
     /// # Errors
+    ///
     /// An invocation does not end, or the data directory cannot be written.
     pub async fn advance(&self, by: Duration) -> anyhow::Result<Timestamp> {
         self.inner.advance(by).await
@@ -258,7 +262,7 @@ impl System {
         self.inner.scheduler.all()
     }
 
-    /// Everything that was sent to the outside, oldest first.
+    /// Everything that was sent outside, oldest first.
     pub fn sent(&self) -> Vec<Sent> {
         self.inner.outside.all()
     }
@@ -275,27 +279,27 @@ impl System {
         self.inner.lambda.logs(function)
     }
 
-    /// All items of a table, as plain JSON; bodies of webhooks as text.
+    /// All items of a table, as plain JSON, with the bodies of webhooks as text.
     pub async fn items(&self, table: &str) -> anyhow::Result<Vec<Value>> {
         Ok(readable(self.inner.dynamodb.scan(table).await?))
     }
 
-    /// Waits until no queue holds a message that a function would get now, and no function runs.
-    /// Returns false where that did not come about in time.
+    /// Waits until no function runs and no queue with a function holds a visible message. Returns
+    /// false if that does not happen in time.
     pub async fn settle(&self, timeout: Duration) -> bool {
         self.inner.settle(timeout, Until::NothingToDo).await
     }
 
-    /// The same, and until no message of a queue that a function reads is in flight or delayed either: what failed
-    /// has been tried again.
+    /// Waits as [`System::settle`] does, and until no message of a queue with a function is in
+    /// flight or delayed, so that every retry has ended.
     pub async fn settle_all(&self, timeout: Duration) -> bool {
         self.inner.settle(timeout, Until::NothingWaits).await
     }
 
-    /// Ends the functions' processes and the servers.
+    /// Stops the functions' processes and the servers.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
-        // What was accepted is answered; what does not end in time fails.
+        // Accepted requests get their answers; those that take too long fail.
         let _ = tokio::time::timeout(LINGER, self.inner.lambda.idle()).await;
         self.inner.lambda.stop().await;
         self.stop_aws.send_replace(true);
@@ -307,7 +311,8 @@ impl System {
 }
 
 impl Prepared {
-    /// The functions that the template declares: each a package of the workspace with a binary of that name.
+    /// The functions in the template: each is a package of the workspace with a binary of that
+    /// name.
     pub fn function_names(&self) -> Vec<String> {
         let functions = self.template.functions.iter();
         functions.map(|function| function.name.clone()).collect()
@@ -398,9 +403,9 @@ impl Prepared {
 /// What a wait is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Until {
-    /// No function runs, and no queue holds a message that one would get now.
+    /// No function runs, and no queue with a function holds a visible message.
     NothingToDo,
-    /// Nor one that a function would get later.
+    /// In addition, no such queue holds a hidden message.
     NothingWaits,
 }
 
@@ -412,7 +417,8 @@ impl Until {
 }
 
 impl Inner {
-    /// At the AWS endpoint, which functions reach from containers too, and until they have ended.
+    /// The URL is at the AWS endpoint, because functions reach that endpoint from containers too,
+    /// and until they have ended.
     pub(crate) fn game_server_url(&self) -> String {
         format!("{}{}", self.aws_url, game_server::PATH)
     }
@@ -447,8 +453,8 @@ impl Inner {
         tokio::time::timeout(timeout, settled).await.is_ok()
     }
 
-    /// Looks at what runs both before and after what waits: a message on its way from a queue to a function is
-    /// seen in one of the places.
+    /// Checks running functions both before and after waiting messages, so that a message on its
+    /// way from a queue to a function is not missed.
     fn is_idle(&self, until: Until) -> bool {
         let at_rest = || self.lambda.running() == 0;
         let later = until == Until::NothingWaits;
@@ -456,7 +462,7 @@ impl Inner {
         at_rest() && nothing_is_due() && !self.holds_messages(until) && at_rest()
     }
 
-    /// A queue that no function reads, a dead-letter queue say, delivers nothing.
+    /// A queue without a function, such as a dead-letter queue, delivers nothing.
     fn holds_messages(&self, until: Until) -> bool {
         let counts = self.sqs.counts();
         let functions = self.template.functions.iter();
@@ -467,12 +473,13 @@ impl Inner {
     }
 }
 
-/// What the template's parameters are on this machine.
+/// The values of the template's parameters on this machine.
 fn local_parameters(aws_url: &str, gateway_url: &str) -> BTreeMap<String, String> {
-    /// Samples carry the dates of their day: ten years, and the ledger remembers a little longer.
+    /// Samples have old dates, so this is ten years, and the ledger keeps events a little longer.
     const MAX_AGE_S: &str = "315360000";
     const RETENTION_DAYS: &str = "3660";
-    /// Whoever tries the system out does not wait an hour for what becomes of a use without a redemption.
+    /// A person who tries the system should not wait an hour until a use without a redemption is
+    /// reported.
     const UNKNOWN_COUPON_GRACE_S: &str = "30";
     let secrets = |variable: &str, otherwise: &str| {
         std::env::var(variable)
@@ -513,7 +520,7 @@ fn local_parameters(aws_url: &str, gateway_url: &str) -> BTreeMap<String, String
         ("SurveyLinkSecrets", "local-survey-secret".into()),
         ("MaxAgeS", MAX_AGE_S.into()),
         ("RetentionDays", RETENTION_DAYS.into()),
-        // Dated samples are counted too.
+        // Samples with old dates are counted too.
         ("ReportDays", RETENTION_DAYS.into()),
         ("UnknownCouponGraceS", UNKNOWN_COUPON_GRACE_S.into()),
         ("AwsEndpointUrl", aws_url.into()),
@@ -524,7 +531,7 @@ fn local_parameters(aws_url: &str, gateway_url: &str) -> BTreeMap<String, String
         .collect()
 }
 
-/// Two systems on one directory would each see half of what happens.
+/// Two systems in one directory would each see half of the events.
 fn lock(directory: &Path) -> anyhow::Result<File> {
     let path = directory.join("lock");
     let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
@@ -557,7 +564,7 @@ fn serve(
     let mut stop = stop.subscribe();
     servers.spawn(async move {
         let stopped = async move {
-            // The sender is dropped only after it said stop.
+            // The sender is dropped only after it sent the stop.
             let _ = stop.wait_for(|stopped| *stopped).await;
         };
         let served = axum::serve(
@@ -571,7 +578,7 @@ fn serve(
     });
 }
 
-/// Finds `template.yaml` in a directory or the nearest one above it.
+/// Finds `template.yaml` in a directory or the nearest directory above it.
 pub fn find_template(from: &Path) -> anyhow::Result<PathBuf> {
     from.ancestors()
         .map(|directory| directory.join("template.yaml"))

@@ -1,4 +1,4 @@
-//! A batch of events, as one commit to the counters.
+//! Counts a batch of events in one commit.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,11 +19,11 @@ use webhooks::worker::{BatchWork, Failure};
 use crate::case::{Case, Place};
 use crate::effects::Plan;
 
-/// How often events are looked at anew. In each round one event of each coupon is counted; a coupon with more of them in
-/// one batch needs more rounds, and so does one that another worker counts at the same time.
+/// The maximum number of rounds. Each round counts one event of each coupon. A coupon needs more
+/// rounds if it has several events in the batch, or if another worker counts one at the same time.
 const ROUNDS: usize = 24;
 
-/// Counts what happens to coupons.
+/// Counts the events of coupons.
 #[derive(Debug)]
 pub struct Analytics {
     pub(crate) ledger: Ledger,
@@ -85,7 +85,7 @@ fn fail(case: &mut Case<'_>, error: &anyhow::Error) {
     case.outcome = Some(Err(anyhow!("{error:#}").into()));
 }
 
-/// Of each coupon one event that is still to be counted.
+/// One uncounted event of each coupon.
 fn turn(cases: &[Case<'_>]) -> Vec<usize> {
     let mut coupons = BTreeSet::new();
     let open = cases.iter().enumerate().filter(|(_, case)| case.is_open());
@@ -95,7 +95,7 @@ fn turn(cases: &[Case<'_>]) -> Vec<usize> {
 }
 
 impl Analytics {
-    /// All that a batch counts goes to one shard of each tenant, another one from batch to batch.
+    /// The shard for the whole batch, in each tenant; another batch gets another one.
     fn shard(&self, cases: &[Case<'_>]) -> u64 {
         let first = cases.first().map(|case| case.event.key.to_string());
         let hash = Sha256::digest(first.unwrap_or_default());
@@ -113,7 +113,7 @@ impl Analytics {
         self.book.announce(&lists, shard, forget_at).await
     }
 
-    /// The second from which what is kept of a coupon is forgotten: not before its events are.
+    /// The second from which a coupon's line is expired: not before the coupon's events are.
     pub(crate) fn forget_at(&self, case: &Case<'_>, now: Timestamp) -> i64 {
         let kept = now.checked_add(self.book.keep());
         let kept = kept.unwrap_or(Timestamp::MAX).as_second();
@@ -122,7 +122,7 @@ impl Analytics {
         kept.max(of_event.unwrap_or_default())
     }
 
-    /// Looks up what was counted of the coupons before.
+    /// Reads what was counted of the coupons before.
     async fn look_up(
         &self,
         cases: &mut [Case<'_>],
@@ -139,7 +139,7 @@ impl Analytics {
             let case = &mut cases[index];
             case.known = Default::default();
             keys.push(self.place_key(case));
-            // It is the member's own, unless somebody else was told to have the coupon.
+            // This is the member's own line, unless the coupon's owner is another member.
             keys.push(line_key(&self.members, &case.event.key, &case.owner()));
         }
         let mut rows = self.rows(&keys, now).await?;
@@ -193,7 +193,7 @@ impl Analytics {
         Ok(rows)
     }
 
-    /// Counts events. One of whose coupon another was counted meanwhile stays open.
+    /// Counts events. An event stays open if another event of its coupon was counted meanwhile.
     async fn commit(
         &self,
         cases: &mut [Case<'_>],
@@ -268,7 +268,7 @@ impl Analytics {
         }
     }
 
-    /// The short names of all groups that are counted, by tenant.
+    /// The short names of all counted groups, by tenant.
     async fn ids(
         &self,
         cases: &[Case<'_>],

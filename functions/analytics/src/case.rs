@@ -1,4 +1,4 @@
-//! An event that is being counted, and what had to be looked up for it.
+//! An event that is being counted, with the rows that counting needs.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -10,23 +10,24 @@ use webhooks::worker::Failure;
 
 pub(crate) struct Case<'a> {
     pub(crate) event: &'a Event,
-    /// What is tracked of it; nothing where there is nothing to count.
+    /// The tracked fields; `None` if the event counts nowhere.
     pub(crate) tracked: Option<Tracked>,
-    /// The tenant's.
+    /// The tenant's day and hour.
     pub(crate) at: (Date, u8),
     pub(crate) known: Known,
     pub(crate) outcome: Option<Result<(), Failure>>,
 }
 
-/// What was counted of its coupon before.
+/// What was counted of the event's coupon before.
 #[derive(Default)]
 pub(crate) struct Known {
-    /// What stands in the place of the redemption's record.
+    /// The row in place of the redemption's record.
     pub(crate) place: Option<Place>,
     pub(crate) line: Standing,
 }
 
-/// The record of a redemption, or a row that says whose the coupon's line is until that comes.
+/// The record of a redemption, or a row that names the owner of the coupon's line until the
+/// redemption arrives.
 pub(crate) struct Place {
     pub(crate) version: Option<String>,
     pub(crate) owner: Option<String>,
@@ -59,7 +60,8 @@ impl<'a> Case<'a> {
         self.outcome.is_none()
     }
 
-    /// Whether it is counted: a sandbox's event and one of no coupon leave a record, and that is all.
+    /// Whether the event is counted. A sandbox's event and an event without a coupon only leave a
+    /// record.
     pub(crate) fn counts(&self) -> bool {
         self.tracked.is_some() && !self.event.sandbox
     }
@@ -68,7 +70,7 @@ impl<'a> Case<'a> {
         self.owner_named(&self.event.member.id)
     }
 
-    /// The member in whose partition the coupon's line stands.
+    /// The member in whose partition the coupon's line is.
     pub(crate) fn owner(&self) -> Owner<'_> {
         let owner = self.known.place.as_ref().and_then(|it| it.owner.as_deref());
         self.owner_named(owner.unwrap_or(&self.event.member.id))
@@ -82,7 +84,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Where it is listed.
+    /// The event's place in the lists.
     pub(crate) fn listed(&self) -> (List, Listed) {
         let list = List {
             provider: self.event.provider.clone(),

@@ -1,4 +1,4 @@
-//! What counting an event writes, all in the transaction of its record.
+//! The writes of counting an event, all in the transaction of the event's record.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
@@ -10,11 +10,11 @@ use webhooks::ledger::{Change, Effects, PLACEHOLDER, Row, Status};
 use crate::analytics::Analytics;
 use crate::case::Case;
 
-/// An event, counted.
+/// A counted event.
 pub(crate) struct Plan {
     tracked: Tracked,
     pub(crate) counted: Counted,
-    /// By which events are put together that add to the same items.
+    /// Events that add to the same items have neighbouring places in this order.
     pub(crate) order: String,
 }
 
@@ -31,7 +31,7 @@ impl Plan {
                 .then(|| format!("{}#{}", cell.day, cell.group.item()))
         });
         let mut order: Vec<_> = cells.collect();
-        // `staff` comes before `uses`, and holds the places of several.
+        // `staff` sorts before `uses`, and its item holds several locations.
         order.sort();
         order.dedup();
         Some(Self {
@@ -56,7 +56,7 @@ impl Analytics {
             .fields(row)
     }
 
-    /// The effects of counting an event, but for its counters.
+    /// The effects of counting an event, without its counters.
     pub(crate) fn effects<'a>(
         &self,
         case: &'a Case<'a>,
@@ -116,8 +116,8 @@ impl Analytics {
         Ok(effects)
     }
 
-    /// Holds the place of the redemption's record: a redemption that is counted meanwhile would be in the way, and finds out
-    /// whose the line is.
+    /// Writes a row in place of the redemption's record. A redemption that is counted meanwhile
+    /// conflicts with this row, and learns the line's owner from it.
     fn hold_place(&self, case: &Case<'_>, now: Timestamp) -> Change {
         let key = case.event.key.redemption();
         let row = self.ledger.row_key(key.coupon(), key.beneath(RECORD));
@@ -148,7 +148,8 @@ impl Analytics {
             .set("time_to_usage_hours", number(hours))
     }
 
-    /// A change of the record beneath another event of the coupon. Should that be forgotten, so is what is left.
+    /// A change of the record beneath another event of the coupon. If that event has expired, the
+    /// change only leaves an expired row.
     fn beneath(&self, case: &Case<'_>, entry: &str, now: Timestamp) -> Change {
         let row = format!("{entry}/{RECORD}");
         let row = self.ledger.row_key(case.event.key.coupon(), row);

@@ -1,4 +1,4 @@
-//! Counts what happened to coupons, once, in whatever order it is told: the figures that reports read.
+//! Counts the events of coupons, once each and in any order: the figures that reports read.
 
 mod analytics;
 mod case;

@@ -1,4 +1,4 @@
-//! Counts what happened to coupons: by day, reward, place, member.
+//! Counts the events of coupons by day, reward, location and member.
 
 use analytics::Analytics;
 use webhooks::worker::{self, from_ledger};

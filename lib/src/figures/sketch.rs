@@ -1,7 +1,8 @@
-//! Durations in logarithmic buckets, as DDSketch has them: merged by addition, and a quantile within 5 %.
+//! Durations in logarithmic buckets, as in DDSketch: sketches merge by addition, and a quantile is
+//! exact within 5 %.
 //!
-//! Source: Masson, Rim, Lee, "DDSketch: a fast and fully-mergeable quantile sketch with relative-error guarantees",
-//! VLDB 2019.
+//! Source: Masson, Rim, Lee, "DDSketch: a fast and fully-mergeable quantile sketch with
+//! relative-error guarantees", VLDB 2019.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,4 @@
-//! What EventBridge Scheduler does to queues: calls its targets, and sends away what they did not
-//! take.
+//! The calls of EventBridge Scheduler to queues: for targets, and for dead-letter queues.
 
 use std::sync::Arc;
 
@@ -11,12 +10,12 @@ use super::{Aws, Call, MAXIMUM_BODY, Service, error, faulty};
 use crate::AwsError;
 use crate::template::arn;
 
-/// Who calls the targets of schedules, among the functions that faults know.
+/// The scheduler's name among the functions that faults know.
 pub(crate) const SCHEDULER: &str = "scheduler";
 
 impl Aws {
-    /// Sends a message to a queue as the target of a schedule: by its role, and with all that may
-    /// go wrong.
+    /// Sends a message to a queue as the target of a schedule, with the schedule's role, and
+    /// subject to faults.
     pub(crate) async fn call_target(
         self: &Arc<Self>,
         role_arn: &str,
@@ -41,7 +40,7 @@ impl Aws {
             .map_err(lost)
     }
 
-    /// The same, and nothing goes wrong.
+    /// Sends a message as [`Self::call_target`] does, but without faults.
     pub(crate) async fn bury(&self, role_arn: &str, message: &Value) -> Result<(), AwsError> {
         self.permit_role(role_arn, message)?;
         self.sqs.handle("SendMessage", message).await.map(|_| ())

@@ -1,4 +1,4 @@
-//! Time to live: removes the items that have expired.
+//! Time to live: removes expired items.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 
-/// AWS takes up to days; here an expired item should be seen to go.
+/// AWS deletes expired items after days; on one machine, people should see it happen.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
-/// A sweep is followed by a pause that is so many times as long.
+/// The pause after a sweep is this many times as long as the sweep.
 const SWEEP_PAUSE: u32 = 20;
 
 #[derive(Clone)]
@@ -26,14 +26,15 @@ pub(super) struct Expiring {
 #[derive(Debug, Clone)]
 pub(super) struct Table {
     pub(super) name: String,
-    /// The names of its key's attributes.
+    /// The names of the key's attributes.
     pub(super) key: Vec<String>,
-    /// The one that has the time.
+    /// The attribute that holds the time.
     pub(super) attribute: String,
 }
 
 impl Expiring {
-    /// A sweep reads every item while others wait, so the more there are the rarer it comes.
+    /// Deletes expired items now and then. A sweep reads every item while other calls wait, so it
+    /// runs less often with more items.
     pub(super) async fn sweep_again_and_again(self) {
         loop {
             let began = Instant::now();
@@ -53,8 +54,8 @@ impl Expiring {
         }
     }
 
-    /// dynoxide reads the clock on the wall; a clock that is ahead of that needs a sweep of its
-    /// own.
+    /// Removes expired items. dynoxide reads the real clock, so a clock that is ahead needs this
+    /// sweep.
     fn remove(&self) -> anyhow::Result<usize> {
         if self.clock.ahead().is_zero() {
             return self.database.sweep_ttl().context("sweeping");
@@ -88,7 +89,7 @@ impl Expiring {
             for item in page["Items"].as_array().into_iter().flatten() {
                 let key = table.key.iter();
                 let key: Map<_, _> = key.map(|it| (it.clone(), item[it].clone())).collect();
-                // What has been given more time meanwhile stays.
+                // An item that got more time meanwhile stays.
                 let delete = json!({
                     "TableName": table.name,
                     "Key": key,

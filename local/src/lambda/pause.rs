@@ -6,21 +6,21 @@ use std::time::Duration;
 use super::pool::Function;
 use super::{Lambda, Shared, lock};
 
-/// How often a pause looks whether the last invocation has ended.
+/// How often a pause checks whether the last invocation has ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-/// While this lives, no invocation is handed to a process; what is invoked waits.
+/// While this value exists, no invocation starts; new ones wait.
 pub(crate) struct Paused {
     shared: Arc<Shared>,
 }
 
 impl Lambda {
-    /// Hands over no further invocation, and waits for the end of those that run. `None` if one of
-    /// them takes longer than `within`.
+    /// Starts no further invocation, and waits for the end of the running ones. Returns `None` if
+    /// one of them takes longer than `within`.
     pub(crate) async fn pause(&self, within: Duration) -> Option<Paused> {
         let shared = Arc::clone(&self.shared);
         shared.set_paused(true);
-        // From here on dropping it resumes.
+        // From here on, dropping the value resumes.
         let paused = Paused { shared };
         let ended = async {
             while paused.shared.functions().iter().any(|it| it.has_busy()) {
@@ -33,8 +33,8 @@ impl Lambda {
 }
 
 impl Paused {
-    /// Ends all processes, since each has the clock that it was started with. The next invocations
-    /// start others.
+    /// Ends all processes, because each has the clock of its start. The next invocations start new
+    /// processes.
     pub(crate) fn renew_processes(&self) {
         self.shared.generation.send_modify(|it| *it += 1);
     }

@@ -1,8 +1,8 @@
-//! Calls the targets of schedules that are due: again after a failure, and at last into the
-//! dead-letter queue.
+//! Calls the targets of due schedules, retries failures, and finally sends to the dead-letter
+//! queue.
 //!
-//! A target may be called twice, as on AWS: after a call without an answer, and after the end of
-//! this program within one.
+//! As on AWS, a target may be called twice: after a call without an answer, or if this program ends
+//! during a call.
 
 use std::sync::Arc;
 
@@ -16,14 +16,14 @@ use super::schedule::Schedule;
 use crate::AwsError;
 use crate::aws::{Aws, random_id};
 
-/// How many targets are called at a time.
+/// How many targets are called at the same time.
 const AT_ONCE: usize = 10;
 
-/// Before the first repeated call; each further pause is twice as long, up to the longest.
+/// The pause before the first retry; each further pause is twice as long, up to the longest.
 const FIRST_PAUSE_MS: i64 = 1_000;
 const LONGEST_PAUSE_MS: i64 = 300_000;
 
-/// Calls targets until `stop` becomes true (or its sender is gone).
+/// Calls targets until `stop` becomes true (or its sender is dropped).
 pub(crate) async fn run(aws: Arc<Aws>, mut stop: watch::Receiver<bool>) {
     let scheduler = aws.scheduler.clone();
     let mut calls = JoinSet::new();
@@ -53,7 +53,7 @@ pub(crate) async fn run(aws: Arc<Aws>, mut stop: watch::Receiver<bool>) {
     }
 }
 
-/// What SQS is asked for.
+/// The request to SQS.
 fn message(schedule: &Schedule) -> Value {
     let target = &schedule.target;
     let mut message = json!({"QueueUrl": queue(&target.arn), "MessageBody": target.input});
@@ -68,7 +68,7 @@ fn queue(arn: &str) -> &str {
 }
 
 impl Scheduler {
-    /// The next schedule that is due, which nobody else gets until [`Scheduler::settle`].
+    /// The next due schedule. No other caller gets it until [`Scheduler::settle`].
     fn take_due(&self, now_ms: i64) -> Option<Schedule> {
         let mut schedules = self.lock();
         let (due_ms, key) = schedules.due.first().cloned()?;
@@ -95,7 +95,7 @@ impl Scheduler {
         let mut schedules = self.lock();
         schedules.in_delivery.remove(&schedule.key);
         let kept = schedules.by_key.get(&schedule.key);
-        // It was deleted or replaced while its target was called.
+        // The schedule was deleted or replaced while its target was called.
         if kept.is_none_or(|kept| *kept != schedule) {
             return;
         }
@@ -115,8 +115,8 @@ impl Scheduler {
     }
 }
 
-/// Why a failed call is not repeated; `None` if it is. A target that is not there or not allowed
-/// does not come back.
+/// The reason for no further retry; `None` means a retry. A missing or forbidden target is not
+/// retried.
 fn give_up(schedule: &Schedule, failure: &AwsError, now_ms: i64) -> Option<Option<&'static str>> {
     let target = &schedule.target;
     let again_ms = now_ms + pause_ms(schedule.failures);
@@ -141,8 +141,8 @@ fn pause_ms(failures: u32) -> i64 {
     doubled.map_or(LONGEST_PAUSE_MS, |ms| ms.min(LONGEST_PAUSE_MS))
 }
 
-/// Sends what failed to the schedule's dead-letter queue, past all faults: AWS says of no retries
-/// on this way.
+/// Sends a failed schedule's message to its dead-letter queue, without faults: AWS documents no
+/// retries for this call.
 async fn bury(aws: &Aws, schedule: &Schedule, failure: &AwsError, condition: Option<&str>) {
     let Schedule { key, target, .. } = schedule;
     let Some(dead_letter_arn) = &target.dead_letter_arn else {

@@ -9,7 +9,7 @@ use crate::template::arn;
 
 const SCHEDULES: &str = "/schedules";
 
-/// The operation that a method and a path stand for; `None` if they are not this service's.
+/// The operation of a method and a path; `None` if they belong to another service.
 pub(crate) fn operation(method: &Method, path: &str) -> Option<&'static str> {
     let below = path.strip_prefix(SCHEDULES)?;
     let is_one = below.len() > 1 && below.starts_with('/') && !below[1..].contains('/');
@@ -23,7 +23,8 @@ pub(crate) fn operation(method: &Method, path: &str) -> Option<&'static str> {
     }
 }
 
-/// The body with what the path and the query say, by the names that the operations have for it.
+/// The body, completed with the values in the path and the query, by the operations' names for
+/// them.
 pub(crate) fn read(uri: &Uri, body: Value) -> Value {
     let mut request = match body {
         Value::Object(fields) => fields,
@@ -47,7 +48,7 @@ pub(crate) fn read(uri: &Uri, body: Value) -> Value {
     request.into()
 }
 
-/// The ARN of the schedule that a request is about, for permissions.
+/// The ARN of a request's schedule, for permissions.
 pub(crate) fn resource(request: &Value) -> String {
     let text = |name: &str, otherwise| {
         request

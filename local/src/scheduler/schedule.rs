@@ -15,13 +15,13 @@ use crate::AwsError;
 const NAME_MAX: usize = 64;
 /// In bytes (EventBridge Scheduler's quotas).
 const INPUT_MAX: usize = 256 * 1024;
-/// The limits of a retry policy, which are its defaults too (API reference, RetryPolicy).
+/// The limits of a retry policy, which are also its defaults (API reference, RetryPolicy).
 const ATTEMPTS_MAX: u32 = 185;
 const AGE_S: std::ops::RangeInclusive<u32> = 60..=86_400;
-/// Of a flexible window (API reference, FlexibleTimeWindow).
+/// The minutes of a flexible window (API reference, FlexibleTimeWindow).
 const WINDOW_MIN: std::ops::RangeInclusive<u32> = 1..=1_440;
 
-/// A schedule's name is its own within its group.
+/// A schedule's name is unique within its group.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Key {
     pub(super) group: String,
@@ -40,36 +40,39 @@ impl Key {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Schedule {
     pub(super) key: Key,
-    /// What GetSchedule answers of the request, with its defaults.
+    /// The request's settings with their defaults, for GetSchedule.
     pub(super) settings: Map<String, Value>,
     pub(super) target: Target,
     pub(super) client_token: Option<String>,
     pub(super) created_ms: i64,
     pub(super) modified_ms: i64,
-    /// The time of its expression.
+    /// The time in the schedule's expression.
     pub(super) scheduled_ms: i64,
-    /// When the target is called next; `None` once that is done, or if it is disabled.
+    /// When the target is called next; `None` after the last call, or if the schedule is disabled.
     pub(super) next_ms: Option<i64>,
     pub(super) failures: u32,
 }
 
-/// The queue that is called, and what becomes of a call that fails.
+/// The queue that gets the message, and the handling of failures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Target {
     pub(super) arn: String,
     pub(super) role_arn: String,
     pub(super) input: String,
     pub(super) message_group_id: Option<String>,
-    /// How often a call that failed is made again.
+    /// How many retries a failed call gets.
     pub(super) attempts_max: u32,
-    /// For how long after its time a call is made again.
+    /// How long after its time a call is retried.
     pub(super) age_max_s: u32,
     pub(super) dead_letter_arn: Option<String>,
 }
 
 impl Schedule {
+    /// Reads a schedule.
+    ///
     /// # Errors
-    /// What AWS would refuse, and what only the local system does.
+    ///
+    /// What AWS would refuse, and what the local system does not support.
     pub(super) fn read(key: Key, request: &Value, now: Timestamp) -> Result<Schedule, AwsError> {
         let expression = needed_text(request, "ScheduleExpression")?;
         let zone = match optional_text(request, "ScheduleExpressionTimezone")? {
@@ -113,12 +116,12 @@ impl Schedule {
         self.settings["ActionAfterCompletion"] == "DELETE"
     }
 
-    /// Whether its target failed, and is called again.
+    /// Whether the schedule's target failed, and is called again.
     pub(super) fn is_retried(&self) -> bool {
         self.failures > 0 && self.next_ms.is_some()
     }
 
-    /// What GetSchedule answers.
+    /// The answer of GetSchedule.
     pub(super) fn described(&self) -> Value {
         let mut described = self.settings.clone();
         let Value::Object(own) = self.named() else {
@@ -128,7 +131,7 @@ impl Schedule {
         described.into()
     }
 
-    /// What ListSchedules answers.
+    /// The entry in the answer of ListSchedules.
     pub(super) fn summary(&self) -> Value {
         let mut summary = self.named();
         summary["State"] = self.state().into();
@@ -187,7 +190,7 @@ impl Target {
     }
 }
 
-/// Schedules and groups are named alike.
+/// Checks the name of a schedule or of a group, by the same rule.
 pub(super) fn check_name(field: &str, name: &str) -> Result<(), AwsError> {
     let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if (1..=NAME_MAX).contains(&name.len()) && name.chars().all(is_legal) {
@@ -198,7 +201,7 @@ pub(super) fn check_name(field: &str, name: &str) -> Result<(), AwsError> {
     )))
 }
 
-/// `at(yyyy-mm-ddThh:mm:ss)`, neither with a fraction of a second nor with a zone.
+/// Reads `at(yyyy-mm-ddThh:mm:ss)`, without a fraction of a second and without a zone.
 fn read_at(expression: &str, zone: TimeZone) -> Result<Timestamp, AwsError> {
     let invalid = || validation(format!("Invalid Schedule Expression {expression}."));
     let time = expression
@@ -229,8 +232,8 @@ fn window_min(request: &Value) -> Result<Option<u32>, AwsError> {
     }
 }
 
-/// How much later than its time a schedule is called. Its name decides, so that many are spread
-/// alike each time.
+/// How much later than its time a schedule is called. The delay depends on the name, so that it is
+/// the same each time.
 fn delay_ms(key: &Key, window_min: Option<u32>) -> i64 {
     let Some(minutes) = window_min else {
         return 0;
@@ -241,7 +244,7 @@ fn delay_ms(key: &Key, window_min: Option<u32>) -> i64 {
     i64::try_from(hasher.finish() % window_ms).unwrap_or_default()
 }
 
-/// What GetSchedule repeats of a request.
+/// The settings that GetSchedule repeats.
 fn settings(request: &Value, target: &Target) -> Map<String, Value> {
     let defaults = [
         ("ActionAfterCompletion", json!("NONE")),
@@ -275,7 +278,7 @@ fn settings(request: &Value, target: &Target) -> Map<String, Value> {
     settings
 }
 
-/// The ARN of a standard queue: a FIFO queue's name ends in `.fifo`.
+/// Whether the ARN is a standard queue's: the name of a FIFO queue ends in `.fifo`.
 fn is_queue(arn: &str) -> bool {
     let name = match arn.split(':').collect::<Vec<_>>()[..] {
         ["arn", partition, "sqs", _, account, name]
@@ -329,7 +332,7 @@ fn number(
     }
 }
 
-/// A time as the protocol has it: seconds, with a fraction.
+/// A time in the protocol's form: seconds, with a fraction.
 fn seconds(ms: i64) -> f64 {
     ms as f64 / 1000.0
 }

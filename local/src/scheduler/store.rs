@@ -1,4 +1,4 @@
-//! Keeps schedules in a file, each change before it is answered.
+//! Keeps schedules in a file, each change before its answer.
 
 use std::path::Path;
 
@@ -19,7 +19,8 @@ impl Store {
     pub(super) fn open(path: &Path) -> anyhow::Result<Store> {
         let connection =
             Connection::open(path).with_context(|| format!("opening {}", path.display()))?;
-        // A commit outlives the process at once, and the machine after the next checkpoint.
+        // A commit survives the death of the process at once, and that of the machine after the
+        // next checkpoint.
         connection
             .pragma_update(None, "journal_mode", "WAL")
             .context("setting the journal mode")?;

@@ -1,4 +1,4 @@
-//! Schedules as AWS keeps them, and what becomes of their targets' calls.
+//! Schedules as AWS keeps them, and the calls to their targets.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -148,7 +148,7 @@ fn a_name_is_taken_once_within_its_group() {
     let created = create(with(first(), "/ClientToken", json!("t1"))).unwrap();
     let arn = "arn:aws:scheduler:us-east-1:000000000000:schedule/surveys/one";
     assert_eq!(created["ScheduleArn"], arn);
-    // The client's own repetition, because it has not seen the answer.
+    // The client's own retry, because the client did not see the answer.
     assert_eq!(
         create(with(first(), "/ClientToken", json!("t1"))),
         Ok(created)
@@ -270,7 +270,7 @@ fn what_is_kept_in_a_directory_is_there_after_a_restart() {
     assert_eq!(before.len(), 1);
 }
 
-/// The scheduler at work, in simulated time.
+/// A running scheduler, in simulated time.
 struct Desk {
     aws: Arc<Aws>,
     clock: Clock,
@@ -342,7 +342,7 @@ async fn a_target_is_called_once_when_its_time_has_come() {
     tokio::time::sleep(HOUR + HOUR / 2).await;
     assert!(desk.received("due").await.is_empty());
     assert!(desk.aws.scheduler.is_idle(desk.clock.now(), true));
-    // The clock is moved past its time, in place of a wait.
+    // The test moves the clock past the schedule's time instead of waiting.
     desk.clock.advance(HOUR);
     tokio::time::sleep(Duration::from_secs(1)).await;
     let received = desk.received("due").await;
