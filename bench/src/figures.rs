@@ -370,8 +370,8 @@ fn an_event_costs_little_where_many_come_together() {
     });
 }
 
-/// How many events were counted anew, and what differs. The audit is interrupted after each page, and goes on from what
-/// the table keeps of it.
+/// How many events were counted anew, and what differs. The audit is interrupted after each page,
+/// and goes on from what the table keeps of it.
 async fn verify(figures: &Figures) -> anyhow::Result<(u64, Vec<Drift>)> {
     let days = ("2020-01-01".parse()?, "2120-01-01".parse()?);
     let mut audit = Audit::begin(figures, days, Timestamp::now()).await?;

@@ -1,4 +1,5 @@
-//! What the functions cost: their own code against the emulators in this process, with every call counted.
+//! What the functions cost: their own code against the emulators in this process, with every call
+//! counted.
 
 pub mod counted;
 pub mod desk;

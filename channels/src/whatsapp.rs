@@ -1,4 +1,5 @@
-//! WhatsApp, through AWS End User Messaging Social: a template that Meta has approved, and what it is filled with.
+//! WhatsApp, through AWS End User Messaging Social: a template that Meta has approved, and what it
+//! is filled with.
 
 use aws_sdk_socialmessaging::Client;
 use aws_sdk_socialmessaging::primitives::Blob;
@@ -12,7 +13,8 @@ use crate::message::Occasion;
 /// The version of Meta's Cloud API whose messages these are.
 const META_API_VERSION: &str = "v23.0";
 
-/// Longest value of `biz_opaque_callback_data` (Meta's Cloud API), which comes back with the message's status.
+/// Longest value of `biz_opaque_callback_data` (Meta's Cloud API), which comes back with the
+/// message's status.
 const CALLBACK_MAX_BYTES: usize = 512;
 
 #[derive(Debug)]

@@ -1,5 +1,5 @@
-//! The templates, bound to their languages. They are compiled in, so a file that is missing or shows what is not there
-//! does not build.
+//! The templates, bound to their languages. They are compiled in, so a file that is missing or
+//! shows what is not there does not build.
 
 use askama::Template;
 

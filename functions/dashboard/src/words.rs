@@ -6,8 +6,8 @@ pub(crate) mod operations;
 pub(crate) mod overview;
 pub(crate) mod records;
 
-/// Declares texts: `name: "in English", "em português";`. The type has a field for each of them, and
-/// `of` gives those of a language.
+/// Declares texts: `name: "in English", "em português";`. The type has a field for each of them,
+/// and `of` gives those of a language.
 macro_rules! words {
     ($(#[$meta:meta])* $type:ident { $($field:ident: $en:literal, $pt:literal;)+ }) => {
         $(#[$meta])*

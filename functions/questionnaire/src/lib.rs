@@ -1,4 +1,5 @@
-//! The page behind a survey's link: three questions, and one answer that may be changed for an hour.
+//! The page behind a survey's link: three questions, and one answer that may be changed for an
+//! hour.
 //!
 //! Scanners of mails and chats open every link. So only a form writes; opening a link does not.
 

@@ -1,4 +1,5 @@
-//! Saving an answer: the record, the figures' difference and the member's pause, in one transaction.
+//! Saving an answer: the record, the figures' difference and the member's pause, in one
+//! transaction.
 
 use anyhow::bail;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -25,8 +26,8 @@ pub(crate) enum Saved {
 }
 
 impl Desk {
-    /// Makes a form the survey's answer, or a part of it. Two forms at once are one after the other,
-    /// and a form that was sent twice changes nothing the second time.
+    /// Makes a form the survey's answer, or a part of it. Two forms at once are one after the
+    /// other, and a form that was sent twice changes nothing the second time.
     ///
     /// # Errors
     /// DynamoDB does not take it now; a part of it is never kept.

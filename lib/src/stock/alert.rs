@@ -169,9 +169,9 @@ pub struct Published {
 const PUBLISHED: &str = "SET alerted = :level REMOVE alert_owner, alert_until_ms, alert_failed";
 
 impl AlertLease {
-    /// Records the alert as published: on the product's row, and in a record of its own together with
-    /// the counters. The product's row stays as it is if the product was restocked meanwhile, or
-    /// another owner holds the lease.
+    /// Records the alert as published: on the product's row, and in a record of its own together
+    /// with the counters. The product's row stays as it is if the product was restocked meanwhile,
+    /// or another owner holds the lease.
     ///
     /// # Errors
     /// DynamoDB could not be reached.

@@ -1,5 +1,5 @@
-//! The coupon webhook as a textbook Rust Lambda. Nothing here is tuned: default credential chain, default clients, an
-//! INPROGRESS record, the sends in a row, a COMPLETED record.
+//! The coupon webhook as a textbook Rust Lambda. Nothing here is tuned: default credential chain,
+//! default clients, an INPROGRESS record, the sends in a row, a COMPLETED record.
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
