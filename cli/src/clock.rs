@@ -1,4 +1,4 @@
-//! `coupons clock`: tells the local system's time, and lets time pass there.
+//! `coupons clock`: shows the local system's time, and lets time pass there.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use crate::http::{Client, Request, parse_url};
 use crate::output::{harmless, say, say_json};
 use crate::target::{self, PORT};
 
-/// Tell what time it is in the local system, or let time pass there at once.
+/// Show the local system's time, or let time pass there at once.
 ///
-/// Schedules, queues, items that expire and functions follow. Time never goes back.
+/// Schedules, queues, expiring items and functions follow the new time. Time never goes back.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Let so much time pass, such as 2h, 90min or 3d
+    /// Let this much time pass, such as 2h, 90min or 3d
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     advance: Option<Duration>,
     /// Print the answer as JSON
@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     target: target::Arguments,
 }
 
-/// A length of time in jiff's friendly format. A day has 24 hours.
+/// Reads a duration in jiff's friendly format. A day has 24 hours.
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let days = text.strip_suffix('d').map(str::trim).map(str::parse::<u32>);
     let duration = match days {

@@ -69,7 +69,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Has SQS move the messages. Returns how that ended, and whether somebody cancelled it.
+/// Lets SQS move the messages. Returns the result, and whether Ctrl-C cancelled the move.
 async fn by_sqs(
     target: &Target,
     queue: &DeadLetterQueue,

@@ -1,11 +1,11 @@
-//! The current time: the wall clock, which the local system can set ahead.
+//! The current time: the real clock, which the local system can set ahead.
 
 use std::sync::OnceLock;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// How far a process's clock is ahead, in milliseconds. After somebody has let time pass, the local
-/// system sets this variable for the processes that it starts. On AWS nothing sets it.
+/// How far a process's clock is ahead, in milliseconds. After time was moved, the local system sets
+/// this variable for the processes that it starts. On AWS nothing sets it.
 pub const AHEAD_MS: &str = "LOCAL_CLOCK_AHEAD_MS";
 
 static AHEAD: OnceLock<SignedDuration> = OnceLock::new();

@@ -1,4 +1,5 @@
-//! Reads the messages of dead-letter queues: each one's event, and why it was given up.
+//! Reads the messages of dead-letter queues: the event of each, and the reason why its task gave
+//! up.
 
 use crate::life::Record;
 use crate::retry::Waiting;
@@ -9,6 +10,7 @@ use crate::worker::QueueMessage;
 /// retry queue.
 ///
 /// # Errors
+///
 /// The message is none of these, or newer code wrote it.
 pub fn event_of(body: &str) -> Result<String, Unreadable> {
     let unreadable = match Queued::read(body) {

@@ -1,8 +1,8 @@
-//! Satisfaction surveys: the link that a member gets, what was asked, and what was answered.
+//! Satisfaction surveys: the member's link, the questions, and the answer.
 //!
-//! A survey belongs to one use of a coupon. Its link says nothing about the member: the token
-//! names the survey by a hash, and a row of the events table leads from there to the use. ADR 29
-//! says why.
+//! A survey belongs to one use of a coupon. Its link says nothing about the member. The token names
+//! the survey by a hash, and a row of the events table leads from the hash to the use. ADR 29
+//! explains why.
 
 mod answer;
 mod asked;
@@ -26,8 +26,8 @@ pub use due::{DUE_VERSION, Due, Kind, SurveyMessage};
 pub use throttle::{PAUSE_MAX_DAYS, Pauses};
 pub use token::{Id, TOKEN_LENGTH, open, sign};
 
-/// What a survey is called in a token and in the events table. Nobody can guess it without the
-/// key of the use.
+/// A survey's id in a token and in the events table. Nobody can guess it without the key of the
+/// use.
 pub fn id(event: &EventKey) -> Id {
     let digest = Sha256::new()
         .chain_update(b"coupon_satisfaction\0")
@@ -45,7 +45,7 @@ mod tests {
     #[test]
     fn each_use_has_a_survey_of_its_own_for_good() {
         let key = EventKey::used("zupy", "comp_bella_vista", "CP-A1B2C3D4", "ord_POS_789");
-        // Links in mails that were sent depend on it.
+        // Links in sent mails depend on this value.
         assert_eq!(hex::encode(id(&key)), "347748ea4f686d78850ce63de7c3d723");
         let other = EventKey::used("zupy", "comp_bella_vista", "CP-A1B2C3D4", "ord_POS_790");
         assert_ne!(id(&key), id(&other));

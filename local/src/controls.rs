@@ -31,7 +31,7 @@ async fn clock(State(inner): State<Arc<Inner>>) -> Json<Value> {
     Json(clock_of(&inner))
 }
 
-/// What time it is, and how far that is ahead of the clock on the wall.
+/// The time, and how far it is ahead of the real clock.
 fn clock_of(inner: &Inner) -> Value {
     json!({
         "now": format!("{:.3}", inner.clock.now()),
@@ -39,7 +39,7 @@ fn clock_of(inner: &Inner) -> Value {
     })
 }
 
-/// Lets time pass, and answers what time it is then.
+/// Lets time pass, and answers with the new time.
 async fn advance(State(inner): State<Arc<Inner>>, body: Bytes) -> Response {
     let by = match read_advance(&body) {
         Ok(by) => by,
@@ -54,7 +54,7 @@ async fn advance(State(inner): State<Arc<Inner>>, body: Bytes) -> Response {
     }
 }
 
-/// `{"advance_s": 7200}`.
+/// Reads `{"advance_s": 7200}`.
 fn read_advance(body: &[u8]) -> Result<Duration, String> {
     let value: Value =
         serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;

@@ -1,4 +1,4 @@
-//! Records that end together with what is counted of them, with what goes wrong on the way.
+//! Records that settle together with their figures, under faults.
 
 use local::faults::CallMode;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ fn used() -> Event {
     }
 }
 
-/// Any table will do.
+/// The key of an item, in any table.
 fn counter() -> ItemKey {
     ItemKey::new("members", ("member", "m"), ("entry", "sent"))
 }
@@ -78,7 +78,7 @@ fn a_lease_settles_with_what_is_counted() {
     });
 }
 
-/// Each of these modes keeps an answer from coming, and the attempt after it must not count again.
+/// Each of these modes loses an answer, and the next attempt must not count again.
 #[test]
 fn a_settling_whose_answer_was_lost_is_counted_once() {
     for modes in [

@@ -1,5 +1,5 @@
-//! Time that is let pass: queues, functions and schedules have the moved clock, and nothing is done
-//! twice by it.
+//! Time that passes at once: queues, functions and schedules follow the moved clock, and nothing
+//! happens twice.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::shop::{Shop, in_a_shop_with, redeemed, used};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Lets so much time pass, as a person does.
+/// Lets this much time pass, as a person does.
 async fn advance(shop: &Shop, seconds: u64) -> Value {
     let body = json!({"advance_s": seconds});
     let (status, answer) = shop.ask("POST", "/_local/clock", body).await;
@@ -36,7 +36,7 @@ async fn a_use_waits_for_its_redemption_no_longer_than_the_moved_clock_says() {
         advance(shop, 1800).await;
         shop.settle().await;
         assert!(shop.fraud_alerts().is_empty(), "half of the grace is left");
-        // The use's message is the timer. If it came minutes late, the grace would begin again.
+        // The use's message is the timer. If it arrived minutes late, the grace would begin again.
         let answer = advance(shop, 1798).await;
         assert_eq!(answer["ahead_s"], 3598.0);
         assert!(shop.system.settle_all(Duration::from_secs(60)).await);
@@ -46,7 +46,7 @@ async fn a_use_waits_for_its_redemption_no_longer_than_the_moved_clock_says() {
         let about = ahead_of_the_wall(&json!(alert.at));
         assert!(about > SignedDuration::from_mins(59), "{about}");
 
-        // What comes from now on is received by the moved clock too.
+        // Later events are received by the moved clock too.
         shop.send(redeemed("CP-2")).await;
         shop.settle().await;
         let received_at = &shop.ledger("CP-2").await["redeemed"]["received_at"];
@@ -63,8 +63,8 @@ async fn time_passes_between_invocations_and_not_within_one() {
         let minute_long = local::faults::Fault::slow_start("delivery", Duration::from_secs(1));
         shop.system.faults().add(minute_long.once());
         shop.send(redeemed("CP-1")).await;
-        // The message's visibility timeout is shorter than what passes while its function is held
-        // up.
+        // The message's visibility timeout is shorter than the time that passes while its function
+        // is held up.
         while shop.system.queues()["delivery"].in_flight == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

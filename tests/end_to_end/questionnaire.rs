@@ -1,4 +1,4 @@
-//! A survey's page: what opens it, what it keeps, and what it never does.
+//! A survey's page: which tokens open it, what it saves, and what it never does.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +25,7 @@ fn token(asked: &Asked) -> String {
     asked.token(&Secrets::parse(SECRET).unwrap())
 }
 
-/// A use, and what its member is asked about it now.
+/// A use, and the survey that its member gets about it now.
 async fn asked(shop: &Shop, code: &str) -> Asked {
     let now = Timestamp::now();
     for webhook in [redeemed(code), used(code, "ord_1")] {
@@ -47,7 +47,7 @@ async fn asked(shop: &Shop, code: &str) -> Asked {
         sent_at: now,
     };
     put(shop, &asked).await;
-    // The record of the task that scheduled it.
+    // The record of the task that scheduled the survey.
     let record = json!({
         "TableName": "events",
         "Item": {
@@ -60,7 +60,7 @@ async fn asked(shop: &Shop, code: &str) -> Asked {
     asked
 }
 
-/// Keeps the row that a survey is looked up by.
+/// Stores a survey's row.
 async fn put(shop: &Shop, asked: &Asked) {
     let item = asked.row().into_iter().map(|(name, value)| {
         let value = match value.as_s() {
@@ -90,7 +90,7 @@ async fn answer(shop: &Shop, code: &str) -> Option<Value> {
     rows.remove("used#ord_1/surveys/answer")
 }
 
-/// Everything that is stored, a line for each row.
+/// All rows of all tables, one line each.
 async fn stored(shop: &Shop) -> BTreeSet<String> {
     let mut stored = BTreeSet::new();
     for table in ["events", "members", "figures"] {
@@ -102,14 +102,14 @@ async fn stored(shop: &Shop) -> BTreeSet<String> {
     stored
 }
 
-/// Nothing was written, changed or deleted since.
+/// Checks that no row was written, changed or deleted since.
 async fn unchanged(shop: &Shop, before: &BTreeSet<String>) {
     let after = stored(shop).await;
     let changed: Vec<_> = after.symmetric_difference(before).collect();
     assert!(changed.is_empty(), "{changed:#?}");
 }
 
-/// What stands between these two texts, which are there once.
+/// The text between these two texts, which each occur once.
 fn between<'a>(text: &'a str, begin: &str, end: &str) -> &'a str {
     let (_, rest) = text
         .split_once(begin)
@@ -180,7 +180,7 @@ async fn a_rating_is_kept_at_once_and_the_rest_completes_it() {
             "{}",
             thanks.text
         );
-        // What was written is shown as text.
+        // The comment is shown as text.
         let rest = open(shop, &token, "?step=rest").await;
         let comment = between(&rest.text, "maxlength=\"2000\"", "</textarea>");
         assert!(
@@ -211,7 +211,7 @@ async fn opening_every_link_of_a_mail_ten_times_moves_nothing() {
             assert_eq!(page.status, 200, "{}", page.text);
         }
         unchanged(shop, &before).await;
-        // Neither does it once there is an answer.
+        // An answer does not change that.
         send(shop, &token, "rating=2").await;
         let before = stored(shop).await;
         for link in &links {
@@ -262,7 +262,7 @@ async fn every_wrong_token_gets_the_same_page() {
         }
         assert_eq!(open(shop, &good, "").await.status, 200);
         assert_eq!(answer(shop, "CP-1").await, None);
-        // A token in a line of the log would let whoever reads that answer.
+        // A token in a log line would let its reader answer.
         send(shop, &good, "rating=5").await;
         for line in shop.system.logs("questionnaire") {
             assert!(!line.line.contains(&good), "{}", line.line);
@@ -337,7 +337,7 @@ async fn a_form_that_is_none_changes_nothing_and_says_what_to_do() {
         assert_eq!(page.status, 415);
         assert_eq!(shop.visit("POST", &path, &[], "rating=5").await.status, 415);
         unchanged(shop, &before).await;
-        // The longest comment that the page takes, as a browser writes it.
+        // The longest comment that the page accepts, in a browser's encoding.
         let comment = "%F0%9F%8D%95".repeat(2000);
         let saved = send(shop, &token, &format!("rating=5&comment={comment}")).await;
         assert_eq!(saved.status, 303, "{}", saved.text);
@@ -380,7 +380,7 @@ async fn an_answer_is_changed_for_an_hour_and_stays_after_that() {
     .await;
 }
 
-/// Sets when an answer was given.
+/// Sets the time of an answer.
 async fn answered_at(shop: &Shop, code: &str, at: Timestamp) -> (String, Value) {
     let update = json!({
         "TableName": "events",
@@ -424,7 +424,7 @@ async fn forms_that_come_at_once_are_one_answer() {
     .await;
 }
 
-/// The figures have this one answer and no other.
+/// Checks that the figures have this one answer and no other.
 async fn counted(shop: &Shop, rating: u64, recommend: Option<u64>, comments: u64) {
     let report = shop.report("/reports/coupons?timeframe=2d").await;
     let surveys = &report.body["satisfaction"]["surveys"];
@@ -555,7 +555,7 @@ async fn a_bad_answer_alerts_once_and_names_nobody() {
         for personal in ["Maria", "customer@example.com", "965958122"] {
             assert!(!said.contains(personal), "{said}");
         }
-        // A detractor who says why.
+        // A detractor with a comment.
         send(shop, &token(&good), "step=rest&comment=Demorou").await;
         let alerts = shop.sent("topic").into_iter();
         let of_surveys = alerts.filter(|it| attribute(it, "type") == "survey");
@@ -589,7 +589,7 @@ async fn answers_are_listed_and_found_by_their_words() {
                 report.body["next_cursor"].clone(),
             )
         };
-        // The newest first, and those alone that say something.
+        // The newest first, and only answers with a comment.
         assert_eq!(listed("").await, (vec![5, 1], Value::Null));
         assert_eq!(listed("&answers=all").await, (vec![4, 5, 1], Value::Null));
         assert_eq!(listed("&search=fria").await, (vec![1], Value::Null));
@@ -604,10 +604,10 @@ async fn answers_are_listed_and_found_by_their_words() {
             cursor = after;
         }
         assert_eq!(pages, [4, 5, 1]);
-        // Other words move no figure, and are still counted anew.
+        // Another comment changes no figure, and a recount still agrees.
         let other = "step=rest&recommend=2&comment=Fria+e+tarde";
         assert_eq!(send(shop, &tokens[0], other).await.status, 303);
-        // No cell passes for a formula.
+        // No cell is read as a formula.
         let csv = shop.report("/reports/surveys.csv?timeframe=2d").await;
         assert!(csv.text.contains(",'=cmd() <b>,"), "{}", csv.text);
 
@@ -624,7 +624,7 @@ async fn answers_are_listed_and_found_by_their_words() {
             .report("/reports/coupons/surveys.csv?timeframe=2d")
             .await;
         assert!(csv.text.contains("\nlocation,Loja Centro,"), "{}", csv.text);
-        // Everything is counted anew to the same.
+        // A recount agrees with the counters.
         let verified = command(shop, &["analytics", "verify", "--json"]).await;
         assert_eq!(verified.code, Some(0), "{}{}", verified.out, verified.error);
     })

@@ -1,4 +1,5 @@
-//! Moves messages without SQS's help, which moves none out of a queue that no queue redrives to.
+//! Moves messages without SQS's move tasks, which need a dead-letter queue that another queue
+//! redrives to.
 
 use std::time::Duration;
 
@@ -15,8 +16,8 @@ const HIDDEN_S: i32 = 30;
 /// SQS receives at most ten messages in one call.
 const BATCH: i32 = 10;
 
-/// Sends each message to the source and deletes it then. If this program ends in between, the
-/// message comes twice, which tasks allow. Returns whether Ctrl-C ended the move.
+/// Sends each message to the source, then deletes it. If this program ends in between, the message
+/// arrives twice, which tasks allow. Returns whether Ctrl-C ended the move.
 pub(super) async fn run(
     target: &Target,
     queue: &DeadLetterQueue,

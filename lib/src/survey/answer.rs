@@ -1,4 +1,4 @@
-//! What a member answered: one answer for each survey, which may be changed for an hour.
+//! A member's answer: one for each survey, which can be changed for an hour.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::civil::Date;
@@ -12,33 +12,33 @@ use crate::steering::steers;
 /// The name of the answer's record beneath the use.
 pub const ANSWER: &str = "surveys/answer";
 
-/// The most characters of a comment. What follows is cut off.
+/// The most characters of a comment. The rest is cut off.
 pub const COMMENT_MAX_CHARACTERS: usize = 2000;
 
-/// How long an answer may be changed, from when it was first given.
+/// How long an answer can be changed, from its first version on.
 const CHANGEABLE: SignedDuration = SignedDuration::from_hours(1);
 
-/// A member's answer, and what it is counted under.
+/// A member's answer, and the values that it is counted under.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// 1 to 5: how using the coupon was.
+    /// 1 to 5: the rating of the use.
     pub rating: u8,
-    /// 0 to 10: how likely the member recommends the programme.
+    /// 0 to 10: how likely the member is to recommend the programme.
     pub recommend: Option<u8>,
     /// Personal data: a member may write anything.
     pub comment: Option<String>,
-    /// What was asked, of what.
+    /// The questions and their subject.
     pub about: About,
     pub answered_at: Timestamp,
     pub changed_at: Timestamp,
 }
 
-/// What one form says. A question that the form does not have keeps its answer.
+/// The contents of one form. A question that is not in the form keeps its answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Given {
     pub rating: Option<u8>,
     pub recommend: Option<u8>,
-    /// Empty erases the comment.
+    /// An empty text erases the comment.
     pub comment: Option<String>,
 }
 
@@ -54,10 +54,12 @@ pub enum Refusal {
 }
 
 impl Answer {
-    /// The answer that a form makes, of nothing or of the answer before.
+    /// The answer after a form, without an earlier answer or on top of one.
     ///
     /// # Errors
-    /// A number is out of its scale, there is no rating yet, or the answer stays as it is.
+    ///
+    /// A number is outside its scale, there is no rating yet, or the answer can no longer be
+    /// changed.
     pub fn give(
         before: Option<&Self>,
         given: Given,
@@ -89,14 +91,14 @@ impl Answer {
         })
     }
 
-    /// Whether both say the same.
+    /// Whether both have the same contents.
     pub fn says(&self, other: &Self) -> bool {
         self.rating == other.rating
             && self.recommend == other.recommend
             && self.comment == other.comment
     }
 
-    /// The answer in words, without those of the member.
+    /// A summary of the answer, without the member's comment.
     pub fn summary(&self) -> String {
         let mut summary = format!("rating {} of 5", self.rating);
         if let Some(recommend) = self.recommend {
@@ -117,7 +119,7 @@ impl Answer {
             row.0.insert("recommend".into(), number(recommend));
         }
         row.set("comment", self.comment.as_ref());
-        // It stays when the comment is erased, so that the figures can be counted anew.
+        // This field stays when the comment is erased, so that the figures can be counted again.
         let has_comment = AttributeValue::Bool(self.comment.is_some());
         row.0.insert("has_comment".into(), has_comment);
         row.set("result", Some(self.summary()));
@@ -132,7 +134,7 @@ impl Answer {
         row
     }
 
-    /// What a record says; nothing where it is no answer's.
+    /// Reads a record; `None` if it is no answer.
     pub fn read(row: &Item) -> Option<Self> {
         let text = |name: &str| row.get(name)?.as_s().ok();
         let number = |name: &str| row.get(name)?.as_n().ok()?.parse().ok();
@@ -155,20 +157,19 @@ impl Answer {
     }
 }
 
-/// Until when an answer may be changed.
+/// Until when an answer can be changed.
 pub fn open_until(answer: &Answer) -> Timestamp {
     let until = answer.answered_at.checked_add(CHANGEABLE);
     until.unwrap_or(Timestamp::MAX)
 }
 
-/// Whether an answer may still be changed.
+/// Whether an answer can still be changed.
 pub fn is_changeable(answer: &Answer, now: Timestamp) -> bool {
     now < open_until(answer)
 }
 
-/// A comment as it is kept: without control characters and what nobody sees, at most one blank
-/// line between two others, and at most [`COMMENT_MAX_CHARACTERS`] long. Nothing where nothing is
-/// left.
+/// Cleans a comment: removes control and invisible characters, keeps at most one blank line between
+/// two others, and cuts at [`COMMENT_MAX_CHARACTERS`]. Returns `None` if nothing is left.
 pub fn clean_comment(comment: &str) -> Option<String> {
     let unified = comment.replace("\r\n", "\n").replace('\r', "\n");
     let shown = unified.chars().filter_map(|character| match character {

@@ -1,4 +1,4 @@
-//! The row that leads from a survey's id to the use, and says what its member was asked.
+//! The row that leads from a survey's id to the use, and holds the questions that the member got.
 
 use anyhow::{Context, anyhow};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
@@ -16,10 +16,10 @@ use crate::verify::Secrets;
 /// The sort key of the row.
 pub const LOOKUP: &str = "survey";
 
-/// How long a link opens its survey, from when it was sent.
+/// How long a link opens its survey, from the time of sending.
 pub const LINK_DAYS: i64 = 14;
 
-/// The partition key of the row that a survey is looked up by.
+/// The partition key of a survey's row.
 pub fn lookup_partition(id: Id) -> String {
     format!("survey#{}", hex::encode(id))
 }
@@ -31,16 +31,16 @@ pub struct Asked {
     pub event: EventKey,
     pub tenant: String,
     pub about: About,
-    /// When the first attempt to send it began.
+    /// When the first attempt to send the survey began.
     pub sent_at: Timestamp,
 }
 
-/// What the questions are about, and how they were put.
+/// The subject of the questions, and their version and language.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct About {
     /// The version of the questions, in the language's own file.
     pub questions: u32,
-    /// Its tag in BCP 47: `pt-BR`.
+    /// The language's tag in BCP 47: `pt-BR`.
     pub language: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reward_name: Option<String>,
@@ -57,13 +57,13 @@ impl Asked {
         super::id(&self.event)
     }
 
-    /// When the link closes, and the row is forgotten.
+    /// When the link closes, and the row expires.
     pub fn expires_at(&self) -> Timestamp {
         let open = SignedDuration::from_hours(24 * LINK_DAYS);
         self.sent_at.checked_add(open).unwrap_or(Timestamp::MAX)
     }
 
-    /// The token of the link: the same for the same survey, as long as the first secret stays.
+    /// The token of the link. It stays the same for a survey as long as the first secret stays.
     pub fn token(&self, secrets: &Secrets) -> String {
         sign(secrets, self.id(), self.expires_at())
     }
@@ -82,7 +82,7 @@ impl Asked {
         row.0
     }
 
-    /// What a row says; nothing where it is no such row.
+    /// Reads a row; `None` if it is no such row.
     pub fn read(row: &Item) -> Option<Self> {
         let text = |name: &str| row.get(name)?.as_s().ok();
         Some(Self {
@@ -95,16 +95,17 @@ impl Asked {
 }
 
 impl Ledger {
-    /// The key of the row that a survey is looked up by.
+    /// The key of a survey's row.
     pub fn asked_key(&self, id: Id) -> ItemKey {
         self.row_key(&lookup_partition(id), LOOKUP)
     }
 
-    /// Keeps what a member is about to be asked, before the message is sent. If an attempt before
-    /// this one kept it, that stands and is returned: every message of a survey has the same link.
+    /// Keeps the survey's row before the message is sent. If an earlier attempt kept one, that row
+    /// stays and is returned, so that every message of a survey has the same link.
     ///
     /// # Errors
-    /// DynamoDB does not take it.
+    ///
+    /// DynamoDB refuses the row.
     pub async fn keep_asked(&self, asked: &Asked, now: Timestamp) -> anyhow::Result<Asked> {
         let now = AttributeValue::N(now.as_second().to_string());
         let kept = self
@@ -133,10 +134,11 @@ impl Ledger {
         standing.with_context(|| format!("the survey of {} has an odd row", asked.event))
     }
 
-    /// What was asked under this id, unless its link has closed or the member was forgotten.
+    /// The survey with this id, unless its link has closed or the member was forgotten.
     ///
     /// # Errors
-    /// DynamoDB does not answer, or the row cannot be read.
+    ///
+    /// DynamoDB does not answer, or the row is unreadable.
     pub async fn asked(&self, id: Id, now: Timestamp) -> anyhow::Result<Option<Asked>> {
         let partition = lookup_partition(id);
         let Some(row) = self.row(&partition, LOOKUP, now).await? else {

@@ -1,5 +1,5 @@
-//! Which answers a tenant got: a small row of the figures table for each, the newest of which are
-//! read first. What a member wrote stands on the answer's record alone.
+//! The list of a tenant's answers: a small row of the figures table for each, so that the newest
+//! can be read first. Comments are on the answers' records alone.
 
 use anyhow::Context;
 use aws_sdk_dynamodb::Client;
@@ -14,13 +14,13 @@ use crate::ledger::{Change, Item, ItemKey, is_forgotten};
 /// An answer as its row has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
-    /// The use that was asked about.
+    /// The use that the survey is about.
     pub event: EventKey,
     pub answered_at: Timestamp,
     pub rating: u8,
     pub recommend: Option<u8>,
     pub has_comment: bool,
-    /// Its place among the tenant's answers.
+    /// The answer's place in the tenant's list.
     pub place: String,
 }
 
@@ -45,12 +45,12 @@ fn partition(provider: &str, tenant: &str) -> String {
     format!("{}#answers", tenant_key(provider, tenant))
 }
 
-/// A time as the places have it, all equally long.
+/// A time as the places have it, with a fixed length.
 fn sortable(at: Timestamp) -> String {
     format!("{at:.9}")
 }
 
-/// The change that lists an answer, or lists it as it was changed. It is forgotten with its event.
+/// The change that lists an answer, or updates its row. The row expires with the event.
 pub fn change(
     figures_table: &str,
     event: &Event,
@@ -86,15 +86,16 @@ pub fn change(
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
     pub answers: Vec<Listed>,
-    /// Whether there may be older ones.
+    /// Whether there may be older answers.
     pub has_more: bool,
 }
 
-/// A tenant's answers that were first given from `from` on and before `to`, the newest first: at
-/// most so many, after the one at `place`.
+/// A tenant's answers whose first version is from `from` on and before `to`, the newest first: at
+/// most `limit`, after the one at `place`.
 ///
 /// # Errors
-/// DynamoDB does not answer, or a row is none of these.
+///
+/// DynamoDB does not answer, or a row is no answer's.
 pub async fn newest(
     client: &Client,
     figures_table: &str,
@@ -107,7 +108,7 @@ pub async fn newest(
         return Ok(Page::default());
     }
     let text = |text: &str| AttributeValue::S(text.to_owned());
-    // One more for the place itself, and one more to see whether that is all.
+    // One more row for the place itself, and one more to see whether more follow.
     let asked = i32::try_from(limit.saturating_add(2)).unwrap_or(i32::MAX);
     let mut last = place.map_or_else(|| sortable(to), str::to_owned);
     let mut page = Page::default();

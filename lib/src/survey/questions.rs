@@ -1,17 +1,17 @@
-//! The questions of a survey: a file for each language, which holds every version that was asked.
+//! The questions of a survey: a file for each language, which holds every version.
 //!
-//! To change a text, add a version at the top of the file, and build anew. A version that was asked
-//! stays in the file, so that an answer can always be shown with its question.
+//! To change a text, add a version at the top of the file, and build again. An old version stays in
+//! the file, so that every answer can be shown with its question.
 
 use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-/// The questions in one language and of one version.
+/// One version of the questions in one language.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Questions {
-    /// Counts up from 1, for each language by itself.
+    /// Counts up from 1, separately for each language.
     pub version: u32,
     pub rating: Rating,
     pub recommend: Recommend,
@@ -26,7 +26,7 @@ pub struct Questions {
 #[serde(deny_unknown_fields)]
 pub struct Rating {
     pub question: String,
-    /// What each number means, from 1 on.
+    /// The meaning of each number, from 1 on.
     pub labels: [String; 5],
 }
 
@@ -35,26 +35,26 @@ pub struct Rating {
 #[serde(deny_unknown_fields)]
 pub struct Recommend {
     pub question: String,
-    /// What 0 means.
+    /// The meaning of 0.
     pub least: String,
-    /// What 10 means.
+    /// The meaning of 10.
     pub most: String,
 }
 
-/// Words of the member's own.
+/// A comment in the member's own words.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Comment {
     pub question: String,
 }
 
-/// Each language's file. The first is for whoever asks in another language.
+/// Each language's file. The first file serves every other language.
 const FILES: [(&str, &str); 2] = [
     ("pt-BR", include_str!("questions/pt-BR.json")),
     ("en", include_str!("questions/en.json")),
 ];
 
-/// Of each language all versions, the newest first.
+/// All versions of each language, the newest first.
 static ALL: LazyLock<Vec<Vec<Questions>>> = LazyLock::new(|| {
     let read = |(language, text): (&'static str, &str)| {
         let versions = serde_json::from_str(text);
@@ -73,7 +73,7 @@ pub fn newest(language: &str) -> &'static Questions {
     &of_language(language)[0]
 }
 
-/// The questions of a version; the newest, where the file has no such version.
+/// The questions of a version, or the newest if the file has no such version.
 pub fn of_version(language: &str, version: u32) -> &'static Questions {
     let versions = of_language(language);
     let found = versions.iter().find(|it| it.version == version);

@@ -1,5 +1,5 @@
-//! When a member was asked last and answered last: a row of the members table keeps two surveys
-//! from coming close together.
+//! A member's latest survey and answer, in a row of the members table that keeps surveys apart in
+//! time.
 
 use anyhow::{Context, anyhow};
 use aws_sdk_dynamodb::Client;
@@ -20,12 +20,12 @@ pub const PAUSE_MAX_DAYS: i64 = 365;
 /// How long the row is kept: longer than any pause.
 const KEPT: SignedDuration = SignedDuration::from_hours(24 * (PAUSE_MAX_DAYS + 1));
 
-/// How long no other survey is sent.
+/// The pauses before another survey is sent.
 #[derive(Debug, Clone, Copy)]
 pub struct Pauses {
-    /// After the member answered one.
+    /// After the member answered a survey.
     pub answered: SignedDuration,
-    /// After the member was asked, and did not answer.
+    /// After the member got a survey and did not answer.
     pub ignored: SignedDuration,
 }
 
@@ -35,19 +35,20 @@ pub fn throttle_key(members_table: &str, event: &Event) -> ItemKey {
     ItemKey::new(members_table, ("member", member), ("entry", THROTTLE))
 }
 
-/// The change that keeps when the member of a use answered its survey.
+/// The change that records when the member of a use answered its survey.
 pub fn answered(members_table: &str, event: &Event, at: Timestamp) -> Change {
     Change::of(throttle_key(members_table, event))
         .set("answered_at", text(moment(at)))
         .set("ttl", kept_until(at))
 }
 
-/// Claims the right to ask the member of a use, unless another survey was sent or answered a short
-/// time ago. A claim for the same use is granted again. Of two surveys that claim at once, one
+/// Claims the right to ask the member of a use, unless another survey was sent or answered shortly
+/// before. A repeated claim for the same use is granted. If two surveys claim at the same time, one
 /// is granted.
 ///
 /// # Errors
-/// DynamoDB does not take it.
+///
+/// DynamoDB refuses the claim for another reason.
 pub async fn claim_asking(
     client: &Client,
     members_table: &str,
@@ -92,10 +93,11 @@ pub async fn claim_asking(
     }
 }
 
-/// Gives the claim of a use back after nothing was sent: the member was not asked.
+/// Releases the claim of a use after nothing was sent.
 ///
 /// # Errors
-/// DynamoDB does not take it.
+///
+/// DynamoDB refuses the release.
 pub async fn give_back(client: &Client, members_table: &str, event: &Event) -> anyhow::Result<()> {
     let given_back = client
         .update_item()

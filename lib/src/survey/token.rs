@@ -1,7 +1,7 @@
-//! The token in a survey's link: which survey, until when, and a signature over both.
+//! The token in a survey's link: the survey's id, the end of the link, and a signature over both.
 //!
-//! Every wrong token costs the same work, whatever is wrong with it: the time of an answer says
-//! nothing about which part was right.
+//! Every wrong token takes the same time, so the time of an answer does not reveal which part is
+//! wrong.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,7 +21,7 @@ const BYTES: usize = ID + EXPIRY + SIGNATURE;
 /// The characters of a token.
 pub const TOKEN_LENGTH: usize = BYTES / 3 * 4;
 
-/// What is signed before the id, so that the secret's other signatures are no tokens.
+/// A prefix of the signed bytes, so that no other signature with the same secret is a token.
 const PURPOSE: &[u8] = b"survey link 1\0";
 
 /// The token of a survey, signed with the first of the secrets. It opens the survey until
@@ -34,14 +34,14 @@ pub fn sign(secrets: &Secrets, id: Id, expires_at: Timestamp) -> String {
     URL_SAFE_NO_PAD.encode([&id[..], &expiry, &signature[..SIGNATURE]].concat())
 }
 
-/// The survey that a token opens now; nothing where the token is forged, cut, too long, foreign
-/// or expired.
+/// The survey that a token opens now; `None` if the token is forged, cut, too long, foreign or
+/// expired.
 pub fn open(secrets: &Secrets, token: &str, now: Timestamp) -> Option<Id> {
     let mut bytes = [0; BYTES];
     let decoded = decode(token, &mut bytes);
     let (signed, claimed) = bytes.split_at(ID + EXPIRY);
     let (id, expiry) = signed.split_at(ID);
-    // Every secret is tried, also after one has matched.
+    // Every secret is tried, even after a match.
     let genuine = secrets.all().fold(false, |found, secret| {
         let mac = signature(secret, &[id, expiry]);
         found | mac.verify_truncated_left(claimed).is_ok()
@@ -54,10 +54,10 @@ pub fn open(secrets: &Secrets, token: &str, now: Timestamp) -> Option<Id> {
     id.try_into().ok()
 }
 
-/// Whether the token is one of the right form. A token that is not leaves zeros, which are
-/// verified like any other.
+/// Whether the token has the right form. If not, the bytes stay zero, and are verified like any
+/// others.
 fn decode(token: &str, bytes: &mut [u8; BYTES]) -> bool {
-    // A long token must not cost the time of its length.
+    // The length of a token must not influence the time.
     let token = match token.len() {
         TOKEN_LENGTH => token,
         _ => "",

@@ -1,4 +1,4 @@
-//! What surveys hold of a member: their links, and what the member wrote.
+//! Erases what surveys hold about a member: the links, and the comments.
 
 use anyhow::Context;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
@@ -9,8 +9,8 @@ use webhooks::survey::{ANSWER, LOOKUP, id, lookup_partition};
 use super::Forgotten;
 use crate::target::Target;
 
-/// Closes the link of a use's survey, then erases the comment of its answer. No answer comes after
-/// the link's row is gone, so the comment cannot come back. The rating stays: it is a number.
+/// Closes the link of a use's survey, then erases the comment of its answer. Without the link's row
+/// no answer is saved, so the comment cannot return. The rating stays, because it is only a number.
 pub(super) async fn forget_survey(
     target: &Target,
     use_: &EventKey,
