@@ -1,6 +1,8 @@
 //! `coupons replay`: runs tasks again, from the recorded bodies.
 
+mod decide;
 mod failed;
+mod outcome;
 
 use std::process::ExitCode;
 
@@ -11,7 +13,6 @@ use clap::ArgGroup;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
 use jiff::Timestamp;
-use serde::Serialize;
 use webhooks::config::Environment;
 use webhooks::dispatch::WorkQueue;
 use webhooks::event::Event;
@@ -25,6 +26,8 @@ use crate::output::{harmless, say, say_json};
 use crate::refused;
 use crate::show::{lookup, not_found};
 use crate::target::{self, Target};
+use decide::{Decision, decide, names};
+use outcome::{Outcome, Report, What, describe};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -169,35 +172,6 @@ struct Replay {
     /// Only what failed for good.
     failed: bool,
     dry_run: bool,
-}
-
-/// The result for one task of one event.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-struct Outcome {
-    event: String,
-    /// Absent if the result is about the whole event.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    task: Option<&'static str>,
-    #[serde(flatten)]
-    what: What,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(untagged)]
-enum What {
-    Sent {
-        /// Records that were deleted so that the task runs again.
-        forgotten: Vec<String>,
-        /// Failed records that the task processes again; it processes nothing else.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        repeated: Vec<String>,
-    },
-    Skipped {
-        reason: String,
-    },
-    Failed {
-        error: String,
-    },
 }
 
 impl Replay {
@@ -452,95 +426,6 @@ impl Replay {
     }
 }
 
-/// Whether a task's message is sent.
-#[derive(Debug, PartialEq)]
-enum Decision<'a> {
-    Send {
-        /// Settled records to delete first: the task would skip what they cover.
-        forget: Vec<&'a Record>,
-    },
-    /// Only what these failed records cover.
-    Repeat(Vec<&'a Record>),
-    Skip(String),
-}
-
-fn names(records: &[&Record]) -> Vec<String> {
-    records.iter().map(|it| it.task.clone()).collect()
-}
-
-/// Decides by a task's records. Unsettled records run again, settled ones only by force, leased
-/// ones not at all.
-fn decide<'a>(
-    expected: &[String],
-    channel: Option<&str>,
-    records: &[&'a Record],
-    force: bool,
-    now: Timestamp,
-) -> Decision<'a> {
-    let meant: Vec<_> = records
-        .iter()
-        .copied()
-        .filter(|record| channel.is_none_or(|channel| record.task == channel))
-        .collect();
-    let running = meant.iter().find_map(|record| {
-        let until = record.lease_until.filter(|until| *until > now)?;
-        (!record.is_settled()).then_some((record, until))
-    });
-    if let Some((record, until)) = running {
-        return Decision::Skip(format!(
-            "{} is running; its lease ends at {until} at the latest",
-            record.task
-        ));
-    }
-    let expected = expected.iter();
-    let expected = expected.filter(|name| channel.is_none_or(|channel| channel == name.as_str()));
-    let all_left_one = expected
-        .clone()
-        .all(|name| meant.iter().any(|record| record.task == *name));
-    if let Some(channel) = channel
-        && expected.clone().next().is_none()
-        && meant.is_empty()
-    {
-        return Decision::Skip(format!("this event does not cause {channel}"));
-    }
-    let settled = meant.iter().copied().filter(|record| record.is_settled());
-    if force {
-        return Decision::Send {
-            forget: settled.collect(),
-        };
-    }
-    if all_left_one && settled.count() == meant.len() {
-        let summaries: Vec<_> = meant.iter().map(|record| record.summary()).collect();
-        return Decision::Skip(format!("{}; --force runs it again", summaries.join(", ")));
-    }
-    Decision::Send { forget: Vec::new() }
-}
-
-impl Outcome {
-    fn skipped(event: &str, task: Option<&'static str>, reason: String) -> Self {
-        Self {
-            event: event.to_owned(),
-            task,
-            what: What::Skipped { reason },
-        }
-    }
-
-    /// Whether the event had no failure.
-    fn is_nothing(&self) -> bool {
-        matches!(&self.what, What::Skipped { reason } if reason == failed::NOTHING)
-    }
-
-    fn failed(event: &str, task: Option<&'static str>, error: &anyhow::Error) -> Self {
-        Self {
-            event: event.to_owned(),
-            task,
-            what: What::Failed {
-                error: format!("{error:#}"),
-            },
-        }
-    }
-}
-
 fn is_since(received: &Received, since: Timestamp) -> bool {
     let received_at: Result<Timestamp, _> = received.received_at.parse();
     received_at.is_ok_and(|at| at >= since)
@@ -552,162 +437,9 @@ fn beginning_of_second(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S").to_string()
 }
 
-#[derive(Debug, Serialize)]
-struct Report<'a> {
-    dry_run: bool,
-    sent: Vec<&'a Outcome>,
-    skipped: Vec<&'a Outcome>,
-    failed: Vec<&'a Outcome>,
-}
-
-impl<'a> Report<'a> {
-    fn new(outcomes: &'a [Outcome], dry_run: bool) -> Self {
-        let mut report = Self {
-            dry_run,
-            sent: Vec::new(),
-            skipped: Vec::new(),
-            failed: Vec::new(),
-        };
-        for outcome in outcomes {
-            let list = match outcome.what {
-                What::Sent { .. } => &mut report.sent,
-                What::Skipped { .. } => &mut report.skipped,
-                What::Failed { .. } => &mut report.failed,
-            };
-            list.push(outcome);
-        }
-        report
-    }
-}
-
-fn describe(outcomes: &[Outcome], dry_run: bool, skipped_too: bool) -> String {
-    let mut text = String::new();
-    for outcome in outcomes {
-        let task = outcome
-            .task
-            .map_or(String::new(), |task| format!(" {task}"));
-        let name = format!("{}{task}", outcome.event);
-        match &outcome.what {
-            What::Sent {
-                forgotten,
-                repeated,
-            } => {
-                let sent = if dry_run { "would send" } else { "sent" };
-                text.push_str(&format!("{sent:<11}{name}"));
-                if !forgotten.is_empty() {
-                    text.push_str(&format!(", forgetting {}", forgotten.join(", ")));
-                }
-                if !repeated.is_empty() {
-                    text.push_str(&format!(", only {}", repeated.join(", ")));
-                }
-                text.push('\n');
-            }
-            What::Skipped { reason } if skipped_too => {
-                text.push_str(&format!("{:<11}{name}: {reason}\n", "skipped"));
-            }
-            What::Skipped { .. } => {}
-            What::Failed { error } => {
-                text.push_str(&format!("{:<11}{name}: {error}\n", "failed"));
-            }
-        }
-    }
-    let report = Report::new(outcomes, dry_run);
-    let sent = if dry_run { "would be sent" } else { "sent" };
-    text.push_str(&format!(
-        "{} {sent}, {} skipped, {} failed\n",
-        report.sent.len(),
-        report.skipped.len(),
-        report.failed.len()
-    ));
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const EVENT: &str = "zupy#comp#CP-1/redeemed";
-
-    fn record(task: &str, status: &str) -> Record {
-        Record {
-            event: EVENT.into(),
-            task: task.into(),
-            status: status.into(),
-            ..Record::default()
-        }
-    }
-
-    /// Checks the decision on these records: the records to delete, or why nothing is sent.
-    #[track_caller]
-    fn check(
-        records: &[Record],
-        channel: Option<&str>,
-        force: bool,
-        expected: Result<&[&str], &str>,
-    ) {
-        let records: Vec<_> = records.iter().collect();
-        let left = ["delivery/account", "delivery/email"].map(str::to_owned);
-        let now = Timestamp::from_second(1_000).unwrap();
-        match (decide(&left, channel, &records, force, now), expected) {
-            (Decision::Send { forget }, Ok(expected)) => {
-                let forget: Vec<_> = forget.iter().map(|it| it.task.as_str()).collect();
-                assert_eq!(forget, expected);
-            }
-            (Decision::Skip(reason), Err(expected)) => {
-                assert!(reason.contains(expected), "{reason}");
-            }
-            (decided, _) => panic!("{decided:?}"),
-        }
-    }
-
-    #[test]
-    fn what_is_not_settled_is_sent() {
-        let account = record("delivery/account", "done");
-        check(&[], None, false, Ok(&[]));
-        check(std::slice::from_ref(&account), None, false, Ok(&[]));
-        let released = record("delivery/email", "released");
-        check(&[account, released], None, false, Ok(&[]));
-    }
-
-    #[test]
-    fn what_is_done_is_not_repeated_unless_forced() {
-        let records = [
-            record("delivery/account", "done"),
-            record("delivery/email", "failed"),
-        ];
-        check(&records, None, false, Err("delivery/email failed"));
-        let both: &[&str] = &["delivery/account", "delivery/email"];
-        check(&records, None, true, Ok(both));
-        let email = Some("delivery/email");
-        check(&records, email, false, Err("delivery/email failed"));
-        check(&records, email, true, Ok(&["delivery/email"]));
-    }
-
-    #[test]
-    fn a_channel_is_decided_by_itself() {
-        let records = [record("delivery/account", "done")];
-        check(&records, Some("delivery/email"), false, Ok(&[]));
-        check(&records, Some("delivery/account"), false, Err("done"));
-    }
-
-    #[test]
-    fn a_channel_that_the_event_does_not_cause_is_skipped() {
-        let records = [record("delivery/account", "done")];
-        check(&records, Some("delivery/sms"), false, Err("does not cause"));
-        check(&records, Some("delivery/sms"), true, Err("does not cause"));
-    }
-
-    #[test]
-    fn a_running_task_is_skipped_until_its_lease_ends() {
-        let running = |second| Record {
-            lease_until: Some(Timestamp::from_second(second).unwrap()),
-            ..record("delivery/email", "running")
-        };
-        check(&[running(1_001)], None, false, Err("is running"));
-        check(&[running(1_001)], None, true, Err("is running"));
-        check(&[running(999)], None, false, Ok(&[]));
-        check(&[running(999)], None, true, Ok(&[]));
-    }
 
     #[test]
     fn a_time_of_the_same_second_is_never_before_it() {
@@ -717,27 +449,5 @@ mod tests {
             assert!(later >= beginning.as_str(), "{later}");
         }
         assert!("2026-11-22T09:59:59.999Z" < beginning.as_str());
-    }
-
-    #[test]
-    fn the_summary_counts_what_is_not_listed() {
-        let outcomes = [
-            Outcome {
-                event: EVENT.into(),
-                task: Some("delivery"),
-                what: What::Sent {
-                    forgotten: vec!["delivery/email".into()],
-                    repeated: Vec::new(),
-                },
-            },
-            Outcome::skipped(EVENT, Some("delivery"), "done".into()),
-        ];
-        assert_eq!(
-            describe(&outcomes, true, false),
-            format!(
-                "would send {EVENT} delivery, forgetting delivery/email\n1 would be sent, 1 \
-                 skipped, 0 failed\n"
-            )
-        );
     }
 }

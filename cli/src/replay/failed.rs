@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use webhooks::life::{Record, text};
 
-use super::Decision;
+use super::decide::Decision;
 use crate::target::Target;
 
 /// The reason for skipping an event or a task that had no failure.

@@ -11,7 +11,8 @@ use csv::{ReaderBuilder, StringRecord, Trim, Writer};
 use rust_decimal::Decimal;
 use webhooks::cell;
 
-use super::{Shown, at_least_zero, name, quantity};
+use super::shown::Shown;
+use super::{at_least_zero, name, quantity};
 
 const COLUMNS: [&str; 8] = [
     "tenant",
