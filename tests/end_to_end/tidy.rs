@@ -1,5 +1,6 @@
 //! Holds the repository together: a name in one place exists in the others.
 
+mod code;
 mod docs;
 mod repository;
 mod roles;

@@ -8,7 +8,7 @@ use super::read;
 use crate::shop::root;
 
 /// Files of the repository with one of these endings, tracked or new.
-fn files(endings: &[&str]) -> Vec<String> {
+pub(super) fn files(endings: &[&str]) -> Vec<String> {
     let listed = Command::new("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard"])
         .current_dir(root())

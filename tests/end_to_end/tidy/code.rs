@@ -1,0 +1,90 @@
+//! The code's layout: comments end by column 100, and files are short.
+
+use super::docs::files;
+use super::read;
+
+const COLUMNS_MAX: usize = 100;
+
+/// The most lines of code of a file, without blank lines, comments, and tests at its end.
+const CODE_LINES_MAX: usize = 450;
+
+/// Files with more lines of code. This list only shrinks: once a file is short, its name goes.
+const LONG: [&str; 17] = [
+    "bench/harness/src/backend.rs",
+    "lib/src/provider/tests.rs",
+    "local/src/aws/tests.rs",
+    "local/src/faults/json.rs",
+    "local/src/sqs/operations.rs",
+    "local/src/sqs/state.rs",
+    "local/src/system.rs",
+    "local/src/template/tests.rs",
+    "simulation/src/stock_keeping.rs",
+    "tests/end_to_end/answers.rs",
+    "tests/end_to_end/channels.rs",
+    "tests/end_to_end/fraud.rs",
+    "tests/end_to_end/inventory.rs",
+    "tests/end_to_end/questionnaire.rs",
+    "tests/end_to_end/reports.rs",
+    "tests/end_to_end/shop.rs",
+    "tests/end_to_end/support.rs",
+];
+
+/// A URL cannot be wrapped.
+fn is_too_wide(line: &str) -> bool {
+    let is_comment = line.trim_start().starts_with("//");
+    is_comment && !line.contains("://") && line.chars().count() > COLUMNS_MAX
+}
+
+fn code_lines(source: &str) -> usize {
+    let (code, _) = source
+        .split_once("\n#[cfg(test)]\nmod tests {\n")
+        .unwrap_or((source, ""));
+    let lines = code.lines().map(str::trim_start);
+    lines
+        .filter(|line| !line.is_empty() && !line.starts_with("//"))
+        .count()
+}
+
+#[test]
+fn comments_end_by_column_100() {
+    let mut wide = Vec::new();
+    for path in files(&[".rs"]) {
+        let source = read(&path);
+        let lines = source.lines().zip(1..);
+        let of_file = lines.filter(|(line, _)| is_too_wide(line));
+        wide.extend(of_file.map(|(_, number)| format!("{path}:{number}")));
+    }
+    assert_eq!(wide, Vec::<String>::new(), "wrap these comments");
+}
+
+#[test]
+fn files_are_short_except_those_on_the_list() {
+    let is_long = |path: &String| code_lines(&read(path)) > CODE_LINES_MAX;
+    let long: Vec<_> = files(&[".rs"]).into_iter().filter(is_long).collect();
+    let unlisted: Vec<_> = long
+        .iter()
+        .filter(|path| !LONG.contains(&path.as_str()))
+        .collect();
+    assert_eq!(unlisted, Vec::<&String>::new(), "split these files by idea");
+    let short: Vec<_> = LONG
+        .iter()
+        .filter(|path| !long.iter().any(|long| long == *path))
+        .collect();
+    assert_eq!(
+        short,
+        Vec::<&&str>::new(),
+        "take these names off the list LONG"
+    );
+}
+
+#[test]
+fn a_wide_comment_and_a_long_file_are_noticed() {
+    let word = "x".repeat(COLUMNS_MAX);
+    assert!(is_too_wide(&format!("    // {word}")));
+    assert!(!is_too_wide(&format!("// https://{word}")));
+    assert!(!is_too_wide(&format!("let text = \"{word}\";")));
+
+    let code = "a\n\n// b\n    /// c\nd\n";
+    let tests = "\n#[cfg(test)]\nmod tests {\n    e\n}\n";
+    assert_eq!(code_lines(&format!("{code}{tests}")), 2);
+}
