@@ -1,4 +1,4 @@
-//! The alert of an answer that is bad: once for each answer, and without what the member wrote.
+//! The alert of a bad answer: once for each answer, and without the comment.
 
 use anyhow::anyhow;
 use webhooks::alerts::{
@@ -15,21 +15,21 @@ use crate::desk::Desk;
 /// The name of the alert's record beneath the use.
 const RECORD: &str = "surveys/alert";
 
-/// The worst ratings, which alert by themselves.
+/// The worst ratings, each of which causes an alert.
 const BAD_RATING_MAX: u8 = 2;
 
-/// The highest number of a detractor, who alerts with a comment.
+/// The highest number of a detractor, who causes an alert with a comment.
 const DETRACTOR_MAX: u8 = 6;
 
-/// Whether somebody should look.
+/// Whether an operator should see the answer.
 fn is_bad(answer: &Answer) -> bool {
     let is_detractor = answer.recommend.is_some_and(|it| it <= DETRACTOR_MAX);
     answer.rating <= BAD_RATING_MAX || (is_detractor && answer.comment.is_some())
 }
 
 impl Desk {
-    /// Publishes the alert of an answer that is bad, unless somebody did. What fails is logged: the
-    /// answer is saved all the same, and the next form of it tries again.
+    /// Publishes the alert of a bad answer, unless an earlier attempt did. A failure is only
+    /// logged: the answer stays saved, and its next form tries again.
     pub(crate) async fn alert(&self, event: &Event, answer: &Answer, invocation: Invocation) {
         let Some(topic) = &self.alerts else {
             return;
@@ -74,7 +74,8 @@ impl Desk {
     }
 }
 
-/// Says which use, and where to look. The comment may hold anything, so it is not repeated.
+/// Names the use, and where to read more. The comment may contain anything, so the alert does not
+/// repeat it.
 fn alert(event: &Event, answer: &Answer) -> Alert {
     let coupon = line(event.fact.coupon_code().unwrap_or_default());
     let order = match &event.fact {

@@ -1,4 +1,4 @@
-//! What the page reads: the secrets of links, what was asked, and what was answered.
+//! The reads of the page: the secrets of links, the survey, and its answer.
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -11,10 +11,10 @@ use webhooks::ledger::{Item, Ledger, version};
 use webhooks::secrets::{SecretStore, Undecided};
 use webhooks::survey::{ANSWER, Answer, Asked, Id, open};
 
-/// The entry of a coupon that was taken back.
+/// The entry of a cancelled coupon.
 const CANCELLED: &str = "cancelled";
 
-/// Where surveys are looked up and answers are kept.
+/// The tables of surveys and answers, and the secrets of links.
 #[derive(Debug)]
 pub(crate) struct Desk {
     pub(crate) ledger: Ledger,
@@ -22,24 +22,27 @@ pub(crate) struct Desk {
     pub(crate) members: String,
     pub(crate) figures: String,
     pub(crate) secrets: SecretStore,
-    /// Where alerts go, if there are any.
+    /// The topic for alerts, if alerts are on.
     pub(crate) alerts: Option<Topic>,
 }
 
-/// A survey whose link is open, and its answer if there is one.
+/// A survey with an open link, and its answer if there is one.
 #[derive(Debug, Clone)]
 pub(crate) struct Survey {
     pub(crate) asked: Asked,
     pub(crate) answer: Option<Answer>,
-    /// What was counted of the answer.
+    /// The answer as the figures counted it.
     pub(crate) counted: Option<figures::survey::Answer>,
     /// The version of the answer's row.
     pub(crate) version: Option<String>,
 }
 
 impl Desk {
+    /// Opens the desk.
+    ///
     /// # Errors
-    /// Everything that is wrong with the environment, or with the secrets.
+    ///
+    /// All problems of the environment or of the secrets.
     pub(crate) async fn open(mut environment: Environment, aws: &Aws) -> anyhow::Result<Self> {
         let limits = CallLimits::WEBHOOK;
         let id = environment.text("SURVEY_SECRET_ID");
@@ -58,7 +61,7 @@ impl Desk {
             book: Book::read(&mut environment, aws, limits),
             members: environment.text("MEMBERS_TABLE"),
             figures: environment.text("FIGURES_TABLE"),
-            // Links are signed with any text, so no scheme limits the secrets.
+            // Links can be signed with any text, so no scheme limits the secrets.
             secrets: SecretStore::new(&aws.sdk_config(limits), id, &[]),
             alerts,
         };
@@ -67,13 +70,14 @@ impl Desk {
         Ok(desk)
     }
 
-    /// The survey that a token opens; nothing where the token is wrong.
+    /// The survey that a token opens; `None` if the token is wrong.
     ///
-    /// Every wrong token asks the secret store, as far as that may be asked: the link may be signed
-    /// with a secret that is newer than those that are kept.
+    /// A wrong token makes the secret store look for newer secrets, within the store's limits,
+    /// because a newer secret may have signed the link.
     ///
     /// # Errors
-    /// Which secrets are valid is not known.
+    ///
+    /// The valid secrets are not known.
     pub(crate) async fn id(&self, token: &str, now: Timestamp) -> Result<Option<Id>, Undecided> {
         let arrived = Instant::now();
         let known = self.secrets.current().await?;
@@ -88,11 +92,12 @@ impl Desk {
         }
     }
 
-    /// A survey; nothing where its link is closed, its member was forgotten or its coupon was
+    /// A survey; `None` if its link is closed, its member was forgotten or its coupon was
     /// cancelled.
     ///
     /// # Errors
-    /// DynamoDB does not answer, or a row cannot be read.
+    ///
+    /// DynamoDB does not answer, or a row is unreadable.
     pub(crate) async fn survey(&self, id: Id, now: Timestamp) -> anyhow::Result<Option<Survey>> {
         let Some(asked) = self.ledger.asked(id, now).await? else {
             return Ok(None);
@@ -108,7 +113,7 @@ impl Desk {
             };
             rows.iter().find(is_it)
         };
-        // A use is forgotten earlier than its link closes, where the ledger remembers few days.
+        // If the ledger keeps events for few days, a use can expire before its link closes.
         if row(event.entry()).is_none() || row(CANCELLED).is_some() {
             return Ok(None);
         }
@@ -128,7 +133,7 @@ impl Desk {
         }))
     }
 
-    /// The use that a survey is about.
+    /// The use of a survey.
     pub(crate) async fn event(
         &self,
         key: &EventKey,

@@ -1,26 +1,26 @@
-//! What a form of the page says.
+//! Reads the page's forms.
 
 use webhooks::survey::Given;
 
-/// Longest form. A comment of 2,000 characters is up to 24,000 bytes, as forms are written.
+/// The longest form. A comment of 2,000 characters takes up to 24,000 bytes in a form.
 pub(crate) const FORM_MAX_BYTES: usize = 32 * 1024;
 
 /// The media type in which browsers send a form.
 pub(crate) const MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
 
-/// Which page a form is of.
+/// The page that a form belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Step {
     #[default]
     Rating,
-    /// The questions that follow the rating.
+    /// The questions after the rating.
     Rest,
-    /// No more questions.
+    /// The page without further questions.
     Thanks,
 }
 
 impl Step {
-    /// As a query and a form name it.
+    /// The step by its name in a query and a form.
     pub(crate) fn named(name: &str) -> Self {
         match name {
             "rest" => Self::Rest,
@@ -36,16 +36,17 @@ pub(crate) struct Form {
     pub(crate) given: Given,
 }
 
-/// Why a form is not read.
+/// Why a form is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the form has the field {0} twice")]
 pub(crate) struct Twice(&'static str);
 
-/// Reads a form. A number that is none counts as out of its scale; fields that the page does not
-/// have are left out.
+/// Reads a form. Text that is no number counts as a number outside its scale. Fields that the page
+/// does not have are ignored.
 ///
 /// # Errors
-/// A field is there twice: nobody knows which is meant.
+///
+/// A field occurs twice, so its value is ambiguous.
 pub(crate) fn read(body: &[u8]) -> Result<Form, Twice> {
     let (mut step, mut rating, mut recommend, mut comment) = (None, None, None, None);
     for (name, value) in form_urlencoded::parse(body) {
@@ -70,7 +71,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Form, Twice> {
     })
 }
 
-/// A number of a scale. Other text is a number of no scale, and an empty one is no number.
+/// A number of a scale. Other text becomes a number outside every scale, and empty text no number.
 pub(crate) fn number(text: &str) -> Option<u8> {
     if text.is_empty() {
         return None;

@@ -1,7 +1,8 @@
-//! The page behind a survey's link: three questions, and one answer that may be changed for an
+//! The page behind a survey's link: three questions, and one answer that can be changed for an
 //! hour.
 //!
-//! Scanners of mails and chats open every link. So only a form writes; opening a link does not.
+//! Scanners of mails and chats open every link. So opening a link writes nothing; only a form
+//! writes.
 
 mod alert;
 mod desk;
@@ -21,7 +22,8 @@ use desk::Desk;
 /// Serves pages until Lambda ends the function.
 ///
 /// # Errors
-/// Everything that is wrong with the environment, or with the secrets.
+///
+/// All problems of the environment or of the secrets.
 pub async fn run() -> anyhow::Result<()> {
     telemetry::start();
     let mut environment = Environment::of_process();

@@ -1,4 +1,4 @@
-//! The pages, filled in: each says all it has to say without a script.
+//! The rendered pages, which work without a script.
 
 use askama::Template;
 use webhooks::survey::questions::{Questions, of_version};
@@ -9,14 +9,14 @@ use crate::words::{ALL, Words, words};
 
 const RENDERS: &str = "the templates hold only text, and a string takes any amount of it";
 
-/// A number to choose.
+/// A number that a member can choose.
 struct Choice<'a> {
     number: u8,
     label: &'a str,
     is_chosen: bool,
 }
 
-/// The first question. `chosen` is chosen already; `is_wrong` asks for a choice.
+/// The first question. `chosen` is preselected; `is_wrong` asks for a choice.
 pub(crate) fn rating(about: &About, chosen: Option<u8>, is_wrong: bool) -> String {
     #[derive(Template)]
     #[template(path = "rating.html")]
@@ -48,7 +48,7 @@ pub(crate) fn rating(about: &About, chosen: Option<u8>, is_wrong: bool) -> Strin
     page.render().expect(RENDERS)
 }
 
-/// The questions that follow, with what was answered of them.
+/// The further questions, with the answers so far.
 pub(crate) fn rest(answer: &Answer, is_wrong: bool) -> String {
     #[derive(Template)]
     #[template(path = "rest.html")]
@@ -81,7 +81,7 @@ pub(crate) fn rest(answer: &Answer, is_wrong: bool) -> String {
     page.render().expect(RENDERS)
 }
 
-/// After everything. The answer may be changed for a while.
+/// The last page. The answer can be changed for a while.
 pub(crate) fn thanks(about: &About, is_changeable: bool) -> String {
     #[derive(Template)]
     #[template(path = "thanks.html")]
@@ -100,7 +100,7 @@ pub(crate) fn thanks(about: &About, is_changeable: bool) -> String {
     page.render().expect(RENDERS)
 }
 
-/// For a link whose answer stays as it is.
+/// The page for an answer that can no longer be changed.
 pub(crate) fn settled(about: &About) -> String {
     #[derive(Template)]
     #[template(path = "settled.html")]
@@ -121,10 +121,10 @@ fn language(about: &About) -> &'static str {
     of_version(&about.language, about.questions).language
 }
 
-/// What a page says for which no survey is known, and so no language.
+/// A page without a survey, and so without a known language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Notice {
-    /// The token opens nothing, or nothing any more.
+    /// The token opens no survey, or no longer.
     Closed,
     Unavailable,
     Unreadable,

@@ -1,4 +1,4 @@
-//! The routes: a survey's page, which only reads, its form, which alone writes, and two files.
+//! The routes: a survey's page, which only reads; its form, which alone writes; and two files.
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ pub(crate) fn router(desk: Desk) -> Router {
         .with_state(Arc::new(desk))
 }
 
-/// The page that a link opens. It writes nothing: scanners of mails and chats open links too.
+/// The page behind a link. It writes nothing, because scanners of mails and chats open links too.
 async fn show(
     State(desk): Desked,
     Extension(context): Extension<Context>,
@@ -92,7 +92,7 @@ fn shown(survey: &Survey, step: Step, chosen: Option<u8>, invocation: Invocation
     }
 }
 
-/// Takes a form, and leads on to the page that follows: a reload of that sends no form again.
+/// Saves a form, and redirects to the next page, so that a reload sends no form again.
 async fn save(
     State(desk): Desked,
     Extension(context): Extension<Context>,
@@ -148,14 +148,14 @@ fn refused(survey: &Survey, refusal: Refusal) -> Response<Body> {
     }
 }
 
-/// The survey that a token opens, or the page that says that it opens none.
+/// The survey that a token opens, or the page for a token that opens none.
 async fn open(
     desk: &Desk,
     token: Result<Path<String>, PathRejection>,
     invocation: Invocation,
 ) -> Result<Survey, Response<Body>> {
     let now = invocation.now();
-    // A path that is no text is as wrong as any other token.
+    // A path that is not UTF-8 counts as any other wrong token.
     let token = token.map(|Path(token)| token).unwrap_or_default();
     let id = match desk.id(&token, now).await {
         Ok(Some(id)) => id,
@@ -186,7 +186,7 @@ async fn not_allowed() -> Response<Body> {
     response
 }
 
-/// The page for whoever has no survey to answer. The status says no more than the page.
+/// The page for a visitor without a survey to answer. The status reveals no more than the page.
 pub(crate) fn noticed(which: Notice) -> Response<Body> {
     let status = match which {
         Notice::Closed => StatusCode::NOT_FOUND,
@@ -196,7 +196,7 @@ pub(crate) fn noticed(which: Notice) -> Response<Body> {
     page(status, notice(which))
 }
 
-/// The page where no route gave one.
+/// The page if no route gave one.
 pub(crate) fn unserved(unserved: Unserved) -> Response<Body> {
     match unserved {
         Unserved::Unreadable => noticed(Notice::Unreadable),
@@ -204,7 +204,7 @@ pub(crate) fn unserved(unserved: Unserved) -> Response<Body> {
     }
 }
 
-/// The page for a failure that may pass. The log says why; neither names the token.
+/// The page for a temporary failure. The log has the reason; neither names the token.
 pub(crate) fn unavailable(error: &anyhow::Error) -> Response<Body> {
     tracing::error!("Not answered: {error:#}");
     let mut response = noticed(Notice::Unavailable);
@@ -213,7 +213,7 @@ pub(crate) fn unavailable(error: &anyhow::Error) -> Response<Body> {
     response
 }
 
-/// Leads on. The reference is relative, so it stands wherever the API does.
+/// Redirects. The reference is relative, so it works below any path of the API.
 fn see_other(reference: &'static str) -> Response<Body> {
     let mut response = page(StatusCode::SEE_OTHER, String::new());
     let reference = HeaderValue::from_static(reference);
@@ -221,7 +221,7 @@ fn see_other(reference: &'static str) -> Response<Body> {
     response
 }
 
-/// A page is of one moment and for one reader: nothing between may keep or index it.
+/// A page is for one moment and one reader, so no cache may keep it and no search engine index it.
 fn page(status: StatusCode, text: String) -> Response<Body> {
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;

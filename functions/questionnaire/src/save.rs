@@ -1,5 +1,4 @@
-//! Saving an answer: the record, the figures' difference and the member's pause, in one
-//! transaction.
+//! Saves an answer: the record, the figures' difference and the member's pause, in one transaction.
 
 use anyhow::bail;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -12,13 +11,13 @@ use webhooks::survey::{ANSWER, Answer, Given, Refusal, listed, throttle};
 
 use crate::desk::{Desk, Survey};
 
-/// How often an answer is made anew that another form changed meanwhile.
+/// How often an answer is built again because another form changed it meanwhile.
 const ATTEMPTS: usize = 5;
 
-/// What came of a form.
+/// The result of a form.
 #[derive(Debug)]
 pub(crate) enum Saved {
-    /// The answer says what the form says.
+    /// The answer now has the form's contents.
     Kept,
     Refused(Survey, Refusal),
     /// The survey was closed meanwhile.
@@ -26,11 +25,12 @@ pub(crate) enum Saved {
 }
 
 impl Desk {
-    /// Makes a form the survey's answer, or a part of it. Two forms at once are one after the
-    /// other, and a form that was sent twice changes nothing the second time.
+    /// Saves a form as the survey's answer, or as a part of it. Two forms at the same time take
+    /// effect one after the other. A form that is sent twice changes nothing the second time.
     ///
     /// # Errors
-    /// DynamoDB does not take it now; a part of it is never kept.
+    ///
+    /// DynamoDB refuses the transaction now; no part of it is saved.
     pub(crate) async fn save(
         &self,
         survey: &Survey,
@@ -62,7 +62,7 @@ impl Desk {
                     self.alert(&event, &answer, invocation).await;
                     return Ok(Saved::Kept);
                 }
-                // Another form's answer stands there, or the survey was closed: look again.
+                // Another form changed the answer, or the survey was closed: read again.
                 Ok(Committed::Before | Committed::Overtaken) => {}
                 Err(Uncommitted::ForNow(error) | Uncommitted::Ever(error)) => return Err(error),
             }
@@ -74,7 +74,7 @@ impl Desk {
         bail!("other forms change the answer all the time")
     }
 
-    /// The record's fields, and everything that changes with it.
+    /// The record's fields, and all changes that belong to the answer.
     async fn attached(
         &self,
         event: &Event,
@@ -96,12 +96,12 @@ impl Desk {
         let tenant = (event.provider.as_str(), event.tenant.as_str());
         let mut attached = self.book.attach(tenant, &tally, &event.key, now).await?;
         attached.fields.0.extend(answer.row().0);
-        // It is counted, also where another comment moves no figure.
+        // The answer counts even if a new comment changes no figure.
         attached.fields.set(COUNTED_ON, Some(answer.about.day));
         let forget_at = self.ledger.forget_at(event, now);
         let listed = listed::change(&self.figures, event, answer, forget_at);
         let pause = throttle::answered(&self.members, event, answer.answered_at);
-        // A member who is forgotten loses this row first: no answer comes after that.
+        // Forgetting a member deletes this row first, and then no answer is saved.
         let asked = Change::of(self.ledger.asked_key(survey.asked.id()));
         let answered_at = AttributeValue::S(answer.answered_at.to_string());
         let asked = asked

@@ -1,5 +1,5 @@
-//! The stylesheet and the icon. Their names have a hash of what they hold, so a browser keeps them
-//! for a year and still gets every new version.
+//! The stylesheet and the icon. Their names contain a hash of their contents, so a browser keeps
+//! them for a year and still gets every new version.
 
 use std::sync::LazyLock;
 

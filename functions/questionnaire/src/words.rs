@@ -1,6 +1,6 @@
-//! The page's own words in each language. The questions are the survey's.
+//! The page's own words in each language. The questions belong to the survey.
 
-/// What a page says around the questions.
+/// The words around the questions.
 #[derive(Debug)]
 pub(crate) struct Words {
     /// The tag in BCP 47.
@@ -11,9 +11,9 @@ pub(crate) struct Words {
     pub(crate) send: &'static str,
     pub(crate) no_rating: &'static str,
     pub(crate) no_recommendation: &'static str,
-    /// Above the questions that follow the rating.
+    /// Stands above the questions after the rating.
     pub(crate) saved: &'static str,
-    /// Beneath the question for a comment.
+    /// Stands below the question for a comment.
     pub(crate) comment_hint: &'static str,
     pub(crate) finish: &'static str,
     pub(crate) thanks_title: &'static str,
@@ -29,7 +29,7 @@ pub(crate) struct Words {
     pub(crate) unreadable: &'static str,
 }
 
-/// The first is for a language that has no words here.
+/// The first language serves every language without words here.
 pub(crate) const ALL: [Words; 2] = [
     Words {
         language: "pt-BR",
