@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::history::Moment;
 use crate::story::{Event, Kind, Story, Variant};
 use crate::world::World;
+use records::Expected;
 
 /// One answer that a provider got.
 #[derive(Debug, Clone)]

@@ -139,7 +139,7 @@ fn moved(row: &Change, event: &Event, times: &Times) -> Vec<Change> {
     let moved = row.clone().set_all(moved_to(expiry));
     let values = [
         ("now", number(times.now.as_second())),
-        ("told_at", text(&event.occurred_at.to_string())),
+        ("told_at", text(event.occurred_at.to_string())),
     ];
     vec![
         moved

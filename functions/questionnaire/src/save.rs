@@ -16,6 +16,10 @@ const ATTEMPTS: usize = 5;
 
 /// The result of a form.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one lives on the stack, for one request"
+)]
 pub(crate) enum Saved {
     /// The answer now has the form's contents.
     Kept,

@@ -17,6 +17,10 @@ use crate::invocation::Invocation;
 use crate::row::{Item, is, number, text};
 
 /// The outcome of claiming an effect.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a claim lives on the stack, for one effect"
+)]
 #[derive(Debug)]
 pub enum Claim {
     /// The effect is ours to make, until the lease ends.

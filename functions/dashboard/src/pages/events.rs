@@ -23,8 +23,6 @@ use crate::words::overview::Overview;
 use crate::words::records::Records;
 use crate::{Dashboard, answer};
 
-const PATH: &str = "/dashboard/events";
-
 /// The most events of a page. Each is read with the records of its tasks.
 const LIMIT: usize = 50;
 
@@ -319,7 +317,7 @@ mod tests {
     #[test]
     fn what_a_form_leaves_empty_is_left_out() {
         let check = |query: &str, expected: &str| {
-            let tidy = tidy(&Address::read(PATH, query)).to_string();
+            let tidy = tidy(&Address::read("/dashboard/events", query)).to_string();
             assert_eq!(tidy, expected, "{query}");
         };
         check(
