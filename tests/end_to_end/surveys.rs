@@ -278,6 +278,36 @@ async fn a_member_who_did_not_answer_is_asked_again_after_the_pause() {
     .await;
 }
 
+/// From the use to the answer, by the link of the mail.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_who_answered_is_asked_again_after_thirty_days() {
+    in_a_shop_with(&[NO_NIGHT, BY_MAIL], async |shop| {
+        visit(shop, "CP-1", "ana").await;
+        pass(shop, DUE).await;
+        let links = asked(shop, "ana");
+        let [link] = &links[..] else {
+            panic!("{links:?}");
+        };
+        let page = format!("/surveys/{link}");
+        let form = ("content-type", "application/x-www-form-urlencoded");
+        let answered = shop.visit("POST", &page, &[form], "rating=5").await;
+        assert_eq!(answered.status, 303, "{}", answered.text);
+
+        pass(shop, 20 * 24 * HOUR).await;
+        visit(shop, "CP-2", "ana").await;
+        pass(shop, DUE).await;
+        assert_eq!(shop.record("CP-2", ASK).await, "skipped: answered_recently");
+        pass(shop, 10 * 24 * HOUR).await;
+        visit(shop, "CP-3", "ana").await;
+        pass(shop, DUE).await;
+        assert_eq!(shop.record("CP-3", ASK).await, "done");
+        let (sums, unsent) = figures(shop).await;
+        assert_eq!((sums.scheduled, sums.sent, sums.answered), (3, 2, 1));
+        assert_eq!(unsent, 1);
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_use_is_too_late() {
     in_a_shop_with(&[NO_NIGHT, BY_MAIL], async |shop| {
