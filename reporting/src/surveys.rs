@@ -379,7 +379,7 @@ mod tests {
         assert!(lines[1].starts_with("total,,11,7,2,28.57,5.0,"), "{csv}");
         assert!(lines[1].ends_with(",0,1,"), "{csv}");
         assert!(
-            lines.contains(&format!("unsent,no_address{},1", ",".repeat(19)).as_str()),
+            lines.contains(&format!("unsent,no_address{}1", ",".repeat(19)).as_str()),
             "{csv}"
         );
         assert!(Surveys::of(&[]).table().rows.is_empty());

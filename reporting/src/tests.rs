@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use webhooks::figures::{
     Cohort, Day, HourSums, RedemptionGroup, RedemptionSums, Reward, SignalGroup, SignalSums,
-    Sketch, UseGroup, UseSums,
+    Sketch, SurveySums, UseGroup, UseSums,
 };
 
 use crate::period::{Compare, Period};
@@ -326,6 +326,14 @@ fn every_section_has_the_columns_of_its_rows() {
     let mut day = pizza_day(2, 1);
     day.findings.insert("expired_usage".into(), 1);
     day.deliveries.insert(Default::default(), 1);
+    let sums = SurveySums {
+        sent: 1,
+        ratings: [0, 0, 0, 0, 1],
+        recommend: [1; 11],
+        ..SurveySums::default()
+    };
+    day.surveys.insert(Default::default(), sums);
+    day.surveys_unsent.insert("no_address".into(), 1);
     day.codes.insert(Default::default(), Default::default());
     day.uses_by_staff
         .insert(Default::default(), UseSums::default());
