@@ -1,8 +1,12 @@
 //! A survey's page: which tokens open it, what it saves, and what it never does.
 
+mod mailed;
+mod page;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
+use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use local::aws::Service;
 use local::faults::{CallMode, Fault};
@@ -33,6 +37,7 @@ async fn asked(shop: &Shop, code: &str) -> Asked {
         assert_eq!(shop.send(webhook).await.word(), "200 accepted");
     }
     shop.settle().await;
+    let zone = TimeZone::get("America/Sao_Paulo").unwrap();
     let asked = Asked {
         event: EventKey::used("zupy", COMPANY, code, "ord_1"),
         tenant: COMPANY.into(),
@@ -42,21 +47,11 @@ async fn asked(shop: &Shop, code: &str) -> Asked {
             reward_name: Some("Pizza Margherita Grátis".into()),
             location: Some("Loja Centro".into()),
             staff_member: Some("Ana Costa".into()),
-            day: now.to_zoned(jiff::tz::TimeZone::UTC).date(),
+            day: now.to_zoned(zone).date(),
         },
         sent_at: now,
     };
     put(shop, &asked).await;
-    // The record of the task that scheduled the survey.
-    let record = json!({
-        "TableName": "events",
-        "Item": {
-            "coupon": {"S": format!("zupy#{COMPANY}#{code}")},
-            "entry": {"S": "used#ord_1/surveys"},
-            "status": {"S": "done"},
-        },
-    });
-    shop.aws("DynamoDB_20120810.PutItem", &record).await;
     asked
 }
 
