@@ -3,6 +3,7 @@
 
 use crate::life::Record;
 use crate::retry::Waiting;
+use crate::survey::SurveyMessage;
 use crate::task::{Queued, Unreadable, WorkMessage};
 use crate::worker::QueueMessage;
 
@@ -20,6 +21,7 @@ pub fn event_of(body: &str) -> Result<String, Unreadable> {
     let of_work = WorkMessage::read(body).map(|it| it.key());
     of_work
         .or_else(|_| Waiting::read(body).map(|it| it.key()))
+        .or_else(|_| SurveyMessage::read(body).map(|it| it.key()))
         .map_err(|_| unreadable)
 }
 

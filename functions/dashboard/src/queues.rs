@@ -28,6 +28,13 @@ pub(crate) const LETTERS_MAX: i32 = 10;
 /// They are given back at once; if the function is killed meanwhile, they come back by themselves.
 const LOOK_S: i32 = 5;
 
+/// How the name of a queue ends that takes what EventBridge Scheduler could not send. It is a
+/// dead-letter queue without a queue of its own.
+const OF_SCHEDULES: &str = "-dead-letter";
+
+/// The attribute in which EventBridge Scheduler says why.
+const ERROR_CODE: &str = "ERROR_CODE";
+
 /// The longest time that a look waits for SQS to ask all of its servers, in seconds.
 const WAIT_S: i32 = 1;
 
@@ -113,6 +120,18 @@ impl Queues {
         now: Timestamp,
     ) -> anyhow::Result<Standing> {
         let (counts, policy) = self.attributes(url).await?;
+        if let Some(name) = name.strip_suffix(OF_SCHEDULES) {
+            let letters = match counts.visible {
+                0 => Vec::new(),
+                _ => self.letters(desk, name, url, now).await?,
+            };
+            return Ok(Standing {
+                queue: name.to_owned(),
+                counts: Counts::default(),
+                dead: counts,
+                letters,
+            });
+        }
         let (dead, letters) = match policy {
             None => (Counts::default(), Vec::new()),
             Some(policy) => {
@@ -179,6 +198,7 @@ impl Queues {
             .wait_time_seconds(WAIT_S)
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
             .message_attribute_names(REASON)
+            .message_attribute_names(ERROR_CODE)
             .send()
             .await?;
         let messages = answer.messages.unwrap_or_default();
@@ -239,7 +259,9 @@ async fn letter(
     });
     let event = event_of(message.body().unwrap_or_default());
     let attributes = message.message_attributes.as_ref();
-    let said = attributes.and_then(|all| all.get(REASON)?.string_value());
+    let said = [REASON, ERROR_CODE].into_iter();
+    let said = said.filter_map(|name| attributes?.get(name)?.string_value());
+    let said = said.last();
     let reason = match (said, &event) {
         (Some(said), _) => said.to_owned(),
         (None, Err(unreadable)) => format!("unreadable: {unreadable}"),
