@@ -8,6 +8,7 @@ mod fraud;
 mod records;
 mod sendings;
 mod stock;
+mod surveys;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -137,7 +138,7 @@ impl<'a> Judge<'a> {
             // Such a row notes how often a message was delivered, of whatever event, or where the
             // outbox stands.
             let is_note = key.starts_with("message#") || key == "outbox/place";
-            let is_own = self.is_reservation(&key) || self.is_version(&key);
+            let is_own = self.is_reservation(&key) || self.is_version(&key) || self.is_survey(&key);
             if is_note || is_own || self.is_placeholder(&key) {
                 continue;
             }
@@ -156,7 +157,8 @@ impl<'a> Judge<'a> {
         for key in accounts {
             let is_grant = key.contains("/grant#");
             let is_known = is_grant || coupons.contains(&key) || self.is_of_fraud(&key);
-            let is_known = is_known || self.is_line(&key);
+            // The pauses between a member's surveys.
+            let is_known = is_known || self.is_line(&key) || key.ends_with("/surveys");
             self.expect(is_known, || format!("{key} has no cause"));
         }
     }
@@ -216,6 +218,7 @@ impl<'a> Judge<'a> {
                 }
             }
         }
+        self.invitations(&mut sent);
         self.expect(sent.is_empty(), || {
             format!("messages without a cause: {sent:?}")
         });

@@ -19,7 +19,7 @@ const OUTSIDE: [Service; 4] = [
 
 /// The operations that functions call most. In another service, such an operation matches nothing,
 /// which is a valid story too.
-const OPERATIONS: [&str; 10] = [
+const OPERATIONS: [&str; 11] = [
     "PutItem",
     "UpdateItem",
     "TransactWriteItems",
@@ -30,6 +30,7 @@ const OPERATIONS: [&str; 10] = [
     "SendMessage",
     "SendMessageBatch",
     "SendEmail",
+    "CreateSchedule",
 ];
 
 #[derive(Debug, Default)]

@@ -19,12 +19,13 @@ use local::dynamodb::DynamoDb;
 use local::event_source;
 use local::faults::Faults;
 use local::lambda::{Failure, Status};
+use local::scheduler::Scheduler;
 use local::secrets_manager::SecretsManager;
 use local::sent::{Outside, Sent};
 use local::sqs::{Received, Sqs};
 use local::template::{QueueSource, Template};
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use webhooks::config::{self, CallLimits};
 use webhooks::stock::Stock;
@@ -60,8 +61,11 @@ pub(crate) struct World {
     secrets: SecretsManager,
     dynamodb: DynamoDb,
     outside: Outside,
+    scheduler: Scheduler,
     /// Event sources and schedules.
     _running: JoinSet<()>,
+    /// EventBridge Scheduler runs as long as this lives.
+    _stop: watch::Sender<bool>,
 }
 
 impl World {
@@ -87,17 +91,23 @@ impl World {
             clock.now(),
         );
         let secrets = aws.secrets.clone();
+        let scheduler = aws.scheduler.clone();
         let aws = Arc::new(aws.with_faults(faults.clone()).with_clock(clock.clone()));
         let functions = Functions::new(
             &template.functions,
-            aws,
+            Arc::clone(&aws),
             clock.clone(),
             history.clone(),
             seed,
             random.fork(),
         );
+        let mut running = run(&template, &sqs, &functions);
+        let (stop, stopped) = watch::channel(false);
+        running.spawn(aws.run_scheduler(stopped));
         Ok(Self {
-            _running: run(&template, &sqs, &functions),
+            _running: running,
+            _stop: stop,
+            scheduler,
             clock,
             history,
             faults,
@@ -228,7 +238,9 @@ impl World {
             let counts = &counts[&source.queue];
             counts.visible + counts.in_flight + counts.delayed
         });
-        waiting.all(|messages| messages == 0) && self.functions.running() == 0
+        waiting.all(|messages| messages == 0)
+            && self.functions.running() == 0
+            && self.scheduler.all().is_empty()
     }
 
     /// Whether no event's tasks wait for the outbox.
@@ -307,6 +319,11 @@ fn template() -> anyhow::Result<&'static Template> {
             ("MailIdentity", "example.com".into()),
             // Longer than the trouble, but not longer than necessary.
             ("UnknownCouponGraceS", "400".into()),
+            // Surveys are due during the trouble, and after it.
+            ("SurveyDelayS", "200".into()),
+            ("SurveyQuietHours", "off".into()),
+            ("SurveyUrl", "https://cupons.example.com".into()),
+            ("WhatsAppSurveyTemplate", "coupon_survey".into()),
             ("AwsEndpointUrl", "http://aws".into()),
         ];
         let parameters = parameters.map(|(name, value)| (name.to_owned(), value));

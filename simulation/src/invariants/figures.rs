@@ -29,6 +29,7 @@ impl Judge<'_> {
     pub(super) async fn figures(&mut self, world: &World) -> anyhow::Result<()> {
         let rows = world.items("figures").await?;
         self.findings(&rows);
+        self.surveys(&rows);
         let counted = counted(&rows);
         let expected = self.expected_sums();
         let keys = counted.keys().chain(expected.keys());

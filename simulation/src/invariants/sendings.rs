@@ -24,6 +24,11 @@ impl Judge<'_> {
             true => "alert",
             false => record.rsplit('/').next().unwrap_or_default(),
         };
+        self.explained_on(about, record, channel)
+    }
+
+    /// The same, for a record whose name is not the channel's.
+    pub(super) fn explained_on(&self, about: &str, record: &str, channel: &str) -> usize {
         let moments: Vec<_> = self.moments.iter().map(|(_, moment)| moment).collect();
         let is_explained = |(index, moment): (usize, &&Moment)| {
             let (process, heard) = message_of(moment, about, channel)?;
@@ -199,13 +204,16 @@ fn claim_of<'a>(moment: &'a Moment, record: &str, by: &Process) -> Option<&'a st
 
 /// Whether an owner settled a record successfully; `None` if this is no attempt to settle.
 fn settled(moment: &Moment, record: &str, owner: &str) -> Option<bool> {
-    match moment {
-        Moment::Performed { call, status, .. } if is_update_of(&call.body, record) => {
-            let values = &call.body["ExpressionAttributeValues"];
-            let is_word = values[":until"].is_null() && values[":owner"]["S"] == owner;
-            let taken = status.is_none_or(|status| status.is_success());
-            is_word.then(|| taken && values[":status"]["S"] == "done")
-        }
-        _ => None,
-    }
+    let Moment::Performed { call, status, .. } = moment else {
+        return None;
+    };
+    // What is counted along shares a transaction with the record.
+    let items = call.body["TransactItems"].as_array();
+    let in_transaction = items.into_iter().flatten().map(|item| &item["Update"]);
+    let mut updates = in_transaction.chain([&call.body]);
+    let update = updates.find(|update| is_update_of(update, record))?;
+    let values = &update["ExpressionAttributeValues"];
+    let is_word = values[":until"].is_null() && values[":owner"]["S"] == owner;
+    let taken = status.is_none_or(|status| status.is_success());
+    is_word.then(|| taken && values[":status"]["S"] == "done")
 }
