@@ -1,4 +1,4 @@
-//! Who may read what: tokens, each for all tenants or for its own.
+//! Tokens and their scopes: each token is for all tenants or for some.
 
 use std::collections::BTreeSet;
 
@@ -8,29 +8,29 @@ use webhooks::verify::Holder;
 
 use crate::refused::Refused;
 
-/// What a request with a wrong token is told (RFC 6750).
+/// The `WWW-Authenticate` header for a request with a wrong token (RFC 6750).
 const WRONG: &str = r#"Bearer realm="reports", error="invalid_token""#;
 
-/// Longest token that is looked at, in bytes.
+/// The longest token that is checked, in bytes.
 pub const TOKEN_MAX_BYTES: usize = 1024;
 
-/// What the name of a token's tenant ends in if the holder may see personal data.
+/// The ending of a token's tenant if the holder may see personal data.
 const PERSONAL: &str = ".personal";
 
-/// The name of all tenants: nothing before the ending.
+/// The name of all tenants: empty before the ending.
 const ALL: &str = "";
 
-/// What a token lets its holder read.
+/// The scope of a token: what its holder may read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
-    /// Nothing where it is for all.
+    /// `None` if the token is for all tenants.
     tenants: Option<BTreeSet<String>>,
-    /// Those whose members' names and addresses are shown; [`ALL`] for all.
+    /// The tenants whose members' names and addresses are shown; [`ALL`] for all.
     personal: BTreeSet<String>,
 }
 
 impl Scope {
-    /// All tenants: for who reads the tables by permissions of their own.
+    /// All tenants, for readers that have permissions of their own on the tables.
     pub fn all() -> Self {
         Self {
             tenants: None,
@@ -38,8 +38,8 @@ impl Scope {
         }
     }
 
-    /// What the text of a token names: `comp_a`, `comp_a.personal`, or `.personal` for all. A token
-    /// that also names a tenant is for that tenant alone.
+    /// The scope that the text of a token names: `comp_a`, `comp_a.personal`, or `.personal` for
+    /// all. A token that also names a tenant is for that tenant alone.
     fn of(holder: Holder) -> Self {
         let Holder::Of(names) = holder else {
             return Self::all();
@@ -82,17 +82,17 @@ impl Scope {
         self.may_read(tenant) && self.personal.contains(name)
     }
 
-    /// Whether it is for all tenants, and so for what belongs to none of them.
+    /// Whether the scope is all tenants, and thereby also data that belong to no tenant.
     pub fn is_of_all(&self) -> bool {
         self.tenants.is_none()
     }
 
-    /// The tenants that the token names; none where it is for all.
+    /// The tenants that the token names; `None` if it is for all.
     pub fn named(&self) -> Option<&BTreeSet<String>> {
         self.tenants.as_ref()
     }
 
-    /// The tenant, where the token is for one alone.
+    /// The tenant, if the token is for one alone.
     pub fn only(&self) -> Option<&str> {
         match &self.tenants {
             Some(tenants) if tenants.len() == 1 => tenants.first().map(String::as_str),
@@ -138,8 +138,8 @@ async fn find(
     }
     let newer = match tokens.as_of(arrived).await {
         Ok(newer) => newer,
-        // Many wrong tokens came: this is likely another. A new token is known within five minutes
-        // all the same.
+        // After many wrong tokens, this one is probably wrong too. A new token is known within five
+        // minutes all the same.
         Err(Undecided::TooMany) => return Err(Refused::Unauthorised(WRONG)),
         Err(undecided) => return Err(unanswered(undecided)),
     };

@@ -1,5 +1,4 @@
-//! The answers to surveys themselves, the newest first: those of several tenants merged, a page at
-//! a time.
+//! Lists the answers to surveys, the newest first: several tenants are merged, one page at a time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,16 +23,17 @@ use crate::parameters::Parameters;
 use crate::period::Period;
 use crate::report::Asked;
 
-/// Tenants that are read side by side.
+/// How many tenants are read at the same time.
 const CONCURRENCY: usize = 16;
 
-/// How many answers are looked through for one page, where a filter leaves most of them out.
+/// How many answers are examined for one page, if a filter leaves out most of them.
 const LOOKED_THROUGH: usize = 5000;
 
-/// How long one page looks for answers. Then it names where to go on, however few it found.
+/// How long one page looks for answers. After that, the page names the place to go on, even if it
+/// found few.
 const LOOKS_FOR: Duration = Duration::from_secs(8);
 
-/// How many answers a page has unless it is told, and at most.
+/// The default and the largest number of answers of a page.
 const LIMIT: usize = 100;
 const LIMIT_MAX: usize = 500;
 
@@ -41,17 +41,17 @@ const CURSOR: &str = "must be the next_cursor of an answer to the same question"
 
 const COMMENTED: [(&str, bool); 2] = [("commented", true), ("all", false)];
 
-/// Which answers are wanted.
+/// A filter for answers.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Filter {
     pub rating: Option<u8>,
-    /// Only those with a comment.
+    /// Only answers with a comment.
     pub commented: bool,
-    /// A part of the comment, whatever its case.
+    /// A part of the comment, in any case.
     pub search: Option<String>,
 }
 
-/// What is asked for.
+/// A question for answers.
 #[derive(Debug)]
 pub struct Question {
     pub asked: Asked,
@@ -61,10 +61,10 @@ pub struct Question {
     pub limit: usize,
 }
 
-/// An answer as it is listed.
+/// An answer as a list shows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Row {
-    /// The use that was asked about.
+    /// The use that the survey is about.
     pub event: String,
     pub provider: String,
     pub tenant: String,
@@ -102,7 +102,7 @@ pub const COLUMNS: &[&str] = &[
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Page {
     pub answers: Vec<Row>,
-    /// What continues it; none after the last.
+    /// The cursor of the next page; `None` on the last one.
     pub next: Option<String>,
 }
 
@@ -135,7 +135,7 @@ impl Question {
     }
 }
 
-/// The place that a cursor names. Places are in the order of time, in every tenant alike.
+/// The place that a cursor names. For every tenant, places are in the order of time.
 fn place(cursor: &str) -> Option<String> {
     let text = URL_SAFE_NO_PAD.decode(cursor).ok()?;
     let text = String::from_utf8(text).ok()?;
@@ -161,10 +161,7 @@ impl Filter {
     }
 }
 
-/// Answers of these tenants that were given in the period, the newest first.
-///
-/// # Errors
-/// The tables cannot be read.
+/// Answers of these tenants from the period, the newest first.
 pub async fn answers(desk: &Desk, tenants: &[Named], question: &Question) -> anyhow::Result<Page> {
     let until = Instant::now() + LOOKS_FOR;
     let mut after = question.after.clone();
@@ -208,7 +205,7 @@ async fn merged(
     question: &Question,
     after: Option<&str>,
 ) -> anyhow::Result<Vec<(Named, Listed)>> {
-    // Owned, as the compiler would not follow a reference into the stream.
+    // Owned, because the compiler cannot follow a reference into the stream.
     let tenants = stream::iter(tenants.to_vec());
     let (period, limit) = (question.asked.period, question.limit);
     let pages = tenants.map(|named| async move {
@@ -227,7 +224,7 @@ async fn merged(
     Ok(all)
 }
 
-/// When a period begins and ends by a tenant's clock.
+/// When a period begins and ends on a tenant's clock.
 fn times(desk: &Desk, tenant: &str, period: Period) -> anyhow::Result<(Timestamp, Timestamp)> {
     let begin = |day: Date| {
         let begin = day.to_zoned(desk.zones.of(tenant).clone());
@@ -242,7 +239,7 @@ fn times(desk: &Desk, tenant: &str, period: Period) -> anyhow::Result<(Timestamp
     Ok((begin(period.from)?, begin(after)?))
 }
 
-/// What these answers say, in their order. One whose record is gone is missing.
+/// The contents of these answers, in their order. An answer whose record is gone is missing.
 async fn rows(desk: &Desk, listed: Vec<(Named, Listed)>) -> anyhow::Result<Vec<(String, Row)>> {
     let record = |it: &Listed| {
         let event = &it.event;

@@ -1,4 +1,4 @@
-//! What the routes read from: the figures, the ledger, and the tokens of those who may read them.
+//! The desk: the figures, the ledger and the tokens, from which routes read.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::refused::{Problem, Refused};
 use crate::report::{Asked, Report};
 use crate::tenant::{OfTenant, Tenant};
 
-/// Tenants that are read side by side.
+/// How many tenants are read at the same time.
 const CONCURRENCY: usize = 8;
 
 /// The most tenants of one answer.
@@ -37,7 +37,7 @@ pub const PROVIDERS: [(&str, &str); 2] = [
     ),
 ];
 
-/// The figures, whoever asks for them.
+/// Reads the figures for every kind of reader.
 #[derive(Debug)]
 pub struct Desk {
     pub figures: Figures,
@@ -55,7 +55,7 @@ pub type Named = (String, String);
 
 impl Desk {
     pub fn new(client: Client, tables: Tables, zones: Zones) -> Self {
-        // Nothing is recorded here, so nothing is retained.
+        // Nothing is recorded here, so no retention is needed.
         let ledger = Ledger::new(client.clone(), &tables.events, SignedDuration::ZERO);
         Self {
             ledger,
@@ -67,7 +67,7 @@ impl Desk {
         }
     }
 
-    /// Reads what a function needs from its environment.
+    /// Reads the settings from the environment.
     pub fn read(environment: &mut Environment, aws: &Aws) -> Self {
         let tables = Tables {
             figures: environment.text("FIGURES_TABLE"),
@@ -78,7 +78,7 @@ impl Desk {
         Self::new(client, tables, Zones::read_zones(environment))
     }
 
-    /// What every question about days has in common, but for the tenants themselves.
+    /// The parameters that every question about days shares, apart from the tenants.
     pub fn ask(&self, parameters: &mut Parameters, scope: &Scope, now: Timestamp) -> (Asked, Date) {
         let (tenant, provider) = whom(parameters, scope);
         let zone = self.zones.of(tenant.as_deref().unwrap_or_default());
@@ -120,7 +120,7 @@ impl Desk {
         choose(self.figures.tenants().await?, scope, tenant, provider)
     }
 
-    /// What was counted of the tenants that are asked for.
+    /// The figures of the tenants that a question asks for.
     pub async fn figures_of(
         &self,
         scope: &Scope,
@@ -132,7 +132,7 @@ impl Desk {
         Ok(self.figures_of_each(tenants, asked, now).await?)
     }
 
-    /// What was counted of these tenants.
+    /// The figures of these tenants.
     pub async fn figures_of_each(
         &self,
         tenants: Vec<Named>,
@@ -143,7 +143,7 @@ impl Desk {
         read.buffered(CONCURRENCY).try_collect().await
     }
 
-    /// The report that these parameters ask for.
+    /// The report for these parameters.
     pub async fn report(
         &self,
         mut parameters: Parameters,
@@ -178,7 +178,7 @@ impl Desk {
         })
     }
 
-    /// The days of the period, and those that it is compared with.
+    /// The days of the period, and the days that they are compared with.
     async fn both(
         &self,
         provider: &str,
@@ -187,7 +187,7 @@ impl Desk {
     ) -> anyhow::Result<(BTreeMap<Date, Day>, BTreeMap<Date, Day>)> {
         let period = asked.period;
         match period.compared(asked.compare) {
-            // One read of both costs fewer requests than one of each.
+            // One read of both costs fewer requests than two reads.
             Some(other) if other.to.tomorrow().ok() == Some(period.from) => {
                 let all = Period::new(other.from, period.to);
                 let mut before = self.days(provider, tenant, Some(all)).await?;
@@ -214,11 +214,7 @@ impl Desk {
     }
 }
 
-/// Of all tenants those that may be read and are asked for.
-///
-/// # Errors
-/// The tenant that is named may not be read, or there is no such one: nobody learns
-/// which. Or they are too many.
+/// The tenants, among all, that the token may read and the question asks for.
 pub fn choose(
     mut tenants: Vec<Named>,
     scope: &Scope,
@@ -249,7 +245,7 @@ fn unknown_tenant() -> Refused {
     Refused::not_found("such tenant", ", or this token may not read it")
 }
 
-/// The parameters `tenant` and `provider`. A token for one tenant alone names it.
+/// Reads the parameters `tenant` and `provider`. A token for one tenant alone names that tenant.
 pub fn whom(parameters: &mut Parameters, scope: &Scope) -> (Option<String>, Option<String>) {
     let tenant = parameters.text("tenant", "must be a tenant's name");
     let tenant = tenant.or_else(|| scope.only().map(str::to_owned));
@@ -257,7 +253,7 @@ pub fn whom(parameters: &mut Parameters, scope: &Scope) -> (Option<String>, Opti
     (tenant, provider.map(str::to_owned))
 }
 
-/// A desk, and the tokens of those who may come to it.
+/// A desk, and the tokens that give access to it.
 #[derive(Debug)]
 pub struct Guarded {
     pub desk: Desk,

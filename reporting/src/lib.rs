@@ -1,5 +1,5 @@
-//! What was counted and recorded, for whoever reads it: the reports' function, the dashboard and
-//! the command line. It answers with values, and knows nothing of routes.
+//! Reads figures and records, for the reports' function, the dashboard and the command line. This
+//! crate returns values, and knows nothing of routes.
 
 pub mod access;
 pub mod account;

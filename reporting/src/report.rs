@@ -1,4 +1,4 @@
-//! The report on coupons: a pure function of what was counted of the tenants' days.
+//! The report on coupons: a pure function of the tenants' days.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -15,17 +15,17 @@ use crate::tenant::{OfTenant, Tenant, zones};
 use crate::totals::Totals;
 use crate::usage::{self, Code, Staff, Usage};
 
-/// What a report is asked for.
+/// The parameters of a report.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asked {
     pub period: Period,
     pub compare: Compare,
-    /// The tenant that was named; none where it is about all that may be read.
+    /// The named tenant; `None` if the report covers all that the token may read.
     pub tenant: Option<String>,
     pub provider: Option<String>,
 }
 
-/// What stands at the head of every answer.
+/// The head of every answer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Head {
     pub from: Date,
@@ -61,7 +61,7 @@ pub struct Compared {
     pub with: Compare,
     pub from: Date,
     pub to: Date,
-    /// Whether figures of all its days may still be kept.
+    /// Whether the figures of all its days may still be kept.
     pub complete: bool,
 }
 
@@ -80,7 +80,7 @@ impl Head {
 }
 
 impl Report {
-    /// `zone` is the one in which the days were asked for, and `today` is the day there.
+    /// `zone` is the time zone of the days, and `today` is the day there.
     pub fn new(
         asked: &Asked,
         tenants: &[OfTenant],

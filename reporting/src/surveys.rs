@@ -1,4 +1,4 @@
-//! How content members say they are: the answers to surveys, as figures.
+//! Figures of surveys: how content members are, by their answers.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::order::most_first;
 use crate::table::Table;
 use crate::tenant::{OfTenant, days};
 
-/// How many standard errors the margin is wide, for a confidence of 95 %.
+/// How many standard errors the margin has, for a confidence of 95 %.
 const Z_95: f64 = 1.96;
 
 /// The lowest number of a promoter, and the highest of a detractor, from 0 to 10.
@@ -24,7 +24,7 @@ pub struct Surveys {
     pub total: Answers,
     /// Scheduled, and neither sent nor given up yet.
     pub pending: u64,
-    /// Those that were not sent, by reason.
+    /// Surveys that were not sent, by reason.
     pub unsent: Vec<Unsent>,
     pub days: Vec<ByDay>,
     pub rewards: Vec<ByName>,
@@ -32,13 +32,13 @@ pub struct Surveys {
     pub staff: Vec<ByName>,
 }
 
-/// What surveys came to.
+/// The figures of a group of surveys.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Answers {
     pub scheduled: u64,
     pub sent: u64,
     pub answered: u64,
-    /// In percent of those that were sent; none where none was.
+    /// In percent of the sent ones; `None` if none was sent.
     pub response_rate: Option<f64>,
     pub average_rating: Option<f64>,
     pub rating_1: u64,
@@ -46,11 +46,11 @@ pub struct Answers {
     pub rating_3: u64,
     pub rating_4: u64,
     pub rating_5: u64,
-    /// The net promoter score, from -100 to 100; none where nobody answered that question.
+    /// The net promoter score, from -100 to 100; `None` if nobody answered that question.
     pub nps: Option<f64>,
-    /// Half the width of its 95 % confidence interval.
+    /// Half the width of the score's 95 % confidence interval.
     pub nps_margin: Option<f64>,
-    /// How many answered that question.
+    /// How many members answered that question.
     pub nps_n: u64,
     pub promoters: u64,
     pub passives: u64,
@@ -73,7 +73,7 @@ pub struct ByDay {
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ByName {
-    /// Empty where none was told.
+    /// Empty if the use names none.
     pub name: String,
     #[serde(flatten)]
     pub answers: Answers,
@@ -162,7 +162,7 @@ impl Surveys {
         }
     }
 
-    /// One row for the whole, for each day, reward, location, member of staff and reason.
+    /// One row for the whole, and one for each day, reward, location, member of staff and reason.
     pub(crate) fn table(&self) -> Table {
         let row = |by, name: String, answers| Row {
             by,
@@ -271,14 +271,14 @@ impl Score {
     }
 }
 
-/// A count as a number to divide by. Counts are far below 2⁵³, where this is exact.
+/// A count as a divisor. Counts are far below 2⁵³, so this is exact.
 fn real(count: u64) -> f64 {
     count as f64
 }
 
 fn rounded(value: f64, decimals: i32) -> f64 {
     let unit = 10_f64.powi(decimals);
-    // Without the sign of a zero.
+    // Without the sign of a negative zero.
     (value * unit).round() / unit + 0.0
 }
 

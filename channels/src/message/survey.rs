@@ -1,10 +1,10 @@
-//! What asks a member how the use of a coupon was: a mail, or the parameters of a WhatsApp message.
+//! The invitation to a survey: a mail, or the parameters of a WhatsApp message.
 
 use super::clean::{first_name, full_name, line, shorten};
 use super::templates::SurveyFile;
 use super::{Email, Language};
 
-/// What a survey's message tells. Providers may leave out all that is optional.
+/// The values of an invitation. Providers may leave out everything that is optional.
 #[derive(Clone, Copy)]
 pub struct Invitation<'a> {
     /// The member's name.
@@ -13,16 +13,16 @@ pub struct Invitation<'a> {
     pub reward: Option<&'a str>,
     /// Where the coupon was used.
     pub location: Option<&'a str>,
-    /// The first question, and what each of its ratings means, from 1 on.
+    /// The first question, and the meaning of each rating, from 1 on.
     pub question: &'a str,
     pub ratings: &'a [String; 5],
-    /// The survey's page. `?rating=4` after it preselects a rating.
+    /// The survey's page. A `?rating=4` at its end preselects a rating.
     pub link: &'a str,
-    /// How many days the link opens the page.
+    /// For how many days the link opens the page.
     pub link_days: i64,
 }
 
-/// The values of an invitation as the templates show them: clean and of a bounded length.
+/// The values of an invitation as the templates show them: clean and of a limited length.
 pub(super) struct Survey {
     pub(super) language: Language,
     pub(super) name: Option<String>,
@@ -43,11 +43,11 @@ pub(super) struct Rating {
 const REWARD_MAX_CHARS: usize = 200;
 const LOCATION_MAX_CHARS: usize = 100;
 
-/// With a reward and a link of at most 200 characters each, this leaves the template's own words
-/// 500 of the 1,024 characters that WhatsApp takes in all.
+/// WhatsApp takes 1,024 characters in all. A reward and a link have at most 200 characters each. So
+/// the template's own words keep 500.
 const NAME_MAX_CHARS: usize = 60;
 
-/// So much of a reward's name does an inbox show on a computer, after "Como foi: ".
+/// How many characters of a reward's name an inbox shows on a computer, after "Como foi: ".
 const SUBJECT_REWARD_MAX_CHARS: usize = 50;
 
 impl Survey {
@@ -74,7 +74,7 @@ impl Survey {
     }
 }
 
-/// Writes the mail that asks a member.
+/// Writes the mail that invites a member.
 pub fn survey_email(language: Language, invitation: &Invitation<'_>) -> Email {
     let mut survey = Survey::of(language, invitation);
     let html = SurveyFile::EmailHtml.fill(&survey);
@@ -88,8 +88,8 @@ pub fn survey_email(language: Language, invitation: &Invitation<'_>) -> Email {
     }
 }
 
-/// Name, reward and link, in the order of the approved template's `{{1}}` to `{{3}}`. None is
-/// empty or breaks a line: WhatsApp refuses such a message.
+/// Name, reward and link, in the order of the approved template's `{{1}}` to `{{3}}`. None is empty
+/// or breaks a line, because WhatsApp refuses such a message.
 pub fn survey_whatsapp_parameters(language: Language, invitation: &Invitation<'_>) -> [String; 3] {
     let mut survey = Survey::of(language, invitation);
     let name = invitation.name.and_then(full_name);

@@ -1,8 +1,8 @@
-//! Brings a coupon to its member: into the account, by mail, by WhatsApp, by SMS; and a redemption
-//! of in-game items to a game's own server.
+//! Brings a coupon to its member: into the account, by mail, by WhatsApp, by SMS. It also brings a
+//! redemption of in-game items to a game's own server.
 //!
-//! - [`delivery`]: which event asks for what.
-//! - [`attempt`]: an event and its invocation, with what every part below needs of them.
+//! - [`delivery`]: which event needs which steps.
+//! - [`attempt`]: an event and its invocation, which every step needs.
 //! - [`stored`] and [`account`]: the coupon in its member's account.
 //! - [`redemption`]: a new coupon, on every channel. [`enrolment`]: the coupons that waited.
 //! - [`reminder`]: a coupon that expires soon, on the best channel.

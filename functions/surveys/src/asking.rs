@@ -28,11 +28,11 @@ use crate::planned::{Planned, name};
 use crate::surveys::Surveys;
 use crate::timing::{is_too_late, with_lead};
 
-/// How long a channel that does not take the message is asked again. The worker gives a message up
-/// after a day; before that, the survey has its reason.
+/// How long a channel that refuses the message is asked again. The worker gives a message up after
+/// a day; before that, the survey gets its reason.
 const TRIED_FOR: SignedDuration = SignedDuration::from_hours(18);
 
-/// The channels on which members are asked, the best first.
+/// The channels for surveys, the best first.
 const BEST_FIRST: [Channel; 2] = [Channel::WhatsApp, Channel::Email];
 
 /// A survey that is due.
@@ -43,36 +43,36 @@ pub(crate) struct Asking<'a> {
     pub(crate) invocation: Invocation,
 }
 
-/// What the ledger has of a use whose survey is due.
+/// The ledger's rows of a use whose survey is due.
 struct Use {
     event: Event,
-    /// The member's personal data were erased from it.
+    /// Whether the member's personal data were erased from it.
     erased: bool,
-    /// By name: what stands beneath the use, and of its coupon.
+    /// By name: the records beneath the use, and the coupon's rows.
     rows: BTreeMap<&'static str, Item>,
 }
 
-/// What came of trying to ask.
+/// The outcome of trying to ask.
 enum Tried {
-    /// It ended for good, and this is counted with it.
+    /// It ended for good, and these figures are counted with it.
     Ended(Ended, Attached),
     NotNow(NotNow),
 }
 
 enum Ended {
-    /// The message was taken, under this id.
+    /// The other side accepted the message, under this id.
     Sent(String),
     Unsent(Unsent),
 }
 
-/// Who is asked, and about what.
+/// The member who is asked, and the subject of the survey.
 struct Addressee {
     member: Member,
     reward: Option<String>,
 }
 
-/// The figures of a survey, ready before anything is sent: after that, nothing but the transaction
-/// may fail.
+/// The figures of a survey, prepared before anything is sent. After that, only the transaction can
+/// fail.
 struct Figures<'a> {
     surveyed: Surveyed,
     opened: Opened<'a>,
@@ -97,7 +97,7 @@ impl Figures<'_> {
 const CANCELLED: &str = "cancelled";
 
 impl Asking<'_> {
-    /// Sends the survey, unless an attempt before this one settled it.
+    /// Sends the survey, unless an earlier attempt settled it.
     pub(crate) async fn work(&self) -> Result<(), Failure> {
         let Self {
             surveys,
@@ -105,7 +105,7 @@ impl Asking<'_> {
             invocation,
         } = *self;
         let Some(used) = self.read().await? else {
-            // The ledger has forgotten the use, and with it what was scheduled.
+            // The ledger has forgotten the use, and with it the schedule.
             tracing::warn!(event.key = %due.event, "A survey is due whose use is gone");
             return Ok(());
         };
@@ -116,7 +116,7 @@ impl Asking<'_> {
             invocation,
         };
         if !used.rows.contains_key(RECORD) {
-            // The attempt that scheduled it died before it said so.
+            // The attempt that scheduled it died before it recorded so.
             planned.record(due.due_at).await?;
         }
         let is_settled = used.rows.get(ASK).is_some_and(is_settled);
@@ -125,7 +125,8 @@ impl Asking<'_> {
         }
         let timing = surveys.settings.timing(event);
         if let Some(at) = timing.allowed_from(&event.key, invocation.now()) {
-            // The message comes late, in the quiet hours. Every copy of it names the same morning.
+            // The message came late, in the quiet hours. Every copy of the message names the same
+            // morning.
             let name = format!("{}-{}", name(event), at.as_second());
             let due = Due::new(&event.key, with_lead(at, invocation.now()));
             return Ok(surveys.scheduler.create(&name, &due).await?);
@@ -142,7 +143,7 @@ impl Asking<'_> {
         match self.try_to_ask(&used).await {
             Ok(Tried::NotNow(not_now)) => effect.release(lease, not_now).await,
             Ok(Tried::Ended(ended, attached)) => Ok(settle(event, lease, ended, attached).await?),
-            // Nothing was sent: something of ours failed before.
+            // Nothing was sent, because a step of ours failed before.
             Err(error) => {
                 lease.release("not tried", None).await?;
                 Err(error.into())
@@ -150,7 +151,7 @@ impl Asking<'_> {
         }
     }
 
-    /// What the ledger has of the use; nothing where it has forgotten it.
+    /// The ledger's rows of the use; `None` if the ledger has forgotten the use.
     async fn read(&self) -> Result<Option<Use>, Failure> {
         let (ledger, key) = (&self.surveys.ledger, &self.due.event);
         let now = self.invocation.now();
@@ -170,7 +171,7 @@ impl Asking<'_> {
         };
         let erased = is_erased(&row);
         let row = ledger.whole(row).await?;
-        // It was an event when it was recorded, so newer code wrote it.
+        // The row held an event when it was recorded, so newer code wrote it.
         let event = read_event(&row).with_context(|| {
             format!("this version of the code reads no event in the body of {key}")
         })?;
@@ -200,7 +201,8 @@ impl Asking<'_> {
             Ok(Tried::Ended(Ended::Unsent(reason), attached))
         };
         if used.rows.contains_key(ANSWER) {
-            // It was sent, since it is answered; the attempt that sent it died before it said so.
+            // It was sent, because it is answered. The attempt that sent it died before it recorded
+            // so.
             let sent = Ended::Sent("answered".into());
             return Ok(Tried::Ended(sent, figures.sent()?));
         }
@@ -250,14 +252,14 @@ impl Asking<'_> {
         unsent(Unsent::NotDelivered)
     }
 
-    /// The channels that have an address of a member, the best first.
+    /// The channels that have an address of the member, the best first.
     fn open<'m>(&self, member: &'m Member) -> impl Iterator<Item = (Channel, &'m str)> {
         let channels = BEST_FIRST.into_iter();
         let channels = channels.filter(|channel| self.surveys.channels.asks_on(*channel));
         channels.filter_map(|channel| Some((channel, channel.address(member)?)))
     }
 
-    /// Sends the message on the best channel that takes it.
+    /// Sends the message on the best channel that accepts it.
     async fn send(&self, event: &Event, to: &Addressee) -> anyhow::Result<Outcome> {
         let surveys = self.surveys;
         let language = surveys.channels.language(&event.tenant).tag();
@@ -278,7 +280,7 @@ impl Asking<'_> {
             anyhow::ensure!(has_time(self.invocation, SEND), NO_TIME);
             let sent = surveys.channels.ask(channel, event, &invitation, address);
             match sent.await? {
-                // The next best may take it.
+                // The next channel may accept it.
                 Outcome::Refused(reason) => refused = reason,
                 outcome => return Ok(outcome),
             }
@@ -286,7 +288,8 @@ impl Asking<'_> {
         Ok(Outcome::Refused(refused))
     }
 
-    /// Keeps what the member is asked, and returns the link to it: the same for every attempt.
+    /// Keeps the questions for the member, and returns the link to them, which is the same for
+    /// every attempt.
     async fn link(&self, event: &Event, questions: &Questions) -> anyhow::Result<String> {
         let surveys = self.surveys;
         let now = self.invocation.now();
@@ -348,7 +351,7 @@ fn usage(event: &Event) -> Option<&Usage> {
     }
 }
 
-/// The member by the contact, the use and the redemption, which tells more in Zupy's v1.
+/// The member, from the contact, the use and the redemption, which holds more in Zupy's v1.
 fn addressee(
     event: &Event,
     contact: &Contact,
@@ -367,7 +370,7 @@ fn addressee(
     }
 }
 
-/// Records how asking ended, together with what is counted of it.
+/// Records how asking ended, together with its figures.
 async fn settle(
     event: &Event,
     lease: Lease,

@@ -1,23 +1,23 @@
-//! Whether a survey that is due is sent: a pure function of what is known then.
+//! Whether a due survey is sent: a pure function of the known facts.
 
 use webhooks::figures::survey::Unsent;
 
-/// What is known of a use, its coupon and its member when the survey is due.
+/// The known facts about a use, its coupon and its member when the survey is due.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Known {
-    /// The use was too long ago.
+    /// Whether the use is too old.
     pub(crate) too_late: bool,
-    /// The member's personal data were erased.
+    /// Whether the member's personal data were erased.
     pub(crate) forgotten: bool,
-    /// The coupon was cancelled.
+    /// Whether the coupon was cancelled.
     pub(crate) cancelled: bool,
     pub(crate) do_not_contact: bool,
-    /// A channel on which members are asked has an address of the member.
+    /// Whether a channel for surveys has an address of the member.
     pub(crate) has_address: bool,
 }
 
-/// Why the survey is not sent, if it is not. Whether the member was asked or answered a short time
-/// ago, the claim to ask decides after this.
+/// Why the survey is not sent, if it is not. Afterwards, the claim to ask decides whether the
+/// member was asked or answered a short time ago.
 pub(crate) fn decide(known: Known) -> Result<(), Unsent> {
     let reasons = [
         (known.forgotten, Unsent::Forgotten),

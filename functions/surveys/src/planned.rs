@@ -1,8 +1,8 @@
-//! A use gets one schedule, and the record that forbids a second.
+//! A use gets one schedule, and a record that forbids a second one.
 //!
-//! The schedule comes before the record. If the function dies in between, the message comes again:
-//! the schedule of the same name is there, or has fired already, and the record follows. Once the
-//! record is there, nothing is scheduled for the use again.
+//! The schedule comes before the record. If the function dies in between, the message is retried.
+//! The schedule of the same name then exists, or has fired already, and the record follows. Once
+//! the record exists, nothing is scheduled for the use again.
 
 use jiff::Timestamp;
 use webhooks::event::{Event, Fact};
@@ -27,7 +27,7 @@ pub(crate) struct Planned<'a> {
 }
 
 impl Planned<'_> {
-    /// Schedules the survey, unless the use's record says that it was.
+    /// Schedules the survey, unless the use's record says that it was scheduled.
     pub(crate) async fn plan(&self) -> Result<(), Failure> {
         let Self {
             surveys,
@@ -56,8 +56,7 @@ impl Planned<'_> {
         self.record(due_at).await
     }
 
-    /// Leaves the record that the survey is scheduled for this time; once, together with what is
-    /// counted of it.
+    /// Records that the survey is scheduled for this time, once, together with its figures.
     pub(crate) async fn record(&self, due_at: Timestamp) -> Result<(), Failure> {
         let Self {
             surveys,
@@ -82,7 +81,7 @@ impl Planned<'_> {
     }
 }
 
-/// The name of a use's schedule: whoever creates it, and whenever.
+/// The name of a use's schedule, which is the same for every attempt.
 pub(crate) fn name(event: &Event) -> String {
     hex::encode(survey::id(&event.key))
 }

@@ -36,10 +36,7 @@ impl Scheduler {
         }
     }
 
-    /// Creates a schedule of this name. One that is there already stays, and counts as created.
-    ///
-    /// # Errors
-    /// The scheduler does not take it now.
+    /// Creates a schedule of this name. An existing one stays, and counts as created.
     pub(crate) async fn create(&self, name: &str, due: &Due) -> anyhow::Result<()> {
         let retries = RetryPolicy::builder()
             .maximum_event_age_in_seconds(EVENT_AGE_MAX_S)

@@ -1,4 +1,4 @@
-//! What the parameters say of surveys.
+//! The settings of surveys.
 
 use jiff::SignedDuration;
 use webhooks::config::Environment;
@@ -21,7 +21,7 @@ pub(crate) struct Settings {
     quiet: PerTenant<Quiet>,
     pub(crate) zones: Zones,
     pub(crate) pauses: Pauses,
-    /// Where the pages are, without a slash at the end.
+    /// The URL of the pages, without a slash at the end.
     url: String,
 }
 
@@ -53,7 +53,7 @@ impl Settings {
         }
     }
 
-    /// By what the surveys of an event's tenant are timed.
+    /// The settings for the timing of a tenant's surveys.
     pub(crate) fn timing(&self, event: &Event) -> Timing<'_> {
         Timing {
             delay: self.delay,
@@ -99,7 +99,7 @@ mod tests {
         ("SURVEY_IGNORED_PAUSE_DAYS", "14"),
     ];
 
-    /// What is wrong if one of the variables has another value.
+    /// The problem of a variable with a wrong value.
     fn problems(name: &str, value: &str) -> String {
         let others = GOOD.into_iter().filter(|(other, _)| *other != name);
         let mut environment = Environment::of(others.chain([(name, value)]));

@@ -1,4 +1,4 @@
-//! Which message asks for what: a use is scheduled, and a survey that is due is sent.
+//! Which message leads to which step: a use is scheduled, and a due survey is sent.
 
 use aws_sdk_dynamodb::Client;
 use channels::{Channels, Members};
@@ -29,7 +29,7 @@ pub struct Surveys {
 }
 
 impl Surveys {
-    /// Reads the settings; a wrong variable becomes a problem of the environment.
+    /// Reads the settings. A wrong variable becomes a problem of the environment.
     pub fn read(environment: &mut Environment, aws: &Aws) -> Self {
         let secret_id = environment.text("SURVEY_SECRET_ID");
         let config = aws.sdk_config(CallLimits::TASK);

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp, Zoned};
 use webhooks::event::EventKey;
 use webhooks::survey;
 
-/// A use that was longer ago is not asked about.
+/// A use older than this gets no survey.
 const OLDEST: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// The least time between now and a schedule. EventBridge Scheduler invokes within the minute of
@@ -17,7 +17,7 @@ const LEAD: SignedDuration = SignedDuration::from_secs(60);
 /// The longest quiet hours, so that the surveys that they hold find a place before the next ones.
 const QUIET_MAX: SignedDuration = SignedDuration::from_hours(18);
 
-/// The hours of the day in which nobody is asked, by the clock on the tenant's wall.
+/// The hours of the day in which nobody is asked, on the tenant's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Quiet {
     from: Time,
@@ -31,7 +31,8 @@ impl Quiet {
         until: Time::MIN,
     };
 
-    /// Reads `22:00-08:00`, or `off`. Nothing where it is neither, or leaves less than six hours.
+    /// Reads `22:00-08:00`, or `off`. `None` for another text, and for hours that leave less than
+    /// six.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         if text.eq_ignore_ascii_case("off") {
             return Some(Self::OFF);
@@ -45,7 +46,7 @@ impl Quiet {
         (quiet.from != quiet.until && quiet.length() <= QUIET_MAX).then_some(quiet)
     }
 
-    /// How long the hours are on a day of 24.
+    /// How long the quiet hours are on a day of 24 hours.
     fn length(self) -> SignedDuration {
         let length = self.from.duration_until(self.until);
         match length.is_negative() {
@@ -61,7 +62,7 @@ impl Quiet {
         }
     }
 
-    /// The end of the quiet hours that a moment lies in; nothing where it lies in none.
+    /// The end of the quiet hours around a moment; `None` outside them.
     fn end_after(self, at: &Zoned) -> Option<Timestamp> {
         let time = at.time();
         if !self.holds(time) {
@@ -72,7 +73,8 @@ impl Quiet {
             true => at.date().tomorrow().ok()?,
             false => at.date(),
         };
-        // A clock that goes back shows the end twice, and the hour before the second is quiet too.
+        // If a clock goes back, it shows the end twice, and the hour before the second one is quiet
+        // too.
         let end = at
             .time_zone()
             .to_ambiguous_zoned(date.to_datetime(self.until));
@@ -80,12 +82,12 @@ impl Quiet {
     }
 }
 
-/// By what a tenant's surveys are timed.
+/// The settings for the timing of a tenant's surveys.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timing<'a> {
-    /// From the use to its survey.
+    /// The time from the use to its survey.
     pub(crate) delay: SignedDuration,
-    /// Over how long the surveys are spread that the quiet hours hold; at most three hours.
+    /// The time over which the surveys that quiet hours hold are spread; at most three hours.
     pub(crate) spread: SignedDuration,
     pub(crate) quiet: Quiet,
     pub(crate) zone: &'a TimeZone,
@@ -101,8 +103,8 @@ impl Timing<'_> {
         self.allowed_from(key, earliest).unwrap_or(earliest)
     }
 
-    /// When a survey may be sent that is due at a time of the quiet hours: in the morning, at a
-    /// second that the key decides. Nothing where it may be sent at that time.
+    /// When a survey may be sent that is due in the quiet hours: in the morning, at a second that
+    /// the key decides. `None` if it may be sent when it is due.
     pub(crate) fn allowed_from(&self, key: &EventKey, at: Timestamp) -> Option<Timestamp> {
         let end = self.quiet.end_after(&at.to_zoned(self.zone.clone()))?;
         end.checked_add(self.place(key)).ok()
@@ -117,7 +119,7 @@ impl Timing<'_> {
     }
 }
 
-/// A schedule's time, but not before one that the scheduler takes for sure.
+/// A schedule's time, but no earlier than the scheduler certainly accepts.
 pub(crate) fn with_lead(at: Timestamp, now: Timestamp) -> Timestamp {
     let earliest = now.checked_add(LEAD).unwrap_or(Timestamp::MAX);
     at.max(whole_second(earliest))
@@ -129,7 +131,7 @@ fn whole_second(at: Timestamp) -> Timestamp {
     Timestamp::from_second(second).unwrap_or(at)
 }
 
-/// Whether nobody is asked about a use any more.
+/// Whether it is too late to ask about a use.
 pub(crate) fn is_too_late(used_at: Timestamp, now: Timestamp) -> bool {
     now.duration_since(used_at) > OLDEST
 }
