@@ -259,9 +259,8 @@ async fn letter(
     });
     let event = event_of(message.body().unwrap_or_default());
     let attributes = message.message_attributes.as_ref();
-    let said = [REASON, ERROR_CODE].into_iter();
-    let said = said.filter_map(|name| attributes?.get(name)?.string_value());
-    let said = said.last();
+    let mut names = [REASON, ERROR_CODE].into_iter();
+    let said = names.find_map(|name| attributes?.get(name)?.string_value());
     let reason = match (said, &event) {
         (Some(said), _) => said.to_owned(),
         (None, Err(unreadable)) => format!("unreadable: {unreadable}"),
