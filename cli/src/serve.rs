@@ -232,4 +232,8 @@ fn announce(system: &System, kept: bool, port: u16) {
         system.gateway_url()
     );
     println!("  cargo run -- send{at}");
+    println!(
+        "What happened, on one page, signed in: {}/_local/dashboard",
+        system.gateway_url()
+    );
 }

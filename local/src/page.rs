@@ -5,12 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::{Body, Bytes};
 use axum::extract::{Path as UrlPath, Query, State};
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, LOCATION, SET_COOKIE};
+use axum::http::{Request, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use http_body_util::Full;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -23,6 +27,9 @@ use crate::drafts::draft;
 use crate::dynamodb::TableCount;
 use crate::system::{Inner, Until};
 use crate::template::{Function, Template};
+
+/// The function that serves the pages for people.
+const DASHBOARD: &str = "dashboard";
 
 const IDLE_TIMEOUT_S: f64 = 30.0;
 const IDLE_TIMEOUT_MAX_S: f64 = 600.0;
@@ -69,6 +76,7 @@ pub(crate) fn router(inner: Arc<Inner>) -> Router {
     Router::new()
         .route("/", get(|| async { Html(PAGE) }))
         .route("/_local/page/{name}", get(asset))
+        .route("/_local/dashboard", get(dashboard))
         .route("/_local/state", get(state))
         .route("/_local/messages", get(messages))
         .route("/_local/queues", get(queues))
@@ -86,6 +94,41 @@ async fn asset(UrlPath(name): UrlPath<String>) -> Response {
         }
         None => StatusCode::NOT_FOUND.into_response(),
     }
+}
+
+/// Signs in with the first of this system's tokens, as the form does, and goes on to the dashboard.
+async fn dashboard(State(inner): State<Arc<Inner>>) -> Response {
+    let mut functions = inner.template.functions.iter();
+    let function = functions.find(|function| function.name == DASHBOARD);
+    let token = function
+        .and_then(|function| tokens(function, &inner.template))
+        .and_then(first_token);
+    let Some(token) = token else {
+        let message = "the template has no dashboard with tokens";
+        return (StatusCode::NOT_FOUND, Json(json!({"error": message}))).into_response();
+    };
+    match signed_in(&inner.gateway_url, token).await {
+        Ok(response) => response,
+        Err(error) => failed(&error),
+    }
+}
+
+async fn signed_in(gateway_url: &str, token: &str) -> anyhow::Result<Response> {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    let form = form.append_pair("token", token).finish();
+    let request = Request::post(format!("{gateway_url}/dashboard/sign-in"))
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(Full::new(Bytes::from(form)))?;
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let (answer, _) = client.request(request).await?.into_parts();
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = answer.status;
+    for name in [SET_COOKIE, LOCATION] {
+        if let Some(value) = answer.headers.get(&name) {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    Ok(response)
 }
 
 async fn state(State(inner): State<Arc<Inner>>) -> Response {
@@ -244,6 +287,12 @@ fn tokens<'a>(function: &Function, template: &'a Template) -> Option<&'a str> {
     Some(&secret.value)
 }
 
+/// The first token of a list such as `tenant=token,token`.
+fn first_token(tokens: &str) -> Option<&str> {
+    let first = tokens.split(',').next()?;
+    Some(first.rsplit('=').next()?.trim())
+}
+
 /// The sample's request, with the first of this system's tokens.
 fn bearing(sample: &Path, tokens: &str, gateway_url: &str) -> Option<SignedRequest> {
     let event: Value = serde_json::from_slice(&std::fs::read(sample).ok()?).ok()?;
@@ -252,8 +301,9 @@ fn bearing(sample: &Path, tokens: &str, gateway_url: &str) -> Option<SignedReque
         event["rawQueryString"].as_str()?,
     );
     let path = format!("{path}?{query}");
-    let first = tokens.split(',').next()?;
-    let token = first.rsplit('=').next()?.trim();
+    // A sample without a token asks for something else.
+    event["headers"]["authorization"].as_str()?;
+    let token = first_token(tokens)?;
     let bearer = format!("Bearer {token}");
     let curl = format!(
         "curl -i -H {} \\\n  {}",

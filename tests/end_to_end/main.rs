@@ -27,6 +27,7 @@ mod renderings;
 mod replay_failed;
 mod reports;
 mod shop;
+mod signing_in;
 mod slow;
 mod soak;
 mod support;
