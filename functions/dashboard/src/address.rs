@@ -1,6 +1,6 @@
 //! Addresses of pages: a path and its parameters, from which links are made.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 /// A path with its parameters, in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +72,20 @@ impl fmt::Display for Address {
     }
 }
 
+/// A text as one part of a path.
+pub(crate) fn part(text: &str) -> String {
+    let mut part = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'-' | b'.' | b'_' | b'~' => part.push(char::from(byte)),
+            byte if byte.is_ascii_alphanumeric() => part.push(char::from(byte)),
+            // Writing to a text does not fail.
+            byte => _ = write!(part, "%{byte:02X}"),
+        }
+    }
+    part
+}
+
 /// Where a sign-in goes on: an address of the dashboard, and of nothing else. What is none becomes
 /// the overview.
 pub(crate) fn next(text: &str) -> &str {
@@ -110,6 +124,12 @@ mod tests {
         assert_eq!(address.take("language").as_deref(), Some("pt"));
         assert_eq!(address.take("language"), None);
         assert_eq!(address.to_string(), "/dashboard?a=1");
+    }
+
+    #[test]
+    fn a_part_of_a_path_holds_any_text() {
+        assert_eq!(part("zupy#comp#CP-1"), "zupy%23comp%23CP-1");
+        assert_eq!(part("a/b ç%"), "a%2Fb%20%C3%A7%25");
     }
 
     #[test]

@@ -107,6 +107,19 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
+    use axum::Router;
+    use axum::middleware::from_fn;
+    use axum::routing::get;
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use flate2::read::GzDecoder;
+    use lambda_http::Context;
+    use serde_json::Value;
+    use serde_json::value::RawValue;
+    use serving::Serving;
+
     use super::*;
 
     #[test]
@@ -121,5 +134,33 @@ mod tests {
         check("gzip;q=0", false);
         check("identity", false);
         assert!(!takes_gzip(&HeaderMap::new()));
+    }
+
+    #[tokio::test]
+    async fn a_compressed_answer_reaches_the_gateway_whole() {
+        let text = "Pizza Margherita ".repeat(200);
+        let route = text.clone();
+        let router = Router::new()
+            .route("/dashboard", get(async move || route))
+            .layer(from_fn(complete));
+        let serving = Serving::new(router, crate::pages::problem::unserved);
+        let event = include_str!("../../../events/dashboard.json");
+        let mut event: Value = serde_json::from_str(event).unwrap();
+        event["rawPath"] = "/dashboard".into();
+        event["headers"]["accept-encoding"] = "gzip, br".into();
+        let event = RawValue::from_string(event.to_string()).unwrap();
+        let mut context = Context::default();
+        context.deadline = 20_000;
+        let answer = serving.answer(&event, context).await;
+        assert_eq!(answer["statusCode"], 200, "{answer}");
+        assert_eq!(answer["headers"]["content-encoding"], "gzip");
+        assert_eq!(answer["isBase64Encoded"], true);
+        let body = STANDARD.decode(answer["body"].as_str().unwrap()).unwrap();
+        assert!(body.len() < text.len() / 5);
+        let mut written = String::new();
+        GzDecoder::new(&body[..])
+            .read_to_string(&mut written)
+            .unwrap();
+        assert_eq!(written, text);
     }
 }

@@ -19,8 +19,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use reporting::desk::{Named, choose};
 use reporting::tenant::OfTenant;
-use reporting::{Asked, Compare, Refused, Report};
+use reporting::{Asked, Compare, Period, Refused, Report};
 use webhooks::event::tenant_key;
+use webhooks::figures;
 use webhooks::stock::Product;
 
 use super::problem;
@@ -33,7 +34,7 @@ use crate::words::overview::Overview;
 
 use curves::Curve;
 use picker::Picker;
-use rows::{Card, Conversion, Counted, Delivery, Location, Low, Times};
+use rows::{Card, Conversion, Counted, Delivery, Found, Location, Low, Surveys, Times};
 
 /// What `overview.html` fills.
 #[derive(Template)]
@@ -61,6 +62,8 @@ struct Page {
     weekdays: Curve,
     deliveries: Vec<Delivery>,
     findings: Vec<Counted>,
+    latest: Vec<Found>,
+    surveys: Option<Surveys>,
     low: Vec<Low>,
     alerts: Option<String>,
     /// The same days and tenants, as events and as CSV.
@@ -79,6 +82,7 @@ struct Links {
     usage_csv: String,
     deliveries_csv: String,
     findings_csv: String,
+    surveys_csv: String,
 }
 
 impl Links {
@@ -100,6 +104,7 @@ impl Links {
             usage_csv: csv("usage"),
             deliveries_csv: csv("deliveries"),
             findings_csv: csv("findings"),
+            surveys_csv: csv("surveys"),
         }
     }
 }
@@ -128,6 +133,8 @@ struct Seen {
     tenants: Vec<OfTenant>,
     zone: String,
     products: Vec<Product>,
+    /// The latest findings, the newest first.
+    found: Vec<figures::Found>,
 }
 
 async fn read(dashboard: &Dashboard, reader: &Reader) -> Result<Seen, Refused> {
@@ -141,9 +148,10 @@ async fn read(dashboard: &Dashboard, reader: &Reader) -> Result<Seen, Refused> {
     all.sort_unstable();
     let (tenant, provider) = (asked.tenant.as_deref(), asked.provider.as_deref());
     let chosen = choose(all.clone(), &reader.scope, tenant, provider)?;
-    let (tenants, products) = futures_util::try_join!(
+    let (tenants, products, found) = futures_util::try_join!(
         desk.figures_of_each(chosen.clone(), &asked, reader.now),
         low(dashboard, &chosen),
+        latest(dashboard, &chosen, asked.period),
     )?;
     Ok(Seen {
         zone: desk.zone(&asked),
@@ -152,7 +160,27 @@ async fn read(dashboard: &Dashboard, reader: &Reader) -> Result<Seen, Refused> {
         all,
         tenants,
         products,
+        found,
     })
+}
+
+/// The latest findings of the period.
+async fn latest(
+    dashboard: &Dashboard,
+    tenants: &[Named],
+    period: Period,
+) -> anyhow::Result<Vec<figures::Found>> {
+    let figures = &dashboard.guarded.desk.figures;
+    let days = (period.from, period.to);
+    let found = tenants.iter().map(|(provider, tenant)| async move {
+        let tenant = (provider.as_str(), tenant.as_str());
+        figures.findings(tenant, days, None, rows::LATEST).await
+    });
+    let found = try_join_all(found).await?;
+    let mut found: Vec<_> = found.into_iter().flatten().collect();
+    found.sort_by_key(|it| std::cmp::Reverse(it.place()));
+    found.truncate(rows::LATEST);
+    Ok(found)
 }
 
 /// The products of which little is left.
@@ -219,6 +247,8 @@ impl Page {
             weekdays: Curve::of_weekdays(words, written, &report.patterns),
             deliveries: rows::deliveries(words, written, &report.operations.deliveries),
             findings: rows::findings(written, &report.operations.findings),
+            latest: rows::latest(words, written, &seen.found, &seen.zone),
+            surveys: Surveys::new(words, written, &report.satisfaction.surveys.total),
             low: rows::low(words, written, &seen.products),
             alerts: (alerts > 0).then(|| words.alerts.replace("{}", &written.count(alerts))),
             links: Links::new(&reader.address),

@@ -2,21 +2,29 @@
 
 use std::collections::BTreeMap;
 
+use jiff::tz::TimeZone;
 use reporting::amount::Changed;
 use reporting::conversion;
 use reporting::operations;
 use reporting::patterns::TimeToUsage;
+use reporting::surveys::Answers;
 use reporting::totals::Totals;
 use reporting::usage::{self, Usage};
+use webhooks::event::unescape;
+use webhooks::figures;
+use webhooks::fraud::{self, Severity};
 use webhooks::stock::{Level, Product};
 
-use crate::address::Address;
+use crate::address::{Address, part};
 use crate::chart::share;
 use crate::words::overview::Overview;
 use crate::written::Written;
 
 /// The most rows of a table. The CSV has the others.
 pub(super) const MOST: usize = 10;
+
+/// The most events whose findings are listed.
+pub(super) const LATEST: usize = 5;
 
 const HOUR_S: u64 = 3600;
 const DAY_S: u64 = 24 * HOUR_S;
@@ -245,6 +253,114 @@ fn counted<'a>(written: Written, counts: impl Iterator<Item = (&'a str, u64)>) -
         share: share(count, all),
     });
     rows.collect()
+}
+
+/// The findings of one event.
+pub(super) struct Found {
+    pub(super) at: String,
+    pub(super) coupon: String,
+    pub(super) href: String,
+    pub(super) findings: Vec<Finding>,
+}
+
+pub(super) struct Finding {
+    pub(super) rule: String,
+    pub(super) severity: &'static str,
+    pub(super) is_critical: bool,
+    /// In English, as the rule wrote it.
+    pub(super) details: String,
+}
+
+pub(super) fn latest(
+    words: &'static Overview,
+    written: Written,
+    found: &[figures::Found],
+    zone: &str,
+) -> Vec<Found> {
+    let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+    let finding = |it: &fraud::Finding| Finding {
+        rule: it.rule.clone(),
+        severity: match it.severity {
+            Severity::Critical => words.critical,
+            Severity::High => words.high,
+            Severity::Medium => words.medium,
+        },
+        is_critical: it.severity == Severity::Critical,
+        details: it.details.clone(),
+    };
+    let rows = found.iter().map(|it| {
+        let coupon = it.event.coupon();
+        Found {
+            at: written.moment(it.occurred_at, &zone),
+            coupon: unescape(coupon.rsplit('#').next().unwrap_or(coupon)),
+            href: format!("/dashboard/coupons/{}", part(coupon)),
+            findings: it.findings.iter().map(finding).collect(),
+        }
+    });
+    rows.collect()
+}
+
+/// What members answered.
+pub(super) struct Surveys {
+    pub(super) cards: Vec<Card>,
+    /// By rating, the best first.
+    pub(super) ratings: Vec<Counted>,
+}
+
+impl Surveys {
+    /// Nothing where no survey was scheduled.
+    pub(super) fn new(
+        words: &'static Overview,
+        written: Written,
+        answers: &Answers,
+    ) -> Option<Self> {
+        if answers.scheduled == 0 && answers.answered == 0 {
+            return None;
+        }
+        let none = || "–".to_owned();
+        let decimal = |it: f64| written.number(&format!("{it:.1}"));
+        let card = |name, value: Option<String>, before| Card {
+            name,
+            value: value.unwrap_or_else(none),
+            change: None,
+            before,
+            unit: None,
+        };
+        let margin = answers.nps_margin.map(|it| {
+            let text = words.margin.replacen("{}", &decimal(it), 1);
+            text.replacen("{}", &written.count(answers.nps_n), 1)
+        });
+        let answered = words
+            .answered_of
+            .replacen("{}", &written.count(answers.answered), 1);
+        let answered = answered.replacen("{}", &written.count(answers.sent), 1);
+        let average = answers.average_rating.map(decimal);
+        let rate = answers.response_rate.map(|it| written.percent(it));
+        let ratings = [
+            (5, answers.rating_5),
+            (4, answers.rating_4),
+            (3, answers.rating_3),
+            (2, answers.rating_2),
+            (1, answers.rating_1),
+        ];
+        let ratings = ratings.map(|(rating, count)| Counted {
+            name: rating.to_string(),
+            count: written.count(count),
+            share: share(count, answers.answered),
+        });
+        Some(Self {
+            cards: vec![
+                card(
+                    words.average_rating,
+                    average,
+                    Some(words.of_five.to_owned()),
+                ),
+                card(words.nps, answers.nps.map(decimal), margin),
+                card(words.response_rate, rate, Some(answered)),
+            ],
+            ratings: ratings.into(),
+        })
+    }
 }
 
 pub(super) fn deliveries(

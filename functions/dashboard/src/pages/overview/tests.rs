@@ -10,10 +10,12 @@ use jiff::civil::{Date, date};
 use reporting::tenant::{OfTenant, Tenant};
 use reporting::{Asked, Compare, Period, Scope};
 use rust_decimal::Decimal;
+use webhooks::event::EventKey;
 use webhooks::figures::{
     Cohort, Day, DeliveryGroup, HourSums, RedemptionGroup, RedemptionSums, Reward, Sketch,
-    UseGroup, UseSums,
+    SurveyGroup, SurveySums, UseGroup, UseSums,
 };
+use webhooks::fraud::{Finding, Severity};
 use webhooks::stock::Product;
 
 use super::*;
@@ -119,6 +121,7 @@ fn seen(number_of_days: i64, rewards: &[&str], location: &str) -> Seen {
         tenants: vec![tenant],
         zone: "America/Sao_Paulo".to_owned(),
         products: Vec::new(),
+        found: Vec::new(),
     }
 }
 
@@ -242,4 +245,52 @@ fn little_stock_is_shown_with_its_level() {
     assert!(html.contains("<span class=\"mark bad\">below zero</span>"));
     assert!(html.contains("<span class=\"mark\">low</span>"));
     assert!(html.contains("\u{2212}1.5"));
+}
+
+#[test]
+fn findings_are_shown_with_their_coupon_and_severity() {
+    let mut seen = seen(1, &["Pizza"], "Centro");
+    seen.found = vec![figures::Found {
+        event: EventKey::used("zupy", "comp", "CP/1 <b>", "ord_1"),
+        provider: "zupy".to_owned(),
+        tenant: "comp".to_owned(),
+        day: TODAY,
+        occurred_at: "2026-11-25T12:00:00Z".parse().unwrap(),
+        found_at: "2026-11-25T12:00:01Z".parse().unwrap(),
+        findings: vec![Finding {
+            kind: "double_use".to_owned(),
+            severity: Severity::Critical,
+            details: "The coupon was used <twice>.".to_owned(),
+            rule: "used_twice".to_owned(),
+        }],
+    }];
+    let html = rendered(Language::PtBr, &seen);
+    assert!(html.contains("25/11/2026 09:00"), "{html}");
+    assert!(html.contains("<bdi>CP/1 &#60;b&#62;</bdi>"), "{html}");
+    assert!(html.contains("<span class=\"mark bad\">crítica</span>"));
+    assert!(html.contains("used &#60;twice&#62;"));
+}
+
+#[test]
+fn surveys_are_shown_once_there_are_some() {
+    let mut seen = seen(1, &["Pizza"], "Centro");
+    assert!(!rendered(Language::En, &seen).contains("Net promoter score"));
+    let mut sums = SurveySums {
+        scheduled: 6,
+        sent: 5,
+        answered: 4,
+        ..SurveySums::default()
+    };
+    sums.ratings = [0, 0, 0, 1, 3];
+    sums.recommend[10] = 3;
+    sums.recommend[0] = 1;
+    let days = &mut seen.tenants[0].days;
+    let day = days.values_mut().next().unwrap();
+    day.surveys.insert(SurveyGroup::default(), sums);
+    let html = rendered(Language::En, &seen);
+    assert!(html.contains("Net promoter score"), "{html}");
+    assert!(html.contains("<span class=\"value\">4.8</span>"), "{html}");
+    assert!(html.contains("<span class=\"value\">50.0</span>"), "{html}");
+    assert!(html.contains("4 of 5 sent"), "{html}");
+    assert!(html.contains("(4 answers)"), "{html}");
 }
