@@ -77,7 +77,11 @@ async fn tracked_fields_are_on_the_events_records() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_fills_the_reports() {
     in_a_shop(async |shop| {
-        let demo = command(shop, &["demo", "--days", "2", "--seed", "3", "--json"]).await;
+        let (_, port) = shop.system.gateway_url().rsplit_once(':').unwrap();
+        let demo = [
+            "demo", "--days", "2", "--seed", "3", "--json", "--port", port,
+        ];
+        let demo = command(shop, &demo).await;
         let demo = demo.json();
         let number = |name: &str| demo[name].as_u64().unwrap();
         assert!(number("sent") > 50, "{demo}");
