@@ -31,7 +31,8 @@ const EVERY: SignedDuration = SignedDuration::from_hours(23);
 #[derive(Debug)]
 pub struct Auditor {
     figures: Figures,
-    /// How many days before today are judged: their events are all remembered, and their counters kept.
+    /// How many days before today are judged: their events are all remembered, and their counters
+    /// kept.
     judged_days: i64,
 }
 

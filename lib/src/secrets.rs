@@ -84,7 +84,8 @@ impl Known {
         current.or(previous)
     }
 
-    /// The holder of the token that made the MAC of a message. The current version decides here too.
+    /// The holder of the token that made the MAC of a message. The current version decides here
+    /// too.
     pub fn holder_by_mac(&self, message: &[u8], mac: &[u8]) -> Option<Holder> {
         let by_mac = |it: &Secrets| it.holder_by_mac(message, mac);
         by_mac(&self.current).or(self.previous.as_ref().and_then(by_mac))

@@ -269,7 +269,8 @@ impl Browser {
         self.evaluate(script).await == true
     }
 
-    /// What axe-core finds wrong with the page: the rule, and the elements. Nothing without axe-core.
+    /// What axe-core finds wrong with the page: the rule, and the elements. Nothing without
+    /// axe-core.
     pub(crate) async fn inaccessible(&self) -> Vec<String> {
         let Some(axe) = &self.axe else {
             return Vec::new();

@@ -1,4 +1,5 @@
-//! Effects outside whose ends are counted by day and channel, each in the transaction of its record.
+//! Effects outside whose ends are counted by day and channel, each in the transaction of its
+//! record.
 
 use channels::{Outcome, OutsideEffect, settle_skipped};
 use webhooks::event::Event;
@@ -58,7 +59,8 @@ impl Attempt<'_> {
         })
     }
 
-    /// What counts a record that ends like this. Nothing is counted of a sandbox, nor of a record that is no message.
+    /// What counts a record that ends like this. Nothing is counted of a sandbox, nor of a record
+    /// that is no message.
     pub(crate) async fn counts(&self, record: &str, status: Status) -> anyhow::Result<Attached> {
         let Self {
             delivery,

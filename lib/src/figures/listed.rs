@@ -21,8 +21,8 @@ pub struct Page {
 }
 
 impl Figures {
-    /// Events of a tenant's day, the newest first: at most so many, after those that a page before has shown. The lists of
-    /// the day are read from its end, as far as they are needed.
+    /// Events of a tenant's day, the newest first: at most so many, after those that a page before
+    /// has shown. The lists of the day are read from its end, as far as they are needed.
     pub async fn events(
         &self,
         provider: &str,
@@ -87,7 +87,8 @@ impl Figures {
         Ok(())
     }
 
-    /// What the records of these events track, in their order. An event without one was not counted.
+    /// What the records of these events track, in their order. An event without one was not
+    /// counted.
     async fn records(&self, listed: &[Listed]) -> anyhow::Result<Vec<Tracked>> {
         let keys: Vec<_> = listed.iter().map(|it| self.record_key(&it.key)).collect();
         let rows = read_all(&self.client, &keys, &[]).await;

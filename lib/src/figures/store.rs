@@ -160,7 +160,8 @@ impl Figures {
         Ok(rows.iter().filter_map(names::read).collect())
     }
 
-    /// Rows of a partition of the figures within a range of sort keys, the last first, page by page as they are asked for.
+    /// Rows of a partition of the figures within a range of sort keys, the last first, page by page
+    /// as they are asked for.
     pub(super) fn newest(
         &self,
         partition: &str,
