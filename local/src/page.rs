@@ -114,8 +114,9 @@ async fn dashboard(State(inner): State<Arc<Inner>>) -> Response {
 }
 
 async fn signed_in(gateway_url: &str, token: &str) -> anyhow::Result<Response> {
-    let mut form = form_urlencoded::Serializer::new(String::new());
-    let form = form.append_pair("token", token).finish();
+    let form = form_urlencoded::Serializer::new(String::new())
+        .append_pair("token", token)
+        .finish();
     let request = Request::post(format!("{gateway_url}/dashboard/sign-in"))
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(Full::new(Bytes::from(form)))?;
