@@ -59,7 +59,12 @@ pub async fn record(desk: &Desk, body: &str) -> anyhow::Result<Cost> {
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.into()))
         .collect();
-    let event = json!({"version": "2.0", "headers": headers, "body": body});
+    let event = json!({
+        "version": "2.0",
+        "requestContext": {"http": {"method": "POST"}},
+        "headers": headers,
+        "body": body,
+    });
     let event = serde_json::value::to_raw_value(&event)?;
     let request = Request::read(&event);
     let verified = verify_all(schemes, &request.headers, body.as_bytes(), &secrets)?;

@@ -353,15 +353,16 @@ impl Format {
                     .collect();
                 json!({
                     "httpMethod": "POST", "headers": one, "multiValueHeaders": all, "body": text,
-                    "isBase64Encoded": false,
+                    "isBase64Encoded": false, "requestContext": {"httpMethod": "POST"},
                 })
             }
-            Format::V2 => {
-                json!({"version": "2.0", "headers": one, "body": text, "isBase64Encoded": false})
-            }
+            Format::V2 => json!({
+                "version": "2.0", "headers": one, "body": text, "isBase64Encoded": false,
+                "requestContext": {"http": {"method": "POST"}},
+            }),
             Format::V2Base64 => json!({
                 "version": "2.0", "headers": one, "body": STANDARD.encode(body),
-                "isBase64Encoded": true,
+                "isBase64Encoded": true, "requestContext": {"http": {"method": "POST"}},
             }),
         }
     }

@@ -90,7 +90,7 @@ async fn an_outage_of_dynamodb_is_answered_in_time_and_loses_nothing() {
 async fn a_contradiction_that_waited_is_kept_for_support() {
     in_a_shop(async |shop| {
         shop.expect_error("Left to the retry queue");
-        shop.expect_error("contradicts what was recorded");
+        shop.expect_error("contradicts one that was recorded");
         shop.send(redeemed("CP-1")).await;
         shop.settle().await;
         let outage = Fault::service(Service::DynamoDb, CallMode::Fail);

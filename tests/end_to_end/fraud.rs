@@ -523,7 +523,7 @@ async fn a_contradiction_that_waited_for_an_outage_to_end_is_found_too() {
         let answer = shop.send(paid("CP-1", 50.0, 100.0, 50.0)).await;
         assert_eq!(answer.word(), "200 accepted");
         shop.system.faults().clear();
-        shop.expect_error("contradicts what was recorded");
+        shop.expect_error("contradicts one that was recorded");
         shop.settle_retries().await;
         let expected = [found("used#ord_1", "conflicting_usage", "high")];
         assert_eq!(shop.findings("CP-1").await, expected);

@@ -109,7 +109,7 @@ async fn tasks_use_the_recorded_body() {
 async fn a_contradiction_that_waited_sends_the_missing_tasks_too() {
     in_a_shop(async |shop| {
         shop.expect_error("Left to the retry queue");
-        shop.expect_error("contradicts what was recorded");
+        shop.expect_error("contradicts one that was recorded");
         record_and_die(shop, redeemed("CP-1")).await;
         let outage = Fault::service(Service::DynamoDb, CallMode::Fail);
         shop.system.faults().add(outage);
@@ -186,7 +186,7 @@ async fn a_row_with_the_hash_of_older_code_is_read_once_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unreadable_recorded_body_is_logged_and_counted() {
     in_a_shop_with(&[], async |shop| {
-        shop.expect_error("The recorded body cannot be read");
+        shop.expect_error("Cannot read the recorded body");
         record_and_die(shop, redeemed("CP-1")).await;
         let of_newer_code = [("hash", "of-newer-code"), ("provider", "newer")];
         rewrite(shop, "CP-1", &of_newer_code).await;

@@ -35,7 +35,7 @@ async fn a_reminder_goes_out_once_though_each_call_is_slow() {
         shop.send(coupon("CP-1")).await;
         shop.settle().await;
         let before = shop.mails().len();
-        slow(shop, Service::DynamoDb, 2_500);
+        slow(shop, Service::DynamoDb, 1_500);
         slow(shop, Service::Ses, 16_500);
         shop.send(told("coupon.expiring", "CP-1").set("/data/valid_until", FAR))
             .await;
