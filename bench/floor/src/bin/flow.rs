@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use floor::{Http, Runtime};
 use hmac::{Hmac, KeyInit, Mac};
-use serde_json::{Value, json};
+use serde_json::{json, Value};
 use sha2::{Digest, Sha256};
 
 fn hex(bytes: &[u8]) -> String {
@@ -189,14 +189,8 @@ fn main() -> io::Result<()> {
             "/coupon/reward_id",
         ]
         .map(|p| text(&payload, p));
-        let [
-            Some(kind @ ("coupon.redeemed" | "coupon.used")),
-            Some(company),
-            Some(time),
-            Some(code),
-            Some(_),
-            Some(_),
-        ] = fields
+        let [Some(kind @ ("coupon.redeemed" | "coupon.used")), Some(company), Some(time), Some(code), Some(_), Some(_)] =
+            fields
         else {
             runtime.answer(&id, 400, "{\"error\":\"invalid body\"}")?;
             continue;
