@@ -68,7 +68,7 @@ impl Asked {
         Self {
             parameters: Parameters::read(query.unwrap_or_default()),
             scope,
-            now: Timestamp::now(),
+            now: webhooks::clock::now(),
             csv,
         }
     }
