@@ -144,8 +144,10 @@ impl Alerts {
         }
         // Before the publication, because a failure until then causes no second alert.
         let counts = self.count(cause, invocation.now()).await;
-        let counts = match counts {
-            Ok(counts) => counts,
+        let kept_until = self.ledger.event_forgotten_from(&cause.key).await;
+        let prepared = counts.and_then(|counts| Ok((counts, kept_until?)));
+        let (counts, kept_until) = match prepared {
+            Ok(prepared) => prepared,
             Err(error) => {
                 lease.release().await?;
                 return Err(error.into());
@@ -159,8 +161,14 @@ impl Alerts {
                     alert.id = id,
                     "Published an alert of low stock"
                 );
-                let published = self.published(&lease, cause, counts, &id, invocation.now());
-                return Ok(lease.settle(published).await?);
+                let until = cause.forgotten_from.max(kept_until.unwrap_or_default());
+                let name = tasks::low_stock_record(lease.id());
+                let now = invocation.now();
+                let published = self.published(&lease, cause, counts, &id, (until, now));
+                lease.settle(published).await?;
+                // The event may have got a longer life while the alert was published.
+                let kept = self.ledger.keep_with_event(&cause.key, &name, until, now);
+                return Ok(kept.await?);
             }
             Err(unpublished) => unpublished,
         };
@@ -203,7 +211,7 @@ impl Alerts {
         cause: &Cause,
         counts: Attached,
         message_id: &str,
-        now: Timestamp,
+        (until, now): (i64, Timestamp),
     ) -> Published {
         let name = cause.key.beneath(&tasks::low_stock_record(lease.id()));
         let Attached { fields, changes } = counts;
@@ -213,7 +221,7 @@ impl Alerts {
         record.set("product", Some(&lease.product.name));
         record.set("level", Some(kind(lease.level)));
         record.set("finished_at", Some(now));
-        let ttl = AttributeValue::N(cause.forgotten_from.to_string());
+        let ttl = AttributeValue::N(until.to_string());
         record.0.insert("ttl".into(), ttl);
         Published {
             row: self.ledger.row_key(cause.key.coupon(), name),

@@ -13,7 +13,7 @@ use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{ItemKey, Ledger, read_all, refused_item};
-use crate::event::{Event, Fact};
+use crate::event::{Event, EventKey, Fact};
 use crate::row::{Item, number, read_text};
 
 /// The longest time that a coupon without a real end is remembered, because personal data must not
@@ -104,6 +104,39 @@ impl Ledger {
             (until > self.forgotten_from(event, now)).then_some((record, until))
         });
         self.raise(raises.collect(), now).await
+    }
+
+    /// The Unix second from which an event's row counts as forgotten; none if there is no row.
+    ///
+    /// # Errors
+    ///
+    /// DynamoDB does not answer.
+    pub async fn event_forgotten_from(&self, key: &EventKey) -> anyhow::Result<Option<i64>> {
+        let row = self.row_key(key.coupon(), key.entry());
+        let rows = read_all(&self.client, &[row], &["ttl"]).await;
+        let rows = rows.context("reading how long an event is kept")?;
+        Ok(rows.first().and_then(forgotten_from))
+    }
+
+    /// Keeps a record that was written until this second as long as the row of its event.
+    ///
+    /// # Errors
+    ///
+    /// DynamoDB does not answer; the record is kept as long as before.
+    pub async fn keep_with_event(
+        &self,
+        key: &EventKey,
+        name: &str,
+        written_until: i64,
+        now: Timestamp,
+    ) -> anyhow::Result<()> {
+        match self.event_forgotten_from(key).await? {
+            Some(until) if until > written_until => {
+                let record = self.row_key(key.coupon(), key.beneath(name));
+                self.raise(vec![(record, until)], now).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Keeps everything beneath an event's row until this Unix second. The caller has raised the
