@@ -34,6 +34,12 @@ impl<'a> Judge<'a> {
                 });
                 continue;
             }
+            // A 401 makes the provider give up, so a genuine signature never gets one.
+            let mut answers = self.answers.iter().filter(|it| it.event == index);
+            let is_disowned = answers.any(|it| it.status == Some(401));
+            self.expect(!is_disowned, || {
+                format!("{} was signed, but got a 401", event.key)
+            });
             let accepted = match event.kind {
                 Kind::Refused => self.is_refused(index),
                 _ => self.is_accepted(index),
