@@ -57,3 +57,12 @@ pub(crate) fn text_response(content_type: &'static str, text: String) -> Respons
 pub(crate) fn csv(table: &Table) -> Response<Body> {
     text_response("text/csv; charset=utf-8", table.csv())
 }
+
+/// One page of a list as CSV, which has no place for a cursor: a header holds it.
+pub(crate) fn csv_page(table: &Table, next: Option<String>) -> Response<Body> {
+    let mut response = csv(table);
+    if let Some(next) = next.and_then(|next| HeaderValue::try_from(next).ok()) {
+        response.headers_mut().insert("x-next-cursor", next);
+    }
+    response
+}

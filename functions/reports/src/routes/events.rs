@@ -1,6 +1,5 @@
 //! `/reports/events`: the tracked events themselves.
 
-use axum::http::HeaderValue;
 use jiff::Timestamp;
 use reporting::events::Question;
 use reporting::tenant::{OfTenant, Tenant};
@@ -9,7 +8,7 @@ use reporting::{Desk, Head, Named, Table, list};
 use serde_json::json;
 
 use super::{Answered, Asked};
-use crate::response::{csv, json_response};
+use crate::response::{csv_page, json_response};
 
 pub(super) async fn answer(desk: &Desk, asked: Asked) -> Answered {
     let Asked {
@@ -35,11 +34,7 @@ pub(super) async fn answer(desk: &Desk, asked: Asked) -> Answered {
         .map(|(tracked, state)| row(tracked, state.as_deref()));
     let rows: Vec<_> = rows.collect();
     if is_csv {
-        let mut response = csv(&Table::of(COLUMNS, rows));
-        if let Some(next) = next.and_then(|next| HeaderValue::try_from(next).ok()) {
-            response.headers_mut().insert("x-next-cursor", next);
-        }
-        return Ok(response);
+        return Ok(csv_page(&Table::of(COLUMNS, rows), next));
     }
     let mut answer = json!(head(desk, &asked, tenants, now));
     answer["events"] = json!(rows);

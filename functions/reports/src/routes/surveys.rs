@@ -1,13 +1,12 @@
 //! `/reports/surveys`: the answers to surveys themselves.
 
-use axum::http::HeaderValue;
 use reporting::answers::{COLUMNS, Question, answers};
 use reporting::{Desk, Table};
 use serde_json::json;
 
 use super::events::head;
 use super::{Answered, Asked};
-use crate::response::{csv, json_response};
+use crate::response::{csv_page, json_response};
 
 pub(super) async fn answer(desk: &Desk, asked: Asked) -> Answered {
     let Asked {
@@ -23,11 +22,7 @@ pub(super) async fn answer(desk: &Desk, asked: Asked) -> Answered {
     let tenants = desk.tenants(&scope, tenant, provider).await?;
     let page = answers(desk, &tenants, &question).await?;
     if is_csv {
-        let mut response = csv(&Table::of(COLUMNS, &page.answers));
-        if let Some(next) = page.next.and_then(|next| HeaderValue::try_from(next).ok()) {
-            response.headers_mut().insert("x-next-cursor", next);
-        }
-        return Ok(response);
+        return Ok(csv_page(&Table::of(COLUMNS, &page.answers), page.next));
     }
     let mut answer = json!(head(desk, asked, tenants, now));
     answer["answers"] = json!(page.answers);
