@@ -13,6 +13,7 @@ pub mod faults;
 pub mod game_server;
 pub mod gateway;
 mod kept_clock;
+mod kept_file;
 pub mod lambda;
 pub mod page;
 mod percent;

@@ -2,13 +2,19 @@
 
 use std::path::Path;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use rusqlite::{Connection, params};
 
 use super::schedule::{Key, Schedule};
+use crate::kept_file::{self, Schema};
 
-/// Raised when the JSON in the table changes; a file of another version is refused.
-const VERSION: i64 = 1;
+const SCHEMA: Schema = Schema {
+    version: 1,
+    tables: "CREATE TABLE IF NOT EXISTS schedules (
+                 group_name TEXT NOT NULL, name TEXT NOT NULL, schedule TEXT NOT NULL,
+                 PRIMARY KEY (group_name, name));",
+    without: "without schedules",
+};
 
 #[derive(Debug)]
 pub(super) struct Store {
@@ -17,31 +23,7 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn open(path: &Path) -> anyhow::Result<Store> {
-        let connection =
-            Connection::open(path).with_context(|| format!("opening {}", path.display()))?;
-        // A commit survives the death of the process at once, and that of the machine after the
-        // next checkpoint.
-        connection
-            .pragma_update(None, "journal_mode", "WAL")
-            .context("setting the journal mode")?;
-        connection
-            .pragma_update(None, "synchronous", "NORMAL")
-            .context("setting the synchronous mode")?;
-        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        ensure!(
-            version == 0 || version == VERSION,
-            "{} is of version {version}, this program reads version {VERSION}: delete the file to \
-             start without schedules",
-            path.display()
-        );
-        connection
-            .execute_batch(
-                "CREATE TABLE IF NOT EXISTS schedules (
-                     group_name TEXT NOT NULL, name TEXT NOT NULL, schedule TEXT NOT NULL,
-                     PRIMARY KEY (group_name, name));",
-            )
-            .context("creating the table")?;
-        connection.pragma_update(None, "user_version", VERSION)?;
+        let connection = kept_file::open(path, &SCHEMA)?;
         Ok(Store { connection })
     }
 

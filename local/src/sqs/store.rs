@@ -2,15 +2,24 @@
 
 use std::path::Path;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use rusqlite::{Connection, Transaction, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::state::{Change, State};
+use crate::kept_file::{self, Schema};
 
-/// Raised when the tables or the JSON in them change; a file of another version is refused.
-const VERSION: i64 = 1;
+const SCHEMA: Schema = Schema {
+    version: 1,
+    tables: "CREATE TABLE IF NOT EXISTS queues (name TEXT PRIMARY KEY, settings TEXT NOT NULL);
+             CREATE TABLE IF NOT EXISTS messages (
+                 sequence INTEGER PRIMARY KEY, queue TEXT NOT NULL, contents TEXT NOT NULL,
+                 delivery TEXT NOT NULL);
+             CREATE INDEX IF NOT EXISTS messages_by_queue ON messages (queue);
+             CREATE TABLE IF NOT EXISTS move_tasks (position INTEGER PRIMARY KEY, task TEXT NOT NULL);",
+    without: "with empty queues",
+};
 
 #[derive(Debug)]
 pub(super) struct Store {
@@ -19,33 +28,7 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn open(path: &Path) -> anyhow::Result<Store> {
-        let connection =
-            Connection::open(path).with_context(|| format!("opening {}", path.display()))?;
-        // A commit survives the death of the process at once, and that of the machine after the
-        // next checkpoint.
-        connection
-            .pragma_update(None, "journal_mode", "WAL")
-            .context("setting the journal mode")?;
-        connection
-            .pragma_update(None, "synchronous", "NORMAL")
-            .context("setting the synchronous mode")?;
-        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        ensure!(
-            version == 0 || version == VERSION,
-            "{} is of version {version}, this program reads version {VERSION}: delete the file to \
-             start with empty queues",
-            path.display()
-        );
-        connection
-            .execute_batch(
-                "CREATE TABLE IF NOT EXISTS queues (name TEXT PRIMARY KEY, settings TEXT NOT NULL);
-                 CREATE TABLE IF NOT EXISTS messages (
-                     sequence INTEGER PRIMARY KEY, queue TEXT NOT NULL, contents TEXT NOT NULL, delivery TEXT NOT NULL);
-                 CREATE INDEX IF NOT EXISTS messages_by_queue ON messages (queue);
-                 CREATE TABLE IF NOT EXISTS move_tasks (position INTEGER PRIMARY KEY, task TEXT NOT NULL);",
-            )
-            .context("creating the tables")?;
-        connection.pragma_update(None, "user_version", VERSION)?;
+        let connection = kept_file::open(path, &SCHEMA)?;
         Ok(Store { connection })
     }
 
