@@ -24,6 +24,9 @@ const STARTS_WITHIN: Duration = Duration::from_secs(30);
 /// Longest time of a page, of a script in it, or of a wait for an element.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
 
+/// Pause between two looks at whether the next page is there.
+const POLLS_EVERY: Duration = Duration::from_millis(20);
+
 /// What the tests need of Chromium: no window, and nothing that it loads by itself.
 const FLAGS: [&str; 9] = [
     "--headless",
@@ -169,8 +172,27 @@ impl Browser {
         !found.unwrap().is_empty()
     }
 
-    /// Follows a link, or presses a button.
-    pub(crate) async fn click(&self, selector: &str) {
+    /// Follows a link or sends a form, and waits until the next page is there. An element that is
+    /// read before that would belong to the page that the browser is leaving.
+    pub(crate) async fn follow(&self, selector: &str) {
+        self.evaluate("window.isBeingLeft = true").await;
+        self.choose(selector).await;
+        let arrived = "return !window.isBeingLeft && document.readyState === 'complete'";
+        let waiting = async {
+            // While the browser changes from one page to the next, no script can run.
+            while !matches!(
+                self.client.execute(arrived, Vec::new()).await,
+                Ok(Value::Bool(true))
+            ) {
+                tokio::time::sleep(POLLS_EVERY).await;
+            }
+        };
+        let arrived = tokio::time::timeout(ANSWERS_WITHIN, waiting).await;
+        arrived.unwrap_or_else(|_| panic!("{selector} leads to no other page"));
+    }
+
+    /// Clicks on something that stays on the page, such as a rating.
+    pub(crate) async fn choose(&self, selector: &str) {
         let element = self.client.wait().at_most(ANSWERS_WITHIN);
         let element = element.for_element(Locator::Css(selector)).await;
         let element = element.unwrap_or_else(|error| panic!("{selector}: {error}"));

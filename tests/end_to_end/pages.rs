@@ -260,22 +260,22 @@ async fn an_owner_follows_a_coupon_in_a_browser() {
             assert!(browser.address().await.starts_with("/dashboard/sign-in"));
             check_page(browser, "sign-in", host).await;
             browser.fill("input[name=token]", "no such token").await;
-            browser.click("main form button").await;
+            browser.follow("main form button").await;
             assert!(
                 browser.has("input[name=token]").await,
                 "signed in with any token"
             );
             browser.console().await;
             browser.fill("input[name=token]", "of-all").await;
-            browser.click("main form button").await;
+            browser.follow("main form button").await;
             assert_eq!(browser.address().await, "/dashboard");
             check_page(browser, "overview", host).await;
 
-            browser.click("a[href*='timeframe=7d']").await;
+            browser.follow("a[href*='timeframe=7d']").await;
             assert!(browser.address().await.contains("timeframe=7d"));
             check_page(browser, "overview of 7 days", host).await;
 
-            browser.click("nav a[href^='/dashboard/events']").await;
+            browser.follow("nav a[href^='/dashboard/events']").await;
             let events = browser.text("main").await;
             assert!(
                 events.contains("CP-BELLA") && events.contains("CP-SOHO"),
@@ -284,7 +284,7 @@ async fn an_owner_follows_a_coupon_in_a_browser() {
             check_page(browser, "events", host).await;
 
             browser
-                .click("main a[href*='comp_bella_vista%23CP-BELLA']")
+                .follow("main a[href*='comp_bella_vista%23CP-BELLA']")
                 .await;
             let life = browser.text("main").await;
             for piece in ["CP-BELLA", "comp_bella_vista", "ord_1", "Pizza"] {
@@ -292,7 +292,7 @@ async fn an_owner_follows_a_coupon_in_a_browser() {
             }
             check_page(browser, "a coupon's life", host).await;
 
-            browser.click("main a[href^='/dashboard/members/']").await;
+            browser.follow("main a[href^='/dashboard/members/']").await;
             let member = browser.text("main").await;
             assert!(
                 member.contains(MEMBER) && member.contains("CP-BELLA"),
@@ -300,18 +300,18 @@ async fn an_owner_follows_a_coupon_in_a_browser() {
             );
             check_page(browser, "a member", host).await;
 
-            browser.click("nav a[href^='/dashboard/operations']").await;
+            browser.follow("nav a[href^='/dashboard/operations']").await;
             let operations = browser.text("main").await;
             assert!(operations.contains("delivery"), "{operations}");
             check_page(browser, "operations", host).await;
 
-            browser.click("nav a[href^='/dashboard/events']").await;
+            browser.follow("nav a[href^='/dashboard/events']").await;
             browser.fill("input[name=q]", "CP-SOHO").await;
-            browser.click("form[role=search] button").await;
+            browser.follow("form[role=search] button").await;
             assert!(browser.address().await.ends_with("comp_soho%23CP-SOHO"));
 
             browser
-                .click("form[action='/dashboard/sign-out'] button")
+                .follow("form[action='/dashboard/sign-out'] button")
                 .await;
             browser.open(&format!("{root}/dashboard/events")).await;
             assert!(browser.address().await.starts_with("/dashboard/sign-in"));

@@ -28,23 +28,23 @@ async fn a_member_answers_with_a_few_taps() {
                 is_right(browser, &format!("rating, {colours:?}")).await;
             }
             assert_eq!(answer(shop, "CP-1").await, None);
-            browser.click("button").await;
+            browser.follow("button").await;
             assert!(browser.has("textarea").await);
             for colours in [Colours::Forced, Colours::Dark, Colours::Light] {
                 browser.set_colours(colours).await;
                 is_right(browser, &format!("the rest, {colours:?}")).await;
             }
-            browser.click("label:has(input[value='9'])").await;
+            browser.choose("label:has(input[value='9'])").await;
             browser.fill("textarea", "Tudo <b>bom</b>!").await;
-            browser.click("button").await;
+            browser.follow("button").await;
             assert_eq!(browser.text("h1").await, "Obrigado pela resposta!");
             is_right(browser, "thanks").await;
             let row = answer(shop, "CP-1").await.unwrap();
             assert_eq!((&row["rating"], &row["recommend"]), (&json!(4), &json!(9)));
             assert_eq!(row["comment"], "Tudo <b>bom</b>!");
             // What was written is text when it is shown again.
-            browser.click("a").await;
-            browser.click("button").await;
+            browser.follow("a").await;
+            browser.follow("button").await;
             let shown = browser
                 .evaluate("return document.querySelector('textarea').value")
                 .await;
