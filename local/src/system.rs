@@ -35,8 +35,9 @@ const DOCKER_BRIDGE: &str = "172.17.0.1";
 /// How often a wait for idleness checks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// How long a stopping system waits for requests under way.
-const LINGER: Duration = Duration::from_secs(2);
+/// How long a stopping system waits for requests under way. A webhook answers sooner even on a busy
+/// machine.
+const LINGER: Duration = Duration::from_secs(5);
 
 pub struct Options {
     /// The path of `template.yaml`; the folder `events/` beside it holds the examples.

@@ -308,7 +308,7 @@ async fn requests_under_way_at_the_end_are_answered() {
     let port = served.port.to_string();
     let many = Command::new(coupons().await)
         .args(["send", "zupy-coupon-redeemed", "--port", &port])
-        .args(["--count", "300", "--concurrency", "16", "--json"])
+        .args(["--count", "300", "--concurrency", "4", "--json"])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
