@@ -17,7 +17,7 @@ pub const TOKEN_MAX_BYTES: usize = 1024;
 /// The ending of a token's tenant if the holder may see personal data.
 const PERSONAL: &str = ".personal";
 
-/// The name of all tenants: empty before the ending.
+/// The tenant's name in a scope of all tenants: nothing stands before the ending.
 const ALL: &str = "";
 
 /// The scope of a token: what its holder may read.
@@ -30,7 +30,7 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// All tenants, for readers that have permissions of their own on the tables.
+    /// All tenants. Readers use this scope if they have permissions of their own on the tables.
     pub fn all() -> Self {
         Self {
             tenants: None,
@@ -82,7 +82,7 @@ impl Scope {
         self.may_read(tenant) && self.personal.contains(name)
     }
 
-    /// Whether the scope is all tenants, and thereby also data that belong to no tenant.
+    /// Whether the scope covers all tenants, and thereby also data that belong to no tenant.
     pub fn is_of_all(&self) -> bool {
         self.tenants.is_none()
     }
@@ -104,7 +104,7 @@ impl Scope {
 /// What a token lets its holder read.
 ///
 /// # Errors
-/// The token is not valid, or nobody can tell now.
+/// The token is not valid, or the secret store does not answer now.
 pub async fn scope(tokens: &SecretStore, token: &str) -> Result<Scope, Refused> {
     if token.len() > TOKEN_MAX_BYTES {
         return Err(Refused::Unauthorised(WRONG));
@@ -112,10 +112,11 @@ pub async fn scope(tokens: &SecretStore, token: &str) -> Result<Scope, Refused> 
     find(tokens, |known| known.holder(token)).await
 }
 
-/// What the token lets its holder read that made the MAC of a message ([`webhooks::verify::mac`]).
+/// The scope of the token with which somebody made the MAC of a message
+/// ([`webhooks::verify::mac`]).
 ///
 /// # Errors
-/// No valid token gives this MAC, or nobody can tell now.
+/// No valid token gives this MAC, or the secret store does not answer now.
 pub async fn scope_by_mac(
     tokens: &SecretStore,
     message: &[u8],
@@ -124,8 +125,8 @@ pub async fn scope_by_mac(
     find(tokens, |known| known.holder_by_mac(message, mac)).await
 }
 
-/// A token that nobody knows may have been made since the tokens were fetched, so they are fetched
-/// anew, as often as strangers may cause that.
+/// An unknown token may be newer than the last fetch. The store therefore fetches the tokens again,
+/// within the limit that it sets for strangers.
 async fn find(
     tokens: &SecretStore,
     holder: impl Fn(&Known) -> Option<Holder>,
@@ -138,8 +139,8 @@ async fn find(
     }
     let newer = match tokens.as_of(arrived).await {
         Ok(newer) => newer,
-        // After many wrong tokens, this one is probably wrong too. A new token is known within five
-        // minutes all the same.
+        // After many wrong tokens, this one is probably wrong too. The store still learns a new
+        // token within five minutes.
         Err(Undecided::TooMany) => return Err(Refused::Unauthorised(WRONG)),
         Err(undecided) => return Err(unanswered(undecided)),
     };

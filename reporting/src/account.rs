@@ -19,7 +19,7 @@ const ROWS_MAX: usize = 500;
 /// The members table's rows of one member.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Account {
-    /// `None` if no contact was ever stated.
+    /// `None` if no event ever stated a contact.
     pub contact: Option<Contact>,
     /// The latest redemption first.
     pub coupons: Vec<Coupon>,

@@ -14,7 +14,7 @@ pub fn amount(value: Decimal) -> String {
     value.to_string()
 }
 
-/// A sum that stays at the greatest number instead of a panic.
+/// A sum that stops at the greatest number and never panics.
 pub fn sum(a: Decimal, b: Decimal) -> Decimal {
     a.checked_add(b).unwrap_or(match a.is_sign_negative() {
         true => Decimal::MIN,
@@ -43,7 +43,7 @@ pub fn percent(part: Decimal, whole: Decimal) -> f64 {
     }
 }
 
-/// One decimal: hours as people read them.
+/// A number with one decimal, for hours that people read.
 pub fn hours(seconds: f64) -> f64 {
     (seconds / 360.0).round() / 10.0
 }
@@ -56,16 +56,16 @@ fn rounded(value: Decimal) -> Decimal {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Changed<T> {
     pub value: T,
-    /// `null` if nothing is compared.
+    /// `null` if the report compares nothing.
     pub previous: Option<T>,
     pub change_percent: Change,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Change {
-    /// Nothing is compared.
+    /// The report compares nothing.
     Unknown,
-    /// The other period has nothing.
+    /// The other period has no value.
     New,
     Percent(f64),
 }

@@ -1,4 +1,4 @@
-//! The desk: the figures, the ledger and the tokens, from which routes read.
+//! The desk: routes read the figures, the ledger and the tokens from it.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ const CONCURRENCY: usize = 8;
 /// The most tenants of one answer.
 const TENANTS_MAX: usize = 100;
 
-/// The providers, as the parameter names them.
+/// The providers, by the names that the parameter accepts.
 pub const PROVIDERS: [(&str, &str); 2] = [
     (
         webhooks::provider::aghanim::NAME,
@@ -55,7 +55,7 @@ pub type Named = (String, String);
 
 impl Desk {
     pub fn new(client: Client, tables: Tables, zones: Zones) -> Self {
-        // Nothing is recorded here, so no retention is needed.
+        // The reports record nothing, so they need no retention.
         let ledger = Ledger::new(client.clone(), &tables.events, SignedDuration::ZERO);
         Self {
             ledger,
@@ -92,22 +92,22 @@ impl Desk {
         (asked, today)
     }
 
-    /// The IANA name of the zone in which the days of a question are.
+    /// The IANA name of the time zone that sets the days of a question.
     pub fn zone(&self, asked: &Asked) -> String {
         let tenant = asked.tenant.as_deref().unwrap_or_default();
         self.zone_of(tenant)
     }
 
-    /// The IANA name of the zone in which a tenant's days are.
+    /// The IANA name of the time zone that sets a tenant's days.
     pub fn zone_of(&self, tenant: &str) -> String {
         let zone = self.zones.of(tenant);
         zone.iana_name().unwrap_or("UTC").to_owned()
     }
 
-    /// The tenants that something was counted of, as far as they may be read and are asked for.
+    /// The tenants with figures that the token may read and the question names.
     ///
     /// # Errors
-    /// As [`choose`].
+    /// The same as those of [`choose`].
     pub async fn tenants(
         &self,
         scope: &Scope,
@@ -120,7 +120,7 @@ impl Desk {
         choose(self.figures.tenants().await?, scope, tenant, provider)
     }
 
-    /// The figures of the tenants that a question asks for.
+    /// The figures of the tenants that a question names.
     pub async fn figures_of(
         &self,
         scope: &Scope,
@@ -187,7 +187,7 @@ impl Desk {
     ) -> anyhow::Result<(BTreeMap<Date, Day>, BTreeMap<Date, Day>)> {
         let period = asked.period;
         match period.compared(asked.compare) {
-            // One read of both costs fewer requests than two reads.
+            // One read of both periods costs fewer requests than two reads.
             Some(other) if other.to.tomorrow().ok() == Some(period.from) => {
                 let all = Period::new(other.from, period.to);
                 let mut before = self.days(provider, tenant, Some(all)).await?;
@@ -214,7 +214,7 @@ impl Desk {
     }
 }
 
-/// The tenants, among all, that the token may read and the question asks for.
+/// Those of these tenants that the token may read and the question names.
 pub fn choose(
     mut tenants: Vec<Named>,
     scope: &Scope,
@@ -262,12 +262,12 @@ pub struct Guarded {
 
 impl Guarded {
     /// # Errors
-    /// Everything that is wrong with the environment, or with the tokens.
+    /// All problems of the environment or of the tokens.
     pub async fn open(mut environment: Environment, aws: &Aws) -> anyhow::Result<Self> {
         let id = environment.text("REPORT_TOKENS_SECRET_ID");
         let desk = Desk::read(&mut environment, aws);
         environment.check()?;
-        // Nothing is signed with a token, so there is no scheme.
+        // A token signs nothing, so no scheme limits its form.
         let tokens = SecretStore::new(&aws.sdk_config(CallLimits::WEBHOOK), id, &[]);
         tokens.start().await?;
         Ok(Self { desk, tokens })

@@ -1,4 +1,4 @@
-//! What tracked events are asked for: days, filters, and the page.
+//! Reads the parameters of a question for tracked events: days, filters and the page.
 
 use jiff::Timestamp;
 
@@ -23,19 +23,19 @@ const STATUSES: [(&str, &str); 4] = [
 const DATE: &str = "must be a date such as 2026-11-25, and stand without timeframe, from and to";
 const CURSOR: &str = "must be the next_cursor of an answer to the same question";
 
-/// Events that are asked for.
+/// A question for tracked events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Question {
     pub asked: Asked,
     pub filter: Filter,
     /// Where the page begins.
     pub start: Cursor,
-    /// The most events of the page.
+    /// The largest number of events on the page.
     pub limit: usize,
 }
 
 impl Question {
-    /// What is wrong stands in `parameters`.
+    /// Reads a question. `parameters` collects the problems.
     pub fn read(desk: &Desk, parameters: &mut Parameters, scope: &Scope, now: Timestamp) -> Self {
         let date = parameters.text("date", DATE);
         let filter = Filter {

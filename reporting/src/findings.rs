@@ -1,4 +1,4 @@
-//! The findings of fraud, the newest first: those of several tenants merged, a page at a time.
+//! Lists the findings of fraud, the newest first: several tenants are merged, one page at a time.
 
 use std::time::Duration;
 
@@ -21,13 +21,14 @@ use crate::report::Asked;
 const LIMIT: usize = 100;
 const LIMIT_MAX: usize = 1000;
 
-/// Tenants that are read side by side.
+/// How many tenants are read at the same time.
 const CONCURRENCY: usize = 16;
 
-/// How many events are looked through for one answer, if a filter leaves most of them out.
+/// How many events are examined for one answer, if a filter leaves out most of them.
 const LOOKED_THROUGH: usize = 5000;
 
-/// How long one answer looks for findings. Then it says where to go on, however few it found.
+/// How long one answer looks for findings. After that, the answer names the place to go on, even if
+/// it found few.
 const LOOKS_FOR: Duration = Duration::from_secs(8);
 
 const SEVERITIES: [(&str, Severity); 3] = [
@@ -38,26 +39,26 @@ const SEVERITIES: [(&str, Severity); 3] = [
 
 const CURSOR: &str = "must be the next_cursor of an answer to the same question";
 
-/// Which findings are wanted.
+/// A filter for findings.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FindingFilter {
     pub rule: Option<String>,
     pub severity: Option<Severity>,
 }
 
-/// Findings that are asked for.
+/// A question for findings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FindingsQuestion {
     pub asked: Asked,
     pub filter: FindingFilter,
-    /// The page begins after this place; at the end of the period if there is none.
+    /// The page begins after this place; `None` begins at the end of the period.
     pub after: Option<FoundPlace>,
-    /// The most events of the page. Each has at least one finding.
+    /// The largest number of events on the page. Each of them has at least one finding.
     pub limit: usize,
 }
 
 impl FindingsQuestion {
-    /// Reads a question. What is wrong stands in `parameters`.
+    /// Reads a question. `parameters` collects the problems.
     pub fn read(desk: &Desk, parameters: &mut Parameters, scope: &Scope, now: Timestamp) -> Self {
         let filter = FindingFilter {
             rule: parameters.text("rule", "must be the name of a rule"),
@@ -88,7 +89,7 @@ pub struct FindingRow {
     pub event: String,
     pub provider: String,
     pub tenant: String,
-    /// The tenant's day of the event, on which the finding is counted.
+    /// The tenant's day of the event, on which the finding counts.
     pub date: String,
     pub occurred_at: Timestamp,
     pub found_at: Timestamp,
@@ -140,11 +141,11 @@ impl FindingFilter {
 #[derive(Debug, Default)]
 pub struct FindingsPage {
     pub rows: Vec<FindingRow>,
-    /// The cursor of the next page, if there is one.
+    /// The cursor of the next page; `None` on the last one.
     pub next: Option<String>,
 }
 
-/// The findings of at most so many events after a place, back to the beginning of the period.
+/// The findings of at most `limit` events after a place, back to the beginning of the period.
 pub async fn findings(
     desk: &Desk,
     tenants: &[Named],
@@ -189,7 +190,7 @@ async fn merged(
     after: Option<&FoundPlace>,
     limit: usize,
 ) -> anyhow::Result<(Vec<Found>, bool)> {
-    // Owned, as the compiler would not follow a reference into the stream.
+    // Owned, because the compiler cannot follow a reference into the stream.
     let tenants = stream::iter(tenants.to_vec());
     let pages = tenants.map(|(provider, tenant)| async move {
         let days = (period.from, period.to);
@@ -200,7 +201,7 @@ async fn merged(
     });
     let pages: Vec<Vec<Found>> = pages.buffered(CONCURRENCY).try_collect().await?;
     let full = pages.iter().filter(|page| page.len() == limit);
-    // Of a tenant that may have more, only what is newer than its last one is known.
+    // If a tenant has more events, only those newer than its last read one are known.
     let horizon = full.filter_map(|page| page.last().map(Found::place)).max();
     let mut found: Vec<_> = pages.into_iter().flatten().collect();
     if let Some(horizon) = &horizon {
@@ -220,7 +221,7 @@ fn cursor(place: &FoundPlace) -> String {
     URL_SAFE_NO_PAD.encode(format!("{day}~{at}~{event}"))
 }
 
-/// `None` if the text is no cursor, or none within the period.
+/// `None` if the text is no cursor, or not one within the period.
 fn parse_cursor(text: &str, period: Period) -> Option<FoundPlace> {
     let text = URL_SAFE_NO_PAD.decode(text).ok()?;
     let text = std::str::from_utf8(&text).ok()?;

@@ -1,4 +1,4 @@
-//! A coupon's life, as the command `show` has it, for holders of a token who may read its tenant.
+//! A coupon's life, as the command `show` prints it, for tokens that may read its tenant.
 
 use anyhow::Context;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -106,7 +106,7 @@ async fn life(
     scope: &Scope,
     now: Timestamp,
 ) -> anyhow::Result<Option<Life>> {
-    // DynamoDB takes no longer key.
+    // A longer key cannot exist in DynamoDB.
     if coupon.len() > 2048 {
         return Ok(None);
     }

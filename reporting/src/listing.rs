@@ -226,7 +226,7 @@ async fn page(
         Some(Position { second, key }) => {
             let at = Timestamp::from_second(*second)?;
             let local = at.to_zoned(desk.zones.of(tenant).clone());
-            // By this tenant's clock it may be another day.
+            // A time can fall on another day by this tenant's clock.
             if local.date() < day {
                 return Ok(Page::default());
             }

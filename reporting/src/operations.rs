@@ -1,4 +1,4 @@
-//! The tasks' results: findings of fraud, alerts of low stock, and deliveries by channel.
+//! The results of tasks: findings of fraud, alerts of low stock, and deliveries by channel.
 
 use std::collections::BTreeMap;
 

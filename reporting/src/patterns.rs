@@ -151,7 +151,7 @@ fn add(sum: &mut (u64, u64), redemptions: u64, uses: u64) {
 
 impl TimeToUsage {
     fn of(sketch: &Sketch) -> Self {
-        // Below 400 days, so it fits.
+        // The number is below 400 days, so it fits.
         let seconds = |q: f64| sketch.quantile(q).map(|it| it.round() as u64);
         let buckets = sketch.buckets().map(|(bucket, count)| {
             let (from, to) = Sketch::bounds(bucket);

@@ -40,7 +40,7 @@ impl Problem {
 pub enum Refused {
     #[error("{} problems in the parameters", .0.len())]
     Invalid(Vec<Problem>),
-    /// It has no token, or no valid one.
+    /// The request has no token, or no valid one.
     #[error("unauthorised: {0}")]
     Unauthorised(&'static str),
     #[error("there is no {what}")]

@@ -20,7 +20,7 @@ use crate::usage::{self, Code, Staff, Usage};
 pub struct Asked {
     pub period: Period,
     pub compare: Compare,
-    /// The named tenant; `None` if the report covers all that the token may read.
+    /// The named tenant; `None` if the report covers all tenants that the token may read.
     pub tenant: Option<String>,
     pub provider: Option<String>,
 }

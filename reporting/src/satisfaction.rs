@@ -1,5 +1,5 @@
-//! How content members are: the implicit signal of what they choose to redeem, and what they answer
-//! to surveys.
+//! How content members are, by two signals: what they choose to redeem, and how they answer
+//! surveys.
 
 use std::collections::BTreeMap;
 

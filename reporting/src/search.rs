@@ -37,7 +37,7 @@ pub enum Found {
 /// [`lately`].
 ///
 /// # Errors
-/// The tenant is none that the token may read, or the tables cannot be read.
+/// The token may not read the tenant, no such tenant exists, or DynamoDB does not answer.
 pub async fn search(
     desk: &Desk,
     text: &str,
@@ -109,7 +109,7 @@ impl Rows {
 const LOOKED_AT: i32 = 25;
 
 async fn has_rows(desk: &Desk, rows: &Rows, now: Timestamp) -> anyhow::Result<bool> {
-    // DynamoDB takes no longer key, and no empty one.
+    // DynamoDB accepts neither a longer key nor an empty one.
     if rows.partition.is_empty() || rows.partition.len() > 2048 {
         return Ok(false);
     }

@@ -22,7 +22,7 @@ const DETRACTOR_MAX: usize = 6;
 pub struct Surveys {
     #[serde(flatten)]
     pub total: Answers,
-    /// Scheduled, and neither sent nor given up yet.
+    /// Scheduled surveys that were neither sent nor skipped yet.
     pub pending: u64,
     /// Surveys that were not sent, by reason.
     pub unsent: Vec<Unsent>,
@@ -38,7 +38,7 @@ pub struct Answers {
     pub scheduled: u64,
     pub sent: u64,
     pub answered: u64,
-    /// In percent of the sent ones; `None` if none was sent.
+    /// The share of sent surveys that got an answer, in percent; `None` if none was sent.
     pub response_rate: Option<f64>,
     pub average_rating: Option<f64>,
     pub rating_1: u64,
@@ -192,7 +192,7 @@ impl Surveys {
             unsent: Some(it.count),
         }));
         if rows.len() == 1 {
-            // Nothing was scheduled.
+            // No survey was scheduled.
             rows.clear();
         }
         Table::of(COLUMNS, rows)
@@ -255,8 +255,8 @@ struct Score {
 }
 
 impl Score {
-    /// Each answer counts 1, 0 or -1. The score is their mean `p - d`, and their variance is
-    /// `p + d - (p - d)²`. Of no answer there is none.
+    /// Each answer counts 1, 0 or -1. The score is their mean `p - d`, and their variance is `p + d
+    /// - (p - d)²`. Without answers, there is no score.
     fn of(promoters: u64, passives: u64, detractors: u64) -> Option<Self> {
         let n = real(promoters) + real(passives) + real(detractors);
         Self::of_shares(real(promoters) / n, real(detractors) / n, n)
@@ -278,7 +278,7 @@ fn real(count: u64) -> f64 {
 
 fn rounded(value: f64, decimals: i32) -> f64 {
     let unit = 10_f64.powi(decimals);
-    // Without the sign of a negative zero.
+    // Removes the sign of a negative zero.
     (value * unit).round() / unit + 0.0
 }
 

@@ -255,7 +255,7 @@ fn today_is_compared_up_to_the_same_hour() {
         previous(over, vec![(date(2026, 11, 23), day.clone())]),
         Some(5)
     );
-    // What is still to come has no counterpart.
+    // Days in the future have no counterpart.
     let week = Period::new(yesterday, date(2026, 11, 30));
     let compared = (17..=23)
         .map(|it| (date(2026, 11, it), day.clone()))
@@ -317,7 +317,7 @@ fn amounts_of_several_currencies_are_never_added_up() {
     assert_eq!(discount["by_currency"][1]["value"], "0.10");
     assert_eq!(report["totals"]["uses"]["value"], 4);
     assert_eq!(report["usage"].as_array().unwrap().len(), 2);
-    // Of no order the value is known.
+    // No order states its value.
     assert_eq!(report["usage"][1]["average_order_value"], Value::Null);
 }
 

@@ -169,8 +169,8 @@ impl Sums {
         *total = sum(*total, discount);
     }
 
-    /// The other period, as far as the period itself has come. The day that is compared with today
-    /// counts up to the same hour. Later days do not count.
+    /// The other period, up to the point that the period itself has reached. The day that is
+    /// compared with today counts up to the same hour. Later days do not count.
     fn add_compared(&mut self, it: &OfTenant, period: Period, compare: Compare) {
         let today = it.now.date();
         let until: Option<Date> = match today {

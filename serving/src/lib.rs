@@ -1,5 +1,5 @@
-//! Serves a router behind API Gateway: each event passes the router, and has an answer whatever
-//! comes in and whatever happens.
+//! Serves a router behind API Gateway. Every event gets an answer, even if it is unreadable or the
+//! router fails.
 
 mod request;
 
@@ -16,10 +16,10 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use webhooks::invocation::{Invocation, serve};
 
-/// Longest time for an answer; the gateway waits for 30 s.
+/// The longest time for an answer. The gateway waits for 30 s.
 const ANSWER_WITHIN: Duration = Duration::from_secs(25);
 
-/// Longest answer. Lambda takes 6 MB, in which quotes are escaped.
+/// The longest answer. Lambda accepts 6 MB, and escapes quotes within that size.
 const ANSWER_MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// Why the router gave no answer.
@@ -27,18 +27,18 @@ const ANSWER_MAX_BYTES: usize = 4 * 1024 * 1024;
 pub enum Unserved {
     #[error("a request that cannot be read")]
     Unreadable,
-    /// So many bytes are more than Lambda can give.
+    /// The answer has this many bytes, which is more than Lambda accepts.
     #[error("an answer of {0} bytes")]
     TooLarge(usize),
-    /// A panic, or no answer in time.
+    /// The router panicked, or gave no answer in time.
     #[error("{0:#}")]
     Failed(anyhow::Error),
 }
 
-/// The answer to a request that the router did not answer. It logs, too.
+/// Makes and logs the answer to a request that the router did not answer.
 pub type Refuse = fn(Unserved) -> Response<Body>;
 
-/// A router, and the answer where it gives none.
+/// A router, and the answer for requests that the router does not answer.
 #[derive(Debug)]
 pub struct Serving {
     router: Router,
@@ -69,7 +69,7 @@ impl Serving {
         let unserved = match tokio::time::timeout(within, answer).await {
             Ok(Ok(Ok(answer))) => return answer,
             Ok(Ok(Err(unserved))) => unserved,
-            Ok(Err(_)) => Unserved::Failed(anyhow::anyhow!("panicked; the line above tells where")),
+            Ok(Err(_)) => Unserved::Failed(anyhow::anyhow!("panicked, as the line above says")),
             Err(_) => Unserved::Failed(anyhow::anyhow!("no answer within {within:?}")),
         };
         plain((self.refuse)(unserved)).await
@@ -88,14 +88,14 @@ impl Serving {
     }
 }
 
-/// The time that is left of an invocation, but for a little in which to answer.
+/// The time that is left of an invocation, less a second to send the answer.
 fn left(invocation: Invocation) -> Duration {
     let left = invocation.ends_at().duration_since(invocation.now());
     let left = Duration::try_from(left).unwrap_or(Duration::MAX);
     left.saturating_sub(Duration::from_secs(1))
 }
 
-/// The router, but no answer is longer than Lambda can give.
+/// The router, with a limit on the length of its answers.
 #[derive(Clone)]
 struct Bounded {
     router: Router,
@@ -129,7 +129,7 @@ impl Service<lambda_http::Request> for Bounded {
     }
 }
 
-/// An answer to an event that is no request, in the one form that every gateway takes.
+/// An answer to an event that is no request, in the one form that every gateway accepts.
 async fn plain(response: Response<Body>) -> Value {
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, ANSWER_MAX_BYTES).await.unwrap_or_default();

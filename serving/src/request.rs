@@ -1,4 +1,5 @@
-//! A gateway's event as an HTTP request whose path is a path: gateways decode it, some of them.
+//! Reads a gateway's event as an HTTP request with an encoded path, because some gateways decode
+//! it.
 
 use std::fmt::Write;
 
@@ -10,7 +11,7 @@ use crate::Unserved;
 /// Reads an event of API Gateway, in either payload format, or of a function URL.
 ///
 /// # Errors
-/// It is none of these.
+/// The event has none of these forms.
 pub(crate) fn read(event: &RawValue) -> Result<LambdaRequest, Unserved> {
     let mut request = serde_json::from_str(event.get()).map_err(|_| Unserved::Unreadable)?;
     match &mut request {
@@ -21,7 +22,7 @@ pub(crate) fn read(event: &RawValue) -> Result<LambdaRequest, Unserved> {
             event.raw_path = event.raw_path.take().map(|path| encoded(&path, decoded));
             let query = event.raw_query_string.take();
             event.raw_query_string = query.map(|query| encoded(&query, false));
-            // The stage is no part of the routes here.
+            // The router's paths do not contain the stage.
             event.request_context.stage = None;
         }
         LambdaRequest::ApiGatewayV1(event) => {
@@ -33,8 +34,8 @@ pub(crate) fn read(event: &RawValue) -> Result<LambdaRequest, Unserved> {
     Ok(request)
 }
 
-/// With what may not stand in a URI's path or query encoded, and `%` too where the text was decoded
-/// before.
+/// Encodes what a URI's path or query may not contain. If the text was decoded before, `%` is
+/// encoded too.
 fn encoded(text: &str, decoded: bool) -> String {
     let mut encoded = String::with_capacity(text.len());
     for (index, byte) in text.bytes().enumerate() {
@@ -50,7 +51,7 @@ fn encoded(text: &str, decoded: bool) -> String {
         };
         match stays {
             true => encoded.push(char::from(byte)),
-            // Writing to a text does not fail.
+            // Writing to a string cannot fail.
             false => _ = write!(encoded, "%{byte:02X}"),
         }
     }
