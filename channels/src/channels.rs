@@ -21,7 +21,7 @@ pub struct Channels {
     sms: Option<Sms>,
     languages: PerTenant<Language>,
     zones: Zones,
-    /// Of the numbers that name no country.
+    /// For numbers that name no country.
     countries: PerTenant<Country>,
 }
 
@@ -38,7 +38,7 @@ impl Channels {
         }
     }
 
-    /// The same for surveys, which never go out as an SMS.
+    /// The same for surveys, which are never sent as an SMS.
     pub fn read_for_surveys(environment: &mut Environment, aws: &Aws) -> Self {
         Self {
             ses: Ses::read(environment, aws),
@@ -50,12 +50,12 @@ impl Channels {
         }
     }
 
-    /// The language in which a tenant's customers are written to.
+    /// The language of a tenant's messages to its customers.
     pub fn language(&self, tenant: &str) -> Language {
         *self.languages.of(tenant)
     }
 
-    /// Whether members are asked on a channel.
+    /// Whether surveys are sent on a channel.
     pub fn asks_on(&self, channel: Channel) -> bool {
         match channel {
             Channel::Email => true,
@@ -164,7 +164,7 @@ impl Channels {
         }
     }
 
-    /// An address as its network takes it, or why it cannot.
+    /// An address in the form that its network accepts, or the reason why it has none.
     fn in_network(
         &self,
         channel: Channel,
@@ -179,7 +179,7 @@ impl Channels {
         }
     }
 
-    /// What would be sent on a channel.
+    /// A message as it would be sent on a channel.
     pub fn written(
         &self,
         channel: Channel,

@@ -9,9 +9,9 @@ use crate::message::meant;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Contact {
     pub told: Told,
-    /// They asked for no messages.
+    /// The member asked for no messages.
     pub do_not_contact: bool,
-    /// Their personal data were erased, and they have not enrolled since.
+    /// The member's personal data were erased, and the member has not enrolled since.
     pub forgotten: bool,
 }
 

@@ -63,7 +63,7 @@ impl OutsideEffect<'_> {
         }
         match attempt().await {
             Ok(outcome) => self.settle(lease, outcome).await,
-            // Nothing was sent, because a step of ours failed before.
+            // Nothing was sent, because one of our own steps failed before.
             Err(error) => {
                 lease.release("not tried", None).await?;
                 Err(error.into())
@@ -71,7 +71,7 @@ impl OutsideEffect<'_> {
         }
     }
 
-    /// Ends an effect that is not needed any more, unless it was made.
+    /// Ends an effect that is no longer needed, unless it was made.
     ///
     /// # Errors
     /// The record could not be written, or another attempt holds it.
@@ -126,7 +126,7 @@ impl OutsideEffect<'_> {
     /// Gives the claim back, and says when to try again.
     ///
     /// # Errors
-    /// Always: the message is to come again.
+    /// Always, because the message must be retried.
     pub async fn release(&self, lease: Lease, not_now: NotNow) -> Result<(), Failure> {
         let NotNow {
             reason,

@@ -1,4 +1,4 @@
-//! E-mail addresses as SES takes them.
+//! E-mail addresses in the form that SES accepts.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -24,7 +24,7 @@ pub(crate) fn in_ascii(text: &str) -> Result<String, &'static str> {
     if address.contains(|c: char| ",;<>".contains(c) || c.is_control() || c.is_whitespace()) {
         return Err(NOT_ONE);
     }
-    // A keyboard for Chinese or Japanese types a wide @.
+    // A keyboard for Chinese or Japanese can type a wide @.
     let address = address.replace(['\u{ff20}', '\u{fe6b}'], "@");
     let (local, domain) = address.rsplit_once('@').ok_or(NOT_ONE)?;
     if local.is_empty() || local.contains('@') {
@@ -49,8 +49,8 @@ pub(crate) fn in_ascii(text: &str) -> Result<String, &'static str> {
 /// The longest part of a name in one encoded word, which has at most 75 characters (RFC 2047).
 const WORD_MAX_BYTES: usize = 45;
 
-/// A sender's address, with or without a name, as SES takes it: `Cupons <cupons@example.com>`.
-/// Characters of the name beyond ASCII become MIME's encoded words.
+/// A sender's address, with or without a name, in the form that SES accepts: `Cupons
+/// <cupons@example.com>`. Characters of the name beyond ASCII become MIME's encoded words.
 pub(crate) fn mailbox(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
     let parts = text.strip_suffix('>').and_then(|it| it.split_once('<'));

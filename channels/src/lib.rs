@@ -3,10 +3,10 @@
 //!
 //! - [`Members`]: a member's contact and coupons, from the table `members`.
 //! - [`message`]: what customers read, from templates per language.
-//! - [`phone`] and `email_address`: addresses as people type them, and as networks take them.
+//! - [`phone`] and `email_address`: addresses as people type them, and in the networks' form.
 //! - [`Channels`]: mail through SES, WhatsApp through End User Messaging Social, SMS through SNS.
-//! - [`recorded_redemption`]: what the ledger holds of the coupon that an event is about.
-//! - [`OutsideEffect`]: claims an effect, makes it, and settles what came of it.
+//! - [`recorded_redemption`]: the recorded redemption of the coupon that an event is about.
+//! - [`OutsideEffect`]: claims an effect, makes it, and settles its record.
 //! - [`time`]: whether an invocation has time for a step.
 
 mod channel;

@@ -58,7 +58,7 @@ impl AccountCoupon {
         }
     }
 
-    /// Whether the coupon can still be used. A coupon whose state is not known yet can be used.
+    /// Whether the coupon can still be used. A coupon in an unknown state can be used.
     pub fn is_usable(&self, now: Timestamp) -> Result<(), String> {
         match self.state.as_deref() {
             None | Some("active") => {}

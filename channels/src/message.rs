@@ -1,13 +1,13 @@
-//! What is written to a customer: a mail, an SMS, the parameters of a WhatsApp message. Pure
-//! functions over the templates in `templates/`, a folder per language.
+//! What a customer reads: a mail, an SMS, or the parameters of a WhatsApp message. Pure functions
+//! fill the templates in `templates/`, which has a folder for each language.
 //!
 //! - [`language`]: the languages, and the [`templates`] of each.
-//! - [`shown`]: a coupon as the templates show it, made of what providers sent, by [`clean`].
+//! - [`shown`]: a coupon as the templates show it; [`clean`] cleans the providers' texts.
 //! - [`discount`]: what the coupon takes off an order, in words.
 //! - [`email`]: subject, HTML and plain text.
 //! - [`sms`]: one message, in the alphabet of phone networks, [`gsm`].
 //! - [`whatsapp`]: the parameters of an approved template.
-//! - [`survey`]: what asks a member how the use of a coupon was.
+//! - [`survey`]: the invitation to say how the use of a coupon was.
 
 mod clean;
 mod discount;
@@ -36,7 +36,7 @@ pub use self::whatsapp::whatsapp_parameters;
 /// Why a message is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Occasion {
-    /// The coupon came to be.
+    /// The coupon is new.
     Redeemed,
     /// The coupon expires soon.
     Expiring,

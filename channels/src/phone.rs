@@ -1,4 +1,4 @@
-//! Phone numbers: as people type them, and as the networks take them.
+//! Phone numbers as people type them, and in the networks' form.
 //!
 //! - [`typed`]: the digits of a number as somebody typed it.
 //! - [`brazil`]: the prefixes that Brazilians type before a number, and the ninth digit of old

@@ -1,4 +1,4 @@
-//! What the ledger holds of an event that another event is about.
+//! Reads the recorded event that another event is about.
 
 use jiff::Timestamp;
 use webhooks::event::{Event, EventKey, Fact, Member, Redemption};
@@ -8,14 +8,14 @@ use webhooks::ledger::{Item, Ledger, read_event};
 #[derive(Debug)]
 pub struct RecordedRedemption {
     pub redemption: Redemption,
-    /// Who redeemed it.
+    /// The member who redeemed it.
     pub member: Member,
     pub redeemed_at: Timestamp,
     /// The member's personal data were erased from it.
     pub erased: bool,
 }
 
-/// A recorded event, as today's code reads it.
+/// A recorded event, read by today's code.
 ///
 /// # Errors
 /// The ledger could not be read.
@@ -31,8 +31,8 @@ pub async fn recorded_event(
     Ok(read_event(&recorded))
 }
 
-/// What was redeemed, by whom, and when. Nothing where the key is no redemption's, or nothing is
-/// recorded under it.
+/// The redemption with this key: what was redeemed, by whom, and when. `None` if the ledger has no
+/// such key, or the key belongs to another kind of event.
 ///
 /// # Errors
 /// The ledger could not be read.

@@ -12,8 +12,8 @@ use crate::channel::{NotNow, Outcome, event_reference, refusal};
 use crate::email_address::mailbox;
 use crate::message::Email;
 
-/// The mail's header that names the event, for support and for readers of the mail's source; and
-/// the longest value that SES takes for it.
+/// The mail's header that names the event for support staff, and the longest value that SES accepts
+/// for it.
 const EVENT_HEADER: &str = "X-Event-Key";
 const HEADER_MAX_BYTES: usize = 870;
 
@@ -76,7 +76,8 @@ impl Ses {
             .await;
         Ok(match sent {
             Ok(sent) => Outcome::Taken(sent.message_id.unwrap_or_default()),
-            // SES refuses an unverified sender like a message, but only an operator can mend it.
+            // SES refuses an unverified sender as it refuses a bad message, but only an operator
+            // can mend it.
             Err(error)
                 if error
                     .message()
@@ -92,7 +93,7 @@ impl Ses {
     }
 }
 
-/// An address that a variable holds, as SES takes it; `None` without the variable.
+/// An address that a variable holds, in the form that SES accepts; `None` without the variable.
 fn in_ascii(environment: &mut Environment, name: &str, text: Option<String>) -> Option<String> {
     let text = text.filter(|text| !text.is_empty())?;
     let mailbox = mailbox(&text);

@@ -1,4 +1,4 @@
-//! Text messages through SNS, for rewards that are worth one.
+//! Sends text messages through SNS, for rewards above a minimum value.
 
 use aws_sdk_sns::Client;
 use aws_sdk_sns::types::MessageAttributeValue;
@@ -14,12 +14,12 @@ const EVENT_MAX_BYTES: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Sms {
     client: Client,
-    /// The smallest `discount_value` of a reward that is worth a text message.
+    /// The smallest `discount_value` of a reward that causes a text message.
     minimum: Decimal,
 }
 
 impl Sms {
-    /// `None` if no reward is worth one.
+    /// `None` if no reward causes a text message.
     pub(crate) fn read(environment: &mut Environment, aws: &Aws) -> Option<Self> {
         let minimum = environment.optional("SMS_MINIMUM_DISCOUNT_VALUE")?;
         let minimum = minimum.parse().unwrap_or_else(|_| {

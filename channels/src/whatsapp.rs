@@ -1,5 +1,5 @@
-//! WhatsApp, through AWS End User Messaging Social: a template that Meta has approved, and what it
-//! is filled with.
+//! Sends WhatsApp messages through AWS End User Messaging Social: a template that Meta has
+//! approved, with its parameters.
 
 use aws_sdk_socialmessaging::Client;
 use aws_sdk_socialmessaging::primitives::Blob;
@@ -10,27 +10,27 @@ use webhooks::event::Event;
 use crate::channel::{Outcome, event_reference, refusal};
 use crate::message::Occasion;
 
-/// The version of Meta's Cloud API whose messages these are.
+/// The version of Meta's Cloud API that defines these messages.
 const META_API_VERSION: &str = "v23.0";
 
-/// Longest value of `biz_opaque_callback_data` (Meta's Cloud API), which comes back with the
-/// message's status.
+/// The longest value of `biz_opaque_callback_data` (Meta's Cloud API), which the message's status
+/// repeats.
 const CALLBACK_MAX_BYTES: usize = 512;
 
 #[derive(Debug)]
 pub(crate) struct WhatsApp {
     client: Client,
     phone_number_id: String,
-    /// The approved template for a new coupon, for a reminder and for a survey, where there is one.
+    /// The approved templates for a new coupon, a reminder and a survey; `None` for an absent one.
     template: Option<String>,
     reminder_template: Option<String>,
     survey_template: Option<String>,
-    /// Of all of them, as Meta spells it: `pt_BR`.
+    /// The language of all templates, as Meta spells it: `pt_BR`.
     language: String,
 }
 
 impl WhatsApp {
-    /// For coupons. Nothing where no phone number is set up to send from.
+    /// Reads the settings for coupons; `None` without a phone number to send from.
     pub(crate) fn read(environment: &mut Environment, aws: &Aws) -> Option<Self> {
         let mut whatsapp = Self::without_templates(environment, aws)?;
         whatsapp.template = Some(environment.text("WHATSAPP_TEMPLATE"));
@@ -38,7 +38,8 @@ impl WhatsApp {
         Some(whatsapp)
     }
 
-    /// For surveys. Nothing where no phone number is set up to send from, or no template.
+    /// Reads the settings for surveys; `None` without a phone number to send from, or without a
+    /// template.
     pub(crate) fn read_for_surveys(environment: &mut Environment, aws: &Aws) -> Option<Self> {
         let template = environment.optional("WHATSAPP_SURVEY_TEMPLATE");
         let mut whatsapp = Self::without_templates(environment, aws)?;

@@ -72,7 +72,7 @@ pub(super) fn first_name(name: &str) -> Option<String> {
     names(&meant(name)?).next().map(str::to_owned)
 }
 
-/// The whole name, up to the first word that is no name.
+/// The whole name, up to the first word that does not belong to a name.
 pub(super) fn full_name(name: &str) -> Option<String> {
     let name = meant(name)?;
     let names: Vec<_> = names(&name).collect();

@@ -55,8 +55,8 @@ impl Saving {
     }
 }
 
-/// The currency of a discount's value, which has no currency of its own: that of its limits, else
-/// Zupy's.
+/// The currency of a discount's value, because the value names none: the currency of its limits,
+/// else Zupy's.
 fn currency(discount: &Discount) -> String {
     let limit = discount.maximum.as_ref();
     let limit = limit.or(discount.minimum_purchase.as_ref());

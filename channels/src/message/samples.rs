@@ -79,7 +79,7 @@ pub(super) fn bare(code: &str) -> Sample {
     sample
 }
 
-/// Never the machine's own zones, because the function finds none where it runs.
+/// Never the machine's own time zones, because Lambda has none.
 pub(super) fn zone(name: &str) -> TimeZone {
     TimeZoneDatabase::bundled().get(name).unwrap()
 }

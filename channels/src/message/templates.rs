@@ -1,5 +1,5 @@
-//! The templates, bound to their languages. They are compiled in, so a file that is missing or
-//! shows what is not there does not build.
+//! The templates, bound to their languages at compile time. If a file is missing, or uses an
+//! unknown field, the build fails.
 
 use askama::Template;
 
@@ -14,13 +14,13 @@ pub(super) enum File {
     Subject,
     EmailHtml,
     EmailText,
-    /// Its reward is a sentence.
+    /// The reward in it is a sentence.
     Sms,
-    /// A parameter a line.
+    /// Each line holds one parameter.
     WhatsApp,
 }
 
-/// A template filled in. Its path must be a literal, hence the tables below.
+/// Fills a template. The path must be a literal, so the tables below repeat it.
 macro_rules! filled {
     ($path:literal, $name:ident: $type:ty) => {{
         #[derive(Template)]
@@ -58,7 +58,7 @@ pub(super) enum SurveyFile {
     Subject,
     EmailHtml,
     EmailText,
-    /// A parameter a line.
+    /// Each line holds one parameter.
     WhatsApp,
 }
 
@@ -82,7 +82,7 @@ impl SurveyFile {
     }
 }
 
-/// A discount in words, by the file `discount.txt`.
+/// A discount in words, from the file `discount.txt`.
 pub(super) fn fill_discount(language: Language, saving: &Saving) -> String {
     match language {
         Language::PtBr => filled!("pt-BR/discount.txt", saving: Saving),

@@ -116,7 +116,7 @@ fn an_old_mobile_gets_its_ninth_digit() {
     }
     mobile("(21) 8765-4321", "+5521987654321");
     mobile("61 9123-4567", "+5561991234567");
-    // An area code that equals the country's: Santa Maria.
+    // An area code that equals the country's code: Santa Maria.
     mobile("55 99659-5812", "+5555996595812");
     mobile("(55) 9659-5812", "+5555996595812");
     mobile("055 99659-5812", "+5555996595812");
