@@ -1,4 +1,4 @@
-//! Addresses of pages: a path and its parameters, from which links are made.
+//! Addresses of pages: links are made from a path and its parameters.
 
 use std::fmt::{self, Write};
 
@@ -30,13 +30,13 @@ impl Address {
         &self.parameters
     }
 
-    /// Takes a parameter out, and says what its last value was.
+    /// Removes a parameter, and returns its last value.
     pub(crate) fn take(&mut self, name: &str) -> Option<String> {
         let taken = self.parameters.extract_if(.., |(own, _)| own == name);
         taken.last().map(|(_, value)| value)
     }
 
-    /// The same, on another path.
+    /// The same parameters on another path.
     pub(crate) fn on(&self, path: &str) -> Self {
         Self {
             path: path.to_owned(),
@@ -44,14 +44,14 @@ impl Address {
         }
     }
 
-    /// The same, where a parameter has this value and no other.
+    /// The same address with this value of a parameter, and no other value of it.
     pub(crate) fn with(&self, name: &str, value: &str) -> Self {
         let mut other = self.without(&[name]);
         other.parameters.push((name.to_owned(), value.to_owned()));
         other
     }
 
-    /// The same without some parameters.
+    /// The same address without some parameters.
     pub(crate) fn without(&self, names: &[&str]) -> Self {
         let mut other = self.clone();
         let is_kept = |(own, _): &(String, String)| !names.contains(&own.as_str());
@@ -79,21 +79,21 @@ pub(crate) fn part(text: &str) -> String {
         match byte {
             b'-' | b'.' | b'_' | b'~' => part.push(char::from(byte)),
             byte if byte.is_ascii_alphanumeric() => part.push(char::from(byte)),
-            // Writing to a text does not fail.
+            // Writing to a string cannot fail.
             byte => _ = write!(part, "%{byte:02X}"),
         }
     }
     part
 }
 
-/// Where a sign-in goes on: an address of the dashboard, and of nothing else. What is none becomes
-/// the overview.
+/// The page that follows a sign-in: only an address of the dashboard is accepted, and every other
+/// text becomes the overview.
 pub(crate) fn next(text: &str) -> &str {
     const OVERVIEW: &str = "/dashboard";
     let beneath = text.strip_prefix(OVERVIEW);
     let is_own = beneath.is_some_and(|it| it.is_empty() || it.starts_with(['/', '?']));
     let is_plain = text.bytes().all(|it| it.is_ascii_graphic() && it != b'\\');
-    // These lead back to the sign-in.
+    // These addresses lead back to the sign-in.
     let is_page = !text.starts_with("/dashboard/sign-");
     match is_own && is_plain && is_page {
         true => text,

@@ -1,4 +1,4 @@
-//! What every answer gets on its way out: the headers that keep a page to itself, and compression.
+//! Completes every answer: adds the headers that protect a page, and compresses it.
 
 use std::io::Write;
 
@@ -14,15 +14,15 @@ use axum::middleware::Next;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// The pages use no script, no inline style and nothing from outside. So a text of an event can
-/// bring none of them in.
+/// The pages use no script, no inline style and nothing from outside. So a text of an event cannot
+/// bring in any of them.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
                       frame-ancestors 'none'; base-uri 'none'";
 
-/// Below this many bytes compression saves nothing worth its time.
+/// A body below this many bytes is too short to be worth compressing.
 const COMPRESSED_FROM_BYTES: usize = 1024;
 
-/// Longest answer that is compressed. The serving limits answers to less.
+/// The longest answer that is compressed. The crate `serving` limits all answers to less.
 const ANSWER_MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// A page.
@@ -36,7 +36,7 @@ pub(crate) fn page(status: StatusCode, template: &impl Template) -> Response<Bod
     response
 }
 
-/// Goes on elsewhere, by GET.
+/// Redirects to another address, which the browser opens by GET.
 pub(crate) fn see_other(address: &str) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SEE_OTHER;
@@ -65,7 +65,8 @@ pub(crate) fn guard(headers: &mut HeaderMap) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, fixed("nosniff"));
     headers.insert(REFERRER_POLICY, fixed("no-referrer"));
     headers.insert(VARY, fixed("accept-encoding, accept-language, cookie"));
-    // A page is of one moment and of one reader; assets say otherwise.
+    // A page is for one moment and one reader, so no cache may keep it. Assets set their own
+    // header.
     let private = || fixed("private, no-store");
     headers.entry(CACHE_CONTROL).or_insert_with(private);
 }

@@ -1,5 +1,5 @@
-//! The style sheet and the icon. Each has the hash of its content in its name, so browsers may keep
-//! it for a year.
+//! The style sheet and the icon. Their names contain a hash of their contents, so browsers may keep
+//! them for a year.
 
 use std::sync::LazyLock;
 
@@ -37,7 +37,7 @@ impl Asset {
     }
 }
 
-/// The asset of this name; nothing for one that was replaced.
+/// The asset with this name; `None` if a newer one replaced it.
 pub(crate) async fn answer(Path(name): Path<String>) -> Response<Body> {
     let assets = [&*STYLE_SHEET, &*ICON_FILE];
     let found = assets

@@ -1,8 +1,9 @@
-//! Charts as SVG: bars for one series and a line for the other. Shapes tell the series apart, so
-//! nothing depends on colours.
+//! Charts as SVG: bars for one series and a line for the other. Readers tell the series apart by
+//! their shapes, so colours carry no meaning.
 //!
-//! A chart stretches to the width that it gets, and its labels are text beside it: so they stay
-//! readable on a narrow screen. A table says the same to those who do not see the chart.
+//! A chart stretches to the width of its place. Its labels are text beside it, so they stay
+//! readable on a narrow screen. A table holds the same numbers for readers who do not see the
+//! chart.
 
 use askama::Template;
 
@@ -13,7 +14,7 @@ const STEP: f64 = 10.0;
 /// How much of a step a bar fills.
 const BAR: f64 = 7.0;
 
-/// A pair of values, and what a pointer that rests on them says.
+/// A pair of values, and the text that a pointer over them shows.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Value {
     pub(crate) line: u64,
@@ -21,7 +22,7 @@ pub(crate) struct Value {
     pub(crate) hint: String,
 }
 
-/// What `parts/chart.html` fills.
+/// The values of `parts/chart.html`.
 #[derive(Debug, Clone, Template)]
 #[template(path = "parts/chart.html")]
 pub(crate) struct Chart {
@@ -29,10 +30,10 @@ pub(crate) struct Chart {
     steps: Vec<Step>,
     /// The points of the line, for `points`.
     points: String,
-    /// What stands beside the chart: the greatest value, and half of it.
+    /// The labels beside the chart: the greatest value, and half of it.
     top: String,
     middle: String,
-    /// What stands beneath it, from the left to the right.
+    /// The labels beneath the chart, from the left to the right.
     labels: Vec<String>,
     /// The class that spreads the labels.
     spread: &'static str,
@@ -50,12 +51,12 @@ struct Step {
     hint: String,
 }
 
-/// How labels stand beneath a chart.
+/// The places of labels beneath a chart.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Spread {
-    /// The first at the left end, the last at the right end.
+    /// The first label is at the left end, and the last at the right end.
     Ends,
-    /// Each in the middle of an equal share.
+    /// Each label is in the middle of an equal share.
     Shares,
 }
 
@@ -118,12 +119,12 @@ fn round_up(greatest: u64) -> u64 {
     }
 }
 
-/// One decimal at most.
+/// Writes one decimal at most.
 fn short(value: f64) -> String {
     format!("{}", (value * 10.0).round() / 10.0)
 }
 
-/// The part of a meter that is full: percent, from 0 to 100.
+/// The full part of a meter, in percent from 0 to 100.
 pub(crate) fn share(part: u64, whole: u64) -> String {
     match whole {
         0 => "0".to_owned(),

@@ -1,4 +1,4 @@
-//! What a person on call can do about a coupon, as commands to paste into a terminal.
+//! Commands that a person on call can paste into a terminal to mend a coupon's tasks.
 
 use std::collections::BTreeSet;
 
@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use webhooks::life::{Life, Record};
 use webhooks::task::Task;
 
-/// How long after a record's last try its message counts as given up, if the message should have
-/// come again by then. The longest pause between two tries is 15 minutes.
+/// A message counts as given up if its record's last try is this long ago and no later try is
+/// planned. The longest pause between two tries is 15 minutes.
 const GIVEN_UP_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
 /// Why a command helps.
@@ -15,10 +15,9 @@ const GIVEN_UP_AFTER: SignedDuration = SignedDuration::from_hours(1);
 pub(crate) enum Why {
     /// A task has left no record: its message waits in a queue, or is lost.
     Missing,
-    /// The other side will never take it, until its cause is mended.
+    /// The other side refuses the effect until an operator mends the cause.
     Failed,
-    /// A record is open, and nobody has tried it for long: its message may be in a dead-letter
-    /// queue.
+    /// A record is open, and its last try was long ago: its message may be in a dead-letter queue.
     GivenUp,
     /// Another body contradicts the recorded one.
     Conflict,
@@ -33,7 +32,7 @@ pub(crate) struct Command {
     pub(crate) line: String,
 }
 
-/// What can be done about a coupon; nothing where all went well, or goes on by itself.
+/// The commands for a coupon; none if all tasks went well, or will go on without an operator.
 pub(crate) fn of_coupon(life: &Life, now: Timestamp) -> Vec<Command> {
     let mut commands = BTreeSet::new();
     let mut add = |why, line| {
@@ -43,7 +42,7 @@ pub(crate) fn of_coupon(life: &Life, now: Timestamp) -> Vec<Command> {
         let mut received = life.received.iter();
         let event = received.find(|it| it.event == missing.event);
         let task = missing.task.split('/').next().unwrap_or_default();
-        // The outbox sends these by itself.
+        // The outbox sends the messages for these tasks without an operator.
         let waits = event.is_some_and(|it| it.undispatched.iter().any(|own| own == task));
         if !waits {
             add(
@@ -86,7 +85,7 @@ fn is_given_up(record: &Record, now: Timestamp) -> bool {
     !record.is_settled() && last.is_some_and(|at| now.duration_since(at) > GIVEN_UP_AFTER)
 }
 
-/// As a shell takes it for one word, whatever characters it has.
+/// The text as a shell reads it for one word, whatever characters it has.
 pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }

@@ -1,4 +1,4 @@
-//! What stands around every page: its title, the way to the other pages, and the reader's settings.
+//! The frame around every page: its title, the links to other pages, and the reader's settings.
 
 use crate::address::Address;
 use crate::assets::{ICON_FILE, STYLE_SHEET};
@@ -24,7 +24,7 @@ pub(crate) struct Link {
     pub(crate) is_current: bool,
 }
 
-/// What `layout.html` fills.
+/// The values of `layout.html`.
 #[derive(Debug, Clone)]
 pub(crate) struct Frame {
     pub(crate) language: Language,
@@ -32,9 +32,9 @@ pub(crate) struct Frame {
     pub(crate) title: String,
     pub(crate) style: &'static str,
     pub(crate) icon: &'static str,
-    /// Empty for who is not signed in.
+    /// Empty if nobody is signed in.
     pub(crate) links: Vec<Link>,
-    /// Whose figures the reader may see; `None` for who is not signed in.
+    /// The tenants that the reader may see; `None` if nobody is signed in.
     pub(crate) whose: Option<String>,
     /// The same page in the other language.
     pub(crate) switch: String,
@@ -46,7 +46,7 @@ impl Frame {
         Common::of(reader.language)
     }
 
-    /// Around a page of a signed-in reader.
+    /// The frame of a page for a signed-in reader.
     pub(crate) fn new(reader: &Reader, place: Place, title: impl Into<String>) -> Self {
         let mut frame = Self::of_stranger(reader.language, &reader.address, title);
         let words = frame.words;
@@ -55,7 +55,7 @@ impl Frame {
             (Place::Overview, words.overview, "/dashboard"),
             (Place::Events, words.events, "/dashboard/events"),
         ];
-        // Queues are not one tenant's.
+        // Queues belong to all tenants, so a reader of some tenants gets no link to them.
         if reader.scope.named().is_none() {
             links.push((Place::Operations, words.operations, "/dashboard/operations"));
         }
@@ -78,7 +78,7 @@ impl Frame {
         frame
     }
 
-    /// Around a page of somebody who is not signed in.
+    /// The frame of a page if nobody is signed in.
     pub(crate) fn of_stranger(
         language: Language,
         address: &Address,
@@ -98,7 +98,7 @@ impl Frame {
     }
 }
 
-/// What one page hands on to the next: whose figures, and of which days.
+/// The parameters that links between pages keep: tenants and days.
 fn kept(address: &Address) -> Address {
     let mut kept = Address::new("/dashboard");
     for (name, value) in address.parameters() {

@@ -1,4 +1,4 @@
-//! The languages of the pages, and which one a request is answered in.
+//! The languages of the pages, and the choice of one for each request.
 
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT_LANGUAGE;
@@ -18,7 +18,7 @@ pub(crate) enum Language {
 }
 
 impl Language {
-    /// Its tag in BCP 47.
+    /// The language's tag in BCP 47.
     pub(crate) fn tag(self) -> &'static str {
         match self {
             Self::En => "en",
@@ -26,7 +26,7 @@ impl Language {
         }
     }
 
-    /// What its speakers call it.
+    /// The language's name in its own words.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::En => "English",
@@ -52,14 +52,15 @@ impl Language {
         }
     }
 
-    /// What was chosen before; else what the browser prefers; else English.
+    /// The language that the reader chose before; else the one that the browser prefers; else
+    /// English.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let chosen = session::cookie(headers, NAME).and_then(Self::of_tag);
         chosen.or_else(|| preferred(headers)).unwrap_or(Self::En)
     }
 }
 
-/// Of the languages that `Accept-Language` weighs most, the first that is known.
+/// The first known language among those that `Accept-Language` weighs most.
 fn preferred(headers: &HeaderMap) -> Option<Language> {
     let values = headers.get_all(ACCEPT_LANGUAGE).iter();
     let values = values.filter_map(|it| it.to_str().ok());
@@ -73,7 +74,7 @@ fn preferred(headers: &HeaderMap) -> Option<Language> {
             (weight > 0.0).then_some((weight, language))
         })
         .collect();
-    // The sort is stable: among equals the first one stays first.
+    // The sort is stable, so the first of several equals stays first.
     known.sort_by(|(a, _), (b, _)| b.total_cmp(a));
     known.first().map(|(_, language)| *language)
 }

@@ -1,4 +1,4 @@
-//! Shows what happened, as pages for people: rendered here, complete without a script.
+//! Shows people what happened, as pages that the server renders and that work without a script.
 //!
 //! A request meets the modules in this order: `routes`, `answer` (headers, compression), `session`
 //! and `reader` (who asks, and in which language), a page in `pages`, and its template.
@@ -31,7 +31,7 @@ use webhooks::telemetry;
 
 use tries::Tries;
 
-/// What every route has.
+/// The parts that every route shares.
 #[derive(Debug)]
 pub(crate) struct Dashboard {
     pub(crate) guarded: Guarded,
@@ -43,7 +43,7 @@ pub(crate) struct Dashboard {
 /// Serves the pages until Lambda ends the function.
 ///
 /// # Errors
-/// Everything that is wrong with the environment, or with the tokens.
+/// All problems of the environment or of the tokens.
 pub async fn run() -> anyhow::Result<()> {
     telemetry::start();
     let mut environment = Environment::of_process();
@@ -60,7 +60,7 @@ pub async fn run() -> anyhow::Result<()> {
     serving.run().await
 }
 
-/// What is wrong stands in `environment`, which is checked together with the rest.
+/// `environment` collects the problems, and is checked together with the rest.
 fn read_stock(environment: &mut Environment, aws: &Aws) -> Stock {
     let threshold = environment.text("STOCK_THRESHOLD");
     let number: Option<Decimal> = threshold.parse().ok();

@@ -1,4 +1,4 @@
-//! Shows what happened, as pages for people.
+//! Shows people what happened, as pages.
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {

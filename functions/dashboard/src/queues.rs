@@ -1,4 +1,5 @@
-//! How the queues stand, and what is in their dead-letter queues: for the person on call.
+//! Reads the state of the queues, and the messages in their dead-letter queues, for the person on
+//! call.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,40 +19,40 @@ use webhooks::dead_letter::{event_of, reason};
 use webhooks::life::Life;
 use webhooks::worker::REASON;
 
-/// Queues that are asked side by side.
+/// How many queues are asked at the same time.
 const CONCURRENCY: usize = 8;
 
-/// The most messages of a dead-letter queue that a page shows: SQS gives ten at a time.
+/// The most messages of a dead-letter queue that a page shows. SQS returns at most ten at a time.
 pub(crate) const LETTERS_MAX: i32 = 10;
 
-/// How long the messages that are being looked at are out of everybody else's sight, in seconds.
-/// They are given back at once; if the function is killed meanwhile, they come back by themselves.
+/// How long a read hides dead letters from other readers, in seconds. The page gives them back at
+/// once. If the function is killed meanwhile, they come back after this time.
 const LOOK_S: i32 = 5;
 
-/// How the name of a queue ends that takes what EventBridge Scheduler could not send. It is a
+/// The ending of the queue's name for messages that EventBridge Scheduler could not send. It is a
 /// dead-letter queue without a queue of its own.
 const OF_SCHEDULES: &str = "-dead-letter";
 
-/// The attribute in which EventBridge Scheduler says why.
+/// The attribute that holds EventBridge Scheduler's reason.
 const ERROR_CODE: &str = "ERROR_CODE";
 
-/// The longest time that a look waits for SQS to ask all of its servers, in seconds.
+/// The longest time that a read waits until SQS has asked all of its servers, in seconds.
 const WAIT_S: i32 = 1;
 
 /// The queues of the system.
 #[derive(Debug)]
 pub(crate) struct Queues {
     client: Client,
-    /// By their names: `work`, or a function's.
+    /// The URLs by the queues' names: `work`, or a function's name.
     urls: BTreeMap<String, String>,
 }
 
-/// How a queue stands. SQS's numbers are approximate.
+/// The state of a queue. SQS's numbers are approximate.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Standing {
     pub(crate) queue: String,
     pub(crate) counts: Counts,
-    /// What was given up.
+    /// The messages that were given up.
     pub(crate) dead: Counts,
     /// Some of the messages that were given up, the oldest first.
     pub(crate) letters: Vec<Letter>,
@@ -68,7 +69,7 @@ pub(crate) struct Counts {
 /// A message that was given up.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Letter {
-    /// The event that it is about, if it can be read.
+    /// The message's event, if the event's key can be read.
     pub(crate) event: Option<String>,
     pub(crate) sent_at: Option<Timestamp>,
     pub(crate) reason: String,
@@ -96,13 +97,13 @@ impl Queues {
     /// All queues, by name.
     ///
     /// # Errors
-    /// SQS does not answer, or the ledger, which knows the reasons.
+    /// SQS does not answer, or the ledger with the reasons does not.
     pub(crate) async fn standing(
         &self,
         desk: &Desk,
         now: Timestamp,
     ) -> anyhow::Result<Vec<Standing>> {
-        // Owned, as the compiler would not follow a reference into the stream.
+        // Owned, because the compiler cannot follow a reference into the stream.
         let queues: Vec<_> = self.urls.clone().into_iter().collect();
         let queues = stream::iter(queues);
         let standing = queues.map(|(name, url)| async move {
@@ -181,7 +182,7 @@ impl Queues {
         Ok((counts, attributes.remove(&names[3])))
     }
 
-    /// Some messages of a dead-letter queue with their reasons. All of them are given back.
+    /// Reads some messages of a dead-letter queue with their reasons, and gives all of them back.
     async fn letters(
         &self,
         desk: &Desk,
@@ -210,7 +211,7 @@ impl Queues {
         Ok(letters)
     }
 
-    /// A message that is not given back comes back by itself, a little later: nothing is lost.
+    /// Gives messages back. If that fails, they come back a little later, and none is lost.
     async fn give_back(&self, url: &str, messages: &[Message]) {
         let entries = messages.iter().enumerate().filter_map(|(index, message)| {
             let entry = ChangeMessageVisibilityBatchRequestEntry::builder()
@@ -231,13 +232,12 @@ impl Queues {
             .send();
         let given_back = tokio::time::timeout(Duration::from_secs(3), given_back).await;
         if !matches!(given_back, Ok(Ok(_))) {
-            tracing::warn!("Dead letters that were looked at come back in {LOOK_S} s");
+            tracing::warn!("Dead letters that this page has read come back in {LOOK_S} s");
         }
     }
 }
 
-/// The URL of the queue that a queue gives messages up to: both are of one account, as the template
-/// has it.
+/// The URL of a queue's dead-letter queue. The template puts both into one account and Region.
 fn dead_letter_url(url: &str, policy: &str) -> anyhow::Result<String> {
     let policy: Value = serde_json::from_str(policy).context("a redrive policy that is no JSON")?;
     let arn = policy["deadLetterTargetArn"].as_str().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Who reads a page: what they may see, in which language, and which address they asked for.
+//! The reader of a page: their scope, their language, and the address that they asked for.
 
 use jiff::Timestamp;
 use reporting::{Parameters, Scope};
@@ -14,19 +14,19 @@ pub(crate) struct Reader {
     pub(crate) language: Language,
     /// When the request came.
     pub(crate) now: Timestamp,
-    /// Without the parameter of the language.
+    /// The address, without the parameter of the language.
     pub(crate) address: Address,
 }
 
 impl Reader {
-    /// The parameters of the request, each to be taken out by the page. A form sends its empty
-    /// fields too: they count as absent.
+    /// The parameters of the request, from which the page takes its own. A form sends its empty
+    /// fields too, and they count as absent.
     pub(crate) fn parameters(&self) -> Parameters {
         let given = self.address.parameters().iter();
         Parameters::of(given.filter(|(_, value)| !value.is_empty()).cloned())
     }
 
-    /// Numbers and dates as this reader's language writes them.
+    /// The way in which this reader's language writes numbers and dates.
     pub(crate) fn written(&self) -> Written {
         Written::new(self.language)
     }

@@ -1,4 +1,4 @@
-//! The routes. All but the sign-in and the assets need a session.
+//! The routes. All of them need a session, apart from the sign-in and the assets.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ pub(crate) fn router(dashboard: Dashboard) -> Router {
         .with_state(dashboard)
 }
 
-/// Lets who has a session pass, and asks others for a token.
+/// Passes requests with a session on, and asks the others for a token.
 async fn guard(
     State(dashboard): State<Arc<Dashboard>>,
     mut request: Request,
@@ -73,8 +73,8 @@ async fn guard(
     }
 }
 
-/// The parameter `language` decides the language of this answer and, by a cookie, of those after
-/// it. So a link switches the language, and an address may carry one.
+/// The parameter `language` sets the language of this answer and, by a cookie, of later answers. So
+/// a link can switch the language, and an address can name one.
 async fn switch(mut request: Request, next: Next) -> Response<Body> {
     let query = request.uri().query().unwrap_or_default();
     let mut address = Address::read(request.uri().path(), query);
@@ -83,7 +83,7 @@ async fn switch(mut request: Request, next: Next) -> Response<Body> {
         return next.run(request).await;
     };
     let cookie = session::kept(language::NAME, chosen.tag(), language::LASTS_S);
-    // First, so that it is the one that is found.
+    // The new cookie comes first, because readers of cookies take the first one.
     let headers = request.headers_mut();
     let before = headers.remove(axum::http::header::COOKIE);
     let before = before.as_ref().and_then(|it| it.to_str().ok());

@@ -1,8 +1,8 @@
-//! Sessions: a cookie shows that its holder knew a token, and until when that counts.
+//! Sessions: a cookie proves that its holder had a token, and says until when the proof counts.
 //!
 //! The cookie is a time and its MAC, whose key is the token (ADR 28). So the server keeps nothing,
-//! the cookie does not tell the token, and a token that is withdrawn or narrowed takes its sessions
-//! with it.
+//! and the cookie does not reveal the token. If an operator removes or narrows a token, its
+//! sessions end or narrow too.
 
 use axum::http::header::COOKIE;
 use axum::http::{HeaderMap, HeaderValue};
@@ -13,21 +13,22 @@ use webhooks::verify::mac;
 
 pub(crate) const NAME: &str = "session";
 
-/// A working day, in seconds. Then the token is asked for again.
+/// The length of a session, in seconds: a working day. After that, the reader shows the token
+/// again.
 pub(crate) const LASTS_S: i64 = 12 * 60 * 60;
 
 const CONTEXT: &[u8] = b"coupons dashboard session 1\n";
 const TIME_BYTES: usize = 8;
 const MAC_BYTES: usize = 32;
 
-/// What a cookie says. Only the tokens can tell whether it is true.
+/// The contents of a cookie. Only the tokens can tell whether they are true.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Claim {
     pub(crate) message: Vec<u8>,
     pub(crate) mac: Vec<u8>,
 }
 
-/// The value of the cookie for whoever has just shown this token.
+/// The value of the cookie for a reader who has just shown this token.
 pub(crate) fn begin(token: &str, now: Timestamp) -> String {
     let lasts = SignedDuration::from_secs(LASTS_S);
     let ends_at = now.checked_add(lasts).unwrap_or(Timestamp::MAX);
@@ -36,7 +37,7 @@ pub(crate) fn begin(token: &str, now: Timestamp) -> String {
     URL_SAFE_NO_PAD.encode([&time[..], &mac[..]].concat())
 }
 
-/// `None` for what is no cookie of a session, or of one that has ended.
+/// `None` if the text is no cookie of a session, or if the session has ended.
 pub(crate) fn read(value: &str, now: Timestamp) -> Option<Claim> {
     let bytes = URL_SAFE_NO_PAD.decode(value).ok()?;
     let (time, mac) = bytes.split_at_checked(TIME_BYTES)?;
@@ -57,13 +58,13 @@ pub(crate) fn set(value: &str) -> Option<HeaderValue> {
     kept(NAME, value, LASTS_S)
 }
 
-/// The `Set-Cookie` that ends it.
+/// The `Set-Cookie` that ends a session.
 pub(crate) fn clear() -> Option<HeaderValue> {
     kept(NAME, "", 0)
 }
 
-/// A cookie that no script reads, that no other site's link sends, and that travels by TLS alone.
-/// Browsers count a loopback address as safe, so the local system has the same cookie.
+/// A cookie that no script can read, no other site's link can send, and only TLS carries. Browsers
+/// count a loopback address as safe, so the local system has the same cookie.
 pub(crate) fn kept(name: &str, value: &str, lasts_s: i64) -> Option<HeaderValue> {
     let text = format!(
         "{name}={value}; Path=/dashboard; Max-Age={lasts_s}; HttpOnly; Secure; SameSite=Strict"

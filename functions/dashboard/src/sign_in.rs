@@ -32,7 +32,7 @@ const FORM_MAX_BYTES: usize = 16 * 1024;
 #[template(path = "sign_in.html")]
 struct Page {
     frame: Frame,
-    /// What went wrong, or was done.
+    /// What went wrong, or what was done.
     notice: Option<String>,
     is_wrong: bool,
     next: String,
@@ -49,9 +49,10 @@ pub(crate) async fn form(request: Request) -> Response<Body> {
     answer(language, &address, StatusCode::OK, notice, false)
 }
 
-/// The way to the form, for who asked for a page without a session.
+/// Redirects a request without a session to the form.
 pub(crate) fn ask(headers: &HeaderMap, address: &Address) -> Response<Body> {
-    // A link on another site does not carry the cookie. The same link from here does.
+    // Browsers do not send the cookie with a link on another site, but they send it with the same
+    // link here.
     if is_from_elsewhere(headers) {
         let frame = Frame::of_stranger(Language::of(headers), address, "");
         let title = frame.words.going_on.to_owned();
@@ -172,8 +173,8 @@ pub(crate) fn set(headers: &mut HeaderMap, cookie: Option<HeaderValue>) {
     }
 }
 
-/// Whether a form was sent from a page of this site. Browsers say so; a program that says nothing
-/// has no session of somebody else's to misuse.
+/// Whether a form was sent from a page of this site. Browsers send a header about it. A program
+/// without that header has no other person's session to misuse.
 fn is_own(headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {
         return site == "same-origin" || site == "none";
@@ -186,7 +187,7 @@ fn is_own(headers: &HeaderMap) -> bool {
     origin.is_some_and(|(_, own)| Some(own) == host)
 }
 
-/// The fields of a form; nothing for what is none, or is too long.
+/// The fields of a form; `None` if the body is no form, or is too long.
 async fn read(request: Request) -> Option<Vec<(String, String)>> {
     let content_type = request.headers().get(CONTENT_TYPE)?.to_str().ok()?;
     let media_type = content_type.split(';').next()?.trim();
@@ -197,7 +198,7 @@ async fn read(request: Request) -> Option<Vec<(String, String)>> {
     Some(form_urlencoded::parse(&body).into_owned().collect())
 }
 
-/// The address that a request came from, as the gateway saw it.
+/// The address that a request came from, as the gateway names it.
 fn source(request: &Request) -> IpAddr {
     let source = match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.as_deref(),

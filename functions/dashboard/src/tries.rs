@@ -1,4 +1,4 @@
-//! How often one address may sign in with a wrong token.
+//! Limits how often one address may sign in with a wrong token.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// So many wrong tokens at once, and then one more after each pause.
+/// The number of wrong tokens allowed at once. After each pause, one more is allowed.
 const AT_ONCE: u32 = 10;
 const PAUSE: Duration = Duration::from_secs(6);
 
-/// The most addresses that are remembered. The gateway limits how often all of them may try.
+/// The most addresses that are remembered. The gateway limits the tries of all addresses together.
 const ADDRESSES_MAX: usize = 1000;
 
-/// The wrong tokens of each address, as far as this process has seen them.
+/// The wrong tokens of each address that this process has seen.
 #[derive(Debug, Default)]
 pub(crate) struct Tries(Mutex<HashMap<IpAddr, Instant>>);
 
@@ -48,7 +48,7 @@ impl Tries {
     }
 }
 
-/// Whoever has one address of IPv6 has the whole /64.
+/// The holder of one IPv6 address holds the whole /64.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {

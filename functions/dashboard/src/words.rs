@@ -1,5 +1,5 @@
-//! What the pages say, in each language. Both languages stand side by side, so a text that is
-//! missing in one of them does not compile.
+//! The pages' texts in each language. Both languages stand side by side, so a text that is missing
+//! in one of them does not compile.
 
 pub(crate) mod common;
 pub(crate) mod operations;

@@ -7,7 +7,7 @@ use reporting::amount::Change;
 
 use crate::language::Language;
 
-/// Between a number and what belongs to it no line ends.
+/// A space at which no line breaks, between a number and its unit.
 const NO_BREAK: char = '\u{A0}';
 const MINUS: char = '\u{2212}';
 
@@ -26,7 +26,7 @@ const MONTHS: [(&str, &str); 12] = [
     ("Dec", "dez."),
 ];
 
-/// Of Monday to Sunday.
+/// The names of Monday to Sunday.
 const WEEKDAYS: [(&str, &str); 7] = [
     ("Mon", "seg."),
     ("Tue", "ter."),
@@ -37,7 +37,7 @@ const WEEKDAYS: [(&str, &str); 7] = [
     ("Sun", "dom."),
 ];
 
-/// How one language writes.
+/// How one language writes numbers, amounts, dates and times.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Written {
     language: Language,
@@ -58,8 +58,8 @@ impl Written {
         self.number(&count.to_string())
     }
 
-    /// An exact number with the decimals that it has: `1,234.50` from `1234.50`. What is no number
-    /// stays as it is.
+    /// An exact number with all of its decimals: `1,234.50` from `1234.50`. A text that is no
+    /// number stays as it is.
     pub(crate) fn number(self, text: &str) -> String {
         let (sign, digits) = match text.strip_prefix('-') {
             Some(digits) => (Some(MINUS), digits),
@@ -88,7 +88,7 @@ impl Written {
         written
     }
 
-    /// `R$1,234.50`, `R$ 1.234,50`; a currency without a sign of its own stands as its code.
+    /// `R$1,234.50`, `R$ 1.234,50`. If a currency has no sign here, its code replaces the sign.
     pub(crate) fn money(self, amount: &str, currency: Option<&str>) -> String {
         let number = self.number(amount);
         let (sign, number) = match number.strip_prefix(MINUS) {
@@ -110,15 +110,15 @@ impl Written {
         }
     }
 
-    /// One decimal at most: `58.3%`, `58,3%`.
+    /// A percentage with at most one decimal: `58.3%`, `58,3%`.
     pub(crate) fn percent(self, percent: f64) -> String {
         let rounded = (percent * 10.0).round() / 10.0;
-        // Adding zero makes of -0 a 0.
+        // Adding zero turns -0 into 0.
         let text = format!("{}", rounded + 0.0);
         format!("{}%", self.number(&text))
     }
 
-    /// `+20%`; nothing where nothing is compared.
+    /// `+20%`; an empty text if nothing is compared.
     pub(crate) fn change(self, change: Change, new: &str, unchanged: &str) -> Option<String> {
         match change {
             Change::Unknown => None,
@@ -143,7 +143,7 @@ impl Written {
         }
     }
 
-    /// Without its year: `Nov 25`, `25/11`
+    /// A date without its year: `Nov 25`, `25/11`.
     pub(crate) fn day(self, date: Date) -> String {
         match self.language {
             Language::En => format!("{} {}", self.month_name(date), date.day()),
@@ -201,7 +201,7 @@ impl Written {
         }
     }
 
-    /// Hours as people say them: minutes below one, days from two days on.
+    /// Hours in words: minutes below one hour, and days from two days on.
     pub(crate) fn hours(self, hours: f64) -> String {
         let one_decimal = |value: f64| {
             let rounded = (value * 10.0).round() / 10.0;

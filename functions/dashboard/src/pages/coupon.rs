@@ -1,4 +1,4 @@
-//! `/dashboard/coupons/{code}`: a coupon's life, and what can be done about it.
+//! `/dashboard/coupons/{code}`: a coupon's life, and the commands for it.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ struct Page {
     conflicts: Vec<ConflictRow>,
 }
 
-/// The reader's words, and how numbers and times are written.
+/// The reader's words, and the language's way to write numbers and times.
 type Told = (&'static Records, Written);
 
 /// Commands to paste, and why they help.
@@ -70,7 +70,7 @@ struct EventBlock {
     occurred: String,
     received_at: String,
     received: String,
-    /// Fields, and what is wrong with each.
+    /// Fields, each with its problem.
     warnings: Vec<(String, String)>,
     note: &'static str,
     records: Vec<RecordRow>,
@@ -183,7 +183,7 @@ impl Page {
     }
 }
 
-/// What is reserved for the coupon, in words.
+/// The product that is reserved for the coupon, in words.
 fn stock(life: &Life, zone: &TimeZone, (text, written): Told) -> Option<String> {
     let reservation = life.reservation.as_ref()?;
     if let Some(released) = &reservation.released {
@@ -195,12 +195,12 @@ fn stock(life: &Life, zone: &TimeZone, (text, written): Told) -> Option<String> 
     let until = reservation.until.as_deref().unwrap_or_default();
     let until = moment_of(until, zone, written);
     let what = format!("{quantity} × {product}");
-    // What a name says may not be taken for a hole.
+    // A product's name may contain `{}`, and must not be taken for a place to fill.
     let (before, after) = text.reserved_until.split_once("{}")?;
     Some(format!("{before}{what}{}", after.replace("{}", &until)))
 }
 
-/// The commands, those for one reason together.
+/// The commands, grouped by their reason.
 fn to_do(life: &Life, now: Timestamp, text: &Records) -> Vec<ToDo> {
     let mut all: Vec<ToDo> = Vec::new();
     for command in commands::of_coupon(life, now) {

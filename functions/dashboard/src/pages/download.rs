@@ -1,4 +1,4 @@
-//! Sections of the report as CSV, for whoever has a session: `/dashboard/csv/usage.csv`.
+//! Sections of the report as CSV, for readers with a session: `/dashboard/csv/usage.csv`.
 
 use std::sync::Arc;
 
@@ -63,7 +63,7 @@ async fn table(dashboard: &Dashboard, reader: &Reader, name: &str) -> Result<Tab
     })
 }
 
-/// A page of the events that are asked for, as long as the reports have them.
+/// The requested events, as one page of at most [`EVENTS`] rows.
 async fn events(desk: &Desk, reader: &Reader) -> Result<Table, Refused> {
     let question = super::events::read(desk, reader)?;
     let (tenant, provider) = (
@@ -88,7 +88,7 @@ async fn events(desk: &Desk, reader: &Reader) -> Result<Table, Refused> {
     Ok(Table::of(EVENT_COLUMNS, rows))
 }
 
-/// `name` is that of a file that there is, so it is plain.
+/// `name` is the name of an existing file, so it needs no escape.
 fn csv(name: &str, table: &Table) -> Response<Body> {
     let mut response = Response::new(Body::from(table.csv()));
     let headers = response.headers_mut();

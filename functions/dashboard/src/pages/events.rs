@@ -32,7 +32,7 @@ struct Page {
     frame: Frame,
     text: &'static Records,
     query: String,
-    /// What the form keeps, unless it names days.
+    /// The parameters that the form keeps, unless it names days.
     timeframe: String,
     timeframes: Vec<Timeframe>,
     choices: Vec<Choice>,
@@ -89,7 +89,8 @@ struct Row {
 struct TaskMark {
     name: String,
     mark: Mark,
-    /// What is well is said to screen readers alone: the sign says it to all others.
+    /// Whether the state stands in words for screen readers alone, because its sign is enough for
+    /// everybody else.
     is_quiet: bool,
     records: String,
 }
@@ -105,7 +106,7 @@ pub(crate) async fn answer(
     }
 }
 
-/// Without the fields that a form sends empty; and days that are named count before a timeframe.
+/// Removes the empty fields that a form sends. If days are named, it removes the timeframe too.
 pub(crate) fn tidy(address: &Address) -> Address {
     let parameters = address.parameters().iter();
     let empty = parameters.filter(|(_, value)| value.trim().is_empty());
@@ -118,7 +119,7 @@ pub(crate) fn tidy(address: &Address) -> Address {
     }
 }
 
-/// What is asked for, but for how long a page is.
+/// The question that the address asks, apart from the length of the page.
 pub(crate) fn read(desk: &Desk, reader: &Reader) -> Result<Question, Refused> {
     let mut parameters: Parameters = reader.parameters();
     let question = Question::read(desk, &mut parameters, &reader.scope, reader.now);

@@ -64,7 +64,7 @@ struct CouponRow {
     expires: String,
 }
 
-/// All that is known of a member.
+/// Everything that is known of a member.
 struct Known {
     provider: String,
     tenant: String,
@@ -93,7 +93,7 @@ pub(crate) async fn answer(
     }
 }
 
-/// Also a member of whom only a contact is known: nothing was counted of them yet.
+/// A member may have a contact and no figures, because nothing was counted of the member yet.
 async fn find(desk: &Desk, reader: &Reader, id: String) -> Result<Known, Refused> {
     let mut parameters = reader.parameters();
     let (tenant, provider) = whom(&mut parameters, &reader.scope);

@@ -1,5 +1,5 @@
 //! `/dashboard/operations`: queues, dead letters, safety nets and error rates, for the person on
-//! call. It is no tenant's, so only a token for all tenants opens it.
+//! call. Only a token for all tenants opens the page, because queues belong to no tenant.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,10 +30,10 @@ use crate::{Dashboard, answer};
 /// The queue of the events that DynamoDB refused.
 const RETRY: &str = "retry";
 
-/// The most events whose records the error rates are counted in.
+/// The largest number of events from whose records the error rates are counted.
 const SAMPLE: usize = 200;
 
-/// How far back they may have happened.
+/// The greatest age of these events.
 const SINCE: SignedDuration = SignedDuration::from_hours(24);
 
 #[derive(Template)]
@@ -80,16 +80,16 @@ struct RateRow {
     rate: String,
 }
 
-/// What became of a task of some events.
+/// How a task ended for some events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Tally {
     total: u64,
     failed: u64,
-    /// Not at an end: no record yet, or a try follows.
+    /// How many have not ended: they have no record yet, or a try follows.
     open: u64,
 }
 
-/// The events in the outbox, as far as one page of it goes.
+/// The events in the outbox, read up to the end of one page.
 struct Outbox {
     events: usize,
     has_more: bool,
@@ -139,11 +139,11 @@ async fn outbox(desk: &Desk) -> anyhow::Result<Outbox> {
     })
 }
 
-/// What became of each task of the newest events of the last day.
+/// How each task ended for the newest events of the last day.
 async fn rates(desk: &Desk, reader: &Reader) -> anyhow::Result<BTreeMap<&'static str, Tally>> {
     let tenants = desk.figures.tenants().await?;
     let since = reader.now.checked_sub(SINCE).unwrap_or(Timestamp::MIN);
-    // Somewhere it is a day later, or a day earlier.
+    // A tenant's clock may show a day later, or a day earlier.
     let day = |at: Timestamp| at.to_zoned(TimeZone::UTC).date();
     let from = day(since).yesterday().unwrap_or(day(since));
     let to = day(reader.now).tomorrow().unwrap_or(day(reader.now));
@@ -250,7 +250,7 @@ impl Page {
     }
 }
 
-/// What the last audit of the figures found.
+/// The result of the last audit of the figures.
 fn drift(audited: Option<&Audited>, text: &Operations, written: Written) -> String {
     let Some(audited) = audited else {
         return text.drift_none.to_owned();
@@ -262,7 +262,7 @@ fn drift(audited: Option<&Audited>, text: &Operations, written: Written) -> Stri
     filled.replacen("{}", &counters, 1)
 }
 
-/// A queue's name as a shell takes it: those of the template need no quotes.
+/// A queue's name for a shell: the template's names need no quotes.
 fn plain(name: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     match name.bytes().all(is_plain) {

@@ -36,14 +36,14 @@ use curves::Curve;
 use picker::Picker;
 use rows::{Card, Conversion, Counted, Delivery, Found, Location, Low, Surveys, Times};
 
-/// What `overview.html` fills.
+/// The values of `overview.html`.
 #[derive(Template)]
 #[template(path = "overview.html")]
 struct Page {
     frame: Frame,
     words: &'static Overview,
     picker: Picker,
-    /// Nothing was ever received of what the reader may see.
+    /// No event was ever received from the tenants that the reader may see.
     is_new: bool,
     /// Nothing happened in the period.
     is_quiet: bool,
@@ -66,11 +66,11 @@ struct Page {
     surveys: Option<Surveys>,
     low: Vec<Low>,
     alerts: Option<String>,
-    /// The same days and tenants, as events and as CSV.
+    /// Links to the events and the CSV of the same days and tenants.
     links: Links,
 }
 
-/// Where the rows of a section are.
+/// Links to the rows of each section.
 struct Links {
     redeemed: String,
     used: String,
@@ -124,7 +124,7 @@ pub(crate) async fn answer(
     }
 }
 
-/// Everything that the page is made of.
+/// Everything that the page shows.
 struct Seen {
     asked: Asked,
     today: Date,
@@ -183,7 +183,7 @@ async fn latest(
     Ok(found)
 }
 
-/// The products of which little is left.
+/// The products with little stock left.
 async fn low(dashboard: &Dashboard, tenants: &[Named]) -> anyhow::Result<Vec<Product>> {
     let contents = tenants.iter().map(|(provider, tenant)| async move {
         let key = tenant_key(provider, tenant);
@@ -196,7 +196,7 @@ async fn low(dashboard: &Dashboard, tenants: &[Named]) -> anyhow::Result<Vec<Pro
     Ok(low)
 }
 
-/// When the figures were read, by the clock of the days.
+/// The time when the figures were read, on the clock of the days.
 fn as_of(words: &Overview, reader: &Reader, zone: &str) -> String {
     let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
     let moment = reader.written().moment(reader.now, &zone);

@@ -1,5 +1,5 @@
-//! The pages that say why there is no other: an address with a mistake, nothing there, or a store
-//! that does not answer.
+//! The pages for errors: an address with a mistake, a missing page, or a store that does not
+//! answer.
 
 use askama::Template;
 use axum::Extension;
@@ -22,7 +22,7 @@ struct Page {
     frame: Frame,
     text: &'static str,
     problems: Vec<Problem>,
-    /// Where to try again.
+    /// The link to try again.
     again: Option<String>,
 }
 
@@ -35,12 +35,12 @@ pub(crate) fn of_reader(reader: &Reader, refused: &Refused) -> Response<Body> {
     )
 }
 
-/// The page for somebody whose session is not known.
+/// The page for a request whose session is not known.
 pub(crate) fn refused(language: Language, address: &Address, refused: &Refused) -> Response<Body> {
     answer(Frame::of_stranger(language, address, ""), address, refused)
 }
 
-/// The page where no route gave one. Nothing is known of the request then.
+/// The page if no route gave one. Nothing is known of the request then.
 pub(crate) fn unserved(unserved: Unserved) -> Response<Body> {
     let refusal = match unserved {
         Unserved::Unreadable => Refused::Unreadable,
@@ -53,7 +53,7 @@ pub(crate) fn unserved(unserved: Unserved) -> Response<Body> {
     response
 }
 
-/// An address that is no page.
+/// The page for an address that no page has.
 pub(crate) async fn unknown(Extension(reader): Extension<Reader>) -> Response<Body> {
     of_reader(&reader, &Refused::not_found("such page", ""))
 }

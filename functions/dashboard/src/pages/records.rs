@@ -1,4 +1,4 @@
-//! What the pages of events, coupons and members share: names of kinds, tasks and states in the
+//! Shared by the pages of events, coupons and members: names of kinds, tasks and states in the
 //! reader's language, and links.
 
 use jiff::tz::TimeZone;
@@ -8,7 +8,7 @@ use crate::address::Address;
 use crate::words::records::Records;
 use crate::written::Written;
 
-/// A state as a page marks it: never by its colour alone.
+/// The mark that a page gives a state. Colour alone never carries its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mark {
     pub(crate) class: &'static str,
@@ -51,7 +51,7 @@ pub(crate) fn task_name(record: &str, words: &Records) -> String {
     }
 }
 
-/// An event's kind in words, and what tells it from others of its kind: `used#ord_1` is a use, of
+/// An event's kind in words, and its distinction from others of its kind: `used#ord_1` is a use, of
 /// the order `ord_1`.
 pub(crate) fn kind_of<'a>(entry: &'a str, words: &Records) -> (&'static str, &'a str) {
     let (kind, detail) = match entry.find(['#', '@']) {
@@ -94,8 +94,8 @@ pub(crate) fn member_link(provider: &str, tenant: &str, id: &str) -> String {
     address.to_string()
 }
 
-/// Percent-encoded as one part of a path. A `.` stays but for a part that is nothing else, which
-/// browsers take for a step in the path.
+/// Encodes a text as one part of a path. `.` and `..` are encoded, because browsers take them for
+/// steps in the path. Every other `.` stays.
 fn in_path(text: &str) -> String {
     let is_step = text.bytes().all(|it| it == b'.');
     let mut encoded = String::with_capacity(text.len());
@@ -110,7 +110,8 @@ fn in_path(text: &str) -> String {
     encoded
 }
 
-/// A recorded time as the language writes it, on a tenant's clock. What is no time stays as it is.
+/// A recorded time as the language writes it, on a tenant's clock. A text that is no time stays as
+/// it is.
 pub(crate) fn moment_of(text: &str, zone: &TimeZone, written: Written) -> String {
     match text.parse() {
         Ok(at) => written.moment(at, zone),

@@ -1,4 +1,4 @@
-//! `/dashboard/search`: leads to what a text names.
+//! `/dashboard/search`: leads to the page of a coupon, a member or a code.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What several pages say.
+//! Texts that several pages share.
 
 use super::words;
 

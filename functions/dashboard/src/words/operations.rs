@@ -1,4 +1,4 @@
-//! What the page of operations says.
+//! Texts of the page of operations.
 
 use super::words;
 

@@ -1,4 +1,4 @@
-//! What the overview says.
+//! Texts of the overview.
 
 use super::words;
 

@@ -1,4 +1,4 @@
-//! What the pages of events, coupons and members say.
+//! Texts of the pages of events, coupons and members.
 
 use super::words;
 

@@ -13,13 +13,13 @@ use crate::chart::{Chart, Spread, Value};
 use crate::words::overview::Overview;
 use crate::written::Written;
 
-/// The most days that are drawn one by one. Of more, the months are drawn.
+/// The most days that are drawn one by one. A longer period is drawn by months.
 const DAYS_MAX: i32 = 92;
 
 /// A chart with its table.
 pub(super) struct Curve {
     pub(super) name: &'static str,
-    /// What the first column is.
+    /// The title of the first column.
     pub(super) of: &'static str,
     pub(super) chart: Chart,
     pub(super) rows: Vec<Row>,
@@ -31,7 +31,7 @@ pub(super) struct Row {
     pub(super) uses: String,
 }
 
-/// What is drawn: a label, and how much was redeemed and used.
+/// A point of a chart: its label, and how much was redeemed and used.
 struct Point {
     name: String,
     redemptions: u64,
@@ -134,7 +134,7 @@ impl Curve {
     }
 }
 
-/// The first, the middle and the last day, as far as they differ.
+/// The first, the middle and the last day, without repetitions.
 fn ends(period: Period) -> impl Iterator<Item = Date> {
     let days: Vec<_> = period.iter().collect();
     let mut ends = vec![days.first(), days.get(days.len() / 2), days.last()];

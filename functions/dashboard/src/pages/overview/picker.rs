@@ -1,4 +1,5 @@
-//! What the overview is about, as links and as a form: each choice has an address of its own.
+//! The choice of days, tenants and providers, as links and as a form: each choice has an address of
+//! its own.
 
 use jiff::civil::Date;
 use reporting::desk::PROVIDERS;
@@ -8,7 +9,7 @@ use crate::reader::Reader;
 use crate::words::overview::Overview;
 use crate::written::Written;
 
-/// The most tenants that are listed. Of more, the reader types the name.
+/// The most tenants that are listed. If there are more, the reader types the name.
 const LISTED_MAX: usize = 100;
 
 /// One of several values.
@@ -32,12 +33,12 @@ pub(super) struct Picker {
     pub(super) timeframes: Vec<Timeframe>,
     /// The days in words.
     pub(super) days: String,
-    /// As a field for dates has them: `2026-11-25`.
+    /// The day in the form of a date field: `2026-11-25`.
     pub(super) from: String,
     pub(super) to: String,
-    /// Empty where there is nothing to choose.
+    /// Empty if there is nothing to choose.
     pub(super) tenants: Vec<Choice>,
-    /// The tenant to type, where they are too many to list.
+    /// The field to type a tenant in, if there are too many to list.
     pub(super) typed_tenant: Option<String>,
     pub(super) providers: Vec<Choice>,
     pub(super) comparisons: Vec<Choice>,
@@ -98,7 +99,7 @@ impl Picker {
     }
 }
 
-/// All, or one of several; nothing where there is one alone.
+/// All values, or one of several; `None` if there is only one.
 fn choices<'a>(
     every: &str,
     names: impl Iterator<Item = &'a str>,

@@ -29,13 +29,13 @@ pub(super) const LATEST: usize = 5;
 const HOUR_S: u64 = 3600;
 const DAY_S: u64 = 24 * HOUR_S;
 
-/// A total, and how it changed.
+/// A total, and its change.
 pub(super) struct Card {
     pub(super) name: &'static str,
     pub(super) value: String,
     pub(super) change: Option<String>,
     pub(super) before: Option<String>,
-    /// Beneath the name: the currency, where there are several.
+    /// The text beneath the name: the currency, if there are several.
     pub(super) unit: Option<String>,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Conversion {
     pub(super) share: String,
 }
 
-/// A name and how often it was counted.
+/// A name, and how often it was counted.
 pub(super) struct Counted {
     pub(super) name: String,
     pub(super) count: String,
@@ -162,7 +162,7 @@ pub(super) fn conversion(
 }
 
 impl Times {
-    /// Nothing where no use has a redemption that is known.
+    /// `None` if no use has a known redemption.
     pub(super) fn new(
         words: &'static Overview,
         written: Written,
@@ -242,7 +242,7 @@ pub(super) fn findings(written: Written, rows: &[operations::Finding]) -> Vec<Co
     counted(written, rows.iter().map(|it| (it.rule.as_str(), it.count)))
 }
 
-/// The most frequent first.
+/// The most frequent comes first.
 fn counted<'a>(written: Written, counts: impl Iterator<Item = (&'a str, u64)>) -> Vec<Counted> {
     let mut counts: Vec<_> = counts.collect();
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
@@ -267,7 +267,7 @@ pub(super) struct Finding {
     pub(super) rule: String,
     pub(super) severity: &'static str,
     pub(super) is_critical: bool,
-    /// In English, as the rule wrote it.
+    /// The text is in English, because the rule wrote it.
     pub(super) details: String,
 }
 
@@ -300,15 +300,15 @@ pub(super) fn latest(
     rows.collect()
 }
 
-/// What members answered.
+/// The members' answers to surveys.
 pub(super) struct Surveys {
     pub(super) cards: Vec<Card>,
-    /// By rating, the best first.
+    /// By rating, the best one first.
     pub(super) ratings: Vec<Counted>,
 }
 
 impl Surveys {
-    /// Nothing where no survey was scheduled.
+    /// `None` if no survey was scheduled.
     pub(super) fn new(
         words: &'static Overview,
         written: Written,

@@ -1,4 +1,4 @@
-//! The overview as rendered, on days that were made up.
+//! The overview as rendered, on days that the tests make up.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -127,7 +127,7 @@ fn seen(number_of_days: i64, rewards: &[&str], location: &str) -> Seen {
 
 fn rendered(language: Language, seen: &Seen) -> String {
     let html = Page::new(&reader(language, ""), seen).render().unwrap();
-    // What no page may have, whatever stands in it.
+    // No page may contain these, whatever the data contain.
     for never in ["style=", "<script", "javascript:", "onload=", "{}", "NaN"] {
         assert!(!html.contains(never), "{never} in {html}");
     }
@@ -164,7 +164,7 @@ fn every_language_writes_its_own_numbers_and_dates() {
     assert!(html.contains("<html lang=\"en\""));
     assert!(html.contains("R$37,035.00"));
     assert!(html.contains("Oct 27, 2026 – Nov 25, 2026"));
-    // Of thirty days each is a bar, and each is a row.
+    // Thirty days become thirty bars and thirty rows.
     assert_eq!(html.matches("<rect class=\"bar\"").count(), 30 + 24 + 7);
     assert_eq!(html.matches("<polyline").count(), 3);
 }
