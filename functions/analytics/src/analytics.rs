@@ -113,7 +113,7 @@ impl Analytics {
         self.book.announce(&lists, shard, forget_at).await
     }
 
-    /// The second from which a coupon's line is expired: not before the coupon's events are.
+    /// The second when a coupon's line expires: not before the coupon's events expire.
     pub(crate) fn forget_at(&self, case: &Case<'_>, now: Timestamp) -> i64 {
         let kept = now.checked_add(self.book.keep());
         let kept = kept.unwrap_or(Timestamp::MAX).as_second();
@@ -122,7 +122,7 @@ impl Analytics {
         kept.max(of_event.unwrap_or_default())
     }
 
-    /// Reads what was counted of the coupons before.
+    /// Reads the lines of the coupons: everything that was counted of them before.
     async fn look_up(
         &self,
         cases: &mut [Case<'_>],

@@ -47,7 +47,7 @@ const KIND_MAX_BYTES: usize = 4096;
 /// The current time, and the time when a row is forgotten.
 pub(crate) struct Times {
     pub(crate) now: Timestamp,
-    /// For a row of the event's coupon.
+    /// The values for a row of the event's coupon.
     pub(crate) forget_at: i64,
 }
 
@@ -64,8 +64,8 @@ pub(crate) fn changes(table: &str, event: &Event, times: &Times) -> Vec<Change> 
     }
 }
 
-/// Whether a later event may have brought the row up to date already. Not for a redemption, because
-/// nothing else holds its fields.
+/// Whether a later event may already have updated the row. This is false for a redemption, because
+/// no other event holds its fields.
 pub(crate) fn may_be_overtaken(fact: &Fact) -> bool {
     !matches!(fact, Fact::Redeemed(_))
 }

@@ -1,4 +1,4 @@
-//! Effects outside whose ends are counted by day and channel, each in the transaction of its
+//! Effects outside whose results are counted by day and channel, each in the transaction of its
 //! record.
 
 use channels::{Outcome, OutsideEffect, settle_skipped};
@@ -17,7 +17,7 @@ pub(crate) struct CountedEffect<'a> {
 }
 
 impl CountedEffect<'_> {
-    /// Makes the effect, unless an attempt before this one settled it.
+    /// Makes the effect, unless an earlier attempt settled it.
     pub(crate) async fn make(
         &self,
         attempt: impl AsyncFnOnce() -> anyhow::Result<Outcome>,
@@ -28,7 +28,7 @@ impl CountedEffect<'_> {
         }
     }
 
-    /// Ends an effect that is not needed any more, unless it was made.
+    /// Ends an effect that is no longer needed, unless it was made.
     pub(crate) async fn skip(&self, reason: &str) -> Result<(), Failure> {
         match self.claim().await? {
             Some(lease) => Ok(settle_skipped(lease, reason).await?),
@@ -38,13 +38,13 @@ impl CountedEffect<'_> {
 
     /// The right to make the effect, or `None` if it was made.
     pub(crate) async fn claim(&self) -> Result<Option<Lease>, Failure> {
-        // Before the claim: an error here leaves no lease behind.
+        // This comes before the claim, so an error here leaves no lease behind.
         let ends = self.attempt.ends(self.effect.record).await?;
         let lease = self.effect.claim().await?;
         Ok(lease.map(|lease| lease.ending_with(ends)))
     }
 
-    /// Records what came of the effect.
+    /// Records the outcome of the effect.
     pub(crate) async fn settle(&self, lease: Lease, outcome: Outcome) -> Result<(), Failure> {
         self.effect.settle(lease, outcome).await
     }
@@ -59,8 +59,8 @@ impl Attempt<'_> {
         })
     }
 
-    /// What counts a record that ends like this. Nothing is counted of a sandbox, nor of a record
-    /// that is no message.
+    /// The changes that count a record with this end. A sandbox's record and a record that is no
+    /// message count nothing.
     pub(crate) async fn counts(&self, record: &str, status: Status) -> anyhow::Result<Attached> {
         let Self {
             delivery,
@@ -83,7 +83,7 @@ impl Attempt<'_> {
     }
 }
 
-/// What figures call the channel of a record.
+/// The figures' name for the channel of a record.
 fn channel<'a>(event: &Event, record: &'a str) -> Option<&'a str> {
     let is_message = channels::Channel::ALL
         .iter()

@@ -70,7 +70,7 @@ impl GameServer {
     /// Fetches the secrets to sign with.
     ///
     /// # Errors
-    /// The secrets are missing, cannot be used, or are no keys of Standard Webhooks.
+    /// The secrets are missing, unusable, or not in the form of Standard Webhooks.
     pub(crate) async fn start(&self) -> anyhow::Result<()> {
         self.secrets.start().await
     }
@@ -190,7 +190,7 @@ fn retry_after(header: &str, now: Timestamp) -> Option<Duration> {
     Some(until.duration_since(now).try_into().unwrap_or_default())
 }
 
-/// 2xx is a success. A status that may pass is retried, and any other is final.
+/// A 2xx is a success. A status that may pass leads to a retry, and any other is final.
 fn judge(answer: Answer) -> Outcome {
     let Answer {
         status,

@@ -23,7 +23,8 @@ pub(crate) struct Grant<'a> {
 }
 
 impl Grant<'_> {
-    /// Records the items, or the reason why not, in one transaction with the task's record.
+    /// Records the items, or the reason why they are not recorded, in one transaction with the
+    /// task's record.
     pub(crate) async fn grant(&self) -> Result<(), Failure> {
         let Attempt {
             delivery,

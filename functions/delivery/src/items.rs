@@ -9,7 +9,7 @@ use webhooks::event::Item;
 pub(crate) enum Detail {
     /// The fields that name it.
     Named,
-    /// The price too.
+    /// The fields that name it, and its price.
     Priced,
     /// All fields of the provider.
     Described,
@@ -75,7 +75,8 @@ fn shown(item: &Item, times: i64, detail: Detail) -> Result<Value, TooMany> {
         shown["description"] = json!(item.description);
     }
     if detail != Detail::Named {
-        // As the provider sends it: for one line of the redemption, without multiplication.
+        // The fields as the provider sends them: for one line of the redemption, without
+        // multiplication.
         shown["price"] = json!(item.price_minor);
         shown["price_decimal"] = json!(item.price.as_ref().map(|it| number(&it.amount)));
         shown["currency"] = json!(item.price.as_ref().map(|it| &it.currency));

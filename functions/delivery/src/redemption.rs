@@ -31,8 +31,8 @@ impl Redeemed<'_> {
         let Attempt {
             delivery, event, ..
         } = self.attempt;
-        // The coupon is in the account before the contact is read. So of a redemption and an
-        // enrolment, the one that comes second sees the other.
+        // The coupon is written to the account before the contact is read. So if a redemption and
+        // an enrolment come together, the later one sees the earlier one.
         let mut open = Channel::ALL.to_vec();
         let coupon = coupon(&event.member, self.redemption);
         open.retain(|it| delivery.channels.is_open(*it, Occasion::Redeemed, &coupon));

@@ -23,7 +23,7 @@ enum Reminded {
 }
 
 impl Reminder<'_> {
-    /// Reminds the member, unless an attempt before this one did.
+    /// Reminds the member, unless an earlier attempt did.
     pub(crate) async fn remind(&self) -> Result<(), Failure> {
         let effect = self.attempt.effect(REMINDER);
         let Some(lease) = effect.claim().await? else {
@@ -48,7 +48,7 @@ impl Reminder<'_> {
         let (notice, now) = (self.notice, invocation.now());
         let in_account = delivery.members.coupon(event, &notice.coupon_code, now);
         let mut in_account = in_account.await?;
-        // The account follows the latest notice, which may be another one.
+        // The account follows the latest notice, which may not be this one.
         in_account.expires_at = in_account.expires_at.or(notice.expires_at);
         if let Err(reason) = in_account.is_usable(now) {
             return Ok(Reminded::NotAtAll(reason));
@@ -57,7 +57,7 @@ impl Reminder<'_> {
         if contact.do_not_contact {
             return Ok(Reminded::NotAtAll(DO_NOT_CONTACT.into()));
         }
-        // The redemption holds more of the reward, and in v1 more of the member.
+        // The redemption holds more fields of the reward, and in v1 more of the member.
         let key = EventKey::redeemed(&event.provider, &event.tenant, &notice.coupon_code);
         let mut told = vec![(event.member.clone(), event.occurred_at)];
         let redemption = match recorded_redemption(&delivery.ledger, &key, now).await? {
@@ -86,7 +86,7 @@ impl Reminder<'_> {
             anyhow::ensure!(has_time(invocation, SEND), NO_TIME);
             let sent = open.send(channel, Occasion::Expiring, event, &coupon, address);
             match sent.await? {
-                // The next best may take it.
+                // The next best channel may accept it.
                 Outcome::Refused(reason) => refused = Some(Outcome::Refused(reason)),
                 outcome => return Ok(Reminded::Sent(outcome)),
             }

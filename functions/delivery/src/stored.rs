@@ -12,14 +12,14 @@ use crate::attempt::{ACCOUNT, Attempt, following};
 #[derive(Debug)]
 pub(crate) struct Stored<'a> {
     pub(crate) attempt: Attempt<'a>,
-    /// The records that follow.
+    /// The names of the records that follow this one.
     pub(crate) then: &'a [&'a str],
     /// Whether the coupon may wait for its member's contact.
     pub(crate) waits_for_contact: bool,
 }
 
 impl<'a> Stored<'a> {
-    /// For a coupon that waits for nothing.
+    /// A step for a coupon that waits for nothing.
     pub(crate) fn with(attempt: Attempt<'a>, then: &'a [&'a str]) -> Self {
         Self {
             attempt,
@@ -58,7 +58,7 @@ impl<'a> Stored<'a> {
             let changed = anyhow!("the coupon's row in the account changed at the same time");
             return Err(Uncommitted::ForNow(changed));
         }
-        // This commit leaves the row alone.
+        // This commit leaves the row as it is.
         delivery.ledger.commit(self.record(), invocation).await?;
         Ok(())
     }

@@ -71,7 +71,8 @@ pub(crate) fn read(body: &[u8]) -> Result<Form, Twice> {
     })
 }
 
-/// A number of a scale. Other text becomes a number outside every scale, and empty text no number.
+/// A number of a scale. A text that is no number becomes a number outside every scale. An empty
+/// text becomes no number.
 pub(crate) fn number(text: &str) -> Option<u8> {
     if text.is_empty() {
         return None;

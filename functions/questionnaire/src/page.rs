@@ -124,7 +124,7 @@ fn language(about: &About) -> &'static str {
 /// A page without a survey, and so without a known language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Notice {
-    /// The token opens no survey, or no longer.
+    /// The token opens no survey, or no longer opens one.
     Closed,
     Unavailable,
     Unreadable,

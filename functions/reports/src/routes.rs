@@ -59,7 +59,7 @@ pub(crate) struct Asked {
     pub(crate) parameters: Parameters,
     pub(crate) scope: Scope,
     pub(crate) now: Timestamp,
-    /// Whether the answer is to be CSV.
+    /// Whether the answer must be CSV.
     pub(crate) csv: bool,
 }
 
@@ -162,7 +162,7 @@ async fn member(
     answer(member::answer(&guarded.desk, asked, &id).await)
 }
 
-/// Whether CSV is named before JSON among what is accepted.
+/// Whether `Accept` names CSV before JSON.
 fn prefers_csv(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(ACCEPT).iter();
     let accepted = accepted.filter_map(|it| it.to_str().ok());

@@ -54,7 +54,7 @@ struct Use {
 
 /// The outcome of trying to ask.
 enum Tried {
-    /// It ended for good, and these figures are counted with it.
+    /// Asking ended for good. These figures are counted with it.
     Ended(Ended, Attached),
     NotNow(NotNow),
 }
@@ -143,7 +143,7 @@ impl Asking<'_> {
         match self.try_to_ask(&used).await {
             Ok(Tried::NotNow(not_now)) => effect.release(lease, not_now).await,
             Ok(Tried::Ended(ended, attached)) => Ok(settle(event, lease, ended, attached).await?),
-            // Nothing was sent, because a step of ours failed before.
+            // Nothing was sent, because one of our own steps failed before.
             Err(error) => {
                 lease.release("not tried", None).await?;
                 Err(error.into())
@@ -201,8 +201,8 @@ impl Asking<'_> {
             Ok(Tried::Ended(Ended::Unsent(reason), attached))
         };
         if used.rows.contains_key(ANSWER) {
-            // It was sent, because it is answered. The attempt that sent it died before it recorded
-            // so.
+            // The survey was sent, because it has an answer. The attempt that sent it died before
+            // it recorded so.
             let sent = Ended::Sent("answered".into());
             return Ok(Tried::Ended(sent, figures.sent()?));
         }

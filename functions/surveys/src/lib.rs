@@ -1,4 +1,5 @@
-//! Asks the member who used a coupon how it was, one time, some hours after the use.
+//! Asks a member, some hours after the use of a coupon, how the use was. Each use is asked about
+//! once.
 //!
 //! - [`surveys`]: a use is scheduled, and a survey that is due is sent.
 //! - [`timing`]: when a survey is due, outside the tenant's quiet hours.

@@ -20,7 +20,7 @@ use crate::config::{Aws, CallLimits, Environment};
 use crate::event::{EventKey, tenant_key};
 use crate::ledger::{Attached, Change, Item, ItemKey, Row, unique_id};
 
-/// How many lists are written side by side.
+/// How many lists are written at the same time.
 const CONCURRENCY: usize = 8;
 
 /// The most shards of a tenant's counters, because a report reads each shard.

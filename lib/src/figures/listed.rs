@@ -1,4 +1,4 @@
-//! The tracked events of a day, the newest first, by the lists of the day's hours.
+//! Reads the tracked events of a day, the newest first, from the lists of the day's hours.
 
 use std::collections::HashMap;
 
@@ -16,13 +16,13 @@ use crate::ledger::{Item, ItemKey, is_forgotten, read_all};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Page {
     pub events: Vec<Tracked>,
-    /// What continues it; nothing after the last.
+    /// Where the next page continues; `None` after the last page.
     pub next: Option<String>,
 }
 
 impl Figures {
-    /// Events of a tenant's day, the newest first: at most so many, after those that a page before
-    /// has shown. The lists of the day are read from its end, as far as they are needed.
+    /// Events of a tenant's day, the newest first: at most `limit`, after those of the page before.
+    /// Only the necessary lists are read, from the end of the day.
     pub async fn events(
         &self,
         provider: &str,
@@ -44,7 +44,8 @@ impl Figures {
             let list = lists.next().await?;
             let next_hour = list.as_ref().and_then(lists::hour);
             if let Some(hour) = hour.filter(|it| Some(*it) != next_hour) {
-                // All lists of an hour together: each names events of any second of it.
+                // All lists of an hour are read together, because each can name events of any
+                // second.
                 let listed = lists::read(&of_hour, (provider, tenant));
                 of_hour.clear();
                 let shown = after.as_ref().filter(|it| it.hour == hour);
@@ -87,8 +88,8 @@ impl Figures {
         Ok(())
     }
 
-    /// What the records of these events track, in their order. An event without one was not
-    /// counted.
+    /// The tracked fields of these events, from their records, in the same order. An event without
+    /// a record was not counted.
     async fn records(&self, listed: &[Listed]) -> anyhow::Result<Vec<Tracked>> {
         let keys: Vec<_> = listed.iter().map(|it| self.record_key(&it.key)).collect();
         let rows = read_all(&self.client, &keys, &[]).await;
@@ -115,7 +116,7 @@ impl Figures {
     }
 }
 
-/// How far a page came.
+/// How far a page has come.
 struct Cursor {
     hour: u8,
     listed: Listed,

@@ -40,7 +40,7 @@ pub(super) fn beginning(day: Date, hour: u8) -> String {
     format!("{day}T{hour:02}#")
 }
 
-/// The hour that a list is of.
+/// The hour to which a list belongs.
 pub(super) fn hour(list: &Item) -> Option<u8> {
     let entry = list.get("entry")?.as_s().ok()?;
     let (_, hour) = entry.split_once('#')?.0.split_once('T')?;

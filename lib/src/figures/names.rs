@@ -22,7 +22,7 @@ use crate::ledger::{Item, ItemKey, read_all};
 /// The lengths of ids. There are 916 million ids of length 5.
 const LENGTHS: [usize; 4] = [5, 8, 16, 32];
 
-/// How many ids are written side by side.
+/// How many ids are written at the same time.
 const CONCURRENCY: usize = 16;
 
 /// How many groups a function remembers.

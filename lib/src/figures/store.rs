@@ -28,7 +28,7 @@ pub(super) const TENANTS: &str = "tenants";
 /// The name of the record that an event leaves.
 pub const RECORD: &str = record::ANALYTICS;
 
-/// How many partitions are read side by side.
+/// How many partitions are read at the same time.
 const CONCURRENCY: usize = 16;
 
 /// The figures of all tenants.
@@ -105,7 +105,7 @@ impl Figures {
         Ok((profile != Profile::default()).then_some(profile))
     }
 
-    /// The counters of a tenant's days, as they stand.
+    /// The current counters of a tenant's days.
     pub async fn tally(&self, tenant: &str, from: Date, to: Date) -> anyhow::Result<Tally> {
         let shards: Vec<_> = self.shards(tenant).await?.into_iter().collect();
         self.tally_of(tenant, &shards, (from, to)).await
@@ -160,8 +160,8 @@ impl Figures {
         Ok(rows.iter().filter_map(names::read).collect())
     }
 
-    /// Rows of a partition of the figures within a range of sort keys, the last first, page by page
-    /// as they are asked for.
+    /// Rows of a partition of the figures within a range of sort keys, the last row first. Each
+    /// page is read when it is needed.
     pub(super) fn newest(
         &self,
         partition: &str,
@@ -220,11 +220,11 @@ impl Figures {
     }
 }
 
-/// Rows that are read as they are asked for.
+/// Rows that are read when they are needed.
 pub(super) struct Newest {
     query: QueryFluentBuilder,
     rows: std::vec::IntoIter<Item>,
-    /// Whether no page follows.
+    /// Whether the last page was read.
     is_last: bool,
     now: Timestamp,
 }

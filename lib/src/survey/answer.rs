@@ -91,7 +91,7 @@ impl Answer {
         })
     }
 
-    /// Whether both have the same contents.
+    /// Whether both answers have the same contents.
     pub fn says(&self, other: &Self) -> bool {
         self.rating == other.rating
             && self.recommend == other.recommend

@@ -17,13 +17,13 @@ pub const DUE_VERSION: u32 = 1;
 pub struct Due {
     pub version: u32,
     pub kind: Kind,
-    /// The use.
+    /// The key of the use.
     pub event: EventKey,
-    /// When its schedule was to send it.
+    /// The time for which it was scheduled.
     pub due_at: Timestamp,
 }
 
-/// What tells the message from an event's.
+/// The field that distinguishes this message from an event's message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     #[serde(rename = "survey due")]
@@ -57,7 +57,7 @@ pub enum SurveyMessage {
 
 impl QueueMessage for SurveyMessage {
     fn read(body: &str) -> Result<Self, Unreadable> {
-        // No message of an event has a kind.
+        // A message of an event has no kind.
         #[derive(Deserialize)]
         struct Shape {
             kind: Option<IgnoredAny>,

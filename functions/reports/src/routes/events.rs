@@ -42,7 +42,7 @@ pub(super) async fn answer(desk: &Desk, asked: Asked) -> Answered {
     Ok(json_response(&answer))
 }
 
-/// The head of an answer that lists what there is of these tenants.
+/// The head of an answer that lists data of these tenants.
 pub(super) fn head(
     desk: &Desk,
     asked: &reporting::Asked,
