@@ -13,7 +13,7 @@ use crate::channel::{NotNow, Outcome};
 use crate::time::{CLAIM, SEND, has_time};
 
 /// Why an effect was not tried.
-pub const NO_TIME: &str = "the time was up before it could be tried";
+pub const NO_TIME: &str = "no time was left to try it";
 
 /// The pauses after an attempt that got no answer: it may have succeeded, and another one would
 /// double it. Each pause is four times the one before; a day has room for eleven.
@@ -96,7 +96,7 @@ impl OutsideEffect<'_> {
             Claim::Granted(lease) => Ok(Some(lease)),
             Claim::Settled => Ok(None),
             Claim::Taken { until } => {
-                let taken = anyhow!("another worker is at {record}, until {until} at most");
+                let taken = anyhow!("another worker holds {record} until {until} at most");
                 Err(taken.into())
             }
             Claim::Early { until } => Err(Failure::Early(from_until(invocation.now(), until))),
@@ -116,7 +116,7 @@ impl OutsideEffect<'_> {
                 Ok(())
             }
             Outcome::Refused(reason) => {
-                tracing::error!(event.key = %self.event.key, record, reason, "Never to be delivered");
+                tracing::error!(event.key = %self.event.key, record, reason, "Cannot be delivered");
                 Ok(lease.settle(Status::Failed, &reason).await?)
             }
             Outcome::NotNow(not_now) => self.release(lease, not_now).await,
@@ -159,7 +159,7 @@ pub async fn settle_skipped(lease: Lease, reason: &str) -> anyhow::Result<()> {
         0 => lease.settle(Status::Skipped, reason).await,
         _ => {
             let reason =
-                format!("{reason}; an attempt before had no answer, and may have been sent");
+                format!("{reason}; an earlier attempt had no answer, and may have been sent");
             lease.settle(Status::Skipped, &reason).await
         }
     }

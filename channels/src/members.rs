@@ -194,7 +194,7 @@ impl Members {
                     .as_service_error()
                     .is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
             {
-                Err(error).context("marking a coupon that waits no more")
+                Err(error).context("marking a coupon that no longer waits")
             }
             _ => Ok(()),
         }

@@ -157,10 +157,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// How often it is kept where a run came to.
+/// How often an unfinished run is stored.
 const KEPT_EVERY: Duration = Duration::from_secs(60);
 
-/// Counts the recorded events, from where a run was interrupted.
+/// Counts the recorded events, from the place where a run was interrupted.
 async fn count(figures: &Figures, arguments: &Arguments) -> anyhow::Result<Audit> {
     let now = Timestamp::now();
     let name = name(arguments);
@@ -171,11 +171,11 @@ async fn count(figures: &Figures, arguments: &Arguments) -> anyhow::Result<Audit
     let mut audit = match interrupted {
         Some(audit) => {
             let (rows, at) = (audit.rows, audit.started_at);
-            eprintln!("Goes on after {rows} rows, with the run of {at:.0}; --anew begins another");
+            eprintln!("Continues the run of {at:.0} after {rows} rows; --anew begins another");
             audit
         }
         None => {
-            // A day more: a tenant's day may be ahead of the one here.
+            // One more day, because a tenant's day may be ahead of the day here.
             let today = now.to_zoned(TimeZone::UTC).date() + 1.day();
             let from = today.checked_sub(i64::from(arguments.days + 1).days())?;
             Audit::begin(figures, (from, today), now).await?
@@ -199,12 +199,12 @@ async fn count(figures: &Figures, arguments: &Arguments) -> anyhow::Result<Audit
     }
 }
 
-/// Runs over different days do not go on with each other.
+/// A run over other days does not continue this one.
 fn name(arguments: &Arguments) -> String {
     format!("command-{}-days", arguments.days)
 }
 
-/// How many rows were read, on a terminal.
+/// Prints how many rows were read, if standard error is a terminal.
 struct Progress {
     is_shown: bool,
 }

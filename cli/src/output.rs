@@ -1,4 +1,4 @@
-//! Writes what a command says to standard output, as text that cannot steer a terminal, or as JSON.
+//! Writes a command's output to standard output, as text that cannot steer a terminal, or as JSON.
 
 use std::io::{ErrorKind, Write};
 

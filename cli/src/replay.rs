@@ -330,7 +330,7 @@ impl Replay {
         let records = records.iter().filter(|it| it.is_of(key, task.name()));
         let records: Vec<_> = records.collect();
         if task == Task::Surveys && !records.is_empty() {
-            // Its records are counted, and nobody is asked twice about one use.
+            // A counted survey has records, and no member is asked twice about one use.
             let reason = "a use is asked about once, and its survey was scheduled".to_owned();
             return Ok(Outcome::skipped(key, Some(task.name()), reason));
         }

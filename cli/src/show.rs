@@ -200,7 +200,7 @@ fn describe_record(record: &Record, now: Timestamp) -> String {
         None => {}
     }
     if let Some(at) = record.not_before.filter(|at| *at > now) {
-        parts.push(format!("not again before {at}"));
+        parts.push(format!("no retry before {at}"));
     }
     if let Some(started_at) = &record.started_at {
         parts.push(format!("started {started_at}"));

@@ -30,7 +30,7 @@ pub fn reason(records: &[Record], event: &str, task: &str) -> String {
     let of_task: Vec<_> = records.iter().filter(|it| it.is_of(event, task)).collect();
     let open: Vec<_> = of_task.iter().filter(|it| !it.is_settled()).collect();
     match (of_task.as_slice(), open.as_slice()) {
-        ([], _) => "the task left no record: no attempt got so far".to_owned(),
+        ([], _) => "the task left no record, because no attempt got so far".to_owned(),
         (_, []) => {
             let words: Vec<_> = of_task.iter().map(|it| it.summary()).collect();
             format!(

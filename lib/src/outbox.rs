@@ -116,7 +116,7 @@ impl Outbox {
                 Ok(()) => emptied.sent += 1,
                 Err(error) => {
                     emptied.failed += 1;
-                    tracing::warn!("Stays in the outbox: {error:#}");
+                    tracing::warn!("The event stays in the outbox: {error:#}");
                 }
             }
         }

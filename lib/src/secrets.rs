@@ -64,7 +64,7 @@ pub struct Known {
 /// Why a signature may be good although no known secret gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Undecided {
-    #[error("the secret store does not answer which secrets are valid now")]
+    #[error("the secret store does not answer, so the valid secrets are unknown")]
     Unanswered,
     #[error("too many signatures are wrong to ask the secret store about each")]
     TooMany,

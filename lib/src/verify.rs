@@ -82,7 +82,7 @@ pub enum Unverified {
     Undecodable,
     #[error("no configured secret gives this signature")]
     Mismatch,
-    #[error("the secret is of another tenant than the body names")]
+    #[error("the secret belongs to another tenant than the body names")]
     OtherTenant,
     #[error("signed {age_s} s ago; at most {max_age_s} s are accepted")]
     Stale { age_s: i64, max_age_s: i64 },

@@ -96,7 +96,7 @@ impl Parameters {
                 self.problem(
                     &name,
                     &values.join(", "),
-                    format!("is no parameter here; there are {known}"),
+                    format!("is not a parameter here; the parameters are {known}"),
                 );
             }
         }
@@ -135,7 +135,7 @@ mod tests {
                 "limit=0 must be a whole number from 1 to 10",
                 "kind=x must be one of a, b",
                 "name= must be a name",
-                "when=1 is no parameter here; there are kind, limit, name, tenant",
+                "when=1 is not a parameter here; the parameters are kind, limit, name, tenant",
             ]
         );
     }

@@ -48,7 +48,7 @@ impl Period {
         if let Some(text) = &timeframe
             && given.contains(&true)
         {
-            let problem = "must not stand beside from or to: they say which days";
+            let problem = "must not stand beside from or to, which name the days";
             parameters.problem("timeframe", text, problem);
         }
         let days = match timeframe {
@@ -255,7 +255,7 @@ mod tests {
         );
         check(
             "timeframe=30d&from=2026-11-01",
-            "timeframe=30d must not stand beside from or to: they say which days",
+            "timeframe=30d must not stand beside from or to, which name the days",
         );
     }
 

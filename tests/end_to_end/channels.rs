@@ -217,7 +217,7 @@ async fn an_impossible_number_fails_with_its_reason_and_stops_nothing_else() {
         ("blank", " ", "waiting: no phone number"),
     ];
     in_a_shop(async |shop| {
-        shop.expect_error("Never to be delivered");
+        shop.expect_error("Cannot be delivered");
         for (code, number, _) in stories {
             shop.send(worth(code, 50).set("/customer/whatsapp", number))
                 .await;
@@ -471,7 +471,7 @@ fn valid(code: &str) -> Webhook {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_reminder_goes_out_on_the_best_channel() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {
-        shop.expect_error("Never to be delivered");
+        shop.expect_error("Cannot be delivered");
         shop.send(valid("both")).await;
         shop.send(valid("mail").set("/customer/whatsapp", Value::Null))
             .await;

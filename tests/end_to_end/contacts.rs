@@ -37,7 +37,7 @@ fn to(shop: &Shop, channel: &str) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_enrolment_repairs_an_address_that_failed() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {
-        shop.expect_error("Never to be delivered");
+        shop.expect_error("Cannot be delivered");
         let wrong = worth_a_text("CP-1")
             .set("/customer/email", "not an address")
             .set("/customer/whatsapp", "+55 11 1");

@@ -199,7 +199,7 @@ async fn a_member_without_an_address_gets_the_account_entry_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_impossible_address_is_recorded_as_failed_and_stops_nothing() {
     in_a_shop(async |shop| {
-        shop.expect_error("Never to be delivered");
+        shop.expect_error("Cannot be delivered");
         shop.send(redeemed("CP-1").set("/customer/email", "nobody"))
             .await;
         shop.settle().await;
@@ -286,7 +286,7 @@ async fn the_account_ends_in_the_same_state_in_any_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_personal_data_is_logged() {
     in_a_shop(async |shop| {
-        shop.expect_error("Never to be delivered");
+        shop.expect_error("Cannot be delivered");
         shop.send(redeemed("CP-1")).await;
         shop.send(redeemed("CP-1").set("/customer/name", "Other"))
             .await;

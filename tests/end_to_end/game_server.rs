@@ -163,7 +163,7 @@ async fn granted_items_are_the_bundles_multiplied_with_what_replaces_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_refuses_for_now_is_asked_again_and_one_that_refuses_for_good_is_not() {
     in_a_forwarding_shop(&[], async |shop| {
-        shop.expect_error("Never to be delivered");
+        shop.expect_error("Cannot be delivered");
         let refused = async |key: &str, fault: Value| {
             let (status, _) = shop.ask("POST", "/_local/faults", fault).await;
             assert_eq!(status, 201);
@@ -224,7 +224,7 @@ async fn a_server_that_refuses_for_now_is_asked_again_and_one_that_refuses_for_g
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redemption_of_more_than_can_be_granted_or_told_fails_on_its_records() {
     in_a_forwarding_shop(&[("Grant", "on")], async |shop| {
-        shop.expect_error("Never to be delivered");
+        shop.expect_error("Cannot be delivered");
         let leaf = json!({
             "id": "itm", "name": "Coin", "sku": "coin", "quantity": 1_i64 << 40, "type": "item",
         });
@@ -370,7 +370,7 @@ async fn a_listening_server_gets_waiting_events_and_accepts_only_what_is_signed_
     let url = format!("http://127.0.0.1:{port}/hooks");
     let parameters = [("ForwardUrl", url.as_str()), ("ForwardSecrets", SECRET)];
     in_a_shop_at(0, &parameters, async |shop| {
-        shop.expect_error("Never to be delivered");
+        shop.expect_error("Cannot be delivered");
         shop.send(code_redeemed("early")).await;
         shop.settle().await;
         assert_eq!(record(shop, "early", FORWARD).await, "released: no answer");

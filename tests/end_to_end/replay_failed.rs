@@ -55,7 +55,7 @@ fn email_of(code: &str) -> (String, Vec<String>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_message_goes_out_after_a_fix_and_nothing_else_does() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {
-        shop.expect_error("Never to be delivered");
+        shop.expect_error("Cannot be delivered");
         shop.send(worth_a_text("CP-1").set("/customer/email", NOT_ASCII))
             .await;
         shop.send(worth_a_text("CP-2")).await;
@@ -114,7 +114,7 @@ fn coupon(code: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_fix_the_message_fails_again() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {
-        shop.expect_error("Never to be delivered");
+        shop.expect_error("Cannot be delivered");
         shop.send(worth_a_text("CP-1").set("/customer/whatsapp", "(11) 3333-4444"))
             .await;
         shop.settle().await;
@@ -136,7 +136,7 @@ async fn without_a_fix_the_message_fails_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_may_have_been_sent_is_skipped_unless_its_channel_is_named() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {
-        shop.expect_error("Never to be delivered");
+        shop.expect_error("Cannot be delivered");
         shop.send(worth_a_text("CP-1").set("/customer/email", NOT_ASCII))
             .await;
         shop.settle().await;

@@ -97,8 +97,8 @@ async fn every_problem_of_a_request_is_named_at_once() {
                 "provider=a, b must be given once",
                 "timeframe=500d must be a number of days from 1d to 400d, such as 30d",
                 "compare=week must be one of previous, year, none",
-                "when=1 is no parameter here; there are compare, from, provider, section, tenant, \
-                 timeframe, to",
+                "when=1 is not a parameter here; the parameters are compare, from, provider, section, \
+                 tenant, timeframe, to",
             ]
         );
         for asked in [
@@ -531,7 +531,7 @@ async fn findings_are_listed_and_counted_like_what_else_tasks_did() {
         assert!(rows(&findings("&severity=high").await).len() >= 2);
         assert_eq!(rows(&findings("&rule=no_such_rule").await).len(), 0);
 
-        // Page by page, nothing is missing and nothing comes twice.
+        // The pages together hold every event once.
         let (mut paged, mut cursor) = (Vec::new(), String::new());
         loop {
             let page = findings(&format!("&limit=1{cursor}")).await;

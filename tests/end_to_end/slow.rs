@@ -29,7 +29,7 @@ fn slow(shop: &Shop, service: Service, ms: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reminder_goes_out_once_though_each_call_is_slow() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {
-        shop.expect_error("Never to be delivered");
+        shop.expect_error("Cannot be delivered");
         // WhatsApp cannot use this number: the mail is the second of three channels.
         shop.send(enrolled("first").set("/data/phone", "123")).await;
         shop.send(coupon("CP-1")).await;

@@ -165,7 +165,7 @@ impl Judged {
         summary: &Summary,
     ) -> anyhow::Result<Verdict> {
         self.notes.push(
-            "messages to customers are not judged: only the local system tells what was sent"
+            "messages to customers are not judged: only the local system knows what was sent"
                 .to_owned(),
         );
         let mut least = usize::MAX;

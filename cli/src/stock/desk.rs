@@ -241,7 +241,7 @@ impl Desk {
         match companies.as_slice() {
             [_] => Ok(known.into_iter().next().unwrap_or_default()),
             [] if self.target.is_local() => {
-                eprintln!("note: no company is known yet; taking that of the samples, {SAMPLE}");
+                eprintln!("note: no company is known yet; using that of the samples, {SAMPLE}");
                 Ok(key_of(SAMPLE))
             }
             [] => bail!("no company is known yet: name it with --tenant"),

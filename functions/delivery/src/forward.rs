@@ -25,7 +25,7 @@ impl Forward<'_> {
         } = self.attempt;
         let note = |note| self.attempt.note(FORWARD, note);
         let fail = |reason| {
-            tracing::error!(event.key = %event.key, record = FORWARD, reason, "Never to be delivered");
+            tracing::error!(event.key = %event.key, record = FORWARD, reason, "Cannot be delivered");
             note(Note::new(Status::Failed, reason))
         };
         let body = match forwarded::body(event, self.redemption) {

@@ -100,9 +100,7 @@ impl GameServer {
         }
         // Fetching the secrets may have taken a while.
         if !has_time(invocation, ANSWER_TIMEOUT) {
-            return Ok(Outcome::NotNow(NotNow::new(
-                "the time was up before it could be tried",
-            )));
+            return Ok(Outcome::NotNow(NotNow::new("no time was left to try it")));
         }
         let signature = STANDARD_WEBHOOKS.sign_as(&id, body.as_bytes(), &signers, invocation.now());
         let answer = self.post(signature, body, invocation.now()).await;

@@ -46,7 +46,7 @@ impl Grant<'_> {
             return Ok(note(skip("off: Aghanim's item.add credits the items", None)).await?);
         }
         let fail = |reason| {
-            tracing::error!(event.key = %event.key, record = GRANT, reason, "Never to be delivered");
+            tracing::error!(event.key = %event.key, record = GRANT, reason, "Cannot be delivered");
             note(end(Status::Failed, reason, None))
         };
         let Ok(brought) = Brought::of(&self.redemption.reward.items, Detail::Named) else {

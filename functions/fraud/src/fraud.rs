@@ -384,7 +384,7 @@ impl Fraud {
             match &concerned.state {
                 State::UpToDate => {}
                 State::New | State::Read => {
-                    let error = "other events of a coupon came in between, again and again";
+                    let error = "other events of a coupon kept coming in between";
                     return Err(anyhow!(error).into());
                 }
                 State::AlertsBlocked(error, after) => {

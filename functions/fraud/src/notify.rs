@@ -106,7 +106,7 @@ impl Fraud {
         invocation: Invocation,
     ) -> Result<Owed, Failure> {
         if !may_claim(invocation) {
-            return Err(anyhow!("no time is left to alert of {}", event.key).into());
+            return Err(anyhow!("no time is left to publish the alert of {}", event.key).into());
         }
         let lease = match self.ledger.claim(event, name, invocation).await? {
             Claim::Granted(lease) => lease,
@@ -153,7 +153,7 @@ impl Fraud {
             Unpublished::Misconfigured(_) => {
                 count(Count::AlertFailed);
                 let until = invocation.now().checked_add(MEND_PAUSE);
-                let until = until.context("holding an alert")?;
+                let until = until.context("delaying an alert")?;
                 lease.release(&reason, Some(until)).await?;
                 Err(Failure::Outside {
                     error: anyhow!(reason),

@@ -181,7 +181,7 @@ impl Alerts {
             Unpublished::Misconfigured(_) => {
                 count(Count::AlertFailed);
                 let until = invocation.now().checked_add(MEND_PAUSE);
-                let until = until.context("holding an alert")?;
+                let until = until.context("delaying an alert")?;
                 lease.hold(&unpublished.to_string(), until).await?;
                 Err(Failure::Outside {
                     error: unpublished.into(),

@@ -114,7 +114,7 @@ impl Inventory {
             reservation::reserve_too_late(row, reserve.kind, end.awaiting.clone(), forget_at);
         let mut step = Step::default();
         let mut changes = vec![change];
-        let mut summary = "reserved nothing: the coupon had come to its end before".to_owned();
+        let mut summary = "reserved nothing: the coupon had ended before".to_owned();
         let mut taken: BTreeMap<String, Decimal> = BTreeMap::new();
         for (waiting, takes) in end.uses.iter().zip(&all) {
             changes.push(give(waiting, fields_of(takes)));
@@ -130,8 +130,7 @@ impl Inventory {
         fields.json("taken", (!taken.is_empty()).then_some(taken));
         fields.set(
             "parts",
-            end.in_parts
-                .then_some("of the uses that it gave what to take"),
+            end.in_parts.then_some("of the uses that waited for it"),
         );
         let effects = record(case.event, fields);
         let effects = changes.into_iter().fold(effects, Effects::change);
@@ -272,7 +271,7 @@ impl Inventory {
     fn put_off<'b>(&self, case: &'b Case<'_>, expiry: Expiry, now: Timestamp) -> Effects<'b> {
         let until = expiry.expires_at;
         if case.known.moved.is_some() {
-            let why = "moves nothing: a later statement of when the coupon expires is known";
+            let why = "moves nothing: a later statement of the expiry is known";
             return record(case.event, words(why));
         }
         let forget_at = self.forget_at(case.event, until, now);

@@ -88,9 +88,7 @@ impl BatchWork for Inventory {
         self.alert(&mut cases, invocation).await;
         let outcomes = cases.into_iter().map(|case| match case.outcome {
             Some(outcome) => outcome.map(|_| ()),
-            None => {
-                Err(anyhow!("other events of its coupon came in between, again and again").into())
-            }
+            None => Err(anyhow!("other events of its coupon kept coming in between").into()),
         });
         outcomes.collect()
     }

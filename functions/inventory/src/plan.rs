@@ -58,7 +58,7 @@ impl<'a> Plan<'a> {
                 Some(expiry) => Self::Move(expiry),
                 None => Self::Nothing("it does not say when the coupon expires"),
             },
-            Fact::Enrolled => Self::Nothing("it is about no coupon"),
+            Fact::Enrolled => Self::Nothing("it names no coupon"),
         }
     }
 }

@@ -75,7 +75,7 @@ impl Desk {
                 None => return Ok(Saved::Closed),
             }
         }
-        bail!("other forms change the answer all the time")
+        bail!("other forms keep changing the answer")
     }
 
     /// The record's fields, and all changes that belong to the answer.

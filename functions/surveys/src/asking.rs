@@ -106,7 +106,7 @@ impl Asking<'_> {
         } = *self;
         let Some(used) = self.read().await? else {
             // The ledger has forgotten the use, and with it the schedule.
-            tracing::warn!(event.key = %due.event, "A survey is due whose use is gone");
+            tracing::warn!(event.key = %due.event, "A survey is due, but its use is gone");
             return Ok(());
         };
         let event = &used.event;
@@ -244,7 +244,7 @@ impl Asking<'_> {
             Outcome::NotNow(not_now) => (not_now.reason, not_now.in_doubt),
             Outcome::Refused(reason) => (reason, false),
         };
-        tracing::error!(event.key = %event.key, record = ASK, reason = refused, "Never to be sent");
+        tracing::error!(event.key = %event.key, record = ASK, reason = refused, "Cannot be sent");
         if !in_doubt {
             // The member was not asked, so another use may ask.
             throttle::give_back(client, members, event).await?;
@@ -321,7 +321,8 @@ impl Asking<'_> {
     async fn figures(&self, event: &Event) -> anyhow::Result<Figures<'_>> {
         let surveys = self.surveys;
         let zone = surveys.settings.zones.of(&event.tenant);
-        let surveyed = Surveyed::of(event, zone).context("a survey is due of what is no use")?;
+        let surveyed =
+            Surveyed::of(event, zone).context("a due survey names an event that is no use")?;
         let tenant = (event.provider.as_str(), event.tenant.as_str());
         let now = self.invocation.now();
         let mut any = surveyed.sent();

@@ -19,7 +19,7 @@ pub fn check(data: &[u8]) {
             }
             Fact::Used(usage) => {
                 for amount in [&usage.discount_applied, &usage.order_value] {
-                    let money = amount.as_ref().expect("v1 tells the amounts");
+                    let money = amount.as_ref().expect("v1 states the amounts");
                     assert!(money.amount.is_sign_positive() && !money.amount.is_zero());
                     assert_eq!(money.currency, "BRL");
                 }

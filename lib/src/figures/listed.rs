@@ -139,6 +139,6 @@ impl Cursor {
                 },
             })
         };
-        read().context("that is no cursor")
+        read().context("the text is no cursor")
     }
 }

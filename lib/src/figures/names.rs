@@ -181,7 +181,7 @@ impl Names {
         }
         match open.is_empty() {
             true => Ok(ids),
-            false => bail!("a group of counters finds no name"),
+            false => bail!("no free name is left for a group of counters"),
         }
     }
 

@@ -265,7 +265,9 @@ pub(super) fn read_counters(
     let (day, item) = entry
         .and_then(|entry| entry.split_once('#'))
         .context("an item of counters without a day")?;
-    let day: Date = day.parse().context("an item of counters of no day")?;
+    let day: Date = day
+        .parse()
+        .context("an item of counters with an unreadable day")?;
     for (attribute, value) in row {
         let AttributeValue::N(number) = value else {
             continue;
@@ -291,7 +293,7 @@ pub(super) fn read_counters(
         let group = groups.get(id).cloned();
         let group = group.or_else(|| names::of_literal(section, id));
         let group = group.with_context(|| {
-            format!("the counter {attribute} of {day} is of no group that is known")
+            format!("the counter {attribute} of {day} belongs to no known group")
         })?;
         let sum = Decimal::from_scientific(number).or_else(|_| number.parse());
         let sum = sum.with_context(|| format!("the counter {attribute} of {day}"))?;

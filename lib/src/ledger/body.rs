@@ -49,7 +49,7 @@ const NEWEST: u8 = 1;
 pub enum Unreadable {
     #[error("the row holds no body")]
     Absent,
-    #[error("the body's dictionary {0} is not one that this version knows")]
+    #[error("this version does not know the body's dictionary {0}")]
     Dictionary(u8),
     #[error("the stored body is damaged")]
     Damaged,

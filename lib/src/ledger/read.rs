@@ -101,7 +101,7 @@ impl Ledger {
             fields.push("ttl");
         }
         let rows = read_all(&self.client, keys, &fields).await;
-        let mut rows = rows.context("reading what was recorded")?;
+        let mut rows = rows.context("reading recorded rows")?;
         rows.retain(|row| !is_forgotten(row, now));
         Ok(rows)
     }
@@ -136,7 +136,7 @@ impl Ledger {
                 .expression_attribute_values(":beginning", text(beginning));
         }
         let rows = query.into_paginator().items().send().try_collect().await;
-        rows.with_context(|| format!("reading what was recorded of {coupon}"))
+        rows.with_context(|| format!("reading the rows of {coupon}"))
     }
 
     /// Reads these fields of a coupon's rows whose entries have this prefix.
@@ -161,7 +161,7 @@ impl Ledger {
             .expression_attribute_values(":coupon", text(coupon))
             .expression_attribute_values(":beginning", text(beginning));
         let rows = query.into_paginator().items().send().try_collect().await;
-        rows.with_context(|| format!("reading what was recorded of {coupon}"))
+        rows.with_context(|| format!("reading the rows of {coupon}"))
     }
 
     /// Passes on a coupon's rows one by one in the order of their entries, with whole bodies. Holds
@@ -184,7 +184,7 @@ impl Ledger {
         let mut pages = query.into_paginator().send();
         let mut joining = body::Joining::default();
         while let Some(page) = pages.next().await {
-            let page = page.with_context(|| format!("reading what was recorded of {coupon}"))?;
+            let page = page.with_context(|| format!("reading the rows of {coupon}"))?;
             for row in page.items.unwrap_or_default() {
                 if let Some(whole) = joining.take(row) {
                     take(&whole);
@@ -246,7 +246,7 @@ pub async fn read_all(
             if !asked.is_empty() {
                 let pause = pauses
                     .next()
-                    .context("DynamoDB leaves out what is asked for")?;
+                    .context("DynamoDB keeps leaving out requested keys")?;
                 // Random, so that several readers do not retry at the same moment.
                 tokio::time::sleep(pause.mul_f64(0.5 + 0.5 * fastrand::f64())).await;
             }

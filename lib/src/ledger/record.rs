@@ -60,7 +60,7 @@ impl Ledger {
             }
             // Another writer took the number; it may have recorded the same use.
         }
-        bail!("others record uses of the coupon all the time")
+        bail!("others keep recording uses of the coupon")
     }
 
     /// Compares an attempt to record an event with the row that holds the event's key.

@@ -166,7 +166,7 @@ impl Ledger {
                 record.coupon = own.item.partition.1,
                 record.entry = own.item.sort.1,
                 reason,
-                "The record ends without the figures that belong to it"
+                "The record is settled without its figures"
             );
             ended = self.change_together(own, mark, &[]).await?;
         }

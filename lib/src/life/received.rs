@@ -105,7 +105,7 @@ impl Received {
                 event.key = EventKey::parse(&self.event).context("its key is not an event's")?;
                 Ok(*event)
             }
-            Content::Ignored(_) => bail!("its body is of a type that is not handled"),
+            Content::Ignored(_) => bail!("its body has a type that is not handled"),
             Content::Invalid(problems) => {
                 let fields: Vec<_> = problems.iter().map(|it| it.field.as_str()).collect();
                 bail!("its body is not valid any more: {}", fields.join(", "))

@@ -42,14 +42,14 @@ impl Receiver {
             Some(Content::Event(event)) => *event,
             Some(Content::Invalid(problems)) => return Ok(Retaken::StillRefused(problems)),
             Some(Content::Ignored(_)) => {
-                return Ok(Retaken::Never("it is of a type that is not handled"));
+                return Ok(Retaken::Never("it has a type that is not handled"));
             }
             None => return Ok(Retaken::Never("there is no such provider")),
         };
         let body = refused.verified();
         if body.tenant().is_some_and(|tenant| tenant != event.tenant) {
             return Ok(Retaken::Never(
-                "its secret is of another tenant than its body names",
+                "its secret belongs to another tenant than its body names",
             ));
         }
         let taken = self.take(&mut event, &body, now, None, now).await?;

@@ -186,7 +186,7 @@ impl Stock {
             .item("product", text(readable(product)))
             .send()
             .await
-            .with_context(|| format!("writing which product {reward:?} is"))?;
+            .with_context(|| format!("mapping {reward:?} to a product"))?;
         // An entry of old code for this reward must not count any more.
         self.forget_old_reward(tenant, reward).await.map(|_| ())
     }
@@ -204,7 +204,7 @@ impl Stock {
             .return_values(ReturnValue::AllOld)
             .send()
             .await
-            .with_context(|| format!("forgetting which product {reward:?} is"))?;
+            .with_context(|| format!("removing the mapping of {reward:?}"))?;
         let was_mapped = deleted.attributes.is_some_and(|it| !it.is_empty());
         Ok(self.forget_old_reward(tenant, reward).await? || was_mapped)
     }
@@ -221,7 +221,7 @@ impl Stock {
             .return_values(ReturnValue::AllOld)
             .send()
             .await
-            .with_context(|| format!("forgetting which product {reward:?} was"))?;
+            .with_context(|| format!("removing the old mapping of {reward:?}"))?;
         Ok(deleted.attributes.is_some_and(|it| !it.is_empty()))
     }
 }

@@ -131,7 +131,12 @@ impl Ledger {
                 return Err(anyhow!(error).context(context));
             }
         };
-        standing.with_context(|| format!("the survey of {} has an odd row", asked.event))
+        standing.with_context(|| {
+            format!(
+                "the survey of {} has a row that cannot be read",
+                asked.event
+            )
+        })
     }
 
     /// The survey with this id, unless its link has closed or the member was forgotten.

@@ -126,7 +126,7 @@ pub async fn newest(
             .limit(asked)
             .send()
             .await
-            .context("reading which answers there are")?;
+            .context("reading the list of answers")?;
         let is_end = found.last_evaluated_key.is_none();
         let before = last.clone();
         for row in found.items.unwrap_or_default() {

@@ -137,7 +137,7 @@ impl Attempts {
             .set_expression_attribute_values(values)
             .send()
             .await
-            .context("noting how an attempt went on")?;
+            .context("noting how an attempt ended")?;
         Ok(())
     }
 

@@ -163,7 +163,10 @@ impl Batch {
             }
         }
         if !running.is_empty() {
-            tracing::warn!("{} messages were given back: out of time", self.left());
+            tracing::warn!(
+                "{} messages were given back, because the time was up",
+                self.left()
+            );
         }
         panicked
     }
@@ -336,7 +339,9 @@ pub(super) async fn settle(queue: &Queue, mut unfinished: Vec<Unfinished>) -> Ve
                 count(Count::TaskGivenUp);
                 continue;
             }
-            Some(Err(error)) => tracing::warn!(message.id, "Kept for now: {error:#}"),
+            Some(Err(error)) => {
+                tracing::warn!(message.id, "The message is not given up yet: {error:#}")
+            }
             None => {}
         }
         let again_s = message.next.again_s(message.received);

@@ -80,7 +80,7 @@ impl Queue {
         let batches = delayed.chunks(BATCH_MAX);
         for outcome in join_all(batches.map(|batch| self.delay_batch(batch))).await {
             if let Err(error) = outcome {
-                tracing::warn!("No delay: {error:#}");
+                tracing::warn!("The retry's delay is not set: {error:#}");
             }
         }
     }
@@ -90,7 +90,7 @@ impl Queue {
         let batches = receipts.chunks(BATCH_MAX);
         for outcome in join_all(batches.map(|batch| self.delete_batch(batch))).await {
             if let Err(error) = outcome {
-                tracing::warn!("Not deleted: {error:#}");
+                tracing::warn!("Finished messages are not deleted: {error:#}");
             }
         }
     }

@@ -76,7 +76,7 @@ impl<W> Worker<W> {
             .into_iter()
             .filter_map(Result::err)
         {
-            tracing::warn!("A suspect counts as begun: {error:#}");
+            tracing::warn!("A suspect's attempt is not taken back: {error:#}");
         }
         let apart: BTreeSet<_> = suspects.iter().map(|it| it.index).collect();
         let others = batch.all().into_iter();
@@ -102,7 +102,10 @@ impl<W> Worker<W> {
             .await;
         let id = batch.id(index).to_owned();
         if let Err(error) = self.queue.attempts.begin_again(&id, &attempt).await {
-            tracing::warn!(message.id = id, "Not noted: {error:#}");
+            tracing::warn!(
+                message.id = id,
+                "The beginning of an attempt is not noted: {error:#}"
+            );
         }
         batch.work(work, How::OneByOne, vec![index]).await;
         failed.extend(
@@ -125,7 +128,10 @@ impl<W> Worker<W> {
             Some(async move {
                 let begun = self.queue.attempts.begin(&message.id, invocation).await;
                 let attempt = begun.inspect_err(|error| {
-                    tracing::warn!(message.id = message.id, "Not noted: {error:#}");
+                    tracing::warn!(
+                        message.id = message.id,
+                        "The beginning of an attempt is not noted: {error:#}"
+                    );
                 });
                 (index, message.id.clone(), attempt.ok())
             })
@@ -150,7 +156,10 @@ impl<W> Worker<W> {
                 ended = self.queue.attempts.end(id).await;
             }
             if let Err(error) = ended {
-                tracing::warn!(message.id = id, "It counts as not ended: {error:#}");
+                tracing::warn!(
+                    message.id = id,
+                    "The end of an attempt is not noted: {error:#}"
+                );
             }
         });
         let ended = tokio::time::timeout_at(until, join_all(ended));
