@@ -96,7 +96,8 @@ async fn asset(UrlPath(name): UrlPath<String>) -> Response {
     }
 }
 
-/// Signs in with the first of this system's tokens, as the form does, and goes on to the dashboard.
+/// Signs in with the first of this system's tokens, as the form does, and redirects to the
+/// dashboard.
 async fn dashboard(State(inner): State<Arc<Inner>>) -> Response {
     let mut functions = inner.template.functions.iter();
     let function = functions.find(|function| function.name == DASHBOARD);
@@ -162,7 +163,7 @@ async fn state(State(inner): State<Arc<Inner>>) -> Response {
         "invocations": invocations,
         "tables": tables,
         "faults": inner.faults.list(),
-        // Without the time: the page looks whether anything has changed.
+        // The time is left out, because the page compares whole states to find a change.
         "clock": {"ahead_s": inner.clock.ahead().as_secs_f64()},
         "schedules": {"count": schedules, "next_at": next_at},
     }))

@@ -479,8 +479,8 @@ fn local_parameters(aws_url: &str, gateway_url: &str) -> BTreeMap<String, String
     /// Samples have old dates, so this is ten years, and the ledger keeps events a little longer.
     const MAX_AGE_S: &str = "315360000";
     const RETENTION_DAYS: &str = "3660";
-    /// A person who tries the system should not wait an hour until a use without a redemption is
-    /// reported.
+    /// A person who tries the system should not wait an hour for the report of a use without a
+    /// redemption.
     const UNKNOWN_COUPON_GRACE_S: &str = "30";
     let secrets = |variable: &str, otherwise: &str| {
         std::env::var(variable)

@@ -1,4 +1,4 @@
-//! A headless Chromium, driven through its chromedriver: the pages as people get them.
+//! A headless Chromium, driven through its chromedriver: the tests see pages as people see them.
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -21,13 +21,13 @@ use crate::shop::root;
 /// A browser starts in a second; a busy machine takes longer.
 const STARTS_WITHIN: Duration = Duration::from_secs(30);
 
-/// Longest time of a page, of a script in it, or of a wait for an element.
+/// The longest time of a page, of a script in it, or of a wait for an element.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
 
-/// Pause between two looks at whether the next page is there.
+/// The pause between two checks for the next page.
 const POLLS_EVERY: Duration = Duration::from_millis(20);
 
-/// What the tests need of Chromium: no window, and nothing that it loads by itself.
+/// Chromium opens no window, and loads nothing that no test asked for.
 const FLAGS: [&str; 9] = [
     "--headless",
     "--no-sandbox",
@@ -40,7 +40,7 @@ const FLAGS: [&str; 9] = [
     "--no-first-run",
 ];
 
-/// A page's colours, as its reader's system asks for them.
+/// The colours that the reader's system asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Colours {
     Light,
@@ -51,12 +51,12 @@ pub(crate) enum Colours {
 /// One window of a browser.
 pub(crate) struct Browser {
     client: Client,
-    /// The text of axe-core; nothing where it was not fetched.
+    /// The text of axe-core; `None` if it was not fetched.
     axe: Option<String>,
 }
 
-/// Opens a browser, tells the story, and closes it. Without a chromedriver, a line says that the
-/// story is skipped.
+/// Opens a browser, runs the story, and closes the browser. Without a chromedriver, a line says
+/// that the story is skipped.
 pub(crate) async fn in_a_browser(story: impl AsyncFnOnce(&Browser)) {
     let Some(program) = in_path("chromedriver") else {
         eprintln!("skipped: no chromedriver in PATH (apt-get install chromium chromium-driver)");
@@ -69,11 +69,11 @@ pub(crate) async fn in_a_browser(story: impl AsyncFnOnce(&Browser)) {
     let (mut driver, url) = start(program).await;
     let client = connect(&url).await;
     let browser = Browser { client, axe };
-    let told = AssertUnwindSafe(story(&browser)).catch_unwind().await;
-    // The driver ends the browser only when it is asked to.
+    let outcome = AssertUnwindSafe(story(&browser)).catch_unwind().await;
+    // The driver ends the browser only on request.
     let closed = browser.client.close().await;
     driver.kill().await.unwrap();
-    if let Err(panic) = told {
+    if let Err(panic) = outcome {
         std::panic::resume_unwind(panic);
     }
     closed.unwrap();
@@ -85,7 +85,7 @@ fn in_path(name: &str) -> Option<PathBuf> {
     candidates.find(|candidate| candidate.is_file())
 }
 
-/// Starts a driver at a free port, and waits until it says which one.
+/// Starts a driver on a free port, and waits until the driver names the port.
 async fn start(program: PathBuf) -> (Child, String) {
     let mut driver = Command::new(program)
         .arg("--port=0")
@@ -106,7 +106,7 @@ async fn start(program: PathBuf) -> (Child, String) {
         panic!("chromedriver ended before it served");
     };
     let port = tokio::time::timeout(STARTS_WITHIN, port).await.unwrap();
-    // Whatever it says later must not fill the pipe.
+    // The driver's later output must not fill the pipe.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     (driver, format!("http://127.0.0.1:{port}"))
 }
@@ -127,7 +127,7 @@ async fn connect(url: &str) -> Client {
     connected.unwrap().unwrap()
 }
 
-/// A command of Chromium's own, beside those of WebDriver.
+/// A command of Chromium's own, which WebDriver does not define.
 #[derive(Debug)]
 struct Own {
     path: &'static str,
@@ -159,7 +159,7 @@ impl Browser {
         }
     }
 
-    /// The text of an element as it is shown.
+    /// The visible text of an element.
     pub(crate) async fn text(&self, selector: &str) -> String {
         let element = self.client.wait().at_most(ANSWERS_WITHIN);
         let element = element.for_element(Locator::Css(selector)).await;
@@ -207,7 +207,8 @@ impl Browser {
         element.send_keys(text).await.unwrap();
     }
 
-    /// What a script of the test's own returns. The page's policy does not hold for it.
+    /// The value that a script of the test returns. The page's policy does not apply to that
+    /// script.
     pub(crate) async fn evaluate(&self, script: &str) -> Value {
         self.client.execute(script, Vec::new()).await.unwrap()
     }
@@ -257,14 +258,14 @@ impl Browser {
         log.as_array().cloned().unwrap_or_default()
     }
 
-    /// What the console says since it was asked last.
+    /// The messages of the console since the last call.
     pub(crate) async fn console(&self) -> Vec<String> {
         let entries = self.log("browser").await.into_iter();
         entries.map(|entry| entry["message"].to_string()).collect()
     }
 
-    /// The hosts that were asked for anything since then. An address inside the page, such as
-    /// `data:`, has none.
+    /// The hosts that the browser asked for anything since the last call. An address inside the
+    /// page, such as `data:`, names no host.
     pub(crate) async fn hosts(&self) -> BTreeSet<String> {
         let mut hosts = BTreeSet::new();
         for entry in self.log("performance").await {
@@ -284,14 +285,14 @@ impl Browser {
         hosts
     }
 
-    /// Whether something of the page is wider than the window.
+    /// Whether a part of the page is wider than the window.
     pub(crate) async fn scrolls_sideways(&self) -> bool {
         let script = "const page = document.scrollingElement; \
                       return page.scrollWidth > page.clientWidth";
         self.evaluate(script).await == true
     }
 
-    /// What axe-core finds wrong with the page: the rule, and the elements. Nothing without
+    /// The rules that the page breaks, and the elements, as axe-core finds them. Empty without
     /// axe-core.
     pub(crate) async fn inaccessible(&self) -> Vec<String> {
         let Some(axe) = &self.axe else {

@@ -32,8 +32,8 @@ async fn one_of_each(shop: &Shop) {
     shop.settle().await;
 }
 
-/// Every page that shows what belongs to tenants, with something of the other company in its
-/// address where it takes one.
+/// Every page with data of tenants. If its address takes a name, the name belongs to the other
+/// company.
 const PAGES: [&str; 10] = [
     "/dashboard",
     "/dashboard/events",
@@ -54,7 +54,7 @@ async fn a_tenants_token_sees_that_tenant_alone_on_every_page() {
         let (bella, all) = (shop.sign_in("of-bella").await, shop.sign_in("of-all").await);
         for path in PAGES {
             let page = shop.page(&bella, path).await;
-            // What was asked for may be repeated; nothing else of the other company is there.
+            // The page may repeat the request, but contains nothing else of the other company.
             let shown = page.text.replace("zupy#comp_soho#CP-SOHO", "");
             let shown = shown.replace("zupy%23comp_soho%23CP-SOHO", "");
             assert!(!shown.contains("comp_soho"), "{path}: {shown}");
@@ -63,7 +63,7 @@ async fn a_tenants_token_sees_that_tenant_alone_on_every_page() {
             let separator = if path.contains('?') { '&' } else { '?' };
             let foreign = format!("{path}{separator}tenant=comp_soho");
             let foreign = shop.page(&bella, &foreign).await;
-            // A search by key says that it found nothing, as for a key that does not exist.
+            // A search by key finds nothing, as it does for a key that does not exist.
             let is_by_key = path.contains("search?q=zupy");
             let refused = if is_by_key { 200 } else { 404 };
             assert_eq!(foreign.status, refused, "{path}");
@@ -95,7 +95,7 @@ async fn a_tenants_token_sees_that_tenant_alone_on_every_page() {
 #[tokio::test(flavor = "multi_thread")]
 async fn personal_data_are_masked_unless_the_token_may_see_them() {
     in_a_shop_with(&[TOKENS], async |shop| {
-        // An enrolment would state the contact; the sample's redemption brings one too.
+        // Only the sample's redemption states a contact here.
         one_of_each(shop).await;
         let contact = json!({
             "TableName": "members",
@@ -120,7 +120,7 @@ async fn personal_data_are_masked_unless_the_token_may_see_them() {
                 assert_eq!(page.text.contains(personal), sees, "{token}: {personal}");
             }
         }
-        // A token that may see them sees no other tenant for that.
+        // Permission to see personal data gives access to no other tenant.
         let cookie = shop.sign_in("sees-bella").await;
         let foreign = format!("/dashboard/members/{MEMBER}?tenant=comp_soho");
         assert_eq!(shop.page(&cookie, &foreign).await.status, 404);
@@ -161,7 +161,7 @@ async fn a_search_leads_to_a_coupon_a_member_and_the_redemptions_of_a_code() {
             event,
             "/dashboard/coupons/zupy%23comp_soho%23CP-SOHO%2Fredeemed"
         );
-        // Both companies have a member of this id.
+        // Both companies have a member with this id.
         let members = leads_to(MEMBER).await;
         for company in [COMPANY, "comp_soho"] {
             let link = format!("/dashboard/members/{MEMBER}?provider=zupy&#38;tenant={company}");
@@ -179,7 +179,7 @@ async fn a_search_leads_to_a_coupon_a_member_and_the_redemptions_of_a_code() {
         assert!(!events.text.contains("CP-BELLA"), "{}", events.text);
         let nothing = leads_to("nothing-of-the-kind").await;
         assert!(nothing.contains("<h1>"), "{nothing}");
-        // Programs find them by the code too.
+        // Programs find the redemptions by the code too.
         let several = shop
             .report_as(Some("of-all"), "/reports/coupons/WELCOME")
             .await;
@@ -225,11 +225,11 @@ async fn dead_letters_are_shown_with_their_reason_and_stay() {
     .await;
 }
 
-/// What holds of every page, in every scheme.
+/// Checks that every page meets, in every scheme of colours.
 async fn check_page(browser: &Browser, name: &str, host: &str) {
     for colours in [Colours::Light, Colours::Dark, Colours::Forced] {
         browser.set_colours(colours).await;
-        // Forced colours are the reader's own: contrast is not the page's any more.
+        // The reader chooses forced colours, so the page cannot decide their contrast.
         if colours != Colours::Forced {
             let found = browser.inaccessible().await;
             assert_eq!(found, [""; 0], "{name} in {colours:?}");

@@ -206,7 +206,7 @@ async fn opening_every_link_of_a_mail_ten_times_moves_nothing() {
             assert_eq!(page.status, 200, "{}", page.text);
         }
         unchanged(shop, &before).await;
-        // An answer does not change that.
+        // After an answer, opening a link still writes nothing.
         send(shop, &token, "rating=2").await;
         let before = stored(shop).await;
         for link in &links {
@@ -602,7 +602,7 @@ async fn answers_are_listed_and_found_by_their_words() {
         // Another comment changes no figure, and a recount still agrees.
         let other = "step=rest&recommend=2&comment=Fria+e+tarde";
         assert_eq!(send(shop, &tokens[0], other).await.status, 303);
-        // No cell is read as a formula.
+        // No spreadsheet reads a cell as a formula.
         let csv = shop.report("/reports/surveys.csv?timeframe=2d").await;
         assert!(csv.text.contains(",'=cmd() <b>,"), "{}", csv.text);
 

@@ -150,7 +150,7 @@ pub(crate) struct Reported {
     pub(crate) body: Value,
 }
 
-/// What a browser gets.
+/// A page's answer, as a browser gets it.
 #[derive(Debug)]
 pub(crate) struct Visited {
     pub(crate) status: u16,
@@ -385,7 +385,7 @@ impl Shop {
         }
     }
 
-    /// Visits a page as a browser does that follows no redirection.
+    /// Requests a page as a browser does, but follows no redirection.
     pub(crate) async fn visit(
         &self,
         method: &str,
@@ -409,7 +409,7 @@ impl Shop {
         }
     }
 
-    /// Signs in to the dashboard with a token: the cookie that its pages take, or nothing.
+    /// Signs in to the dashboard with a token. Returns the session's cookie, or an empty text.
     pub(crate) async fn sign_in(&self, token: &str) -> String {
         let form = ("content-type", "application/x-www-form-urlencoded");
         let origin = ("origin", self.system.gateway_url());
@@ -420,7 +420,7 @@ impl Shop {
         cookie.split(';').next().unwrap_or_default().to_owned()
     }
 
-    /// A page of the dashboard, as the holder of a cookie gets it.
+    /// Requests a page of the dashboard with a session's cookie.
     pub(crate) async fn page(&self, cookie: &str, path: &str) -> Reported {
         self.report_with(&[("cookie", cookie)], path).await
     }

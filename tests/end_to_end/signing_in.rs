@@ -1,4 +1,5 @@
-//! The dashboard over HTTP: who gets in, what each answer says of itself, and what a page costs.
+//! Signing in to the dashboard over HTTP: who gets in, which headers each answer has, and what a
+//! page costs.
 
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ fn just_now() -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// The cookie of whoever signs in with this token.
+/// The cookie of the reader who signs in with this token.
 async fn session(shop: &Shop, token: &str) -> String {
     let answer = sign_in(shop, &format!("token={token}"), &[]).await;
     assert_eq!(answer.status, 303, "{}", answer.text);
@@ -104,7 +105,7 @@ async fn a_form_of_another_site_and_too_many_tries_are_refused() {
                 .await;
             assert_eq!(answer.status, 403, "{header:?}");
         }
-        // Several processes may have answered, so some more tries may pass.
+        // Several processes may have answered, and each counts alone. So some more tries may pass.
         let mut statuses = Vec::new();
         for _ in 0..25 {
             statuses.push(sign_in(shop, "token=wrong", &[]).await);
@@ -221,7 +222,7 @@ async fn the_overview_shows_what_happened_in_few_reads() {
             csv.text
         );
         assert!(csv.header("content-disposition").contains("conversion.csv"));
-        // Another tenant's token sees nothing of it.
+        // Another tenant's token shows nothing of it.
         let soho = session(shop, "of-soho").await;
         let page = visit(shop, &soho, "/dashboard?timeframe=2d").await;
         assert!(!page.text.contains("Pizza"), "{}", page.text);

@@ -20,7 +20,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Two hours, and the minute within which the scheduler sends.
 const DUE: Duration = Duration::from_secs(2 * 3600 + 60);
 
-/// Tests run at any hour.
+/// No hour is quiet, because tests run at any hour.
 const NO_NIGHT: (&str, &str) = ("SurveyQuietHours", "off");
 const BY_MAIL: (&str, &str) = ("WhatsAppSurveyTemplate", "");
 const NO_WHATSAPP: (&str, &str) = ("WhatsAppPhoneNumberId", "");
@@ -47,10 +47,10 @@ async fn visit(shop: &Shop, code: &str, member: &str) {
     shop.send_in_turn(&visit).await;
 }
 
-/// Lets time pass, and waits for what becomes due in it.
+/// Lets time pass, and waits for everything that becomes due in it.
 async fn pass(shop: &Shop, time: Duration) {
     shop.system.advance(time).await.unwrap();
-    // What the clock makes due is sent by a loop of its own.
+    // The scheduler sends due surveys in a loop of its own, which needs a moment.
     tokio::time::sleep(Duration::from_millis(300)).await;
     shop.settle().await;
 }
@@ -68,7 +68,7 @@ fn asked(shop: &Shop, member: &str) -> Vec<String> {
     links.collect()
 }
 
-/// How the surveys went by the figures: the sums, and how many were not sent.
+/// The results of the surveys by the figures: the sums, and how many were not sent.
 async fn figures(shop: &Shop) -> (SurveySums, u64) {
     let tables = [
         ("FIGURES_TABLE", "figures"),
@@ -90,8 +90,8 @@ async fn figures(shop: &Shop) -> (SurveySums, u64) {
     (sums, unsent)
 }
 
-/// Every survey that was scheduled was sent, or has its reason; and the counters are those that the
-/// records say.
+/// Checks that every scheduled survey was sent or has its reason, and that the counters agree with
+/// the records.
 async fn check_figures(shop: &Shop, scheduled: u64, sent: u64) {
     let (sums, unsent) = figures(shop).await;
     assert_eq!((sums.scheduled, sums.sent), (scheduled, sent));
@@ -116,7 +116,7 @@ async fn a_member_is_asked_once_two_hours_after_the_use() {
         assert_eq!(shop.record("CP-1", ASK).await, "done");
         assert_eq!(shop.system.schedules().len(), 0);
 
-        // A use that comes again after its survey schedules nothing.
+        // A repeated use schedules nothing after its survey.
         let at = shop.ledger("CP-1").await["used#ord_1"]["occurred_at"].clone();
         let again = of_member(used("CP-1", "ord_1"), "ana").set("/timestamp", at);
         assert_eq!(shop.send(again).await.word(), "200 duplicate");
@@ -218,7 +218,7 @@ async fn each_survey_that_is_not_sent_has_its_reason() {
         ] {
             visit(shop, code, member).await;
         }
-        // Nobody knows an address of this member.
+        // No event states an address of this member.
         let unknown = [redeemed("nobody"), used("nobody", "ord_1")].map(|webhook| {
             let webhook = webhook.set("/customer/member_id", "eva");
             now(
@@ -342,7 +342,7 @@ async fn an_address_that_no_channel_takes_leaves_the_member_to_the_next_use() {
         pass(shop, DUE).await;
         assert_eq!(shop.record("CP-2", ASK).await, "done");
         check_figures(shop, 2, 1).await;
-        // What is counted is not sent again.
+        // A counted survey is not sent again.
         let replayed = command(shop, &["replay", "CP-1", "--failed", "--task", "surveys"]).await;
         assert!(
             replayed.out.contains("asked about once"),
@@ -371,11 +371,11 @@ async fn a_channel_that_is_down_is_tried_again() {
     .await;
 }
 
-/// Kills the function after each of its calls in turn, as it schedules and as it asks.
+/// Kills the function at each of its calls in turn, while it schedules and while it asks.
 #[tokio::test(flavor = "multi_thread")]
 async fn however_the_function_dies_a_survey_is_counted_once() {
     const CALLS: u32 = 16;
-    // All are scheduled before the first is due.
+    // All surveys are scheduled before the first is due.
     let late = ("SurveyDelayS", "36000");
     in_a_shop_with(&[NO_NIGHT, BY_MAIL, late], async |shop| {
         for call in 1..=CALLS {

@@ -1,5 +1,5 @@
-//! A survey's token and comment: no token but a signed one opens anything, and no comment keeps
-//! what could steer whoever reads it.
+//! Checks of a survey's token and comment: only a signed token opens anything, and no comment keeps
+//! characters that steer a display.
 
 use jiff::{SignedDuration, Timestamp};
 use webhooks::survey::{COMMENT_MAX_CHARACTERS, Id, TOKEN_LENGTH, clean_comment, open, sign};
@@ -18,7 +18,7 @@ pub fn check(data: &[u8]) {
     kept(comment);
 }
 
-/// A signed token opens its survey, and nothing else once a bit of it is another.
+/// A signed token opens its survey. With one other bit, it opens nothing.
 fn signed(secrets: &Secrets, data: &[u8]) {
     let mut id = Id::default();
     for (byte, given) in id.iter_mut().zip(data) {

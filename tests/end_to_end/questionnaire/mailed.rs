@@ -13,7 +13,7 @@ const DUE: Duration = Duration::from_secs(2 * 3600 + 60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_answers_the_survey_that_was_mailed() {
-    // Tests run at any hour.
+    // No hour is quiet here, because tests run at any hour.
     let parameters = [("SurveyQuietHours", "off"), ("WhatsAppSurveyTemplate", "")];
     in_a_shop_with(&parameters, async |shop| {
         let now = shop.system.now().to_string();
@@ -23,7 +23,7 @@ async fn a_member_answers_the_survey_that_was_mailed() {
         }
         shop.settle().await;
         shop.system.advance(DUE).await.unwrap();
-        // What the clock makes due is sent by a loop of its own.
+        // The scheduler sends due surveys in a loop of its own, which needs a moment.
         tokio::time::sleep(Duration::from_millis(300)).await;
         shop.settle().await;
         let mails = shop.mails().into_iter().filter_map(|mail| mail.text);

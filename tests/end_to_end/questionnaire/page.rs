@@ -1,4 +1,4 @@
-//! The page in a real browser: tapped, sent, and looked through by axe-core.
+//! The page in a real browser: the test taps and sends it, and axe-core checks it.
 
 use serde_json::json;
 
@@ -7,7 +7,8 @@ use crate::shop::in_a_shop;
 
 use super::{answer, asked, token};
 
-/// Nothing is hard to reach, nothing is wider than the window, and the console is silent.
+/// Checks that everything can be reached, nothing is wider than the window, and the console is
+/// silent.
 async fn is_right(browser: &Browser, what: &str) {
     assert_eq!(browser.inaccessible().await, Vec::<String>::new(), "{what}");
     assert!(!browser.scrolls_sideways().await, "{what}");
@@ -42,7 +43,7 @@ async fn a_member_answers_with_a_few_taps() {
             let row = answer(shop, "CP-1").await.unwrap();
             assert_eq!((&row["rating"], &row["recommend"]), (&json!(4), &json!(9)));
             assert_eq!(row["comment"], "Tudo <b>bom</b>!");
-            // What was written is text when it is shown again.
+            // The page shows the comment as text.
             browser.follow("a").await;
             browser.follow("button").await;
             let shown = browser

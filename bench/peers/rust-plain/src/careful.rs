@@ -1,6 +1,7 @@
-//! The same SDK used with care, to show what is left when only the use of it changes.
-//! Credentials and region straight from the environment, connections opened during init, one
-//! thread, the sends at once. Two writes and the answer last, as in the textbook peer.
+//! The same SDK with careful settings, to show the cost that remains if only its use changes.
+//! Credentials and region come straight from the environment, connections open during init, one
+//! thread runs, and all sends start at once. As in the textbook peer, it makes two writes, and the
+//! answer comes last.
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_config::environment::{
@@ -44,7 +45,7 @@ struct App {
     sqs: aws_sdk_sqs::Client,
     secret: String,
     table: String,
-    /// Of as many of the queues as are asked for.
+    /// The URLs of the queues in use: as many as the settings ask for.
     urls: Vec<String>,
 }
 
@@ -168,8 +169,8 @@ async fn handle(app: &App, req: Request) -> Result<Response<Body>, Error> {
     reply(200, r#"{"status":"accepted"}"#)
 }
 
-/// Opens the connections the first event needs while Lambda still gives init the whole CPU.
-/// The answers do not matter: a refused read has opened the connection just the same.
+/// Opens the connections that the first event needs, while Lambda still gives init a whole core.
+/// The answers do not matter, because a refused read opens the connection too.
 async fn warm(app: &App) {
     let read = app
         .dynamodb
