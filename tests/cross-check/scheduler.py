@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Schedules messages with boto3, which is not ours, lets time pass, and looks at what came.
+"""Schedules messages with boto3, an independent client, lets time pass, and checks the arrived messages.
 
 Needs boto3 and a system whose template has the queues, the group and the role of `schedules.yaml`:
     python3 tests/cross-check/scheduler.py --url http://127.0.0.1:3000 --endpoint-url http://127.0.0.1:4566

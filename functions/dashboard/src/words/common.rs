@@ -53,6 +53,6 @@ words! {
         table: "Table", "Tabela";
         csv: "CSV", "CSV";
         rows: "Events", "Eventos";
-        unknown: "not told", "não informado";
+        unknown: "not stated", "não informado";
     }
 }
