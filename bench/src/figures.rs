@@ -371,7 +371,7 @@ fn an_event_costs_little_where_many_come_together() {
 }
 
 /// How many events were counted anew, and what differs. The audit is interrupted after each page,
-/// and goes on from what the table keeps of it.
+/// and continues from the state in the table.
 async fn verify(figures: &Figures) -> anyhow::Result<(u64, Vec<Drift>)> {
     let days = ("2020-01-01".parse()?, "2120-01-01".parse()?);
     let mut audit = Audit::begin(figures, days, Timestamp::now()).await?;
@@ -410,7 +410,8 @@ fn a_corrupted_counter_is_found_and_put_right_once() {
     });
 }
 
-/// What is read back of uses that took so many seconds, counted in batches of any sizes and shards.
+/// Counts uses with these durations, in batches of any sizes and shards, and reads the figures
+/// back.
 async fn quantiles(desk: &Desk, batches: &[(u64, Vec<i64>)]) -> anyhow::Result<[f64; 2]> {
     let day: Date = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
     let (book, ledger, now) = (desk.book()?, desk.ledger()?, Timestamp::now());

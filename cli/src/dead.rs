@@ -218,8 +218,8 @@ async fn explain(
     Ok(all)
 }
 
-/// The reason that came with the message: the worker adds it when it gives a message up, and
-/// EventBridge Scheduler when it could not send one.
+/// The message's own reason. The worker adds it when it gives a message up, and EventBridge
+/// Scheduler adds it to a message that it could not send.
 fn said(message: &Message) -> Option<String> {
     let attribute = |name: &str| {
         message

@@ -1,5 +1,5 @@
-//! `coupons member`: shows what is kept about a member, erases their personal data, and stops
-//! messages to them.
+//! `coupons member`: shows the data kept about a member, erases personal data, and stops messages
+//! to the member.
 
 mod forget;
 mod shown;

@@ -37,7 +37,7 @@ Examples:
   coupons replay CP-A1B2C3D4 --task delivery/email --force
   coupons replay --refused";
 
-/// Events that are processed side by side.
+/// How many events are processed at the same time.
 const CONCURRENCY: usize = 16;
 
 /// Run tasks again from the recorded bodies, if they left no record or are not settled.
@@ -66,11 +66,12 @@ pub(crate) struct Arguments {
     /// --since the later ones
     #[arg(long, conflicts_with_all = ["event", "task", "force"])]
     refused: bool,
-    /// Run again only what failed for good, after its cause is fixed; what was sent, skipped, or
-    /// may have been sent does not run. Without a key: all failures (reads the whole table)
+    /// Run again only records that failed for good, after their cause is fixed. Messages that were
+    /// sent, skipped, or may have been sent are not repeated. Without a key: all failures (reads
+    /// the whole table)
     #[arg(long, conflicts_with_all = ["refused", "force"])]
     failed: bool,
-    /// Also run what is done, skipped or failed for good, by deleting those records first
+    /// Also run settled tasks (done, skipped or failed), by deleting their records first
     #[arg(long)]
     force: bool,
     /// Print what would be sent, and send nothing
@@ -169,7 +170,7 @@ struct Replay {
     /// Only this task, or only this channel of a task.
     named: Option<Named>,
     force: bool,
-    /// Only what failed for good.
+    /// Only records that failed for good.
     failed: bool,
     dry_run: bool,
 }

@@ -102,8 +102,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     repeat: bool,
 
-    /// Send this share of the coupons twice, such as 10% or 0.1: some at once, so that both
-    /// requests are under way together, the others at random later moments.
+    /// Send this share of the coupons twice, such as 10% or 0.1. For some, both requests are under
+    /// way together; the others follow at random later moments.
     #[arg(
         long,
         value_name = "SHARE",
@@ -301,7 +301,7 @@ fn write(body: &Value) -> Vec<u8> {
     format!("{body:#}\n").into_bytes()
 }
 
-/// Sends many coupons, and judges what became of them. Returns whether all is well.
+/// Sends many coupons, and judges whether any was lost or doubled. Returns whether all is well.
 async fn many(
     client: &Client,
     draft: &Draft,

@@ -161,7 +161,7 @@ fn show(line: &LogLine) {
     }
 }
 
-/// What was started, and where.
+/// The started functions, queues and tables, and the addresses.
 fn started(system: &System, data: Option<&Path>) -> Value {
     let template = system.template();
     let functions = template.functions.iter().map(|function| {

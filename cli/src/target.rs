@@ -188,8 +188,8 @@ impl Target {
         Ok(WorkQueue::new(self.sqs.clone(), url))
     }
 
-    /// The dead-letter queue with this name, or of the queue with this name; all of them if no name
-    /// is given.
+    /// The dead-letter queue with this name, or the one of the queue with this name. Without a
+    /// name, all dead-letter queues.
     pub(crate) async fn dead_letter_queues(
         &self,
         named: Option<&str>,

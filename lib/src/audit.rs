@@ -2,7 +2,7 @@
 //! many counters differ.
 //!
 //! A large table takes longer than one invocation. If an invocation runs out of time, it stores
-//! where it stopped, and the next one goes on there.
+//! where it stopped, and the next invocation continues there.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub struct Auditor {
 pub enum Came {
     /// The last audit is less than a day old.
     NotDue,
-    /// The next invocation goes on after this number of rows.
+    /// The next invocation continues after this number of rows.
     Interrupted {
         rows: u64,
     },
@@ -52,7 +52,7 @@ pub enum Came {
     },
 }
 
-/// Goes on with the audit on every invocation, until Lambda ends the function.
+/// Continues the audit on every invocation, until Lambda ends the function.
 pub async fn run() -> anyhow::Result<()> {
     telemetry::start();
     let mut environment = Environment::of_process();
@@ -73,7 +73,7 @@ impl Auditor {
         }
     }
 
-    /// Goes on with an interrupted audit, or begins one if it is time.
+    /// Continues an interrupted audit, or begins one if it is time.
     pub async fn go_on(&self, invocation: Invocation) -> anyhow::Result<Came> {
         let now = invocation.now();
         let figures = &self.figures;

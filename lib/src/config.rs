@@ -110,7 +110,7 @@ impl CallLimits {
         call: Duration::from_millis(2000),
         attempts: 3,
     };
-    /// A task function has 30 s for a batch, and works on its messages side by side.
+    /// A task function has 30 s for a batch, and works on its messages at the same time.
     pub const TASK: Self = Self {
         attempt: Duration::from_millis(3000),
         call: Duration::from_millis(7000),

@@ -61,7 +61,7 @@ impl std::fmt::Debug for Shared {
 /// A connection between two calls.
 struct Kept {
     connection: SendRequest<SdkBody>,
-    /// Wall-clock time, because it goes on while a function is frozen.
+    /// Wall-clock time, because that clock runs while a function is frozen.
     unused_since: SystemTime,
     /// The SDK found that the last answer was a fault that may pass. Another connection may lead to
     /// a healthy server.

@@ -48,7 +48,7 @@ pub struct Day {
     pub redemptions_by_tier: BTreeMap<String, RedemptionSums>,
     pub uses: BTreeMap<UseGroup, UseSums>,
     pub uses_by_staff: BTreeMap<StaffGroup, UseSums>,
-    /// What became, so far, of the coupons that were redeemed on this day.
+    /// The coupons that were redeemed on this day, by their state so far.
     pub cohorts: BTreeMap<Reward, Cohort>,
     /// The durations from redemption to use, for the uses of this day.
     pub time_to_use: Sketch,
@@ -123,8 +123,8 @@ pub struct UseSums {
     pub items: u64,
 }
 
-/// What became of the coupons redeemed on a day. A used coupon counts as used, whatever else
-/// happened to it.
+/// The coupons redeemed on a day, by their state so far. A used coupon counts as used, whatever
+/// else happened to it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cohort {
     pub redeemed: u64,

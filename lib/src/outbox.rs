@@ -16,7 +16,7 @@ use crate::receiver::Receiver;
 use crate::task::{Message, Task, tasks, tasks_of_conflict};
 use crate::telemetry;
 
-/// The time before an invocation's end at which it stops. The next invocation goes on.
+/// The time before an invocation's end at which it stops. The next invocation continues.
 const MARGIN: Duration = Duration::from_secs(20);
 
 /// The most pages of one invocation.

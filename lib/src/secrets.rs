@@ -151,9 +151,9 @@ impl SecretStore {
         }
     }
 
-    /// Fetches the secrets for the first time. If the secret store does not answer, the first
-    /// request that needs them asks again: for a function that does not start, the gateway would
-    /// answer 500.
+    /// Fetches the secrets for the first time. If the secret store does not answer, the function
+    /// starts anyway, and the first request that needs the secrets asks again. Otherwise the
+    /// gateway would answer 500.
     ///
     /// # Errors
     /// The secret does not exist, cannot be used, or may not be read. The error names it.

@@ -145,7 +145,7 @@ impl<W: BatchWork> Worker<W> {
     }
 }
 
-/// Lets work on single messages stand for work on batches.
+/// Turns work on single messages into work on batches.
 struct OneByOne<W>(Arc<W>);
 
 impl<W: Work> BatchWork for OneByOne<W> {

@@ -1,4 +1,4 @@
-//! Conversion: what has become of the coupons that were redeemed in the period, by reward.
+//! Conversion: how the coupons that were redeemed in the period ended so far, by reward.
 
 use std::collections::BTreeMap;
 

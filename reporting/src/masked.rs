@@ -1,6 +1,6 @@
 //! Masks personal data. A reader recognises known data, and learns no new data.
 
-/// Stands for the parts that are left out.
+/// Replaces the parts that are left out.
 const LEFT_OUT: char = '…';
 
 /// Masks a name: `M… S…`.

@@ -177,7 +177,7 @@ impl Records {
     }
 }
 
-/// As in [`Task::first_record`], as far as the tracked fields allow.
+/// As in [`Task::first_record`], judged by the tracked fields.
 fn first_record(task: Task, event: &Tracked) -> &'static str {
     match task {
         Task::Delivery if event.provider == aghanim::NAME => "delivery/grant",
@@ -186,8 +186,8 @@ fn first_record(task: Task, event: &Tracked) -> &'static str {
     }
 }
 
-/// Whether an event causes a task, as far as the tracked fields allow. Some tasks depend on fields
-/// that are not tracked; these are shown once they have left a record.
+/// Whether an event causes a task, judged by the tracked fields. Some tasks depend on fields that
+/// are not tracked; these are shown once they have left a record.
 fn causes(task: Task, event: &Tracked) -> bool {
     let kind = event.discount_type.as_deref();
     match (task.name(), event.kind) {

@@ -33,8 +33,7 @@ pub enum Found {
     Code(Redeemed),
 }
 
-/// All that a text names and a token may read. Codes of games are looked for within
-/// [`lately`].
+/// All that a text names and a token may read. Codes of games are searched within [`lately`].
 ///
 /// # Errors
 /// The token may not read the tenant, no such tenant exists, or DynamoDB does not answer.

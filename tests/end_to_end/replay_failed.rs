@@ -1,5 +1,5 @@
-//! `coupons replay --failed`: sends what failed for good after its cause is fixed, once, and
-//! nothing else.
+//! `coupons replay --failed`: sends records that failed for good, once, after their cause is fixed,
+//! and nothing else.
 
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ fn sent(shop: &Shop) -> [usize; 3] {
     ["email", "whatsapp", "sms"].map(|channel| shop.sent(channel).len())
 }
 
-/// What was sent again: each event's key, and its records.
+/// The repeated records, by their event's key.
 fn repeated(said: &Said) -> Vec<(String, Vec<String>)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let report = said.json();

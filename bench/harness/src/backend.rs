@@ -4,8 +4,8 @@
 //! A condition expression with `attribute_not_exists` fails if the item exists, unless the
 //! expression also has `#ttl <= :now` and the item has expired. Any other condition passes.
 //!
-//! If a message's event names its row in the events table, the stub processes the message at once:
-//! it puts the task's record beneath that row.
+//! If a message's event names its row in the events table, the stub processes the message at once.
+//! It puts the task's record beneath that row.
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

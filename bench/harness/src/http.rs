@@ -1,5 +1,6 @@
-//! Just enough blocking HTTP/1.1 for a loopback server: one request at a time per connection,
-//! Content-Length or chunked bodies in, Content-Length bodies out, one write per response.
+//! Just enough blocking HTTP/1.1 for a loopback server. Each connection serves one request at a
+//! time. It reads Content-Length and chunked bodies, and writes each response at once, with
+//! Content-Length.
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;

@@ -19,7 +19,7 @@ use crate::tls::{self, Trust};
 
 const SILENT_FOR: Duration = Duration::from_secs(60);
 
-/// What is the same for all peers.
+/// The settings that all peers share.
 pub struct Setting<'a> {
     pub options: &'a Options,
     pub backend: Backend,

@@ -24,7 +24,7 @@ use crate::target::Target;
 /// stay for this time.
 const UNDER_WAY_MAX: SignedDuration = SignedDuration::from_mins(15);
 
-/// What was erased, or would be erased.
+/// The counts of erased data, or of data that would be erased.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Forgotten {
     member: String,
@@ -39,8 +39,8 @@ pub(super) struct Forgotten {
     refused: usize,
     /// Drafts of messages for sandbox and test events.
     drafts: usize,
-    /// The profile's lines, one a coupon. Each line keeps what it says about the coupon, because
-    /// the counters need it.
+    /// The profile's lines, one a coupon. Each line keeps its facts about the coupon, because the
+    /// counters need them.
     lines: usize,
     /// Links of surveys that are closed.
     links: usize,

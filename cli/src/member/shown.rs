@@ -14,7 +14,7 @@ use webhooks::life::text;
 
 use super::{CONTACT, Key};
 
-/// What is kept about a member.
+/// The data kept about a member.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Member {
     /// The member's key.

@@ -1,9 +1,9 @@
-//! Judges a run: decides from the tables and from what was sent outside whether anything was lost
-//! or doubled.
+//! Judges a run: decides from the tables and the sent messages whether anything was lost or
+//! doubled.
 //!
-//! An event that was answered with a 2xx is lost if its row, a task's record, its entry in the
-//! member's account, or its mail is missing. It is doubled if an effect outside was made twice, or
-//! if its coupon is in the tables twice. A webhook that never got a 2xx cannot be lost.
+//! After a 2xx, an event is lost if its row, a task's record, its entry in the member's account, or
+//! its mail is missing. It is doubled if an effect outside was made twice, or if its coupon is in
+//! the tables twice. A webhook that never got a 2xx cannot be lost.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -36,11 +36,11 @@ pub(super) struct Found {
     records: HashMap<String, Vec<Record>>,
     /// `member` and `entry` of every row.
     accounts: HashSet<(String, String)>,
-    /// `None` if the system does not say what was sent.
+    /// `None` if the system does not show the sent messages.
     messages: Option<Messages>,
 }
 
-/// An event, and what is wrong with it.
+/// An event with its fault.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Finding {
     pub(super) event: String,

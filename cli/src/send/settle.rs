@@ -1,5 +1,5 @@
-//! The controls of a local system: waits until the system has settled, and reads what it sent
-//! outside.
+//! The controls of a local system: waits until the system has settled, and reads the messages that
+//! it sent outside.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -109,7 +109,7 @@ impl Local {
         self.tell(&format!("/_local/schedules/{OUTBOX}")).await
     }
 
-    /// What was sent outside for the events whose key holds the mark.
+    /// The messages that were sent outside for the events whose key holds the mark.
     pub(super) async fn messages(&self, mark: &str) -> anyhow::Result<Messages> {
         #[derive(Deserialize)]
         struct Message {

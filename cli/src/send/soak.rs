@@ -91,7 +91,7 @@ impl Place {
         })
     }
 
-    /// Waits until the system has settled, and judges what it took.
+    /// Waits until the system has settled, and judges the events that it accepted.
     pub(super) async fn judge(&self, run: &Run<'_>, summary: &Summary) -> Judged {
         let start = Instant::now();
         let mut judged = Judged::default();

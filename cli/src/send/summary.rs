@@ -1,4 +1,4 @@
-//! The figures of a run: what the system answered, and what became of the events that it took.
+//! The figures of a run: the system's answers, and the verdict on the events that it accepted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -21,7 +21,7 @@ use super::{company, key_of};
 use crate::output::{harmless, say, say_json};
 use crate::target::Target;
 
-/// Products that are read or written side by side.
+/// How many products are read or written at the same time.
 pub(super) const CONCURRENCY: usize = 8;
 
 /// How many rows of the events table are read in search of a company, if the stock table has none

@@ -18,7 +18,7 @@ pub(crate) struct Case<'a> {
     pub(crate) outcome: Option<Result<(), Failure>>,
 }
 
-/// What was counted of the event's coupon before.
+/// The coupon's line before this event.
 #[derive(Default)]
 pub(crate) struct Known {
     /// The row in place of the redemption's record.

@@ -7,7 +7,7 @@ use webhooks::ledger::{Item, read_conflict};
 /// How many conflicts a finding names.
 const NAMED_MAX: usize = 3;
 
-/// A body that got a 409, as far as it is about a use.
+/// A body about a use that got a 409.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Conflict {
     received_at: Timestamp,

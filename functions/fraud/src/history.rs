@@ -152,7 +152,7 @@ impl History {
         Ok(found)
     }
 
-    /// Records that a redemption that was one too many owes no alert any more.
+    /// Records that a redemption beyond the limit no longer owes an alert.
     pub(crate) async fn settle(&self, member: &str, redeemed: &Redeemed) -> anyhow::Result<()> {
         let settled = self
             .client

@@ -1,4 +1,4 @@
-//! The fraud rules: one function for each, over an event and what is known around it, in one table.
+//! The fraud rules, in one table. Each rule is a function over an event and the facts around it.
 //!
 //! A rule depends only on its [`Sight`]. So it gives the same finding for an event at any time,
 //! once everything is known. A new rule is a function, its test, and a line in the table.

@@ -125,7 +125,7 @@ impl<'a> Case<'a> {
             .collect()
     }
 
-    /// The type of discount of a use, as far as it is known.
+    /// The type of discount of a use, if it is known yet.
     pub(crate) fn kind(&self) -> Kind {
         match &self.plan {
             Plan::Use(usage) => match &usage.discount_kind {

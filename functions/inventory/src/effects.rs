@@ -1,4 +1,4 @@
-//! The effects of an event on the stock, by what is known now.
+//! The effects of an event on the stock, by the facts known now.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -90,8 +90,8 @@ impl Inventory {
         Step::last(record(case.event, fields).change(change).change(known))
     }
 
-    /// The effects of a redemption whose coupon ended before: it gives the waiting uses what they
-    /// take.
+    /// The effects of a redemption whose coupon ended before: it takes the items of the waiting
+    /// uses.
     fn reserve_too_late<'b>(
         &self,
         case: &'b Case<'_>,
@@ -138,7 +138,7 @@ impl Inventory {
         step
     }
 
-    /// Gives waiting uses what they take, each use in its own parts.
+    /// Takes the items of waiting uses, each use in its own parts.
     fn give_in_parts<'b>(
         &self,
         case: &'b Case<'_>,
@@ -229,7 +229,7 @@ impl Inventory {
         step
     }
 
-    /// One part of a use: what its items take, and its record.
+    /// One part of a use: its items' changes of the stock, and its record.
     fn part<'b>(
         &self,
         case: &Case<'_>,
@@ -357,7 +357,7 @@ fn give(waiting: &Waiting, fields: Row) -> Change {
         .only_if("attribute_exists(#awaits)", &[])
 }
 
-/// The fields of a record that say what was taken.
+/// The fields of a record that list the taken quantities.
 fn fields_of(takes: &Takes) -> Row {
     let mut row = words(summary_of(takes));
     let taken = takes.taken.values();

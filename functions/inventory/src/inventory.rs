@@ -134,7 +134,7 @@ impl Inventory {
         }
     }
 
-    /// The types of discount of coupons, by their redemptions, as far as those are known.
+    /// The types of discount of coupons, from those of their redemptions that are known.
     async fn kinds(
         &self,
         coupons: &BTreeSet<&str>,
@@ -241,7 +241,7 @@ impl Inventory {
         Ok(())
     }
 
-    /// An earlier commit may have used other knowledge, so the record says what was taken.
+    /// An earlier commit may have known other facts, so the record lists the taken quantities.
     async fn recall(&self, cases: &mut [Case<'_>], now: Timestamp) {
         let before = |case: &&mut Case<'_>| matches!(case.outcome, Some(Ok(Committed::Before)));
         let mut cases: Vec<_> = cases.iter_mut().filter(before).collect();

@@ -19,7 +19,7 @@ pub(crate) const PART_ITEMS: usize = 90;
 /// The name of a part's record beneath its event, before the part's number, which begins at 0.
 const PART: &str = "inventory/part/";
 
-/// The parts of an order that were taken, as far as is known.
+/// The parts of an order that are known to be taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Parts {
     /// How many items each part has.

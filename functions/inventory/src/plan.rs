@@ -1,4 +1,4 @@
-//! The plan for an event: what it does to the stock, as far as the event says it.
+//! The plan for an event: its effect on the stock, by its own body.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! A survey that is due: one message on one channel, or the reason why there is none.
 //!
 //! The record `surveys/ask` is claimed before the message is sent, and settled after, in one
-//! transaction with what is counted. If the function dies after sending, and before settling, the
+//! transaction with its figures. If the function dies after sending, and before settling, the
 //! message may be sent once more, with the same link; it is counted once.
 
 use std::collections::BTreeMap;

@@ -10,8 +10,8 @@ use webhooks::survey;
 const OLDEST: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// The least time between now and a schedule. EventBridge Scheduler invokes within the minute of
-/// the schedule, and its documents do not say what becomes of a time in the past
-/// ([schedule types](https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html)).
+/// the schedule, and its documents define no result for a time in the past ([schedule
+/// types](https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html)).
 const LEAD: SignedDuration = SignedDuration::from_secs(60);
 
 /// The longest quiet hours, so that the surveys that they hold find a place before the next ones.

@@ -1,5 +1,5 @@
-//! What an event adds to the counters, given what was counted of its coupon before. The sums are
-//! the same for any order of events.
+//! Computes what an event adds to the counters, after its coupon's earlier events. The sums are the
+//! same for any order of events.
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
@@ -311,7 +311,7 @@ fn time_to_use(tally: &mut Tally, redeemed: &Redeemed, use_: &Awaiting) {
     tally.add(use_.day, &group, 'c', 1);
 }
 
-/// What became of a coupon, counted on the day of its redemption. A used coupon counts as used,
+/// The state of a coupon, counted on the day of its redemption. A used coupon counts as used,
 /// whatever else happened to it.
 fn cohort(line: &Line) -> Tally {
     let mut tally = Tally::default();

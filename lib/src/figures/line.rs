@@ -1,5 +1,5 @@
-//! A coupon's line: what was counted of the coupon so far. From the line follows what the next
-//! event of the coupon changes. A member's profile is made of lines.
+//! A coupon's line: the summary of its counted events. From the line follows what the next event of
+//! the coupon changes. A member's profile is made of lines.
 //!
 //! A line is in the members table, in the partition of the coupon's owner: the member whom the
 //! first counted event names. An event that names another member leaves a line with its share alone

@@ -64,7 +64,7 @@ impl From<Uncommitted> for Failure {
     }
 }
 
-/// The time before an invocation's end at which no transaction begins any more. It is enough for a
+/// The time before an invocation's end after which no transaction begins. It is enough for a
 /// transaction under way and for the work after it.
 const MARGIN: Duration = Duration::from_secs(14);
 
@@ -187,7 +187,7 @@ struct Commit<'a> {
     /// For each part, whether another row may hold the place of its record.
     replaces: Vec<bool>,
     outcomes: Vec<Option<Result<Committed, Uncommitted>>>,
-    /// When no transaction begins any more.
+    /// The moment after which no transaction begins.
     end: Instant,
 }
 

@@ -43,11 +43,11 @@ pub struct Lease {
     /// How many earlier attempts got no answer.
     in_doubt: u32,
     invocation: Invocation,
-    /// What is attached to the record when the effect ends.
+    /// Attachments to the record, for the end of the effect.
     ends: Ends,
 }
 
-/// What is attached to a record when its effect ends, by how it ends.
+/// Attachments to a record for the end of its effect, by how it ends.
 #[derive(Debug, Default)]
 pub struct Ends {
     pub done: Attached,
@@ -107,8 +107,8 @@ const NO_MARK: (&str, &str) = ("owner", "");
 
 impl Ledger {
     /// Claims an effect outside DynamoDB before it is made. If another worker has the lease, this
-    /// waits a little: most effects take less than a second, and giving the message back costs its
-    /// visibility timeout.
+    /// function waits a little, because most effects take less than a second. Giving the message
+    /// back would cost its visibility timeout.
     ///
     /// # Errors
     /// DynamoDB does not answer, or refuses. The effect may be claimed all the same, until the
@@ -342,9 +342,9 @@ impl Ledger {
 }
 
 impl Ledger {
-    /// Ends an effect that waited, began when the other event came, and is not needed any more: it
-    /// failed for now, or its worker died. Returns the time until which another worker may be
-    /// making it, if one is.
+    /// Ends an effect that is no longer needed: it waited for another event, began when that event
+    /// came, and failed for now or lost its worker. Returns the time until which another worker may
+    /// be making it, if one is.
     ///
     /// # Errors
     /// DynamoDB does not answer, or refuses.

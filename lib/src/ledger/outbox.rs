@@ -159,7 +159,7 @@ impl Ledger {
         Ok(place.and_then(|it| Some(OutboxPlace(it.as_m().ok()?.clone()))))
     }
 
-    /// Stores the place where the outbox goes on; `None` stands for the oldest event.
+    /// Stores the place where the outbox continues; `None` means the oldest event.
     ///
     /// # Errors
     /// DynamoDB does not answer, or refuses.

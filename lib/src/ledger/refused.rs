@@ -92,7 +92,8 @@ impl Refused {
 const TENANT_FIELDS: [&str; 2] = ["company_id", "game_id"];
 
 impl Refused {
-    /// The tenant that the secret names, or else the body, as far as the body can be read.
+    /// The tenant that the secret names, or else the one that the body names, if the body can be
+    /// read.
     pub fn tenant_named(&self) -> Option<String> {
         let of_body = || {
             let body: Value = serde_json::from_slice(&self.body).ok()?;
@@ -122,7 +123,7 @@ fn has_value(value: &Value, id: &str) -> bool {
     }
 }
 
-/// The member that a body names in one of its provider's fields, as far as the body can be read.
+/// The member that a body names in one of its provider's fields, if the body can be read.
 fn member_of(body: &[u8]) -> Option<String> {
     let body: Value = serde_json::from_slice(body).ok()?;
     let sections = ["customer", "data", "event_data"];

@@ -1,5 +1,4 @@
-//! Uses that name no order: which of them are the same use, and which number a new use gets (ADR
-//! 11).
+//! Uses that name no order: decides which of them are the same use, and numbers a new one (ADR 11).
 //!
 //! Invariant: code that records such a use first reads every use below the lowest free number, then
 //! tries that number by a conditional write. So if two webhooks say the same, one finds the other,

@@ -187,7 +187,7 @@ impl Stock {
             .send()
             .await
             .with_context(|| format!("mapping {reward:?} to a product"))?;
-        // An entry of old code for this reward must not count any more.
+        // An entry of old code for this reward must no longer count.
         self.forget_old_reward(tenant, reward).await.map(|_| ())
     }
 

@@ -21,15 +21,15 @@ use crate::telemetry::{Count, count};
 /// The time before an invocation's end at which unfinished messages are given back to SQS.
 pub const MARGIN: Duration = Duration::from_secs(4);
 
-/// How long an outside system is asked again after the message was sent. After a day, a coupon is
-/// no news any more.
+/// How long an outside system is asked again after the message was sent. After a day, a message
+/// about a coupon comes too late.
 const OUTSIDE_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 /// How often a message that panics is received, because the message, or the code for it, causes the
 /// panic.
 const PANICS_MAX: u32 = 3;
 
-/// The least delay before a retry. Without it, a fault that comes back at once would be a loop
+/// The least delay before a retry. Without it, a fault that fails at once would cause a loop
 /// without a pause.
 const DELAY_MIN: Duration = Duration::from_secs(1);
 

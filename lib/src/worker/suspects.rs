@@ -164,8 +164,8 @@ impl<W> Worker<W> {
         });
         let ended = tokio::time::timeout_at(until, join_all(ended));
         let (settled, _) = tokio::join!(settled, ended);
-        // If SQS does not answer, all messages stay and come again at the queue's visibility
-        // timeout.
+        // If SQS does not answer, all messages stay, and SQS delivers them again at the queue's
+        // visibility timeout.
         settled.unwrap_or(ids)
     }
 }

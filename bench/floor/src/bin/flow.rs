@@ -1,9 +1,9 @@
-//! The least that this job can cost: verify, one conditional put, all sends at once, and the
-//! COMPLETED update after the answer, over connections that open during init. One thread, no async:
-//! each request is written to its own socket before the first answer is read.
+//! The least that this job can cost. It verifies, makes one conditional put and all sends at once,
+//! and writes the COMPLETED update after the answer. Connections open during init. It uses one
+//! thread and no async: each request is written to its own socket before the first answer is read.
 //!
 //! This is a floor to measure against, not an implementation. It has no retries, no timeouts and no
-//! reconnect after an idle close; it takes static credentials from the environment, and signs by
+//! reconnect after an idle close. It takes static credentials from the environment, and signs by
 //! SigV4 with sha2/hmac alone.
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
