@@ -51,7 +51,7 @@ impl OutsideEffect<'_> {
     /// Makes the effect under a lease of its record.
     ///
     /// # Errors
-    /// As [`make`](Self::make).
+    /// The same as those of [`make`](Self::make).
     pub async fn make_claimed(
         &self,
         lease: Lease,

@@ -52,8 +52,7 @@ pub struct AlertLease {
 }
 
 impl Product {
-    /// The level that should be alerted and was not. A product that nobody ever counted has no
-    /// known level.
+    /// The level that is due for an alert. A product that nobody ever counted has no known level.
     pub fn due_level(&self) -> Option<Level> {
         let level = self.level();
         level.filter(|level| Some(*level) > self.alerted)
