@@ -4,10 +4,8 @@ mod faulty;
 mod permissions;
 mod query;
 mod scheduled;
-mod service;
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
 use axum::Router;
@@ -18,6 +16,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, head
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use crate::AwsError;
 use crate::clock::Clock;
@@ -34,8 +33,7 @@ use crate::social_messaging::SocialMessaging;
 use crate::sqs::Sqs;
 use crate::template::{Statement, Template};
 
-pub(crate) use scheduled::SCHEDULER;
-pub use service::Service;
+pub use crate::service::Service;
 
 /// DynamoDB's limit, the largest of all services.
 const MAXIMUM_BODY: usize = 16 * 1024 * 1024;
@@ -127,11 +125,7 @@ impl Aws {
 
     /// Calls the targets of schedules that are due, until `stop` becomes true.
     pub async fn run_scheduler(self: Arc<Self>, stop: watch::Receiver<bool>) {
-        scheduler::run(self, stop).await;
-    }
-
-    pub(crate) fn clock(&self) -> &Clock {
-        &self.clock
+        scheduled::run(self, stop).await;
     }
 
     /// Answers a request to any of the services.
@@ -156,22 +150,6 @@ pub fn access_key_id(function: &str) -> String {
 pub fn function_of(access_key_id: &str) -> Option<String> {
     let name = access_key_id.strip_prefix("LOCAL_")?;
     Some(name.to_ascii_lowercase().replace('_', "-"))
-}
-
-/// Thirty-two hexadecimal digits in the form of a UUID.
-pub(crate) fn random_id() -> String {
-    // A hasher's keys are random, which is enough for names that only have to differ.
-    let digits: String = (0..2)
-        .map(|_| format!("{:016x}", RandomState::new().build_hasher().finish()))
-        .collect();
-    format!(
-        "{}-{}-{}-{}-{}",
-        &digits[..8],
-        &digits[8..12],
-        &digits[12..16],
-        &digits[16..20],
-        &digits[20..]
-    )
 }
 
 /// One request to one operation of one service.
@@ -431,7 +409,7 @@ fn respond(status: StatusCode, content_type: &'static str, body: &Value) -> Resp
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    if let Ok(id) = HeaderValue::from_str(&random_id()) {
+    if let Ok(id) = HeaderValue::from_str(&Uuid::new_v4().to_string()) {
         headers.insert("x-amzn-requestid", id);
     }
     answer

@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 
 use crate::faults::{Fault, Known};
 use crate::kept_clock::AHEAD_MAX;
-use crate::system::Inner;
+use crate::running::Inner;
+use crate::template::Template;
 
 pub(crate) fn router() -> Router<Arc<Inner>> {
     let faults = post(add_fault).get(faults).delete(clear_faults);
@@ -87,7 +88,7 @@ async fn add_fault(State(inner): State<Arc<Inner>>, body: Bytes) -> Response {
             return refuse(StatusCode::BAD_REQUEST, json!({"error": message}));
         }
     };
-    match Fault::read(&value, &Known::of(&inner.template)) {
+    match Fault::read(&value, &known(&inner.template)) {
         Ok(fault) => {
             let id = inner.faults.add(fault);
             let listed = inner.faults.list().into_iter();
@@ -99,6 +100,16 @@ async fn add_fault(State(inner): State<Arc<Inner>>, body: Bytes) -> Response {
             let body = json!({"error": error, "problems": problems});
             refuse(StatusCode::BAD_REQUEST, body)
         }
+    }
+}
+
+/// What a fault can name.
+fn known(template: &Template) -> Known<'_> {
+    let functions = template.functions.iter().map(|function| &*function.name);
+    let queues = template.queues.iter().map(|queue| &*queue.name);
+    Known {
+        functions: functions.collect(),
+        queues: queues.collect(),
     }
 }
 

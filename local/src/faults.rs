@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::aws::Service;
+use crate::service::Service;
 
 pub use answers::Refusal;
 pub use json::{Known, Problem};

@@ -4,9 +4,9 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri, header};
 use jiff::Timestamp;
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::AwsError;
-use crate::aws::random_id;
 use crate::sent::{self, Detail, Forwarded, Outside, Sent};
 
 /// The server's path; each game can have a path of its own below it.
@@ -50,7 +50,7 @@ impl GameServer {
             text: Some(body.clone()),
             html: None,
             event: text(ID_HEADER),
-            message_id: random_id(),
+            message_id: Uuid::new_v4().to_string(),
             at: sent::time(now),
             detail: Detail::GameServer(Forwarded {
                 method: "POST".into(),

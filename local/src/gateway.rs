@@ -20,8 +20,9 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use percent_encoding::percent_decode_str;
+
 use crate::lambda::{ACCOUNT, Event, Lambda, read_body, trace_root};
-use crate::percent::decoded;
 use crate::template::Route;
 
 /// API Gateway's limit, which cannot be raised.
@@ -163,10 +164,7 @@ impl Endpoint {
 
 impl Gateway {
     fn find(&self, method: &str, path: &str) -> Option<(&Endpoint, PathParameters)> {
-        let path: Vec<_> = path
-            .split('/')
-            .map(|segment| decoded(segment, false))
-            .collect();
+        let path: Vec<_> = path.split('/').map(decoded).collect();
         let matching = self
             .endpoints
             .iter()
@@ -246,7 +244,7 @@ fn event(
     request_id: &str,
     now: Timestamp,
 ) -> Value {
-    let path = decoded(parts.uri.path(), false);
+    let path = decoded(parts.uri.path());
     let host = parts.headers.get(HOST).map(text).unwrap_or_default();
     let (domain, port) = host.rsplit_once(':').unwrap_or((&host, "80"));
     let source = source(parts).to_string();
@@ -337,16 +335,19 @@ fn cookies(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
+/// A broken escape stays as it is.
+fn decoded(encoded: &str) -> String {
+    percent_decode_str(encoded).decode_utf8_lossy().into_owned()
+}
+
 /// The values of a repeated parameter are joined by commas.
 fn query_parameters(query: &str) -> BTreeMap<String, String> {
     let mut parameters = BTreeMap::<String, String>::new();
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let value = decoded(value, true);
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         parameters
-            .entry(decoded(name, true))
+            .entry(name.into_owned())
             .and_modify(|values| *values = format!("{values},{value}"))
-            .or_insert(value);
+            .or_insert_with(|| value.into_owned());
     }
     parameters
 }
@@ -505,11 +506,7 @@ mod tests {
             .iter()
             .map(|(method, path)| Endpoint::new(&route(method, path), String::new()))
             .collect();
-        let path: Vec<_> = request
-            .1
-            .split('/')
-            .map(|segment| decoded(segment, false))
-            .collect();
+        let path: Vec<_> = request.1.split('/').map(decoded).collect();
         let matching = endpoints
             .iter()
             .filter(|endpoint| endpoint.matches(request.0, &path).is_some());
@@ -519,6 +516,19 @@ mod tests {
             expected,
             "{request:?}"
         );
+    }
+
+    #[test]
+    fn a_broken_escape_stays_as_it_is() {
+        for (encoded, expected) in [
+            ("%", "%"),
+            ("%4", "%4"),
+            ("%+1", "%+1"),
+            ("%é", "%é"),
+            ("%41%zz", "A%zz"),
+        ] {
+            assert_eq!(decoded(encoded), expected);
+        }
     }
 
     #[test]
@@ -576,12 +586,7 @@ mod tests {
     fn event_of(request: axum::http::request::Builder, body: &[u8]) -> Value {
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let endpoint = Endpoint::new(&route("ANY", "/coupons/{id}/{rest+}"), String::new());
-        let path: Vec<_> = parts
-            .uri
-            .path()
-            .split('/')
-            .map(|segment| decoded(segment, false))
-            .collect();
+        let path: Vec<_> = parts.uri.path().split('/').map(decoded).collect();
         let parameters = endpoint.matches(parts.method.as_str(), &path).unwrap();
         let now = "2026-03-12T19:03:58.390Z".parse().unwrap();
         let body = Bytes::copy_from_slice(body);

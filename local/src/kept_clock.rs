@@ -4,14 +4,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use jiff::Timestamp;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::clock::Clock;
-use crate::system::Inner;
-
-/// Longer than any invocation of the template may take.
-const INVOCATIONS_END_WITHIN: Duration = Duration::from_secs(120);
 
 /// The furthest that the clock can be ahead: ten years, within which every calculated date is
 /// valid.
@@ -23,7 +20,7 @@ pub(crate) struct KeptClock {
     /// The file with the milliseconds that the clock is ahead.
     file: Option<PathBuf>,
     /// Held while time passes, so that one move ends before the next begins.
-    moving: tokio::sync::Mutex<()>,
+    moving: Mutex<()>,
 }
 
 impl KeptClock {
@@ -41,7 +38,7 @@ impl KeptClock {
         Ok(KeptClock {
             clock: Clock::wall(Duration::from_millis(ahead_ms)),
             file,
-            moving: tokio::sync::Mutex::default(),
+            moving: Mutex::default(),
         })
     }
 
@@ -57,8 +54,13 @@ impl KeptClock {
         self.clock.ahead()
     }
 
+    /// Lets one move end before the next begins.
+    pub(crate) async fn begin_move(&self) -> MutexGuard<'_, ()> {
+        self.moving.lock().await
+    }
+
     /// Writes how far ahead the clock is about to be.
-    fn keep(&self, ahead: Duration) -> anyhow::Result<()> {
+    pub(crate) fn keep(&self, ahead: Duration) -> anyhow::Result<()> {
         let Some(path) = &self.file else {
             return Ok(());
         };
@@ -66,30 +68,6 @@ impl KeptClock {
         let beside = path.with_extension("new");
         std::fs::write(&beside, ahead.as_millis().to_string()).with_context(place)?;
         std::fs::rename(&beside, path).with_context(place)
-    }
-}
-
-impl Inner {
-    /// Lets time pass for everything, between invocations but never within one.
-    pub(crate) async fn advance(&self, by: Duration) -> anyhow::Result<Timestamp> {
-        let _moving = self.clock.moving.lock().await;
-        let ahead = self.clock.ahead() + by;
-        ensure!(
-            ahead <= AHEAD_MAX,
-            "the clock can be {} s ahead at most, and is {} s ahead",
-            AHEAD_MAX.as_secs(),
-            self.clock.ahead().as_secs()
-        );
-        let paused = self.lambda.pause(INVOCATIONS_END_WITHIN).await;
-        let paused = paused.context("an invocation does not end")?;
-        self.clock.keep(ahead)?;
-        self.sqs
-            .let_pass(by)
-            .map_err(|error| anyhow::anyhow!(error.message))?;
-        paused.renew_processes();
-        drop(paused);
-        self.dynamodb.sweep().await;
-        Ok(self.clock.now())
     }
 }
 

@@ -1,6 +1,8 @@
 //! Lambda: runs the functions' own binaries and passes events to them over the Runtime API, one at
 //! a time to each process.
 
+mod call;
+mod capacity;
 mod environment;
 mod pause;
 mod pool;
@@ -432,17 +434,9 @@ pub(crate) fn trace_root(now: Timestamp) -> String {
 
 /// A version 4 UUID.
 pub(crate) fn request_id() -> String {
-    let random = fastrand::u128(..);
-    let id = (random & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
-    let hex = format!("{id:032x}");
-    format!(
-        "{}-{}-{}-{}-{}",
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..]
-    )
+    uuid::Builder::from_random_bytes(fastrand::u128(..).to_be_bytes())
+        .into_uuid()
+        .to_string()
 }
 
 fn push_bounded<T>(ring: &mut VecDeque<T>, value: T) {

@@ -20,14 +20,15 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::AwsError;
 use crate::template::{Role, Template, arn};
-use schedule::{Key, Schedule};
+use schedule::Key;
 use store::Store;
 
-pub(crate) use delivery::run;
 pub(crate) use request::{operation, read as read_request, resource};
+pub(crate) use schedule::Schedule;
 
 /// The group of schedules that name none.
 const DEFAULT_GROUP: &str = "default";
@@ -116,6 +117,11 @@ impl Scheduler {
                 roles: roles.map(|it| (it.arn.clone(), it.clone())).collect(),
             }),
         }
+    }
+
+    /// Completes when the next due schedule may be another one.
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.shared.changed.notified()
     }
 
     /// Answers a request that [`read_request`] has read from the wire.

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::AwsError;
-use crate::aws::random_id;
 use crate::template::{self, Secret};
 
 const CURRENT: &str = "AWSCURRENT";
@@ -53,7 +53,7 @@ impl SecretsManager {
             let mut entry = Kept::new(&secret.name, now);
             entry.arn = secret.arn.clone();
             let contents = Contents::Text(secret.value.clone());
-            entry.put(random_id(), contents, &[CURRENT.into()], now);
+            entry.put(Uuid::new_v4().to_string(), contents, &[CURRENT.into()], now);
             kept.insert(secret.name.clone(), entry);
         }
         SecretsManager {
@@ -135,7 +135,8 @@ impl Kept {
         stages: &[String],
         now: Timestamp,
     ) -> Result<String, AwsError> {
-        let id = text(body, "ClientRequestToken").map_or_else(random_id, str::to_owned);
+        let id = text(body, "ClientRequestToken")
+            .map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
         match self.versions.iter().find(|version| version.id == id) {
             Some(version) if version.contents == contents => {}
             Some(_) => {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::AwsError;
-use crate::aws::random_id;
 use crate::sent::{self, Detail, Email, Outside, Sent};
 
 /// To, Cc and Bcc together (SES quotas).
@@ -62,7 +62,7 @@ impl Ses {
             tags: tags(body)?,
             headers: headers(simple)?,
         };
-        let message_id = format!("{}-000000", random_id());
+        let message_id = format!("{}-000000", Uuid::new_v4());
         for to in recipients {
             let sent = Sent {
                 channel: "email".into(),

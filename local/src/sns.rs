@@ -7,13 +7,11 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::AwsError;
-use crate::aws::random_id;
 use crate::sent::{self, Detail, Outside, Publication, Sent, Sms};
 use crate::template::{ACCOUNT, Topic};
-
-pub use sms::Encoding;
 
 /// In characters (SNS API reference, Publish).
 const SMS_MAXIMUM: usize = 1600;
@@ -142,7 +140,7 @@ fn text_message(number: &str, request: &Value, now: Timestamp) -> Result<Sent, A
         return Err(invalid("SenderID"));
     }
     let origination_number = attribute(ORIGINATION_NUMBER);
-    let encoding = Encoding::of(&text);
+    let encoding = sms::encoding_of(&text);
     Ok(Sent {
         channel: "sms".into(),
         from: sender_id
@@ -154,7 +152,7 @@ fn text_message(number: &str, request: &Value, now: Timestamp) -> Result<Sent, A
         subject: None,
         html: None,
         event: attribute(EVENT_ATTRIBUTE),
-        message_id: random_id(),
+        message_id: Uuid::new_v4().to_string(),
         at: sent::time(now),
         detail: Detail::Sms(Sms {
             kind,
@@ -162,7 +160,7 @@ fn text_message(number: &str, request: &Value, now: Timestamp) -> Result<Sent, A
             origination_number,
             encoding,
             characters: text.chars().count(),
-            parts: encoding.parts(&text),
+            parts: sms::parts(encoding, &text),
         }),
         text: Some(text),
     })
@@ -202,7 +200,7 @@ fn publication(topic: &Topic, request: &Value, now: Timestamp) -> Result<Sent, A
         text: Some(text),
         html: None,
         event: attributes.get(EVENT_ATTRIBUTE).cloned(),
-        message_id: random_id(),
+        message_id: Uuid::new_v4().to_string(),
         at: sent::time(now),
         detail: Detail::Topic(Publication {
             topic: topic.name.clone(),

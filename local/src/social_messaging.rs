@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::AwsError;
-use crate::aws::random_id;
 use crate::sent::{self, Detail, Outside, Sent};
 
 use message::Message;
+use uuid::Uuid;
 
 /// In bytes (API reference, SendWhatsAppMessage).
 const MESSAGE_MAXIMUM: usize = 2_048_000;
@@ -67,7 +67,7 @@ impl SocialMessaging {
             )));
         }
         let message = Message::read(&blob).map_err(|problem| invalid(&problem))?;
-        let message_id = random_id();
+        let message_id = Uuid::new_v4().to_string();
         let sent = Sent {
             channel: "whatsapp".into(),
             from: from.into(),

@@ -9,6 +9,7 @@ mod errors;
 mod message;
 mod messages;
 mod move_task;
+mod moving;
 mod operations;
 mod request;
 mod state;

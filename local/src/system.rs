@@ -19,21 +19,20 @@ use crate::bodies::readable;
 use crate::dynamodb::DynamoDb;
 use crate::faults::Faults;
 use crate::kept_clock::KeptClock;
-use crate::lambda::{
-    Credentials, FunctionProcess, Invocation, Invoked, Lambda, LogLine, LogOutput,
-};
+use crate::lambda::{Credentials, FunctionProcess, Invocation, Lambda, LogLine, LogOutput};
+use crate::parameters::local_parameters;
+use crate::running::{Inner, Until};
 use crate::scheduler::{Scheduled, Scheduler};
 use crate::sent::{Outside, Sent};
 use crate::sqs::{Counts, Sqs};
 use crate::template::Template;
-use crate::{event_source, game_server, gateway, lambda, page, schedule};
+
+pub use crate::running::ScheduledRun;
+use crate::{event_source, examples, gateway, lambda, page, schedule};
 
 /// The host's address in Docker's default bridge, at which containers of `sam local invoke` find
 /// the AWS endpoint.
 const DOCKER_BRIDGE: &str = "172.17.0.1";
-
-/// How often a wait for idleness checks again.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// How long a stopping system waits for requests under way. A webhook answers sooner even on a busy
 /// machine.
@@ -74,32 +73,6 @@ pub struct System {
     stop: watch::Sender<bool>,
     /// Stops the AWS endpoint, which functions call until they have ended.
     stop_aws: watch::Sender<bool>,
-}
-
-/// The parts that the page and the harness read.
-pub(crate) struct Inner {
-    pub(crate) gateway_url: String,
-    pub(crate) aws_url: String,
-    pub(crate) also_listens_on: Option<String>,
-    pub(crate) template: Template,
-    pub(crate) examples: Vec<page::Example>,
-    pub(crate) lambda: Lambda,
-    pub(crate) sqs: Sqs,
-    pub(crate) outside: Outside,
-    pub(crate) dynamodb: DynamoDb,
-    pub(crate) scheduler: Scheduler,
-    pub(crate) faults: Faults,
-    pub(crate) clock: KeptClock,
-    /// Locked while the system runs.
-    _data_lock: Option<File>,
-}
-
-/// One run of one of a function's schedules.
-#[derive(Debug, Clone)]
-pub struct ScheduledRun {
-    pub function: String,
-    pub schedule: String,
-    pub outcome: Invoked,
 }
 
 impl System {
@@ -372,7 +345,7 @@ impl Prepared {
         }
         servers.spawn(Arc::clone(&aws).run_scheduler(stop.subscribe()));
         let inner = Arc::new(Inner {
-            examples: page::examples(&self.events, &self.template, &gateway_url),
+            examples: examples::examples(&self.events, &self.template, &gateway_url),
             gateway_url,
             aws_url,
             also_listens_on,
@@ -399,137 +372,6 @@ impl Prepared {
         system.open_gateway(self.gateway);
         Ok(system)
     }
-}
-
-/// What a wait is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Until {
-    /// No function runs, and no queue with a function holds a visible message.
-    NothingToDo,
-    /// In addition, no such queue holds a hidden message.
-    NothingWaits,
-}
-
-impl Until {
-    fn counts(self, counts: &Counts) -> bool {
-        let later = counts.in_flight + counts.delayed;
-        counts.visible > 0 || (self == Until::NothingWaits && later > 0)
-    }
-}
-
-impl Inner {
-    /// The URL is at the AWS endpoint, because functions reach that endpoint from containers too,
-    /// and until they have ended.
-    pub(crate) fn game_server_url(&self) -> String {
-        format!("{}{}", self.aws_url, game_server::PATH)
-    }
-
-    /// Runs the schedules of one function or of all.
-    pub(crate) async fn run_schedules(&self, of: Option<&str>) -> Vec<ScheduledRun> {
-        let mut running = JoinSet::new();
-        let functions = self.template.functions.iter();
-        for function in functions.filter(|function| of.is_none_or(|of| of == function.name)) {
-            for scheduled in &function.schedules {
-                let (schedule, function) = (scheduled.name.clone(), function.name.clone());
-                let (lambda, now) = (self.lambda.clone(), self.clock.now());
-                running.spawn(async move {
-                    let outcome = schedule::run_now(&schedule, &function, &lambda, now).await;
-                    ScheduledRun {
-                        function,
-                        schedule,
-                        outcome,
-                    }
-                });
-            }
-        }
-        running.join_all().await
-    }
-
-    pub(crate) async fn settle(&self, timeout: Duration, until: Until) -> bool {
-        let settled = async {
-            while !self.is_idle(until) {
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
-        };
-        tokio::time::timeout(timeout, settled).await.is_ok()
-    }
-
-    /// Checks running functions both before and after waiting messages, so that a message on its
-    /// way from a queue to a function is not missed.
-    fn is_idle(&self, until: Until) -> bool {
-        let at_rest = || self.lambda.running() == 0;
-        let later = until == Until::NothingWaits;
-        let nothing_is_due = || self.scheduler.is_idle(self.clock.now(), later);
-        at_rest() && nothing_is_due() && !self.holds_messages(until) && at_rest()
-    }
-
-    /// A queue without a function, such as a dead-letter queue, delivers nothing.
-    fn holds_messages(&self, until: Until) -> bool {
-        let counts = self.sqs.counts();
-        let functions = self.template.functions.iter();
-        functions
-            .flat_map(|function| &function.sources)
-            .filter_map(|source| counts.get(&source.queue))
-            .any(|counts| until.counts(counts))
-    }
-}
-
-/// The values of the template's parameters on this machine.
-fn local_parameters(aws_url: &str, gateway_url: &str) -> BTreeMap<String, String> {
-    /// Samples have old dates, so this is ten years, and the ledger keeps events a little longer.
-    const MAX_AGE_S: &str = "315360000";
-    const RETENTION_DAYS: &str = "3660";
-    /// A person who tries the system should not wait an hour for the report of a use without a
-    /// redemption.
-    const UNKNOWN_COUPON_GRACE_S: &str = "30";
-    let secrets = |variable: &str, otherwise: &str| {
-        std::env::var(variable)
-            .ok()
-            .filter(|value| !value.trim().is_empty())
-            .unwrap_or_else(|| otherwise.to_owned())
-    };
-    let parameters = [
-        (
-            "AghanimWebhookSecrets",
-            secrets("AGHANIM_WEBHOOK_SECRETS", "local-aghanim-secret"),
-        ),
-        (
-            "ZupyWebhookSecrets",
-            secrets("ZUPY_WEBHOOK_SECRETS", "local-zupy-secret"),
-        ),
-        (
-            "ReportTokens",
-            secrets("REPORT_TOKENS", "local-report-token"),
-        ),
-        ("MailFrom", "Cupons <cupons@example.com>".into()),
-        ("MailIdentity", "example.com".into()),
-        (
-            "WhatsAppPhoneNumberId",
-            "phone-number-id-0123456789abcdef0123456789abcdef".into(),
-        ),
-        // base64 of `local-forward-secret`
-        (
-            "ForwardSecrets",
-            "whsec_bG9jYWwtZm9yd2FyZC1zZWNyZXQ=".into(),
-        ),
-        (
-            "WhatsAppReminderTemplate",
-            "coupon_reminder_whatsapp".into(),
-        ),
-        ("WhatsAppSurveyTemplate", "coupon_survey_whatsapp".into()),
-        ("SurveyUrl", gateway_url.into()),
-        ("SurveyLinkSecrets", "local-survey-secret".into()),
-        ("MaxAgeS", MAX_AGE_S.into()),
-        ("RetentionDays", RETENTION_DAYS.into()),
-        // Samples with old dates are counted too.
-        ("ReportDays", RETENTION_DAYS.into()),
-        ("UnknownCouponGraceS", UNKNOWN_COUPON_GRACE_S.into()),
-        ("AwsEndpointUrl", aws_url.into()),
-    ];
-    parameters
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
 }
 
 /// Two systems in one directory would each see half of the events.

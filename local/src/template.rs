@@ -3,11 +3,12 @@
 //! Anything that this module cannot read as AWS would is refused, with its line and path. A
 //! template with two meanings would be worse than none.
 
+mod assemble;
 mod functions;
 mod lambda_function;
 mod node;
 mod parameters;
-mod resources;
+mod resource;
 mod statements;
 mod topic;
 
@@ -20,7 +21,7 @@ use serde_json::Value;
 use crate::sqs::Queue;
 use functions::Scope;
 use node::Result;
-use resources::Resource;
+use resource::Resource;
 
 /// The region and the account of every resource on this machine.
 pub const REGION: &str = "us-east-1";
@@ -283,7 +284,7 @@ fn parse(source: &str, given: &BTreeMap<String, String>, aws_port: u16) -> Resul
         globals.only(&["Function"], &["HttpApi"])?;
     }
     let globals = globals.and_then(|globals| globals.get("Function"));
-    resources::assemble(&declared, &scope, globals)
+    assemble::assemble(&declared, &scope, globals)
 }
 
 fn refuse_shared_names(declared: &[Resource<'_>]) -> Result<()> {

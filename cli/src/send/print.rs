@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use jiff::Timestamp;
-use local::page::quote;
+use local::examples::quote;
 use serde_json::{Map, Value, json};
 
 use crate::http::{AGENT, Request};

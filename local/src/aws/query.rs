@@ -3,10 +3,9 @@
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
-use super::random_id;
 use crate::AwsError;
-use crate::percent::decoded;
 
 const SNS_VERSION: &str = "2010-03-31";
 const SNS_NAMESPACE: &str = "http://sns.amazonaws.com/doc/2010-03-31/";
@@ -31,11 +30,8 @@ pub(super) fn action(body: &[u8]) -> Option<String> {
 /// The form as the JSON that it stands for. `A.entry.1.Name=x&A.entry.1.Value=y` is `{"A": {"x":
 /// "y"}}`; `B.member.1=z` is `{"B": ["z"]}`.
 pub(super) fn request(body: &[u8]) -> Value {
-    let body = String::from_utf8_lossy(body);
     let mut tree = Value::Object(Map::new());
-    for pair in body.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let name = decoded(name, true);
+    for (name, value) in form_urlencoded::parse(body) {
         let mut node = &mut tree;
         for part in name.split('.').take(DEEPEST) {
             if !node.is_object() {
@@ -43,7 +39,7 @@ pub(super) fn request(body: &[u8]) -> Value {
             }
             node = &mut node[part];
         }
-        *node = Value::String(decoded(value, true));
+        *node = Value::String(value.into_owned());
     }
     collapsed(tree)
 }
@@ -81,17 +77,17 @@ fn entry(entry: &mut Value) -> Option<(String, Value)> {
 }
 
 pub(super) fn respond(operation: &str, answer: &Value) -> Response<Body> {
-    let id = random_id();
+    let id = Uuid::new_v4();
     let mut xml = format!("<{operation}Response xmlns=\"{SNS_NAMESPACE}\"><{operation}Result>");
     write(&mut xml, answer);
     xml.push_str(&format!(
         "</{operation}Result><ResponseMetadata><RequestId>{id}</RequestId></ResponseMetadata></{operation}Response>"
     ));
-    response(StatusCode::OK, xml, &id)
+    response(StatusCode::OK, xml, &id.to_string())
 }
 
 pub(super) fn refuse(error: &AwsError) -> Response<Body> {
-    let id = random_id();
+    let id = Uuid::new_v4();
     let fault = if error.status < 500 {
         "Sender"
     } else {
@@ -103,7 +99,7 @@ pub(super) fn refuse(error: &AwsError) -> Response<Body> {
          <Message>{message}</Message></Error><RequestId>{id}</RequestId></ErrorResponse>"
     );
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response(status, xml, &id)
+    response(status, xml, &id.to_string())
 }
 
 fn response(status: StatusCode, xml: String, id: &str) -> Response<Body> {

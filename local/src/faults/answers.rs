@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::AwsError;
-use crate::aws::Service;
+use crate::service::Service;
 
 /// DynamoDB's operations that can conflict with a transaction in progress.
 pub(crate) const CONFLICTING: [&str; 4] =

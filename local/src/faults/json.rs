@@ -9,8 +9,7 @@ use super::{
     ActiveFault, CallMode, Calls, Fault, FunctionMode, HELD_BACK, MessageMode, Moment, Refusal,
     Subject, answers,
 };
-use crate::aws::{SCHEDULER, Service};
-use crate::template::Template;
+use crate::service::{SCHEDULER, Service};
 
 const FIELDS: [&str; 14] = [
     "service",
@@ -56,17 +55,6 @@ pub struct Problem {
 pub struct Known<'a> {
     pub functions: Vec<&'a str>,
     pub queues: Vec<&'a str>,
-}
-
-impl<'a> Known<'a> {
-    pub fn of(template: &'a Template) -> Known<'a> {
-        let functions = template.functions.iter().map(|function| &*function.name);
-        let queues = template.queues.iter().map(|queue| &*queue.name);
-        Known {
-            functions: functions.collect(),
-            queues: queues.collect(),
-        }
-    }
 }
 
 impl Fault {

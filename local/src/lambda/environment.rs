@@ -4,10 +4,10 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::Bytes;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::call::{Call, Handed};
 use super::pool::{Function, Pending};
 use super::process::Process;
 use crate::faults::Moment;
@@ -16,26 +16,6 @@ use super::{Failure, Invocation, Invoked, Shared, Status, function_arn, trace_ro
 
 /// How many of its last lines the error quotes if a process did not start.
 const LAST_LINES: usize = 20;
-
-/// A request of the process to the Runtime API.
-pub(super) enum Call {
-    Next(oneshot::Sender<Handed>),
-    Answer {
-        request_id: String,
-        outcome: Invoked,
-        accepted: oneshot::Sender<bool>,
-    },
-    InitError(Failure),
-}
-
-/// An event for the process.
-pub(super) struct Handed {
-    pub(super) request_id: String,
-    pub(super) deadline_ms: i64,
-    pub(super) function_arn: String,
-    pub(super) trace: String,
-    pub(super) payload: Bytes,
-}
 
 pub(super) struct Environment {
     pub(super) shared: Arc<Shared>,

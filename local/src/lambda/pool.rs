@@ -1,21 +1,20 @@
 //! A function's processes, and the invocations that wait for one.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::environment::{Call, Environment};
+use super::call::Call;
 use super::{
-    Counted, Event, Failure, FunctionProcess, Invoked, LogLine, Running, Shared, lock,
-    push_bounded, request_id,
+    Event, Failure, FunctionProcess, Invoked, LogLine, Running, lock, push_bounded, request_id,
 };
 
 /// An invocation that has not ended.
 pub(super) struct Pending {
     pub(super) request_id: String,
     pub(super) event: Event,
-    reply: oneshot::Sender<Invoked>,
+    pub(super) reply: oneshot::Sender<Invoked>,
     running: Running,
 }
 
@@ -39,30 +38,30 @@ impl Pending {
 
 pub(super) struct Function {
     pub(super) process: FunctionProcess,
-    pool: Mutex<Pool>,
-    queued: Notify,
+    pub(super) pool: Mutex<Pool>,
+    pub(super) queued: Notify,
     logs: Mutex<VecDeque<LogLine>>,
 }
 
 #[derive(Default)]
-struct Pool {
-    queue: VecDeque<Pending>,
-    processes: BTreeMap<u64, Handle>,
-    last_instance: u64,
+pub(super) struct Pool {
+    pub(super) queue: VecDeque<Pending>,
+    pub(super) processes: BTreeMap<u64, Handle>,
+    pub(super) last_instance: u64,
     /// No invocation is handed over.
-    is_paused: bool,
+    pub(super) is_paused: bool,
 }
 
-/// The pool's end of an [`Environment`].
-struct Handle {
-    calls: mpsc::Sender<Call>,
+/// The pool's end of an execution environment.
+pub(super) struct Handle {
+    pub(super) calls: mpsc::Sender<Call>,
     /// True from the start of an invocation to its answer.
-    busy: bool,
-    kill: Option<oneshot::Sender<()>>,
+    pub(super) busy: bool,
+    pub(super) kill: Option<oneshot::Sender<()>>,
 }
 
 impl Pool {
-    fn available(&self) -> usize {
+    pub(super) fn available(&self) -> usize {
         self.processes
             .values()
             .filter(|handle| !handle.busy)
@@ -198,80 +197,5 @@ impl Function {
         let mut last: Vec<_> = own.take(lines).map(|line| line.line.clone()).collect();
         last.reverse();
         last
-    }
-}
-
-impl Shared {
-    pub(super) fn enqueue(self: &Arc<Self>, function: &Arc<Function>, pending: Pending) {
-        {
-            let mut pool = lock(&function.pool);
-            // `stop` raises the flag before it empties the queues, so this check needs the lock.
-            if self.is_stopping() {
-                return pending.settle(Err(Failure::stopped()));
-            }
-            pool.queue.push_back(pending);
-        }
-        function.queued.notify_one();
-        self.add_capacity(function);
-    }
-
-    /// Starts a process for each waiting invocation, up to the limit.
-    pub(super) fn add_capacity(self: &Arc<Self>, function: &Arc<Function>) {
-        let mut pool = lock(&function.pool);
-        pool.queue.retain(|pending| !pending.reply.is_closed());
-        while !pool.is_paused
-            && pool.queue.len() > pool.available()
-            && pool.processes.len() < self.options.maximum_processes
-            && !self.is_stopping()
-        {
-            self.spawn(function, &mut pool, None);
-        }
-    }
-
-    /// Starts one process. Reports its first request for an event, or the reason why there was
-    /// none.
-    pub(super) fn add_process(
-        self: &Arc<Self>,
-        function: &Arc<Function>,
-        ready: oneshot::Sender<Result<(), String>>,
-    ) {
-        let mut pool = lock(&function.pool);
-        if !self.is_stopping() {
-            self.spawn(function, &mut pool, Some(ready));
-        }
-    }
-
-    fn spawn(
-        self: &Arc<Self>,
-        function: &Arc<Function>,
-        pool: &mut Pool,
-        ready: Option<oneshot::Sender<Result<(), String>>>,
-    ) {
-        pool.last_instance += 1;
-        let instance = pool.last_instance;
-        let (calls, receiver) = mpsc::channel(1);
-        pool.processes.insert(
-            instance,
-            Handle {
-                calls,
-                busy: false,
-                kill: None,
-            },
-        );
-        let environment = Environment {
-            shared: self.clone(),
-            function: function.clone(),
-            instance,
-            calls: receiver,
-            stopping: self.stopping.subscribe(),
-            generation: *self.generation.borrow(),
-            generations: self.generation.subscribe(),
-        };
-        let counted = Counted::new(&self.processes);
-        let now = self.options.clock.now();
-        tokio::spawn(async move {
-            environment.run(ready, now).await;
-            drop(counted);
-        });
     }
 }

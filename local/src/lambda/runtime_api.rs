@@ -13,7 +13,7 @@ use http_body_util::BodyExt;
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
 
-use super::environment::{Call, Handed};
+use super::call::{Call, Handed};
 use super::{Failure, Invoked, MAXIMUM_PAYLOAD_BYTES, Shared, Status};
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {

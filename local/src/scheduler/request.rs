@@ -4,7 +4,8 @@
 use axum::http::{Method, Uri};
 use serde_json::{Map, Value};
 
-use crate::percent::decoded;
+use percent_encoding::percent_decode_str;
+
 use crate::template::arn;
 
 const SCHEDULES: &str = "/schedules";
@@ -31,19 +32,26 @@ pub(crate) fn read(uri: &Uri, body: Value) -> Value {
         _ => Map::new(),
     };
     for pair in uri.query().unwrap_or_default().split('&') {
-        let Some((name, value)) = pair.split_once('=') else {
+        // A name without a value is no parameter.
+        let Some((name, value)) = form_urlencoded::parse(pair.as_bytes())
+            .next()
+            .filter(|_| pair.contains('='))
+        else {
             continue;
         };
-        let name = match decoded(name, true).as_str() {
+        let name = match &*name {
             "groupName" | "ScheduleGroup" => "GroupName".to_owned(),
             "clientToken" => "ClientToken".to_owned(),
             other => other.to_owned(),
         };
-        request.insert(name, decoded(value, true).into());
+        request.insert(name, value.into());
     }
     let name = uri.path().strip_prefix(SCHEDULES);
     if let Some(name) = name.and_then(|rest| rest.strip_prefix('/')) {
-        request.insert("Name".to_owned(), decoded(name, false).into());
+        request.insert(
+            "Name".to_owned(),
+            percent_decode_str(name).decode_utf8_lossy().into(),
+        );
     }
     request.into()
 }

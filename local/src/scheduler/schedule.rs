@@ -38,7 +38,7 @@ impl Key {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Schedule {
+pub(crate) struct Schedule {
     pub(super) key: Key,
     /// The request's settings with their defaults, for GetSchedule.
     pub(super) settings: Map<String, Value>,

@@ -1,6 +1,6 @@
 //! How a text travels to a phone: its alphabet, and the number of messages that carry it.
 
-use serde::{Deserialize, Serialize};
+use crate::sent::Encoding;
 
 /// The basic alphabet of 3GPP TS 23.038, in which a character takes one septet.
 const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡\
@@ -9,65 +9,54 @@ const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ
 /// The alphabet's extension, in which a character and its escape take two septets.
 const EXTENSION: &str = "\u{c}^{}\\[~]|€";
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Encoding {
-    #[serde(rename = "GSM-7")]
-    Gsm7,
-    #[serde(rename = "UCS-2")]
-    Ucs2,
-}
-
-impl Encoding {
-    /// The encoding of the whole text: one character outside the alphabet changes it for all.
-    pub(super) fn of(text: &str) -> Encoding {
-        let is_gsm = |c| BASIC.contains(c) || EXTENSION.contains(c);
-        if text.chars().all(is_gsm) {
-            Encoding::Gsm7
-        } else {
-            Encoding::Ucs2
-        }
-    }
-
-    /// How many messages carry the text. If there are several, each carries less, because it also
-    /// says which part it is.
-    pub(super) fn parts(self, text: &str) -> usize {
-        let (alone, of_several) = match self {
-            Encoding::Gsm7 => (160, 153),
-            Encoding::Ucs2 => (70, 67),
-        };
-        let lengths = || text.chars().map(|c| self.length(c));
-        if lengths().sum::<usize>() <= alone {
-            return 1;
-        }
-        // A character is not cut in two.
-        let (mut parts, mut used) = (1, 0);
-        for length in lengths() {
-            if used + length > of_several {
-                parts += 1;
-                used = 0;
-            }
-            used += length;
-        }
-        parts
-    }
-
-    /// In septets, or in units of 16 bits.
-    fn length(self, c: char) -> usize {
-        match self {
-            Encoding::Gsm7 => 1 + usize::from(EXTENSION.contains(c)),
-            Encoding::Ucs2 => c.len_utf16(),
-        }
+/// The encoding of the whole text: one character outside the alphabet changes it for all.
+pub(super) fn encoding_of(text: &str) -> Encoding {
+    let is_gsm = |c| BASIC.contains(c) || EXTENSION.contains(c);
+    if text.chars().all(is_gsm) {
+        Encoding::Gsm7
+    } else {
+        Encoding::Ucs2
     }
 }
 
+/// How many messages carry the text. If there are several, each carries less, because it also
+/// says which part it is.
+pub(super) fn parts(encoding: Encoding, text: &str) -> usize {
+    let (alone, of_several) = match encoding {
+        Encoding::Gsm7 => (160, 153),
+        Encoding::Ucs2 => (70, 67),
+    };
+    let lengths = || text.chars().map(|c| length(encoding, c));
+    if lengths().sum::<usize>() <= alone {
+        return 1;
+    }
+    // A character is not cut in two.
+    let (mut parts, mut used) = (1, 0);
+    for length in lengths() {
+        if used + length > of_several {
+            parts += 1;
+            used = 0;
+        }
+        used += length;
+    }
+    parts
+}
+
+/// In septets, or in units of 16 bits.
+fn length(encoding: Encoding, c: char) -> usize {
+    match encoding {
+        Encoding::Gsm7 => 1 + usize::from(EXTENSION.contains(c)),
+        Encoding::Ucs2 => c.len_utf16(),
+    }
+}
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[track_caller]
     fn check(text: &str, encoding: Encoding, parts: usize) {
-        assert_eq!(Encoding::of(text), encoding, "{text:?}");
-        assert_eq!(encoding.parts(text), parts, "{text:?}");
+        assert_eq!(encoding_of(text), encoding, "{text:?}");
+        assert_eq!(super::parts(encoding, text), parts, "{text:?}");
     }
 
     #[test]

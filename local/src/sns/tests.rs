@@ -1,6 +1,7 @@
 //! Which requests SNS accepts and which it refuses.
 
 use super::*;
+use crate::sent::Encoding;
 use crate::template::Subscription;
 
 const ALERTS: &str = "arn:aws:sns:us-east-1:000000000000:alerts";

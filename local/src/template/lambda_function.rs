@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::functions::Scope;
 use super::node::{Kind, Node, Result};
-use super::resources::{Resource, queue_of_arn};
+use super::resource::{Resource, queue_of_arn};
 use super::{Function, QueueSource, Route, Schedule, arn, statements};
 use crate::sqs::Queue;
 

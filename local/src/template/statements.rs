@@ -2,7 +2,7 @@
 
 use super::functions::Scope;
 use super::node::{Kind, Node, Result};
-use super::resources::{ROLE, Resource, role_arn};
+use super::resource::{ROLE, Resource, role_arn};
 use super::{ACCOUNT, Condition, Resources, Role, Statement};
 
 /// Whom a function's role trusts.

@@ -2,7 +2,7 @@
 
 use super::functions::Scope;
 use super::node::{Node, Result};
-use super::resources::{Resource, SUBSCRIPTION};
+use super::resource::{Resource, SUBSCRIPTION};
 use super::{Subscription, Topic, arn};
 
 /// Protocols that SNS delivers itself, so a subscription needs no local resource.

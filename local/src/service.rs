@@ -1,5 +1,8 @@
 //! The services of the endpoint, and their names.
 
+/// The scheduler's name among the functions that faults know.
+pub(crate) const SCHEDULER: &str = "scheduler";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Service {
     DynamoDb,
@@ -92,7 +95,7 @@ impl Service {
         }
     }
 
-    pub(super) fn content_type(self) -> &'static str {
+    pub(crate) fn content_type(self) -> &'static str {
         match self {
             Service::DynamoDb | Service::Sqs => "application/x-amz-json-1.0",
             Service::SecretsManager => "application/x-amz-json-1.1",
