@@ -3,47 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::anyhow;
-use aws_sdk_dynamodb::Client;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use webhooks::config::{Aws, CallLimits, Environment};
 use webhooks::event::tenant_key;
 use webhooks::figures::line::{Standing, line_key};
-use webhooks::figures::{Book, Group, Lists, RECORD};
+use webhooks::figures::{Group, Lists, RECORD};
 use webhooks::invocation::Invocation;
-use webhooks::ledger::{Committed, Item, ItemKey, Ledger, Uncommitted, is_forgotten, read_all};
-use webhooks::per_tenant::Zones;
+use webhooks::ledger::{Committed, Item, ItemKey, Uncommitted, is_forgotten, read_all};
 use webhooks::task::Message;
 use webhooks::worker::{BatchWork, Failure};
 
 use crate::case::{Case, Place};
 use crate::effects::Plan;
+use crate::setup::Analytics;
 
 /// The maximum number of rounds. Each round counts one event of each coupon. A coupon needs more
 /// rounds if it has several events in the batch, or if another worker counts one at the same time.
 const ROUNDS: usize = 24;
-
-/// Counts the events of coupons.
-#[derive(Debug)]
-pub struct Analytics {
-    pub(crate) ledger: Ledger,
-    client: Client,
-    pub(crate) members: String,
-    book: Book,
-    zones: Zones,
-}
-
-impl Analytics {
-    pub fn read(environment: &mut Environment, aws: &Aws) -> Self {
-        Self {
-            ledger: Ledger::read(environment, aws, CallLimits::TASK),
-            client: Client::new(&aws.sdk_config(CallLimits::TASK)),
-            members: environment.text("MEMBERS_TABLE"),
-            book: Book::read(environment, aws, CallLimits::TASK),
-            zones: Zones::read_zones(environment),
-        }
-    }
-}
 
 impl BatchWork for Analytics {
     type Message = Message<'static>;
@@ -111,15 +87,6 @@ impl Analytics {
             forget_at = forget_at.max(self.forget_at(case, now));
         }
         self.book.announce(&lists, shard, forget_at).await
-    }
-
-    /// The second when a coupon's line expires: not before the coupon's events expire.
-    pub(crate) fn forget_at(&self, case: &Case<'_>, now: Timestamp) -> i64 {
-        let kept = now.checked_add(self.book.keep());
-        let kept = kept.unwrap_or(Timestamp::MAX).as_second();
-        let forget_at = self.ledger.forget_at(case.event, now);
-        let of_event = forget_at.as_n().ok().and_then(|it| it.parse().ok());
-        kept.max(of_event.unwrap_or_default())
     }
 
     /// Reads the lines of the coupons: everything that was counted of them before.

@@ -7,8 +7,8 @@ use webhooks::figures::line::{Awaiting, Line, Redeemed, line_key, own_line_key};
 use webhooks::figures::{Counted, RECORD, Section, Tracked, count};
 use webhooks::ledger::{Change, Effects, PLACEHOLDER, Row, Status};
 
-use crate::analytics::Analytics;
 use crate::case::Case;
+use crate::setup::Analytics;
 
 /// A counted event.
 pub(crate) struct Plan {

@@ -3,5 +3,6 @@
 mod analytics;
 mod case;
 mod effects;
+mod setup;
 
-pub use analytics::Analytics;
+pub use setup::Analytics;

@@ -1,13 +1,11 @@
 //! One attempt at an event, and the names of the records that it leaves.
 
-use channels::OutsideEffect;
 use webhooks::event::Event;
 use webhooks::invocation::Invocation;
-use webhooks::ledger::{Note, Row};
+use webhooks::ledger::Row;
 pub(crate) use webhooks::record::delivery::{ACCOUNT, FORWARD, GRANT, REMINDER};
 
-use crate::counted::CountedEffect;
-use crate::delivery::Delivery;
+use crate::setup::Delivery;
 
 /// Reasons why something was not sent.
 pub(crate) const SANDBOX: &str = "a sandbox or test event: not sent";
@@ -20,35 +18,6 @@ pub(crate) struct Attempt<'a> {
     pub(crate) delivery: &'a Delivery,
     pub(crate) event: &'a Event,
     pub(crate) invocation: Invocation,
-}
-
-impl<'a> Attempt<'a> {
-    /// Writes a record that needs no effect.
-    pub(crate) async fn note(&self, record: &str, note: Note) -> anyhow::Result<()> {
-        let Self {
-            delivery,
-            event,
-            invocation,
-        } = self;
-        let counts = self.counts(record, note.status).await?;
-        delivery
-            .ledger
-            .note_with(event, record, note, counts, *invocation)
-            .await
-    }
-
-    /// The effect outside that a record is about.
-    pub(crate) fn effect(&self, record: &'a str) -> CountedEffect<'a> {
-        CountedEffect {
-            attempt: *self,
-            effect: OutsideEffect {
-                ledger: &self.delivery.ledger,
-                event: self.event,
-                record,
-                invocation: self.invocation,
-            },
-        }
-    }
 }
 
 /// The field of a record that names the records after it, so that a reader can see whether all is

@@ -4,7 +4,7 @@
 use channels::{Outcome, OutsideEffect, settle_skipped};
 use webhooks::event::Event;
 use webhooks::figures::{day_and_hour, tasks};
-use webhooks::ledger::{Attached, Ends, Lease, Status};
+use webhooks::ledger::{Attached, Ends, Lease, Note, Status};
 use webhooks::worker::Failure;
 
 use crate::attempt::{Attempt, FORWARD, REMINDER};
@@ -50,7 +50,33 @@ impl CountedEffect<'_> {
     }
 }
 
-impl Attempt<'_> {
+impl<'a> Attempt<'a> {
+    /// Writes a record that needs no effect.
+    pub(crate) async fn note(&self, record: &str, note: Note) -> anyhow::Result<()> {
+        let Self {
+            delivery,
+            event,
+            invocation,
+        } = self;
+        let counts = self.counts(record, note.status).await?;
+        delivery
+            .ledger
+            .note_with(event, record, note, counts, *invocation)
+            .await
+    }
+
+    /// The effect outside that a record is about.
+    pub(crate) fn effect(&self, record: &'a str) -> CountedEffect<'a> {
+        CountedEffect {
+            attempt: *self,
+            effect: OutsideEffect {
+                ledger: &self.delivery.ledger,
+                event: self.event,
+                record,
+                invocation: self.invocation,
+            },
+        }
+    }
     async fn ends(&self, record: &str) -> anyhow::Result<Ends> {
         Ok(Ends {
             done: self.counts(record, Status::Done).await?,
@@ -61,7 +87,7 @@ impl Attempt<'_> {
 
     /// The changes that count a record with this end. A sandbox's record and a record that is no
     /// message count nothing.
-    pub(crate) async fn counts(&self, record: &str, status: Status) -> anyhow::Result<Attached> {
+    async fn counts(&self, record: &str, status: Status) -> anyhow::Result<Attached> {
         let Self {
             delivery,
             event,

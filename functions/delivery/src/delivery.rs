@@ -1,60 +1,20 @@
 //! Which event needs which steps. Each channel has a record of its own, so a failure or a repeat on
 //! one never touches another.
 
-use channels::{Channels, Members, all_of};
-use webhooks::config::{Aws, CallLimits, Environment};
+use channels::all_of;
 use webhooks::event::{Fact, Redemption};
-use webhooks::figures::Book;
 use webhooks::invocation::Invocation;
-use webhooks::ledger::Ledger;
-use webhooks::per_tenant::Zones;
 use webhooks::task::Message;
 use webhooks::worker::{Failure, Work};
 
 use crate::attempt::{Attempt, FORWARD, GRANT, REMINDER};
 use crate::enrolment::Enrolment;
 use crate::forward::Forward;
-use crate::game_server::GameServer;
 use crate::grant::Grant;
 use crate::redemption::Redeemed;
 use crate::reminder::Reminder;
+use crate::setup::Delivery;
 use crate::stored::Stored;
-
-/// Delivers the event of a message.
-#[derive(Debug)]
-pub struct Delivery {
-    pub(crate) ledger: Ledger,
-    pub(crate) members: Members,
-    pub(crate) channels: Channels,
-    pub(crate) book: Book,
-    pub(crate) zones: Zones,
-    pub(crate) game_server: Option<GameServer>,
-    /// Whether a redemption's items are recorded for its player.
-    pub(crate) grants: bool,
-}
-
-impl Delivery {
-    /// Reads the settings. A wrong variable becomes a problem of the environment.
-    pub fn read(environment: &mut Environment, aws: &Aws) -> Self {
-        let grants = match environment.text("GRANT").as_str() {
-            "on" => true,
-            "off" | "" => false,
-            other => {
-                environment.problem(format!("GRANT is {other:?}, it must be on or off"));
-                false
-            }
-        };
-        Self {
-            ledger: Ledger::read(environment, aws, CallLimits::TASK),
-            members: Members::read(environment, aws),
-            channels: Channels::read(environment, aws),
-            book: Book::read(environment, aws, CallLimits::TASK),
-            zones: Zones::read_zones(environment),
-            game_server: GameServer::read(environment, aws),
-            grants,
-        }
-    }
-}
 
 impl Work for Delivery {
     type Message = Message<'static>;

@@ -2,6 +2,7 @@
 //! redemption of in-game items to a game's own server.
 //!
 //! - [`delivery`]: which event needs which steps.
+//! - [`setup`]: the tables, channels and settings.
 //! - [`attempt`]: an event and its invocation, which every step needs.
 //! - [`stored`] and [`account`]: the coupon in its member's account.
 //! - [`redemption`]: a new coupon, on every channel. [`enrolment`]: the coupons that waited.
@@ -20,6 +21,7 @@ mod grant;
 mod items;
 mod redemption;
 mod reminder;
+mod setup;
 mod stored;
 
-pub use delivery::Delivery;
+pub use setup::Delivery;

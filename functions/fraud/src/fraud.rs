@@ -6,28 +6,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use aws_sdk_dynamodb::Client;
 use futures_util::future::join_all;
-use jiff::{SignedDuration, Timestamp};
-use webhooks::alerts::Topic;
-use webhooks::config::{Aws, CallLimits, Environment};
+use jiff::Timestamp;
 use webhooks::event::Event;
-use webhooks::figures::Book;
 use webhooks::fraud::RECORD;
 use webhooks::invocation::Invocation;
-use webhooks::ledger::{Change, Committed, Effects, Item, Ledger, Uncommitted, version};
-use webhooks::per_tenant::Zones;
+use webhooks::ledger::{Change, Committed, Effects, Item, Uncommitted, version};
 use webhooks::task::Message;
 use webhooks::worker::{BatchWork, Failure};
 
 use crate::case::{Case, State};
 use crate::coupon::Coupon;
-use crate::history::{History, MemberHistory, Redeemed, Span};
-use crate::parameters::{Parameters, Settings};
+use crate::history::{MemberHistory, Redeemed, Span, count_at};
+use crate::rapid::Rapid;
 use crate::records::Update;
-use crate::rules::{RAPID_REDEMPTION, Rapid};
 use crate::rush::Rushes;
-use crate::turns::{Turn, others_of};
+use crate::setup::Fraud;
+use crate::turns::{OTHERS_MAX, Turn, others_of};
 
 /// How often a coupon is checked again because one of its rows changed meanwhile. After that, the
 /// message is retried later.
@@ -38,44 +33,6 @@ const READS_MAX: usize = 8;
 
 /// How many rows of the history are written at the same time.
 const WRITES_MAX: usize = 25;
-
-/// How many coupons a batch adds that are not its own. The next attempt adds more.
-pub(crate) const OTHERS_MAX: usize = 50;
-
-/// Checks events by the fraud rules.
-#[derive(Debug)]
-pub struct Fraud {
-    pub(crate) ledger: Ledger,
-    pub(crate) history: History,
-    pub(crate) topic: Topic,
-    pub(crate) book: Book,
-    pub(crate) zones: Zones,
-    parameters: Parameters,
-    /// How long a use waits for its redemption.
-    pub(crate) grace: SignedDuration,
-}
-
-impl Fraud {
-    pub fn read(environment: &mut Environment, aws: &Aws) -> Self {
-        let rules = environment.optional("FRAUD_RULES").unwrap_or_default();
-        let parameters = Parameters::parse(&rules).unwrap_or_else(|problems| {
-            for problem in problems {
-                environment.problem(format!("FRAUD_RULES: {problem}"));
-            }
-            Parameters::default()
-        });
-        let client = Client::new(&aws.sdk_config(CallLimits::TASK));
-        Self {
-            ledger: Ledger::read(environment, aws, CallLimits::TASK),
-            history: History::new(client, environment.text("MEMBERS_TABLE")),
-            topic: Topic::read(environment, aws),
-            book: Book::read(environment, aws, CallLimits::TASK),
-            zones: Zones::read_zones(environment),
-            parameters,
-            grace: SignedDuration::from_secs(environment.number("UNKNOWN_COUPON_GRACE_S", 0)),
-        }
-    }
-}
 
 impl BatchWork for Fraud {
     type Message = Message<'static>;
@@ -184,14 +141,6 @@ impl Fraud {
         }
     }
 
-    pub(crate) fn counts_for(&self, event: &Event) -> bool {
-        self.settings(event).runs(RAPID_REDEMPTION)
-    }
-
-    pub(crate) fn settings(&self, event: &Event) -> &Settings {
-        self.parameters.of(&event.tenant)
-    }
-
     /// Reads each member's redemptions around the same time, and adds the coupons that these
     /// redemptions make too many.
     async fn read_history(&self, cases: &mut BTreeMap<String, Case<'_>>) {
@@ -252,7 +201,7 @@ impl Fraud {
         rapid: Rapid,
     ) -> anyhow::Result<MemberHistory> {
         let redemptions = self.history.read(member, spans).await?;
-        let is_rush = |at| rapid.count_at(&redemptions, at) >= rapid.count;
+        let is_rush = |at| count_at(rapid, &redemptions, at) >= rapid.count;
         let rushes = match redemptions.iter().any(|it| is_rush(it.at)) {
             true => self.history.rushes(member).await?,
             false => Rushes::default(),

@@ -14,6 +14,7 @@ use webhooks::fraud::{HISTORY, RUSHES};
 use webhooks::ledger::{Item, ItemKey};
 use webhooks::row::text;
 
+use crate::rapid::Rapid;
 use crate::rush::Rushes;
 
 /// How long a redemption is counted with others after it was received. A queue drops messages older
@@ -193,8 +194,14 @@ impl Redeemed {
     }
 }
 
+/// How many redemptions there are in the rule's window that ends at this time. They are sorted by
+/// time.
+pub(crate) fn count_at(rapid: Rapid, redemptions: &[Redeemed], at: Timestamp) -> usize {
+    count(redemptions, (rapid.before(at), at))
+}
+
 /// How many of these redemptions, which are sorted by time, are within a span.
-pub(crate) fn count(redemptions: &[Redeemed], (from, to): Span) -> usize {
+fn count(redemptions: &[Redeemed], (from, to): Span) -> usize {
     let before = |at: Timestamp| redemptions.partition_point(|it| it.at < at);
     let until = redemptions.partition_point(|it| it.at <= to);
     until.saturating_sub(before(from))

@@ -13,9 +13,12 @@ mod grace;
 mod history;
 mod notify;
 mod parameters;
+mod rapid;
 mod records;
 mod rules;
 mod rush;
+mod settings;
+mod setup;
 mod turns;
 
-pub use fraud::Fraud;
+pub use setup::Fraud;

@@ -16,9 +16,9 @@ use webhooks::worker::Failure;
 use crate::alert::alert;
 use crate::case::{Case, State};
 use crate::coupon::{Known, Record, alert_name};
-use crate::fraud::Fraud;
-use crate::rules::RAPID_REDEMPTION;
+use crate::rapid::RAPID_REDEMPTION;
 use crate::rush;
+use crate::setup::Fraud;
 
 /// The outcome of an alert that is owed.
 enum Owed {

@@ -4,11 +4,13 @@
 //! sections are separated by `;`, and settings by `,`. The section without a tenant is for all
 //! tenants.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use webhooks::event::unescape;
 
-use crate::rules::{RAPID_REDEMPTION, RULES, Rapid};
+use crate::rapid::{RAPID_REDEMPTION, Rapid};
+use crate::rules::RULES;
+use crate::settings::Settings;
 
 /// The longest window in which redemptions can be counted. The members' history is kept long enough
 /// for it.
@@ -21,60 +23,35 @@ pub(crate) struct Parameters {
     of_tenants: BTreeMap<String, Settings>,
 }
 
-/// The settings of one tenant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Settings {
-    off: BTreeSet<&'static str>,
-    pub(crate) rapid: Rapid,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            off: BTreeSet::new(),
-            rapid: Rapid {
-                count: 5,
-                window_s: 3600,
-            },
+fn set(settings: &mut Settings, setting: &str) -> Result<(), String> {
+    let Some((name, value)) = setting.split_once('=') else {
+        return Err(format!(
+            "{setting:?} is not of the form rule=on or rule=off"
+        ));
+    };
+    let (name, value) = (name.trim(), value.trim());
+    let Some(rule) = RULES.iter().find(|rule| rule.name == name) else {
+        let names: Vec<_> = RULES.iter().map(|rule| rule.name).collect();
+        return Err(format!(
+            "{name:?} is no rule; the rules are {}",
+            names.join(", ")
+        ));
+    };
+    match value {
+        "on" => _ = settings.off.remove(rule.name),
+        "off" => _ = settings.off.insert(rule.name),
+        _ if rule.name == RAPID_REDEMPTION => {
+            settings.rapid = rapid(value).ok_or_else(|| {
+                format!(
+                    "{name} is {value:?}, it must be on, off, or as 5/3600: how many within how many seconds, \
+                     at least 2 within at most {WINDOW_MAX_S}"
+                )
+            })?;
+            settings.off.remove(rule.name);
         }
+        _ => return Err(format!("{name} is {value:?}; it must be on or off")),
     }
-}
-
-impl Settings {
-    pub(crate) fn runs(&self, rule: &str) -> bool {
-        !self.off.contains(rule)
-    }
-
-    fn set(&mut self, setting: &str) -> Result<(), String> {
-        let Some((name, value)) = setting.split_once('=') else {
-            return Err(format!(
-                "{setting:?} is not of the form rule=on or rule=off"
-            ));
-        };
-        let (name, value) = (name.trim(), value.trim());
-        let Some(rule) = RULES.iter().find(|rule| rule.name == name) else {
-            let names: Vec<_> = RULES.iter().map(|rule| rule.name).collect();
-            return Err(format!(
-                "{name:?} is no rule; the rules are {}",
-                names.join(", ")
-            ));
-        };
-        match value {
-            "on" => _ = self.off.remove(rule.name),
-            "off" => _ = self.off.insert(rule.name),
-            _ if rule.name == RAPID_REDEMPTION => {
-                self.rapid = rapid(value).ok_or_else(|| {
-                    format!(
-                        "{name} is {value:?}, it must be on, off, or as 5/3600: how many within how many seconds, \
-                         at least 2 within at most {WINDOW_MAX_S}"
-                    )
-                })?;
-                self.off.remove(rule.name);
-            }
-            _ => return Err(format!("{name} is {value:?}; it must be on or off")),
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 fn rapid(value: &str) -> Option<Rapid> {
@@ -127,7 +104,7 @@ fn set_all(settings: &mut Settings, section: &str) -> Vec<String> {
         .split(',')
         .map(str::trim)
         .filter(|it| !it.is_empty());
-    each.filter_map(|setting| settings.set(setting).err())
+    each.filter_map(|setting| set(settings, setting).err())
         .collect()
 }
 

@@ -10,11 +10,12 @@ use webhooks::row::{number, text};
 
 use crate::case::Case;
 use crate::coupon::{Coupon, Known, Overview, Record};
-use crate::fraud::Fraud;
 use crate::grace::Wait;
 use crate::history::History;
-use crate::rules::{EXPIRED_USAGE, RAPID_REDEMPTION, Sight, UNKNOWN_COUPON, check_all, place};
+use crate::rapid::RAPID_REDEMPTION;
+use crate::rules::{EXPIRED_USAGE, Sight, UNKNOWN_COUPON, check_all, place};
 use crate::rush;
+use crate::setup::Fraud;
 use crate::turns::RushChange;
 
 /// How many of a coupon's records one commit updates. Each comes with its flags, its row in the

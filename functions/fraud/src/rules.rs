@@ -8,14 +8,14 @@
 
 mod amounts;
 
-use jiff::{SignedDuration, Timestamp};
 use webhooks::event::{Event, Fact, Redemption, Usage};
 use webhooks::fraud::{Finding, Severity};
 
 use crate::conflict::{self, Conflict};
 use crate::coupon::Overview;
-use crate::history::{self, Redeemed};
-use crate::parameters::Settings;
+use crate::history::{Redeemed, count_at};
+use crate::rapid::RAPID_REDEMPTION;
+use crate::settings::Settings;
 use amounts::{excessive_discount, final_value, maximum_discount, minimum_purchase};
 
 /// A rule that is checked for every event.
@@ -43,7 +43,6 @@ pub(crate) struct Sight<'a> {
     pub(crate) settings: &'a Settings,
 }
 
-pub(crate) const RAPID_REDEMPTION: &str = "rapid_redemption";
 pub(crate) const UNKNOWN_COUPON: &str = "unknown_coupon";
 pub(crate) const EXPIRED_USAGE: &str = "expired_usage";
 const EXCESSIVE_DISCOUNT: &str = "excessive_discount";
@@ -110,7 +109,7 @@ fn rapid_redemption(sight: &Sight<'_>) -> Option<String> {
     };
     let rapid = sight.settings.rapid;
     let at = sight.event.occurred_at;
-    let is_reached = rapid.count_at(sight.history, at) >= rapid.count;
+    let is_reached = count_at(rapid, sight.history, at) >= rapid.count;
     // The details name the limit and no greater count, because more redemptions may come late.
     is_reached.then(|| rapid.details(rapid.count, at))
 }
@@ -171,41 +170,6 @@ fn redemption<'a>(sight: &Sight<'a>) -> Option<&'a Redemption> {
     match &sight.coupon.redemption?.fact {
         Fact::Redeemed(redemption) => Some(redemption),
         _ => None,
-    }
-}
-
-/// How many redemptions of one member within what time are too many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rapid {
-    pub(crate) count: usize,
-    pub(crate) window_s: i64,
-}
-
-impl Rapid {
-    pub(crate) fn window(self) -> SignedDuration {
-        SignedDuration::from_secs(self.window_s)
-    }
-
-    pub(crate) fn before(self, at: Timestamp) -> Timestamp {
-        at.checked_sub(self.window()).unwrap_or(Timestamp::MIN)
-    }
-
-    pub(crate) fn after(self, at: Timestamp) -> Timestamp {
-        at.checked_add(self.window()).unwrap_or(Timestamp::MAX)
-    }
-
-    /// How many redemptions there are in the window that ends at this time. The history is sorted
-    /// by time.
-    pub(crate) fn count_at(self, history: &[Redeemed], at: Timestamp) -> usize {
-        history::count(history, (self.before(at), at))
-    }
-
-    /// The count in a sentence.
-    pub(crate) fn details(self, count: usize, at: Timestamp) -> String {
-        format!(
-            "at least {count} redemptions of the member in the {} s up to {at}",
-            self.window_s
-        )
     }
 }
 

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use webhooks::ledger::{Change, Item, ItemKey};
 
-use crate::rules::{RAPID_REDEMPTION, Rapid};
+use crate::rapid::{RAPID_REDEMPTION, Rapid};
 
 /// How many rushes of a member are remembered: the latest ones.
 const RUSHES_MAX: usize = 50;

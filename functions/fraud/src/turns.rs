@@ -7,10 +7,13 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::case::Case;
-use crate::fraud::{Fraud, OTHERS_MAX};
-use crate::history::Redeemed;
-use crate::rules::{RAPID_REDEMPTION, Rapid};
+use crate::history::{Redeemed, count_at};
+use crate::rapid::{RAPID_REDEMPTION, Rapid};
 use crate::rush::{Rush, Step};
+use crate::setup::Fraud;
+
+/// How many coupons a batch adds that are not its own. The next attempt adds more.
+pub(crate) const OTHERS_MAX: usize = 50;
 
 impl Fraud {
     /// The changes that redemptions beyond the limit make to their members' rushes. At any time,
@@ -27,7 +30,7 @@ impl Fraud {
             };
             let is_looked_at = known.record.is_some() || case.is_own(known.event.key.entry());
             let rapid = self.settings(&known.event).rapid;
-            let count = rapid.count_at(&of_member.redemptions, redeemed.at);
+            let count = count_at(rapid, &of_member.redemptions, redeemed.at);
             if count < rapid.count || !is_looked_at || !self.counts_for(&known.event) {
                 continue;
             }
@@ -88,13 +91,13 @@ pub(crate) fn others_of(case: &Case<'_>, rapid: Rapid) -> Vec<Redeemed> {
         return Vec::new();
     };
     let history = &member.redemptions;
-    let own = rapid.count_at(history, redeemed.at);
+    let own = count_at(rapid, history, redeemed.at);
     let mut others = Vec::new();
     let mut peak = None;
     let from = history.partition_point(|it| it.at < redeemed.at);
     let to = history.partition_point(|it| it.at <= rapid.after(redeemed.at));
     for other in &history[from..to] {
-        let count = rapid.count_at(history, other.at);
+        let count = count_at(rapid, history, other.at);
         if other.coupon == redeemed.coupon || count < rapid.count {
             continue;
         }

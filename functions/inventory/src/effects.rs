@@ -11,10 +11,10 @@ use webhooks::ledger::{Change, Effects, ItemKey, Row, Status};
 use webhooks::stock::RESERVATION;
 
 use crate::case::{Case, End, Kind, Origin, Taken, Waiting};
-use crate::inventory::{Inventory, RECORD};
 use crate::parts::{self, PART_ITEMS, Parts};
 use crate::plan::{Plan, Reserve, Takes};
 use crate::reservation::{self, Times};
+use crate::setup::{Inventory, RECORD};
 
 /// The record beneath a use in many parts that says that its redemption gave it everything to take.
 const LAST_PART: &str = "inventory/told";

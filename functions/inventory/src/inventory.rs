@@ -6,67 +6,27 @@ use anyhow::anyhow;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
-use webhooks::config::{Aws, CallLimits, Environment};
 use webhooks::event::{Discount, DiscountKind, Event};
 use webhooks::expiry::Expiry;
 use webhooks::figures::day_and_hour;
 use webhooks::invocation::Invocation;
-use webhooks::ledger::{Committed, Item, Ledger, Uncommitted, read_event};
-use webhooks::per_tenant::Zones;
-use webhooks::record;
+use webhooks::ledger::{Committed, Item, Uncommitted, read_event};
 use webhooks::row::read_text;
-use webhooks::stock::{RESERVATION, Stock, identity};
+use webhooks::stock::{RESERVATION, identity};
 use webhooks::task::Message;
 use webhooks::worker::{BatchWork, Failure};
 
-use crate::alert::{Alerts, Cause};
+use crate::alert::Cause;
 use crate::case::{Case, End, Kind, Origin, Taken, Waiting};
 use crate::effects::What;
 use crate::parts::{self, Parts};
 use crate::plan::Plan;
-
-/// The record's name beneath an event.
-pub(crate) const RECORD: &str = record::INVENTORY;
+use crate::setup::{Inventory, RECORD};
 
 /// How often an event is planned again, because another event of its coupon came in between or one
 /// transaction did not take all of it. Each round settles something for good, so only further
 /// events need further rounds.
 const ROUNDS: usize = 12;
-
-/// Keeps the stock.
-#[derive(Debug)]
-pub struct Inventory {
-    pub(crate) ledger: Ledger,
-    pub(crate) stock: Stock,
-    alerts: Alerts,
-    zones: Zones,
-}
-
-impl Inventory {
-    pub fn read(environment: &mut Environment, aws: &Aws) -> Self {
-        let client = aws_sdk_dynamodb::Client::new(&aws.sdk_config(CallLimits::TASK));
-        let threshold = environment.text("STOCK_THRESHOLD");
-        let threshold = Decimal::from_str_exact(&threshold).unwrap_or_else(|_| {
-            environment.problem(format!(
-                "STOCK_THRESHOLD is {threshold:?}, it must be a number such as 5 or 2.5"
-            ));
-            Decimal::ZERO
-        });
-        let stock = Stock::new(
-            client,
-            environment.text("STOCK_TABLE"),
-            environment.text("EVENTS_TABLE"),
-            threshold,
-        );
-        let ledger = Ledger::read(environment, aws, CallLimits::TASK);
-        Self {
-            alerts: Alerts::read(environment, aws, stock.clone(), ledger.clone()),
-            zones: Zones::read_zones(environment),
-            ledger,
-            stock,
-        }
-    }
-}
 
 impl BatchWork for Inventory {
     type Message = Message<'static>;

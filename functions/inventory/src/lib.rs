@@ -8,5 +8,6 @@ mod inventory;
 mod parts;
 mod plan;
 mod reservation;
+mod setup;
 
-pub use inventory::Inventory;
+pub use setup::Inventory;

@@ -25,7 +25,7 @@ use webhooks::worker::Failure;
 
 use crate::decision::{Known, decide};
 use crate::planned::{Planned, name};
-use crate::surveys::Surveys;
+use crate::setup::Surveys;
 use crate::timing::{is_too_late, with_lead};
 
 /// How long a channel that refuses the message is asked again. The worker gives a message up after

@@ -6,14 +6,15 @@
 //! - [`scheduler`]: one-time schedules of EventBridge Scheduler.
 //! - [`planned`]: the record of a use, which forbids a second schedule.
 //! - [`asking`]: a survey that is due, on one channel. [`decision`]: whether it is sent at all.
-//! - [`settings`]: the parameters.
+//! - [`settings`]: the parameters. [`setup`]: the tables and channels.
 
 mod asking;
 mod decision;
 mod planned;
 mod scheduler;
 mod settings;
+mod setup;
 mod surveys;
 mod timing;
 
-pub use surveys::Surveys;
+pub use setup::Surveys;

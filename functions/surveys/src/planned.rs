@@ -12,7 +12,7 @@ use webhooks::ledger::{Committed, Effects, Note, Row, Status};
 use webhooks::survey::{self, Due, RECORD};
 use webhooks::worker::Failure;
 
-use crate::surveys::Surveys;
+use crate::setup::Surveys;
 
 /// The result of a record whose survey was scheduled.
 const SCHEDULED: &str = "scheduled";

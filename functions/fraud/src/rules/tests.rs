@@ -1,3 +1,4 @@
+use jiff::Timestamp;
 use webhooks::event::{Envelope, EventKey, Member, Notice};
 
 use super::*;
