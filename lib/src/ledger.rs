@@ -8,6 +8,7 @@
 pub mod body;
 mod commit;
 mod contents;
+mod forgotten;
 mod lease;
 mod lifetime;
 mod missing;
@@ -30,16 +31,16 @@ use jiff::SignedDuration;
 use crate::config::{Aws, CallLimits, Environment};
 
 pub use crate::row::{Item, Row};
-pub use commit::{Change, Committed, Effects, ItemKey, Uncommitted, version};
+pub use commit::{Attached, Change, Committed, Effects, ItemKey, Uncommitted, version};
 pub use contents::content_hash;
+pub use forgotten::{forgotten_from, is_forgotten};
 pub use lease::{Claim, Ends, Lease, Note};
-pub use lifetime::{forgotten_from, is_forgotten};
 pub use outbox::{MARK, OutboxPage, OutboxPlace, Undispatched};
 pub use progress::Progress;
 pub use read::{read_all, read_conflict, read_event};
 pub use refused::{REFUSED, Refused};
 pub use standing::{OwnedBody, Recorded, Standing};
-pub use together::{Attached, Together, change_together};
+pub use together::{Together, change_together};
 pub use uses::SAME_USE_WITHIN;
 
 /// The field of a row that only holds the place of a task's record.

@@ -13,12 +13,13 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use sha2::{Digest, Sha256};
 
 use super::cell::{Cell, Group, Tally};
+use super::counted_on::COUNTED_ON;
 use super::lists::{self, Lists};
 use super::names::Names;
 use super::store::{TENANTS, counters_key};
 use crate::config::{Aws, CallLimits, Environment};
 use crate::event::{EventKey, tenant_key};
-use crate::ledger::{Attached, Change, Item, ItemKey, Row, unique_id};
+use crate::ledger::{Attached, Change, ItemKey, Row, unique_id};
 
 /// How many lists are written at the same time.
 const CONCURRENCY: usize = 8;
@@ -255,14 +256,6 @@ impl Opened<'_> {
         fields.set(COUNTED_ON, tally.days().first());
         Ok(Attached { fields, changes })
     }
-}
-
-/// The field of a task's record that holds the tenant's day on which the record was counted.
-pub const COUNTED_ON: &str = "counted_on";
-
-/// The day on which a task's record was counted, if it was.
-pub(super) fn counted_on(row: &Item) -> Option<Date> {
-    row.get(COUNTED_ON)?.as_s().ok()?.parse().ok()
 }
 
 /// The name of a counter's field in its item.

@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use rust_decimal::Decimal;
 
-use super::book::{Book, counted_on, field};
+use super::book::{Book, field};
 use super::cell::{Cell, Tally};
+use super::counted_on::counted_on;
 use super::line::Line;
 use super::store::Figures;
 use super::survey::{self, SurveyGroup, Surveyed};

@@ -7,8 +7,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use super::book::counted_on;
 use super::cell::{Group, Section, Tally};
+use super::counted_on::counted_on;
 use super::track::day_and_hour;
 use crate::event::{Event, Fact};
 use crate::ledger::Item;

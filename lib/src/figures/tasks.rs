@@ -5,8 +5,8 @@
 
 use jiff::civil::Date;
 
-use super::book::counted_on;
 use super::cell::{Group, Section, Tally};
+use super::counted_on::counted_on;
 use crate::fraud::{self, Finding};
 use crate::ledger::{Item, Status};
 

@@ -30,7 +30,7 @@ use crate::row::{is, number, text};
 
 pub use change::{Change, ItemKey};
 use effects::Once;
-pub use effects::{Effects, version};
+pub use effects::{Attached, Effects, version};
 use transaction::{Owner, Part, split, writes};
 
 /// The outcome of a commit.

@@ -3,15 +3,13 @@
 //! To keep an event longer, code first raises the row's `ttl`, then reads and raises everything
 //! beneath. To write a record beneath an event, code first writes the record, then reads the row's
 //! `ttl` and raises the record. Both write before they read, so at least one sees the other.
-//!
-//! A row whose `ttl` has passed counts as absent, even if DynamoDB has not deleted it yet. The
-//! deletion can take days.
 
 use anyhow::Context;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 
+use super::forgotten::forgotten_from;
 use super::{ItemKey, Ledger, read_all, refused_item};
 use crate::event::{Event, EventKey, Fact};
 use crate::row::{Item, number, read_text};
@@ -25,16 +23,6 @@ const OUTLIVES_MESSAGES: SignedDuration = SignedDuration::from_hours(24 * 15);
 
 /// How many rows are raised at the same time.
 const RAISED_AT_A_TIME: usize = 25;
-
-/// The Unix second from which a row counts as forgotten, if it has one.
-pub fn forgotten_from(row: &Item) -> Option<i64> {
-    row.get("ttl")?.as_n().ok()?.parse().ok()
-}
-
-/// Whether a row counts as absent.
-pub fn is_forgotten(row: &Item, now: Timestamp) -> bool {
-    forgotten_from(row).is_some_and(|second| second <= now.as_second())
-}
 
 impl Ledger {
     /// When an event's row and everything beneath it are forgotten: after the retention. For a

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use jiff::Timestamp;
 
-use super::lifetime::is_forgotten;
+use super::forgotten::is_forgotten;
 use super::{Ledger, PLACEHOLDER, body};
 use crate::event::EventKey;
 use crate::row::{Item, text};

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::body;
-use super::lifetime::forgotten_from;
+use super::forgotten::forgotten_from;
 use crate::event::{Event, EventKey};
 use crate::provider::{Content, RecordedBody, read_recorded};
 use crate::row::{Item, read_text};

@@ -11,24 +11,7 @@ use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 
 use super::commit::{Change, ItemKey};
 use super::{Ledger, refused_item};
-use crate::row::{Item, Row, is};
-
-/// Attachments to a record that share its transaction: further fields, and changes of other items.
-#[derive(Debug, Default)]
-pub struct Attached {
-    pub fields: Row,
-    /// Changes that only add, so that no condition of theirs can refuse the record.
-    pub changes: Vec<Change>,
-}
-
-impl From<Vec<Change>> for Attached {
-    fn from(changes: Vec<Change>) -> Self {
-        Self {
-            fields: Row::default(),
-            changes,
-        }
-    }
-}
+use crate::row::{Item, is};
 
 /// The outcome of changes that are made together.
 #[derive(Debug, Clone, PartialEq)]

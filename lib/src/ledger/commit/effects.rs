@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::change::Change;
 use crate::event::Event;
-use crate::ledger::{Attached, Status};
+use crate::ledger::Status;
 use crate::row::{Item, Row, read_text};
 
 /// One event's effects inside DynamoDB, and the record that confirms them.
@@ -16,6 +16,23 @@ pub struct Effects<'a> {
     pub(super) status: Status,
     pub(super) fields: Row,
     pub(super) changes: Vec<Change>,
+}
+
+/// Attachments to a record that share its transaction: further fields, and changes of other items.
+#[derive(Debug, Default)]
+pub struct Attached {
+    pub fields: Row,
+    /// Changes that only add, so that no condition of theirs can refuse the record.
+    pub changes: Vec<Change>,
+}
+
+impl From<Vec<Change>> for Attached {
+    fn from(changes: Vec<Change>) -> Self {
+        Self {
+            fields: Row::default(),
+            changes,
+        }
+    }
 }
 
 /// How effects are kept from being made twice.
