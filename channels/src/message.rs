@@ -12,6 +12,7 @@
 mod clean;
 mod discount;
 mod email;
+mod filled;
 mod gsm;
 mod language;
 #[cfg(test)]

@@ -5,13 +5,21 @@ use webhooks::event::{Discount, DiscountKind, Money};
 
 use super::Language;
 use super::clean::line;
-use super::templates;
+use super::filled::filled;
 
 /// The discount in words: `15% de desconto até R$ 75,00, pedidos acima de R$ 30,00`. `None` for an
 /// unknown kind, and for a percentage or an amount of 0.
 pub fn discount_in_words(language: Language, discount: &Discount) -> Option<String> {
     let saving = Saving::of(discount)?;
-    Some(templates::fill_discount(language, &saving))
+    Some(filled_in(language, &saving))
+}
+
+/// A discount in words, from the file `discount.txt`.
+fn filled_in(language: Language, saving: &Saving) -> String {
+    match language {
+        Language::PtBr => filled!("pt-BR/discount.txt", saving: Saving),
+        Language::En => filled!("en/discount.txt", saving: Saving),
+    }
 }
 
 /// A discount as the templates show it: only the parts that help a customer.

@@ -1,7 +1,7 @@
 //! The invitation to a survey: a mail, or the parameters of a WhatsApp message.
 
 use super::clean::{first_name, full_name, line, shorten};
-use super::templates::SurveyFile;
+use super::filled::filled;
 use super::{Email, Language};
 
 /// The values of an invitation. Providers may leave out everything that is optional.
@@ -32,6 +32,36 @@ pub(super) struct Survey {
     pub(super) ratings: Vec<Rating>,
     pub(super) link: String,
     pub(super) link_days: i64,
+}
+
+/// A file of a survey that each language's folder has.
+#[derive(Debug, Clone, Copy)]
+enum SurveyFile {
+    Subject,
+    EmailHtml,
+    EmailText,
+    /// Each line holds one parameter.
+    WhatsApp,
+}
+
+impl SurveyFile {
+    fn fill(self, survey: &Survey) -> String {
+        match (survey.language, self) {
+            (Language::PtBr, Self::Subject) => {
+                filled!("pt-BR/survey_subject.txt", survey: Survey)
+            }
+            (Language::PtBr, Self::EmailHtml) => filled!("pt-BR/survey.html", survey: Survey),
+            (Language::PtBr, Self::EmailText) => filled!("pt-BR/survey.txt", survey: Survey),
+            (Language::PtBr, Self::WhatsApp) => {
+                filled!("pt-BR/survey_whatsapp.txt", survey: Survey)
+            }
+
+            (Language::En, Self::Subject) => filled!("en/survey_subject.txt", survey: Survey),
+            (Language::En, Self::EmailHtml) => filled!("en/survey.html", survey: Survey),
+            (Language::En, Self::EmailText) => filled!("en/survey.txt", survey: Survey),
+            (Language::En, Self::WhatsApp) => filled!("en/survey_whatsapp.txt", survey: Survey),
+        }
+    }
 }
 
 /// A rating that a tap preselects.

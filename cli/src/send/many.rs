@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::http::{Answer, Client, Request};
-use crate::send::summary::Summary;
+use crate::send::summary::{Delivery, Summary};
 use crate::send::{Draft, parse, write};
 
 /// How many times one webhook is sent until it is answered. A provider retries for days; a person
@@ -109,13 +109,6 @@ impl<'a> Run<'a> {
     }
 }
 
-/// One webhook, and the result of each attempt to send it.
-#[derive(Debug)]
-pub(super) struct Delivery {
-    pub(super) index: u32,
-    pub(super) attempts: Vec<anyhow::Result<Answer>>,
-}
-
 /// Sends everything, and sums up the results.
 pub(super) async fn send(client: &Client, run: &Run<'_>, plan: Plan) -> anyhow::Result<Summary> {
     let order = plan.again.order(plan.count);
@@ -139,7 +132,7 @@ pub(super) async fn send(client: &Client, run: &Run<'_>, plan: Plan) -> anyhow::
         }
     });
     let mut deliveries = deliveries.buffer_unordered(plan.concurrency);
-    let mut summary = Summary::new(plan);
+    let mut summary = Summary::new(plan.count, plan.again.seed());
     while let Some(deliveries) = deliveries.next().await {
         for delivery in deliveries? {
             summary.add(delivery);
@@ -151,6 +144,14 @@ pub(super) async fn send(client: &Client, run: &Run<'_>, plan: Plan) -> anyhow::
 }
 
 impl Again {
+    /// The seed that chooses the webhooks that are sent again.
+    fn seed(self) -> Option<u64> {
+        match self {
+            Again::Share { seed, .. } => Some(seed),
+            Again::Nothing | Again::Each => None,
+        }
+    }
+
     /// The coupons in the order of sending. The second request for a coupon follows at once, so
     /// that both are under way together, or after any later coupon.
     fn order(self, count: u32) -> Vec<u32> {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::http::Answer;
-use crate::send::many::{Again, Delivery, Plan};
 use crate::send::milliseconds;
 
 /// The results of all webhooks. Each webhook counts once, by its last answer; each earlier attempt
@@ -40,14 +39,19 @@ pub(super) struct Summary {
     pub(super) taken: BTreeSet<(String, u32)>,
 }
 
+/// One webhook, and the result of each attempt to send it.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    pub(super) index: u32,
+    pub(super) attempts: Vec<anyhow::Result<Answer>>,
+}
+
 impl Summary {
-    pub(super) fn new(plan: Plan) -> Self {
+    /// An empty summary of a run of this many webhooks. The seed chose those that are sent again.
+    pub(super) fn new(events: u32, seed: Option<u64>) -> Self {
         Self {
-            events: plan.count,
-            seed: match plan.again {
-                Again::Share { seed, .. } => Some(seed),
-                Again::Nothing | Again::Each => None,
-            },
+            events,
+            seed,
             ..Self::default()
         }
     }
@@ -266,12 +270,7 @@ mod tests {
     }
 
     fn summary(deliveries: Vec<Vec<anyhow::Result<Answer>>>) -> Summary {
-        let share = "10%".parse().unwrap();
-        let mut summary = Summary::new(Plan {
-            count: deliveries.len() as u32,
-            concurrency: 1,
-            again: Again::Share { share, seed: 7 },
-        });
+        let mut summary = Summary::new(deliveries.len() as u32, Some(7));
         for (index, attempts) in deliveries.into_iter().enumerate() {
             let index = index as u32;
             summary.add(Delivery { index, attempts });
