@@ -53,9 +53,6 @@ pub(crate) struct Stocked {
     pub(crate) threshold: Option<i64>,
 }
 
-/// The threshold of a product without its own.
-pub(crate) const THRESHOLD: i64 = 5;
-
 /// In one company's catalogue the reward is the product; in the other company the reward is a
 /// product of its own name.
 pub(crate) const CATALOGUE: (&str, &str, &str) = ("comp_sul", "Pizza Grátis", "Pizza");

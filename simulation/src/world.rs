@@ -33,7 +33,6 @@ use webhooks::stock::Stock;
 use crate::history::{History, Process};
 use crate::network::Network;
 use crate::process::Functions;
-use crate::story::THRESHOLD;
 
 /// When every simulation begins.
 const BEGINS_AT: &str = "2026-11-22T12:00:00Z";
@@ -45,6 +44,9 @@ const BATCHES_AT_ONCE: usize = 3;
 
 /// How long a provider waits for an answer (Zupy: 10 s).
 const PROVIDER_WAITS: Duration = Duration::from_secs(10);
+
+/// The threshold of a product without its own.
+pub(crate) const THRESHOLD: i64 = 5;
 
 /// Zupy's companies, each with the secret that it signs with.
 pub(crate) const COMPANIES: [(&str, &str); 2] =

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::Judge;
 use super::sendings::Alert;
-use crate::story::{CATALOGUE, Event, Kind, THRESHOLD, Variant, product_of};
-use crate::world::{COMPANIES, World};
+use crate::story::{CATALOGUE, Event, Kind, Variant, product_of};
+use crate::world::{COMPANIES, THRESHOLD, World};
 
 /// Whether the inventory gets an event.
 pub(super) fn concerns(kind: Kind, variant: &Variant) -> bool {
