@@ -1,6 +1,7 @@
 //! Holds the repository together: a name in one place exists in the others.
 
 mod code;
+mod cycles;
 mod docs;
 mod repository;
 mod roles;
