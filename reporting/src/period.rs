@@ -181,12 +181,10 @@ mod tests {
             Err(Refused::Invalid(problems)) => Some(problems),
             _ => None,
         };
-        let problem = problem.map(|it| {
-            let it: Vec<_> = it
-                .iter()
-                .map(|it| format!("{}={} {}", it.field, it.value, it.problem))
-                .collect();
-            it.join("; ")
+        let problem = problem.map(|problems| {
+            let problems = problems.iter();
+            let lines = problems.map(|it| format!("{}={} {}", it.field, it.value, it.problem));
+            lines.collect::<Vec<_>>().join("; ")
         });
         (period, problem)
     }

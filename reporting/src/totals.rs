@@ -89,11 +89,11 @@ impl Totals {
             changed: self.points_spent.clone(),
             currency: None,
         }));
-        let amounts = self.discount_applied.by_currency.iter().map(|it| {
+        let amounts = self.discount_applied.by_currency.iter().map(|sum| {
             serde_json::to_value(Row {
                 total: "discount_applied",
-                changed: it.changed.clone(),
-                currency: Some(it.currency.clone()),
+                changed: sum.changed.clone(),
+                currency: Some(sum.currency.clone()),
             })
         });
         rows.extend(amounts);

@@ -135,9 +135,10 @@ fn check_rest(number: &str, rest: &str) -> Result<(), &'static str> {
     let word = rest.trim_start_matches([',', ';', '/', ' ']);
     let extension = EXTENSIONS.iter().find_map(|it| word.strip_prefix(it));
     let extension = extension.map(|it| it.trim_start_matches([' ', '.', ':', '-', '=']));
-    let is_extension = extension.is_some_and(|it| {
-        let it = it.trim_end_matches([' ', ')', '.']);
-        (1..SECOND_NUMBER_MIN).contains(&it.len()) && it.bytes().all(|byte| byte.is_ascii_digit())
+    let is_extension = extension.is_some_and(|text| {
+        let digits = text.trim_end_matches([' ', ')', '.']);
+        let is_short = (1..SECOND_NUMBER_MIN).contains(&digits.len());
+        is_short && digits.bytes().all(|byte| byte.is_ascii_digit())
     });
     let before = &number[..number.len() - rest.len()];
     let stands_apart = !before.ends_with(|c: char| c.is_ascii_digit());

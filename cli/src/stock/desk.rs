@@ -85,8 +85,8 @@ impl Desk {
         if self.json {
             return self.say(&self.shown(&[now]).await?);
         }
-        let before = before.map_or("unknown before".to_owned(), |it| {
-            format!("{} before", it.on_hand)
+        let before = before.map_or("unknown before".to_owned(), |before| {
+            format!("{} before", before.on_hand)
         });
         let threshold = now.threshold;
         let known = match now.is_counted {

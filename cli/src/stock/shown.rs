@@ -85,12 +85,17 @@ pub(super) fn table(shown: &[Shown]) -> String {
 pub(super) fn table_of_company(products: &[&Shown]) -> String {
     let head = ["product", "on hand", "reserved", "available", "threshold"];
     let mut rows = vec![head.map(str::to_owned)];
-    rows.extend(products.iter().map(|it| {
+    rows.extend(products.iter().map(|shown| {
         let number = |exact: Exact| exact.0.normalize().to_string();
-        let numbers = [it.on_hand, it.reserved, it.available, it.threshold];
+        let numbers = [
+            shown.on_hand,
+            shown.reserved,
+            shown.available,
+            shown.threshold,
+        ];
         let [on_hand, reserved, available, threshold] = numbers.map(number);
         // Every row takes one line, whatever the name contains.
-        let name = it.product.replace(char::is_control, " ");
+        let name = shown.product.replace(char::is_control, " ");
         [name, on_hand, reserved, available, threshold]
     }));
     let width = |column: usize| {

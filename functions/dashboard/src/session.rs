@@ -77,8 +77,8 @@ pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
     let lines = headers.get_all(COOKIE).iter();
     let lines = lines.filter_map(|it| it.to_str().ok());
     let mut cookies = lines.flat_map(|it| it.split(';'));
-    cookies.find_map(|it| {
-        let (own, value) = it.trim().split_once('=')?;
+    cookies.find_map(|cookie| {
+        let (own, value) = cookie.trim().split_once('=')?;
         (own == name).then_some(value)
     })
 }

@@ -118,13 +118,13 @@ mod tests {
     /// Shows an item as `quantity sku in the bundle, else its fallback`.
     fn lines(all: &[Value]) -> Vec<String> {
         let one = |it: &Value| format!("{} {}", it["quantity"], it["sku"].as_str().unwrap());
-        let all = all.iter().map(|it| {
-            let mut shown = one(it);
-            if let Some(bundle) = it["bundle"].as_u64() {
+        let all = all.iter().map(|item| {
+            let mut shown = one(item);
+            if let Some(bundle) = item["bundle"].as_u64() {
                 shown.push_str(&format!(" in {bundle}"));
             }
-            if it["fallback_item"].is_object() {
-                shown.push_str(&format!(", else {}", one(&it["fallback_item"])));
+            if item["fallback_item"].is_object() {
+                shown.push_str(&format!(", else {}", one(&item["fallback_item"])));
             }
             shown
         });

@@ -166,8 +166,8 @@ async fn member(
 fn prefers_csv(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(ACCEPT).iter();
     let accepted = accepted.filter_map(|it| it.to_str().ok());
-    let mut types = accepted.flat_map(|it| it.split(',')).map(|it| {
-        let media_type = it.split(';').next().unwrap_or_default();
+    let mut types = accepted.flat_map(|it| it.split(',')).map(|range| {
+        let media_type = range.split(';').next().unwrap_or_default();
         media_type.trim().to_ascii_lowercase()
     });
     let named = types.find(|it| it == "text/csv" || it == "application/json");

@@ -164,9 +164,9 @@ fn candidates(rows: &[Item], event: &Event, hash: &str) -> Vec<Candidate> {
             is_one.then_some(candidate)
         })
         .collect();
-    found.sort_by_key(|it| {
-        let is_other = (!it.has_hash, !it.is_same_webhook);
-        (is_other, it.distance, it.key.entry().to_owned())
+    found.sort_by_key(|row| {
+        let is_other = (!row.has_hash, !row.is_same_webhook);
+        (is_other, row.distance, row.key.entry().to_owned())
     });
     found
 }

@@ -67,9 +67,9 @@ impl<W> Worker<W> {
             }
         }
         // Until suspects are worked on themselves, they cannot die with others.
-        let taken_back = suspects.iter().map(|it| {
+        let taken_back = suspects.iter().map(|suspect| {
             let attempts = &self.queue.attempts;
-            attempts.take_back(batch.id(it.index), &it.attempt)
+            attempts.take_back(batch.id(suspect.index), &suspect.attempt)
         });
         for error in join_all(taken_back)
             .await
