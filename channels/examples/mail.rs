@@ -2,7 +2,7 @@
 //! `cargo run -p channels --example mail -- zupy-coupon-redeemed pt-BR redeemed > mail.html`.
 
 use anyhow::{Context, bail};
-use channels::message::{Coupon, Language, Occasion, email};
+use channels::texts::{Coupon, Language, Occasion, email};
 use jiff::tz::TimeZone;
 use webhooks::event::Fact;
 use webhooks::provider::{Content, RecordedBody, read_recorded, zupy};

@@ -7,10 +7,10 @@ use webhooks::per_tenant::{PerTenant, Zones};
 
 use crate::channel::{Channel, Outcome};
 use crate::email_address;
-use crate::message::{self, Coupon, Invitation, Language, Occasion};
 use crate::phone::{Country, Phone};
 use crate::ses::Ses;
 use crate::sms::Sms;
+use crate::texts::{self, Coupon, Invitation, Language, Occasion};
 use crate::whatsapp::WhatsApp;
 
 /// The services of all channels, with each tenant's language, time zone and country.
@@ -86,7 +86,7 @@ impl Channels {
         let language = self.language(&event.tenant);
         match channel {
             Channel::Email => {
-                let email = message::survey_email(language, invitation);
+                let email = texts::survey_email(language, invitation);
                 self.ses.send(event, &address, email).await
             }
             Channel::WhatsApp => {
@@ -95,7 +95,7 @@ impl Channels {
                 let Some((whatsapp, template)) = open else {
                     return Ok(closed());
                 };
-                let parameters = message::survey_whatsapp_parameters(language, invitation);
+                let parameters = texts::survey_whatsapp_parameters(language, invitation);
                 whatsapp.send(event, &address, template, &parameters).await
             }
             Channel::Sms => Ok(closed()),
@@ -139,7 +139,7 @@ impl Channels {
         let address = address.as_str();
         match channel {
             Channel::Email => {
-                let email = message::email(language, occasion, coupon, zone);
+                let email = texts::email(language, occasion, coupon, zone);
                 self.ses.send(event, address, email).await
             }
             Channel::WhatsApp => {
@@ -149,14 +149,14 @@ impl Channels {
                 else {
                     return Ok(closed());
                 };
-                let parameters = message::whatsapp_parameters(language, coupon, zone);
+                let parameters = texts::whatsapp_parameters(language, coupon, zone);
                 whatsapp.send(event, address, template, &parameters).await
             }
             Channel::Sms => {
                 let Some(sms) = &self.sms else {
                     return Ok(closed());
                 };
-                match message::sms(language, occasion, coupon, zone) {
+                match texts::sms(language, occasion, coupon, zone) {
                     Ok(text) => sms.send(event, address, text).await,
                     Err(reason) => Ok(Outcome::Refused(reason.into())),
                 }
@@ -192,15 +192,15 @@ impl Channels {
         let occasion = Occasion::Redeemed;
         let mut written = match channel {
             Channel::Email => {
-                let email = message::email(language, occasion, coupon, zone);
+                let email = texts::email(language, occasion, coupon, zone);
                 json!({"subject": email.subject, "text": email.text, "html": email.html})
             }
             Channel::WhatsApp => json!({
                 "template": self.whatsapp.as_ref().and_then(|it| it.template(occasion)),
                 "language": self.whatsapp.as_ref().map(WhatsApp::language),
-                "parameters": message::whatsapp_parameters(language, coupon, zone),
+                "parameters": texts::whatsapp_parameters(language, coupon, zone),
             }),
-            Channel::Sms => json!({"text": message::sms(language, occasion, coupon, zone).ok()}),
+            Channel::Sms => json!({"text": texts::sms(language, occasion, coupon, zone).ok()}),
         };
         match self.in_network(channel, &event.tenant, address) {
             Ok(address) => written["to"] = address.into(),

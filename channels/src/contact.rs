@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 use webhooks::event::Member;
 
-use crate::message::meant;
+use crate::texts::meant;
 
 /// What the contact row knows of a member.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Contact {
-    pub told: Told,
+    pub stated: Stated,
     /// The member asked for no messages.
     pub do_not_contact: bool,
     /// The member's personal data were erased, and the member has not enrolled since.
@@ -17,7 +17,7 @@ pub struct Contact {
 
 /// The contact fields of one statement. Personal data: never log it.
 #[derive(Clone, Default, PartialEq)]
-pub struct Told {
+pub struct Stated {
     /// When the statement was made; `None` for an empty one.
     pub at: Option<Timestamp>,
     pub name: Option<String>,
@@ -25,15 +25,15 @@ pub struct Told {
     pub phone: Option<String>,
 }
 
-impl std::fmt::Debug for Told {
+impl std::fmt::Debug for Stated {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Told")
+        f.debug_struct("Stated")
             .field("at", &self.at)
             .finish_non_exhaustive()
     }
 }
 
-impl Told {
+impl Stated {
     /// The contact fields of an event. A placeholder such as `null` or `N/A` counts as missing.
     pub fn by(member: &Member, at: Timestamp) -> Self {
         let field = |text: &Option<String>| text.as_deref().and_then(meant);
@@ -55,17 +55,19 @@ impl Contact {
         id: &str,
         events: impl IntoIterator<Item = (&'a Member, Timestamp)>,
     ) -> Member {
-        let events = events.into_iter().map(|(member, at)| Told::by(member, at));
-        let mut all: Vec<_> = [self.told.clone()].into_iter().chain(events).collect();
+        let events = events
+            .into_iter()
+            .map(|(member, at)| Stated::by(member, at));
+        let mut all: Vec<_> = [self.stated.clone()].into_iter().chain(events).collect();
         // A stable sort: among statements of the same time, the contact row stays first.
-        all.sort_by_key(|told| std::cmp::Reverse(told.at));
+        all.sort_by_key(|stated| std::cmp::Reverse(stated.at));
         let latest =
-            |field: fn(&Told) -> &Option<String>| all.iter().find_map(|it| field(it).clone());
+            |field: fn(&Stated) -> &Option<String>| all.iter().find_map(|it| field(it).clone());
         Member {
             id: id.to_owned(),
-            name: latest(|told| &told.name),
-            email: latest(|told| &told.email),
-            phone: latest(|told| &told.phone),
+            name: latest(|stated| &stated.name),
+            email: latest(|stated| &stated.email),
+            phone: latest(|stated| &stated.phone),
             tier: None,
         }
     }
@@ -94,7 +96,7 @@ mod tests {
     #[track_caller]
     fn check(contact: &Member, events: &[(&Member, i64)], expected: [&str; 3]) {
         let contact = Contact {
-            told: Told::by(contact, at(100)),
+            stated: Stated::by(contact, at(100)),
             ..Contact::default()
         };
         let events = events.iter().map(|(member, second)| (*member, at(*second)));

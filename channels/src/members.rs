@@ -9,7 +9,7 @@ use webhooks::config::{Aws, CallLimits, Environment};
 use webhooks::event::{Event, EventKey, escape, member_key};
 use webhooks::ledger::{Change, Item, ItemKey, Row, is_forgotten};
 
-use crate::contact::{Contact, Told};
+use crate::contact::{Contact, Stated};
 
 /// The entry of a member's contact.
 const CONTACT: &str = "contact";
@@ -84,7 +84,7 @@ impl Members {
         let row = self.get(event, CONTACT.into()).await?;
         let row = row.unwrap_or_default();
         let flag = row.get("do_not_contact").and_then(|it| it.as_bool().ok());
-        let told = Told {
+        let stated = Stated {
             at: text(&row, "told_at").and_then(|at| at.parse().ok()),
             name: text(&row, "name"),
             email: text(&row, "email"),
@@ -93,8 +93,8 @@ impl Members {
         let forgotten_at: Option<Timestamp> =
             text(&row, "forgotten_at").and_then(|at| at.parse().ok());
         Ok(Contact {
-            forgotten: forgotten_at.is_some_and(|at| told.at.is_none_or(|told| told <= at)),
-            told,
+            forgotten: forgotten_at.is_some_and(|at| stated.at.is_none_or(|stated| stated <= at)),
+            stated,
             do_not_contact: flag == Some(&true),
         })
     }
@@ -103,10 +103,10 @@ impl Members {
     pub fn keep_contact(&self, event: &Event) -> Change {
         let mut row = Row::default();
         row.set("told_at", Some(format!("{:.9}", event.occurred_at)));
-        let told = Told::by(&event.member, event.occurred_at);
-        row.copy("name", told.name.as_ref());
-        row.copy("email", told.email.as_ref());
-        row.copy("phone", told.phone.as_ref());
+        let stated = Stated::by(&event.member, event.occurred_at);
+        row.copy("name", stated.name.as_ref());
+        row.copy("email", stated.email.as_ref());
+        row.copy("phone", stated.phone.as_ref());
         row.copy("tier", event.member.tier.as_ref());
         // Fields that this contact does not name are removed, so that the latest contact counts in
         // every order.

@@ -10,7 +10,7 @@ use webhooks::event::Event;
 
 use crate::channel::{NotNow, Outcome, event_reference, refusal};
 use crate::email_address::mailbox;
-use crate::message::Email;
+use crate::texts::Email;
 
 /// The mail's header that names the event for support staff, and the longest value that SES accepts
 /// for it.

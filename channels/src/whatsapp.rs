@@ -8,7 +8,7 @@ use webhooks::config::{Aws, CallLimits, Environment};
 use webhooks::event::Event;
 
 use crate::channel::{Outcome, event_reference, refusal};
-use crate::message::Occasion;
+use crate::texts::Occasion;
 
 /// The version of Meta's Cloud API that defines these messages.
 const META_API_VERSION: &str = "v23.0";

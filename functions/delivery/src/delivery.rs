@@ -87,6 +87,6 @@ async fn bring_items(
             _ => Ok(()),
         }
     };
-    let (granted, told) = tokio::join!(grant, forward);
-    all_of([granted, told])
+    let (granted, notified) = tokio::join!(grant, forward);
+    all_of([granted, notified])
 }

@@ -1,6 +1,6 @@
 //! A new coupon: into the account, and to its member on every channel that reaches them.
 
-use channels::message::{Coupon, Occasion};
+use channels::texts::{Coupon, Occasion};
 use channels::{AccountCoupon, Channel, Contact, all_of};
 use futures_util::future::join_all;
 use webhooks::event::{Member, Redemption};

@@ -1,6 +1,6 @@
 //! Reminds a member of a coupon that expires soon, on the best channel that reaches them.
 
-use channels::message::Occasion;
+use channels::texts::Occasion;
 use channels::time::{SEND, has_time};
 use channels::{Channel, NO_TIME, Outcome, recorded_redemption, settle_skipped};
 use webhooks::event::{EventKey, Notice, Redemption, Reward};
@@ -59,16 +59,16 @@ impl Reminder<'_> {
         }
         // The redemption holds more fields of the reward, and in v1 more of the member.
         let key = EventKey::redeemed(&event.provider, &event.tenant, &notice.coupon_code);
-        let mut told = vec![(event.member.clone(), event.occurred_at)];
+        let mut statements = vec![(event.member.clone(), event.occurred_at)];
         let redemption = match recorded_redemption(&delivery.ledger, &key, now).await? {
             Some(recorded) => {
-                told.push((recorded.member, recorded.redeemed_at));
+                statements.push((recorded.member, recorded.redeemed_at));
                 recorded.redemption
             }
             None => of_notice(notice),
         };
-        let told = told.iter().map(|(member, at)| (member, *at));
-        let member = contact.complete(&event.member.id, told);
+        let statements = statements.iter().map(|(member, at)| (member, *at));
+        let member = contact.complete(&event.member.id, statements);
         let mut coupon = coupon(&member, &redemption);
         coupon.expires_at = in_account.expires_at.or(coupon.expires_at);
         if event.sandbox {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use channels::message::Invitation;
+use channels::texts::Invitation;
 use channels::time::{SEND, has_time};
 use channels::{
     Channel, Contact, NO_TIME, NotNow, Outcome, OutsideEffect, RecordedRedemption, is_erased,
@@ -358,15 +358,15 @@ fn addressee(
     contact: &Contact,
     redemption: Option<RecordedRedemption>,
 ) -> Addressee {
-    let mut told = vec![(event.member.clone(), event.occurred_at)];
+    let mut statements = vec![(event.member.clone(), event.occurred_at)];
     let mut reward = usage(event).and_then(|it| it.reward_name.clone());
     if let Some(recorded) = redemption {
-        told.push((recorded.member, recorded.redeemed_at));
+        statements.push((recorded.member, recorded.redeemed_at));
         reward = reward.or(recorded.redemption.reward.name);
     }
-    let told = told.iter().map(|(member, at)| (member, *at));
+    let statements = statements.iter().map(|(member, at)| (member, *at));
     Addressee {
-        member: contact.complete(&event.member.id, told),
+        member: contact.complete(&event.member.id, statements),
         reward,
     }
 }

@@ -9,7 +9,7 @@ macro_rules! filled {
         struct Page<'a> {
             $name: &'a $type,
         }
-        askama::Template::render(&Page { $name }).expect($crate::message::filled::RENDERS)
+        askama::Template::render(&Page { $name }).expect($crate::texts::filled::RENDERS)
     }};
 }
 
