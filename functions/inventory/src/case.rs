@@ -18,7 +18,7 @@ pub(crate) struct Case<'a> {
     pub(crate) event: &'a Event,
     pub(crate) tenant: String,
     pub(crate) plan: Plan<'a>,
-    pub(crate) known: Known,
+    pub(crate) known: Facts,
     /// The products that the event takes from, by identity, and the use that takes them.
     pub(crate) taken: BTreeMap<String, Taken>,
     pub(crate) outcome: Option<Result<Committed, Failure>>,
@@ -40,7 +40,7 @@ pub(crate) enum Origin {
 
 /// The facts that were looked up.
 #[derive(Default)]
-pub(crate) struct Known {
+pub(crate) struct Facts {
     /// The catalogue's entries for the event's names.
     pub(crate) catalogue: Catalogue,
     /// The type of discount that the redemption names for a use.
@@ -58,7 +58,7 @@ pub(crate) struct Known {
 /// The type of discount of a use that does not name it.
 #[derive(Debug, Default, Clone)]
 pub(crate) enum Kind {
-    Told(DiscountKind),
+    Stated(DiscountKind),
     /// The redemption is known, but names no type either.
     Unstated,
     /// The redemption is not known yet.
@@ -97,7 +97,7 @@ impl<'a> Case<'a> {
             event,
             tenant: tenant_key(&event.provider, &event.tenant),
             plan: Plan::of(event),
-            known: Known::default(),
+            known: Facts::default(),
             taken: BTreeMap::new(),
             outcome: None,
         }
@@ -114,7 +114,7 @@ impl<'a> Case<'a> {
                 reserve.reward.into_iter().chain(items).collect()
             }
             Plan::Use(usage) => match self.kind() {
-                Kind::Told(kind) => names(usage, &kind),
+                Kind::Stated(kind) => names(usage, &kind),
                 Kind::Unstated | Kind::Awaited => Vec::new(),
             },
             Plan::Nothing(_) | Plan::Release | Plan::Move(_) => Vec::new(),
@@ -129,7 +129,7 @@ impl<'a> Case<'a> {
     pub(crate) fn kind(&self) -> Kind {
         match &self.plan {
             Plan::Use(usage) => match &usage.discount_kind {
-                Some(kind) => Kind::Told(kind.clone()),
+                Some(kind) => Kind::Stated(kind.clone()),
                 None if usage.items.is_empty() => Kind::Unstated,
                 None => self.known.kind.clone(),
             },

@@ -173,7 +173,7 @@ impl Inventory {
 
     fn take<'b>(&self, case: &'b Case<'_>, usage: &Usage, now: Timestamp) -> Step<'b> {
         let kind = match case.kind() {
-            Kind::Told(kind) => kind,
+            Kind::Stated(kind) => kind,
             Kind::Unstated => {
                 let why = match usage.items.is_empty() {
                     true => "took nothing: it names no items",

@@ -16,9 +16,9 @@ use webhooks::stock::{RESERVATION, identity};
 use webhooks::task::Message;
 use webhooks::worker::{BatchWork, Failure};
 
-use crate::alert::Cause;
 use crate::case::{Case, End, Kind, Origin, Taken, Waiting};
 use crate::effects::What;
+use crate::low_stock::Cause;
 use crate::parts::{self, Parts};
 use crate::plan::Plan;
 use crate::setup::{Inventory, RECORD};
@@ -119,7 +119,7 @@ impl Inventory {
             let of_reservation = read_text(row, "kind").map(|it| DiscountKind::from(it.clone()));
             let is_redemption = read_text(row, "entry").is_some_and(|it| it == "redeemed");
             match of_redemption.or(of_reservation) {
-                Some(kind) => _ = kinds.insert(coupon.clone(), Kind::Told(kind)),
+                Some(kind) => _ = kinds.insert(coupon.clone(), Kind::Stated(kind)),
                 None if is_redemption => _ = kinds.entry(coupon.clone()).or_insert(Kind::Unstated),
                 None => {}
             }

@@ -7,7 +7,7 @@ use webhooks::per_tenant::Zones;
 use webhooks::record;
 use webhooks::stock::Stock;
 
-use crate::alert::Alerts;
+use crate::low_stock::Alerts;
 
 /// The record's name beneath an event.
 pub(crate) const RECORD: &str = record::INVENTORY;
