@@ -3,7 +3,7 @@
 //!
 //! All numbers are exact decimals: half a pizza is 0.5.
 
-mod alert;
+mod alert_lease;
 mod catalogue;
 mod count;
 mod name;
@@ -21,7 +21,7 @@ use crate::event::{escape, unescape};
 use crate::ledger::{Change, Item, ItemKey, read_all};
 use crate::row::text;
 
-pub use alert::{Alert, AlertLease, Published};
+pub use alert_lease::{Alert, AlertLease, Published};
 pub use catalogue::Catalogue;
 pub use count::Counted;
 pub use name::{identity, is_product, readable};
