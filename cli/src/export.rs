@@ -11,7 +11,7 @@ use reporting::{Cursor, EVENT_COLUMNS, Filter, Listing, Scope, Table, csv_line, 
 use serde_json::Value;
 use webhooks::steering::escaped;
 
-use crate::desk::{explain, open, parameters};
+use crate::reporting_desk::{explain, open, parameters};
 use crate::target::{self, Target};
 
 /// How many events one page has.

@@ -232,8 +232,8 @@ mod tests {
             source_url: String::new(),
             is_of_schedules: false,
         };
-        let told = describe(&Move::read(&queue, &task));
-        assert_eq!(told, format!("{expected}\n"));
+        let printed = describe(&Move::read(&queue, &task));
+        assert_eq!(printed, format!("{expected}\n"));
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use jiff::Timestamp;
 use reporting::{Report, Scope, Section, Table};
 
-use crate::desk::{explain, open, parameters};
 use crate::output::{harmless, say, say_json};
+use crate::reporting_desk::{explain, open, parameters};
 use crate::target::{self, Target};
 
 const EXAMPLES: &str = "\

@@ -65,8 +65,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let now = Timestamp::now();
-    let told: Vec<_> = lives.iter().map(|life| describe(life, now)).collect();
-    say(&harmless(&told.join("\n")))?;
+    let printed: Vec<_> = lives.iter().map(|life| describe(life, now)).collect();
+    say(&harmless(&printed.join("\n")))?;
     Ok(ExitCode::SUCCESS)
 }
 

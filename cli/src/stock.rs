@@ -1,8 +1,8 @@
 //! `coupons stock`: shows and changes how much there is of each product.
 
-mod desk;
 mod sheet;
 mod shown;
+mod storeroom;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ use webhooks::provider::zupy;
 use webhooks::stock::{Counted, Stock, is_product, readable};
 
 use crate::target::{self, Target};
-use desk::Desk;
+use storeroom::Storeroom;
 
 /// The threshold of a product without its own: the default of the template's parameter
 /// `StockThreshold`.
@@ -203,7 +203,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         None => common,
     };
     let target = Target::connect(&common.target).await?;
-    let desk = Desk {
+    let storeroom = Storeroom {
         stock: Stock::new(
             target.dynamodb.clone(),
             target.table("stock")?,
@@ -215,7 +215,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     let tenant = common.tenant.as_deref();
     match action {
-        None => desk.show(tenant).await?,
+        None => storeroom.show(tenant).await?,
         Some(Action::Set {
             product,
             on_hand,
@@ -223,23 +223,25 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             ..
         }) => {
             let counted = Counted::All(on_hand);
-            desk.count(tenant, &product, counted, threshold).await?;
+            storeroom
+                .count(tenant, &product, counted, threshold)
+                .await?;
         }
         Some(Action::Receive {
             product, quantity, ..
         }) => {
             let counted = Counted::More(quantity);
-            desk.count(tenant, &product, counted, None).await?;
+            storeroom.count(tenant, &product, counted, None).await?;
         }
         Some(Action::Map {
             reward: Some(reward),
             product: Some(product),
             ..
-        }) => desk.map(tenant, &reward, &product).await?,
-        Some(Action::Map { .. }) => desk.show_catalogue(tenant).await?,
-        Some(Action::Unmap { reward, .. }) => return desk.unmap(tenant, &reward).await,
-        Some(Action::Export { .. }) => desk.export(tenant).await?,
-        Some(Action::Import { file, .. }) => desk.import(tenant, &file).await?,
+        }) => storeroom.map(tenant, &reward, &product).await?,
+        Some(Action::Map { .. }) => storeroom.show_catalogue(tenant).await?,
+        Some(Action::Unmap { reward, .. }) => return storeroom.unmap(tenant, &reward).await,
+        Some(Action::Export { .. }) => storeroom.export(tenant).await?,
+        Some(Action::Import { file, .. }) => storeroom.import(tenant, &file).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -335,8 +335,8 @@ mod tests {
             ..Judged::default()
         };
         assert!(!judged.is_success());
-        let told = judged.to_string();
-        let lines: Vec<_> = told.lines().collect();
+        let printed = judged.to_string();
+        let lines: Vec<_> = printed.lines().collect();
         assert_eq!(lines[0], "lost        0");
         assert_eq!(lines[1], "doubled     12");
         assert_eq!(lines[2], "  zupy#comp#CP-1/redeemed: email sent 2 times");
@@ -387,13 +387,13 @@ mod tests {
                 "applied": 1
             }),
         ];
-        let told = explanations(&before, &after);
-        assert_eq!(told.len(), 2, "{told:?}");
+        let printed = explanations(&before, &after);
+        assert_eq!(printed.len(), 2, "{printed:?}");
         assert!(
-            told[0].contains("fault 1 (lose_response) was applied 2 times"),
-            "{told:?}"
+            printed[0].contains("fault 1 (lose_response) was applied 2 times"),
+            "{printed:?}"
         );
-        assert!(told[1].contains("fault 4 (kill)"), "{told:?}");
+        assert!(printed[1].contains("fault 4 (kill)"), "{printed:?}");
         assert_eq!(explanations(&after, &after), Vec::<String>::new());
     }
 }

@@ -28,13 +28,13 @@ pub(super) const CONCURRENCY: usize = 8;
 /// yet.
 pub(super) const LOOKED_THROUGH: i32 = 1000;
 
-pub(super) struct Desk {
+pub(super) struct Storeroom {
     pub(super) target: Target,
     pub(super) stock: Stock,
     pub(super) json: bool,
 }
 
-impl Desk {
+impl Storeroom {
     pub(super) async fn contents(&self, tenant: Option<&str>) -> anyhow::Result<Contents> {
         let key = tenant.map(key_of);
         let contents = self.stock.contents(key.as_deref()).await;
