@@ -41,7 +41,7 @@ pub struct SecretStore {
 #[derive(Debug)]
 struct Kept {
     /// `None` until the secret store answers for the first time.
-    known: Option<Arc<Known>>,
+    known: Option<Arc<ValidSecrets>>,
     /// When the last fetch or attempt was made.
     tried_at: Instant,
     /// When the last fetch began that failed.
@@ -51,7 +51,7 @@ struct Kept {
 
 /// The secrets as the secret store gave them.
 #[derive(Debug)]
-pub struct Known {
+pub struct ValidSecrets {
     current: Secrets,
     previous: Option<Secrets>,
     all: Secrets,
@@ -70,7 +70,7 @@ pub enum Undecided {
     TooMany,
 }
 
-impl Known {
+impl ValidSecrets {
     /// All secrets that are valid: the current ones and the previous ones.
     pub fn secrets(&self) -> &Secrets {
         &self.all
@@ -179,7 +179,7 @@ impl SecretStore {
     ///
     /// # Errors
     /// No secrets are kept, and they cannot be fetched.
-    pub async fn current(&self) -> Result<Arc<Known>, Undecided> {
+    pub async fn current(&self) -> Result<Arc<ValidSecrets>, Undecided> {
         let kept = {
             let mut kept = self.lock();
             let due = kept.tried_at.elapsed() >= REFRESH_AFTER;
@@ -203,7 +203,7 @@ impl SecretStore {
     ///
     /// # Errors
     /// The secrets cannot be fetched now, so the signature may be good.
-    pub async fn as_of(&self, at: Instant) -> Result<Arc<Known>, Undecided> {
+    pub async fn as_of(&self, at: Instant) -> Result<Arc<ValidSecrets>, Undecided> {
         let _fetching = self.fetching.lock().await;
         {
             let mut kept = self.lock();
@@ -226,7 +226,7 @@ impl SecretStore {
     }
 
     /// Asks the secret store. The caller holds `fetching`.
-    async fn fetch(&self) -> Result<Arc<Known>, Unfetched> {
+    async fn fetch(&self) -> Result<Arc<ValidSecrets>, Unfetched> {
         let began = Instant::now();
         let fetched = fetch::fetch(&self.client, &self.id, self.schemes).await;
         let mut kept = self.lock();
@@ -246,7 +246,7 @@ impl SecretStore {
                 kept.known = Some(Arc::new(known.doubted()));
             }
         })?;
-        let known = Known::new(fetched, kept.known.as_deref(), began);
+        let known = ValidSecrets::new(fetched, kept.known.as_deref(), began);
         let known = Arc::new(known);
         kept.known = Some(Arc::clone(&known));
         Ok(known)
@@ -268,7 +268,7 @@ mod tests {
             current: secrets("comp_a=one"),
             previous: Previous::Answered(Some(secrets("one,two"))),
         };
-        let known = Known::new(fetched, None, Instant::now());
+        let known = ValidSecrets::new(fetched, None, Instant::now());
         let narrow = Holder::Of(["comp_a".to_owned()].into());
         assert_eq!(known.holder("one"), Some(narrow));
         assert_eq!(known.holder("two"), Some(Holder::OfAll));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tokio::time::Instant;
-use webhooks::secrets::{Known, SecretStore, Undecided};
+use webhooks::secrets::{SecretStore, Undecided, ValidSecrets};
 use webhooks::verify::Holder;
 
 use crate::refused::Refused;
@@ -129,7 +129,7 @@ pub async fn scope_by_mac(
 /// within the limit that it sets for strangers.
 async fn find(
     tokens: &SecretStore,
-    holder: impl Fn(&Known) -> Option<Holder>,
+    holder: impl Fn(&ValidSecrets) -> Option<Holder>,
 ) -> Result<Scope, Refused> {
     let arrived = Instant::now();
     let unanswered = |it: Undecided| Refused::Unavailable(it.into());

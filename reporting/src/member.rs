@@ -17,7 +17,7 @@ const FREQUENCY_DAYS: i64 = 30;
 
 /// A member, with the provider and the tenant.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Known {
+pub struct FoundMember {
     pub provider: String,
     pub tenant: String,
     pub profile: Profile,
@@ -32,7 +32,7 @@ pub async fn find(
     id: &str,
     (tenant, provider): (Option<&str>, Option<&str>),
     scope: &Scope,
-) -> Result<Known, Refused> {
+) -> Result<FoundMember, Refused> {
     let tenants = desk.tenants(scope, tenant, provider).await?;
     let profiles = stream::iter(tenants).map(|(provider, tenant)| async move {
         let profile = desk.figures.member(&provider, &tenant, id).await?;
@@ -55,7 +55,7 @@ pub async fn find(
         let given = Problem::new("tenant", "", problem);
         return Err(Refused::Invalid(vec![given]));
     }
-    Ok(Known {
+    Ok(FoundMember {
         provider,
         tenant,
         profile,

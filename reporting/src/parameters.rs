@@ -163,10 +163,10 @@ mod tests {
     fn a_long_value_is_cut_in_the_answer() {
         let mut parameters = Parameters::read(&format!("n={}", "é".repeat(100)));
         parameters.number("n", 10);
-        let told = problems(parameters).remove(0);
+        let problem = problems(parameters).remove(0);
         assert!(
-            told.starts_with(&format!("n={}... must", "é".repeat(64))),
-            "{told}"
+            problem.starts_with(&format!("n={}... must", "é".repeat(64))),
+            "{problem}"
         );
     }
 }

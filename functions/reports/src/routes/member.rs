@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use reporting::Desk;
 use reporting::amount::amount;
 use reporting::desk::whom;
-use reporting::member::{self, Known};
+use reporting::member::{self, FoundMember};
 use serde_json::{Value, json};
 use webhooks::figures::Profile;
 
@@ -21,7 +21,7 @@ pub(super) async fn answer(desk: &Desk, asked: Asked, id: &str) -> Answered {
     let (tenant, provider) = whom(&mut parameters, &scope);
     parameters.finish()?;
     let whose = (tenant.as_deref(), provider.as_deref());
-    let Known {
+    let FoundMember {
         provider,
         tenant,
         profile,
