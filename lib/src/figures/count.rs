@@ -44,13 +44,13 @@ pub fn count(
         names: Vec::new(),
     };
     let hours = Group::new(Section::Hour, [format!("{hour:02}").as_str()]);
-    let told = &countable(tracked);
+    let fields = &countable(tracked);
     match tracked.kind {
         TrackedKind::Redeemed => {
-            let redeemed = Redeemed::of(told, day);
+            let redeemed = Redeemed::of(fields, day);
             counted.tally.add(day, &hours, 'r', 1);
             counted.tally.add(day, &hours, 'p', redeemed.points);
-            count_redemption(&mut counted.tally, event, told, &redeemed);
+            count_redemption(&mut counted.tally, event, fields, &redeemed);
             counted.share.redeemed_at = Some(redeemed.at);
             counted.share.points = redeemed.points;
             counted.share.category = category(event, tracked);
@@ -69,9 +69,9 @@ pub fn count(
         }
         TrackedKind::Used => {
             counted.tally.add(day, &hours, 'u', 1);
-            count_use(&mut counted.tally, told, (day, hour));
+            count_use(&mut counted.tally, fields, (day, hour));
             counted.share.uses = 1;
-            if let (Some(currency), Some(saved)) = (&told.currency, told.discount_applied) {
+            if let (Some(currency), Some(saved)) = (&fields.currency, fields.discount_applied) {
                 counted.share.saved.insert(currency.clone(), saved);
             }
             counted.line.uses += 1;

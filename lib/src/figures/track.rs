@@ -105,10 +105,10 @@ fn redeemed(tracked: &mut Tracked, event: &Event, redemption: &Redemption) {
         tracked.discount_type = Some(cut(discount.kind.text()));
         tracked.discount_value = discount.value;
         let amounts = [&discount.maximum, &discount.minimum_purchase];
-        let told = amounts.into_iter().flatten().next();
-        let told = told.map(|amount| amount.currency.clone());
+        let stated = amounts.into_iter().flatten().next();
+        let stated = stated.map(|amount| amount.currency.clone());
         let own = (event.provider == zupy::NAME).then(|| zupy::CURRENCY.to_owned());
-        tracked.currency = told.or(own);
+        tracked.currency = stated.or(own);
     }
     if let Some(item) = reward.items.first() {
         tracked.currency = item.price.as_ref().map(|it| it.currency.clone());
@@ -151,8 +151,8 @@ fn used(tracked: &mut Tracked, usage: &Usage) {
         &usage.order_value,
         &usage.final_value,
     ];
-    let told = amounts.into_iter().flatten().next();
-    tracked.currency = told.map(|amount| amount.currency.clone());
+    let stated = amounts.into_iter().flatten().next();
+    tracked.currency = stated.map(|amount| amount.currency.clone());
     let currency = tracked.currency.clone();
     let [discount, order, rest] = amounts.map(|amount| {
         // No provider sends amounts in two currencies. If one did, the other currency's amounts
