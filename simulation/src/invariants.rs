@@ -91,6 +91,11 @@ impl Ledger {
         }
     }
 
+    /// Whether there is a row with this key.
+    pub(crate) fn knows(&self, key: &str) -> bool {
+        self.0.contains_key(key)
+    }
+
     /// Whether the event is recorded with the contents of this variant.
     pub(crate) fn holds(&self, key: &str, variant: &Variant) -> bool {
         let body = self.0.get(key).and_then(|row| row["body"].as_str());
@@ -134,7 +139,11 @@ impl<'a> Judge<'a> {
     fn rows_have_a_cause(&mut self) {
         let events: BTreeSet<_> = self.story.events.iter().map(|it| it.key.clone()).collect();
         let rows: Vec<_> = self.rows.keys().cloned().collect();
+        let mended = self.story.mended_event().map(|(_, key)| key);
         for key in rows {
+            if Some(&key) == mended.as_ref() {
+                continue;
+            }
             // Such a row notes how often a message was delivered, of whatever event, or where the
             // outbox stands.
             let is_note = key.starts_with("message#") || key == "outbox/place";

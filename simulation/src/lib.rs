@@ -21,6 +21,7 @@ mod network;
 mod outbox_rotation;
 mod process;
 mod provider_trouble;
+mod refused;
 #[cfg(test)]
 mod settling;
 #[cfg(test)]
@@ -109,6 +110,7 @@ async fn run(
     let world = Arc::new(World::start(seed, &mut random)?);
     let mut story = Arc::new(tell_of(&mut random, world.now()));
     fill_stock(&world, &story).await?;
+    refused::keep(&world, &story).await?;
     let answers = play_events(&world, &story).await?;
     let mut broken = Vec::new();
     let mut is_settled = settle(&world).await;
@@ -220,6 +222,13 @@ async fn play_events(world: &Arc<World>, story: &Arc<Story>) -> anyhow::Result<V
             world.rotate(&secrets.join(",")).expect("the secret exists");
         });
     }
+    if let Some(mended) = story.mended.clone() {
+        let (world, story, answers) = (Arc::clone(world), Arc::clone(story), Arc::clone(&answers));
+        running.spawn(async move {
+            tokio::time::sleep(mended.at).await;
+            refused::replay_until_done(&world, &story, &answers).await;
+        });
+    }
     world.functions.kill(story.trouble.kill_rate);
     tokio::time::sleep(TROUBLE).await;
     world.functions.kill(0.0);
@@ -266,6 +275,7 @@ async fn send_again(
             }
         }
     }
+    broken.extend(refused::broken(world, story, answers).await?);
     if !settle(world).await {
         broken.push("the system does not settle after duplicates".to_owned());
     }

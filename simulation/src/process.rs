@@ -21,13 +21,14 @@ use local::template::Function;
 use serde_json::value::RawValue;
 use surveys::Surveys;
 use tokio::sync::watch;
-use webhooks::config::{self, Environment};
+use webhooks::config::{self, CallLimits, Environment};
 use webhooks::dispatch::{Dispatch, WORK};
 use webhooks::invocation::Invocation;
 use webhooks::outbox::Outbox;
 use webhooks::provider::Provider;
 use webhooks::provider::aghanim::Aghanim;
 use webhooks::provider::zupy::Zupy;
+use webhooks::receiver::Receiver;
 use webhooks::retry::Retry;
 use webhooks::webhook::Webhook;
 use webhooks::worker::{BatchWork, Queue, Work, Worker, from_ledger};
@@ -41,6 +42,9 @@ type Handler =
 
 /// A killed process dies at one of its first awaits; this is their number.
 const AWAITS_MAX: u32 = 120;
+
+/// The same, for an operator's command, which is shorter.
+const COMMAND_AWAITS_MAX: u32 = 40;
 
 /// All functions of the template; clones share them.
 #[derive(Clone)]
@@ -150,20 +154,7 @@ impl Functions {
     }
 
     async fn start(&self, function: &Function, process: &Process) -> anyhow::Result<Handler> {
-        let own = [
-            // The SDK keeps its retry quotas for the whole program, by service and region. Each
-            // process must have its own quotas, so each gets a region of its own.
-            (
-                "AWS_REGION",
-                format!("seed-{}-{}", self.inner.seed, process.number),
-            ),
-            ("AWS_ACCESS_KEY_ID", access_key_id(&function.name)),
-            ("AWS_SECRET_ACCESS_KEY", "simulated".into()),
-        ];
-        let own = own.map(|(name, value)| (name.to_owned(), value));
-        let variables = function.environment.clone().into_iter().chain(own);
-        let mut environment = Environment::of(variables);
-        let aws = config::Aws::read(&mut environment).over(self.network(process).client());
+        let (environment, aws) = self.connect(function, process, access_key_id(&function.name));
         match function.name.as_str() {
             "aghanim-coupon-redeemed" => webhook(Aghanim, environment, aws).await,
             "zupy-coupon-redeemed" => {
@@ -201,6 +192,58 @@ impl Functions {
         }
     }
 
+    /// The settings of a function, and a process's connections with this access key.
+    fn connect(
+        &self,
+        function: &Function,
+        process: &Process,
+        access_key_id: String,
+    ) -> (Environment, config::Aws) {
+        let own = [
+            // The SDK keeps its retry quotas for the whole program, by service and region. Each
+            // process must have its own quotas, so each gets a region of its own.
+            (
+                "AWS_REGION",
+                format!("seed-{}-{}", self.inner.seed, process.number),
+            ),
+            ("AWS_ACCESS_KEY_ID", access_key_id),
+            ("AWS_SECRET_ACCESS_KEY", "simulated".into()),
+        ];
+        let own = own.map(|(name, value)| (name.to_owned(), value));
+        let variables = function.environment.clone().into_iter().chain(own);
+        let mut environment = Environment::of(variables);
+        let aws = config::Aws::read(&mut environment).over(self.network(process).client());
+        (environment, aws)
+    }
+
+    /// What an operator's command line takes refused bodies with, in a process of its own.
+    pub(crate) fn operator(&self) -> anyhow::Result<(Process, Receiver)> {
+        let function = self.inner.functions.get("zupy");
+        let function = function.context("no such function")?;
+        let process = self.lock().process("operator");
+        let (mut environment, aws) = self.connect(function, &process, "operator".into());
+        let receiver = Receiver::read(&mut environment, &aws, CallLimits::TASK);
+        environment.check()?;
+        Ok((process, receiver))
+    }
+
+    /// Runs an operator's command, whose process often dies. `None` after its death.
+    pub(crate) async fn command<T>(
+        &self,
+        process: &Process,
+        command: impl Future<Output = T>,
+    ) -> Option<T> {
+        let killed_at = {
+            let random = &mut self.lock().random;
+            random.bool().then(|| random.u32(0..COMMAND_AWAITS_MAX))
+        };
+        let outcome = Mortal::new(Box::pin(command), killed_at).await;
+        if outcome.is_none() {
+            self.inner.history.killed(process);
+        }
+        outcome
+    }
+
     /// The connections of a process.
     pub(crate) fn network(&self, process: &Process) -> Network {
         let random = self.lock().random.fork();
@@ -225,12 +268,15 @@ impl State {
         if let Some((process, handler)) = self.idle.get_mut(function).and_then(Vec::pop) {
             return (Some(handler), process, killed_at);
         }
+        (None, self.process(function), killed_at)
+    }
+
+    fn process(&mut self, function: &str) -> Process {
         self.last_process += 1;
-        let process = Process {
+        Process {
             function: function.to_owned(),
             number: self.last_process,
-        };
-        (None, process, killed_at)
+        }
     }
 }
 

@@ -70,6 +70,7 @@ pub(crate) fn story(random: &mut Rng, now: Timestamp) -> Story {
         poison: Vec::new(),
         stock: Vec::new(),
         deliveries: Vec::new(),
+        mended: None,
     }
 }
 

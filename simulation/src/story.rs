@@ -42,6 +42,15 @@ pub(crate) struct Story {
     pub(crate) stock: Vec<Stocked>,
     /// Deliveries, with their times.
     pub(crate) deliveries: Vec<(Duration, Stocked)>,
+    pub(crate) mended: Option<Mended>,
+}
+
+/// An event whose first variant older code refused. Today's code reads it.
+#[derive(Debug, Clone)]
+pub(crate) struct Mended {
+    pub(crate) event: usize,
+    /// When an operator begins to replay the refused bodies.
+    pub(crate) at: Duration,
 }
 
 /// A quantity of a product. Quantities are whole numbers of halves.
@@ -107,8 +116,8 @@ pub(crate) enum Kind {
     Items,
     /// The provider sent a member's contact.
     Enrolled,
-    /// Correctly signed, but not valid: the body is kept, and causes nothing.
-    Refused,
+    /// Correctly signed, but not valid, because of this field: the body is kept, and causes nothing.
+    Refused(&'static str),
 }
 
 #[derive(Debug)]
@@ -218,7 +227,7 @@ impl Story {
             .enumerate()
             .flat_map(|(index, event)| sendings(random, index, event, trouble.sending))
             .collect();
-        Self {
+        let mut story = Self {
             events,
             sendings,
             trouble,
@@ -226,7 +235,36 @@ impl Story {
             poison: poison(random),
             stock: stock(random),
             deliveries: deliveries(random),
+            mended: None,
+        };
+        if random.f64() < 0.2 {
+            story.mend(random);
         }
+        story
+    }
+}
+
+impl Story {
+    /// Makes older code refuse the body of one of the events. Half of the providers never send such
+    /// a body again.
+    fn mend(&mut self, random: &mut Rng) {
+        let events = self.events.iter().enumerate();
+        let readable = events.filter(|(_, event)| {
+            let is_refused = matches!(event.kind, Kind::Refused(_));
+            !is_refused && !event.forged && !event.is_numbered
+        });
+        let Some(event) = random.choice(readable.map(|(index, _)| index).collect::<Vec<_>>())
+        else {
+            return;
+        };
+        if random.bool() {
+            let sendings = &mut self.sendings;
+            sendings.retain(|it| it.event != event || it.variant != 0);
+        }
+        self.mended = Some(Mended {
+            event,
+            at: moment(random),
+        });
     }
 }
 

@@ -128,6 +128,6 @@ fn rank(kind: Kind) -> Option<usize> {
         Kind::Expired => Some(1),
         Kind::Cancelled => Some(2),
         Kind::Used => Some(3),
-        Kind::Expiring | Kind::Items | Kind::Enrolled | Kind::Refused => None,
+        Kind::Expiring | Kind::Items | Kind::Enrolled | Kind::Refused(_) => None,
     }
 }

@@ -22,7 +22,7 @@ const COMPARED: [(&str, &str); 4] = [
 
 /// Whether analytics gets an event of this kind.
 pub(super) fn counts(kind: Kind) -> bool {
-    !matches!(kind, Kind::Expiring | Kind::Enrolled | Kind::Refused)
+    !matches!(kind, Kind::Expiring | Kind::Enrolled | Kind::Refused(_))
 }
 
 impl Judge<'_> {

@@ -19,7 +19,7 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 pub(super) fn checks(kind: Kind) -> bool {
     match kind {
         Kind::Redeemed | Kind::Items | Kind::Used | Kind::Cancelled | Kind::Expiring => true,
-        Kind::Expired | Kind::Enrolled | Kind::Refused => false,
+        Kind::Expired | Kind::Enrolled | Kind::Refused(_) => false,
     }
 }
 

@@ -41,7 +41,7 @@ impl<'a> Judge<'a> {
                 format!("{} was signed, but got a 401", event.key)
             });
             let accepted = match event.kind {
-                Kind::Refused => self.is_refused(index),
+                Kind::Refused(_) => self.is_refused(index),
                 _ => self.is_accepted(index),
             };
             let Some(row) = row else {
@@ -58,10 +58,10 @@ impl<'a> Judge<'a> {
             self.expect(stated.is_some(), || {
                 format!("{} is recorded with contents that nobody sent", event.key)
             });
-            if event.kind == Kind::Refused {
+            if let Kind::Refused(field) = event.kind {
                 let names_the_cause = row["problems"]
                     .as_str()
-                    .is_some_and(|it| it.contains("points_spent"));
+                    .is_some_and(|it| it.contains(field));
                 self.expect(names_the_cause, || format!("{} has no reason", event.key));
                 continue;
             }
@@ -160,7 +160,7 @@ impl<'a> Judge<'a> {
         match event.kind {
             Kind::Used | Kind::Cancelled | Kind::Expired => vec![inside("delivery/account", DONE)],
             Kind::Enrolled => vec![inside("delivery/contact", DONE)],
-            Kind::Refused => Vec::new(),
+            Kind::Refused(_) => Vec::new(),
             Kind::Items => {
                 let statuses = if event.sandbox { SKIPPED } else { DONE };
                 let forward = Expected {

@@ -18,7 +18,7 @@ pub(super) fn concerns(kind: Kind, variant: &Variant) -> bool {
     match kind {
         Kind::Redeemed => reserves(variant),
         Kind::Used | Kind::Cancelled | Kind::Expired | Kind::Expiring => true,
-        Kind::Items | Kind::Enrolled | Kind::Refused => false,
+        Kind::Items | Kind::Enrolled | Kind::Refused(_) => false,
     }
 }
 

@@ -5,7 +5,6 @@ use std::sync::OnceLock;
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use webhooks::provider::aghanim;
 
 use super::coupon::Coupon;
@@ -308,7 +307,7 @@ impl Author<'_> {
         });
     }
 
-    /// A redemption that cost nothing, which format v1 does not allow.
+    /// A redemption that format v1 does not allow, or that is no JSON.
     pub(super) fn refused(&mut self) {
         let (company, secret) = COMPANIES[self.random.usize(0..COMPANIES.len())];
         let coupon = Coupon {
@@ -326,13 +325,28 @@ impl Author<'_> {
         };
         let mut variant = coupon.redeemed(false, "Pizza Grátis");
         let mut body: Value = serde_json::from_slice(&variant.body).unwrap_or_default();
-        body["coupon"]["points_spent"] = json!(0);
+        let field = match self.random.u32(0..4) {
+            0 => {
+                body["coupon"]["points_spent"] = json!(0);
+                "coupon.points_spent"
+            }
+            1 => {
+                body["customer"]["member_id"] = json!(" ");
+                "customer.member_id"
+            }
+            2 => {
+                body["coupon"]["expires_at"] = json!("soon");
+                "coupon.expires_at"
+            }
+            _ => "body",
+        };
         variant.body = body.to_string().into_bytes();
-        // The key is made from the format, the tenant that the secret names, and the bytes.
-        let named_by = [b"zupy-v1\0", company.as_bytes(), b"\0", &variant.body].concat();
-        let hash = hex::encode(&Sha256::digest(named_by)[..16]);
-        let mut event = coupon.event("refused".into(), Kind::Refused, vec![variant]);
-        event.key = format!("refused#zupy/{hash}");
+        if field == "body" {
+            variant.body.pop();
+        }
+        let key = variant.refused_as("zupy");
+        let mut event = coupon.event("refused".into(), Kind::Refused(field), vec![variant]);
+        event.key = key;
         event.account = None;
         self.events.push(event);
     }
