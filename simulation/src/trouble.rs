@@ -121,12 +121,16 @@ impl Trouble {
         self.kill_rate = random.choice([0.0, 0.3]).unwrap_or(0.0);
     }
 
-    /// Every call takes longer than its caller waits.
+    /// Some calls take longer than their caller waits. One delay follows another: if several were
+    /// in force at once, half of all calls would be repeated, and seconds of such a story cost more
+    /// than ten others.
     fn slowness(&mut self, random: &mut Rng) {
-        for _ in 0..3 {
+        let lasts = TROUBLE / 3;
+        for begins in [Duration::ZERO, lasts, lasts * 2] {
             let delay = Duration::from_millis(random.u64(100..=25_000));
-            let fault = Fault::everywhere(CallMode::Delay(delay));
-            self.always(random, fault, 0.2);
+            let fault = Fault::everywhere(CallMode::Delay(delay)).at_rate(0.2);
+            let fault = fault.seeded(random.u64(..));
+            self.faults.push((begins, begins + lasts, fault));
         }
     }
 
