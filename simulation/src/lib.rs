@@ -16,6 +16,9 @@ mod dispatching;
 mod history;
 mod invariants;
 mod later;
+mod named;
+#[cfg(test)]
+mod named_alerts;
 mod network;
 #[cfg(test)]
 mod outbox_rotation;
@@ -127,6 +130,9 @@ async fn run(
     broken.extend(invariants::broken(&world, &story, &answers).await?);
     broken.extend(judge(&world, &story));
     broken.extend(send_again(&world, &story, &answers).await?);
+    if random.f64() < 0.3 {
+        broken.extend(named::repeat_one(&world, &story, &mut random).await?);
+    }
     broken.extend(later::send_again(&world, &story, &answers, &mut random).await?);
     let moments = world.history.moments();
     let began_at = moments.first().map(|(at, _)| *at);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use webhooks::event::{Fact, member_key};
+use webhooks::fraud::RECORD;
 use webhooks::task::Message;
 
 use crate::coupon::{Coupon, Known};
@@ -15,6 +16,9 @@ use crate::history::{MemberHistory, Redeemed};
 pub(crate) struct Case<'a> {
     /// The coupon's events in the batch, with the numbers of their messages.
     pub(crate) own: Vec<(usize, &'a Message<'static>)>,
+    /// Messages that ask for some alerts of the coupon's events alone, with their numbers. A case
+    /// with nothing else is not checked.
+    pub(crate) named: Vec<(usize, &'a Message<'static>)>,
     /// The messages of other coupons that are done only after this coupon.
     pub(crate) awaited_by: BTreeSet<usize>,
     /// Whether its redemption may be one too many: it was just redeemed, or another coupon of the
@@ -57,6 +61,7 @@ impl<'a> Case<'a> {
     pub(crate) fn new() -> Self {
         Self {
             own: Vec::new(),
+            named: Vec::new(),
             awaited_by: BTreeSet::new(),
             counts: false,
             listed_as: None,
@@ -76,7 +81,10 @@ impl<'a> Case<'a> {
         for (index, message) in messages.iter().enumerate() {
             let key = message.event.key.coupon().to_owned();
             let case = cases.entry(key).or_insert_with(Self::new);
-            case.own.push((index, message));
+            match message.asks_for(RECORD) {
+                true => case.own.push((index, message)),
+                false => case.named.push((index, message)),
+            }
             case.counts = case.is_redeemed_now();
         }
         cases
@@ -102,6 +110,24 @@ impl<'a> Case<'a> {
     pub(crate) fn is_redeemed_now(&self) -> bool {
         let mut own = self.own.iter();
         own.any(|(_, message)| matches!(message.event.fact, Fact::Redeemed(_)))
+    }
+
+    /// Whether the coupon's records are checked. Otherwise only the alerts that messages name are
+    /// published.
+    pub(crate) fn is_checked(&self) -> bool {
+        !self.own.is_empty() || self.listed_as.is_some() || self.named.is_empty()
+    }
+
+    /// Whether a message of this event names this alert.
+    pub(crate) fn names(&self, entry: &str, alert: &str) -> bool {
+        let mut named = self.named.iter();
+        named.any(|(_, it)| it.event.key.entry() == entry && it.asks_for(alert))
+    }
+
+    /// Whether the message with this number is about the coupon itself.
+    pub(crate) fn has_message(&self, index: usize) -> bool {
+        let mut messages = self.own.iter().chain(&self.named);
+        messages.any(|(number, _)| *number == index)
     }
 
     pub(crate) fn is_own(&self, entry: &str) -> bool {

@@ -58,7 +58,7 @@ impl BatchWork for Fraud {
         let now = invocation.now();
         let outcomes = messages.iter().enumerate();
         outcomes
-            .map(|(index, message)| self.outcome(&cases, index, &message.event, now))
+            .map(|(index, message)| self.outcome(&cases, index, message, now))
             .collect()
     }
 }
@@ -257,6 +257,10 @@ impl Fraud {
                 // Another redemption of the member is first, and may be enough.
                 Some(Turn::Later) => continue,
             };
+            if !case.is_checked() {
+                case.state = State::UpToDate;
+                continue;
+            }
             let Some(mut update) = self.update(case, step, now) else {
                 case.state = State::UpToDate;
                 continue;
@@ -320,9 +324,10 @@ impl Fraud {
         &self,
         cases: &BTreeMap<String, Case<'_>>,
         index: usize,
-        event: &Event,
+        message: &Message<'_>,
         now: Timestamp,
     ) -> Result<(), Failure> {
+        let event = &message.event;
         let case = &cases[event.key.coupon()];
         if case.has_more {
             let error = "more redemptions of the member must be checked than a batch adds; the next attempt checks the rest";
@@ -343,12 +348,16 @@ impl Fraud {
                     });
                 }
                 State::Failed(error) => return Err(anyhow!("{error:#}").into()),
-                State::GivenUp(error) if concerned.own.iter().any(|(own, _)| *own == index) => {
+                State::GivenUp(error) if concerned.has_message(index) => {
                     return Err(Failure::Permanent(anyhow!("{error:#}")));
                 }
                 // The fault belongs to another coupon.
                 State::GivenUp(_) => {}
             }
+        }
+        if !message.asks_for(RECORD) {
+            // The event's own message waits for the redemption.
+            return Ok(());
         }
         let known = case.coupon.known(event.key.entry());
         let record = known.and_then(|it| it.record.as_ref());

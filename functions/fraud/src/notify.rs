@@ -42,8 +42,7 @@ impl Fraud {
             let mut failed: Option<Failure> = None;
             let mut owes = false;
             for known in &case.coupon.events {
-                let is_own = case.is_own(known.event.key.entry());
-                for outcome in self.notify_of(known, is_own, invocation).await {
+                for outcome in self.notify_of(case, known, invocation).await {
                     match outcome {
                         Ok(Owed::Settled) => {}
                         Ok(Owed::Later) => owes = true,
@@ -72,11 +71,12 @@ impl Fraud {
         join_all(notify).await;
     }
 
-    /// Publishes each unpublished alert of an event. Returns the outcome of each.
+    /// Publishes each unpublished alert of an event; without a check, only those that a message
+    /// names. Returns the outcome of each.
     async fn notify_of(
         &self,
+        case: &Case<'_>,
         known: &Known,
-        is_own: bool,
         invocation: Invocation,
     ) -> Vec<Result<Owed, Failure>> {
         let Some(record) = &known.record else {
@@ -88,8 +88,13 @@ impl Fraud {
             if known.published.contains(&number) {
                 continue;
             }
+            let (entry, name) = (known.event.key.entry(), alert_name(number));
+            let is_named = case.names(entry, &name);
+            if !is_named && !case.is_checked() {
+                continue;
+            }
+            let is_own = is_named || case.is_own(entry);
             let findings = self.findings_of(known, record, names);
-            let name = alert_name(number);
             let published = self.publish(&known.event, &name, &findings, is_own, invocation);
             outcomes.push(published.await);
         }
