@@ -124,21 +124,30 @@ async fn account(target: &Target, life: &Life) -> anyhow::Result<Option<Account>
     Ok(found.item.as_ref().map(Account::read))
 }
 
-/// The task of this name, and its channel if the name has one: `delivery`, `delivery/email`.
-pub(crate) fn task_named(name: &str) -> Result<(Task, Option<&'static str>), String> {
+/// The task of this name, and its channel or alert if the name has one: `delivery`,
+/// `delivery/email`, `fraud/alert/1`.
+pub(crate) fn task_named(name: &str) -> Result<(Task, Option<String>), String> {
     for task in Task::ALL {
         if name == task.name() {
             return Ok((task, None));
         }
-        if let Some(record) = task.records().iter().find(|record| **record == name) {
-            return Ok((task, Some(record)));
+        if task.records().contains(&name) {
+            return Ok((task, Some(name.to_owned())));
         }
+    }
+    // An event may have any number of alerts.
+    if let Some(number) = name.strip_prefix("fraud/alert/")
+        && number
+            .parse::<u32>()
+            .is_ok_and(|it| it.to_string() == number)
+    {
+        return Ok((Task::Fraud, Some(name.to_owned())));
     }
     let known = Task::ALL
         .iter()
         .flat_map(|task| std::iter::once(task.name()).chain(task.records().iter().copied()));
     let known: Vec<_> = known.collect();
-    Err(format!("there are {}", known.join(", ")))
+    Err(format!("there are {}, fraud/alert/1", known.join(", ")))
 }
 
 #[cfg(test)]
@@ -148,8 +157,20 @@ mod tests {
     #[test]
     fn a_task_is_named_with_or_without_its_channel() {
         assert_eq!(task_named("delivery"), Ok((Task::Delivery, None)));
-        let email = Ok((Task::Delivery, Some("delivery/email")));
-        assert_eq!(task_named("delivery/email"), email);
+        for (task, name) in [
+            (Task::Delivery, "delivery/email"),
+            (Task::Fraud, "fraud/alert/12"),
+        ] {
+            assert_eq!(task_named(name), Ok((task, Some(name.to_owned()))));
+        }
+        for name in [
+            "fraud/alert/",
+            "fraud/alert/01",
+            "fraud/alert/x",
+            "fraud/email",
+        ] {
+            assert!(task_named(name).is_err(), "{name}");
+        }
         let error = task_named("mail").unwrap_err();
         assert!(error.contains("delivery/email"), "{error}");
     }

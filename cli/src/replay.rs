@@ -55,7 +55,8 @@ pub(crate) struct Arguments {
     /// `coupons refused` lists it
     #[arg(value_name = "KEY", value_parser = lookup)]
     event: Option<Lookup>,
-    /// Only this task, or only one of its channels: delivery, delivery/email
+    /// Only this task, or only one of its channels or alerts: delivery, delivery/email,
+    /// fraud/alert/1
     #[arg(long, value_name = "NAME", value_parser = task_named)]
     task: Option<Named>,
     /// Only events received at this time or later, such as 2026-11-22T10:00:00Z; without a key, all
@@ -94,7 +95,7 @@ pub(crate) struct Arguments {
     target: target::Arguments,
 }
 
-type Named = (Task, Option<&'static str>);
+type Named = (Task, Option<String>);
 
 fn time(text: &str) -> Result<Timestamp, String> {
     text.parse()
@@ -167,7 +168,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 struct Replay {
     target: Target,
     work: WorkQueue,
-    /// Only this task, or only this channel of a task.
+    /// Only this task, or only this channel or alert of a task.
     named: Option<Named>,
     force: bool,
     /// Only records that failed for good.
@@ -283,7 +284,7 @@ impl Replay {
             Ok(event) => event,
             Err(error) => return vec![Outcome::failed(key, None, &error)],
         };
-        let named = self.named.map(|(task, _)| task);
+        let named = self.named.as_ref().map(|(task, _)| *task);
         let tasks = tasks(&event).iter().copied();
         let tasks: Vec<_> = tasks
             .filter(|task| named.is_none_or(|it| it == *task))
@@ -335,7 +336,8 @@ impl Replay {
             let reason = "a use is asked about once, and its survey was scheduled".to_owned();
             return Ok(Outcome::skipped(key, Some(task.name()), reason));
         }
-        let channel = self.named.and_then(|(_, channel)| channel);
+        let channel = self.named.as_ref();
+        let channel = channel.and_then(|(_, channel)| channel.as_deref());
         let decision = match self.failed {
             true => failed::choose(&records, channel),
             false => decide(
