@@ -1,6 +1,8 @@
-//! Calls to AWS in this process, with the capacity that DynamoDB says they consumed.
+//! Calls to AWS, with the capacity that DynamoDB says they consumed. They end in this process, or
+//! come to it over a port.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
@@ -10,17 +12,27 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
-use axum::body::Body;
-use http_body_util::BodyExt;
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{Response, StatusCode};
+use axum::serve::ListenerExt;
 use local::aws::Aws;
 use serde_json::Value;
+use tokio::net::TcpListener;
 
 const DYNAMODB: &str = "DynamoDB_20120810.";
 
-/// The calls to DynamoDB and their cost. Units are DynamoDB's own, indexes included.
+/// DynamoDB's limit for a body, the largest of all services.
+const BODY_MAX: usize = 16 * 1024 * 1024;
+
+/// The calls and their cost. Units are DynamoDB's own, indexes included.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Cost {
+    /// To DynamoDB.
     pub requests: u32,
+    /// To any other service, for instance to SQS.
+    pub other_requests: u32,
     pub write_units: f64,
     pub read_units: f64,
     /// The items that were put, in the size that DynamoDB counts.
@@ -93,26 +105,12 @@ impl Counted {
             .map_err(|error| ConnectorError::user(error.into()))?;
         let (head, body) = request.into_parts();
         let streamed = || ConnectorError::user("a streamed body".into());
-        let mut bytes = body.bytes().ok_or_else(streamed)?.to_vec();
-        let target = head.headers.get("x-amz-target");
-        let target = target.and_then(|it| it.to_str().ok());
-        let operation = target.and_then(|it| it.strip_prefix(DYNAMODB));
-        let operation = operation.map(str::to_owned);
-        if operation.is_some() {
-            let mut body: Value = serde_json::from_slice(&bytes)
-                .map_err(|error| ConnectorError::user(error.into()))?;
-            body["ReturnConsumedCapacity"] = "TOTAL".into();
-            self.lock().item_bytes += item_bytes(&body["Item"]);
-            bytes = body.to_string().into_bytes();
-        }
-        let request = axum::extract::Request::from_parts(head, Body::from(bytes));
-        let (head, body) = self.aws.answer(request).await.into_parts();
-        let body = body.collect().await;
-        let body = body.map_err(|error| ConnectorError::io(error.into()))?;
-        let body = body.to_bytes();
-        if let Some(operation) = operation {
-            self.count(&operation, &body);
-        }
+        let bytes = body.bytes().ok_or_else(streamed)?.to_vec();
+        let answer = self.answer(Request::from_parts(head, Body::from(bytes)));
+        let answer = answer.await;
+        let (head, body) = answer
+            .map_err(|error| ConnectorError::io(error.into()))?
+            .into_parts();
         let mut answer = HttpResponse::new(head.status.into(), SdkBody::from(body));
         for (name, value) in &head.headers {
             if let Ok(value) = value.to_str() {
@@ -121,6 +119,59 @@ impl Counted {
             }
         }
         Ok(answer)
+    }
+
+    /// Has the emulators answer a call, and counts it.
+    async fn answer(&self, request: Request) -> anyhow::Result<Response<Bytes>> {
+        let (head, body) = request.into_parts();
+        let mut bytes = to_bytes(body, BODY_MAX).await?;
+        let target = head.headers.get("x-amz-target");
+        let target = target.and_then(|it| it.to_str().ok());
+        let operation = target.and_then(|it| it.strip_prefix(DYNAMODB));
+        let operation = operation.map(str::to_owned);
+        if operation.is_some() {
+            let mut body: Value = serde_json::from_slice(&bytes)?;
+            body["ReturnConsumedCapacity"] = "TOTAL".into();
+            self.lock().item_bytes += item_bytes(&body["Item"]);
+            bytes = body.to_string().into();
+        }
+        let request = Request::from_parts(head, Body::from(bytes));
+        let (head, body) = self.aws.answer(request).await.into_parts();
+        let body = to_bytes(body, BODY_MAX).await?;
+        match operation {
+            Some(operation) => self.count(&operation, &body),
+            None => self.lock().other_requests += 1,
+        }
+        Ok(Response::from_parts(head, body))
+    }
+
+    /// Answers calls that come to this listener, each no sooner than `round_trip` after it came.
+    /// Ends with its task.
+    ///
+    /// # Errors
+    /// The listener fails.
+    pub async fn serve(self, listener: TcpListener, round_trip: Duration) -> anyhow::Result<()> {
+        let answer = async move |State(counted): State<Self>, request: Request| {
+            let due = Instant::now() + round_trip;
+            let answer = counted.answer(request).await;
+            // The runtime's own clock knows whole milliseconds only.
+            let rest = due.saturating_duration_since(Instant::now());
+            let slept = tokio::task::spawn_blocking(move || std::thread::sleep(rest)).await;
+            match answer {
+                Ok(answer) if slept.is_ok() => answer.map(Body::from),
+                _ => {
+                    let mut refused = Response::new(Body::from("the call cannot be counted"));
+                    *refused.status_mut() = StatusCode::BAD_REQUEST;
+                    refused
+                }
+            }
+        };
+        let router = Router::new().fallback(answer).with_state(self);
+        let listener = listener.tap_io(|stream| {
+            // Otherwise an answer may wait for the acknowledgement of the one before.
+            let _ = stream.set_nodelay(true);
+        });
+        Ok(axum::serve(listener, router).await?)
     }
 
     fn count(&self, operation: &str, answer: &[u8]) {

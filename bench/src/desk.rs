@@ -1,7 +1,7 @@
 //! The measurement of task functions: the template's tables in this process, and events made from
 //! the samples.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,18 +10,19 @@ use anyhow::{Context, anyhow, ensure};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
-use local::aws::Aws;
+use local::aws::{Aws, access_key_id};
 use local::dynamodb::DynamoDb;
 use local::sent::Outside;
 use local::sqs::Sqs;
 use local::template::{REGION, Template};
 use webhooks::config::{self, CallLimits, Environment};
+use webhooks::dispatch::Dispatch;
 use webhooks::event::{Event, Fact};
 use webhooks::figures::{Book, Figures};
 use webhooks::invocation::Invocation;
 use webhooks::ledger::Ledger;
 use webhooks::provider::{Content, RecordedBody, read_recorded, zupy};
-use webhooks::task::Message;
+use webhooks::task::{Message, WorkMessage, tasks};
 use webhooks::verify::Secrets;
 use webhooks::worker::{BatchWork, QueueMessage};
 
@@ -39,13 +40,18 @@ pub struct Desk {
 
 impl Desk {
     pub fn new() -> anyhow::Result<Self> {
+        Self::at("http://aws")
+    }
+
+    /// Lets functions find AWS at this endpoint.
+    pub fn at(endpoint: &str) -> anyhow::Result<Self> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("template.yaml");
         let parameters = [
             ("AghanimWebhookSecrets", "a"),
             ("ZupyWebhookSecrets", "z"),
             ("MailFrom", "cupons@example.com"),
             ("MailIdentity", "example.com"),
-            ("AwsEndpointUrl", "http://aws"),
+            ("AwsEndpointUrl", endpoint),
             // Measured events are not recorded first, so no use has a redemption.
             ("FraudRules", "unknown_coupon=off"),
             // A zone with daylight saving time, so that days have different lengths.
@@ -56,6 +62,9 @@ impl Desk {
         let template = Template::read(&path, &parameters.into(), 4566)?;
         let dynamodb = DynamoDb::without_server(&template.tables)?;
         let (sqs, outside) = (Sqs::open(None)?, Outside::open(None)?);
+        for queue in &template.queues {
+            sqs.declare(queue.clone())?;
+        }
         let aws = Aws::new(dynamodb, sqs, outside, &template, Timestamp::now());
         Ok(Self {
             counted: Counted::new(Arc::new(aws)),
@@ -74,20 +83,27 @@ impl Desk {
         function: &str,
         read: impl FnOnce(&mut Environment, &config::Aws) -> W,
     ) -> anyhow::Result<W> {
-        let mut functions = self.template.functions.iter();
-        let declared = functions.find(|it| it.name == function);
-        let declared = declared.with_context(|| format!("there is no function {function}"))?;
-        let own = [
-            ("AWS_REGION", REGION),
-            ("AWS_ACCESS_KEY_ID", "bench"),
-            ("AWS_SECRET_ACCESS_KEY", "bench"),
-        ];
-        let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let mut environment = Environment::of(declared.environment.clone().into_iter().chain(own));
+        let mut environment = Environment::of(self.environment(function)?);
         let aws = config::Aws::read(&mut environment).over(self.counted.client());
         let worker = read(&mut environment, &aws);
         environment.check()?;
         Ok(worker)
+    }
+
+    /// The environment that the template gives a function, with keys and a region.
+    pub fn environment(&self, function: &str) -> anyhow::Result<BTreeMap<String, String>> {
+        let mut functions = self.template.functions.iter();
+        let declared = functions.find(|it| it.name == function);
+        let declared = declared.with_context(|| format!("there is no function {function}"))?;
+        let mut environment = declared.environment.clone();
+        let own = [
+            ("AWS_REGION", REGION.to_owned()),
+            // The endpoint allows a function what the template allows it.
+            ("AWS_ACCESS_KEY_ID", access_key_id(function)),
+            ("AWS_SECRET_ACCESS_KEY", "bench".to_owned()),
+        ];
+        environment.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        Ok(environment)
     }
 
     /// The figures that a report reads.
@@ -175,12 +191,34 @@ impl Desk {
         events: &[Event],
         batch_size: usize,
     ) -> anyhow::Result<Cost> {
+        self.measure_bodies(worker, events, batch_size, |message| message.to_body())
+            .await
+    }
+
+    /// The same for `dispatch`, whose messages name all tasks of an event.
+    pub async fn measure_dispatch(
+        &self,
+        dispatch: &Dispatch,
+        events: &[Event],
+        batch_size: usize,
+    ) -> anyhow::Result<Cost> {
+        self.measure_bodies(dispatch, events, batch_size, work_body)
+            .await
+    }
+
+    async fn measure_bodies<W: BatchWork>(
+        &self,
+        worker: &W,
+        events: &[Event],
+        batch_size: usize,
+        to_body: impl Fn(&Message<'_>) -> String,
+    ) -> anyhow::Result<Cost> {
         self.counted.take();
         for batch in events.chunks(batch_size) {
             let now = Timestamp::now();
             let messages = batch.iter().map(|event| {
-                let body = Message::new(event, now, None).to_body();
-                Message::read(&body).context("reading a message back")
+                let body = to_body(&Message::new(event, now, None));
+                W::Message::read(&body).context("reading a message back")
             });
             let messages = messages.collect::<Result<_, _>>()?;
             let invocation = Invocation::new(now, now + Duration::from_secs(30));
@@ -190,6 +228,11 @@ impl Desk {
         }
         Ok(self.counted.take())
     }
+}
+
+/// The message to `work`, for all tasks of the event.
+fn work_body(message: &Message<'_>) -> String {
+    WorkMessage::new(message, tasks(&message.event)).into_body()
 }
 
 /// How many rewards and locations the measured events of a company have.
@@ -309,6 +352,20 @@ mod tests {
                 let of_one = cost.write_units / 200.0;
                 assert!((5.0..=most).contains(&of_one), "{batch_size}: {of_one}");
             }
+        }
+    }
+
+    /// A redemption of a free product has four tasks, and each queue takes ten messages at once.
+    #[tokio::test]
+    async fn dispatch_sends_ten_messages_in_a_request_and_writes_nothing() {
+        for (batch_size, requests) in [(1, 800), (10, 80), (100, 80)] {
+            let desk = Desk::new().unwrap();
+            let dispatch = desk.worker("dispatch", Dispatch::read).unwrap();
+            let events = redeemed(200, 1).unwrap();
+            let cost = desk.measure_dispatch(&dispatch, &events, batch_size).await;
+            let cost = cost.unwrap();
+            assert_eq!(cost.other_requests, requests, "{batch_size}");
+            assert_eq!((cost.requests, cost.write_units), (0, 0.0), "{batch_size}");
         }
     }
 }

@@ -2,10 +2,12 @@
 //! `main` lists the tasks.
 
 use analytics::Analytics;
+use bench::counted::Cost;
 use bench::desk::{Desk, REWARDS, redeemed, redeemed_today, used, used_today};
 use bench::rows::{SAMPLES, record};
 use fraud::Fraud;
 use inventory::Inventory;
+use webhooks::dispatch::Dispatch;
 use webhooks::event::Event;
 use webhooks::task::Message;
 use webhooks::worker::BatchWork;
@@ -31,8 +33,28 @@ async fn main() -> anyhow::Result<()> {
         println!("| {name} | {body} | {row} | {units} |");
     }
     println!();
-    println!("| task | event | products | in a batch | requests | write units | read units |");
-    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    println!(
+        "| task | event | products | in a batch | requests | requests elsewhere | write units | \
+         read units |"
+    );
+    println!("|{}", " --- |".repeat(8));
+    for batch_size in BATCH_SIZES {
+        let desk = Desk::new()?;
+        let dispatch = desk.worker("dispatch", Dispatch::read)?;
+        let table = Table {
+            desk: &desk,
+            task: "dispatch",
+            products: 1,
+            batch_size,
+        };
+        for (what, events) in [
+            ("redeemed", redeemed(EVENTS, 1)?),
+            ("used", used(EVENTS, 1)?),
+        ] {
+            let cost = desk.measure_dispatch(&dispatch, &events, batch_size);
+            table.print(what, cost.await?, events.len());
+        }
+    }
     for products in PRODUCTS {
         for batch_size in BATCH_SIZES {
             let desk = Desk::new()?;
@@ -99,16 +121,22 @@ impl Table<'_> {
         events: &[Event],
     ) -> anyhow::Result<()> {
         let cost = self.desk.measure(worker, events, self.batch_size).await?;
-        let of_one = |sum: f64| sum / events.len() as f64;
+        self.print(what, cost, events.len());
+        Ok(())
+    }
+
+    /// Prints the cost of one of these events.
+    fn print(&self, what: &str, cost: Cost, events: usize) {
+        let of_one = |sum: f64| sum / events as f64;
         println!(
-            "| {} | {what} | {} | {} | {:.2} | {:.2} | {:.2} |",
+            "| {} | {what} | {} | {} | {:.2} | {:.2} | {:.2} | {:.2} |",
             self.task,
             self.products,
             self.batch_size,
             of_one(cost.requests.into()),
+            of_one(cost.other_requests.into()),
             of_one(cost.write_units),
             of_one(cost.read_units),
         );
-        Ok(())
     }
 }
