@@ -1,6 +1,7 @@
 //! Finds the tasks of an event that left no record.
 
 use anyhow::Context;
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
 use super::forgotten::is_forgotten;
@@ -25,14 +26,14 @@ impl Ledger {
         // Leaves out the body's parts and the conflicts, which stand between the records: the query
         // would read them whole, and they may be large.
         let (early, late) = names.split_at(names.partition_point(|name| *name < body::BODY));
-        let mut records = Vec::new();
-        for names in [early, late] {
-            if let (Some(first), Some(last)) = (names.first(), names.last()) {
-                records.extend(self.records_between(key, first, last).await?);
-            }
-        }
+        let ranges = [early, late].into_iter();
+        let ranges = ranges.filter_map(|names| names.first().zip(names.last()));
+        // At the same time, because the provider waits.
+        let records = ranges.map(|(first, last)| self.records_between(key, first, last));
+        let records = try_join_all(records).await?;
         let records: Vec<_> = records
             .iter()
+            .flatten()
             .filter(|row| !is_forgotten(row, now) && !row.contains_key(PLACEHOLDER))
             .collect();
         let seen = |task: &Task| {
