@@ -88,7 +88,6 @@ const DISTANCES: [(u16, u8); 30] = [
 ];
 
 /// Where each beginning of four bytes stood in a text, the last place first.
-#[derive(Clone)]
 struct Places {
     /// The last place for each hash.
     last: Box<[u16]>,
@@ -97,10 +96,12 @@ struct Places {
 }
 
 impl Places {
-    fn new() -> Self {
+    fn of_length(length: usize) -> Self {
+        let mut before = Vec::with_capacity(length + 1);
+        before.push(NONE);
         Self {
             last: vec![NONE; 1 << HASH_BITS].into(),
-            before: vec![NONE],
+            before,
         }
     }
 
@@ -131,7 +132,7 @@ impl Indexed {
     /// Indexes a dictionary. A reference must reach over the dictionary and a short body together.
     pub(super) fn new(dictionary: &'static [u8]) -> Self {
         assert!(dictionary.len() + SHORT_MAX_BYTES <= 32 * 1024);
-        let mut places = Places::new();
+        let mut places = Places::of_length(dictionary.len());
         // A group at the dictionary's end would continue in the body, which is not known yet.
         (0..dictionary.len()).for_each(|_| places.add(dictionary));
         Self { dictionary, places }
@@ -139,20 +140,20 @@ impl Indexed {
 
     /// Appends the deflate stream of a body.
     pub(super) fn deflate(&self, body: &[u8], stored: &mut Vec<u8>) {
-        let text = [self.dictionary, body].concat();
-        let mut places = self.places.clone();
+        // The dictionary's places are not copied, because that would take longer than a short body.
+        let mut own = Places::of_length(body.len());
         let mut bits = Bits::new(stored);
         // The first bits of a last block with fixed codes.
         bits.push(0b011, 3);
-        let mut at = self.dictionary.len();
-        while at < text.len() {
-            let found = longest(&text, at, &places);
-            places.add(&text);
+        let mut at = 0;
+        while at < body.len() {
+            let found = self.longest(body, at, &own);
+            own.add(body);
             // If the next byte begins a longer repetition, a literal comes first.
             let length = match found {
                 Some((length, _)) if length >= 32 => Some(length),
                 Some((length, _)) => {
-                    let later = longest(&text, at + 1, &places);
+                    let later = self.longest(body, at + 1, &own);
                     Some(length).filter(|_| later.is_none_or(|(later, _)| later <= length))
                 }
                 None => None,
@@ -160,11 +161,11 @@ impl Indexed {
             match (length, found) {
                 (Some(length), Some((_, distance))) => {
                     bits.reference(length, distance);
-                    (1..length).for_each(|_| places.add(&text));
+                    (1..length).for_each(|_| own.add(body));
                     at += length;
                 }
                 _ => {
-                    bits.literal(text[at].into());
+                    bits.literal(body[at].into());
                     at += 1;
                 }
             }
@@ -172,33 +173,68 @@ impl Indexed {
         bits.literal(256);
         bits.finish();
     }
-}
 
-/// The longest repetition that begins at a place, and its distance.
-fn longest(text: &[u8], at: usize, places: &Places) -> Option<(usize, usize)> {
-    let rest = text.get(at..)?;
-    let limit = rest.len().min(MATCH_MAX);
-    let mut place = places.last[hash(rest)?];
-    let mut best = None;
-    let mut best_length = MATCH_MIN - 1;
-    for _ in 0..CHAIN_MAX {
-        if place == NONE || best_length == limit {
-            break;
-        }
-        let start = usize::from(place) - 1;
-        let earlier = &text[start..];
-        // Skips a place that cannot give a longer repetition.
-        if earlier[best_length] == rest[best_length] {
-            let same = earlier.iter().zip(&rest[..limit]);
-            let length = same.take_while(|(a, b)| a == b).count();
-            if length > best_length {
-                best_length = length;
-                best = Some((length, at - start));
+    /// The longest repetition that begins at a place of the body, and its distance. The body
+    /// follows the dictionary, so the body's own places are the nearer ones.
+    fn longest(&self, body: &[u8], at: usize, own: &Places) -> Option<(usize, usize)> {
+        let rest = body.get(at..)?;
+        let hash = hash(rest)?;
+        let rest = &rest[..rest.len().min(MATCH_MAX)];
+        let mut best = None;
+        let mut best_length = MATCH_MIN - 1;
+        let mut compared = 0;
+        let dictionary = self.dictionary;
+        for (places, text, next, end) in [
+            (own, body, &[][..], at),
+            (&self.places, dictionary, body, dictionary.len() + at),
+        ] {
+            let mut place = places.last[hash];
+            while place != NONE && best_length < rest.len() && compared < CHAIN_MAX {
+                compared += 1;
+                let start = usize::from(place) - 1;
+                // Skips a place that cannot give a longer repetition.
+                let decisive = start + best_length;
+                let byte = match text.get(decisive) {
+                    Some(byte) => *byte,
+                    None => next[decisive - text.len()],
+                };
+                if byte == rest[best_length] {
+                    let length = common(&text[start..], next, rest);
+                    if length > best_length {
+                        best_length = length;
+                        best = Some((length, end - start));
+                    }
+                }
+                place = places.before[usize::from(place)];
             }
         }
-        place = places.before[usize::from(place)];
+        best
     }
-    best
+}
+
+/// How many bytes of `rest` a text and the text after it begin with.
+fn common(text: &[u8], next: &[u8], rest: &[u8]) -> usize {
+    let length = same(text, rest);
+    match length == text.len() {
+        true => length + same(next, &rest[length..]),
+        false => length,
+    }
+}
+
+/// How many bytes two texts have in common at their beginnings.
+fn same(a: &[u8], b: &[u8]) -> usize {
+    let (words, _) = a.as_chunks::<8>();
+    let (others, _) = b.as_chunks::<8>();
+    let mut length = 0;
+    for (word, other) in words.iter().zip(others) {
+        let differing = u64::from_le_bytes(*word) ^ u64::from_le_bytes(*other);
+        if differing != 0 {
+            return length + (differing.trailing_zeros() / 8) as usize;
+        }
+        length += 8;
+    }
+    let rest = a[length..].iter().zip(&b[length..]);
+    length + rest.take_while(|(a, b)| a == b).count()
 }
 
 /// A stream of bits, the lowest first.
