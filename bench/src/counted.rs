@@ -17,7 +17,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{Response, StatusCode};
 use axum::serve::ListenerExt;
-use local::aws::Aws;
+use emulators::endpoint::Aws;
 use serde_json::Value;
 use tokio::net::TcpListener;
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
+use emulators::lambda::LogLine;
 use local::binaries;
-use local::lambda::LogLine;
 use local::system::{Options, System, find_template};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};

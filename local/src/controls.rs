@@ -10,12 +10,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
+use emulators::faults::{Fault, Known};
+use emulators::template::Template;
 use serde_json::{Value, json};
 
-use crate::faults::{Fault, Known};
 use crate::kept_clock::AHEAD_MAX;
 use crate::running::Inner;
-use crate::template::Template;
 
 pub(crate) fn router() -> Router<Arc<Inner>> {
     let faults = post(add_fault).get(faults).delete(clear_faults);

@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
+use emulators::template::{Function, Template};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use webhooks::provider::SCHEMES;
 use webhooks::verify::Secrets;
-
-use crate::template::{Function, Template};
 
 /// A route of the template, with an example request.
 #[derive(Debug, Clone, Serialize)]

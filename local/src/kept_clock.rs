@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use emulators::clock::Clock;
 use jiff::Timestamp;
 use tokio::sync::{Mutex, MutexGuard};
-
-use crate::clock::Clock;
 
 /// The furthest that the clock can be ahead: ten years, within which every calculated date is
 /// valid.

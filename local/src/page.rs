@@ -11,6 +11,7 @@ use axum::http::{Request, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use emulators::dynamodb::TableCount;
 use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -21,7 +22,6 @@ use serde_json::{Value, json};
 use crate::bodies::readable;
 use crate::controls;
 use crate::drafts::draft;
-use crate::dynamodb::TableCount;
 use crate::examples::{first_token, tokens};
 use crate::running::{Inner, Until};
 

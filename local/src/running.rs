@@ -4,19 +4,19 @@ use std::fs::File;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use emulators::dynamodb::DynamoDb;
+use emulators::faults::Faults;
+use emulators::lambda::{Invoked, Lambda};
+use emulators::scheduler::Scheduler;
+use emulators::sent::Outside;
+use emulators::sqs::{Counts, Sqs};
+use emulators::template::Template;
+use emulators::{game_server, schedule};
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 
-use crate::dynamodb::DynamoDb;
 use crate::examples::Example;
-use crate::faults::Faults;
 use crate::kept_clock::{AHEAD_MAX, KeptClock};
-use crate::lambda::{Invoked, Lambda};
-use crate::scheduler::Scheduler;
-use crate::sent::Outside;
-use crate::sqs::{Counts, Sqs};
-use crate::template::Template;
-use crate::{game_server, schedule};
 
 /// How often a wait for idleness checks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);

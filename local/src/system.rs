@@ -8,27 +8,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use emulators::dynamodb::DynamoDb;
+use emulators::endpoint::{self, Aws, access_key_id};
+use emulators::faults::Faults;
+use emulators::lambda::{Credentials, FunctionProcess, Invocation, Lambda, LogLine, LogOutput};
+use emulators::scheduler::{Scheduled, Scheduler};
+use emulators::sent::{Outside, Sent};
+use emulators::sqs::{Counts, Sqs};
+use emulators::template::Template;
+use emulators::{event_source, gateway, lambda, schedule};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::aws::{self, Aws, access_key_id};
 use crate::bodies::readable;
-use crate::dynamodb::DynamoDb;
-use crate::faults::Faults;
 use crate::kept_clock::KeptClock;
-use crate::lambda::{Credentials, FunctionProcess, Invocation, Lambda, LogLine, LogOutput};
 use crate::parameters::local_parameters;
 use crate::running::{Inner, Until};
-use crate::scheduler::{Scheduled, Scheduler};
-use crate::sent::{Outside, Sent};
-use crate::sqs::{Counts, Sqs};
-use crate::template::Template;
 
 pub use crate::running::ScheduledRun;
-use crate::{event_source, examples, gateway, lambda, page, schedule};
+use crate::{examples, page};
 
 /// The host's address in Docker's default bridge, at which containers of `sam local invoke` find
 /// the AWS endpoint.
@@ -314,6 +315,7 @@ impl Prepared {
             log_output: self.log_output,
             faults: faults.clone(),
             clock: clock.clone(),
+            ahead_variable: Some(webhooks::clock::AHEAD_MS),
             ..lambda::Options::default()
         })
         .await?;
@@ -340,7 +342,7 @@ impl Prepared {
             None => None,
         };
         for listener in self.bridge.into_iter().chain([self.aws]) {
-            let router = aws::router(Arc::clone(&aws));
+            let router = endpoint::router(Arc::clone(&aws));
             serve(&mut servers, listener, router, &stop_aws);
         }
         servers.spawn(Arc::clone(&aws).run_scheduler(stop.subscribe()));

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use emulators::faults::CallMode;
 use jiff::Timestamp;
-use local::faults::CallMode;
 use serde_json::json;
 use webhooks::event::{Envelope, Event, EventKey, Fact, Member, Usage};
 use webhooks::ledger::{Change, Committed, Effects, ItemKey, Row, Uncommitted, version};

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use emulators::faults::{CallMode, Fault};
+use emulators::service::Service;
 use fastrand::Rng;
 use inventory::Inventory;
-use local::aws::Service;
-use local::faults::{CallMode, Fault};
 use webhooks::config::{Aws, CallLimits, Environment};
 use webhooks::event::Event;
 use webhooks::invocation::Invocation;

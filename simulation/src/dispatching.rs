@@ -1,8 +1,8 @@
 //! `dispatch`: what happens to a batch that SQS does not accept as a whole.
 
+use emulators::faults::{CallMode, Fault};
+use emulators::service::Service;
 use jiff::Timestamp;
-use local::aws::Service;
-use local::faults::{CallMode, Fault};
 use webhooks::config::{Aws, Environment};
 use webhooks::dispatch::Dispatch;
 use webhooks::event::{Envelope, Event, EventKey, Fact, Member, Redemption, Reward};

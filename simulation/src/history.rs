@@ -4,9 +4,9 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use emulators::clock::Clock;
 use http::StatusCode;
 use jiff::Timestamp;
-use local::clock::Clock;
 use serde_json::Value;
 
 /// One process of a function.

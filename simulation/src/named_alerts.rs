@@ -1,6 +1,6 @@
 //! A message that names an alert repeats that alert, and nothing else of the coupon.
 
-use local::sent::Detail;
+use emulators::sent::Detail;
 use serde_json::{Value, json};
 use webhooks::provider::zupy;
 use webhooks::verify::Secrets;

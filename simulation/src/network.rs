@@ -15,8 +15,8 @@ use aws_smithy_types::body::SdkBody;
 use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use emulators::endpoint::{Aws, read_form};
 use http_body_util::BodyExt;
-use local::aws::{Aws, read_form};
 use serde_json::Value;
 use tokio::sync::oneshot;
 

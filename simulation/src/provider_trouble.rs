@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use emulators::faults::{CallMode, Fault, MessageMode};
+use emulators::service::Service;
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
-use local::aws::Service;
-use local::faults::{CallMode, Fault, MessageMode};
 use serde_json::json;
 use webhooks::provider::zupy;
 

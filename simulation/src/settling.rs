@@ -1,6 +1,6 @@
 //! Records that settle together with their figures, under faults.
 
-use local::faults::CallMode;
+use emulators::faults::CallMode;
 use serde_json::{Value, json};
 use webhooks::event::{Envelope, Event, EventKey, Fact, Member, Usage};
 use webhooks::invocation::Invocation;

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
+use emulators::faults::{CallMode, Fault};
+use emulators::service::Service;
 use futures_util::future::join_all;
-use local::aws::Service;
-use local::faults::{CallMode, Fault};
 use serde_json::json;
 use webhooks::config::{Aws, CallLimits};
 use webhooks::provider::zupy;

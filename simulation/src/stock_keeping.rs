@@ -4,10 +4,10 @@ mod many;
 
 use std::time::Duration;
 
+use emulators::faults::{CallMode, Fault, Refusal};
+use emulators::sent::Detail;
+use emulators::service::Service;
 use jiff::{SignedDuration, Timestamp};
-use local::aws::Service;
-use local::faults::{CallMode, Fault, Refusal};
-use local::sent::Detail;
 use rust_decimal::Decimal;
 use serde_json::Value;
 use webhooks::event::{

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use emulators::faults::{CallMode, Calls, Fault, MessageMode, Subject};
+use emulators::service::Service;
 use fastrand::Rng;
-use local::aws::Service;
-use local::faults::{CallMode, Calls, Fault, MessageMode, Subject};
 
 /// How long faults last.
 pub(crate) const TROUBLE: Duration = Duration::from_secs(300);

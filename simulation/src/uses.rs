@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
+use emulators::faults::{CallMode, Fault};
+use emulators::service::Service;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use local::aws::Service;
-use local::faults::{CallMode, Fault};
 use serde_json::{Value, json};
 use webhooks::provider::zupy;
 use webhooks::verify::{Scheme, Secret};

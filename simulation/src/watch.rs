@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
+use emulators::faults::{CallMode, Fault};
+use emulators::sent::Detail;
+use emulators::service::Service;
 use fraud::Fraud;
 use jiff::{SignedDuration, Timestamp};
-use local::aws::Service;
-use local::faults::{CallMode, Fault};
-use local::sent::Detail;
 use serde_json::{Value, json};
 use webhooks::config::{Aws, Environment};
 use webhooks::event::{Envelope, Event, EventKey, Fact, Member, Redemption, escape};

@@ -11,19 +11,19 @@ use axum::body::{Bytes, to_bytes};
 use axum::http::HeaderMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use emulators::clock::Clock;
+use emulators::dynamodb::DynamoDb;
+use emulators::endpoint::Aws;
+use emulators::event_source;
+use emulators::faults::Faults;
+use emulators::lambda::{Failure, Status};
+use emulators::scheduler::Scheduler;
+use emulators::secrets_manager::SecretsManager;
+use emulators::sent::{Outside, Sent};
+use emulators::sqs::{Received, Sqs};
+use emulators::template::{QueueSource, Template};
 use jiff::Timestamp;
-use local::aws::Aws;
 use local::bodies::readable;
-use local::clock::Clock;
-use local::dynamodb::DynamoDb;
-use local::event_source;
-use local::faults::Faults;
-use local::lambda::{Failure, Status};
-use local::scheduler::Scheduler;
-use local::secrets_manager::SecretsManager;
-use local::sent::{Outside, Sent};
-use local::sqs::{Received, Sqs};
-use local::template::{QueueSource, Template};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -135,7 +135,7 @@ impl World {
         body: &[u8],
         format: Format,
     ) -> Option<(u16, Value)> {
-        let routed = |function: &&local::template::Function| {
+        let routed = |function: &&emulators::template::Function| {
             function.routes.iter().any(|route| route.path == path)
         };
         let function = self.template.functions.iter().find(routed)?.name.clone();
@@ -315,7 +315,7 @@ fn template() -> anyhow::Result<&'static Template> {
             ("Grant", "on".into()),
             (
                 "ForwardUrl",
-                format!("http://127.0.0.1{}", local::game_server::PATH),
+                format!("http://127.0.0.1{}", emulators::game_server::PATH),
             ),
             ("ForwardSecrets", "whsec_c2VncmVkbw==".into()),
             ("MailIdentity", "example.com".into()),

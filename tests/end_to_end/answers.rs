@@ -1,8 +1,8 @@
 //! The answers of a webhook: every row of the table in `docs/answers.md`.
 
+use emulators::lambda::Event;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use local::lambda::Event;
 use serde_json::{Value, json};
 
 use crate::shop::{

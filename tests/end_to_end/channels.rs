@@ -1,7 +1,7 @@
 //! Every channel as its recipient sees it, and coupons that a channel refuses or that have no
 //! address yet.
 
-use local::sent::{Detail, Sent, Sms, Whatsapp};
+use emulators::sent::{Detail, Sent, Sms, Whatsapp};
 use serde_json::{Value, json};
 
 use crate::shop::{

@@ -60,7 +60,7 @@ async fn a_use_waits_for_its_redemption_no_longer_than_the_moved_clock_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn time_passes_between_invocations_and_not_within_one() {
     in_a_shop_with(&[], async |shop| {
-        let minute_long = local::faults::Fault::slow_start("delivery", Duration::from_secs(1));
+        let minute_long = emulators::faults::Fault::slow_start("delivery", Duration::from_secs(1));
         shop.system.faults().add(minute_long.once());
         shop.send(redeemed("CP-1")).await;
         // The message's visibility timeout is shorter than the time that passes while its function

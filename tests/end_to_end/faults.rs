@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use local::aws::Service;
-use local::faults::{CallMode, Fault, HELD_BACK, MessageMode, Moment};
-use local::lambda::Status;
+use emulators::faults::{CallMode, Fault, HELD_BACK, MessageMode, Moment};
+use emulators::lambda::Status;
+use emulators::service::Service;
 use serde_json::{Value, json};
 
 use crate::shop::{MEMBER, Shop, in_a_shop, redeemed};

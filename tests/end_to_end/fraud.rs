@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use emulators::faults::{CallMode, Fault, HELD_BACK, MessageMode, Refusal};
+use emulators::sent::Sent;
+use emulators::service::Service;
 use jiff::Timestamp;
-use local::aws::Service;
-use local::faults::{CallMode, Fault, HELD_BACK, MessageMode, Refusal};
-use local::sent::Sent;
 use serde_json::{Value, json};
 use webhooks::provider::zupy::{self, Zupy};
 use webhooks::provider::{Content, Provider};

@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
+use emulators::sent::{Detail, Forwarded, Sent};
 use jiff::Timestamp;
-use local::sent::{Detail, Forwarded, Sent};
 use serde_json::{Value, json};
 use webhooks::request::Headers;
 use webhooks::verify::{STANDARD_WEBHOOKS, Secrets};

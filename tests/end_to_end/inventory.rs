@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
+use emulators::faults::{CallMode, Fault, HELD_BACK, MessageMode};
+use emulators::sent::{Detail, Sent};
+use emulators::service::Service;
 use jiff::{SignedDuration, Timestamp};
-use local::aws::Service;
-use local::faults::{CallMode, Fault, HELD_BACK, MessageMode};
-use local::sent::{Detail, Sent};
 use serde_json::{Value, json};
 
 use crate::shop::{COMPANY, OWN_SECRET, Shop, Webhook, attribute, in_a_shop, in_a_shop_with, told};

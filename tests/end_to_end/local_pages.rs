@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use local::aws::Service;
-use local::faults::{CallMode, Fault};
+use emulators::faults::{CallMode, Fault};
+use emulators::service::Service;
 use serde_json::{Value, json};
 
 use crate::shop::{Shop, in_a_shop, redeemed};

@@ -5,11 +5,11 @@ mod page;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use emulators::faults::{CallMode, Fault};
+use emulators::service::Service;
 use futures_util::future::join_all;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
-use local::aws::Service;
-use local::faults::{CallMode, Fault};
 use serde_json::{Map, Value, json};
 use webhooks::event::EventKey;
 use webhooks::survey::{About, Asked, sign};

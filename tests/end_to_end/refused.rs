@@ -1,8 +1,8 @@
 //! A provider may never repeat a webhook that got a 400. So a signed body without a readable event
 //! is kept, and read again after a fix. A body of 1 MiB is an event like any other.
 
-use local::aws::Service;
-use local::faults::{CallMode, Fault};
+use emulators::faults::{CallMode, Fault};
+use emulators::service::Service;
 use serde_json::{Value, json};
 
 use crate::shop::{MEMBER, Shop, Webhook, in_a_shop, redeemed};

@@ -1,8 +1,8 @@
 //! A provider may build a retried webhook's body again. The tasks use the body that was recorded
 //! first. A later body contradicts it only if a field differs that somebody acts on.
 
-use local::aws::Service;
-use local::faults::{CallMode, Fault, Moment};
+use emulators::faults::{CallMode, Fault, Moment};
+use emulators::service::Service;
 use serde_json::{Value, json};
 
 use crate::shop::{

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use emulators::faults::{CallMode, Fault};
+use emulators::lambda::Event;
+use emulators::service::Service;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
-use local::aws::Service;
-use local::faults::{CallMode, Fault};
-use local::lambda::Event;
 use serde_json::{Value, json};
 
 use crate::shop::{Reported, Shop, ZUPY, in_a_shop, in_a_shop_with, redeemed, root, used, v2};

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
+use emulators::sent::{Detail, Sent};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
@@ -12,7 +13,6 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use jiff::Timestamp;
 use local::binaries;
-use local::sent::{Detail, Sent};
 use local::system::{Options, System};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;

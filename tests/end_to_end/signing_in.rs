@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
+use emulators::faults::{CallMode, Fault};
+use emulators::service::Service;
 use jiff::{Timestamp, ToSpan};
-use local::aws::Service;
-use local::faults::{CallMode, Fault};
 
 use crate::shop::{Shop, Visited, in_a_shop, in_a_shop_with, redeemed, used};
 

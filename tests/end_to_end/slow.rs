@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use local::aws::Service;
-use local::faults::{CallMode, Fault};
+use emulators::faults::{CallMode, Fault};
+use emulators::service::Service;
 
 use crate::shop::{MEMBER, OWN_SECRET, Shop, Webhook, in_a_shop_with, told, v2};
 

@@ -3,8 +3,8 @@
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use local::aws::Service;
-use local::faults::{CallMode, Fault, MessageMode, Moment};
+use emulators::faults::{CallMode, Fault, MessageMode, Moment};
+use emulators::service::Service;
 use serde_json::{Value, json};
 
 use crate::command_line::coupons;

@@ -5,8 +5,8 @@ use std::net::TcpListener;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use local::aws::Service;
-use local::faults::{CallMode, Fault};
+use emulators::faults::{CallMode, Fault};
+use emulators::service::Service;
 use serde_json::{Value, json};
 
 use crate::command_line::{coupons, free_port};

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
+use emulators::faults::{CallMode, Fault, MessageMode, Moment};
+use emulators::service::Service;
 use jiff::{Timestamp, ToSpan};
-use local::aws::Service;
-use local::faults::{CallMode, Fault, MessageMode, Moment};
 use serde_json::{Value, json};
 use webhooks::config::{Aws, CallLimits, Environment};
 use webhooks::figures::Figures;
@@ -60,7 +60,7 @@ fn asked(shop: &Shop, member: &str) -> Vec<String> {
     let address = format!("{member}@example.com");
     let mails = shop.mails().into_iter();
     let mails = mails.filter(|mail| mail.to == address);
-    let text = |mail: local::sent::Sent| mail.text.unwrap_or_default();
+    let text = |mail: emulators::sent::Sent| mail.text.unwrap_or_default();
     let links = mails.map(text).filter_map(|text| {
         let (_, link) = text.split_once("/surveys/")?;
         Some(link.split_whitespace().next().unwrap().to_owned())

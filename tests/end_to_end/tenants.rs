@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use local::aws::Service;
-use local::faults::{CallMode, Fault};
+use emulators::faults::{CallMode, Fault};
+use emulators::service::Service;
 use serde_json::{Value, json};
 
 use crate::shop::{ZUPY_REDEEMED, ZUPY_USED, in_a_shop, in_a_shop_with, redeemed, v2};

@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use emulators::template::{Function, Template};
 use jiff::Timestamp;
-use local::template::{Function, Template};
 use serde_json::Value;
 use webhooks::dispatch;
 use webhooks::event::EventKey;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use emulators::faults::{Fault, Moment};
 use jiff::Timestamp;
-use local::faults::{Fault, Moment};
 use serde_json::{Value, json};
 use webhooks::config::{Aws, Environment};
 use webhooks::invocation::Invocation;

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use emulators::sent::Detail;
 use jiff::SignedDuration;
-use local::sent::Detail;
 use serde_json::Value;
 
 use super::Judge;

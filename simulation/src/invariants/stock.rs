@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use emulators::sent::Detail;
 use jiff::Timestamp;
-use local::sent::Detail;
 use serde_json::{Value, json};
 
 use super::Judge;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use local::faults::{CallMode, Fault};
+use emulators::faults::{CallMode, Fault};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use webhooks::event::{AffectedItem, DiscountKind, Event, EventKey, Fact, Notice};
@@ -219,7 +219,7 @@ fn an_owed_alert_of_a_part_is_sent_at_the_next_attempt() {
             .await
             .unwrap();
         let order = many("CP-1", "1", Some(DiscountKind::ProductFree), 250);
-        let down = Fault::service(local::aws::Service::Sns, CallMode::Fail);
+        let down = Fault::service(emulators::service::Service::Sns, CallMode::Fail);
         let down = desk.world.faults.add(down);
         assert!(desk.keep(&[&order]).await[0].is_err());
         desk.world.faults.remove(down);

@@ -163,12 +163,13 @@ fn the_code_names_only_existing_pages() {
 }
 
 /// Folders whose files the pages name.
-const FOLDERS: [&str; 12] = [
+const FOLDERS: [&str; 13] = [
     "lib/",
     "channels/",
     "reporting/",
     "serving/",
     "functions/",
+    "emulators/",
     "local/",
     "cli/",
     "tests/",

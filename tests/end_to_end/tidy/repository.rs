@@ -40,6 +40,7 @@ fn versions_stand_only_in_the_workspace_table() {
         "reporting",
         "serving",
         "channels",
+        "emulators",
         "local",
         "cli",
         "simulation",

@@ -1,6 +1,6 @@
 //! The permissions of the functions' roles.
 
-use local::template::{Function, Resources};
+use emulators::template::{Function, Resources};
 
 use super::{functions, template, template_with};
 

@@ -73,8 +73,11 @@ pub struct Options {
     pub log_output: Option<LogOutput>,
     /// Faults that kill and delay processes.
     pub faults: Faults,
-    /// The processes' clock. Each process learns at its start how far the clock is ahead.
+    /// The processes' clock.
     pub clock: Clock,
+    /// The variable by which each process learns at its start how many milliseconds the clock is
+    /// ahead.
+    pub ahead_variable: Option<&'static str>,
 }
 
 impl Default for Options {
@@ -85,6 +88,7 @@ impl Default for Options {
             log_output: None,
             faults: Faults::default(),
             clock: Clock::default(),
+            ahead_variable: None,
         }
     }
 }

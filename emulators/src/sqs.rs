@@ -134,7 +134,7 @@ impl Sqs {
 
     /// Moves the clock ahead. A message that a function works on keeps the rest of its visibility
     /// timeout, because no time passes within an invocation.
-    pub(crate) fn let_pass(&self, time: Duration) -> Result<(), AwsError> {
+    pub fn let_pass(&self, time: Duration) -> Result<(), AwsError> {
         self.apply(|queues, now_ms| {
             let time_ms = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
             queues.state.keep_hidden(time_ms, now_ms);

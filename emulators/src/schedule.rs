@@ -12,7 +12,7 @@ use crate::lambda::{ACCOUNT, Event, Invoked, Lambda, REGION, request_id};
 /// Invokes the function at the end of every interval until `stop` becomes true (or its sender is
 /// dropped). An interval begins when the run before it has ended; the wait for its end does not
 /// count as running. If the clock moves past several intervals at once, the function runs once.
-pub(crate) async fn run(
+pub async fn run(
     schedule: String,
     every: Duration,
     function: String,
@@ -33,12 +33,7 @@ pub(crate) async fn run(
 }
 
 /// Invokes the function once, as at the end of its interval.
-pub(crate) async fn run_now(
-    schedule: &str,
-    function: &str,
-    lambda: &Lambda,
-    now: Timestamp,
-) -> Invoked {
+pub async fn run_now(schedule: &str, function: &str, lambda: &Lambda, now: Timestamp) -> Invoked {
     lambda.invoke(function, event(schedule, now)).await
 }
 

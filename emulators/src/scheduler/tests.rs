@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::*;
-use crate::aws::{Aws, Service};
 use crate::clock::Clock;
 use crate::dynamodb::DynamoDb;
+use crate::endpoint::Aws;
 use crate::faults::{CallMode, Fault, Faults};
 use crate::sent::Outside;
+use crate::service::Service;
 use crate::sqs::{Queue, Received, Sqs};
 use crate::template::{Resources, Statement};
 

@@ -279,7 +279,7 @@ impl Scheduler {
     }
 
     /// How many schedules there are, and when the next one is due.
-    pub(crate) fn overview(&self) -> (usize, Option<Timestamp>) {
+    pub fn overview(&self) -> (usize, Option<Timestamp>) {
         let schedules = self.lock();
         let next = schedules.due.first();
         let next = next.and_then(|(ms, _)| Timestamp::from_millisecond(*ms).ok());
@@ -288,7 +288,7 @@ impl Scheduler {
 
     /// Whether no target has to be called now; with `later`, also whether no target has to be
     /// called again.
-    pub(crate) fn is_idle(&self, now: Timestamp, later: bool) -> bool {
+    pub fn is_idle(&self, now: Timestamp, later: bool) -> bool {
         let schedules = self.lock();
         let is_due = |(due_ms, _): &(i64, Key)| *due_ms <= now.as_millisecond();
         let is_retried = |schedule: &Schedule| schedule.is_retried();

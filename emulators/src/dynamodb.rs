@@ -154,7 +154,7 @@ impl DynamoDb {
     }
 
     /// Removes the items whose time to live has passed by now.
-    pub(crate) async fn sweep(&self) {
+    pub async fn sweep(&self) {
         if let Some(server) = &self.server {
             server.expiring.sweep().await;
         }
@@ -166,11 +166,7 @@ impl DynamoDb {
     }
 
     /// Those items of a table that have an attribute, in the form of [`Self::scan`].
-    pub(crate) async fn scan_having(
-        &self,
-        table: &str,
-        attribute: &str,
-    ) -> anyhow::Result<Vec<Value>> {
+    pub async fn scan_having(&self, table: &str, attribute: &str) -> anyhow::Result<Vec<Value>> {
         let filter = format!("attribute_exists({attribute})");
         self.scan_those(table, Some(filter)).await
     }

@@ -10,14 +10,14 @@ use super::{Lambda, Shared, lock};
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// While this value exists, no invocation starts; new ones wait.
-pub(crate) struct Paused {
+pub struct Paused {
     shared: Arc<Shared>,
 }
 
 impl Lambda {
     /// Starts no further invocation, and waits for the end of the running ones. Returns `None` if
     /// one of them takes longer than `within`.
-    pub(crate) async fn pause(&self, within: Duration) -> Option<Paused> {
+    pub async fn pause(&self, within: Duration) -> Option<Paused> {
         let shared = Arc::clone(&self.shared);
         shared.set_paused(true);
         // From here on, dropping the value resumes.
@@ -35,7 +35,7 @@ impl Lambda {
 impl Paused {
     /// Ends all processes, because each has the clock of its start. The next invocations start new
     /// processes.
-    pub(crate) fn renew_processes(&self) {
+    pub fn renew_processes(&self) {
         self.shared.generation.send_modify(|it| *it += 1);
     }
 }

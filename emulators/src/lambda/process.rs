@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
-use webhooks::clock;
 
 use super::pool::Function;
 use super::{FunctionProcess, LogLine, LogOutput, Options, REGION, lock, session_token};
@@ -60,8 +59,10 @@ impl Process {
         );
         command.envs(variables(configuration, runtime_api, now));
         let ahead_ms = options.clock.ahead().as_millis();
-        if ahead_ms > 0 {
-            command.env(clock::AHEAD_MS, ahead_ms.to_string());
+        if let Some(variable) = options.ahead_variable
+            && ahead_ms > 0
+        {
+            command.env(variable, ahead_ms.to_string());
         }
         let token = &configuration.credentials.session_token;
         command

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::Service;
 use crate::AwsError;
 use crate::scheduler;
+use crate::service::Service;
 use crate::ses::bare_address;
 use crate::social_messaging::phone_number_arn;
 use crate::template::{ACCOUNT, Statement, arn};

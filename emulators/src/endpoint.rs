@@ -33,7 +33,7 @@ use crate::social_messaging::SocialMessaging;
 use crate::sqs::Sqs;
 use crate::template::{Statement, Template};
 
-pub use crate::service::Service;
+use crate::service::Service;
 
 /// DynamoDB's limit, the largest of all services.
 const MAXIMUM_BODY: usize = 16 * 1024 * 1024;
