@@ -20,6 +20,7 @@ mod refused;
 mod standing;
 mod together;
 mod uses;
+mod wait;
 
 use anyhow::anyhow;
 use aws_sdk_dynamodb::Client;
@@ -42,6 +43,7 @@ pub use refused::{REFUSED, Refused};
 pub use standing::{OwnedBody, Recorded, Standing};
 pub use together::{Together, change_together};
 pub use uses::SAME_USE_WITHIN;
+pub(crate) use wait::Wait;
 
 /// The field of a row that only holds the place of a task's record.
 pub const PLACEHOLDER: &str = "placeholder";

@@ -2,15 +2,12 @@
 
 mod settle;
 
-use std::time::Duration;
-
 use anyhow::{Context, anyhow};
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::Instant;
 
 use super::{
-    Attached, Change, Ledger, Status, is_forgotten, is_refused_put, refused_item, unique_id,
+    Attached, Change, Ledger, Status, Wait, is_forgotten, is_refused_put, refused_item, unique_id,
 };
 use crate::event::{Event, EventKey};
 use crate::invocation::Invocation;
@@ -81,9 +78,6 @@ impl Note {
 /// below DynamoDB's 400 KB.
 const DRAFT_MAX_BYTES: usize = 350_000;
 
-/// How long a worker waits for another worker's lease.
-const CLAIM_WAIT: Duration = Duration::from_secs(3);
-
 /// The status of a record whose effect is being made.
 const RUNNING: &str = "running";
 /// The status of a record whose effect failed for now and may be claimed again.
@@ -119,15 +113,12 @@ impl Ledger {
         name: &str,
         invocation: Invocation,
     ) -> anyhow::Result<Claim> {
-        let give_up_at = Instant::now() + CLAIM_WAIT;
-        let mut pause = Duration::from_millis(50);
+        let mut wait = Wait::begin();
         loop {
             let claim = self.try_claim(event, name, invocation).await?;
-            if !matches!(claim, Claim::Taken { .. }) || Instant::now() + pause > give_up_at {
+            if !matches!(claim, Claim::Taken { .. }) || !wait.pause().await {
                 return Ok(claim);
             }
-            tokio::time::sleep(pause).await;
-            pause *= 2;
         }
     }
 

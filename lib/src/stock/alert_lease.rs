@@ -10,14 +10,12 @@ use anyhow::Context;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use jiff::Timestamp;
 use rust_decimal::Decimal;
-use tokio::time::Instant;
 
 use super::{Level, Product, Stock, number, text};
 use crate::invocation::Invocation;
-use crate::ledger::{Change, Item, ItemKey, Together, change_together, refused_item, unique_id};
-
-/// How long a worker waits for another worker's claim.
-const CLAIM_WAIT: Duration = Duration::from_secs(3);
+use crate::ledger::{
+    Change, Item, ItemKey, Together, Wait, change_together, refused_item, unique_id,
+};
 
 /// The pauses between attempts to settle a lease. Within each attempt, the SDK makes its own
 /// attempts.
@@ -70,8 +68,7 @@ impl Stock {
         mut product: Product,
         invocation: Invocation,
     ) -> anyhow::Result<Alert> {
-        let give_up_at = Instant::now() + CLAIM_WAIT;
-        let mut pause = Duration::from_millis(50);
+        let mut wait = Wait::begin();
         while let Some(level) = product.due_level() {
             let claimed = self.try_claim(&product, level, invocation).await;
             let found = match claimed.with_context(|| format!("claiming {:?}", product.name))? {
@@ -85,16 +82,13 @@ impl Stock {
                 return Ok(Alert::Held);
             }
             // If the product changed meanwhile, it decides at once.
-            let waits = if now == product {
-                pause
-            } else {
-                Duration::ZERO
+            let goes_on = match now == product {
+                true => wait.pause().await,
+                false => wait.goes_on(),
             };
-            if Instant::now() + waits > give_up_at {
+            if !goes_on {
                 return Ok(Alert::Taken);
             }
-            tokio::time::sleep(waits).await;
-            pause += waits;
             product = now;
         }
         Ok(Alert::NotDue)
