@@ -110,6 +110,7 @@ pub struct Topic {
 }
 
 impl Topic {
+    /// Reads the topic from the environment.
     pub fn read(environment: &mut Environment, aws: &Aws) -> Self {
         Self {
             sns: Client::new(&aws.sdk_config(PUBLISH_LIMITS)),

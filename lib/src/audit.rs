@@ -53,6 +53,9 @@ pub enum Came {
 }
 
 /// Continues the audit on every invocation, until Lambda ends the function.
+///
+/// # Errors
+/// A setting is missing or not valid, or Lambda ends the runtime.
 pub async fn run() -> anyhow::Result<()> {
     telemetry::start();
     let mut environment = Environment::of_process();
@@ -65,6 +68,7 @@ pub async fn run() -> anyhow::Result<()> {
 }
 
 impl Auditor {
+    /// Reads the tables and the settings from the environment.
     pub fn read(environment: &mut Environment, aws: &Aws) -> Self {
         Self {
             figures: Figures::read(environment, aws, CallLimits::TASK),
@@ -74,6 +78,9 @@ impl Auditor {
     }
 
     /// Continues an interrupted audit, or begins one if it is time.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn go_on(&self, invocation: Invocation) -> anyhow::Result<Came> {
         let now = invocation.now();
         let figures = &self.figures;

@@ -32,6 +32,7 @@ impl Environment {
         Self::of(std::env::vars_os())
     }
 
+    /// An environment of these variables.
     pub fn of<N: Into<OsString>, V: Into<OsString>>(
         variables: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
@@ -83,7 +84,10 @@ impl Environment {
         self.problems.push(problem);
     }
 
-    /// Fails if any variable had a problem. The error lists all problems.
+    /// Checks that no variable had a problem.
+    ///
+    /// # Errors
+    /// A variable is missing or not valid. The error lists every problem.
     pub fn check(&self) -> anyhow::Result<()> {
         if !self.problems.is_empty() {
             bail!("the function's environment: {}", self.problems.join("; "));
@@ -124,6 +128,7 @@ impl CallLimits {
         attempts: 1,
     };
 
+    /// The limits as the SDK takes them.
     pub fn timeouts(self) -> TimeoutConfig {
         TimeoutConfig::builder()
             .connect_timeout(Duration::from_millis(1000))
@@ -132,6 +137,7 @@ impl CallLimits {
             .build()
     }
 
+    /// The number of attempts as the SDK takes it.
     pub fn retries(self) -> RetryConfig {
         RetryConfig::standard()
             .with_max_attempts(self.attempts)
@@ -152,6 +158,7 @@ pub struct Aws {
 }
 
 impl Aws {
+    /// Reads the region, the credentials and the endpoint from the environment.
     pub fn read(environment: &mut Environment) -> Self {
         let connections = connections(environment);
         Self {

@@ -34,6 +34,7 @@ pub struct Dispatch {
 }
 
 impl Dispatch {
+    /// Reads the queues from the environment.
     pub fn read(environment: &mut Environment, aws: &Aws) -> Self {
         let queues = Task::ALL.map(|task| (task, environment.text(task.queue_variable())));
         Self {

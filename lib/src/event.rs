@@ -43,6 +43,7 @@ pub struct Event {
     pub received_at: Option<Timestamp>,
 }
 
+/// What happened to the coupon.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fact {
@@ -167,6 +168,7 @@ pub struct Discount {
     pub minimum_purchase: Option<Money>,
 }
 
+/// What a discount's value means.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum DiscountKind {

@@ -76,6 +76,7 @@ pub struct Reward {
     pub name: String,
 }
 
+/// The group in which a redemption counts. A name is empty if the event has no such value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RedemptionGroup {
     pub reward: Reward,
@@ -86,6 +87,7 @@ pub struct RedemptionGroup {
     pub currency: String,
 }
 
+/// The sums of a group's redemptions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RedemptionSums {
     pub count: u64,
@@ -100,6 +102,7 @@ pub struct RedemptionSums {
     pub reversed_discount_value: Decimal,
 }
 
+/// The group in which a use counts. A name is empty if the event has no such value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UseGroup {
     pub reward_name: String,
@@ -108,12 +111,14 @@ pub struct UseGroup {
     pub currency: String,
 }
 
+/// The group in which a use counts for the person at the till.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StaffGroup {
     pub staff_member: String,
     pub currency: String,
 }
 
+/// The sums of a group's uses, in the group's currency.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UseSums {
     pub count: u64,
@@ -152,12 +157,14 @@ pub struct SignalGroup {
     pub method: String,
 }
 
+/// The sums of a group's redemptions, as a signal of satisfaction.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SignalSums {
     pub count: u64,
     pub points: i64,
 }
 
+/// The group in which a player's code counts, with one item that it brings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CodeGroup {
     pub code: String,
@@ -166,6 +173,7 @@ pub struct CodeGroup {
     pub currency: String,
 }
 
+/// The sums of a code's redemptions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CodeSums {
     pub count: u64,
@@ -174,6 +182,7 @@ pub struct CodeSums {
     pub value: Decimal,
 }
 
+/// The group in which a message to a member counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeliveryGroup {
     /// `email`, `whatsapp`, `sms` or `forward`.

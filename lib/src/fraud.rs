@@ -9,9 +9,9 @@ use crate::record;
 /// name too; it holds the version of all the coupon's findings.
 pub const RECORD: &str = record::FRAUD;
 
-/// The prefixes of sort keys: of a member's flags, and of the member's redemptions in the last
-/// days.
+/// The prefix of the sort keys of a member's flags.
 pub const FLAG: &str = "flag#";
+/// The prefix of the sort keys of a member's redemptions in the last days.
 pub const HISTORY: &str = "redeemed@";
 
 /// The sort key of the row that lists the rushes of a member that were alerted.

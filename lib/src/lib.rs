@@ -33,6 +33,8 @@
 //! - [`config`], [`connections`], [`secrets`], [`clock`], [`invocation`], [`telemetry`]: a
 //!   function's settings, its connections to AWS, its secrets, its time, and its logs and metrics.
 
+#![warn(clippy::missing_errors_doc)]
+
 pub mod alerts;
 pub mod audit;
 pub mod cell;

@@ -113,6 +113,7 @@ impl Parsed {
     }
 }
 
+/// What a verified body holds.
 #[derive(Debug)]
 pub enum Content {
     Event(Box<Event>),

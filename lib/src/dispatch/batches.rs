@@ -263,7 +263,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_entry_goes_with_one_request_that_sqs_takes(sizes in prop::collection::vec(0..=BYTES_MAX, 0..60)) {
+        fn every_entry_goes_with_one_request_that_sqs_takes(
+            sizes in prop::collection::vec(0..=BYTES_MAX, 0..60),
+        ) {
             let requests = pack(&sizes);
             let indexes: Vec<_> = requests.iter().cloned().flatten().collect();
             prop_assert_eq!(indexes, (0..sizes.len()).collect::<Vec<_>>());

@@ -16,6 +16,7 @@ pub struct WorkQueue {
 }
 
 impl WorkQueue {
+    /// The queue at this URL.
     pub fn new(client: Client, url: impl Into<String>) -> Self {
         Self {
             client,

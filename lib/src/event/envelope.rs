@@ -31,6 +31,7 @@ pub struct Envelope {
 }
 
 impl Envelope {
+    /// Whether the provider sent nothing of it.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -42,6 +43,7 @@ impl Envelope {
 pub struct Verbatim(Box<RawValue>);
 
 impl Verbatim {
+    /// The JSON as the provider wrote it.
     pub fn text(&self) -> &str {
         self.0.get()
     }

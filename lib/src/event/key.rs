@@ -97,10 +97,12 @@ impl EventKey {
         }
     }
 
+    /// The partition key of the event's row: `<provider>#<tenant>#<coupon>`, each part escaped.
     pub fn coupon(&self) -> &str {
         &self.coupon
     }
 
+    /// The sort key of the event's row, such as `redeemed`.
     pub fn entry(&self) -> &str {
         &self.entry
     }

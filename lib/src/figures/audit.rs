@@ -44,6 +44,9 @@ pub struct Audit {
 
 impl Audit {
     /// Begins an audit of these days, all of whose events must still be recorded.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn begin(
         figures: &Figures,
         days: (Date, Date),
@@ -74,6 +77,9 @@ impl Audit {
 
     /// Continues to count. After each page of rows, `goes_on` gets the number of rows read, and
     /// returns whether there is time for another page. Returns whether all events are counted.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn count(
         &mut self,
         figures: &Figures,
@@ -134,6 +140,9 @@ impl Audit {
     }
 
     /// The counters that differ after all events are counted, and the number of compared counters.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn judge(&self, figures: &Figures) -> anyhow::Result<(Vec<Drift>, u64)> {
         let (mut drift, mut compared) = (Vec::new(), 0);
         for (tenant, before) in &self.before {

@@ -41,6 +41,7 @@ pub struct Book {
 }
 
 impl Book {
+    /// Reads the table and its settings from the environment.
     pub fn read(environment: &mut Environment, aws: &Aws, limits: CallLimits) -> Self {
         let client = Client::new(&aws.sdk_config(limits));
         let table = environment.text("FIGURES_TABLE");
@@ -59,6 +60,8 @@ impl Book {
         )
     }
 
+    /// The figures in this table, which keeps a day for `days` days and spreads counters over
+    /// `shards`.
     pub fn new(client: Client, table: impl Into<String>, days: i64, shards: u64) -> Self {
         let table = table.into();
         // The limit of a hundred years keeps every calculated time valid.
@@ -77,6 +80,7 @@ impl Book {
         &self.table
     }
 
+    /// The number of shards of a tenant's counters.
     pub fn shards(&self) -> u64 {
         self.shards
     }
@@ -88,6 +92,9 @@ impl Book {
 
     /// Lists events by the tenant's hours, and notes that this shard has figures of these tenants.
     /// Both happen before anything is counted, so that reports find every count.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn announce(&self, lists: &Lists, shard: u64, forget_at: i64) -> anyhow::Result<()> {
         let tenants: BTreeSet<_> = lists
             .keys()
@@ -143,6 +150,9 @@ impl Book {
     /// The changes that count a tally of a tenant, ready to be attached to the record of the event.
     /// `by`, an event's key, chooses the shard. Call this before an effect outside, or where a
     /// repeat is harmless, because new groups need names in the dictionary.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn attach(
         &self,
         tenant: (&str, &str),
@@ -156,6 +166,9 @@ impl Book {
 
     /// Writes the names of these groups of a tenant, `(provider, tenant)`, and the shard's note,
     /// before anything is counted.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn open(
         &self,
         (provider, tenant): (&str, &str),
@@ -182,6 +195,9 @@ impl Book {
     }
 
     /// The short names of a tenant's groups, for [`Book::changes`].
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn ids(
         &self,
         tenant: &str,
@@ -193,6 +209,9 @@ impl Book {
 
     /// The changes that add to a tenant's counters, one for each item. Days that are no longer kept
     /// are left out.
+    ///
+    /// # Errors
+    /// A group has no id among these, or a counter cannot be written.
     pub fn changes(
         &self,
         tenant: &str,

@@ -48,11 +48,13 @@ impl Section {
         (Self::SurveyUnsent, "survey_unsent"),
     ];
 
+    /// The section's name in keys.
     pub fn name(self) -> &'static str {
         let found = Self::ALL.iter().find(|(section, _)| *section == self);
         found.expect("every section has a name").1
     }
 
+    /// The section of this name.
     pub fn named(name: &str) -> Option<Self> {
         let found = Self::ALL.iter().find(|(_, it)| *it == name);
         found.map(|(section, _)| *section)
@@ -71,6 +73,7 @@ pub struct Group {
 const NAME_MAX_BYTES: usize = 200;
 
 impl Group {
+    /// The group with these names, each cut to its maximum length.
     pub fn new<'a>(section: Section, names: impl IntoIterator<Item = &'a str>) -> Self {
         let names = names.into_iter();
         let cut = |name: &str| name[..name.floor_char_boundary(NAME_MAX_BYTES)].to_owned();
@@ -144,6 +147,7 @@ impl Tally {
         }
     }
 
+    /// Adds another tally's counts.
     pub fn merge(&mut self, other: &Self) {
         for (cell, by) in &other.0 {
             self.add(cell.day, &cell.group, cell.field, *by);
@@ -169,10 +173,12 @@ impl Tally {
         difference
     }
 
+    /// Each cell with its sum.
     pub fn cells(&self) -> impl Iterator<Item = (&Cell, Decimal)> + '_ {
         self.0.iter().map(|(cell, by)| (cell, *by))
     }
 
+    /// A cell's sum; 0 if the tally lacks the cell.
     pub fn get(&self, cell: &Cell) -> Decimal {
         self.0.get(cell).copied().unwrap_or_default()
     }
@@ -187,6 +193,7 @@ impl Tally {
         self.0.len()
     }
 
+    /// Whether the tally counts nothing.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

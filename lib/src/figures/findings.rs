@@ -49,6 +49,7 @@ impl PartialOrd for FoundPlace {
 }
 
 impl Found {
+    /// The finding's place in the list.
     pub fn place(&self) -> FoundPlace {
         FoundPlace {
             day: self.day,
@@ -103,6 +104,9 @@ impl Figures {
     /// The findings of a tenant's events on these days, the newest first: at most `limit` rows,
     /// after a place. An event without remaining findings has no row. If the answer has `limit`
     /// rows, more may follow.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn findings(
         &self,
         (provider, tenant): (&str, &str),

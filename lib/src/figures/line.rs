@@ -23,8 +23,10 @@ pub const LINE: &str = "figures#";
 /// How many uses of one coupon may await its redemption, for their durations and for the completion
 /// of their records. One transaction holds no more.
 pub const AWAITING_MAX: usize = 60;
+/// How many records of uses one redemption completes.
 pub const COMPLETED_MAX: usize = 20;
 
+/// What was counted of one coupon, for the events that come later.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Line {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -111,6 +113,11 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// Reads a line from its row.
+    ///
+    /// # Errors
+    ///
+    /// The row holds no line that this code can read.
     pub fn read(row: &Item) -> anyhow::Result<Self> {
         let number = |name: &str| row.get(name)?.as_n().ok();
         let line = row.get("line").and_then(|it| it.as_s().ok());
@@ -127,6 +134,9 @@ impl Standing {
     }
 
     /// Writes the next line, unless another writer has changed the stored one.
+    ///
+    /// # Errors
+    /// The line cannot be written as JSON.
     pub fn followed_by(
         &self,
         key: ItemKey,
@@ -182,6 +192,7 @@ impl Owner<'_> {
 }
 
 impl Profile {
+    /// Adds one coupon's share.
     pub fn add(&mut self, share: &Share) {
         if let Some(at) = share.redeemed_at {
             self.redemptions += 1;

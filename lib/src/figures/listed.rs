@@ -23,6 +23,9 @@ pub struct Page {
 impl Figures {
     /// Events of a tenant's day, the newest first: at most `limit`, after those of the page before.
     /// Only the necessary lists are read, from the end of the day.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn events(
         &self,
         provider: &str,

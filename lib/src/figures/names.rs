@@ -119,6 +119,7 @@ pub(super) fn read(row: &Item) -> Option<(String, Group)> {
 }
 
 impl Names {
+    /// The groups' names in this table, which keeps a name for `keep`.
     pub fn new(client: Client, table: impl Into<String>, keep: SignedDuration) -> Self {
         Self {
             client,
@@ -129,6 +130,9 @@ impl Names {
     }
 
     /// The ids of a tenant's groups. A group without an id gets one.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn ids(
         &self,
         tenant: &str,

@@ -121,6 +121,9 @@ pub(super) const REPAIRED_SHARD: u64 = 0;
 impl Figures {
     /// Repairs a counter. Returns false if the counter's part in its shard has changed since it was
     /// read.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn repair(&self, book: &Book, drift: &Drift, now: Timestamp) -> anyhow::Result<bool> {
         let Drift { tenant, cell, .. } = drift;
         let ids = book.ids(tenant, [cell.group.clone()].into(), now).await?;

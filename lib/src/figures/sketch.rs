@@ -35,20 +35,24 @@ impl Sketch {
         (from, from * GAMMA)
     }
 
+    /// Adds this many durations of a bucket.
     pub fn add(&mut self, bucket: u16, count: u64) {
         *self.0.entry(bucket).or_default() += count;
     }
 
+    /// Adds another sketch's durations.
     pub fn merge(&mut self, other: &Self) {
         for (&bucket, &count) in &other.0 {
             self.add(bucket, count);
         }
     }
 
+    /// Each bucket with its count, the shortest durations first.
     pub fn buckets(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
         self.0.iter().map(|(&bucket, &count)| (bucket, count))
     }
 
+    /// The number of durations.
     pub fn count(&self) -> u64 {
         self.0.values().sum()
     }

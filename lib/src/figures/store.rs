@@ -47,6 +47,7 @@ pub struct Tables {
 }
 
 impl Figures {
+    /// Reads the tables from the environment.
     pub fn read(environment: &mut Environment, aws: &Aws, limits: CallLimits) -> Self {
         let client = Client::new(&aws.sdk_config(limits));
         let tables = Tables {
@@ -57,11 +58,15 @@ impl Figures {
         Self::new(client, tables)
     }
 
+    /// The figures in these tables.
     pub fn new(client: Client, tables: Tables) -> Self {
         Self { client, tables }
     }
 
     /// The tenants with figures, each with its provider.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn tenants(&self) -> anyhow::Result<Vec<(String, String)>> {
         let rows = self
             .query(&self.tables.figures, ("part", TENANTS), None)
@@ -74,6 +79,9 @@ impl Figures {
     }
 
     /// The days of a tenant from one to another, both included. A day without figures is missing.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn days(
         &self,
         provider: &str,
@@ -86,6 +94,9 @@ impl Figures {
     }
 
     /// A member's profile; `None` if no event names the member.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn member(
         &self,
         provider: &str,
@@ -106,6 +117,9 @@ impl Figures {
     }
 
     /// The current counters of a tenant's days.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn tally(&self, tenant: &str, from: Date, to: Date) -> anyhow::Result<Tally> {
         let shards: Vec<_> = self.shards(tenant).await?.into_iter().collect();
         self.tally_of(tenant, &shards, (from, to)).await

@@ -13,9 +13,11 @@ use super::track::day_and_hour;
 use crate::event::{Event, Fact};
 use crate::ledger::Item;
 
-/// The names of the records beneath a use: for the schedule, for the question, and for the answer.
+/// The record of the schedule, beneath the use.
 pub const SCHEDULED: &str = "surveys";
+/// The record of the question.
 pub const ASKED: &str = "surveys/ask";
+/// The record of the answer.
 pub const ANSWERED: &str = "surveys/answer";
 pub(super) const RECORDS: [&str; 3] = [SCHEDULED, ASKED, ANSWERED];
 
@@ -34,6 +36,7 @@ pub enum Unsent {
 }
 
 impl Unsent {
+    /// All reasons.
     pub const ALL: [Self; 9] = [
         Self::DoNotContact,
         Self::Sandbox,
@@ -61,6 +64,7 @@ impl Unsent {
         }
     }
 
+    /// The reason that a record names by this word.
     pub fn of_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|it| it.word() == word)
     }
@@ -251,6 +255,7 @@ impl SurveySums {
         self.recommend[..7].iter().sum()
     }
 
+    /// Adds another group's results.
     pub fn add(&mut self, other: &Self) {
         self.scheduled += other.scheduled;
         self.sent += other.sent;

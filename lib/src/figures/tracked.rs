@@ -72,6 +72,7 @@ pub struct Tracked {
     pub other: BTreeMap<String, String>,
 }
 
+/// The kinds of events that are tracked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TrackedKind {

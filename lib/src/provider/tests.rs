@@ -691,7 +691,11 @@ proptest! {
 
     /// A sample that is cut short, or has one byte changed, gives an answer and no panic.
     #[test]
-    fn no_damage_panics(position in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
+    fn no_damage_panics(
+        position in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+        cut in any::<bool>(),
+    ) {
         for sample in [ZUPY_REDEEMED, ZUPY_USED, AGHANIM, AGHANIM_BUNDLE] {
             let mut body = sample.as_bytes().to_vec();
             let position = position.index(body.len());
@@ -713,9 +717,10 @@ proptest! {
             "/discount_details", "/discount_details/discount_value", "/timestamp", "/company_id",
         ]),
         value in prop_oneof![
-            Just(Value::Null), any::<bool>().prop_map(Value::from), any::<f64>().prop_map(|n| json!(n)),
-            any::<i64>().prop_map(Value::from), any::<String>().prop_map(Value::from),
-            Just(json!([])), Just(json!({})), Just(json!([[{}]])),
+            Just(Value::Null), any::<bool>().prop_map(Value::from),
+            any::<f64>().prop_map(|n| json!(n)), any::<i64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from), Just(json!([])), Just(json!({})),
+            Just(json!([[{}]])),
         ],
     ) {
         let body = edited(ZUPY_REDEEMED, &[(place, Some(value))]);

@@ -40,12 +40,17 @@ pub struct Zupy {
 }
 
 impl Zupy {
+    /// The name of a redemption in v1.
     pub const COUPON_REDEEMED: &'static str = "coupon.redeemed";
+    /// The name of a use.
     pub const COUPON_USED: &'static str = "coupon.used";
     /// The name of a redemption in v2.
     pub const REWARD_REDEEMED: &'static str = "reward.redeemed";
+    /// The name of a cancellation.
     pub const COUPON_CANCELLED: &'static str = "coupon.cancelled";
+    /// The name of a reminder that a coupon expires soon.
     pub const COUPON_EXPIRING: &'static str = "coupon.expiring";
+    /// The name of an expiry.
     pub const COUPON_EXPIRED: &'static str = "coupon.expired";
     /// The name in v1 of the event that a customer joined.
     pub const CUSTOMER_REGISTERED: &'static str = "customer.registered";

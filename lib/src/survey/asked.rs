@@ -53,6 +53,7 @@ pub struct About {
 }
 
 impl Asked {
+    /// The survey's id.
     pub fn id(&self) -> Id {
         super::id(&self.event)
     }

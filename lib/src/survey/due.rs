@@ -31,6 +31,7 @@ pub enum Kind {
 }
 
 impl Due {
+    /// The message for the survey of this use.
     pub fn new(event: &EventKey, due_at: Timestamp) -> Self {
         Self {
             version: DUE_VERSION,

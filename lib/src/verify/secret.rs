@@ -75,10 +75,12 @@ impl Secrets {
         text::read(text)
     }
 
+    /// The first secret, which new signatures are made with.
     pub fn first(&self) -> &Secret {
         &self.entries[0].secret
     }
 
+    /// All secrets, in their order.
     pub fn all(&self) -> impl Iterator<Item = &Secret> {
         self.entries.iter().map(|entry| &entry.secret)
     }

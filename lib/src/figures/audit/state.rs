@@ -89,6 +89,7 @@ impl From<&Drift> for Differs {
 }
 
 impl Audited {
+    /// The result of an audit that ends now, with what differs and the number of compared counters.
     pub fn new(audit: &Audit, (drift, counters): (&[Drift], u64), now: Timestamp) -> Self {
         Self {
             started_at: audit.started_at,
@@ -205,12 +206,18 @@ fn state(name: &str) -> String {
 
 impl Figures {
     /// The result of the last finished audit, if there was one.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn audited(&self) -> anyhow::Result<Option<Audited>> {
         let row = self.audit_row(RESULT.to_owned()).await?;
         Ok(row.as_ref().and_then(Audited::read))
     }
 
     /// Keeps an audit's result, and replaces the one before.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn keep_audited(&self, audited: &Audited) -> anyhow::Result<()> {
         let row = audited.write();
         let until = audited.finished_at.checked_add(RESULT_KEPT)?;
@@ -218,6 +225,9 @@ impl Figures {
     }
 
     /// The interrupted audit with this name, if it can be continued.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn interrupted_audit(
         &self,
         name: &str,
@@ -254,6 +264,9 @@ impl Figures {
     }
 
     /// Keeps an interrupted audit under this name, so that it can be continued.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn keep_interrupted_audit(
         &self,
         name: &str,
@@ -280,6 +293,9 @@ impl Figures {
     }
 
     /// Deletes the state of an audit that has finished.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn forget_interrupted_audit(&self, name: &str) -> anyhow::Result<()> {
         // An empty row is no state. The parts expire by themselves.
         self.put_audit(state(name), Row::default(), Timestamp::UNIX_EPOCH)

@@ -415,7 +415,8 @@ mod tests {
                 it.mantissa().checked_mul(missing)
             };
             let scale = a.scale().max(b.scale());
-            if let (Some(sum), Some(a), Some(b)) = (exact_sum(a, b), whole(a, scale), whole(b, scale)) {
+            let wholes = whole(a, scale).zip(whole(b, scale));
+            if let (Some(sum), Some((a, b))) = (exact_sum(a, b), wholes) {
                 prop_assert_eq!(whole(sum, scale), a.checked_add(b));
             }
         }
