@@ -7,6 +7,7 @@ pub(crate) mod answers;
 mod json;
 #[cfg(test)]
 mod tests;
+mod written;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

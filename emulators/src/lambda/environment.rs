@@ -28,6 +28,11 @@ pub(super) struct Environment {
     pub(super) generations: watch::Receiver<u64>,
 }
 
+/// How a process ended.
+fn in_words(status: std::io::Result<ExitStatus>) -> String {
+    status.map_or_else(|error| error.to_string(), |status| status.to_string())
+}
+
 /// How an invocation ended, seen from outside the process.
 enum End {
     Answered(Invoked),
@@ -104,7 +109,7 @@ impl Environment {
                 }
             },
             status = process.child.wait() => {
-                let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+                let status = in_words(status);
                 let reason = format!("its process ended before it asked for its first event \
                                       ({status})");
                 Err(Failure::new(Status::Crashed, "Runtime.ExitError", reason))
@@ -171,7 +176,7 @@ impl Environment {
                     Call::InitError(failure) => tracing::warn!("function `{}`: {failure}", self.name()),
                 },
                 status = process.child.wait() => {
-                    let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+                    let status = in_words(status);
                     tracing::warn!("an idle process of function `{}` ended \
                                     ({status})", self.name());
                     return None;
@@ -251,7 +256,9 @@ impl Environment {
             tokio::select! {
                 biased;
                 Some(call) = self.calls.recv() => match call {
-                    Call::Answer { request_id, .. } if request_id == given && self.loses_answer() => {
+                    Call::Answer { request_id, .. }
+                        if request_id == given && self.loses_answer() =>
+                    {
                         return End::Died;
                     }
                     Call::Answer { request_id, outcome, accepted } if request_id == given => {
