@@ -116,7 +116,8 @@ pub(crate) enum Kind {
     Items,
     /// The provider sent a member's contact.
     Enrolled,
-    /// Correctly signed, but not valid, because of this field: the body is kept, and causes nothing.
+    /// Correctly signed, but not valid, because of this field. The body is kept, and causes
+    /// nothing.
     Refused(&'static str),
 }
 

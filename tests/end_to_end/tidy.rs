@@ -3,8 +3,10 @@
 mod code;
 mod cycles;
 mod docs;
+mod documented;
 mod repository;
 mod roles;
+mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,7 +1,8 @@
-//! The code's layout: comments end by column 100, and files are short.
+//! The code's layout: lines end by column 100, and files are short.
 
 use super::docs::files;
 use super::read;
+use super::source::{Part, parts};
 
 const COLUMNS_MAX: usize = 100;
 
@@ -23,10 +24,21 @@ const LONG: [&str; 11] = [
     "tests/end_to_end/support.rs",
 ];
 
-/// A URL cannot be wrapped.
-fn is_too_wide(line: &str) -> bool {
-    let is_comment = line.trim_start().starts_with("//");
-    is_comment && !line.contains("://") && line.chars().count() > COLUMNS_MAX
+/// The numbers of lines that are too wide. A literal or a URL may be as long as it is.
+fn wide_lines(source: &str) -> Vec<usize> {
+    let mut shown = String::new();
+    for part in parts(source) {
+        match part {
+            Part::Literal(text) => shown.extend(text.chars().filter(|it| *it == '\n')),
+            Part::Comment(text) if text.contains("://") => {}
+            Part::Blank(text) | Part::Comment(text) | Part::Word(text) | Part::Sign(text) => {
+                shown.push_str(text);
+            }
+        }
+    }
+    let lines = shown.lines().zip(1..);
+    let wide = lines.filter(|(line, _)| line.chars().count() > COLUMNS_MAX);
+    wide.map(|(_, number)| number).collect()
 }
 
 fn code_lines(source: &str) -> usize {
@@ -40,15 +52,13 @@ fn code_lines(source: &str) -> usize {
 }
 
 #[test]
-fn comments_end_by_column_100() {
+fn lines_end_by_column_100() {
     let mut wide = Vec::new();
     for path in files(&[".rs"]) {
-        let source = read(&path);
-        let lines = source.lines().zip(1..);
-        let of_file = lines.filter(|(line, _)| is_too_wide(line));
-        wide.extend(of_file.map(|(_, number)| format!("{path}:{number}")));
+        let lines = wide_lines(&read(&path)).into_iter();
+        wide.extend(lines.map(|number| format!("{path}:{number}")));
     }
-    assert_eq!(wide, Vec::<String>::new(), "wrap these comments");
+    assert_eq!(wide, Vec::<String>::new(), "wrap these lines");
 }
 
 #[test]
@@ -72,11 +82,18 @@ fn files_are_short_except_those_on_the_list() {
 }
 
 #[test]
-fn a_wide_comment_and_a_long_file_are_noticed() {
+fn a_wide_line_and_a_long_file_are_noticed() {
     let word = "x".repeat(COLUMNS_MAX);
-    assert!(is_too_wide(&format!("    // {word}")));
-    assert!(!is_too_wide(&format!("// https://{word}")));
-    assert!(!is_too_wide(&format!("let text = \"{word}\";")));
+    assert_eq!(wide_lines(&format!("a\n    // {word}")), [2]);
+    assert_eq!(wide_lines(&format!("let {word} = \"\n\";\nb")), [1]);
+    let fit = [
+        format!("// https://{word}"),
+        format!("let text = \"{word}\";"),
+        format!("let text = r#\"a\n{word}\"#;"),
+    ];
+    for line in fit {
+        assert_eq!(wide_lines(&line), [0; 0], "{line}");
+    }
 
     let code = "a\n\n// b\n    /// c\nd\n";
     let tests = "\n#[cfg(test)]\nmod tests {\n    e\n}\n";

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::docs::files;
 use super::read;
+use super::source::{Part, parts};
 
 /// A module's path from its crate's root. The root's path is empty.
 type Module = Vec<String>;
@@ -24,61 +25,15 @@ fn module_of(path: &str) -> Option<(&str, Module)> {
     Some((&path[..package.len() + "/src".len()], module))
 }
 
-/// The words and signs of Rust code, without comments, literals and the tests at its end.
+/// The words and signs of code, without comments, literals and the tests at its end.
 fn tokens(source: &str) -> Vec<&str> {
     let tests = "\n#[cfg(test)]\nmod tests {\n";
-    let mut rest = source.split(tests).next().unwrap_or_default();
-    let mut tokens = Vec::new();
-    let is_of_a_word = |it: char| it.is_alphanumeric() || it == '_';
-    let after = |text: &'_ str, end: &str| text.find(end).map(|at| at + end.len());
-    while let Some(first) = rest.chars().next() {
-        let hashes = rest
-            .strip_prefix('r')
-            .map_or(0, |it| it.bytes().take_while(|byte| *byte == b'#').count());
-        let length = if rest.starts_with("//") {
-            after(rest, "\n")
-        } else if rest.starts_with("/*") {
-            after(rest, "*/")
-        } else if first == 'r' && rest[1 + hashes..].starts_with('"') {
-            let end = format!("\"{}", "#".repeat(hashes));
-            let begin = 2 + hashes;
-            after(&rest[begin..], &end).map(|length| begin + length)
-        } else if first == '"' {
-            let mut is_escaped = false;
-            let end = rest.bytes().skip(1).position(|byte| {
-                let ends = byte == b'"' && !is_escaped;
-                is_escaped = byte == b'\\' && !is_escaped;
-                ends
-            });
-            end.map(|at| at + 2)
-        } else if first == '\'' {
-            // A lifetime has no second quotation mark.
-            let inside = rest[1..].chars().take(2).collect::<String>();
-            match inside.strip_prefix('\\') {
-                Some(escaped) => {
-                    after(&rest[2 + escaped.len()..], "'").map(|it| it + 2 + escaped.len())
-                }
-                None if inside.ends_with('\'') => Some(inside.len() + 1),
-                None => Some(1),
-            }
-        } else if is_of_a_word(first) {
-            let end = rest.find(|it| !is_of_a_word(it)).unwrap_or(rest.len());
-            tokens.push(&rest[..end]);
-            Some(end)
-        } else {
-            let length = if rest.starts_with("::") {
-                2
-            } else {
-                first.len_utf8()
-            };
-            if !first.is_whitespace() {
-                tokens.push(&rest[..length]);
-            }
-            Some(length)
-        };
-        rest = &rest[length.unwrap_or(rest.len())..];
-    }
-    tokens
+    let code = source.split(tests).next().unwrap_or_default();
+    let tokens = parts(code).into_iter().filter_map(|part| match part {
+        Part::Word(text) | Part::Sign(text) => Some(text),
+        Part::Blank(_) | Part::Comment(_) | Part::Literal(_) => None,
+    });
+    tokens.collect()
 }
 
 fn is_name(token: &str) -> bool {

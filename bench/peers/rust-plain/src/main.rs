@@ -2,6 +2,7 @@
 //! default clients, an INPROGRESS record, the sends in a row, a COMPLETED record.
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use hmac::{Hmac, KeyInit, Mac};
 use lambda_http::{run, service_fn, tracing, Body, Error, Request, Response};
@@ -122,7 +123,7 @@ async fn handle(app: &App, req: Request) -> Result<Response<Body>, Error> {
 
     if let Err(err) = put {
         let err = err.into_service_error();
-        if let aws_sdk_dynamodb::operation::put_item::PutItemError::ConditionalCheckFailedException(e) = &err {
+        if let PutItemError::ConditionalCheckFailedException(e) = &err {
             let done = e
                 .item()
                 .and_then(|i| i.get("status"))
