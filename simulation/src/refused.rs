@@ -1,6 +1,7 @@
 //! Refused bodies: verified bodies in which no event could be read. An operator lists them, and
 //! replays them after the cause is mended.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -231,15 +232,15 @@ pub(crate) async fn broken(
     Ok(broken)
 }
 
-/// The rows of the refused bodies, as they are stored.
-async fn rows(world: &World) -> anyhow::Result<Vec<String>> {
-    let rows = world.items("events").await?.into_iter();
-    let is_refused = |row: &Value| {
-        row["coupon"]
-            .as_str()
-            .is_some_and(|it| it.starts_with(REFUSED))
-    };
-    let mut rows: Vec<_> = rows.filter(is_refused).map(|it| it.to_string()).collect();
-    rows.sort();
+/// The rows of the refused bodies. The fields of a scan have no fixed order.
+async fn rows(world: &World) -> anyhow::Result<BTreeMap<String, BTreeMap<String, Value>>> {
+    let mut rows = BTreeMap::new();
+    for row in world.items("events").await? {
+        let text = |name: &str| row[name].as_str().unwrap_or_default();
+        if text("coupon").starts_with(REFUSED) {
+            let key = format!("{}/{}", text("coupon"), text("entry"));
+            rows.insert(key, serde_json::from_value(row)?);
+        }
+    }
     Ok(rows)
 }
