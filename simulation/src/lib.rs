@@ -95,6 +95,7 @@ fn play_story(
     tell_of: fn(&mut Rng, Timestamp) -> Story,
     judge: fn(&World, &Story) -> Vec<String>,
 ) -> anyhow::Result<Outcome> {
+    world::read_template()?;
     // Other code draws from this thread's generator: names of attempts, pauses between retries.
     fastrand::seed(seed);
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -294,10 +294,18 @@ impl World {
     }
 }
 
-/// The template, which is read once for all simulations.
+/// Reads the template once for all simulations. A story that read it itself would continue with
+/// other random numbers than a story that found it read.
+pub(crate) fn read_template() -> anyhow::Result<()> {
+    template().map(|_| ())
+}
+
 fn template() -> anyhow::Result<&'static Template> {
     static TEMPLATE: OnceLock<Result<Template, String>> = OnceLock::new();
     let read = || {
+        // The reader makes the secrets that the template asks for. They must be the same in each
+        // process.
+        fastrand::seed(0);
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("template.yaml");
         let zupy: Vec<_> = COMPANIES
             .iter()
