@@ -14,11 +14,12 @@ mod token;
 
 use sha2::{Digest, Sha256};
 
+use crate::config::Environment;
 use crate::event::EventKey;
 
 pub use crate::record::{SURVEYS as RECORD, surveys::ASK};
 pub use answer::{
-    ANSWER, Answer, COMMENT_MAX_CHARACTERS, Given, Refusal, clean_comment, is_changeable,
+    ALERT, ANSWER, Answer, COMMENT_MAX_CHARACTERS, Given, Refusal, clean_comment, is_changeable,
     open_until,
 };
 pub use asked::{About, Asked, LINK_DAYS, LOOKUP, lookup_partition};
@@ -36,6 +37,20 @@ pub fn id(event: &EventKey) -> Id {
     let mut id = Id::default();
     id.copy_from_slice(&digest[..size_of::<Id>()]);
     id
+}
+
+/// Whether the settings ask for an alert of each bad answer. Another value than `on` and `off`
+/// becomes a problem of the environment.
+pub fn are_alerts_on(environment: &mut Environment) -> bool {
+    match environment.text("SURVEY_ALERTS").as_str() {
+        "on" => true,
+        "off" | "" => false,
+        other => {
+            let problem = format!("SURVEY_ALERTS is {other:?}, it must be on or off");
+            environment.problem(problem);
+            false
+        }
+    }
 }
 
 #[cfg(test)]

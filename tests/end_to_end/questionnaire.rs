@@ -1,5 +1,6 @@
 //! A survey's page: which tokens open it, what it saves, and what it never does.
 
+mod alerts;
 mod mailed;
 mod page;
 
@@ -16,8 +17,7 @@ use webhooks::survey::{About, Asked, sign};
 use webhooks::verify::Secrets;
 
 use crate::shop::{
-    COMPANY, MEMBER, OWN_SECRET, Shop, Visited, attribute, in_a_shop, in_a_shop_with, redeemed,
-    told, used,
+    COMPANY, MEMBER, OWN_SECRET, Shop, Visited, in_a_shop, in_a_shop_with, redeemed, told, used,
 };
 use crate::support::command;
 
@@ -521,40 +521,6 @@ async fn a_survey_closes_with_its_coupon_and_with_its_member() {
         let left = stored(shop).await;
         assert!(!format!("{left:?}").contains("Sou a Maria"));
         counted(shop, 2, Some(1), 1).await;
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_bad_answer_alerts_once_and_names_nobody() {
-    in_a_shop_with(&[("SurveyAlerts", "on")], async |shop| {
-        let survey = asked(shop, "CP-1").await;
-        send(shop, &token(&survey), "rating=2").await;
-        send(
-            shop,
-            &token(&survey),
-            "step=rest&recommend=1&comment=Sou+a+Maria",
-        )
-        .await;
-        send(shop, &token(&survey), "rating=1").await;
-        let good = asked(shop, "CP-2").await;
-        send(shop, &token(&good), "rating=5").await;
-        send(shop, &token(&good), "step=rest&recommend=6&comment=").await;
-        shop.settle().await;
-        let alerts: Vec<_> = shop.sent("topic").into_iter().collect();
-        let of_surveys = alerts.iter().filter(|it| attribute(it, "type") == "survey");
-        let of_surveys: Vec<_> = of_surveys.collect();
-        assert_eq!(of_surveys.len(), 1, "{alerts:?}");
-        let said = format!("{:?}", of_surveys[0]);
-        assert!(said.contains("CP-1"), "{said}");
-        for personal in ["Maria", "customer@example.com", "965958122"] {
-            assert!(!said.contains(personal), "{said}");
-        }
-        // A detractor with a comment.
-        send(shop, &token(&good), "step=rest&comment=Demorou").await;
-        let alerts = shop.sent("topic").into_iter();
-        let of_surveys = alerts.filter(|it| attribute(it, "type") == "survey");
-        assert_eq!(of_surveys.count(), 2);
     })
     .await;
 }

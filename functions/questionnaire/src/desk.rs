@@ -3,32 +3,31 @@
 use anyhow::Context;
 use jiff::Timestamp;
 use tokio::time::Instant;
-use webhooks::alerts::Topic;
 use webhooks::config::{Aws, CallLimits, Environment};
 use webhooks::event::EventKey;
 use webhooks::figures::{self, Book};
 use webhooks::ledger::{Item, Ledger, version};
 use webhooks::secrets::{SecretStore, Undecided};
-use webhooks::survey::{ANSWER, Answer, Asked, Id, open};
+use webhooks::survey::{ANSWER, Answer, Asked, Id, are_alerts_on, open};
 
 /// The entry of a cancelled coupon.
 const CANCELLED: &str = "cancelled";
 
 /// The tables of surveys and answers, and the secrets of links.
 #[derive(Debug)]
-pub(crate) struct Desk {
+pub struct Desk {
     pub(crate) ledger: Ledger,
     pub(crate) book: Book,
     pub(crate) members: String,
     pub(crate) figures: String,
     pub(crate) secrets: SecretStore,
-    /// The topic for alerts, if alerts are on.
-    pub(crate) alerts: Option<Topic>,
+    /// Whether a bad answer causes an alert.
+    pub(crate) are_alerts_on: bool,
 }
 
 /// A survey with an open link, and its answer if there is one.
 #[derive(Debug, Clone)]
-pub(crate) struct Survey {
+pub struct Survey {
     pub(crate) asked: Asked,
     pub(crate) answer: Option<Answer>,
     /// The answer as the figures counted it.
@@ -43,19 +42,9 @@ impl Desk {
     /// # Errors
     ///
     /// All problems of the environment or of the secrets.
-    pub(crate) async fn open(mut environment: Environment, aws: &Aws) -> anyhow::Result<Self> {
+    pub async fn open(mut environment: Environment, aws: &Aws) -> anyhow::Result<Self> {
         let limits = CallLimits::WEBHOOK;
         let id = environment.text("SURVEY_SECRET_ID");
-        let topic = Topic::read(&mut environment, aws);
-        let alerts = match environment.text("SURVEY_ALERTS").as_str() {
-            "on" => Some(topic),
-            "off" | "" => None,
-            other => {
-                let problem = format!("SURVEY_ALERTS is {other:?}, it must be on or off");
-                environment.problem(problem);
-                None
-            }
-        };
         let desk = Self {
             ledger: Ledger::read(&mut environment, aws, limits),
             book: Book::read(&mut environment, aws, limits),
@@ -63,7 +52,7 @@ impl Desk {
             figures: environment.text("FIGURES_TABLE"),
             // Links can be signed with any text, so no scheme limits the secrets.
             secrets: SecretStore::new(&aws.sdk_config(limits), id, &[]),
-            alerts,
+            are_alerts_on: are_alerts_on(&mut environment),
         };
         environment.check()?;
         desk.secrets.start().await?;
@@ -78,7 +67,7 @@ impl Desk {
     /// # Errors
     ///
     /// The valid secrets are not known.
-    pub(crate) async fn id(&self, token: &str, now: Timestamp) -> Result<Option<Id>, Undecided> {
+    pub async fn id(&self, token: &str, now: Timestamp) -> Result<Option<Id>, Undecided> {
         let arrived = Instant::now();
         let known = self.secrets.current().await?;
         let id = open(known.secrets(), token, now);
@@ -98,7 +87,7 @@ impl Desk {
     /// # Errors
     ///
     /// DynamoDB does not answer, or a row is unreadable.
-    pub(crate) async fn survey(&self, id: Id, now: Timestamp) -> anyhow::Result<Option<Survey>> {
+    pub async fn survey(&self, id: Id, now: Timestamp) -> anyhow::Result<Option<Survey>> {
         let Some(asked) = self.ledger.asked(id, now).await? else {
             return Ok(None);
         };

@@ -4,7 +4,6 @@
 //! Scanners of mails and chats open every link. So opening a link writes nothing; only a form
 //! writes.
 
-mod alert;
 mod desk;
 mod form;
 mod page;
@@ -17,7 +16,8 @@ use serving::Serving;
 use webhooks::config::{Aws, Environment};
 use webhooks::telemetry;
 
-use desk::Desk;
+pub use desk::{Desk, Survey};
+pub use save::Saved;
 
 /// Serves pages until Lambda ends the function.
 ///

@@ -20,7 +20,7 @@ const ATTEMPTS: usize = 5;
     clippy::large_enum_variant,
     reason = "one lives on the stack, for one request"
 )]
-pub(crate) enum Saved {
+pub enum Saved {
     /// The answer now has the form's contents.
     Kept,
     Refused(Survey, Refusal),
@@ -35,7 +35,7 @@ impl Desk {
     /// # Errors
     ///
     /// DynamoDB refuses the transaction now; no part of it is saved.
-    pub(crate) async fn save(
+    pub async fn save(
         &self,
         survey: &Survey,
         given: Given,
@@ -54,7 +54,6 @@ impl Desk {
             };
             let is_new = before.is_none_or(|before| !before.says(&answer));
             if !is_new {
-                self.alert(&event, &answer, invocation).await;
                 return Ok(Saved::Kept);
             }
             let attached = self.attached(&event, &survey, &answer, invocation).await?;
@@ -63,7 +62,6 @@ impl Desk {
             match self.ledger.commit(effects, invocation).await {
                 Ok(Committed::Now) => {
                     tracing::info!(event.key = %event.key, "An answer is saved");
-                    self.alert(&event, &answer, invocation).await;
                     return Ok(Saved::Kept);
                 }
                 // Another form changed the answer, or the survey was closed: read again.
@@ -112,6 +110,11 @@ impl Desk {
             .set("answered_at", answered_at)
             .only_if("attribute_exists(#entry)", &[]);
         attached.changes.extend([listed, pause, asked]);
+        let was_bad = survey.answer.as_ref().is_some_and(Answer::is_bad);
+        if self.are_alerts_on && answer.is_bad() && !was_bad {
+            // `surveys` gets the use again, and publishes the alert.
+            attached.changes.push(self.ledger.sent_again(&event.key));
+        }
         Ok(attached)
     }
 }

@@ -27,7 +27,8 @@ pub(crate) struct Planned<'a> {
 }
 
 impl Planned<'_> {
-    /// Schedules the survey, unless the use's record says that it was scheduled.
+    /// Schedules the survey. If the use's record says that it was scheduled, the message may have
+    /// come again because of the answer.
     pub(crate) async fn plan(&self) -> Result<(), Failure> {
         let Self {
             surveys,
@@ -38,7 +39,7 @@ impl Planned<'_> {
         let record = event.key.beneath(RECORD);
         let recorded = surveys.ledger.row(event.key.coupon(), &record, now);
         if recorded.await?.is_some() {
-            return Ok(());
+            return surveys.alert(event, invocation).await;
         }
         let skipped = match &event.fact {
             Fact::Used(_) if event.sandbox => Some(Unsent::Sandbox.word()),

@@ -63,10 +63,28 @@ impl Settings {
         }
     }
 
+    /// The dashboard's page of a coupon. The dashboard belongs to the same API as the surveys.
+    pub(crate) fn coupon_page(&self, key: &str) -> String {
+        format!("{}/dashboard/coupons/{}", self.url, in_path(key))
+    }
+
     /// The link to a survey's page.
     pub(crate) fn link(&self, token: &str) -> String {
         format!("{}/surveys/{token}", self.url)
     }
+}
+
+/// A coupon's key as a part of a path.
+fn in_path(key: &str) -> String {
+    let mut path = String::with_capacity(key.len());
+    for byte in key.bytes() {
+        match byte {
+            b'-' | b'_' | b'.' | b'~' => path.push(char::from(byte)),
+            it if it.is_ascii_alphanumeric() => path.push(char::from(it)),
+            other => path.push_str(&format!("%{other:02X}")),
+        }
+    }
+    path
 }
 
 fn seconds(environment: &mut Environment, name: &str, max: i64) -> SignedDuration {
@@ -116,6 +134,10 @@ mod tests {
         assert_eq!(
             settings.link("abc"),
             "https://cupons.example.com/surveys/abc"
+        );
+        assert_eq!(
+            settings.coupon_page("zupy#comp#CP%2F1"),
+            "https://cupons.example.com/dashboard/coupons/zupy%23comp%23CP%252F1"
         );
         assert_eq!(*settings.quiet.of("comp_b"), Quiet::OFF);
         assert_ne!(*settings.quiet.of("comp_a"), Quiet::OFF);

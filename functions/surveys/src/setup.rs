@@ -2,10 +2,12 @@
 
 use aws_sdk_dynamodb::Client;
 use channels::{Channels, Members};
+use webhooks::alerts::Topic;
 use webhooks::config::{Aws, CallLimits, Environment};
 use webhooks::figures::Book;
 use webhooks::ledger::Ledger;
 use webhooks::secrets::SecretStore;
+use webhooks::survey::are_alerts_on;
 
 use crate::scheduler::Scheduler;
 use crate::settings::Settings;
@@ -21,6 +23,8 @@ pub struct Surveys {
     pub(crate) secrets: SecretStore,
     pub(crate) book: Book,
     pub(crate) settings: Settings,
+    /// The topic for alerts of bad answers, if alerts are on.
+    pub(crate) alerts: Option<Topic>,
 }
 
 impl Surveys {
@@ -28,6 +32,7 @@ impl Surveys {
     pub fn read(environment: &mut Environment, aws: &Aws) -> Self {
         let secret_id = environment.text("SURVEY_SECRET_ID");
         let config = aws.sdk_config(CallLimits::TASK);
+        let topic = Topic::read(environment, aws);
         Self {
             ledger: Ledger::read(environment, aws, CallLimits::TASK),
             members: Members::read(environment, aws),
@@ -37,6 +42,7 @@ impl Surveys {
             secrets: SecretStore::new(&config, secret_id, &[]),
             book: Book::read(environment, aws, CallLimits::TASK),
             settings: Settings::read(environment),
+            alerts: are_alerts_on(environment).then_some(topic),
         }
     }
 }

@@ -5,7 +5,7 @@ use anyhow::Context;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
-use super::{Ledger, Standing, refused_item, unique_id};
+use super::{Change, Ledger, Standing, refused_item, unique_id};
 use crate::event::EventKey;
 use crate::row::{Item, read_text, text};
 use crate::task::Task;
@@ -61,6 +61,15 @@ pub const MARK: &str = "work";
 const PLACE: (&str, &str) = ("outbox", "place");
 
 impl Ledger {
+    /// The change that marks an event's row, so that the outbox sends its message once more. It
+    /// shares the transaction of what the event's tasks should see.
+    pub fn sent_again(&self, key: &EventKey) -> Change {
+        Change::of(self.row_key(key.coupon(), key.entry()))
+            .set("outbox", text(OUTBOX))
+            .set("undispatched", text(new_mark()))
+            .only_if("attribute_exists(#entry)", &[])
+    }
+
     /// Marks an event's row: SQS refused its message. The mark puts the row into the outbox's
     /// index. Each mark is unique. So a message that SQS refused later is not mistaken for one that
     /// was sent.
@@ -76,7 +85,7 @@ impl Ledger {
             .update_expression("SET outbox = :outbox, undispatched = :mark")
             .condition_expression("attribute_exists(entry)")
             .expression_attribute_values(":outbox", text(OUTBOX))
-            .expression_attribute_values(":mark", text(format!("{MARK} {}", unique_id())))
+            .expression_attribute_values(":mark", text(new_mark()))
             .send()
             .await
             .context("marking the event as undispatched")?;
@@ -183,6 +192,11 @@ impl Ledger {
             .context("keeping where the outbox stopped")?;
         Ok(())
     }
+}
+
+/// A mark that no other attempt makes.
+fn new_mark() -> String {
+    format!("{MARK} {}", unique_id())
 }
 
 fn read_undispatched(row: &Item) -> Option<Undispatched> {

@@ -15,6 +15,15 @@ pub const ANSWER: &str = "surveys/answer";
 /// The most characters of a comment. The rest is cut off.
 pub const COMMENT_MAX_CHARACTERS: usize = 2000;
 
+/// The name of the record of the alert that a bad answer causes, beneath the use.
+pub const ALERT: &str = "surveys/alert";
+
+/// The worst ratings, each of which causes an alert.
+const BAD_RATING_MAX: u8 = 2;
+
+/// The highest number of a detractor, who causes an alert with a comment.
+const DETRACTOR_MAX: u8 = 6;
+
 /// How long an answer can be changed, from its first version on.
 const CHANGEABLE: SignedDuration = SignedDuration::from_hours(1);
 
@@ -96,6 +105,12 @@ impl Answer {
         self.rating == other.rating
             && self.recommend == other.recommend
             && self.comment == other.comment
+    }
+
+    /// Whether an operator should see the answer: a low rating, or a detractor's comment.
+    pub fn is_bad(&self) -> bool {
+        let is_detractor = self.recommend.is_some_and(|it| it <= DETRACTOR_MAX);
+        self.rating <= BAD_RATING_MAX || (is_detractor && self.comment.is_some())
     }
 
     /// A summary of the answer, without the member's comment.
@@ -221,6 +236,25 @@ mod tests {
 
     fn first(at_text: &str) -> Answer {
         Answer::give(None, rating(4), &about(), at(at_text)).unwrap()
+    }
+
+    #[test]
+    fn a_low_rating_is_bad_and_so_is_a_detractor_who_says_why() {
+        let check = |rating, recommend, comment: Option<&str>, expected: bool| {
+            let answer = Answer {
+                rating,
+                recommend,
+                comment: comment.map(str::to_owned),
+                ..first("2026-11-25T12:00:00Z")
+            };
+            assert_eq!(answer.is_bad(), expected, "{answer:?}");
+        };
+        check(1, None, None, true);
+        check(2, Some(10), None, true);
+        check(3, None, Some("Frio"), false);
+        check(5, Some(6), Some("Frio"), true);
+        check(5, Some(6), None, false);
+        check(5, Some(7), Some("Bom"), false);
     }
 
     #[test]
