@@ -1,11 +1,18 @@
 //! The figures of coupons, as the commands show them.
 
-use serde_json::json;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use local::aws::Service;
+use local::faults::{CallMode, Fault};
+use serde_json::{Value, json};
 
 use crate::shop::{
-    MEMBER, OWN_SECRET, code_redeemed, in_a_shop, in_a_shop_with, redeemed, told, used,
+    MEMBER, OWN_SECRET, Shop, code_redeemed, in_a_shop, in_a_shop_with, redeemed, told, used, v2,
 };
 use crate::support::command;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_has_a_profile_until_they_are_forgotten() {
@@ -97,6 +104,143 @@ async fn the_demo_fills_the_reports() {
             .json();
         assert_eq!(verified["drift"], json!([]));
         assert!(verified["events"].as_u64().unwrap() <= number("accepted"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_not_needed_any_more_counts_as_skipped() {
+    in_a_shop_with(&[OWN_SECRET], async |shop| {
+        let now = shop.system.now().to_string();
+        let nowhere = redeemed("CP-1")
+            .set("/timestamp", now.as_str())
+            .set("/coupon/expires_at", "2126-01-01T00:00:00Z")
+            .set("/customer/email", "n/a")
+            .set("/customer/whatsapp", "n/a");
+        shop.send(nowhere).await;
+        shop.settle().await;
+        let mail = "redeemed/delivery/email";
+        assert_eq!(shop.record("CP-1", mail).await, "waiting: no contact");
+        // The contact comes while mails are throttled, and the coupon ends before they are sent.
+        shop.system
+            .faults()
+            .add(Fault::service(Service::Ses, CallMode::Throttle));
+        let enrolled = v2("customer.enrolled")
+            .set("/data/customer_id", MEMBER)
+            .set("/timestamp", now.as_str())
+            .set("/data/email", "maria@example.com")
+            .set("/data/phone", Value::Null);
+        shop.send(enrolled).await;
+        shop.settle().await;
+        let record = shop.record("CP-1", mail).await;
+        assert!(record.starts_with("released: "), "{record}");
+        shop.send(told("coupon.cancelled", "CP-1").set("/timestamp", now))
+            .await;
+        shop.settle().await;
+        shop.system.faults().clear();
+        shop.settle_retries().await;
+        let record = shop.record("CP-1", mail).await;
+        assert_eq!(record, "skipped: the coupon is cancelled");
+        assert_eq!(shop.mails(), []);
+        let deliveries = shop
+            .report("/reports/coupons/deliveries.csv?timeframe=2d")
+            .await;
+        let mut rows = deliveries.text.lines();
+        assert!(
+            rows.any(|row| row == "email,skipped,1"),
+            "{}",
+            deliveries.text
+        );
+        let verified = command(shop, &["analytics", "verify", "--json"]).await;
+        assert_eq!(verified.json()["drift"], json!([]), "{}", verified.out);
+    })
+    .await;
+}
+
+/// What the function `audit` answers now.
+async fn audit(shop: &Shop) -> Value {
+    let runs = shop.system.run_schedules().await;
+    let run = runs.into_iter().find(|it| it.function == "audit").unwrap();
+    serde_json::from_slice(&run.outcome.unwrap()).unwrap()
+}
+
+/// The metric of each audit, in turn.
+fn drifts(shop: &Shop) -> Vec<u64> {
+    let lines = shop.system.logs("audit").into_iter();
+    let lines = lines.filter_map(|it| serde_json::from_str::<Value>(&it.line).ok());
+    let drifts = lines.filter_map(|line| line["FiguresDrift"].as_u64());
+    drifts.collect()
+}
+
+/// The result that the last audit left.
+async fn audited(shop: &Shop) -> Value {
+    let rows = shop.system.items("figures").await.unwrap().into_iter();
+    let mut results = rows.filter(|row| row["part"] == "audit" && row["entry"] == "result");
+    results.next().expect("an audit has finished")
+}
+
+/// Adds one to a counter of redemptions.
+async fn corrupt(shop: &Shop) {
+    let rows = shop.system.items("figures").await.unwrap();
+    let is_counter = |(name, value): (&String, &Value)| {
+        value.is_number() && !["ttl", "second"].contains(&name.as_str())
+    };
+    let (row, name) = rows
+        .iter()
+        .filter(|row| row["part"].as_str().unwrap().starts_with("zupy#"))
+        .find_map(|row| {
+            let fields = row.as_object().unwrap().iter();
+            let (name, _) = { fields }.find(|(name, value)| is_counter((name, value)))?;
+            Some((row, name.clone()))
+        })
+        .expect("there is a counter");
+    let update = json!({
+        "TableName": "figures",
+        "Key": {"part": {"S": row["part"]}, "entry": {"S": row["entry"]}},
+        "UpdateExpression": "ADD #name :one",
+        "ExpressionAttributeNames": {"#name": name},
+        "ExpressionAttributeValues": {":one": {"N": "1"}},
+    });
+    shop.aws("DynamoDB_20120810.UpdateItem", &update).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_daily_audit_finds_a_counter_that_was_corrupted() {
+    in_a_shop(async |shop| {
+        shop.expect_error("differ from the events");
+        let now = Timestamp::now().to_string();
+        for webhook in [redeemed("CP-1"), used("CP-1", "ord-1")] {
+            shop.send(webhook.set("/timestamp", now.as_str())).await;
+        }
+        shop.settle().await;
+        let finished = json!({"audit": "finished", "events": 2, "differ": 0});
+        assert_eq!(audit(shop).await, finished);
+        assert_eq!(audit(shop).await, json!({"audit": "not_due"}));
+        assert_eq!(drifts(shop), [0]);
+
+        corrupt(shop).await;
+        shop.system.advance(DAY).await.unwrap();
+        shop.settle().await;
+        // The clock may have run the schedule already.
+        audit(shop).await;
+        assert_eq!(drifts(shop).last(), Some(&1));
+        let result = audited(shop).await;
+        assert_eq!(result["differ"], 1, "{result}");
+        let drift: Value = serde_json::from_str(result["drift"].as_str().unwrap()).unwrap();
+        let [differs] = drift.as_array().unwrap().as_slice() else {
+            panic!("{drift}");
+        };
+        assert_eq!(differs["tenant"], "zupy#comp_bella_vista", "{differs}");
+
+        let rebuilt = command(shop, &["analytics", "rebuild", "--json"]).await;
+        assert_eq!(rebuilt.code, Some(0), "{}{}", rebuilt.out, rebuilt.error);
+        let again = command(shop, &["analytics", "rebuild", "--json"]).await;
+        assert_eq!(again.json()["drift"], json!([]), "{}", again.out);
+        shop.system.advance(DAY).await.unwrap();
+        shop.settle().await;
+        audit(shop).await;
+        assert_eq!(drifts(shop).last(), Some(&0));
+        assert_eq!(audited(shop).await["differ"], 0);
     })
     .await;
 }

@@ -10,7 +10,7 @@ use channels::time::{CLAIM, SEND, has_time};
 use channels::{AccountCoupon, Channel, Contact, all_of, from_until, recorded_event};
 use webhooks::config::CallLimits;
 use webhooks::event::{EventKey, Fact};
-use webhooks::ledger::{Committed, Effects, Progress};
+use webhooks::ledger::{Attached, Committed, Effects, Item, Ledger, Progress, Status};
 use webhooks::record::delivery::CONTACT;
 use webhooks::worker::Failure;
 
@@ -203,13 +203,38 @@ impl Enrolment<'_> {
             invocation,
             ..
         } = self.attempt;
+        let (ledger, now) = (&delivery.ledger, invocation.now());
+        let keys: Vec<_> = Channel::ALL
+            .iter()
+            .map(|it| ledger.row_key(key.coupon(), key.beneath(it.record())))
+            .collect();
+        let fields = ["entry", "status", "waited_for"];
+        let mut rows = ledger.rows(&keys, &fields, now).await?;
+        rows.retain(Ledger::has_begun_after_waiting);
+        if rows.is_empty() {
+            return Ok(());
+        }
+        // If no event can be read any more, the effects end without being counted.
+        let event = recorded_event(ledger, key, now).await?;
+        let attempt = event.as_ref().map(|event| Attempt {
+            event,
+            ..self.attempt
+        });
         let mut outcomes = Vec::new();
         for channel in Channel::ALL {
-            let at_it = delivery
-                .ledger
-                .abandon(key, channel.record(), reason, invocation)
-                .await?;
-            let early = |until| Failure::Early(from_until(invocation.now(), until));
+            let (record, entry) = (channel.record(), key.beneath(channel.record()));
+            let is_its =
+                |row: &Item| row.get("entry").and_then(|it| it.as_s().ok()) == Some(&entry);
+            if !rows.iter().any(is_its) {
+                continue;
+            }
+            let counts = match &attempt {
+                Some(attempt) => attempt.counts(record, Status::Skipped).await?,
+                None => Attached::default(),
+            };
+            let abandoned = ledger.abandon(key, record, reason, counts, invocation);
+            let early = |until| Failure::Early(from_until(now, until));
+            let at_it = abandoned.await?;
             outcomes.push(at_it.map_or(Ok(()), |until| Err(early(until))));
         }
         all_of(outcomes)

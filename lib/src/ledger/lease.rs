@@ -1,5 +1,6 @@
 //! Leases: an effect outside DynamoDB is claimed before it is made, and only its owner settles it.
 
+mod abandon;
 mod settle;
 
 use anyhow::{Context, anyhow};
@@ -9,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     Attached, Change, Ledger, Status, Wait, is_forgotten, is_refused_put, refused_item, unique_id,
 };
-use crate::event::{Event, EventKey};
+use crate::event::Event;
 use crate::invocation::Invocation;
 use crate::row::{Item, is, number, text};
 
@@ -329,57 +330,6 @@ impl Ledger {
             .with_context(|| format!("noting {}/{name}", event.key))?;
         // Also for a record that existed, because its writer may have died before this step.
         self.keep_up(&[(event, name)], now).await
-    }
-}
-
-impl Ledger {
-    /// Ends an effect that is no longer needed: it waited for another event, began when that event
-    /// came, and failed for now or lost its worker. Returns the time until which another worker may
-    /// be making it, if one is.
-    ///
-    /// # Errors
-    /// DynamoDB does not answer, or refuses.
-    pub async fn abandon(
-        &self,
-        key: &EventKey,
-        name: &str,
-        reason: &str,
-        invocation: Invocation,
-    ) -> anyhow::Result<Option<Timestamp>> {
-        let now = invocation.now();
-        let abandoned = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .key("coupon", text(key.coupon()))
-            .key("entry", text(key.beneath(name)))
-            .update_expression(
-                "SET #status = :skipped, #result = :reason, finished_at = :at REMOVE lease_until_ms, not_before_ms",
-            )
-            .condition_expression(
-                "attribute_exists(waited_for) AND #ttl > :now_s AND \
-                 (#status = :released OR (#status = :running AND lease_until_ms <= :now_ms))",
-            )
-            .expression_attribute_names("#status", "status")
-            .expression_attribute_names("#result", "result")
-            .expression_attribute_names("#ttl", "ttl")
-            .expression_attribute_values(":now_s", number(now.as_second()))
-            .expression_attribute_values(":released", text(RELEASED))
-            .expression_attribute_values(":running", text(RUNNING))
-            .expression_attribute_values(":skipped", text(Status::Skipped.name()))
-            .expression_attribute_values(":reason", text(reason))
-            .expression_attribute_values(":at", text(now.to_string()))
-            .expression_attribute_values(":now_ms", number(now.as_millisecond()))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        let Err(error) = abandoned else {
-            return Ok(None);
-        };
-        let found = refused_item(error).with_context(|| format!("abandoning {key}/{name}"))?;
-        let until = read_time(&found, "lease_until_ms").unwrap_or(until_unknown(now));
-        let at_it = is(&found, "status", RUNNING) && found.contains_key("waited_for");
-        Ok(at_it.then_some(until))
     }
 }
 
