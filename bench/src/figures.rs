@@ -1,6 +1,7 @@
 //! Compares the figures of any events, in any order and any batches, with a recount that shares
 //! no code with them.
 
+mod audited;
 mod recount;
 
 use std::collections::{BTreeMap, BTreeSet};
