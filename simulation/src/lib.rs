@@ -5,6 +5,7 @@
 //! them. Every random decision comes from the seed, and time is tokio's paused clock, so a seed
 //! always plays the same story. `tests/end_to_end` tests real processes and real connections.
 
+mod answering;
 #[cfg(test)]
 mod attempts;
 #[cfg(test)]
@@ -128,6 +129,7 @@ async fn run(
         let counts = world.sqs.counts();
         broken.push(format!("still busy after {SETTLES_WITHIN:?}: {counts:?}"));
     }
+    broken.extend(answering::play(&world, seed).await?);
     broken.extend(invariants::broken(&world, &story, &answers).await?);
     broken.extend(judge(&world, &story));
     broken.extend(send_again(&world, &story, &answers).await?);

@@ -18,6 +18,7 @@ use emulators::template::Function;
 use fraud::Fraud;
 use futures_util::future::BoxFuture;
 use inventory::Inventory;
+use questionnaire::Desk;
 use serde_json::value::RawValue;
 use surveys::Surveys;
 use tokio::sync::watch;
@@ -33,6 +34,7 @@ use webhooks::retry::Retry;
 use webhooks::webhook::Webhook;
 use webhooks::worker::{BatchWork, Queue, Work, Worker, from_ledger};
 
+use crate::answering;
 use crate::history::{History, Process};
 use crate::network::Network;
 
@@ -183,6 +185,7 @@ impl Functions {
                 &aws,
             ),
             "surveys" => worker(&function.name, Surveys::read, environment, &aws),
+            "questionnaire" => answers(environment, &aws).await,
             "retry" => worker(&function.name, Retry::read, environment, &aws),
             "outbox" => outbox(environment, &aws),
             other => bail!(
@@ -340,6 +343,15 @@ fn read_worker<W>(
     let worker = Worker::new(queue, read(&mut environment, aws));
     environment.check()?;
     Ok(Arc::new(worker))
+}
+
+/// The questionnaire without its pages: each event is a form.
+async fn answers(environment: Environment, aws: &config::Aws) -> anyhow::Result<Handler> {
+    let desk = Arc::new(Desk::open(environment, aws).await?);
+    Ok(Arc::new(move |form, invocation| {
+        let desk = Arc::clone(&desk);
+        Box::pin(async move { answering::save(&desk, &form, invocation).await })
+    }))
 }
 
 fn outbox(mut environment: Environment, aws: &config::Aws) -> anyhow::Result<Handler> {

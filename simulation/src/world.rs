@@ -53,6 +53,9 @@ pub(crate) const COMPANIES: [(&str, &str); 2] =
     [("comp_sul", "segredo-sul"), ("comp_norte", "segredo-norte")];
 pub(crate) const AGHANIM_SECRET: &str = "aghanim-secret";
 
+/// The secret that signs the links of surveys.
+pub(crate) const SURVEY_SECRET: &str = "survey-secret";
+
 pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) history: History,
@@ -333,6 +336,8 @@ fn template() -> anyhow::Result<&'static Template> {
             ("SurveyDelayS", "200".into()),
             ("SurveyQuietHours", "off".into()),
             ("SurveyUrl", "https://cupons.example.com".into()),
+            ("SurveyLinkSecrets", SURVEY_SECRET.into()),
+            ("SurveyAlerts", "on".into()),
             ("WhatsAppSurveyTemplate", "coupon_survey".into()),
             ("AwsEndpointUrl", "http://aws".into()),
         ];
