@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::Client;
-use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use webhooks::config::{Aws, CallLimits, Environment};
-use webhooks::figures::{Day, Figures, Tables};
+use webhooks::figures::{Day, Directory, Figures, Tables};
 use webhooks::ledger::Ledger;
 use webhooks::per_tenant::Zones;
 use webhooks::secrets::SecretStore;
@@ -18,9 +17,6 @@ use crate::period::{Compare, Period};
 use crate::refused::{Problem, Refused};
 use crate::report::{Asked, Report};
 use crate::tenant::{OfTenant, Tenant};
-
-/// How many tenants are read at the same time.
-const CONCURRENCY: usize = 8;
 
 /// The most tenants of one answer.
 const TENANTS_MAX: usize = 100;
@@ -128,19 +124,45 @@ impl Desk {
         now: Timestamp,
     ) -> Result<Vec<OfTenant>, Refused> {
         let (tenant, provider) = (asked.tenant.as_deref(), asked.provider.as_deref());
-        let tenants = self.tenants(scope, tenant, provider).await?;
-        Ok(self.figures_of_each(tenants, asked, now).await?)
+        if tenant.is_some_and(|tenant| !scope.may_read(tenant)) {
+            return Err(unknown_tenant());
+        }
+        let directory = self.figures.directory().await?;
+        let tenants = choose(directory.tenants(), scope, tenant, provider)?;
+        Ok(self
+            .figures_of_each(&directory, tenants, asked, now)
+            .await?)
     }
 
     /// The figures of these tenants.
     pub async fn figures_of_each(
         &self,
+        directory: &Directory,
         tenants: Vec<Named>,
         asked: &Asked,
         now: Timestamp,
     ) -> anyhow::Result<Vec<OfTenant>> {
-        let read = stream::iter(tenants).map(|named| self.read_one(named, asked, now));
-        read.buffered(CONCURRENCY).try_collect().await
+        let period = asked.period;
+        let other = period.compared(asked.compare);
+        let periods = [Some(period), other].into_iter().flatten();
+        let periods: Vec<_> = periods.map(|it| (it.from, it.to)).collect();
+        let days = self.figures.days_of(directory, &tenants, &periods).await?;
+        let of_tenants = tenants.into_iter().zip(days);
+        let of_tenants = of_tenants.map(|((provider, tenant), days)| {
+            let zone = self.zones.of(&tenant).clone();
+            let (days, compared) = split(days, period, other);
+            OfTenant {
+                now: now.to_zoned(zone).datetime(),
+                tenant: Tenant {
+                    time_zone: self.zone_of(&tenant),
+                    provider,
+                    tenant,
+                },
+                days,
+                compared,
+            }
+        });
+        Ok(of_tenants.collect())
     }
 
     /// The report for these parameters.
@@ -157,65 +179,57 @@ impl Desk {
         let zone = self.zone(&asked);
         Ok(Report::new(&asked, &tenants, &zone, today, now))
     }
-
-    async fn read_one(
-        &self,
-        (provider, tenant): Named,
-        asked: &Asked,
-        now: Timestamp,
-    ) -> anyhow::Result<OfTenant> {
-        let (days, compared) = self.both(&provider, &tenant, asked).await?;
-        let zone = self.zones.of(&tenant).clone();
-        Ok(OfTenant {
-            now: now.to_zoned(zone).datetime(),
-            tenant: Tenant {
-                time_zone: self.zone_of(&tenant),
-                provider,
-                tenant,
-            },
-            days,
-            compared,
-        })
-    }
-
-    /// The days of the period, and the days that they are compared with.
-    async fn both(
-        &self,
-        provider: &str,
-        tenant: &str,
-        asked: &Asked,
-    ) -> anyhow::Result<(BTreeMap<Date, Day>, BTreeMap<Date, Day>)> {
-        let period = asked.period;
-        match period.compared(asked.compare) {
-            // One read of both periods costs fewer requests than two reads.
-            Some(other) if other.to.tomorrow().ok() == Some(period.from) => {
-                let all = Period::new(other.from, period.to);
-                let mut before = self.days(provider, tenant, Some(all)).await?;
-                let days = before.split_off(&period.from);
-                Ok((days, before))
-            }
-            other => {
-                let days = self.days(provider, tenant, Some(period));
-                futures_util::try_join!(days, self.days(provider, tenant, other))
-            }
-        }
-    }
-
-    async fn days(
-        &self,
-        provider: &str,
-        tenant: &str,
-        period: Option<Period>,
-    ) -> anyhow::Result<BTreeMap<Date, Day>> {
-        match period {
-            None => Ok(BTreeMap::new()),
-            Some(Period { from, to }) => self.figures.days(provider, tenant, from, to).await,
-        }
-    }
 }
 
-/// Those of these tenants that the token may read and the question names.
+/// The days of a period, and those of the period that it is compared with. A day may belong to
+/// both.
+fn split(
+    days: BTreeMap<Date, Day>,
+    period: Period,
+    other: Option<Period>,
+) -> (BTreeMap<Date, Day>, BTreeMap<Date, Day>) {
+    let (mut own, mut compared) = (BTreeMap::new(), BTreeMap::new());
+    for (date, day) in days {
+        let is_compared = other.is_some_and(|it| it.contains(date));
+        match (period.contains(date), is_compared) {
+            (true, true) => {
+                own.insert(date, day.clone());
+                compared.insert(date, day);
+            }
+            (true, false) => _ = own.insert(date, day),
+            (false, true) => _ = compared.insert(date, day),
+            (false, false) => {}
+        }
+    }
+    (own, compared)
+}
+
+/// The tenants, among all, that the token may read and the question asks for.
+///
+/// # Errors
+/// The named tenant is not one of these, or one answer cannot be about so many.
 pub fn choose(
+    tenants: Vec<Named>,
+    scope: &Scope,
+    tenant: Option<&str>,
+    provider: Option<&str>,
+) -> Result<Vec<Named>, Refused> {
+    let tenants = pick(tenants, scope, tenant, provider)?;
+    if tenants.len() > TENANTS_MAX {
+        let problem = format!(
+            "must name one: there are {} tenants, and an answer has at most {TENANTS_MAX}",
+            tenants.len()
+        );
+        return Err(Refused::Invalid(vec![Problem::new("tenant", "", problem)]));
+    }
+    Ok(tenants)
+}
+
+/// The same, however many they are.
+///
+/// # Errors
+/// The named tenant is not one of these.
+pub fn pick(
     mut tenants: Vec<Named>,
     scope: &Scope,
     tenant: Option<&str>,
@@ -230,13 +244,6 @@ pub fn choose(
         return Err(unknown_tenant());
     }
     tenants.retain(|(own, _)| provider.is_none_or(|it| it == own));
-    if tenants.len() > TENANTS_MAX {
-        let problem = format!(
-            "must name one: there are {} tenants, and an answer has at most {TENANTS_MAX}",
-            tenants.len()
-        );
-        return Err(Refused::Invalid(vec![Problem::new("tenant", "", problem)]));
-    }
     tenants.sort_unstable();
     Ok(tenants)
 }

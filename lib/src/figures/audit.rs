@@ -16,7 +16,7 @@ use jiff::{Timestamp, ToSpan};
 use rust_decimal::Decimal;
 
 use super::cell::{Cell, Tally};
-use super::recount::{Drift, REPAIRED_SHARD, Recount};
+use super::recount::{Drift, Recount};
 use super::store::Figures;
 use crate::clock;
 use crate::event::tenant_key;
@@ -151,8 +151,7 @@ impl Audit {
             compared += after.len() as u64;
             let mut differs = self.differs(tenant, before, &after);
             if !differs.is_empty() {
-                let shard = [REPAIRED_SHARD.to_string()];
-                let own = figures.tally_of(tenant, &shard, self.days).await?;
+                let own = figures.tally_of_repaired(tenant, self.days).await?;
                 for it in &mut differs {
                     it.standing = own.get(&it.cell);
                 }

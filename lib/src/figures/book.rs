@@ -16,7 +16,8 @@ use super::cell::{Cell, Group, Tally};
 use super::counted_on::COUNTED_ON;
 use super::lists::{self, Lists};
 use super::names::Names;
-use super::store::{TENANTS, counters_key};
+use super::directory::{counters_key, partition_of};
+use super::store::TENANTS;
 use crate::config::{Aws, CallLimits, Environment};
 use crate::event::{EventKey, tenant_key};
 use crate::ledger::{Attached, Change, ItemKey, Row, unique_id};
@@ -24,7 +25,7 @@ use crate::ledger::{Attached, Change, ItemKey, Row, unique_id};
 /// How many lists are written at the same time.
 const CONCURRENCY: usize = 8;
 
-/// The most shards of a tenant's counters, because a report reads each shard.
+/// The most shards of a tenant's counters, because a report reads the items of each shard.
 const SHARDS_MAX: i64 = 64;
 
 /// The table that figures are written to.
@@ -36,7 +37,7 @@ pub struct Book {
     shards: u64,
     /// How long a day is kept after its end.
     keep: SignedDuration,
-    /// The tenants' shards that are known to be noted.
+    /// The partitions of tenants that are known to be noted.
     noted: Mutex<HashSet<(String, u64)>>,
 }
 
@@ -119,9 +120,11 @@ impl Book {
         Ok(())
     }
 
+    /// Notes that a shard's partition holds counters of a tenant.
     async fn note(&self, provider: &str, tenant: &str, shard: u64) -> anyhow::Result<()> {
         let tenant_key = tenant_key(provider, tenant);
-        let noted = (tenant_key.clone(), shard);
+        let partition = partition_of(shard);
+        let noted = (tenant_key.clone(), partition);
         if self.lock().contains(&noted) {
             return Ok(());
         }
@@ -135,7 +138,7 @@ impl Book {
             .update_expression("SET provider = :provider, tenant = :tenant ADD shards :shard")
             .expression_attribute_values(":provider", text(provider))
             .expression_attribute_values(":tenant", text(tenant))
-            .expression_attribute_values(":shard", AttributeValue::Ss(vec![shard.to_string()]))
+            .expression_attribute_values(":shard", AttributeValue::Ss(vec![partition.to_string()]))
             .send()
             .await
             .context("noting a tenant")?;
@@ -239,7 +242,7 @@ impl Book {
 
     /// The key of the item that holds a counter.
     pub fn key(&self, tenant: &str, shard: u64, cell: &Cell) -> ItemKey {
-        counters_key(&self.table, tenant, &shard.to_string(), cell)
+        counters_key(&self.table, tenant, shard, cell)
     }
 
     /// The second from which a day is no longer kept.

@@ -1,25 +1,26 @@
 //! Reads the figures from their tables. The cost of a read depends on days and groups, and on the
 //! number of requested events.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use anyhow::Context;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
-use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use rust_decimal::Decimal;
 
-use super::cell::{Cell, Group, Section, Tally};
+use super::cell::Tally;
+use super::dictionaries::Dictionaries;
+use super::directory::{self, Directory};
 use super::line::{LINE, Standing};
 use super::lists;
-use super::{Day, Profile, days, names};
+use super::{Day, Profile, days};
 use crate::clock;
 use crate::config::{Aws, CallLimits, Environment};
 use crate::event::{member_key, tenant_key};
-use crate::ledger::{Item, ItemKey, is_forgotten, read_all};
+use crate::ledger::{Item, is_forgotten, read_all};
 use crate::record;
 
 /// The partition of the tenants with figures.
@@ -28,14 +29,12 @@ pub(super) const TENANTS: &str = "tenants";
 /// The name of the record that an event leaves.
 pub const RECORD: &str = record::ANALYTICS;
 
-/// How many partitions are read at the same time.
-const CONCURRENCY: usize = 16;
-
 /// The figures of all tenants.
 #[derive(Debug, Clone)]
 pub struct Figures {
     pub(super) client: Client,
     pub(super) tables: Tables,
+    pub(super) dictionaries: Arc<Dictionaries>,
 }
 
 /// The names of the tables.
@@ -60,7 +59,11 @@ impl Figures {
 
     /// The figures in these tables.
     pub fn new(client: Client, tables: Tables) -> Self {
-        Self { client, tables }
+        Self {
+            client,
+            tables,
+            dictionaries: Arc::default(),
+        }
     }
 
     /// The tenants with figures, each with its provider.
@@ -68,14 +71,15 @@ impl Figures {
     /// # Errors
     /// DynamoDB does not answer, or refuses.
     pub async fn tenants(&self) -> anyhow::Result<Vec<(String, String)>> {
+        Ok(self.directory().await?.tenants())
+    }
+
+    /// The tenants with figures, each with the partitions of its counters.
+    pub async fn directory(&self) -> anyhow::Result<Directory> {
         let rows = self
             .query(&self.tables.figures, ("part", TENANTS), None)
             .await?;
-        let text = |row: &Item, name: &str| Some(row.get(name)?.as_s().ok()?.clone());
-        let tenants = rows.iter();
-        let tenants =
-            tenants.filter_map(|row| Some((text(row, "provider")?, text(row, "tenant")?)));
-        Ok(tenants.collect())
+        Ok(rows.iter().filter_map(Directory::read).collect())
     }
 
     /// The days of a tenant from one to another, both included. A day without figures is missing.
@@ -121,40 +125,13 @@ impl Figures {
     /// # Errors
     /// DynamoDB does not answer, or refuses.
     pub async fn tally(&self, tenant: &str, from: Date, to: Date) -> anyhow::Result<Tally> {
-        let shards: Vec<_> = self.shards(tenant).await?.into_iter().collect();
-        self.tally_of(tenant, &shards, (from, to)).await
+        let partitions = self.partitions(tenant).await?;
+        let tenants = vec![(tenant.to_owned(), partitions)];
+        let tallies = self.tallies(tenants, &[(from, to)]).await?;
+        Ok(tallies.into_iter().next().unwrap_or_default())
     }
 
-    /// The counters of a tenant's days in some shards.
-    pub(super) async fn tally_of(
-        &self,
-        tenant: &str,
-        shards: &[String],
-        (from, to): (Date, Date),
-    ) -> anyhow::Result<Tally> {
-        if shards.is_empty() {
-            return Ok(Tally::default());
-        }
-        let mut rows = Vec::new();
-        for some in shards.chunks(CONCURRENCY) {
-            let reads = some.iter().map(|shard| async move {
-                let partition = shard_key(tenant, shard);
-                let range = ("entry", format!("{from}#"), format!("{to}#\u{10FFFF}"));
-                self.query(&self.tables.figures, ("part", &partition), Some(range))
-                    .await
-            });
-            rows.extend(try_join_all(reads).await?.into_iter().flatten());
-        }
-        // A counter is written after its name, so names are read after counters.
-        let groups = self.groups(tenant).await?;
-        let mut tally = Tally::default();
-        for row in &rows {
-            read_counters(row, &groups, &mut tally)?;
-        }
-        Ok(tally)
-    }
-
-    async fn shards(&self, tenant: &str) -> anyhow::Result<BTreeSet<String>> {
+    async fn partitions(&self, tenant: &str) -> anyhow::Result<BTreeSet<String>> {
         let keys = [lists::key(
             &self.tables.figures,
             TENANTS.to_owned(),
@@ -162,16 +139,7 @@ impl Figures {
         )];
         let rows = read_all(&self.client, &keys, &[]).await;
         let rows = rows.context("reading a tenant's row")?;
-        let shards = rows.first().and_then(|row| row.get("shards")?.as_ss().ok());
-        Ok(shards.into_iter().flatten().cloned().collect())
-    }
-
-    async fn groups(&self, tenant: &str) -> anyhow::Result<HashMap<String, Group>> {
-        let partition = names::partition(tenant);
-        let rows = self
-            .query(&self.tables.figures, ("part", &partition), None)
-            .await?;
-        Ok(rows.iter().filter_map(names::read).collect())
+        Ok(rows.first().map(directory::partitions).unwrap_or_default())
     }
 
     /// Rows of a partition of the figures within a range of sort keys, the last row first. Each
@@ -262,62 +230,4 @@ impl Newest {
             self.query = query.set_exclusive_start_key(page.last_evaluated_key);
         }
     }
-}
-
-/// The partition of one of a tenant's shards.
-pub(super) fn shard_key(tenant: &str, shard: &str) -> String {
-    format!("{tenant}#{shard}")
-}
-
-/// Adds the counters of one item.
-pub(super) fn read_counters(
-    row: &Item,
-    groups: &HashMap<String, Group>,
-    tally: &mut Tally,
-) -> anyhow::Result<()> {
-    let entry = row.get("entry").and_then(|it| it.as_s().ok());
-    let (day, item) = entry
-        .and_then(|entry| entry.split_once('#'))
-        .context("an item of counters without a day")?;
-    let day: Date = day
-        .parse()
-        .context("an item of counters with an unreadable day")?;
-    for (attribute, value) in row {
-        let AttributeValue::N(number) = value else {
-            continue;
-        };
-        if attribute == "ttl" {
-            continue;
-        }
-        let Some((field, id)) = attribute
-            .chars()
-            .next_back()
-            .map(|field| (field, &attribute[..attribute.len() - field.len_utf8()]))
-        else {
-            continue;
-        };
-        let section = match item {
-            "time_to_use" => Section::TimeToUse,
-            "findings" => Section::Finding,
-            "low_stock" => Section::LowStock,
-            "deliveries" => Section::Delivery,
-            "surveys_unsent" => Section::SurveyUnsent,
-            _ => Section::Hour,
-        };
-        let group = groups.get(id).cloned();
-        let group = group.or_else(|| names::of_literal(section, id));
-        let group = group.with_context(|| {
-            format!("the counter {attribute} of {day} belongs to no known group")
-        })?;
-        let sum = Decimal::from_scientific(number).or_else(|_| number.parse());
-        let sum = sum.with_context(|| format!("the counter {attribute} of {day}"))?;
-        tally.add(day, &group, field, sum);
-    }
-    Ok(())
-}
-
-/// The key of the item that holds a counter in a shard.
-pub(super) fn counters_key(table: &str, tenant: &str, shard: &str, cell: &Cell) -> ItemKey {
-    let entry = format!("{}#{}", cell.day, cell.group.item());
-    lists::key(table, shard_key(tenant, shard), entry)
 }
