@@ -6,6 +6,7 @@
 mod alert_lease;
 mod catalogue;
 mod count;
+mod many;
 mod name;
 mod unite;
 
@@ -213,12 +214,12 @@ impl Stock {
     /// # Errors
     /// DynamoDB does not answer, or refuses. Or a row holds a number with too many digits.
     pub async fn contents(&self, tenant: Option<&str>) -> anyhow::Result<Contents> {
+        self.read_contents(self.rows(tenant).await?)
+    }
+
+    fn read_contents(&self, rows: Vec<Item>) -> anyhow::Result<Contents> {
         let (mut products, mut rewards) = (BTreeMap::new(), BTreeMap::new());
-        let (new, old): (Vec<_>, Vec<_>) = self
-            .rows(tenant)
-            .await?
-            .into_iter()
-            .partition(|row| self.is_united(row));
+        let (new, old): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| self.is_united(row));
         for row in new.iter().chain(&old) {
             if let Some(product) = self.read_product(row)? {
                 let key = (product.tenant.clone(), identity(&product.name));

@@ -26,6 +26,10 @@ impl Address {
         }
     }
 
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
     pub(crate) fn parameters(&self) -> &[(String, String)] {
         &self.parameters
     }

@@ -14,17 +14,16 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Response, StatusCode};
-use futures_util::future::try_join_all;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use reporting::desk::{Named, choose};
+use reporting::desk::{Named, pick};
 use reporting::tenant::OfTenant;
 use reporting::{Asked, Compare, Period, Refused, Report};
 use webhooks::event::tenant_key;
 use webhooks::figures;
 use webhooks::stock::Product;
 
-use super::problem;
+use super::{choose, problem};
 use crate::Dashboard;
 use crate::address::Address;
 use crate::answer::page;
@@ -63,8 +62,11 @@ struct Page {
     deliveries: Vec<Delivery>,
     findings: Vec<Counted>,
     latest: Vec<Found>,
+    more_latest: Option<&'static str>,
     surveys: Option<Surveys>,
     low: Vec<Low>,
+    /// Why the products are not listed.
+    low_unread: Option<&'static str>,
     alerts: Option<String>,
     /// Links to the events and the CSV of the same days and tenants.
     links: Links,
@@ -119,9 +121,23 @@ pub(crate) async fn answer(
     Extension(reader): Extension<Reader>,
 ) -> Response<Body> {
     match read(&dashboard, &reader).await {
-        Ok(seen) => page(StatusCode::OK, &Page::new(&reader, &seen)),
+        Ok(Read::Seen(seen)) => page(StatusCode::OK, &Page::new(&reader, &seen)),
+        Ok(Read::TooMany(tenants)) => choose::answer(&reader, Place::Overview, &tenants),
         Err(refused) => problem::of_reader(&reader, &refused),
     }
+}
+
+/// The most queries for the counters of a period. With the tenants, their names, their stock and
+/// their findings, the page then needs at most 20 requests.
+const QUERIES_MAX: usize = 12;
+
+/// The most tenants whose findings are read.
+const FOUND_MAX: usize = 3;
+
+enum Read {
+    Seen(Box<Seen>),
+    /// One page cannot be about all of these tenants.
+    TooMany(Vec<Named>),
 }
 
 /// Everything that the page shows.
@@ -132,28 +148,35 @@ struct Seen {
     all: Vec<Named>,
     tenants: Vec<OfTenant>,
     zone: String,
-    products: Vec<Product>,
+    /// The products of which little is left; `None` if they were too many to read.
+    products: Option<Vec<Product>>,
     /// The latest findings, the newest first.
     found: Vec<figures::Found>,
+    /// Whether tenants with findings were left out.
+    found_elsewhere: bool,
 }
 
-async fn read(dashboard: &Dashboard, reader: &Reader) -> Result<Seen, Refused> {
+async fn read(dashboard: &Dashboard, reader: &Reader) -> Result<Read, Refused> {
     let desk = &dashboard.guarded.desk;
     let mut parameters = reader.parameters();
     let (mut asked, today) = desk.ask(&mut parameters, &reader.scope, reader.now);
     asked.compare = Compare::read(&mut parameters);
     parameters.finish()?;
-    let mut all = desk.figures.tenants().await?;
+    let directory = desk.figures.directory().await?;
+    let mut all = directory.tenants();
     all.retain(|(_, tenant)| reader.scope.may_read(tenant));
     all.sort_unstable();
     let (tenant, provider) = (asked.tenant.as_deref(), asked.provider.as_deref());
-    let chosen = choose(all.clone(), &reader.scope, tenant, provider)?;
-    let (tenants, products, found) = futures_util::try_join!(
-        desk.figures_of_each(chosen.clone(), &asked, reader.now),
+    let chosen = pick(all.clone(), &reader.scope, tenant, provider)?;
+    if chosen.len() > 1 && directory.queries(&chosen) > QUERIES_MAX {
+        return Ok(Read::TooMany(chosen));
+    }
+    let (tenants, products) = futures_util::try_join!(
+        desk.figures_of_each(&directory, chosen.clone(), &asked, reader.now),
         low(dashboard, &chosen),
-        latest(dashboard, &chosen, asked.period),
     )?;
-    Ok(Seen {
+    let (found, found_elsewhere) = latest(dashboard, &tenants, asked.period).await?;
+    Ok(Read::Seen(Box::new(Seen {
         zone: desk.zone(&asked),
         asked,
         today,
@@ -161,39 +184,59 @@ async fn read(dashboard: &Dashboard, reader: &Reader) -> Result<Seen, Refused> {
         tenants,
         products,
         found,
-    })
+        found_elsewhere,
+    })))
 }
 
-/// The latest findings of the period.
+/// The latest findings of the period, and whether tenants with findings were left out. The counters
+/// say which tenants have findings, and on which days; those with the newest are read.
 async fn latest(
     dashboard: &Dashboard,
-    tenants: &[Named],
+    tenants: &[OfTenant],
     period: Period,
-) -> anyhow::Result<Vec<figures::Found>> {
+) -> anyhow::Result<(Vec<figures::Found>, bool)> {
+    let mut newest: Vec<_> = tenants
+        .iter()
+        .filter_map(|it| Some((newest_finding(it)?, &it.tenant)))
+        .collect();
+    newest.sort_by_key(|(newest, _)| std::cmp::Reverse(*newest));
+    let is_shortened = newest.len() > FOUND_MAX;
     let figures = &dashboard.guarded.desk.figures;
-    let days = (period.from, period.to);
-    let found = tenants.iter().map(|(provider, tenant)| async move {
-        let tenant = (provider.as_str(), tenant.as_str());
+    let mut found = Vec::new();
+    let newest = newest.into_iter().take(FOUND_MAX);
+    let reads = newest.map(|((day, _), it)| async move {
+        let tenant = (it.provider.as_str(), it.tenant.as_str());
+        let days = (period.from, day);
         figures.findings(tenant, days, None, rows::LATEST).await
     });
-    let found = try_join_all(found).await?;
-    let mut found: Vec<_> = found.into_iter().flatten().collect();
+    for some in futures_util::future::try_join_all(reads).await? {
+        found.extend(some);
+    }
     found.sort_by_key(|it| std::cmp::Reverse(it.place()));
     found.truncate(rows::LATEST);
-    Ok(found)
+    Ok((found, is_shortened))
 }
 
-/// The products with little stock left.
-async fn low(dashboard: &Dashboard, tenants: &[Named]) -> anyhow::Result<Vec<Product>> {
-    let contents = tenants.iter().map(|(provider, tenant)| async move {
-        let key = tenant_key(provider, tenant);
-        dashboard.stock.contents(Some(&key)).await
-    });
-    let contents = try_join_all(contents).await?;
-    let products = contents.into_iter().flat_map(|it| it.products);
+/// The newest day with findings, and how many there are on it.
+fn newest_finding(it: &OfTenant) -> Option<(Date, u64)> {
+    let counts = it.days.iter().rev();
+    let mut counts = counts.map(|(date, day)| (*date, day.findings.values().sum()));
+    counts.find(|(_, count)| *count > 0)
+}
+
+/// The products with little stock left; `None` if the products were too many to read.
+async fn low(dashboard: &Dashboard, tenants: &[Named]) -> anyhow::Result<Option<Vec<Product>>> {
+    let tenants = tenants.iter();
+    let keys: Vec<_> = tenants
+        .map(|(provider, tenant)| tenant_key(provider, tenant))
+        .collect();
+    let Some(contents) = dashboard.stock.contents_of(&keys).await? else {
+        return Ok(None);
+    };
+    let products = contents.products.into_iter();
     let mut low: Vec<_> = products.filter(|it| it.level().is_some()).collect();
     low.sort_by_key(|it| it.on_hand);
-    Ok(low)
+    Ok(Some(low))
 }
 
 /// The time when the figures were read, on the clock of the days.
@@ -249,7 +292,9 @@ impl Page {
             findings: rows::findings(written, &report.operations.findings),
             latest: rows::latest(words, written, &seen.found, &seen.zone),
             surveys: Surveys::new(words, written, &report.satisfaction.surveys.total),
-            low: rows::low(words, written, &seen.products),
+            more_latest: seen.found_elsewhere.then_some(words.more_latest),
+            low: rows::low(words, written, seen.products.as_deref().unwrap_or_default()),
+            low_unread: seen.products.is_none().then_some(words.low_unread),
             alerts: (alerts > 0).then(|| words.alerts.replace("{}", &written.count(alerts))),
             links: Links::new(&reader.address),
         }

@@ -50,6 +50,13 @@ words! {
             "Os números não podem ser lidos agora. Tente de novo em alguns segundos.";
         try_again: "Try again", "Tentar de novo";
         to_overview: "To the overview", "Para a visão geral";
+        choose: "Choose a tenant", "Escolha uma empresa";
+        choose_text:
+            "There are {} tenants here, more than one page can show together. Choose one of them.",
+            "Há {} empresas aqui, mais do que uma página pode mostrar juntas. Escolha uma delas.";
+        choose_more: "{} more are not listed: type the name.", "Mais {} não estão na lista: digite o nome.";
+        tenant: "Tenant", "Empresa";
+        show: "Show", "Mostrar";
         table: "Table", "Tabela";
         csv: "CSV", "CSV";
         rows: "Events", "Eventos";

@@ -106,6 +106,12 @@ words! {
         level: "Level", "Nível";
         below_zero: "below zero", "abaixo de zero";
         is_low: "low", "baixo";
+        more_latest:
+            "More tenants have findings. Choose one to see its own.",
+            "Mais empresas têm suspeitas. Escolha uma para ver as dela.";
+        low_unread:
+            "There are many products. Choose a tenant to see those that are low.",
+            "Há muitos produtos. Escolha uma empresa para ver os que estão baixos.";
         no_low_stock: "No counted product is low.", "Nenhum produto contado está baixo.";
         alerts: "Alerts in this period: {}", "Alertas neste período: {}";
         no_uses: "No coupon was used in this period.", "Nenhum cupom foi usado neste período.";

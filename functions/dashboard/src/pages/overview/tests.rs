@@ -120,8 +120,9 @@ fn seen(number_of_days: i64, rewards: &[&str], location: &str) -> Seen {
         all: vec![named("comp_bella_vista"), named("comp_other")],
         tenants: vec![tenant],
         zone: "America/Sao_Paulo".to_owned(),
-        products: Vec::new(),
+        products: Some(Vec::new()),
         found: Vec::new(),
+        found_elsewhere: false,
     }
 }
 
@@ -240,7 +241,7 @@ fn little_stock_is_shown_with_its_level() {
         alert_failed: None,
         spellings: Default::default(),
     };
-    seen.products = vec![product("Dough", -15), product("Cheese", 25)];
+    seen.products = Some(vec![product("Dough", -15), product("Cheese", 25)]);
     let html = rendered(Language::En, &seen);
     assert!(html.contains("<span class=\"mark bad\">below zero</span>"));
     assert!(html.contains("<span class=\"mark\">low</span>"));
