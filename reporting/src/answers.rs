@@ -22,6 +22,7 @@ use crate::desk::{Desk, Named};
 use crate::parameters::Parameters;
 use crate::period::Period;
 use crate::report::Asked;
+use crate::said::Said;
 
 /// How many tenants are read at the same time.
 const CONCURRENCY: usize = 16;
@@ -37,7 +38,15 @@ const LOOKS_FOR: Duration = Duration::from_secs(8);
 const LIMIT: usize = 100;
 const LIMIT_MAX: usize = 500;
 
-const CURSOR: &str = "must be the next_cursor of an answer to the same question";
+const SEARCH: Said = Said::new(
+    "must be a part of a comment",
+    "deve ser parte de um comentário",
+);
+
+const CURSOR: Said = Said::new(
+    "must be the next_cursor of an answer to the same question",
+    "deve ser o next_cursor de uma resposta à mesma pergunta",
+);
 
 const COMMENTED: [(&str, bool); 2] = [("commented", true), ("all", false)];
 
@@ -110,10 +119,10 @@ impl Question {
     /// What the parameters ask for.
     pub fn read(desk: &Desk, parameters: &mut Parameters, scope: &Scope, now: Timestamp) -> Self {
         let rating = parameters.number("rating", 5);
-        let search = parameters.text("search", "must be a part of a comment");
+        let search = parameters.text("search", &SEARCH);
         let commented = parameters.choice("answers", &COMMENTED).unwrap_or(true);
         let limit = parameters.number("limit", LIMIT_MAX).unwrap_or(LIMIT);
-        let cursor = parameters.text("cursor", CURSOR);
+        let cursor = parameters.text("cursor", &CURSOR);
         let (asked, _) = desk.ask(parameters, scope, now);
         let after = cursor.and_then(|text| {
             let place = place(&text);

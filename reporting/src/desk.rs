@@ -16,10 +16,13 @@ use crate::parameters::Parameters;
 use crate::period::{Compare, Period};
 use crate::refused::{Problem, Refused};
 use crate::report::{Asked, Report};
+use crate::said::Said;
 use crate::tenant::{OfTenant, Tenant};
 
 /// The most tenants of one answer.
-const TENANTS_MAX: usize = 100;
+pub const TENANTS_MAX: usize = 100;
+
+const TENANT: Said = Said::new("must be a tenant's name", "deve ser o nome de uma empresa");
 
 /// The providers, by the names that the parameter accepts.
 pub const PROVIDERS: [(&str, &str); 2] = [
@@ -216,9 +219,10 @@ pub fn choose(
 ) -> Result<Vec<Named>, Refused> {
     let tenants = pick(tenants, scope, tenant, provider)?;
     if tenants.len() > TENANTS_MAX {
-        let problem = format!(
-            "must name one: there are {} tenants, and an answer has at most {TENANTS_MAX}",
-            tenants.len()
+        let count = tenants.len();
+        let problem = Said::of(
+            format!("must name one: there are {count} tenants, and an answer has at most {TENANTS_MAX}"),
+            format!("deve indicar uma: há {count} empresas, e uma resposta tem no máximo {TENANTS_MAX}"),
         );
         return Err(Refused::Invalid(vec![Problem::new("tenant", "", problem)]));
     }
@@ -254,7 +258,7 @@ fn unknown_tenant() -> Refused {
 
 /// Reads the parameters `tenant` and `provider`. A token for one tenant alone names that tenant.
 pub fn whom(parameters: &mut Parameters, scope: &Scope) -> (Option<String>, Option<String>) {
-    let tenant = parameters.text("tenant", "must be a tenant's name");
+    let tenant = parameters.text("tenant", &TENANT);
     let tenant = tenant.or_else(|| scope.only().map(str::to_owned));
     let provider = parameters.choice("provider", &PROVIDERS);
     (tenant, provider.map(str::to_owned))

@@ -8,6 +8,7 @@ use crate::listing::{Cursor, Filter};
 use crate::parameters::Parameters;
 use crate::period::{Period, parse_day};
 use crate::report::Asked;
+use crate::said::Said;
 use crate::tracked::TYPES;
 
 const LIMIT: usize = 100;
@@ -20,8 +21,20 @@ const STATUSES: [(&str, &str); 4] = [
     ("expired", "expired"),
 ];
 
-const DATE: &str = "must be a date such as 2026-11-25, and stand without timeframe, from and to";
-const CURSOR: &str = "must be the next_cursor of an answer to the same question";
+const REWARD: Said = Said::new(
+    "must be a reward's id or its name",
+    "deve ser o id ou o nome de uma recompensa",
+);
+const LOCATION: Said = Said::new("must be a location's name", "deve ser o nome de um local");
+const CODE: Said = Said::new("must be a coupon's code", "deve ser o código de um cupom");
+const DATE: Said = Said::new(
+    "must be a date such as 2026-11-25, and stand without timeframe, from and to",
+    "deve ser uma data como 2026-11-25, sem timeframe, from e to",
+);
+const CURSOR: Said = Said::new(
+    "must be the next_cursor of an answer to the same question",
+    "deve ser o next_cursor de uma resposta à mesma pergunta",
+);
 
 /// A question for tracked events.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,16 +50,16 @@ pub struct Question {
 impl Question {
     /// Reads a question. `parameters` collects the problems.
     pub fn read(desk: &Desk, parameters: &mut Parameters, scope: &Scope, now: Timestamp) -> Self {
-        let date = parameters.text("date", DATE);
+        let date = parameters.text("date", &DATE);
         let filter = Filter {
             status: parameters.choice("status", &STATUSES).map(str::to_owned),
             kind: parameters.choice("type", &TYPES),
-            reward: parameters.text("reward", "must be a reward's id or its name"),
-            location: parameters.text("location", "must be a location's name"),
-            code: parameters.text("code", "must be a coupon's code"),
+            reward: parameters.text("reward", &REWARD),
+            location: parameters.text("location", &LOCATION),
+            code: parameters.text("code", &CODE),
         };
         let limit = parameters.number("limit", LIMIT_MAX).unwrap_or(LIMIT);
-        let cursor = parameters.text("cursor", CURSOR);
+        let cursor = parameters.text("cursor", &CURSOR);
         let has_others = ["timeframe", "from", "to"]
             .iter()
             .any(|it| parameters.has(it));

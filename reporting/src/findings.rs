@@ -17,6 +17,7 @@ use crate::desk::{Desk, Named};
 use crate::parameters::Parameters;
 use crate::period::{Period, parse_day};
 use crate::report::Asked;
+use crate::said::Said;
 
 const LIMIT: usize = 100;
 const LIMIT_MAX: usize = 1000;
@@ -37,7 +38,12 @@ const SEVERITIES: [(&str, Severity); 3] = [
     ("critical", Severity::Critical),
 ];
 
-const CURSOR: &str = "must be the next_cursor of an answer to the same question";
+const RULE: Said = Said::new("must be the name of a rule", "deve ser o nome de uma regra");
+
+const CURSOR: Said = Said::new(
+    "must be the next_cursor of an answer to the same question",
+    "deve ser o next_cursor de uma resposta à mesma pergunta",
+);
 
 /// A filter for findings.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -61,11 +67,11 @@ impl FindingsQuestion {
     /// Reads a question. `parameters` collects the problems.
     pub fn read(desk: &Desk, parameters: &mut Parameters, scope: &Scope, now: Timestamp) -> Self {
         let filter = FindingFilter {
-            rule: parameters.text("rule", "must be the name of a rule"),
+            rule: parameters.text("rule", &RULE),
             severity: parameters.choice("severity", &SEVERITIES),
         };
         let limit = parameters.number("limit", LIMIT_MAX).unwrap_or(LIMIT);
-        let cursor = parameters.text("cursor", CURSOR);
+        let cursor = parameters.text("cursor", &CURSOR);
         let (asked, _) = desk.ask(parameters, scope, now);
         let after = cursor.and_then(|text| {
             let after = parse_cursor(&text, asked.period);

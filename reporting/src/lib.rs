@@ -24,6 +24,7 @@ pub mod progress;
 pub mod redemptions;
 pub mod refused;
 pub mod report;
+pub mod said;
 pub mod satisfaction;
 pub mod search;
 pub mod surveys;
@@ -40,6 +41,7 @@ pub use parameters::Parameters;
 pub use period::{Compare, Period};
 pub use refused::{Problem, Refused};
 pub use report::{Asked, Head, Report, Section};
+pub use said::Said;
 pub use table::{Table, csv_line};
 pub use tracked::{COLUMNS as EVENT_COLUMNS, row as event_row};
 

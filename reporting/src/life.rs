@@ -13,6 +13,7 @@ use crate::codes;
 use crate::desk::Desk;
 use crate::period::Period;
 use crate::refused::{Problem, Refused};
+use crate::said::Said;
 
 /// How many keys are looked up at the same time.
 const CONCURRENCY: usize = 16;
@@ -77,9 +78,10 @@ pub async fn find(
     if !lives.is_empty() {
         let keys = lives.iter().chain([&life]).map(|it| it.coupon.clone());
         let keys: Vec<_> = keys.collect();
-        let problem = format!(
-            "must name one: several coupons have the code: {}",
-            keys.join(", ")
+        let keys = keys.join(", ");
+        let problem = Said::of(
+            format!("must name one: several coupons have the code: {keys}"),
+            format!("deve indicar um: vários cupons têm o código: {keys}"),
         );
         return Err(Refused::Invalid(vec![Problem::new("tenant", "", problem)]));
     }

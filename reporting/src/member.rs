@@ -8,6 +8,7 @@ use crate::access::Scope;
 use crate::amount::average;
 use crate::desk::Desk;
 use crate::refused::{Problem, Refused};
+use crate::said::Said;
 
 /// How many tenants are asked at the same time.
 const CONCURRENCY: usize = 16;
@@ -51,7 +52,11 @@ pub async fn find(
             .iter()
             .map(|(provider, tenant, _)| format!("{provider} {tenant}"));
         let names: Vec<_> = names.chain([format!("{provider} {tenant}")]).collect();
-        let problem = format!("must name one: the member is known to {}", names.join(", "));
+        let names = names.join(", ");
+        let problem = Said::of(
+            format!("must name one: the member is known to {names}"),
+            format!("deve indicar uma: o membro é conhecido de {names}"),
+        );
         let given = Problem::new("tenant", "", problem);
         return Err(Refused::Invalid(vec![given]));
     }

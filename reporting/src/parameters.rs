@@ -4,6 +4,9 @@
 use std::collections::BTreeMap;
 
 use crate::refused::{Problem, Refused};
+use crate::said::Said;
+
+const ONCE: Said = Said::new("must be given once", "deve ser informado uma vez só");
 
 /// The parameters of one request, taken out one by one.
 #[derive(Debug, Default)]
@@ -36,17 +39,17 @@ impl Parameters {
     }
 
     /// A parameter's text, which is not empty. `allowed` says which texts are allowed.
-    pub fn text(&mut self, name: &'static str, allowed: &str) -> Option<String> {
+    pub fn text(&mut self, name: &'static str, allowed: &Said) -> Option<String> {
         self.known.push(name);
         let values = self.given.get(name)?;
         let value = values[0].trim().to_owned();
         if values.len() > 1 {
             let all = values.join(", ");
-            self.problem(name, &all, "must be given once");
+            self.problem(name, &all, ONCE);
             return None;
         }
         if value.is_empty() {
-            self.problem(name, "", allowed);
+            self.problem(name, "", allowed.clone());
             return None;
         }
         Some(value)
@@ -55,7 +58,11 @@ impl Parameters {
     /// One of several values.
     pub fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)]) -> Option<T> {
         let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
-        let allowed = format!("must be one of {}", names.join(", "));
+        let names = names.join(", ");
+        let allowed = Said::of(
+            format!("must be one of {names}"),
+            format!("deve ser um destes: {names}"),
+        );
         let text = self.text(name, &allowed)?;
         let chosen = choices.iter().find(|(name, _)| *name == text);
         if chosen.is_none() {
@@ -66,7 +73,10 @@ impl Parameters {
 
     /// A whole number from 1 to `max`.
     pub fn number(&mut self, name: &'static str, max: usize) -> Option<usize> {
-        let allowed = format!("must be a whole number from 1 to {max}");
+        let allowed = Said::of(
+            format!("must be a whole number from 1 to {max}"),
+            format!("deve ser um número inteiro de 1 a {max}"),
+        );
         let text = self.text(name, &allowed)?;
         let digits = text.bytes().all(|it| it.is_ascii_digit());
         let number = text
@@ -79,7 +89,7 @@ impl Parameters {
         number
     }
 
-    pub fn problem(&mut self, name: &str, value: &str, problem: impl Into<String>) {
+    pub fn problem(&mut self, name: &str, value: &str, problem: Said) {
         self.problems.push(Problem::new(name, value, problem));
     }
 
@@ -93,11 +103,11 @@ impl Parameters {
         for (name, values) in given {
             if !self.known.contains(&name.as_str()) {
                 let known = self.known.join(", ");
-                self.problem(
-                    &name,
-                    &values.join(", "),
+                let problem = Said::of(
                     format!("is not a parameter here; the parameters are {known}"),
+                    format!("não é um parâmetro daqui; os parâmetros são {known}"),
                 );
+                self.problem(&name, &values.join(", "), problem);
             }
         }
         match self.problems.is_empty() {
@@ -111,6 +121,8 @@ impl Parameters {
 mod tests {
     use super::*;
 
+    const ANY: Said = Said::new("must be a text", "deve ser um texto");
+
     fn problems(parameters: Parameters) -> Vec<String> {
         match parameters.finish() {
             Err(Refused::Invalid(problems)) => problems
@@ -123,11 +135,12 @@ mod tests {
 
     #[test]
     fn one_answer_lists_every_problem() {
+        let named = Said::new("must be a name", "deve ser um nome");
         let mut parameters = Parameters::read("tenant=a&tenant=b&limit=0&kind=x&when=1&name=");
-        assert_eq!(parameters.text("tenant", "must be a tenant"), None);
+        assert_eq!(parameters.text("tenant", &named), None);
         assert_eq!(parameters.number("limit", 10), None);
         assert_eq!(parameters.choice("kind", &[("a", 1), ("b", 2)]), None);
-        assert_eq!(parameters.text("name", "must be a name"), None);
+        assert_eq!(parameters.text("name", &named), None);
         assert_eq!(
             problems(parameters),
             [
@@ -143,11 +156,11 @@ mod tests {
     #[test]
     fn texts_are_decoded_and_trimmed() {
         let mut parameters = Parameters::read("a=Loja+Centro%20&b=P%C3%A3o&c=%FF&n=10");
-        assert_eq!(parameters.text("a", "").as_deref(), Some("Loja Centro"));
-        assert_eq!(parameters.text("b", "").as_deref(), Some("Pão"));
-        assert_eq!(parameters.text("c", "").as_deref(), Some("\u{FFFD}"));
+        assert_eq!(parameters.text("a", &ANY).as_deref(), Some("Loja Centro"));
+        assert_eq!(parameters.text("b", &ANY).as_deref(), Some("Pão"));
+        assert_eq!(parameters.text("c", &ANY).as_deref(), Some("\u{FFFD}"));
         assert_eq!(parameters.number("n", 10), Some(10));
-        assert_eq!(parameters.text("absent", ""), None);
+        assert_eq!(parameters.text("absent", &ANY), None);
         assert_eq!(problems(parameters), [""; 0]);
     }
 

@@ -5,6 +5,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::parameters::Parameters;
+use crate::said::Said;
 
 /// The most days of a report, because days are kept that long.
 pub const DAYS_MAX: i32 = 400;
@@ -12,8 +13,18 @@ pub const DAYS_MAX: i32 = 400;
 /// The days of a report without parameters.
 const DAYS: i32 = 30;
 
-const TIMEFRAME: &str = "must be a number of days from 1d to 400d, such as 30d";
-const DAY: &str = "must be a date from 2000-01-01 to 2999-12-31, such as 2026-11-25";
+const TIMEFRAME: Said = Said::new(
+    "must be a number of days from 1d to 400d, such as 30d",
+    "deve ser um número de dias de 1d a 400d, como 30d",
+);
+const DAY: Said = Said::new(
+    "must be a date from 2000-01-01 to 2999-12-31, such as 2026-11-25",
+    "deve ser uma data de 2000-01-01 a 2999-12-31, como 2026-11-25",
+);
+const ALONE: Said = Said::new(
+    "must not stand beside from or to, which name the days",
+    "não pode vir junto com from ou to, que já dizem os dias",
+);
 
 /// A first and a last day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -41,15 +52,14 @@ impl Period {
     /// Reads `timeframe`, or `from` and `to`, of which one may be absent. The default is the last
     /// 30 days.
     pub fn read(parameters: &mut Parameters, today: Date) -> Self {
-        let timeframe = parameters.text("timeframe", TIMEFRAME);
+        let timeframe = parameters.text("timeframe", &TIMEFRAME);
         let given = [parameters.has("from"), parameters.has("to")];
         let from = day(parameters, "from");
         let to = day(parameters, "to");
         if let Some(text) = &timeframe
             && given.contains(&true)
         {
-            let problem = "must not stand beside from or to, which name the days";
-            parameters.problem("timeframe", text, problem);
+            parameters.problem("timeframe", text, ALONE);
         }
         let days = match timeframe {
             None => DAYS,
@@ -64,15 +74,24 @@ impl Period {
             None => Self::new(before(to_or_today, days - 1), to_or_today),
         };
         if period.from > period.to {
-            let problem = format!("must not be after to, which is {}", period.to);
+            let problem = Said::of(
+                format!("must not be after to, which is {}", period.to),
+                format!("não pode ser depois de to, que é {}", period.to),
+            );
             parameters.problem("from", &period.from.to_string(), problem);
             return Self::new(today, today);
         }
         if period.days() > DAYS_MAX {
-            let problem = format!(
-                "must be at most {DAYS_MAX} days before to, which is {}: {} days are asked for",
-                period.to,
-                period.days()
+            let (days, to) = (period.days(), period.to);
+            let problem = Said::of(
+                format!(
+                    "must be at most {DAYS_MAX} days before to, which is {to}: {days} days are \
+                     asked for"
+                ),
+                format!(
+                    "pode ser no máximo {DAYS_MAX} dias antes de to, que é {to}: o pedido é de \
+                     {days} dias"
+                ),
             );
             parameters.problem("from", &period.from.to_string(), problem);
             return Self::new(today, today);
@@ -144,7 +163,7 @@ fn number_of_days(text: &str) -> Option<i32> {
 
 /// A date; jiff alone would accept other forms too.
 fn day(parameters: &mut Parameters, name: &'static str) -> Option<Date> {
-    let text = parameters.text(name, DAY)?;
+    let text = parameters.text(name, &DAY)?;
     let date = parse_day(&text);
     if date.is_none() {
         parameters.problem(name, &text, DAY);
@@ -228,7 +247,7 @@ mod tests {
             let encoded = text.replace('+', "%2B");
             check(
                 &format!("timeframe={encoded}"),
-                &format!("timeframe={text} {TIMEFRAME}"),
+                &format!("timeframe={text} {}", TIMEFRAME.english),
             );
         }
         for text in [
@@ -240,7 +259,7 @@ mod tests {
             "today",
             "9999-12-31",
         ] {
-            check(&format!("from={text}"), &format!("from={text} {DAY}"));
+            check(&format!("from={text}"), &format!("from={text} {}", DAY.english));
         }
         check(
             "from=2026-11-02&to=2026-11-01",

@@ -4,6 +4,8 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::said::Said;
+
 /// When a client should try again after a 503, in seconds.
 pub const RETRY_AFTER_S: &str = "5";
 
@@ -17,12 +19,15 @@ pub struct Problem {
     pub field: String,
     /// The parameter's value, cut if it is long.
     pub value: String,
-    /// The allowed values.
+    /// The allowed values, in English as programs get it.
     pub problem: String,
+    /// The same for readers of Portuguese.
+    #[serde(skip)]
+    pub portuguese: String,
 }
 
 impl Problem {
-    pub fn new(field: &str, value: &str, problem: impl Into<String>) -> Self {
+    pub fn new(field: &str, value: &str, problem: Said) -> Self {
         let cut = |text: &str| match text.char_indices().nth(REPEATED_MAX) {
             Some((end, _)) => format!("{}...", &text[..end]),
             None => text.to_owned(),
@@ -30,7 +35,8 @@ impl Problem {
         Self {
             field: cut(field),
             value: cut(value),
-            problem: problem.into(),
+            problem: problem.english.into_owned(),
+            portuguese: problem.portuguese.into_owned(),
         }
     }
 }

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use reporting::account::{self, Account, Contact};
 use reporting::amount::amount;
 use reporting::desk::whom;
-use reporting::{Desk, Problem, Refused, member};
+use reporting::{Desk, Problem, Refused, Said, member};
 use webhooks::event::{escape, member_key, tenant_key};
 use webhooks::figures::Profile;
 
@@ -125,7 +125,11 @@ async fn find(desk: &Desk, reader: &Reader, id: String) -> Result<Known, Refused
     if let Some(known) = known.as_ref().filter(|_| !found.is_empty()) {
         let names = found.iter().chain([known]);
         let names: Vec<_> = names.map(|it| it.tenant.as_str()).collect();
-        let problem = format!("must name one: the member is known to {}", names.join(", "));
+        let names = names.join(", ");
+        let problem = Said::of(
+            format!("must name one: the member is known to {names}"),
+            format!("deve indicar uma: o membro é conhecido de {names}"),
+        );
         return Err(Refused::Invalid(vec![Problem::new("tenant", "", problem)]));
     }
     known.ok_or_else(|| Refused::not_found("such member", ", or this token may not read it"))

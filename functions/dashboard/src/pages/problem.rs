@@ -21,9 +21,30 @@ use crate::reader::Reader;
 struct Page {
     frame: Frame,
     text: &'static str,
-    problems: Vec<Problem>,
+    problems: Vec<Mistake>,
     /// The link to try again.
     again: Option<String>,
+}
+
+/// A mistake in a parameter, in the reader's language.
+struct Mistake {
+    field: String,
+    value: String,
+    text: String,
+}
+
+impl Mistake {
+    fn new(problem: &Problem, language: Language) -> Self {
+        let text = match language {
+            Language::En => &problem.problem,
+            Language::PtBr => &problem.portuguese,
+        };
+        Self {
+            field: problem.field.clone(),
+            value: problem.value.clone(),
+            text: text.clone(),
+        }
+    }
 }
 
 /// The page for a signed-in reader.
@@ -75,7 +96,12 @@ fn answer(mut frame: Frame, address: &Address, refused: &Refused) -> Response<Bo
     frame.title = title.to_owned();
     let is_passing = matches!(refused, Refused::Unavailable(_));
     let problems = match refused {
-        Refused::Invalid(problems) => problems.clone(),
+        Refused::Invalid(problems) => {
+            let problems = problems.iter();
+            problems
+                .map(|it| Mistake::new(it, frame.language))
+                .collect()
+        }
         _ => Vec::new(),
     };
     let again = is_passing.then(|| address.to_string());

@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::{Response, StatusCode};
 use reporting::desk::whom;
 use reporting::search::{Found, search};
-use reporting::{Desk, Refused};
+use reporting::{Desk, Refused, Said};
 
 use super::problem;
 use super::records::{coupon_link, member_link};
@@ -20,7 +20,10 @@ use crate::words::records::Records;
 use crate::written::Written;
 use crate::{Dashboard, answer};
 
-const QUERY: &str = "must be a coupon's code, a member's id or a key";
+const QUERY: Said = Said::new(
+    "must be a coupon's code, a member's id or a key",
+    "deve ser o código de um cupom, o id de um membro ou uma chave",
+);
 
 #[derive(Template)]
 #[template(path = "search.html")]
@@ -63,7 +66,7 @@ pub(crate) async fn answer(
 
 async fn find(desk: &Desk, reader: &Reader) -> Result<(String, Vec<Found>), Refused> {
     let mut parameters = reader.parameters();
-    let query = parameters.text("q", QUERY).unwrap_or_default();
+    let query = parameters.text("q", &QUERY).unwrap_or_default();
     if query.is_empty() && !parameters.has("q") {
         parameters.problem("q", "", QUERY);
     }

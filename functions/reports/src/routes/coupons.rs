@@ -1,13 +1,16 @@
 //! `/reports/coupons` and `/reports/locations`: the report, and the figures of each location.
 
 use reporting::usage::{LOCATION_COLUMNS, locations as locations_of};
-use reporting::{Desk, Head, Refused, Report, Section, Table};
+use reporting::{Desk, Head, Refused, Report, Said, Section, Table};
 use serde_json::json;
 
 use super::{Answered, Asked};
 use crate::response::{csv, json_response};
 
-const SECTION_IN_JSON: &str = "is for CSV alone: add .csv to the path, or send Accept: text/csv";
+const SECTION_IN_JSON: Said = Said::new(
+    "is for CSV alone: add .csv to the path, or send Accept: text/csv",
+    "é só para CSV: acrescente .csv ao caminho, ou envie Accept: text/csv",
+);
 
 pub(super) async fn answer(desk: &Desk, mut asked: Asked) -> Answered {
     let section = asked.parameters.choice("section", &Section::CHOICES);

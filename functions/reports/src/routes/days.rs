@@ -4,13 +4,16 @@ use std::collections::BTreeSet;
 
 use reporting::days::{COLUMNS, days};
 use reporting::totals::main_currency;
-use reporting::{Desk, Head, Table, tenant};
+use reporting::{Desk, Head, Said, Table, tenant};
 use serde_json::json;
 
 use super::{Answered, Asked};
 use crate::response::{csv, json_response};
 
-const CURRENCY: &str = "must be a currency of ISO 4217, such as BRL";
+const CURRENCY: Said = Said::new(
+    "must be a currency of ISO 4217, such as BRL",
+    "deve ser uma moeda da ISO 4217, como BRL",
+);
 
 pub(super) async fn answer(desk: &Desk, asked: Asked) -> Answered {
     let Asked {
@@ -19,7 +22,7 @@ pub(super) async fn answer(desk: &Desk, asked: Asked) -> Answered {
         now,
         csv: is_csv,
     } = asked;
-    let currency = parameters.text("currency", CURRENCY);
+    let currency = parameters.text("currency", &CURRENCY);
     if let Some(text) = &currency
         && !(text.len() == 3 && text.bytes().all(|it| it.is_ascii_uppercase()))
     {
