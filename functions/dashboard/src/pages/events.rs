@@ -7,13 +7,13 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Response, StatusCode};
-use reporting::desk::Named;
+use reporting::desk::{Named, PROVIDERS, TENANTS_MAX, pick};
 use reporting::events::Question;
 use reporting::progress::{Progress, State as Stage, progress};
 use reporting::{Desk, Parameters, Refused, list};
 use webhooks::figures::{Tracked, TrackedKind};
 
-use super::problem;
+use super::{choose, problem};
 use super::records::{Mark, coupon_link, coupon_state, member_link, task_name};
 use crate::address::Address;
 use crate::frame::{Frame, Place};
@@ -101,19 +101,24 @@ pub(crate) async fn answer(
 ) -> Response<Body> {
     reader.address = tidy(&reader.address);
     match find(&dashboard.guarded.desk, &reader).await {
-        Ok(page) => answer::page(StatusCode::OK, &page),
+        Ok(Found::Page(page)) => answer::page(StatusCode::OK, &*page),
+        Ok(Found::TooMany(tenants)) => choose::answer(&reader, Place::Events, &tenants),
         Err(refused) => problem::of_reader(&reader, &refused),
     }
 }
 
-/// Removes the empty fields that a form sends. If days are named, it removes the timeframe too.
+/// Removes the empty fields that a form sends. One day counts before the first and the last day,
+/// and these count before a timeframe; the others are removed.
 pub(crate) fn tidy(address: &Address) -> Address {
     let parameters = address.parameters().iter();
     let empty = parameters.filter(|(_, value)| value.trim().is_empty());
     let empty: Vec<_> = empty.map(|(name, _)| name.as_str()).collect();
     let tidy = address.without(&empty);
-    let names_days = |(name, _): &(String, String)| name == "from" || name == "to";
-    match tidy.parameters().iter().any(names_days) {
+    let has = |name: &str| tidy.parameters().iter().any(|(own, _)| own == name);
+    if has("date") {
+        return tidy.without(&["timeframe", "from", "to"]);
+    }
+    match has("from") || has("to") {
         true => tidy.without(&["timeframe"]),
         false => tidy,
     }
@@ -127,13 +132,24 @@ pub(crate) fn read(desk: &Desk, reader: &Reader) -> Result<Question, Refused> {
     Ok(question)
 }
 
-async fn find(desk: &Desk, reader: &Reader) -> Result<Page, Refused> {
+enum Found {
+    Page(Box<Page>),
+    /// One page cannot be about all of these tenants.
+    TooMany(Vec<Named>),
+}
+
+async fn find(desk: &Desk, reader: &Reader) -> Result<Found, Refused> {
     let question = read(desk, reader)?;
     let (tenant, provider) = (
         question.asked.tenant.as_deref(),
         question.asked.provider.as_deref(),
     );
-    let tenants = desk.tenants(&reader.scope, tenant, provider).await?;
+    let mut all = desk.figures.tenants().await?;
+    all.retain(|(_, own)| reader.scope.may_read(own));
+    let tenants = pick(all.clone(), &reader.scope, tenant, provider)?;
+    if tenants.len() > TENANTS_MAX {
+        return Ok(Found::TooMany(tenants));
+    }
     let period = question.asked.period;
     let limit = question.limit.min(LIMIT);
     let start = question.start.clone();
@@ -147,29 +163,24 @@ async fn find(desk: &Desk, reader: &Reader) -> Result<Page, Refused> {
         Row::new(desk, reader, text, tracked, state, &tasks)
     });
     let shows_tenants = tenants.len() > 1;
-    let all = match (tenant, reader.scope.only()) {
-        (Some(_), Some(_)) => tenants,
-        (Some(_), None) => desk.tenants(&reader.scope, None, None).await?,
-        (None, _) => tenants,
-    };
     let next = listing.next.map(|cursor| {
         let next = reader.address.with("cursor", &cursor.text());
         next.to_string()
     });
     let here = reader.address.without(&["cursor"]);
-    Ok(Page {
+    Ok(Found::Page(Box::new(Page {
         frame: Frame::new(reader, Place::Events, Common::of(reader.language).events),
         text,
         query: String::new(),
         timeframe: value_of(&here, "timeframe"),
         timeframes: timeframes(&here, reader),
         choices: choices(&here, reader, &all, text),
-        fields: fields(&here, reader, text),
+        fields: fields(&here, reader, text, all.len()),
         csv: here.on("/dashboard/csv/events.csv").to_string(),
         shows_tenants,
         rows: rows.collect(),
         next,
-    })
+    })))
 }
 
 fn value_of(address: &Address, name: &str) -> String {
@@ -243,7 +254,14 @@ fn choices(
         choice("type", text.kind, named(&kinds)),
         choice("status", text.coupon_now, named(&states)),
     ];
-    if reader.scope.only().is_none() {
+    let providers = PROVIDERS.map(|(name, _)| name);
+    let has = |name: &str| tenants.iter().any(|(provider, _)| provider == name);
+    if providers.iter().all(|name| has(name)) {
+        let providers = providers.map(|name| (name.to_owned(), name.to_owned()));
+        let label = Overview::of(reader.language).provider;
+        all.push(choice("provider", label, providers.into()));
+    }
+    if reader.scope.only().is_none() && tenants.len() <= TENANTS_MAX {
         let mut names: Vec<_> = tenants.iter().map(|(_, tenant)| tenant.clone()).collect();
         names.sort_unstable();
         names.dedup();
@@ -253,7 +271,12 @@ fn choices(
     all
 }
 
-fn fields(here: &Address, reader: &Reader, text: &'static Records) -> Vec<Field> {
+fn fields(
+    here: &Address,
+    reader: &Reader,
+    text: &'static Records,
+    number_of_tenants: usize,
+) -> Vec<Field> {
     let words = Overview::of(reader.language);
     let field = |name, label, kind| Field {
         name,
@@ -261,13 +284,17 @@ fn fields(here: &Address, reader: &Reader, text: &'static Records) -> Vec<Field>
         kind,
         value: value_of(here, name),
     };
-    vec![
+    // Too many to list are typed.
+    let tenant = (number_of_tenants > TENANTS_MAX).then(|| field("tenant", text.tenant, "text"));
+    let others = [
         field("reward", text.reward, "text"),
         field("location", text.location, "text"),
         field("code", text.code, "text"),
+        field("date", words.on_day, "date"),
         field("from", words.from, "date"),
         field("to", words.to, "date"),
-    ]
+    ];
+    tenant.into_iter().chain(others).collect()
 }
 
 impl Row {
@@ -324,6 +351,10 @@ mod tests {
         check(
             "type=&reward=Pizza&from=&to=",
             "/dashboard/events?reward=Pizza",
+        );
+        check(
+            "timeframe=7d&from=2026-11-01&to=&date=2026-11-25",
+            "/dashboard/events?date=2026-11-25",
         );
         check("timeframe=7d&from=&to=+", "/dashboard/events?timeframe=7d");
         check(

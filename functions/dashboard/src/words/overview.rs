@@ -12,6 +12,7 @@ words! {
         months_12: "12 months", "12 meses";
         from: "From", "De";
         to: "To", "Até";
+        on_day: "On one day", "Em um dia";
         tenant: "Tenant", "Empresa";
         provider: "Provider", "Provedor";
         every: "all", "todos";
