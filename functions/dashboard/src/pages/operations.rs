@@ -89,6 +89,14 @@ struct Tally {
     open: u64,
 }
 
+/// The error rates, and the events that they were counted in.
+struct Rates {
+    tasks: BTreeMap<&'static str, Tally>,
+    events: usize,
+    /// The oldest of the events if others of the last day were left out.
+    oldest: Option<Timestamp>,
+}
+
 /// The events in the outbox, read up to the end of one page.
 struct Outbox {
     events: usize,
@@ -140,7 +148,7 @@ async fn outbox(desk: &Desk) -> anyhow::Result<Outbox> {
 }
 
 /// How each task ended for the newest events of the last day.
-async fn rates(desk: &Desk, reader: &Reader) -> anyhow::Result<BTreeMap<&'static str, Tally>> {
+async fn rates(desk: &Desk, reader: &Reader) -> anyhow::Result<Rates> {
     let tenants = desk.figures.tenants().await?;
     let since = reader.now.checked_sub(SINCE).unwrap_or(Timestamp::MIN);
     // A tenant's clock may show a day later, or a day earlier.
@@ -151,15 +159,21 @@ async fn rates(desk: &Desk, reader: &Reader) -> anyhow::Result<BTreeMap<&'static
     let start = Cursor::start(period);
     let filter = Filter::default();
     let listing = list(desk, &tenants, period, &filter, start, SAMPLE).await?;
-    let events = listing.events.iter().map(|(tracked, _)| tracked);
-    let events: Vec<_> = events.filter(|it| it.timestamp >= since).collect();
+    let all = listing.events.iter().map(|(tracked, _)| tracked);
+    let events: Vec<_> = all.filter(|it| it.timestamp >= since).collect();
+    let is_cut = listing.next.is_some() && events.len() == listing.events.len();
+    let oldest = events.iter().map(|it| it.timestamp).min();
     let mut rates: BTreeMap<_, Tally> = BTreeMap::new();
     for tasks in progress(desk, &events, reader.now).await? {
         for task in tasks {
             rates.entry(task.task).or_default().add(task.state);
         }
     }
-    Ok(rates)
+    Ok(Rates {
+        tasks: rates,
+        events: events.len(),
+        oldest: oldest.filter(|_| is_cut),
+    })
 }
 
 impl Tally {
@@ -187,7 +201,7 @@ impl Page {
         standing: &[Standing],
         outbox: &Outbox,
         audited: Option<&Audited>,
-        rates: &BTreeMap<&'static str, Tally>,
+        rates: &Rates,
     ) -> Self {
         let (text, written) = (Operations::of(reader.language), reader.written());
         let records = Records::of(reader.language);
@@ -226,14 +240,21 @@ impl Page {
             nets.push((text.set_aside, written.count(retry.counts.total())));
         }
         nets.push((text.drift_check, drift(audited, text, written)));
-        let rates = rates.iter().map(|(task, tally)| RateRow {
+        let count = written.count(u64::try_from(rates.events).unwrap_or(u64::MAX));
+        let rates_note = match rates.oldest {
+            None => text.rates_of_all.replace("{}", &count),
+            Some(oldest) => {
+                let filled = text.rates_of_newest.replacen("{}", &count, 1);
+                filled.replacen("{}", &moment(oldest), 1)
+            }
+        };
+        let rates = rates.tasks.iter().map(|(task, tally)| RateRow {
             name: task_name(task, records),
             total: written.count(tally.total),
             failed: written.count(tally.failed),
             open: written.count(tally.open),
             rate: written.percent(tally.rate()),
         });
-        let sample = written.count(SAMPLE as u64);
         Self {
             frame: Frame::new(
                 reader,
@@ -244,7 +265,7 @@ impl Page {
             queues: queues.collect(),
             dead: dead.collect(),
             nets,
-            rates_note: text.error_rates_note.replace("{}", &sample),
+            rates_note,
             rates: rates.collect(),
         }
     }

@@ -28,9 +28,12 @@ words! {
         drift_found: "{}: {} of {} counters differ", "{}: {} de {} contadores diferem";
         drift_none: "never", "nunca";
         error_rates: "Error rates of the last day", "Taxas de erro do último dia";
-        error_rates_note:
-            "Counted in the records of the newest events of the last 24 hours, at most {}.",
-            "Contadas nos registros dos eventos mais novos das últimas 24 horas, no máximo {}.";
+        rates_of_all:
+            "Counted in the records of all events of the last 24 hours: {}.",
+            "Contadas nos registros de todos os eventos das últimas 24 horas: {}.";
+        rates_of_newest:
+            "Counted in the records of the newest {} events. The oldest of them happened at {}.",
+            "Contadas nos registros dos {} eventos mais novos. O mais antigo deles é de {}.";
         no_rates:
             "There was no event in the last 24 hours.",
             "Não houve eventos nas últimas 24 horas.";
