@@ -229,6 +229,20 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", features).await;
     }
 
+    /// Shows the page as a printer gets it, or as a screen again.
+    pub(crate) async fn set_printed(&self, is_printed: bool) {
+        let media = if is_printed { "print" } else { "" };
+        self.devtools("Emulation.setEmulatedMedia", json!({"media": media}))
+            .await;
+    }
+
+    /// The page on paper of the size A4, as a PDF in base64.
+    pub(crate) async fn pdf(&self) -> String {
+        let paper = json!({"paperWidth": 8.27, "paperHeight": 11.69});
+        let printed = self.devtools("Page.printToPDF", paper).await;
+        printed["data"].as_str().unwrap().to_owned()
+    }
+
     pub(crate) async fn set_size(&self, width: u32, height: u32) {
         let size = json!({
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false,

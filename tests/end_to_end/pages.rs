@@ -32,6 +32,30 @@ async fn one_of_each(shop: &Shop) {
     shop.settle().await;
 }
 
+/// A reward, a location and an order whose names are hard to show.
+const RIGHT_TO_LEFT: &str = "פיצה מרגריטה (גדולה) 2 ב-1";
+const SCRIPT: &str = "<script>alert(1)</script>";
+
+async fn one_with_difficult_names(shop: &Shop) {
+    let long = "Supercalifragilistic".repeat(10);
+    for (code, reward, location) in [
+        ("CP-LONG", long.as_str(), long.as_str()),
+        ("CP-RIGHT", RIGHT_TO_LEFT, "תל אביב"),
+        ("CP-SCRIPT", SCRIPT, SCRIPT),
+    ] {
+        let at = just_now();
+        let redeemed = redeemed(code).set("/coupon/reward_name", reward);
+        let used = used(code, &format!("ord_{code}"))
+            .set("/usage/reward_name", reward)
+            .set("/usage/location", location);
+        for webhook in [redeemed, used] {
+            let webhook = webhook.set("/timestamp", at.clone());
+            assert_eq!(shop.send(webhook).await.word(), "200 accepted");
+        }
+    }
+    shop.settle().await;
+}
+
 /// Every page with data of tenants. If its address takes a name, the name belongs to the other
 /// company.
 const PAGES: [&str; 10] = [
@@ -225,7 +249,19 @@ async fn dead_letters_are_shown_with_their_reason_and_stay() {
     .await;
 }
 
-/// Checks that every page meets, in every scheme of colours.
+/// A script that lists what paper would cut off, and what nobody can use on paper.
+const CUT_OFF: &str = "
+    const name = it => it.tagName + '.' + it.className;
+    const all = [...document.body.querySelectorAll('*')];
+    const wide = all.filter(it => it.getBoundingClientRect().right > innerWidth + 1
+        && !it.closest('svg, .hidden, .skip'));
+    const clips = all.filter(it => it.scrollWidth > it.clientWidth + 1
+        && getComputedStyle(it).overflowX !== 'visible' && !it.closest('svg, .hidden'));
+    const controls = all.filter(it => it.matches('nav, button, input, select') && it.checkVisibility()
+        && !it.closest('main form[action=\"/dashboard/sign-in\"]'));
+    return [...wide, ...clips, ...controls].map(name);";
+
+/// Checks that every page meets, in every scheme of colours and on paper.
 async fn check_page(browser: &Browser, name: &str, host: &str) {
     for colours in [Colours::Light, Colours::Dark, Colours::Forced] {
         browser.set_colours(colours).await;
@@ -240,6 +276,14 @@ async fn check_page(browser: &Browser, name: &str, host: &str) {
         browser.set_size(width, 900).await;
         assert!(!browser.scrolls_sideways().await, "{name} at {width}");
     }
+    browser.set_printed(true).await;
+    // The width of A4 within its margins, in CSS pixels.
+    browser.set_size(718, 900).await;
+    assert_eq!(browser.evaluate(CUT_OFF).await, json!([]), "{name} on paper");
+    browser.set_printed(false).await;
+    let pdf = browser.pdf().await;
+    // `%PDF-` in base64.
+    assert!(pdf.starts_with("JVBERi0"), "{name} as PDF");
     browser.set_size(1280, 900).await;
     assert_eq!(browser.console().await, [""; 0], "{name}");
     let hosts: Vec<_> = browser.hosts().await.into_iter().collect();
@@ -251,6 +295,7 @@ async fn an_owner_follows_a_coupon_in_a_browser() {
     in_a_browser(async |browser| {
         in_a_shop_with(&[TOKENS], async |shop| {
             one_of_each(shop).await;
+            one_with_difficult_names(shop).await;
             let root = shop.system.gateway_url().to_owned();
             let host = root.strip_prefix("http://").unwrap();
             browser.set_languages("en").await;
@@ -270,6 +315,11 @@ async fn an_owner_follows_a_coupon_in_a_browser() {
             browser.follow("main form button").await;
             assert_eq!(browser.address().await, "/dashboard");
             check_page(browser, "overview", host).await;
+
+            let overview = browser.text("main").await;
+            for name in [RIGHT_TO_LEFT, SCRIPT] {
+                assert!(overview.contains(name), "{name}: {overview}");
+            }
 
             browser.follow("a[href*='timeframe=7d']").await;
             assert!(browser.address().await.contains("timeframe=7d"));
