@@ -55,6 +55,10 @@ pub(crate) fn check(method: &str, path: &str, status: u16, content_type: &str, b
         None => resolved(&answers["default"]),
     };
     let what = format!("{method} {path}: {status}");
+    assert!(!answer.is_null(), "{what} is not described");
+    if body.is_empty() && (answer["content"].is_null() || (300..400).contains(&status)) {
+        return;
+    }
     let media_type = content_type.split(';').next().unwrap_or_default();
     let described = &answer["content"][media_type]["schema"];
     assert!(!described.is_null(), "{what}: no {media_type} is described");
@@ -180,21 +184,22 @@ fn is_of(kind: &str, value: &Value) -> bool {
 
 #[test]
 fn every_route_of_the_template_is_described() {
-    let routes = routes();
-    for route in [
-        "POST /webhooks/aghanim/coupon-redeemed",
-        "POST /webhooks/zupy/coupon-redeemed",
-        "POST /webhooks/zupy/coupon-used",
-        "POST /webhooks/zupy",
-        "GET /reports/coupons",
-        "GET /reports/coupons/{code}",
-        "GET /reports/members/{id}",
-        "GET /reports/locations",
-        "GET /reports/days",
-        "GET /reports/events",
-        "GET /reports/findings",
-    ] {
-        assert!(routes.iter().any(|it| it == route), "{route}");
+    let described = routes();
+    let template = crate::tidy::template();
+    let functions = template.functions.iter();
+    let served = functions.flat_map(|function| &function.routes);
+    let served: Vec<_> = served
+        .map(|it| format!("{} {}", it.method, it.path))
+        .collect();
+    let serves = |route: &str, described: &str| match route.split_once("{path+}") {
+        Some((start, _)) => described.starts_with(start),
+        None => route == described,
+    };
+    for route in &served {
+        assert!(described.iter().any(|it| serves(route, it)), "{route}");
+    }
+    for route in &described {
+        assert!(served.iter().any(|it| serves(it, route)), "{route}");
     }
 }
 

@@ -402,6 +402,9 @@ impl Shop {
         let request = request.body(Full::from(body.to_owned())).unwrap();
         let (head, body) = self.client.request(request).await.unwrap().into_parts();
         let body = body.collect().await.unwrap().to_bytes();
+        let content_type = text_of(&head.headers, "content-type");
+        let route = path.split('?').next().unwrap();
+        openapi::check(method, route, head.status.as_u16(), &content_type, &body);
         Visited {
             status: head.status.as_u16(),
             headers: head.headers,

@@ -27,7 +27,7 @@ use webhooks::worker::QueueMessage;
 
 use crate::shop::root;
 
-fn template() -> Template {
+pub(crate) fn template() -> Template {
     template_with(&[])
 }
 
