@@ -20,6 +20,7 @@ mod inventory;
 mod local_pages;
 mod members;
 mod openapi;
+mod overview;
 mod pages;
 mod questionnaire;
 mod refused;
