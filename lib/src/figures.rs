@@ -9,6 +9,7 @@ mod decode;
 mod dictionaries;
 mod directory;
 mod findings;
+mod groups;
 pub mod line;
 mod listed;
 mod lists;

@@ -221,8 +221,12 @@ pub fn choose(
     if tenants.len() > TENANTS_MAX {
         let count = tenants.len();
         let problem = Said::of(
-            format!("must name one: there are {count} tenants, and an answer has at most {TENANTS_MAX}"),
-            format!("deve indicar uma: há {count} empresas, e uma resposta tem no máximo {TENANTS_MAX}"),
+            format!(
+                "must name one: there are {count} tenants, and an answer has at most {TENANTS_MAX}"
+            ),
+            format!(
+                "deve indicar uma: há {count} empresas, e uma resposta tem no máximo {TENANTS_MAX}"
+            ),
         );
         return Err(Refused::Invalid(vec![Problem::new("tenant", "", problem)]));
     }

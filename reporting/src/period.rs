@@ -259,7 +259,10 @@ mod tests {
             "today",
             "9999-12-31",
         ] {
-            check(&format!("from={text}"), &format!("from={text} {}", DAY.english));
+            check(
+                &format!("from={text}"),
+                &format!("from={text} {}", DAY.english),
+            );
         }
         check(
             "from=2026-11-02&to=2026-11-01",

@@ -5,16 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use emulators::aws::Service;
 use emulators::faults::{CallMode, Fault};
+use emulators::sent::Detail;
+use emulators::service::Service;
 use fastrand::Rng;
 use jiff::Timestamp;
-use local::sent::Detail;
-use questionnaire::{Desk, Saved};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use webhooks::invocation::Invocation;
-use webhooks::survey::{Given, Id, sign};
+use webhooks::survey::{Id, sign};
 use webhooks::verify::Secrets;
 
 use crate::history::Moment;
@@ -70,33 +68,6 @@ enum Reply {
     Closed,
     /// Every attempt was without an answer.
     None,
-}
-
-/// Saves a form as the questionnaire's route does.
-pub(crate) async fn save(
-    desk: &Desk,
-    form: &str,
-    invocation: Invocation,
-) -> anyhow::Result<String> {
-    let form: Value = serde_json::from_str(form)?;
-    let token = form["token"].as_str().unwrap_or_default();
-    let Some(id) = desk.id(token, invocation.now()).await? else {
-        return Ok("closed".into());
-    };
-    let Some(survey) = desk.survey(id, invocation.now()).await? else {
-        return Ok("closed".into());
-    };
-    let number = |name: &str| form[name].as_u64().and_then(|it| u8::try_from(it).ok());
-    let given = Given {
-        rating: number("rating"),
-        recommend: number("recommend"),
-        comment: form["comment"].as_str().map(str::to_owned),
-    };
-    Ok(match desk.save(&survey, given, invocation).await? {
-        Saved::Kept => "kept".into(),
-        Saved::Refused(_, refusal) => refusal.to_string(),
-        Saved::Closed => "closed".into(),
-    })
 }
 
 /// Lets most members answer, and returns every broken expectation.

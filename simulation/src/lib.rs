@@ -14,6 +14,7 @@ mod commits;
 mod desk;
 #[cfg(test)]
 mod dispatching;
+mod form;
 mod history;
 mod invariants;
 mod later;

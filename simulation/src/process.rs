@@ -34,7 +34,7 @@ use webhooks::retry::Retry;
 use webhooks::webhook::Webhook;
 use webhooks::worker::{BatchWork, Queue, Work, Worker, from_ledger};
 
-use crate::answering;
+use crate::form;
 use crate::history::{History, Process};
 use crate::network::Network;
 
@@ -350,7 +350,7 @@ async fn answers(environment: Environment, aws: &config::Aws) -> anyhow::Result<
     let desk = Arc::new(Desk::open(environment, aws).await?);
     Ok(Arc::new(move |form, invocation| {
         let desk = Arc::clone(&desk);
-        Box::pin(async move { answering::save(&desk, &form, invocation).await })
+        Box::pin(async move { form::save(&desk, &form, invocation).await })
     }))
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use emulators::faults::{CallMode, Fault};
+use emulators::service::Service;
 use jiff::Timestamp;
-use local::aws::Service;
-use local::faults::{CallMode, Fault};
 use serde_json::{Value, json};
 
 use crate::shop::{

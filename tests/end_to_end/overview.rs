@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use emulators::faults::{CallMode, Fault};
+use emulators::service::Service;
 use jiff::{Timestamp, ToSpan};
-use local::aws::Service;
-use local::faults::{CallMode, Fault};
 
 use crate::shop::{Shop, in_a_shop_with, redeemed, used};
 
@@ -22,11 +22,7 @@ async fn misuse_everywhere(shop: &Shop, companies: std::ops::Range<u8>) {
     let at = at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     for company in companies {
         let code = format!("CP-{company}");
-        for webhook in [
-            redeemed(&code),
-            used(&code, "ord_1"),
-            used(&code, "ord_2"),
-        ] {
+        for webhook in [redeemed(&code), used(&code, "ord_1"), used(&code, "ord_2")] {
             let webhook = webhook
                 .set("/company_id", format!("comp_{company}"))
                 .set("/timestamp", at.clone());
@@ -60,7 +56,10 @@ async fn the_overview_needs_few_requests_for_one_three_and_ten_tenants() {
             for query in ["", "?compare=year"] {
                 let path = format!("/dashboard{query}");
                 let (count, page) = requests(shop, token, &path).await;
-                assert!(page.contains("used_twice") || page.contains("CP-"), "{page}");
+                assert!(
+                    page.contains("used_twice") || page.contains("CP-"),
+                    "{page}"
+                );
                 counts.push((token, query, count));
             }
         }
@@ -77,7 +76,10 @@ async fn the_overview_needs_few_requests_for_one_three_and_ten_tenants() {
         misuse_everywhere(shop, 10..14).await;
         let (count, page) = requests(shop, "of-all", "/dashboard?timeframe=7d").await;
         assert!(page.contains("There are 14 tenants here"), "{page}");
-        assert!(page.contains("/dashboard?timeframe=7d&#38;tenant=comp_13"), "{page}");
+        assert!(
+            page.contains("/dashboard?timeframe=7d&#38;tenant=comp_13"),
+            "{page}"
+        );
         assert_eq!(count, 1);
         let (_, page) = requests(shop, "of-all", "/dashboard?tenant=comp_13").await;
         assert!(page.contains("CP-13"), "{page}");

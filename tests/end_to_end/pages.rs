@@ -279,7 +279,11 @@ async fn check_page(browser: &Browser, name: &str, host: &str) {
     browser.set_printed(true).await;
     // The width of A4 within its margins, in CSS pixels.
     browser.set_size(718, 900).await;
-    assert_eq!(browser.evaluate(CUT_OFF).await, json!([]), "{name} on paper");
+    assert_eq!(
+        browser.evaluate(CUT_OFF).await,
+        json!([]),
+        "{name} on paper"
+    );
     browser.set_printed(false).await;
     let pdf = browser.pdf().await;
     // `%PDF-` in base64.

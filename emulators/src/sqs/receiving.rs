@@ -149,3 +149,22 @@ fn room_in_flight(counts: Counts) -> Result<usize, AwsError> {
         Ok(room)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn has_no_more_in_flight_than_sqs_allows() {
+        let room = |in_flight| {
+            room_in_flight(Counts {
+                visible: 7,
+                in_flight,
+                delayed: 7,
+            })
+            .map_err(|error| error.code)
+        };
+        assert_eq!(room(119_999), Ok(1));
+        assert_eq!(room(120_000), Err("OverLimit".to_owned()));
+    }
+}

@@ -14,9 +14,9 @@ use sha2::{Digest, Sha256};
 
 use super::cell::{Cell, Group, Tally};
 use super::counted_on::COUNTED_ON;
+use super::directory::{counters_key, partition_of};
 use super::lists::{self, Lists};
 use super::names::Names;
-use super::directory::{counters_key, partition_of};
 use super::store::TENANTS;
 use crate::config::{Aws, CallLimits, Environment};
 use crate::event::{EventKey, tenant_key};

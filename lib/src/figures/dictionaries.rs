@@ -5,24 +5,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
-use anyhow::Context;
-use futures_util::future::{try_join, try_join_all};
 use jiff::Timestamp;
 
 use super::cell::Group;
-use super::{Figures, lists, names};
-use crate::clock;
-use crate::ledger::{Item, ItemKey, forgotten_from, read_all};
 
 /// The most entries that a process remembers.
 const REMEMBERED_MAX: usize = 50_000;
-
-/// Up to this many entries of a tenant are read by their keys, together with those of other
-/// tenants. More are read by one query of the whole dictionary, which costs less.
-const BY_KEY_MAX: usize = 25;
-
-/// The most keys of one request.
-const KEYS_MAX: usize = 100;
 
 /// What a reader remembers of the dictionaries.
 #[derive(Debug, Default)]
@@ -36,10 +24,10 @@ struct Remembered {
 }
 
 #[derive(Debug, Clone)]
-struct Entry {
-    group: Group,
+pub(super) struct Entry {
+    pub(super) group: Group,
     /// The second from which the id may stand for another group.
-    forgotten_from: i64,
+    pub(super) forgotten_from: i64,
 }
 
 /// The ids of a tenant that a reader needs.
@@ -47,7 +35,7 @@ pub(super) type Wanted = (String, BTreeSet<String>);
 
 impl Dictionaries {
     /// The groups that are remembered of these ids.
-    fn recall(&self, (tenant, ids): &Wanted, now: Timestamp) -> HashMap<String, Group> {
+    pub(super) fn recall(&self, (tenant, ids): &Wanted, now: Timestamp) -> HashMap<String, Group> {
         let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(entries) = remembered.entries.get(tenant) else {
             return HashMap::new();
@@ -59,7 +47,7 @@ impl Dictionaries {
         known.collect()
     }
 
-    fn remember(&self, tenant: &str, found: HashMap<String, Entry>) {
+    pub(super) fn remember(&self, tenant: &str, found: HashMap<String, Entry>) {
         let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if remembered.count + found.len() > REMEMBERED_MAX {
             *remembered = Remembered::default();
@@ -68,67 +56,6 @@ impl Dictionaries {
         remembered.count += found.len();
         let entries = remembered.entries.entry(tenant.to_owned()).or_default();
         entries.extend(found);
-    }
-}
-
-impl Figures {
-    /// What the ids of each tenant stand for. An id without an entry is missing.
-    pub(super) async fn groups(
-        &self,
-        wanted: &[Wanted],
-    ) -> anyhow::Result<Vec<HashMap<String, Group>>> {
-        let now = clock::now();
-        let recall = |it| self.dictionaries.recall(it, now);
-        let mut known: Vec<_> = wanted.iter().map(recall).collect();
-        let (mut by_key, mut whole) = (Vec::new(), Vec::new());
-        for ((tenant, ids), known) in wanted.iter().zip(&known) {
-            let open: Vec<_> = ids.iter().filter(|id| !known.contains_key(*id)).collect();
-            match open.len() {
-                0 => {}
-                1..=BY_KEY_MAX => by_key.extend(open.into_iter().map(|id| self.entry(tenant, id))),
-                _ => whole.push(names::partition(tenant)),
-            }
-        }
-        if by_key.is_empty() && whole.is_empty() {
-            return Ok(known);
-        }
-        let by_key = by_key
-            .chunks(KEYS_MAX)
-            .map(|keys| read_all(&self.client, keys, &[]));
-        let whole = whole
-            .iter()
-            .map(|partition| self.query(&self.tables.figures, ("part", partition), None));
-        let (by_key, whole) = try_join(try_join_all(by_key), try_join_all(whole))
-            .await
-            .context("reading what groups are called")?;
-        let mut found: HashMap<String, Vec<Item>> = HashMap::new();
-        for row in by_key.into_iter().chain(whole).flatten() {
-            if let Some(partition) = row.get("part").and_then(|it| it.as_s().ok()) {
-                found.entry(partition.clone()).or_default().push(row);
-            }
-        }
-        for ((tenant, ids), known) in wanted.iter().zip(&mut known) {
-            let rows = found.remove(&names::partition(tenant)).unwrap_or_default();
-            let entries = rows.iter().filter_map(|row| {
-                let (id, group) = names::read(row)?;
-                let forgotten_from = forgotten_from(row).unwrap_or(i64::MAX);
-                let entry = Entry {
-                    group,
-                    forgotten_from,
-                };
-                (ids.contains(&id) && forgotten_from > now.as_second()).then_some((id, entry))
-            });
-            let entries: HashMap<_, _> = entries.collect();
-            let groups = entries.iter();
-            known.extend(groups.map(|(id, entry)| (id.clone(), entry.group.clone())));
-            self.dictionaries.remember(tenant, entries);
-        }
-        Ok(known)
-    }
-
-    fn entry(&self, tenant: &str, id: &str) -> ItemKey {
-        let partition = names::partition(tenant);
-        lists::key(&self.tables.figures, partition, id.to_owned())
     }
 }
 

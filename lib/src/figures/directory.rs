@@ -83,7 +83,9 @@ pub(super) fn place(row: &Item) -> anyhow::Result<(Date, &str)> {
     let (day, item) = entry(row)
         .and_then(|entry| entry.split_once('#'))
         .context("an item of counters without a day")?;
-    let day = day.parse().context("an item of counters with an unreadable day")?;
+    let day = day
+        .parse()
+        .context("an item of counters with an unreadable day")?;
     Ok((day, item.split_once(SHARD).map_or(item, |(item, _)| item)))
 }
 

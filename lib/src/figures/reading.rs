@@ -23,6 +23,9 @@ type Days = (Date, Date);
 impl Figures {
     /// The days of these tenants within these periods, for each tenant in their order. One query
     /// reads a partition of a tenant; periods that meet are read as one.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn days_of(
         &self,
         directory: &Directory,
@@ -193,7 +196,9 @@ mod tests {
         let day = |number: i8| Date::constant(2026, 11, number);
         let check = |periods: &[(i8, i8)], expected: &[(i8, i8)]| {
             let days = |all: &[(i8, i8)]| -> Vec<Days> {
-                all.iter().map(|(from, to)| (day(*from), day(*to))).collect()
+                all.iter()
+                    .map(|(from, to)| (day(*from), day(*to)))
+                    .collect()
             };
             assert_eq!(joined(&days(periods)), days(expected), "{periods:?}");
         };

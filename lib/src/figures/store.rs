@@ -75,6 +75,9 @@ impl Figures {
     }
 
     /// The tenants with figures, each with the partitions of its counters.
+    ///
+    /// # Errors
+    /// DynamoDB does not answer, or refuses.
     pub async fn directory(&self) -> anyhow::Result<Directory> {
         let rows = self
             .query(&self.tables.figures, ("part", TENANTS), None)

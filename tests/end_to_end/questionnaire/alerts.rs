@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use local::aws::Service;
-use local::faults::{CallMode, Fault, Moment};
-use local::sent::Sent;
+use emulators::faults::{CallMode, Fault, Moment};
+use emulators::sent::Sent;
+use emulators::service::Service;
 
 use super::{answer, asked, send, token};
 use crate::shop::{Shop, attribute, in_a_shop, in_a_shop_with};

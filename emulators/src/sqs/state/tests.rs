@@ -283,20 +283,6 @@ fn hurries_hidden_messages_except_those_that_a_function_processes() {
 }
 
 #[test]
-fn has_no_more_in_flight_than_sqs_allows() {
-    let room = |in_flight| {
-        room_in_flight(Counts {
-            visible: 7,
-            in_flight,
-            delayed: 7,
-        })
-        .map_err(|error| error.code)
-    };
-    assert_eq!(room(119_999), Ok(1));
-    assert_eq!(room(120_000), Err("OverLimit".to_owned()));
-}
-
-#[test]
 fn purges_at_most_once_a_minute() {
     let mut state = state();
     send(&mut state, "x", 0);

@@ -13,8 +13,8 @@ use reporting::progress::{Progress, State as Stage, progress};
 use reporting::{Desk, Parameters, Refused, list};
 use webhooks::figures::{Tracked, TrackedKind};
 
-use super::{choose, problem};
 use super::records::{Mark, coupon_link, coupon_state, member_link, task_name};
+use super::{choose, problem};
 use crate::address::Address;
 use crate::frame::{Frame, Place};
 use crate::reader::Reader;
