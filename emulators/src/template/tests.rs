@@ -177,6 +177,30 @@ Resources: {}
     assert!(!message.contains("\"ab\""), "{message}");
 }
 
+/// A function whose role has these statements, for a template with or without a phone number id.
+fn statements(statements: &str, phone_number_id: &str) -> std::result::Result<Function, String> {
+    let source = format!(
+        "
+Parameters:
+  PhoneNumberId: {{Type: String, Default: ''}}
+Conditions:
+  HasPhoneNumber: !Not [!Equals [!Ref PhoneNumberId, '']]
+Resources:
+  AlertsTopic: {{Type: AWS::SNS::Topic}}
+  WorkFunction:
+    Type: AWS::Serverless::Function
+    Metadata: {{BuildProperties: {{Binary: work}}}}
+    Properties:
+      Environment: {{Variables: {{PHONE: !If [HasPhoneNumber, !Ref PhoneNumberId, !Ref AWS::NoValue]}}}}
+      Policies:
+        Statement:
+{statements}
+"
+    );
+    let mut template = read(&source, &[("PhoneNumberId", phone_number_id)])?;
+    Ok(template.functions.remove(0))
+}
+
 /// A function with these properties, which reads from a queue.
 fn with_properties(properties: &str) -> String {
     format!(

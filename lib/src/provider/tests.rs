@@ -103,6 +103,12 @@ fn check_aghanim(pointer: &str, value: Option<Value>, expected: &[&str]) {
     assert_eq!(problems(Aghanim, &body), expected);
 }
 
+/// Two bodies have the same contents, or not.
+fn check_same(provider: impl Provider + Copy, a: &str, b: &str, same: bool) {
+    let (a, b) = (event(provider, a), event(provider, b));
+    assert_eq!(content_hash(&a) == content_hash(&b), same);
+}
+
 fn decimal(text: &str) -> Decimal {
     text.parse().unwrap()
 }

@@ -2,12 +2,6 @@
 
 use super::*;
 
-/// Two bodies have the same contents, or not.
-fn check_same(provider: impl Provider + Copy, a: &str, b: &str, same: bool) {
-    let (a, b) = (event(provider, a), event(provider, b));
-    assert_eq!(content_hash(&a) == content_hash(&b), same);
-}
-
 #[test]
 fn differences_between_retries_do_not_change_the_contents() {
     let zupy = Zupy::every_event();
