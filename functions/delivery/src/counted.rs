@@ -87,7 +87,7 @@ impl<'a> Attempt<'a> {
 
     /// The changes that count a record with this end. A sandbox's record and a record that is no
     /// message count nothing.
-    async fn counts(&self, record: &str, status: Status) -> anyhow::Result<Attached> {
+    pub(crate) async fn counts(&self, record: &str, status: Status) -> anyhow::Result<Attached> {
         let Self {
             delivery,
             event,

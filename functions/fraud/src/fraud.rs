@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::anyhow;
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use webhooks::event::Event;
 use webhooks::fraud::RECORD;
 use webhooks::invocation::Invocation;
 use webhooks::ledger::{Change, Committed, Effects, Item, Uncommitted, version};

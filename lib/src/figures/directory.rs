@@ -115,7 +115,7 @@ mod tests {
             assert_eq!(key["part"].as_s().unwrap(), partition, "{shard}");
             assert_eq!(key["entry"].as_s().unwrap(), entry, "{shard}");
             assert_eq!(place(&key).unwrap(), (cell.day, "hours"), "{shard}");
-            assert_eq!(is_of_first_shard(&key), shard % 4 == 0, "{shard}");
+            assert_eq!(is_of_first_shard(&key), shard.is_multiple_of(4), "{shard}");
         };
         check(0, "zupy#comp#0", "2026-11-25#hours");
         check(3, "zupy#comp#0", "2026-11-25#hours~3");

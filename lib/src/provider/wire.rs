@@ -45,6 +45,10 @@ impl<T> Field<T> {
 
 /// A type that a [`Field`] can hold.
 pub trait Wire: Sized {
+    /// Reads a field's value, of any JSON type.
+    ///
+    /// # Errors
+    /// The body is no JSON from here on.
     fn field<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Field<Self>, D::Error>;
 }
 
