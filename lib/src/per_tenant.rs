@@ -27,6 +27,11 @@ impl<T> PerTenant<T> {
         self.of.get(tenant).unwrap_or(&self.otherwise)
     }
 
+    /// Every value: the one for all tenants, and those of the named tenants.
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        std::iter::once(&self.otherwise).chain(self.of.values())
+    }
+
     /// Reads a variable: values separated by commas, each `value` or `tenant=value`. A value that
     /// cannot be read becomes a problem of the environment, which names the variable, the value,
     /// and what was `expected`.
@@ -110,6 +115,7 @@ mod tests {
         assert_eq!(problems, None);
         let of = ["comp_a", "comp_b", "comp_c"].map(|tenant| *sizes.of(tenant));
         assert_eq!(of, [8, 9, 7]);
+        assert_eq!(sizes.values().collect::<Vec<_>>(), [&7, &8, &9]);
         assert_eq!(*read("comp_a=8").0.of("comp_c"), 1);
     }
 

@@ -13,7 +13,7 @@ use webhooks::secrets::SecretStore;
 
 use crate::access::Scope;
 use crate::parameters::Parameters;
-use crate::period::{Compare, Period};
+use crate::period::{Compare, Period, Today};
 use crate::refused::{Problem, Refused};
 use crate::report::{Asked, Report};
 use crate::said::Said;
@@ -78,10 +78,14 @@ impl Desk {
     }
 
     /// The parameters that every question about days shares, apart from the tenants.
-    pub fn ask(&self, parameters: &mut Parameters, scope: &Scope, now: Timestamp) -> (Asked, Date) {
+    pub fn ask(
+        &self,
+        parameters: &mut Parameters,
+        scope: &Scope,
+        now: Timestamp,
+    ) -> (Asked, Today) {
         let (tenant, provider) = whom(parameters, scope);
-        let zone = self.zones.of(tenant.as_deref().unwrap_or_default());
-        let today = now.to_zoned(zone.clone()).date();
+        let today = self.today(tenant.as_deref(), scope, now);
         let asked = Asked {
             period: Period::read(parameters, today),
             compare: Compare::None,
@@ -89,6 +93,15 @@ impl Desk {
             provider,
         };
         (asked, today)
+    }
+
+    /// Today for the tenant, or for all tenants that the token may read.
+    fn today(&self, tenant: Option<&str>, scope: &Scope, now: Timestamp) -> Today {
+        match (tenant, scope.named()) {
+            (Some(tenant), _) => Today::of([self.zones.of(tenant)], now),
+            (None, Some(named)) => Today::of(named.iter().map(|it| self.zones.of(it)), now),
+            (None, None) => Today::of(self.zones.values(), now),
+        }
     }
 
     /// The IANA name of the time zone that sets the days of a question.

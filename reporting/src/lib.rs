@@ -38,7 +38,7 @@ pub use access::Scope;
 pub use desk::{Desk, Guarded, Named};
 pub use listing::{Cursor, Filter, Listing, list};
 pub use parameters::Parameters;
-pub use period::{Compare, Period};
+pub use period::{Compare, Period, Today};
 pub use refused::{Problem, Refused};
 pub use report::{Asked, Head, Report, Section};
 pub use said::Said;

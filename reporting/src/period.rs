@@ -1,7 +1,8 @@
 //! The days of a report, and the days that they are compared with.
 
-use jiff::ToSpan;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
 use serde::Serialize;
 
 use crate::parameters::Parameters;
@@ -33,6 +34,39 @@ pub struct Period {
     pub to: Date,
 }
 
+/// Today on the clocks of all tenants that a question covers. The two dates differ while a day has
+/// begun for only some of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Today {
+    pub earliest: Date,
+    pub latest: Date,
+}
+
+impl Today {
+    /// Today in these zones; in UTC if there are none.
+    pub fn of<'a>(zones: impl IntoIterator<Item = &'a TimeZone>, now: Timestamp) -> Self {
+        let dates = zones
+            .into_iter()
+            .map(|zone| now.to_zoned(zone.clone()).date());
+        let all = dates.map(Self::from);
+        let merged = all.reduce(|a, b| Self {
+            earliest: a.earliest.min(b.earliest),
+            latest: a.latest.max(b.latest),
+        });
+        merged.unwrap_or_else(|| now.to_zoned(TimeZone::UTC).date().into())
+    }
+}
+
+impl From<Date> for Today {
+    /// The same date on every clock.
+    fn from(date: Date) -> Self {
+        Self {
+            earliest: date,
+            latest: date,
+        }
+    }
+}
+
 /// How a period is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -49,9 +83,17 @@ impl Period {
         Self { from, to }
     }
 
+    /// The last days, today included: as many for every tenant, and one more for tenants whose
+    /// today has begun before that of others.
+    pub fn last(days: i32, today: Today) -> Self {
+        let from = before(today.earliest, days - 1);
+        let longest = before(today.latest, DAYS_MAX - 1);
+        Self::new(from.max(longest), today.latest)
+    }
+
     /// Reads `timeframe`, or `from` and `to`, of which one may be absent. The default is the last
     /// 30 days.
-    pub fn read(parameters: &mut Parameters, today: Date) -> Self {
+    pub fn read(parameters: &mut Parameters, today: Today) -> Self {
         let timeframe = parameters.text("timeframe", &TIMEFRAME);
         let given = [parameters.has("from"), parameters.has("to")];
         let from = day(parameters, "from");
@@ -68,10 +110,10 @@ impl Period {
                 DAYS
             }),
         };
-        let to_or_today = to.unwrap_or(today);
-        let period = match from {
-            Some(from) => Self::new(from, to_or_today),
-            None => Self::new(before(to_or_today, days - 1), to_or_today),
+        let period = match (from, to) {
+            (None, None) => Self::last(days, today),
+            (None, Some(to)) => Self::last(days, to.into()),
+            (Some(from), to) => Self::new(from, to.unwrap_or(today.latest)),
         };
         if period.from > period.to {
             let problem = Said::of(
@@ -79,7 +121,7 @@ impl Period {
                 format!("não pode ser depois de to, que é {}", period.to),
             );
             parameters.problem("from", &period.from.to_string(), problem);
-            return Self::new(today, today);
+            return Self::last(1, today);
         }
         if period.days() > DAYS_MAX {
             let (days, to) = (period.days(), period.to);
@@ -94,7 +136,7 @@ impl Period {
                 ),
             );
             parameters.problem("from", &period.from.to_string(), problem);
-            return Self::new(today, today);
+            return Self::last(1, today);
         }
         period
     }
@@ -195,7 +237,7 @@ mod tests {
 
     fn read(query: &str) -> (Period, Option<String>) {
         let mut parameters = Parameters::read(query);
-        let period = Period::read(&mut parameters, TODAY);
+        let period = Period::read(&mut parameters, TODAY.into());
         let problem = match parameters.finish() {
             Err(Refused::Invalid(problems)) => Some(problems),
             _ => None,
@@ -225,6 +267,28 @@ mod tests {
             date(2024, 2, 29),
         );
         check("from=2025-10-22&to=2026-11-25", date(2025, 10, 22), TODAY);
+    }
+
+    #[test]
+    fn the_last_days_hold_the_today_of_every_tenant() {
+        let zone = |name: &str| TimeZone::get(name).unwrap();
+        let zones = ["America/Sao_Paulo", "Europe/London", "Asia/Tokyo"].map(zone);
+        let at = |text: &str| Today::of(&zones, text.parse().unwrap());
+        let check = |at: Today, query: &str, from: Date, to: Date| {
+            let period = Period::read(&mut Parameters::read(query), at);
+            assert_eq!(period, Period::new(from, to), "{query}");
+        };
+        // The 29th has begun in London and in Tokyo, and not in Sao Paulo.
+        let night = at("2026-11-29T00:40:00Z");
+        let (before, latest) = (date(2026, 11, 28), date(2026, 11, 29));
+        check(night, "timeframe=1d", before, latest);
+        check(night, "", date(2026, 10, 30), latest);
+        check(night, "timeframe=400d", date(2025, 10, 26), latest);
+        check(night, "from=2026-11-29", latest, latest);
+        check(night, "to=2026-11-28", date(2026, 10, 30), before);
+        let noon = at("2026-11-29T12:00:00Z");
+        assert_eq!(noon, Today::from(latest));
+        check(noon, "timeframe=1d", latest, latest);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::conversion::{self, Conversion, conversion};
 use crate::operations::{self, Operations};
 use crate::patterns::Patterns;
-use crate::period::{Compare, DAYS_MAX, Period};
+use crate::period::{Compare, DAYS_MAX, Period, Today};
 use crate::redemptions::{self, By, Redemption};
 use crate::satisfaction::{self, Satisfaction};
 use crate::table::Table;
@@ -80,15 +80,15 @@ impl Head {
 }
 
 impl Report {
-    /// `zone` is the time zone of the days, and `today` is the day there.
+    /// `zone` is the time zone of the days if there are no tenants.
     pub fn new(
         asked: &Asked,
         tenants: &[OfTenant],
         zone: &str,
-        today: Date,
+        today: Today,
         now: Timestamp,
     ) -> Self {
-        let kept = Period::new(Date::MIN, today);
+        let kept = Period::new(Date::MIN, today.latest);
         let other = asked.period.compared(asked.compare);
         let compared = other.map(|other| Compared {
             with: asked.compare,

@@ -116,7 +116,7 @@ fn report_of(tenants: &[OfTenant], period: Period, compare: Compare) -> Report {
         provider: None,
     };
     let now: Timestamp = "2026-11-25T15:30:00Z".parse().unwrap();
-    Report::new(&asked, tenants, "America/Sao_Paulo", TODAY, now)
+    Report::new(&asked, tenants, "America/Sao_Paulo", TODAY.into(), now)
 }
 
 fn json_of(report: &Report) -> Value {

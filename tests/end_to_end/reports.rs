@@ -211,6 +211,38 @@ async fn a_tenants_token_reads_that_tenant_alone() {
     .await;
 }
 
+/// The date differs between these zones at every moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_on_all_tenants_holds_the_today_of_each() {
+    let zones = ("TimeZone", "Etc/GMT+12, comp_soho=Pacific/Kiritimati");
+    in_a_shop_with(&[TOKENS, zones], async |shop| {
+        one_of_each(shop).await;
+        for route in ["/reports/coupons", "/reports/coupons?timeframe=1d"] {
+            let all = shop.report_as(Some("of-all"), route).await;
+            assert_eq!(all.body["totals"]["redemptions"]["value"], 2, "{route}");
+            assert_eq!(all.body["totals"]["uses"]["value"], 2, "{route}");
+        }
+        let events = shop.report_as(Some("of-all"), "/reports/events?timeframe=1d");
+        assert_eq!(events.await.body["events"].as_array().unwrap().len(), 4);
+        let today = |zone: &str| {
+            let zone = TimeZone::get(zone).unwrap();
+            Timestamp::now().to_zoned(zone).date().to_string()
+        };
+        for (token, zone) in [
+            ("of-bella", "Etc/GMT+12"),
+            ("of-soho", "Pacific/Kiritimati"),
+        ] {
+            let own = shop
+                .report_as(Some(token), "/reports/coupons?timeframe=1d")
+                .await;
+            assert_eq!(own.body["from"], today(zone), "{token}");
+            assert_eq!(own.body["to"], today(zone), "{token}");
+            assert_eq!(own.body["totals"]["uses"]["value"], 1, "{token}");
+        }
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_figures_are_answered_as_json_and_as_csv() {
     in_a_shop(async |shop| {

@@ -18,7 +18,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use reporting::desk::{Named, pick};
 use reporting::tenant::OfTenant;
-use reporting::{Asked, Compare, Period, Refused, Report};
+use reporting::{Asked, Compare, Period, Refused, Report, Today};
 use webhooks::event::tenant_key;
 use webhooks::figures;
 use webhooks::stock::Product;
@@ -143,7 +143,7 @@ enum Read {
 /// Everything that the page shows.
 struct Seen {
     asked: Asked,
-    today: Date,
+    today: Today,
     /// All tenants that the reader may see.
     all: Vec<Named>,
     tenants: Vec<OfTenant>,

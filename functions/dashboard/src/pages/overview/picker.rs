@@ -3,7 +3,7 @@
 
 use jiff::civil::Date;
 use reporting::desk::PROVIDERS;
-use reporting::{Asked, Compare, Named};
+use reporting::{Asked, Compare, Named, Period, Today};
 
 use crate::reader::Reader;
 use crate::words::overview::Overview;
@@ -45,7 +45,7 @@ pub(super) struct Picker {
 }
 
 impl Picker {
-    pub(super) fn new(reader: &Reader, asked: &Asked, today: Date, all: &[Named]) -> Self {
+    pub(super) fn new(reader: &Reader, asked: &Asked, today: Today, all: &[Named]) -> Self {
         let words = Overview::of(reader.language);
         let written = reader.written();
         let (from, to) = (asked.period.from, asked.period.to);
@@ -59,7 +59,7 @@ impl Picker {
         let timeframes = frames.map(|(number, text)| Timeframe {
             text,
             href: address.with("timeframe", &format!("{number}d")).to_string(),
-            is_current: to == today && asked.period.days() == number,
+            is_current: asked.period == Period::last(number, today),
         });
         let mut names: Vec<_> = all.iter().map(|(_, tenant)| tenant.as_str()).collect();
         names.dedup();

@@ -116,7 +116,7 @@ fn seen(number_of_days: i64, rewards: &[&str], location: &str) -> Seen {
             tenant: None,
             provider: None,
         },
-        today: TODAY,
+        today: TODAY.into(),
         all: vec![named("comp_bella_vista"), named("comp_other")],
         tenants: vec![tenant],
         zone: "America/Sao_Paulo".to_owned(),
