@@ -2,7 +2,7 @@
 //! same for any order of events.
 
 use jiff::civil::Date;
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, RoundingStrategy};
 
 use super::cell::{Group, Section, Tally};
 use super::line::{AWAITING_MAX, Awaiting, COMPLETED_MAX, Line, Redeemed};
@@ -118,10 +118,10 @@ fn countable(tracked: &Tracked) -> Tracked {
         points_spent: tracked
             .points_spent
             .filter(|it| it.unsigned_abs() <= POINTS_MAX),
-        discount_value: tracked.discount_value.filter(is_amount),
-        discount_applied: tracked.discount_applied.filter(is_amount),
-        order_value: tracked.order_value.filter(is_amount),
-        final_value: tracked.final_value.filter(is_amount),
+        discount_value: tracked.discount_value.and_then(countable_amount),
+        discount_applied: tracked.discount_applied.and_then(countable_amount),
+        order_value: tracked.order_value.and_then(countable_amount),
+        final_value: tracked.final_value.and_then(countable_amount),
         ..tracked.clone()
     }
 }
@@ -132,8 +132,12 @@ const AMOUNT_MAX: Decimal = Decimal::from_parts(0xD4A5_1000, 0xE8, 0, false, 0);
 const DECIMALS_MAX: u32 = 6;
 const POINTS_MAX: u64 = 1_000_000_000_000;
 
-fn is_amount(amount: &Decimal) -> bool {
-    amount.abs() <= AMOUNT_MAX && amount.normalize().scale() <= DECIMALS_MAX
+/// The amount as it counts: rounded, because tills compute with floats, which make 0.1 and 0.2 to
+/// 0.30000000000000004. `None` if it is too great.
+fn countable_amount(amount: Decimal) -> Option<Decimal> {
+    let is_countable = amount.abs() <= AMOUNT_MAX;
+    let rounding = RoundingStrategy::MidpointAwayFromZero;
+    is_countable.then(|| amount.round_dp_with_strategy(DECIMALS_MAX, rounding))
 }
 
 impl Line {
@@ -241,7 +245,7 @@ fn count_redemption(tally: &mut Tally, event: &Event, tracked: &Tracked, redeeme
         };
         let names = [redemption.coupon_code.as_str(), sku, name, currency];
         let group = Group::new(Section::Code, names);
-        let quantity = Some(Decimal::from(item.quantity)).filter(is_amount);
+        let quantity = Some(Decimal::from(item.quantity)).and_then(countable_amount);
         let price = item.price.as_ref().map(|it| it.amount);
         let value = quantity
             .zip(price)
@@ -252,7 +256,7 @@ fn count_redemption(tally: &mut Tally, event: &Event, tracked: &Tracked, redeeme
             day,
             &group,
             'v',
-            value.filter(is_amount).unwrap_or_default(),
+            value.and_then(countable_amount).unwrap_or_default(),
         );
     }
 }
@@ -339,17 +343,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_amount_that_no_shop_tells_is_not_counted() {
-        let check = |amount: &str, expected: bool| {
-            assert_eq!(is_amount(&amount.parse().unwrap()), expected, "{amount}");
+    fn an_amount_counts_with_six_decimals_unless_it_is_too_great() {
+        let check = |amount: &str, expected: Option<&str>| {
+            let expected = expected.map(|it| it.parse().unwrap());
+            let counted = countable_amount(amount.parse().unwrap());
+            assert_eq!(counted, expected, "{amount}");
         };
-        check("0", true);
-        check("-35.10", true);
-        check("1000000000000", true);
-        check("1000000000000.01", false);
-        check("0.000001", true);
-        check("0.0000010", true);
-        check("0.0000001", false);
-        check("79228162514264337593543950335", false);
+        check("0", Some("0"));
+        check("-35.10", Some("-35.1"));
+        check("1000000000000", Some("1000000000000"));
+        check("1000000000000.01", None);
+        check("0.000001", Some("0.000001"));
+        check("0.0000010", Some("0.000001"));
+        check("0.0000001", Some("0"));
+        check("0.0000005", Some("0.000001"));
+        check("0.30000000000000004", Some("0.3"));
+        check("32.199999999999996", Some("32.2"));
+        check("-0.30000000000000004", Some("-0.3"));
+        check("79228162514264337593543950335", None);
     }
 }
