@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
 use serde::Serialize;
 use webhooks::figures::{Audit, Book, Drift, Figures, Tables};
@@ -29,10 +29,14 @@ pub(crate) struct Arguments {
     /// `verify` lists every counter that differs; `rebuild` also repairs each one
     #[arg(value_enum)]
     what: What,
-    /// How many days to compare, up to today: at most RetentionDays less one, because older events
+    /// How many days to compare, up to today: fewer than --retention-days, because older events
     /// expire
     #[arg(long, default_value_t = 34, value_parser = clap::value_parser!(u16).range(1..=3660))]
     days: u16,
+    /// How many days the system keeps events: the value of the parameter RetentionDays [default:
+    /// 35, and 3660 on this machine]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(2..=36500))]
+    retention_days: Option<u16>,
     /// How many days the system keeps counters: the value of the parameter ReportDays
     #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u16).range(1..=36500))]
     report_days: u16,
@@ -109,8 +113,29 @@ impl Differs {
     }
 }
 
+/// The template's default for `RetentionDays`, and that of the local system.
+const RETENTION_DAYS: u16 = 35;
+const LOCAL_RETENTION_DAYS: u16 = 3660;
+
+/// Refuses days whose events may have expired. Counted again without these events, correct counters
+/// would seem wrong, and `rebuild` would erase them.
+fn check_days(days: u16, retention_days: Option<u16>, is_local: bool) -> anyhow::Result<()> {
+    let kept = retention_days.unwrap_or(match is_local {
+        true => LOCAL_RETENTION_DAYS,
+        false => RETENTION_DAYS,
+    });
+    ensure!(
+        days < kept,
+        "--days is {days}, it must be at most {}: the system keeps events for {kept} days; if its \
+         parameter RetentionDays is another, name that with --retention-days",
+        kept - 1
+    );
+    Ok(())
+}
+
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let target = Target::connect(&arguments.target).await?;
+    check_days(arguments.days, arguments.retention_days, target.is_local())?;
     let tables = Tables {
         figures: target.table("figures")?.to_owned(),
         events: target.table("events")?.to_owned(),
@@ -226,5 +251,29 @@ impl Progress {
         if self.is_shown {
             eprint!("\r\x1b[K");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_whose_events_may_have_expired_are_refused() {
+        let check = |days: u16, retention_days: Option<u16>, is_local: bool, expected: bool| {
+            let checked = check_days(days, retention_days, is_local);
+            assert_eq!(checked.is_ok(), expected, "{days} {retention_days:?}");
+        };
+        check(34, None, false, true);
+        check(35, None, false, false);
+        check(89, Some(90), false, true);
+        check(34, Some(30), false, false);
+        check(3000, None, true, true);
+        check(36, Some(36), true, false);
+        let refused = check_days(100, None, false).unwrap_err().to_string();
+        assert!(
+            refused.starts_with("--days is 100, it must be at most 34: "),
+            "{refused}"
+        );
     }
 }
