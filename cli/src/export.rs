@@ -7,11 +7,13 @@ use std::time::Duration;
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
-use reporting::{Cursor, EVENT_COLUMNS, Filter, Listing, Scope, Table, csv_line, event_row, list};
+use reporting::{
+    Cursor, EVENT_COLUMNS, Filter, Listing, Refused, Scope, Table, csv_line, event_row, list,
+};
 use serde_json::Value;
 use webhooks::steering::escaped;
 
-use crate::reporting_desk::{explain, open, parameters};
+use crate::reporting_desk::{explain_with, open, parameters};
 use crate::target::{self, Target};
 
 /// How many events one page has.
@@ -90,6 +92,15 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     progress.finish_and_clear();
     Ok(ExitCode::SUCCESS)
+}
+
+/// Explains a refusal, with the names of this command's options.
+fn explain(refused: Refused) -> anyhow::Error {
+    explain_with(refused, |field| match field {
+        "from" => "since",
+        "to" => "until",
+        other => other,
+    })
 }
 
 fn write_page(text: &mut String, listing: &Listing, json: bool) -> anyhow::Result<()> {

@@ -44,16 +44,46 @@ pub(crate) fn parameters<'a>(
 
 /// Explains a refusal to a person. The text names options as a person types them.
 pub(crate) fn explain(refused: Refused) -> anyhow::Error {
+    explain_with(refused, |field| field)
+}
+
+/// Explains a refusal of a command whose options have other names than the parameters.
+pub(crate) fn explain_with(refused: Refused, option: impl Fn(&str) -> &str) -> anyhow::Error {
     match refused {
         Refused::Invalid(problems) => {
             let problems = problems.iter().map(|it| match it.value.as_str() {
-                "" => format!("--{} {}", it.field, it.problem),
-                value => format!("--{} {value}: {}", it.field, it.problem),
+                "" => format!("--{} {}", option(&it.field), it.problem),
+                value => format!("--{} {value}: {}", option(&it.field), it.problem),
             });
             anyhow!("{}", problems.collect::<Vec<_>>().join("; "))
         }
         Refused::NotFound { what, .. } => anyhow!("there is no {what}"),
         Refused::Unavailable(error) => error,
         other => anyhow!("{other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reporting::Problem;
+
+    use super::*;
+
+    #[test]
+    fn a_problem_names_the_option_that_a_person_types() {
+        let refused = || {
+            Refused::Invalid(vec![Problem {
+                field: "from".into(),
+                value: "x".into(),
+                problem: "must be a date".into(),
+                portuguese: "deve ser uma data".into(),
+            }])
+        };
+        assert_eq!(explain(refused()).to_string(), "--from x: must be a date");
+        let since = explain_with(refused(), |field| match field {
+            "from" => "since",
+            other => other,
+        });
+        assert_eq!(since.to_string(), "--since x: must be a date");
     }
 }
