@@ -108,6 +108,13 @@ async fn a_member_is_asked_once_two_hours_after_the_use() {
         visit(shop, "CP-1", "ana").await;
         assert_eq!(shop.record("CP-1", RECORD).await, "done");
         assert_eq!(shop.system.schedules().len(), 1);
+        let scheduled = shop.ledger("CP-1").await[RECORD].clone();
+        assert_eq!(scheduled["type"], "coupon_satisfaction");
+        let data: Value = serde_json::from_str(scheduled["data"].as_str().unwrap()).unwrap();
+        assert_eq!(data["coupon_code"], "CP-1");
+        assert_eq!(data["location"], "Loja Centro");
+        assert_eq!(data["staff_member"], "Ana Costa");
+        assert_eq!(data["discount_value"]["amount"], "35");
 
         pass(shop, DUE - 10 * MINUTE).await;
         assert_eq!(asked(shop, "ana"), [""; 0]);

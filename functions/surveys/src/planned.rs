@@ -5,14 +5,19 @@
 //! the record exists, nothing is scheduled for the use again.
 
 use jiff::Timestamp;
-use webhooks::event::{Event, Fact};
+use serde::Serialize;
+use webhooks::event::{Event, Fact, Money};
 use webhooks::figures::survey::{Surveyed, Unsent};
 use webhooks::invocation::Invocation;
 use webhooks::ledger::{Committed, Effects, Note, Row, Status};
+use webhooks::survey::questions::{self, Questions};
 use webhooks::survey::{self, Due, RECORD};
 use webhooks::worker::Failure;
 
 use crate::setup::Surveys;
+
+/// The type of every survey, as the provider's page names it.
+const TYPE: &str = "coupon_satisfaction";
 
 /// The result of a record whose survey was scheduled.
 const SCHEDULED: &str = "scheduled";
@@ -65,7 +70,8 @@ impl Planned<'_> {
             invocation,
         } = *self;
         let zone = surveys.settings.zones.of(&event.tenant);
-        let mut fields = Row::default();
+        let language = surveys.channels.language(&event.tenant).tag();
+        let mut fields = contents(event, questions::newest(language));
         fields.set("result", Some(SCHEDULED));
         fields.set("due_at", Some(due_at));
         let mut effects = Effects::new(event, RECORD).fields(fields);
@@ -82,7 +88,77 @@ impl Planned<'_> {
     }
 }
 
+/// What the survey is about, in the fields of the provider's page: its type, its data and its
+/// questions. A text that changes before the survey is sent is asked in its new version.
+fn contents(event: &Event, questions: &Questions) -> Row {
+    #[derive(Serialize)]
+    struct Data<'a> {
+        coupon_code: &'a str,
+        reward_name: Option<&'a str>,
+        location: Option<&'a str>,
+        staff_member: Option<&'a str>,
+        discount_value: Option<&'a Money>,
+    }
+    let mut fields = Row::default();
+    fields.set("type", Some(TYPE));
+    if let Fact::Used(usage) = &event.fact {
+        let data = Data {
+            coupon_code: &usage.coupon_code,
+            reward_name: usage.reward_name.as_deref(),
+            location: usage.location.as_deref(),
+            staff_member: usage.staff_member.as_deref(),
+            discount_value: usage.discount_applied.as_ref(),
+        };
+        fields.json("data", Some(data));
+    }
+    fields.set("questions", Some(questions.version));
+    fields.set("language", Some(questions.language));
+    fields
+}
+
 /// The name of a use's schedule, which is the same for every attempt.
 pub(crate) fn name(event: &Event) -> String {
     hex::encode(survey::id(&event.key))
+}
+
+#[cfg(test)]
+mod tests {
+    use webhooks::event::{Envelope, EventKey, Member, Usage};
+
+    use super::*;
+
+    #[test]
+    fn a_schedule_s_record_says_what_the_survey_is_about() {
+        let event = Event {
+            key: EventKey::used("zupy", "comp", "CP-1", "ord_1"),
+            provider: "zupy".into(),
+            tenant: "comp".into(),
+            occurred_at: Timestamp::UNIX_EPOCH,
+            sandbox: false,
+            member: Member {
+                name: Some("Maria".into()),
+                ..Member::default()
+            },
+            fact: Fact::Used(Usage {
+                coupon_code: "CP-1".into(),
+                reward_name: Some("Pizza".into()),
+                staff_member: Some("Ana".into()),
+                ..Usage::default()
+            }),
+            envelope: Envelope::default(),
+            warnings: Vec::new(),
+            received_at: None,
+        };
+        let fields = contents(&event, questions::newest("en"));
+        let text = |name: &str| fields.0[name].as_s().unwrap().as_str();
+        assert_eq!(text("type"), "coupon_satisfaction");
+        let data = r#"{"coupon_code":"CP-1","reward_name":"Pizza","location":null,"#.to_owned()
+            + r#""staff_member":"Ana","discount_value":null}"#;
+        assert_eq!(text("data"), data);
+        assert_eq!(text("language"), "en");
+        assert_eq!(
+            text("questions"),
+            questions::newest("en").version.to_string()
+        );
+    }
 }
