@@ -1,5 +1,6 @@
 //! The pages, one module each.
 
+pub(crate) mod answers;
 pub(crate) mod choose;
 pub(crate) mod coupon;
 pub(crate) mod download;

@@ -23,6 +23,7 @@ pub(crate) fn router(dashboard: Dashboard) -> Router {
         .route("/dashboard", get(pages::overview::answer))
         .route("/dashboard/csv/{name}", get(pages::download::answer))
         .route("/dashboard/events", get(pages::events::answer))
+        .route(pages::answers::PATH, get(pages::answers::answer))
         .route("/dashboard/search", get(pages::search::answer))
         .route("/dashboard/coupons/{*code}", get(pages::coupon::answer))
         .route("/dashboard/members/{*id}", get(pages::member::answer))

@@ -1,6 +1,7 @@
 //! The pages' texts in each language. Both languages stand side by side, so a text that is missing
 //! in one of them does not compile.
 
+pub(crate) mod answers;
 pub(crate) mod common;
 pub(crate) mod operations;
 pub(crate) mod overview;
@@ -44,6 +45,7 @@ mod tests {
     #[test]
     fn every_text_is_there_in_both_languages() {
         let all = [
+            answers::Answers::ALL,
             common::Common::ALL,
             operations::Operations::ALL,
             overview::Overview::ALL,

@@ -37,6 +37,9 @@ async fn table(dashboard: &Dashboard, reader: &Reader, name: &str) -> Result<Tab
     if name == "events" {
         return events(desk, reader).await;
     }
+    if name == "answers" {
+        return super::answers::csv(desk, reader).await;
+    }
     let section = Section::named(name);
     if section.is_none() && !["days", "locations"].contains(&name) {
         return Err(unknown());

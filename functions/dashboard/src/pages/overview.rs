@@ -23,7 +23,7 @@ use webhooks::event::tenant_key;
 use webhooks::figures;
 use webhooks::stock::Product;
 
-use super::{choose, problem};
+use super::{answers, choose, problem};
 use crate::Dashboard;
 use crate::address::Address;
 use crate::answer::page;
@@ -85,6 +85,7 @@ struct Links {
     deliveries_csv: String,
     findings_csv: String,
     surveys_csv: String,
+    answers: String,
 }
 
 impl Links {
@@ -107,6 +108,7 @@ impl Links {
             deliveries_csv: csv("deliveries"),
             findings_csv: csv("findings"),
             surveys_csv: csv("surveys"),
+            answers: address.without(&["compare"]).on(answers::PATH).to_string(),
         }
     }
 }

@@ -92,6 +92,7 @@ words! {
         surveys: "Surveys", "Pesquisas";
         rating: "Rating", "Nota";
         answers: "Answers", "Respostas";
+        comments: "Comments", "Comentários";
         average_rating: "Average rating", "Nota média";
         of_five: "of 5", "de 5";
         nps: "Net promoter score", "Net Promoter Score (NPS)";
