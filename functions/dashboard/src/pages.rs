@@ -10,4 +10,5 @@ pub(crate) mod operations;
 pub(crate) mod overview;
 pub(crate) mod problem;
 mod records;
+mod results;
 pub(crate) mod search;

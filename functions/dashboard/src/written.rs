@@ -40,7 +40,7 @@ const WEEKDAYS: [(&str, &str); 7] = [
 /// How one language writes numbers, amounts, dates and times.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Written {
-    language: Language,
+    pub(crate) language: Language,
 }
 
 impl Written {

@@ -19,6 +19,7 @@ use webhooks::life::{Life, Received, Record};
 
 use super::problem;
 use super::records::{Mark, coupon_state, kind_of, member_link, moment_of, task_name};
+use super::results::said;
 use crate::commands::{self, Why};
 use crate::frame::{Frame, Place};
 use crate::reader::Reader;
@@ -280,7 +281,11 @@ impl RecordRow {
             task: task_name(&record.task, text),
             mark: Mark::of(Stage::of(&record.status), text),
             attempts: record.attempts.map(|it| it.to_string()).unwrap_or_default(),
-            result: record.result.clone().unwrap_or_default(),
+            result: said(
+                record.result.as_deref().unwrap_or_default(),
+                zone,
+                (text, written),
+            ),
             finished: match (finished, record.not_before) {
                 (Some(at), _) => moment_of(at, zone, written),
                 (None, Some(at)) => written.moment(at, zone),

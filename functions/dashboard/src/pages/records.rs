@@ -45,6 +45,18 @@ pub(crate) fn task_name(record: &str, words: &Records) -> String {
         "surveys" => words.surveys,
         other => other,
     };
+    let rest = match rest {
+        "account" => words.record_account,
+        "email" => words.record_email,
+        "reminder" => words.record_reminder,
+        "forward" => words.record_forward,
+        "grant" => words.record_grant,
+        "contact" => words.record_contact,
+        "ask" => words.record_ask,
+        "answer" => words.record_answer,
+        "alert" => words.record_alert,
+        other => other,
+    };
     match rest {
         "" => task.to_owned(),
         rest => format!("{task}: {rest}"),
@@ -152,5 +164,8 @@ mod tests {
         }
         assert_eq!(task_name("delivery/email", words), "Delivery: email");
         assert_eq!(task_name("tills/north", words), "tills: north");
+        let words = Records::of(Language::PtBr);
+        assert_eq!(task_name("delivery/account", words), "Entrega: conta");
+        assert_eq!(task_name("surveys/ask", words), "Pesquisa: pergunta");
     }
 }

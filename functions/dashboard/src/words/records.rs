@@ -124,6 +124,15 @@ words! {
         fraud: "Fraud check", "Antifraude";
         analytics: "Figures", "Números";
         surveys: "Survey", "Pesquisa";
+        record_account: "account", "conta";
+        record_email: "email", "e-mail";
+        record_reminder: "reminder", "lembrete";
+        record_forward: "forward", "servidor do jogo";
+        record_grant: "grant", "itens no jogo";
+        record_contact: "contact", "contato";
+        record_ask: "ask", "pergunta";
+        record_answer: "answer", "resposta";
+        record_alert: "alert", "alerta";
         state_done: "done", "feita";
         state_skipped: "skipped", "ignorada";
         state_waiting: "waiting", "aguardando";
