@@ -17,6 +17,20 @@ pub const HISTORY: &str = "redeemed@";
 /// The sort key of the row that lists the rushes of a member that were alerted.
 pub const RUSHES: &str = "rushes";
 
+/// The names of all rules.
+pub const RULES: [&str; 10] = [
+    "rapid_redemption",
+    "duplicate_usage",
+    "conflicting_usage",
+    "expired_usage",
+    "cancelled_usage",
+    "unknown_coupon",
+    "excessive_discount",
+    "maximum_discount",
+    "minimum_purchase",
+    "final_value",
+];
+
 /// How serious a finding is. The variants go from harmless to serious.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 use webhooks::event::EventKey;
 use webhooks::figures::{Found, FoundPlace};
-use webhooks::fraud::{Finding, Severity};
+use webhooks::fraud::{Finding, RULES, Severity};
 
 use crate::access::Scope;
 use crate::desk::{Desk, Named};
@@ -38,8 +38,6 @@ const SEVERITIES: [(&str, Severity); 3] = [
     ("critical", Severity::Critical),
 ];
 
-const RULE: Said = Said::new("must be the name of a rule", "deve ser o nome de uma regra");
-
 const CURSOR: Said = Said::new(
     "must be the next_cursor of an answer to the same question",
     "deve ser o next_cursor de uma resposta à mesma pergunta",
@@ -66,8 +64,9 @@ pub struct FindingsQuestion {
 impl FindingsQuestion {
     /// Reads a question. `parameters` collects the problems.
     pub fn read(desk: &Desk, parameters: &mut Parameters, scope: &Scope, now: Timestamp) -> Self {
+        let rules = RULES.map(|name| (name, name));
         let filter = FindingFilter {
-            rule: parameters.text("rule", &RULE),
+            rule: parameters.choice("rule", &rules).map(str::to_owned),
             severity: parameters.choice("severity", &SEVERITIES),
         };
         let limit = parameters.number("limit", LIMIT_MAX).unwrap_or(LIMIT);

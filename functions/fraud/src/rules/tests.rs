@@ -259,6 +259,8 @@ fn a_coupon_is_unknown_once_its_redemption_was_waited_for() {
 fn no_rule_has_the_name_of_another() {
     let names: std::collections::BTreeSet<_> = RULES.iter().map(|rule| rule.name).collect();
     assert_eq!(names.len(), RULES.len());
+    // Readers of findings know these names.
+    assert_eq!(names, webhooks::fraud::RULES.into_iter().collect());
 }
 
 #[test]
