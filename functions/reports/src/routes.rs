@@ -8,6 +8,7 @@ mod findings;
 mod member;
 mod surveys;
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -162,16 +163,38 @@ async fn member(
     answer(member::answer(&guarded.desk, asked, &id).await)
 }
 
-/// Whether `Accept` names CSV before JSON.
+/// Whether `Accept` prefers CSV to JSON by its weights (RFC 9110, section 12.5.1). If both weigh
+/// the same, the one that is named first is preferred, and JSON if neither is.
 fn prefers_csv(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(ACCEPT).iter();
-    let accepted = accepted.filter_map(|it| it.to_str().ok());
-    let mut types = accepted.flat_map(|it| it.split(',')).map(|range| {
-        let media_type = range.split(';').next().unwrap_or_default();
-        media_type.trim().to_ascii_lowercase()
-    });
-    let named = types.find(|it| it == "text/csv" || it == "application/json");
-    named.is_some_and(|it| it == "text/csv")
+    let values = headers.get_all(ACCEPT).iter();
+    let values = values.filter_map(|it| it.to_str().ok());
+    let ranges = values.flat_map(|it| it.split(',')).filter_map(range);
+    let ranges: Vec<_> = ranges.collect();
+    let (csv, csv_place) = accepted(&ranges, ["text/csv", "text/*", "*/*"]);
+    let (json, json_place) = accepted(&ranges, ["application/json", "application/*", "*/*"]);
+    match csv.total_cmp(&json) {
+        Ordering::Greater => true,
+        Ordering::Equal => csv_place < json_place,
+        Ordering::Less => false,
+    }
+}
+
+/// A range of media types in lower case, and its weight. A weight that is none makes no range.
+fn range(text: &str) -> Option<(String, f32)> {
+    let mut parts = text.split(';').map(|it| it.trim().to_ascii_lowercase());
+    let media_type = parts.next()?;
+    let weight = parts.find_map(|it| it.strip_prefix("q=").map(str::to_owned));
+    let weight = weight.map_or(Some(1.0), |it| it.parse().ok())?;
+    (0.0..=1.0)
+        .contains(&weight)
+        .then_some((media_type, weight))
+}
+
+/// The weight and the place of the most specific range; 0 and the end without one.
+fn accepted(ranges: &[(String, f32)], specific_first: [&str; 3]) -> (f32, usize) {
+    let place = |name: &str| ranges.iter().position(|(own, _)| own == name);
+    let found = specific_first.into_iter().find_map(place);
+    found.map_or((0.0, ranges.len()), |at| (ranges[at].1, at))
 }
 
 #[cfg(test)]
@@ -181,14 +204,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn csv_is_for_those_who_name_it_first() {
+    fn csv_is_for_those_who_prefer_it() {
         let check = |accept: &'static str, expected: bool| {
             let mut headers = HeaderMap::new();
             headers.insert(ACCEPT, HeaderValue::from_static(accept));
             assert_eq!(prefers_csv(&headers), expected, "{accept}");
         };
         check("text/csv", true);
-        check("Text/CSV; q=0.9, application/json", true);
+        check("Text/CSV; header=present, application/json", true);
+        check("text/csv;q=0.9, application/json", false);
+        check("application/json;q=0.5, text/csv; Q=0.8", true);
+        check("application/json, text/csv;q=1.0", false);
+        check("text/csv;q=0, */*", false);
+        check("text/csv, */*", true);
+        check("*/*, text/csv;q=0.9", false);
+        check("text/*", true);
+        check("text/csv;q=x", false);
+        check("text/csv;q=nan", false);
+        check(";;;,,", false);
         check("application/json, text/csv", false);
         check("*/*", false);
         check("text/html, */*", false);
