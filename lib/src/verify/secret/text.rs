@@ -14,7 +14,7 @@ use super::{Entry, Secret, Secrets};
 /// Why a text cannot be used. It names the place and never the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
-    #[error("is empty: put the provider's webhook secret there, several separated by commas")]
+    #[error("is empty: put a value there, several separated by commas")]
     Empty,
     #[error(
         "holds the invisible character U+{0:04X}: type the secret anew; if it belongs to the secret, write JSON with \\u{0:04x}"
