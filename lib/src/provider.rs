@@ -21,6 +21,7 @@ pub const SCHEMES: [Scheme; 3] = [aghanim::SCHEME, zupy::V1, zupy::V2];
 
 /// A provider's webhooks, as one function receives them.
 pub trait Provider {
+    /// The provider's name in keys.
     fn name(&self) -> &'static str;
 
     /// The schemes that the provider signs by. Each has its own signature header.

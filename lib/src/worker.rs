@@ -82,6 +82,10 @@ pub trait Work: Send + Sync + 'static {
         async { Ok(()) }
     }
 
+    /// Works on one message.
+    ///
+    /// # Errors
+    /// The work failed, for now or for good. The failure says which.
     fn work(
         &self,
         message: Self::Message,

@@ -45,10 +45,10 @@ impl<T> Field<T> {
 
 /// A type that a [`Field`] can hold.
 pub trait Wire: Sized {
-    /// Reads a field's value, of any JSON type.
+    /// Reads a field of any type. A value of another type becomes a problem of the field.
     ///
     /// # Errors
-    /// The body is no JSON from here on.
+    /// The input ends early, or is not JSON.
     fn field<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Field<Self>, D::Error>;
 }
 
