@@ -124,7 +124,7 @@ async fn alert() -> anyhow::Result<[Cost; 2]> {
     for (enough, cost) in [1_000_000, THRESHOLD].into_iter().zip(&mut costs) {
         let desk = Desk::new()?;
         let inventory = desk.worker("inventory", Inventory::read)?;
-        let stock = desk.worker("inventory", |environment, aws| {
+        let stock = desk.operator("inventory", |environment, aws| {
             let client = Client::new(&aws.sdk_config(CallLimits::TASK));
             let (stock, events) = (
                 environment.text("STOCK_TABLE"),
