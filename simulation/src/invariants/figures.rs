@@ -78,7 +78,8 @@ impl Judge<'_> {
                 }
                 continue;
             }
-            if !(entry.ends_with("#findings") || entry.ends_with("#low_stock")) {
+            let item = without_shard(entry);
+            if !(item.ends_with("#findings") || item.ends_with("#low_stock")) {
                 continue;
             }
             for (counter, value) in row.as_object().into_iter().flatten() {
@@ -165,6 +166,11 @@ impl Judge<'_> {
     }
 }
 
+/// The sort key of an item of counters, without the shard that follows a `~`.
+pub(super) fn without_shard(entry: &str) -> &str {
+    entry.split('~').next().unwrap_or_default()
+}
+
 /// The sums in the table. Amounts are in cents.
 fn counted(rows: &[Value]) -> Sums {
     let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
@@ -193,7 +199,7 @@ fn counted(rows: &[Value]) -> Sums {
                 continue;
             };
             let id = &attribute[..attribute.len() - 1];
-            let section = match entry.ends_with("#time_to_use") {
+            let section = match without_shard(&entry).ends_with("#time_to_use") {
                 true => Some("time_to_use"),
                 false => names.get(&(tenant.clone(), id.to_owned())).copied(),
             };

@@ -221,7 +221,8 @@ impl Judge<'_> {
             let Detail::Topic(alert) = alert.detail else {
                 continue;
             };
-            if alert.attributes.get("type").is_some_and(|it| it == "fraud") {
+            let kind = alert.attributes.get("type").map(String::as_str);
+            if matches!(kind, Some("fraud" | "survey")) {
                 continue;
             }
             let attribute = |name: &str| alert.attributes.get(name).cloned().unwrap_or_default();

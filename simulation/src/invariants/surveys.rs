@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::Judge;
+use super::figures::without_shard;
 use crate::story::Kind;
 
 /// How often something happened, by tenant and word.
@@ -162,7 +163,7 @@ fn counted(rows: &[Value]) -> Counts {
         let (tenant, entry) = (tenant_of(&text(row, "part")), text(row, "entry"));
         for (attribute, value) in row.as_object().into_iter().flatten() {
             let Some(by) = value.as_i64() else { continue };
-            let word = if entry.ends_with("#surveys_unsent") {
+            let word = if without_shard(&entry).ends_with("#surveys_unsent") {
                 let reason = attribute.strip_prefix('_');
                 reason.and_then(|it| it.strip_suffix('c'))
             } else {
