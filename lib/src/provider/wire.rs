@@ -69,9 +69,22 @@ impl Wire for String {
 }
 
 impl Wire for bool {
+    /// Reads what other software writes for a truth value, too. If `"true"` counted as absent, a
+    /// sandbox event would be a live one.
     fn field<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Field<Self>, D::Error> {
-        leaf(deserializer, "must be true or false", |text| {
-            text.parse().ok()
+        mendable_leaf(deserializer, "must be true or false", |text| {
+            if let Ok(truth) = text.parse() {
+                return Some((truth, None));
+            }
+            let text = match text.starts_with('"') {
+                true => serde_json::from_str::<String>(text).ok()?,
+                false => text.to_owned(),
+            };
+            match clean(&text).to_ascii_lowercase().as_str() {
+                "true" | "1" => Some((true, Some("must be true or false: read as true"))),
+                "false" | "0" => Some((false, Some("must be true or false: read as false"))),
+                _ => None,
+            }
         })
     }
 }
