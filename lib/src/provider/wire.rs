@@ -115,8 +115,10 @@ impl Wire for Decimal {
             |text| {
                 decimal(text).map(|number| (number, None)).or_else(|| {
                     let text = number_text(text)?;
-                    let is_plain = !text.contains(['e', 'E']);
-                    let rounded = is_plain.then(|| text.parse().ok())??;
+                    let rounded = match text.contains(['e', 'E']) {
+                        true => Decimal::from_scientific(&text).ok()?,
+                        false => text.parse().ok()?,
+                    };
                     Some((rounded, Some("has more digits than are kept: rounded")))
                 })
             },
@@ -338,7 +340,9 @@ fn number_text(text: &str) -> Option<Cow<'_, str>> {
 
 fn decimal(text: &str) -> Option<Decimal> {
     let text = &*number_text(text)?;
-    if text.contains(['e', 'E']) {
+    if let Some((digits, _)) = text.split_once(['e', 'E']) {
+        // `from_scientific` rounds digits that do not fit.
+        Decimal::from_str_exact(digits).ok()?;
         return Decimal::from_scientific(text).ok();
     }
     Decimal::from_str_exact(text).ok()

@@ -57,6 +57,16 @@ fn more_digits_than_are_kept_are_rounded() {
     let rounded = "usage.order_value has more digits than are kept: rounded";
     let event = check(ZUPY_USED, "/usage/order_value", json!(long), &[rounded]);
     assert_eq!(usage(event).order_value, reais("35"));
+    let scientific = ZUPY_USED.replacen("67.50", "3.5000000000000000000000000000000000001e1", 1);
+    let event = super::event(Zupy::every_event(), &scientific);
+    assert_eq!(event.warnings.len(), 1, "{:?}", event.warnings);
+    assert_eq!(event.warnings[0].field, "usage.order_value");
+    assert_eq!(usage(event).order_value, reais("35"));
+    // A whole number is not rounded to one.
+    let fraction = "1000.0000000000000000000000000000000001e0";
+    let body = ZUPY_REDEEMED.replacen("1000", fraction, 1);
+    let expected = ["coupon.points_spent must be a whole number of at most 64 bits"];
+    assert_eq!(problems(Zupy::every_event(), &body), expected);
     let huge = format!("1{}", "0".repeat(40));
     let left_out = "usage.final_value must be a number of at most 28 digits: left out";
     check(ZUPY_USED, "/usage/final_value", json!(huge), &[left_out]);
