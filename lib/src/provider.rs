@@ -27,8 +27,8 @@ pub trait Provider {
     /// The schemes that the provider signs by. Each has its own signature header.
     fn schemes(&self) -> &'static [Scheme];
 
-    /// The scheme that fits the format of a verified body. It decides if the signatures of several
-    /// schemes are good.
+    /// The scheme that fits the format of a verified body. It decides how the body is read, even if
+    /// another scheme's header held the good signature. `None` leaves that to the header.
     fn scheme_of(&self, _verified: &[u8]) -> Option<&'static str> {
         None
     }

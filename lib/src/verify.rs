@@ -48,6 +48,14 @@ impl<'a> Verified<'a> {
         }
     }
 
+    /// The same body in the format of another scheme, if one is named.
+    pub fn in_format(self, scheme: Option<&'a str>) -> Self {
+        Self {
+            scheme: scheme.unwrap_or(self.scheme),
+            ..self
+        }
+    }
+
     /// The time zone of a tenant.
     pub fn zone(&self, tenant: &str) -> TimeZone {
         self.zones

@@ -228,12 +228,14 @@ impl<P: Provider> Webhook<P> {
     ) -> Result<Read<'a>, Unverified> {
         let (schemes, headers) = (self.provider.schemes(), &request.headers);
         let mut genuine = verify_all(schemes, headers, bytes, secrets)?;
-        // If the headers of several formats hold good signatures, the body decides.
-        let named = self.provider.scheme_of(bytes);
-        let named = genuine
+        // A gateway may have renamed, lost or doubled a header. Its signature is good for the bytes
+        // in any format, so the body decides.
+        let format = self.provider.scheme_of(bytes);
+        let signed = genuine
             .iter()
-            .position(|(body, _)| Some(body.scheme()) == named);
-        let (body, signed_at) = genuine.swap_remove(named.unwrap_or(0));
+            .position(|(body, _)| Some(body.scheme()) == format);
+        let (body, signed_at) = genuine.swap_remove(signed.unwrap_or(0));
+        let body = body.in_format(format);
         let Parsed { sent_at, content } = self.provider.parse(&body.in_zones(&self.receiver.zones));
         if let Content::Event(event) = &content
             && body.tenant().is_some_and(|tenant| tenant != event.tenant)

@@ -1,15 +1,50 @@
 //! The forms of a body: which of Zupy's formats it has, and whether it is readable at all.
 
-use crate::shop::{Webhook, ZUPY, in_a_shop, redeemed, v2};
+use crate::shop::{Webhook, ZUPY, in_a_shop, redeemed, used, v2};
 
 /// Adds the same signature under the header of the other format.
 fn signed_twice(webhook: Webhook) -> Webhook {
+    let (other, signature) = other_signature(&webhook);
+    webhook.header(other, &signature)
+}
+
+/// The signature, and the header of the other format.
+fn other_signature(webhook: &Webhook) -> (&'static str, String) {
     let (name, signature) = webhook.signature().pop().unwrap();
     let other = match name {
         "X-Zupy-Signature" => "X-Webhook-Signature",
         _ => "X-Zupy-Signature",
     };
-    webhook.header(other, &signature)
+    (other, signature)
+}
+
+/// A gateway may rename or drop a header. The body would be ignored as an unknown type of the other
+/// format, and the provider would never send it again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_is_read_in_its_own_format_under_the_other_header() {
+    in_a_shop(async |shop| {
+        for webhook in [
+            redeemed("CP-1").to(ZUPY),
+            redeemed("CP-2"),
+            used("CP-2", "ord-1"),
+            v2("reward.redeemed"),
+            v2("coupon.used"),
+        ] {
+            let (other, signature) = other_signature(&webhook);
+            let renamed = webhook.clone().header(other, &signature);
+            assert_eq!(shop.post(renamed).await.word(), "200 accepted");
+            assert_eq!(shop.send(webhook).await.word(), "200 duplicate");
+        }
+        // The header says what a body should have been that fits no format.
+        let neither = used("CP-3", "ord-1").to(ZUPY);
+        let neither = neither.body(br#"{"event":"coupon.used"}"#.to_vec());
+        let (other, signature) = other_signature(&neither);
+        let answer = shop.post(neither.header(other, &signature)).await;
+        assert_eq!(answer.word(), "400 invalid_payload");
+        let problems = answer.body["error"]["problems"].to_string();
+        assert!(problems.contains("data.customer_id"), "{problems}");
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,8 +6,11 @@
 pub mod v1;
 pub mod v2;
 
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
 use crate::identifier::clean;
-use crate::provider::wire::Field;
+use crate::provider::wire::{Field, without_mark};
 use crate::provider::{Parsed, Provider};
 use crate::verify::{Encoding, Scheme, Verified};
 
@@ -94,11 +97,21 @@ impl Provider for Zupy {
         &[V1, V2]
     }
 
+    /// v1 has a `customer` and no `data`, and v2 the other way round.
     fn scheme_of(&self, verified: &[u8]) -> Option<&'static str> {
-        Some(match v2::has_its_shape(verified) {
-            true => V2.name,
-            false => V1.name,
-        })
+        #[derive(Deserialize, Default)]
+        #[serde(default)]
+        struct Shape {
+            data: Option<IgnoredAny>,
+            customer: Option<IgnoredAny>,
+        }
+        let body = without_mark(verified);
+        let shape: Shape = serde_json::from_slice(body).unwrap_or_default();
+        match (shape.customer, shape.data) {
+            (Some(_), None) => Some(V1.name),
+            (None, Some(_)) => Some(V2.name),
+            _ => None,
+        }
     }
 
     fn parse(&self, verified: &Verified<'_>) -> Parsed {

@@ -4,7 +4,6 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::{NAME, Zupy, kind};
 use crate::event::{Envelope, Event, EventKey, Fact, Member, Notice, Redemption, Reward, Usage};
@@ -41,19 +40,6 @@ pub(in crate::provider) const NOT_PERSONAL: [&str; 12] = [
     "expires_in_days",
     "tier",
 ];
-
-/// Whether a body has this format's envelope: v1 has no `data`, and v2 has no `customer` beside it.
-pub(super) fn has_its_shape(body: &[u8]) -> bool {
-    #[derive(Deserialize, Default)]
-    #[serde(default)]
-    struct Shape {
-        data: Option<IgnoredAny>,
-        customer: Option<IgnoredAny>,
-    }
-    let body = body.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(body);
-    let shape: Shape = serde_json::from_slice(body).unwrap_or_default();
-    shape.data.is_some() && shape.customer.is_none()
-}
 
 pub(super) fn parse(zupy: &Zupy, verified: &Verified<'_>) -> Parsed {
     let body: Body = match wire::parse(verified.body()) {
