@@ -7,6 +7,7 @@
 //! - [`verify`]: signatures: who sent these bytes, and when.
 //! - [`provider`]: each provider's signature scheme and wire types, and how they become an event.
 //! - [`identifier`]: the blanks that the ends of every identifier lose.
+//! - [`product_name`]: the spellings of a product's name that mean one product.
 //! - [`event`]: the domain: what happened to which coupon.
 //! - [`record`]: the names of the records that tasks leave beneath an event.
 //! - [`message`]: the form of messages on queues.
@@ -58,6 +59,7 @@ pub mod money;
 pub mod outbox;
 pub mod per_tenant;
 pub mod problem;
+pub mod product_name;
 pub mod provider;
 pub mod receiver;
 pub mod record;

@@ -7,7 +7,6 @@ mod alert_lease;
 mod catalogue;
 mod count;
 mod many;
-mod name;
 mod unite;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,10 +21,10 @@ use crate::event::{escape, unescape};
 use crate::ledger::{Change, Item, ItemKey, read_all};
 use crate::row::text;
 
+pub use crate::product_name::{identity, is_product, readable};
 pub use alert_lease::{Alert, AlertLease, Published};
 pub use catalogue::Catalogue;
 pub use count::Counted;
-pub use name::{identity, is_product, readable};
 
 /// The prefixes of the sort keys of products and of catalogue entries.
 const PRODUCT: &str = "product#";

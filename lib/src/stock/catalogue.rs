@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context;
 
-use super::name::identity;
 use super::{REWARD, Stock, read_mapping};
 use crate::event::escape;
 use crate::ledger::{ItemKey, read_all};
+use crate::product_name::identity;
 
 /// Products by the tenant's key and the identity of a name.
 #[derive(Debug, Clone, Default)]

@@ -9,10 +9,10 @@ use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
 
-use super::name::identity;
 use super::{PRODUCT, REWARD, Stock, name_of, read_text};
 use crate::event::{KEY_PART_MAX_BYTES, escape, unescape};
 use crate::ledger::{Item, ItemKey};
+use crate::product_name::identity;
 
 /// Fields that a product's row takes from an old row if it has none itself.
 const KEPT: [&str; 5] = [
