@@ -3,7 +3,8 @@
 //!
 //! A field counts if a task acts on it, or if it charges or credits somebody. A field that only
 //! describes does not count, because a provider renders a retried webhook anew from its current
-//! data. The code names every field, so a new field does not compile until somebody decides.
+//! data. All spellings of a product's name are one product, so they do not contradict each other.
+//! The code names every field, so a new field does not compile until somebody decides.
 
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -13,6 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::event::{
     AffectedItem, Discount, Event, Fact, Item, Member, Money, Notice, Redemption, Reward, Usage,
 };
+use crate::product_name::identity;
 
 /// A hash of an event's contents. Two webhooks of one event have the same hash unless they
 /// contradict each other.
@@ -74,11 +76,11 @@ fn redemption(redemption: &Redemption) -> Value {
         items,
     } = reward;
     // The stock follows the reward's name; for items, the SKUs count.
-    let name = name.as_ref().filter(|_| items.is_empty());
+    let name = name.as_deref().filter(|_| items.is_empty()).map(identity);
     let items: Vec<_> = items.iter().map(item).collect();
     json!({
         "coupon_code": coupon_code,
-        "reward": [id.as_ref(), name],
+        "reward": [id, name],
         "items": items,
         "points_spent": points_spent,
         "expires_at": expires_at,
@@ -161,7 +163,7 @@ fn affected(item: &AffectedItem) -> Value {
         discount_applied,
     } = item;
     json!([
-        name,
+        name.as_deref().map(identity),
         number(quantity.as_ref()),
         money(unit_price.as_ref()),
         money(discount_applied.as_ref())
@@ -185,4 +187,45 @@ fn money(money: Option<&Money>) -> Value {
 /// 35 and 35.00 are the same number.
 fn number(number: Option<&Decimal>) -> Value {
     json!(number.map(|it| it.normalize().to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash(reward: &str, item: &str) -> String {
+        let redemption = Redemption {
+            coupon_code: "CP-1".into(),
+            reward: Reward {
+                name: Some(reward.into()),
+                ..Reward::default()
+            },
+            ..Redemption::default()
+        };
+        let usage = Usage {
+            coupon_code: "CP-1".into(),
+            items: vec![AffectedItem {
+                name: Some(item.into()),
+                quantity: None,
+                unit_price: None,
+                discount_applied: None,
+            }],
+            ..Usage::default()
+        };
+        json!([super::redemption(&redemption), super::usage(&usage)]).to_string()
+    }
+
+    #[test]
+    fn another_spelling_of_a_product_is_no_contradiction() {
+        let first = hash("Pizza Média", "Pão de Queijo");
+        for (reward, item) in [
+            ("Pizza Me\u{301}dia", "Pa\u{303}o de Queijo"),
+            ("PIZZA MÉDIA", "pão de queijo"),
+            ("Pizza\u{a0}Média", "Pão  de Queijo"),
+        ] {
+            assert_eq!(hash(reward, item), first, "{reward:?} {item:?}");
+        }
+        assert_ne!(hash("Pizza Media", "Pão de Queijo"), first);
+        assert_ne!(hash("Pizza Média", "Pao de Queijo"), first);
+    }
 }

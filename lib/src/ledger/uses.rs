@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Ledger, Recorded, Standing, content_hash, is_forgotten};
 use crate::event::{Event, EventKey, Fact, Usage};
+use crate::product_name::identity;
 use crate::row::{Item, digits, read_text};
 
 /// Uses with the same contents within this time are the same use.
@@ -171,8 +172,8 @@ fn candidates(rows: &[Item], event: &Event, hash: &str) -> Vec<Candidate> {
     found
 }
 
-/// Whether a recorded use can have been at the event's place. A provider may leave out a place, but
-/// never names another.
+/// Whether a recorded use can have been at the event's place. A provider may leave out a place or
+/// spell it in another way, but never names another.
 fn agrees(standing: &Standing, event: &Event) -> bool {
     let recorded = standing.event();
     let (Some(Fact::Used(recorded)), Fact::Used(stated)) =
@@ -180,7 +181,8 @@ fn agrees(standing: &Standing, event: &Event) -> bool {
     else {
         return true;
     };
-    let places = |usage: &Usage| [usage.location.clone(), usage.platform.clone()];
+    let places =
+        |usage: &Usage| [&usage.location, &usage.platform].map(|it| it.as_deref().map(identity));
     let mut places = places(recorded).into_iter().zip(places(stated));
     places.all(|pair| match pair {
         (Some(recorded), Some(stated)) => recorded == stated,
