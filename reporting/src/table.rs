@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 use webhooks::cell;
+use webhooks::steering::steers;
 
 /// Rows with the fields of these columns. A missing field is empty.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,10 +58,15 @@ impl Table {
     }
 }
 
-/// One line of CSV with its line end.
+/// One line of CSV with its line end. U+FFFD stands for each character that could steer a terminal
+/// or turn the direction of what follows, because people also read CSV as it is.
 pub fn csv_line(cells: impl IntoIterator<Item = String>) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let cells = cells.into_iter().map(|it| cell::written_unless_number(&it));
+    let is_harmful = |it: char| steers(it) && !matches!(it, '\n' | '\r' | '\t');
+    let cells = cells.into_iter().map(|it| {
+        let harmless = it.replace(is_harmful, "\u{FFFD}");
+        cell::written_unless_number(&harmless)
+    });
     // Writing to memory cannot fail.
     let _ = writer.write_record(cells);
     let bytes = writer.into_inner().unwrap_or_default();
@@ -87,5 +93,21 @@ mod tests {
         );
         let none: [Value; 0] = [];
         assert_eq!(Table::of(&["a", "b"], none).csv(), "a,b\n");
+    }
+
+    #[test]
+    fn no_cell_steers_a_terminal_or_turns_its_neighbours() {
+        let cells = [
+            "a\u{202E}b",
+            "\u{9B}31mc",
+            "\u{1B}[2J",
+            "\u{2066}=1",
+            "a\tb",
+            "Pão 🍕",
+        ];
+        assert_eq!(
+            csv_line(cells.map(str::to_owned)),
+            "a\u{FFFD}b,\u{FFFD}31mc,\u{FFFD}[2J,\u{FFFD}=1,a\tb,Pão 🍕\n"
+        );
     }
 }
