@@ -90,7 +90,8 @@ async fn a_compressed_body_gets_an_answer_about_its_content_encoding() {
             if let Some(coding) = coding {
                 webhook = webhook.header("Content-Encoding", coding);
             }
-            // Signed before the compression, and signed as sent.
+            // One signature covers the body before the compression, and the other covers the sent
+            // bytes.
             check(webhook.clone().header(name, &of_plain)).await;
             let (_, of_compressed) = webhook.signature().pop().unwrap();
             check(webhook.clone().header(name, &of_compressed)).await;

@@ -261,7 +261,7 @@ const CUT_OFF: &str = "
         && !it.closest('main form[action=\"/dashboard/sign-in\"]'));
     return [...wide, ...clips, ...controls].map(name);";
 
-/// Checks that every page meets, in every scheme of colours and on paper.
+/// Runs the checks that every page must pass, in every scheme of colours and on paper.
 async fn check_page(browser: &Browser, name: &str, host: &str) {
     for colours in [Colours::Light, Colours::Dark, Colours::Forced] {
         browser.set_colours(colours).await;

@@ -1,6 +1,6 @@
 //! A member enrols: the contact is kept, and the coupons that waited for it are sent.
 //!
-//! A walk over the waiting coupons may take more than one invocation. A coupon that waits no more
+//! A walk over the waiting coupons may take more than one invocation. A coupon that no longer waits
 //! is marked, and is not visited again. The enrolment's record stores how far the walk has come.
 
 use std::time::Duration;

@@ -54,7 +54,7 @@ impl Fraud {
         let mut turns = BTreeMap::new();
         for mut candidates in of_members.into_values() {
             candidates.sort_by_key(|(_, (raises, at), _)| match raises {
-                // Of two with the same count, the earlier one.
+                // Of two redemptions with the same count, the earlier one comes first.
                 Some(_) => Reverse((*raises, Reverse(*at), Timestamp::MIN)),
                 // The last redemption decides how long the rush goes on.
                 None => Reverse((None, Reverse(Timestamp::MIN), *at)),

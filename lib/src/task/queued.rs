@@ -37,7 +37,7 @@ pub struct Elsewhere {
 
 impl Message<'_> {
     /// The body for a queue: the message, or the key of its event. The event must be recorded
-    /// before this is sent.
+    /// before the body is sent.
     pub fn to_queue(&self) -> String {
         let body = self.to_body();
         if body.len() <= MESSAGE_MAX_BYTES {
