@@ -54,8 +54,8 @@ pub(crate) struct Arguments {
     sample: String,
 
     /// Where to post: a whole endpoint, or a base URL such as
-    /// https://abc.execute-api.us-east-1.amazonaws.com, also with /webhooks, to which the sample's
-    /// route is added [default: this machine].
+    /// https://abc.execute-api.us-east-1.amazonaws.com, with or without /webhooks. A base URL gets
+    /// the sample's route [default: this machine].
     #[arg(long, value_parser = parse_url, conflicts_with = "port")]
     url: Option<Uri>,
 

@@ -471,8 +471,8 @@ fn secret(operation: &str, input: &Value) -> (u16, Value) {
     )
 }
 
-/// Writes the records that the tasks' functions leave after this message: for the queue's own task,
-/// or for the tasks that a message to the `work` queue names.
+/// Writes the records that the tasks' functions leave after this message. The tasks are the queue's
+/// own, or those that a message to the `work` queue names.
 fn work_off(queue: &str, message: &Value, state: &State) {
     // A message to `work` has the key outside the event.
     let key = match &message["key"] {

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 /// The rule's name.
 pub(crate) const RAPID_REDEMPTION: &str = "rapid_redemption";
 
-/// How many redemptions of one member within what time are too many.
+/// The limit: this number of redemptions within this time is too many for one member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rapid {
     pub(crate) count: usize,

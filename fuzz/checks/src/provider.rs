@@ -85,8 +85,8 @@ fn waits_and_is_read_again(event: &Event, verified: &Verified<'_>) {
     );
 }
 
-/// The body in other spellings: with white space around it, with an unknown field, with fields in
-/// another order, and with other forms of strings and numbers.
+/// The body in other spellings: with white space around it, an unknown field, another order of
+/// fields, or other forms of strings and numbers.
 fn respellings(body: &[u8]) -> Vec<Vec<u8>> {
     let padded = [b" \n", body, b"\r\n\t"].concat();
     let end = body.iter().rposition(|&byte| byte == b'}');

@@ -10,7 +10,7 @@ use super::source::{Part, parts};
 type Module = Vec<String>;
 
 /// The module that a file holds, with the folder of its crate's code: `local/src` and `sqs::state`.
-/// Files of tests, examples and binaries hold none.
+/// Files of tests, examples and binaries hold no module.
 fn module_of(path: &str) -> Option<(&str, Module)> {
     let (package, rest) = path.split_once("/src/")?;
     let rest = rest.strip_suffix(".rs")?;
@@ -40,8 +40,8 @@ fn is_name(token: &str) -> bool {
     token.starts_with(|it: char| it.is_alphabetic() || it == '_')
 }
 
-/// The paths of one tree, such as `a::{b, c::D as E}`, each with the name that it is known by, and
-/// the number of tokens that the tree has.
+/// The paths of one tree, such as `a::{b, c::D as E}`, each with its name in the importing module.
+/// Also returns the number of the tree's tokens.
 fn paths_of<'a>(tokens: &[&'a str]) -> (Vec<(Vec<&'a str>, &'a str)>, usize) {
     let mut path = Vec::new();
     let mut at = 0;
@@ -85,14 +85,14 @@ fn paths_of<'a>(tokens: &[&'a str]) -> (Vec<(Vec<&'a str>, &'a str)>, usize) {
     (paths, at)
 }
 
-/// What a module's code says of others: each path in full, and what its own imports are named.
+/// A module's references to others: each path in full, and the names of its own imports.
 #[derive(Default)]
 struct Imports {
     paths: BTreeSet<Module>,
     named: BTreeMap<String, Module>,
 }
 
-/// A path in full, unless it leads to another crate. `self` and `super` are of `module`.
+/// A path in full, unless it leads to another crate. `self` and `super` count from `module`.
 fn in_full(module: &Module, path: &[&str], children: &BTreeSet<&str>) -> Option<Module> {
     let mut base = module.clone();
     let mut parts = path.iter().peekable();
