@@ -174,7 +174,7 @@ fn prefers_csv(headers: &HeaderMap) -> bool {
     let (json, json_place) = accepted(&ranges, ["application/json", "application/*", "*/*"]);
     match csv.total_cmp(&json) {
         Ordering::Greater => true,
-        Ordering::Equal => csv_place < json_place,
+        Ordering::Equal => csv > 0.0 && csv_place < json_place,
         Ordering::Less => false,
     }
 }
@@ -215,6 +215,7 @@ mod tests {
         check("text/csv;q=0.9, application/json", false);
         check("application/json;q=0.5, text/csv; Q=0.8", true);
         check("application/json, text/csv;q=1.0", false);
+        check("text/csv;q=0", false);
         check("text/csv;q=0, */*", false);
         check("text/csv, */*", true);
         check("*/*, text/csv;q=0.9", false);
