@@ -1,4 +1,4 @@
-//! A function for the tests of `local::lambda`, which does what its event says.
+//! A function for the tests of `emulators::lambda`, which does what its event says.
 
 use std::time::Duration;
 
