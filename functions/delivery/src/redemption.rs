@@ -38,12 +38,14 @@ impl Redeemed<'_> {
         open.retain(|it| delivery.channels.is_open(*it, Occasion::Redeemed, &coupon));
         let then: Vec<_> = open.iter().map(|channel| channel.record()).collect();
         // If the event has no address for a channel, the coupon is marked, so that an enrolment
-        // finds it.
+        // finds it. A placeholder such as `n/a` is no address.
+        let stated =
+            Contact::default().complete(&event.member.id, [(&event.member, event.occurred_at)]);
         let mut channels = open.iter();
         let stored = Stored {
             attempt: self.attempt,
             then: &then,
-            waits_for_contact: channels.any(|channel| channel.address(&event.member).is_none()),
+            waits_for_contact: channels.any(|channel| channel.address(&stated).is_none()),
         };
         stored.store().await?;
         let contact = delivery.members.contact(event).await?;
