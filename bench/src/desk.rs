@@ -187,7 +187,12 @@ impl Desk {
             let Some((name, _)) = counter else {
                 continue;
             };
-            corrupted.insert((row["entry"].as_s().ok().cloned(), name.clone()));
+            // One counter may stand in several shards, whose items are called `<item>~<shard>`.
+            let entry = row["entry"]
+                .as_s()
+                .map_err(|_| anyhow!("an entry is no text"))?;
+            let counter = entry.split('~').next().unwrap_or(entry).to_owned();
+            corrupted.insert((counter, name.clone()));
             client
                 .update_item()
                 .table_name(&table)

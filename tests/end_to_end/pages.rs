@@ -44,7 +44,9 @@ async fn one_with_difficult_names(shop: &Shop) {
         ("CP-SCRIPT", SCRIPT, SCRIPT),
     ] {
         let at = just_now();
-        let redeemed = redeemed(code).set("/coupon/reward_name", reward);
+        let redeemed = redeemed(code)
+            .set("/coupon/reward_id", format!("rw_{code}"))
+            .set("/coupon/reward_name", reward);
         let used = used(code, &format!("ord_{code}"))
             .set("/usage/reward_name", reward)
             .set("/usage/location", location);

@@ -334,7 +334,7 @@ async fn an_old_use_is_too_late() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_no_channel_takes_leaves_the_member_to_the_next_use() {
     in_a_shop_with(&[NO_NIGHT, BY_MAIL, NO_WHATSAPP], async |shop| {
-        shop.expect_error("Never to be");
+        shop.expect_error("Cannot be");
         let wrong = |webhook: Webhook| {
             let webhook = of_member(webhook, "ana");
             now(

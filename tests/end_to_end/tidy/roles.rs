@@ -103,6 +103,7 @@ fn the_dashboard_may_change_nothing() {
                 "dynamodb:BatchGetItem",
                 "dynamodb:GetItem",
                 "dynamodb:Query",
+                "dynamodb:Scan",
                 "secretsmanager:GetSecretValue",
                 "sqs:ChangeMessageVisibility",
                 "sqs:GetQueueAttributes",
