@@ -487,6 +487,22 @@ mod tests {
     }
 
     #[test]
+    fn a_week_is_busy_on_every_day_and_at_every_hour() {
+        let hours = (0..366 * 24).step_by(29).map(|hours| hours * 3600);
+        for now in hours.map(|seconds| after(now(), seconds)) {
+            let steps = Plan::new(3, 7, now).steps;
+            let of = |door| steps.iter().filter(|step| step.door == door).count();
+            assert!(steps.len() > 50, "{now}: {} webhooks", steps.len());
+            assert!(of(Door::Redeemed) > 0 && of(Door::Used) > 0, "{now}");
+            let bodies: BTreeSet<_> = steps.iter().map(|it| it.body.to_string()).collect();
+            assert!(
+                bodies.len() < steps.len(),
+                "{now}: no webhook is sent twice"
+            );
+        }
+    }
+
+    #[test]
     fn every_body_is_an_event() {
         for step in Plan::new(3, 40, now()).steps {
             let (provider, scheme) = match step.door {
