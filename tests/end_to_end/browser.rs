@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -20,6 +20,9 @@ use crate::shop::root;
 
 /// A browser starts in a second; a busy machine takes longer.
 const STARTS_WITHIN: Duration = Duration::from_secs(30);
+
+/// How many times a driver is started that ends at once.
+const STARTS: usize = 5;
 
 /// The longest time of a page, of a script in it, or of a wait for an element.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(20);
@@ -85,30 +88,47 @@ fn in_path(name: &str) -> Option<PathBuf> {
     candidates.find(|candidate| candidate.is_file())
 }
 
-/// Starts a driver on a free port, and waits until the driver names the port.
+/// Starts a driver. One that ends at once is started again: it takes a port that is free for IPv4,
+/// and ends if something else has that port for IPv6.
 async fn start(program: PathBuf) -> (Child, String) {
+    let mut output = String::new();
+    for _ in 0..STARTS {
+        match start_once(&program).await {
+            Ok(started) => return started,
+            Err(lines) => output.push_str(&lines),
+        }
+    }
+    panic!("chromedriver ended {STARTS} times before it served:\n{output}");
+}
+
+/// Starts a driver on a free port, and waits until the driver names the port. If the driver ends
+/// first, the error is what it printed.
+async fn start_once(program: &Path) -> Result<(Child, String), String> {
     let mut driver = Command::new(program)
         .arg("--port=0")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::inherit())
         .kill_on_drop(true)
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
     let port = async {
+        let mut printed = String::new();
         while let Some(line) = lines.next_line().await.unwrap() {
             let port = line.split_once("started successfully on port ");
             if let Some((_, port)) = port {
-                return port.trim_end_matches('.').to_owned();
+                return Ok(port.trim_end_matches('.').to_owned());
             }
+            printed.push_str(&line);
+            printed.push('\n');
         }
-        panic!("chromedriver ended before it served");
+        Err(printed)
     };
-    let port = tokio::time::timeout(STARTS_WITHIN, port).await.unwrap();
+    let port = tokio::time::timeout(STARTS_WITHIN, port).await.unwrap()?;
     // The driver's later output must not fill the pipe.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-    (driver, format!("http://127.0.0.1:{port}"))
+    Ok((driver, format!("http://127.0.0.1:{port}")))
 }
 
 async fn connect(url: &str) -> Client {
