@@ -299,6 +299,8 @@ fn duration(total_s: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use insta::assert_snapshot;
+
     use super::*;
 
     fn queue() -> DeadLetterQueue {
@@ -339,16 +341,13 @@ mod tests {
             .build();
         let now = Timestamp::from_second(1_000 + 3_661).unwrap();
         let dead = Dead::read(&queue(), &message, None, "unreadable: x".into(), now);
-        assert_eq!(
-            describe(&queue(), &[dead]),
-            "\
-delivery-dead-letter: 1 message
+        assert_snapshot!(describe(&queue(), &[dead]), @"
+        delivery-dead-letter: 1 message
 
-  id-1  no event
-    sent 1970-01-01T00:16:40Z (1 h 1 min ago), received 11 times, 2 bytes
-    unreadable: x
-"
-        );
+          id-1  no event
+            sent 1970-01-01T00:16:40Z (1 h 1 min ago), received 11 times, 2 bytes
+            unreadable: x
+        ");
         assert_eq!(describe(&queue(), &[]), "delivery-dead-letter: empty\n");
     }
 

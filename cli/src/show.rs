@@ -226,6 +226,7 @@ fn push_body(text: &mut String, body: Option<&str>) {
 
 #[cfg(test)]
 mod tests {
+    use insta::assert_snapshot;
     use webhooks::fraud::{Finding, Severity};
     use webhooks::life::{Account, Conflict, Missing};
 
@@ -304,26 +305,23 @@ mod tests {
             }),
             other: Vec::new(),
         };
-        assert_eq!(
-            describe(&life, Timestamp::UNIX_EPOCH),
-            "\
-zupy#comp#CP-1
-  code     CP-1
-  member   ZP-1
-  account  active, expires 2027-01-01T00:00:00Z
-  stock    1 Pizza reserved until 2027-01-01T00:00:00.000Z
+        assert_snapshot!(describe(&life, Timestamp::UNIX_EPOCH), @"
+        zupy#comp#CP-1
+          code     CP-1
+          member   ZP-1
+          account  active, expires 2027-01-01T00:00:00Z
+          stock    1 Pizza reserved until 2027-01-01T00:00:00.000Z
 
-  redeemed
-    occurred 2026-11-22T09:59:59Z, received 2026-11-22T10:00:00Z
-    delivery/account done, finished 2026-11-22T10:00:01Z
-    delivery/email released: TooManyRequestsException (3 attempts), started 2026-11-22T10:00:01Z, last tried 2026-11-22T10:00:02Z
-    fraud done: found rapid_redemption
-      rapid_redemption (medium): at least 5 redemptions
-    inventory: no record: its message waits in a queue, or was lost; `coupons replay` sends it again
+          redeemed
+            occurred 2026-11-22T09:59:59Z, received 2026-11-22T10:00:00Z
+            delivery/account done, finished 2026-11-22T10:00:01Z
+            delivery/email released: TooManyRequestsException (3 attempts), started 2026-11-22T10:00:01Z, last tried 2026-11-22T10:00:02Z
+            fraud done: found rapid_redemption
+              rapid_redemption (medium): at least 5 redemptions
+            inventory: no record: its message waits in a queue, or was lost; `coupons replay` sends it again
 
-  contradicted by another body for zupy#comp#CP-1/redeemed, received 2026-11-22T11:00:00Z, hash 0123
-      {}
-"
-        );
+          contradicted by another body for zupy#comp#CP-1/redeemed, received 2026-11-22T11:00:00Z, hash 0123
+              {}
+        ");
     }
 }

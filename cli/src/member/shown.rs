@@ -306,6 +306,7 @@ impl Member {
 #[cfg(test)]
 mod tests {
     use aws_sdk_dynamodb::types::AttributeValue;
+    use insta::assert_snapshot;
 
     use super::*;
 
@@ -360,21 +361,18 @@ mod tests {
             row(&[("entry", "figures#c"), ("line", LINE_OF_CP_1)]),
             row(&[("entry", "novelty#1")]),
         ];
-        assert_eq!(
-            Member::read(&key, &rows).describe(),
-            "\
-zupy#comp#ZP-1
-  name       Maria
-  phone      +55
-  figures    1 redemptions for 1000 points, 1 uses, saved 35 BRL, mostly product_free, last at 2026-11-22T10:00:00Z
-  messages   none: do not contact
-  flag       excessive_discount: a discount of 36 BRL on an order of 35 BRL; zupy#comp#CP-1/used#1, 2026-11-22T10:00:00Z; cleared 2026-11-23T10:00:00Z
-  redeemed   1 lately, the first at 2026-11-22T10:00:00.000000000Z, the last at 2026-11-22T10:00:00.000000000Z
-  coupon     CP-1 used, Pizza, expires 2027-01-01T00:00:00Z, for 200 points, 1350 left, redeemed by app
-  grant      WELCOME: gem x 3
-  other      novelty#1
-"
-        );
+        assert_snapshot!(Member::read(&key, &rows).describe(), @"
+        zupy#comp#ZP-1
+          name       Maria
+          phone      +55
+          figures    1 redemptions for 1000 points, 1 uses, saved 35 BRL, mostly product_free, last at 2026-11-22T10:00:00Z
+          messages   none: do not contact
+          flag       excessive_discount: a discount of 36 BRL on an order of 35 BRL; zupy#comp#CP-1/used#1, 2026-11-22T10:00:00Z; cleared 2026-11-23T10:00:00Z
+          redeemed   1 lately, the first at 2026-11-22T10:00:00.000000000Z, the last at 2026-11-22T10:00:00.000000000Z
+          coupon     CP-1 used, Pizza, expires 2027-01-01T00:00:00Z, for 200 points, 1350 left, redeemed by app
+          grant      WELCOME: gem x 3
+          other      novelty#1
+        ");
         let nobody = Member::read(&key, &[]);
         assert_eq!(
             nobody.describe(),

@@ -135,6 +135,8 @@ pub(super) fn mark(product: &Shown) -> String {
 mod tests {
     use std::collections::BTreeSet;
 
+    use insta::assert_snapshot;
+
     use super::*;
 
     fn product(tenant: &str, name: &str, on_hand: &str) -> Product {
@@ -161,19 +163,16 @@ mod tests {
 
     #[test]
     fn the_table_has_a_heading_for_each_company() {
-        assert_eq!(
-            table(&shown()),
-            "\
-comp#1
-  product  on hand  reserved  available  threshold
-  Pizza         10         1          9          5
-  Água          -1         0         -1          5  below zero
+        assert_snapshot!(table(&shown()), @"
+        comp#1
+          product  on hand  reserved  available  threshold
+          Pizza         10         1          9          5
+          Água          -1         0         -1          5  below zero
 
-comp_2
-  product  on hand  reserved  available  threshold
-  Suco         4.5         0        4.5          5  low
-"
-        );
+        comp_2
+          product  on hand  reserved  available  threshold
+          Suco         4.5         0        4.5          5  low
+        ");
         assert_eq!(table(&[]), "");
     }
 
@@ -184,15 +183,12 @@ comp_2
         let mut agua = product("zupy#comp", "Água", "-1");
         agua.alert_failed = Some("SNS refuses the alert: InvalidParameter".into());
         let shown = [suco, agua].map(|it| Shown::new(&it, Decimal::ZERO));
-        assert_eq!(
-            table(&shown),
-            "\
-comp
-  product  on hand  reserved  available  threshold
-  Suco          -4         0         -4          5  not counted
-  Água          -1         0         -1          5  below zero  not alerted: SNS refuses the alert: InvalidParameter
-"
-        );
+        assert_snapshot!(table(&shown), @"
+        comp
+          product  on hand  reserved  available  threshold
+          Suco          -4         0         -4          5  not counted
+          Água          -1         0         -1          5  below zero  not alerted: SNS refuses the alert: InvalidParameter
+        ");
     }
 
     #[test]

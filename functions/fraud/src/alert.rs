@@ -62,6 +62,8 @@ pub(crate) fn alert(event: &Event, findings: &[Finding]) -> Alert {
 
 #[cfg(test)]
 mod tests {
+    use insta::assert_snapshot;
+
     use super::*;
     use crate::rules::tests::used;
 
@@ -87,28 +89,25 @@ mod tests {
             alert.subject,
             "Fraud, critical: duplicate_usage, excessive_discount, coupon CP-1"
         );
-        assert_eq!(
-            alert.text,
-            "\
-An event does not look right.
+        assert_snapshot!(alert.text, @"
+        An event does not look right.
 
-Company:  comp
-Member:   ZP-1
-Coupon:   CP-1
-Event:    zupy#comp#CP-1/used#ord 1
-Occurred: 2026-11-22T10:00:00Z
+        Company:  comp
+        Member:   ZP-1
+        Coupon:   CP-1
+        Event:    zupy#comp#CP-1/used#ord 1
+        Occurred: 2026-11-22T10:00:00Z
 
-duplicate_usage (high): what is wrong with duplicate_usage
-excessive_discount (critical): what is wrong with excessive_discount
-excessive_discount (medium): what is wrong with excessive_discount
+        duplicate_usage (high): what is wrong with duplicate_usage
+        excessive_discount (critical): what is wrong with excessive_discount
+        excessive_discount (medium): what is wrong with excessive_discount
 
-The member is flagged.
+        The member is flagged.
 
-To look further:
-coupons show 'zupy#comp#CP-1'
-coupons member 'zupy#comp#ZP-1'
-"
-        );
+        To look further:
+        coupons show 'zupy#comp#CP-1'
+        coupons member 'zupy#comp#ZP-1'
+        ");
         let attributes = [
             ("type", "fraud".to_owned()),
             ("severity", "critical".to_owned()),

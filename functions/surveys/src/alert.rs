@@ -162,6 +162,7 @@ fn alert(event: &Event, answer: &Answer, link: &str) -> Alert {
 
 #[cfg(test)]
 mod tests {
+    use insta::assert_snapshot;
     use webhooks::event::{Envelope, EventKey, Member, Usage};
     use webhooks::survey::About;
 
@@ -211,23 +212,22 @@ mod tests {
         let answer = answer(2, Some(3), Some("Sou a Maria"));
         let alert = alert(&event, &answer, "https://cupons.example.com/page");
         assert_eq!(alert.subject, "Survey, rating 2 of 5, coupon CP/1");
-        let expected = "\
-A member is not content.
+        assert_snapshot!(alert.text, @"
+        A member is not content.
 
-Company:   comp
-Coupon:    CP/1
-Order:     ord 1
-Reward:    Pizza Grátis
-Location:  Centro
-Rating:    2 of 5
-Recommend: 3 of 10
-Comment:   yes
-Event:     zupy#comp#CP%2F1/used#ord 1
+        Company:   comp
+        Coupon:    CP/1
+        Order:     ord 1
+        Reward:    Pizza Grátis
+        Location:  Centro
+        Rating:    2 of 5
+        Recommend: 3 of 10
+        Comment:   yes
+        Event:     zupy#comp#CP%2F1/used#ord 1
 
-To look further:
-coupons show 'zupy#comp#CP%2F1'
-https://cupons.example.com/page
-";
-        assert_eq!(alert.text, expected);
+        To look further:
+        coupons show 'zupy#comp#CP%2F1'
+        https://cupons.example.com/page
+        ");
     }
 }

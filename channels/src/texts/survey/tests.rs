@@ -1,5 +1,6 @@
 //! The messages that ask a member, in each language.
 
+use insta::assert_snapshot;
 use proptest::prelude::*;
 
 use super::*;
@@ -26,20 +27,18 @@ fn invitation(ratings: &[String; 5]) -> Invitation<'_> {
 fn the_text_reads_like_a_letter() {
     let email = survey_email(Language::PtBr, &invitation(&ratings()));
     assert_eq!(email.subject, "Como foi: Pizza Margherita Grátis?");
-    let expected = format!(
-        "\
-Olá, Maria! Você usou um cupom em Bella Vista Centro: Pizza Margherita Grátis.
+    assert_snapshot!(email.text, @"
+    Olá, Maria! Você usou um cupom em Bella Vista Centro: Pizza Margherita Grátis.
 
-Como foi sua experiência ao usar o cupom?
-Responda aqui, em um minuto:
-{LINK}
+    Como foi sua experiência ao usar o cupom?
+    Responda aqui, em um minuto:
+    https://example.com/surveys/MDEyMzQ1Njc4OWFiY2RlZg
 
-O link vale por 14 dias e é só seu.
+    O link vale por 14 dias e é só seu.
 
---
-Você recebeu este e-mail porque usou um cupom. Perguntamos uma vez só."
-    );
-    assert_eq!(email.text, expected);
+    --
+    Você recebeu este e-mail porque usou um cupom. Perguntamos uma vez só.
+    ");
 }
 
 #[test]
@@ -54,20 +53,18 @@ fn the_text_reads_like_a_letter_in_english() {
     };
     let email = survey_email(Language::En, &bare);
     assert_eq!(email.subject, "How was your visit?");
-    let expected = format!(
-        "\
-Hello! You used a coupon.
+    assert_snapshot!(email.text, @"
+    Hello! You used a coupon.
 
-How was it?
-Answer here, in a minute:
-{LINK}
+    How was it?
+    Answer here, in a minute:
+    https://example.com/surveys/MDEyMzQ1Njc4OWFiY2RlZg
 
-The link works for 14 days and is yours alone.
+    The link works for 14 days and is yours alone.
 
---
-You got this e-mail because you used a coupon. We ask only once."
-    );
-    assert_eq!(email.text, expected);
+    --
+    You got this e-mail because you used a coupon. We ask only once.
+    ");
 }
 
 #[test]
