@@ -280,6 +280,27 @@ fn a_crash_between_two_transactions_loses_nothing() {
 }
 
 #[test]
+fn a_crash_after_a_commit_leaves_a_record_that_lives_as_long_as_its_event() {
+    at_a_desk(async |desk| {
+        let event = used(1);
+        let until = desk.world.now().as_second() + 400 * 86_400;
+        let effects = [take(&event, "pizza").kept_until(Some(until))];
+        let is_made = async {
+            while desk.transactions(200) < 1 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::select! {
+            came = desk.commit(&effects) => panic!("the commit should not end: {came:?}"),
+            () = is_made => {}
+        }
+        let rows = desk.world.items("events").await.unwrap();
+        let ends: Vec<_> = rows.iter().map(|row| row["ttl"].as_i64()).collect();
+        assert_eq!(ends, [Some(until)]);
+    });
+}
+
+#[test]
 fn conflicting_transactions_are_retried_within_the_invocation() {
     at_a_desk(async |desk| {
         let events = orders(0..3);

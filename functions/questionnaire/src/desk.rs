@@ -4,7 +4,7 @@ use anyhow::Context;
 use jiff::Timestamp;
 use tokio::time::Instant;
 use webhooks::config::{Aws, CallLimits, Environment};
-use webhooks::event::EventKey;
+use webhooks::event::{Event, EventKey};
 use webhooks::figures::{self, Book};
 use webhooks::ledger::{Item, Ledger, version};
 use webhooks::secrets::{SecretStore, Undecided};
@@ -122,13 +122,14 @@ impl Desk {
         }))
     }
 
-    /// The use of a survey.
+    /// The use of a survey, and the Unix second from which its row counts as forgotten.
     pub(crate) async fn event(
         &self,
         key: &EventKey,
         now: Timestamp,
-    ) -> anyhow::Result<Option<webhooks::event::Event>> {
+    ) -> anyhow::Result<Option<(Event, Option<i64>)>> {
         let standing = self.ledger.standing(key, now).await?;
-        Ok(standing.and_then(|standing| standing.event()))
+        let read = standing.and_then(|it| Some((it.event()?, it.forgotten_from())));
+        Ok(read)
     }
 }

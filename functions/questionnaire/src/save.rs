@@ -49,16 +49,19 @@ impl Desk {
                 Ok(answer) => answer,
                 Err(refusal) => return Ok(Saved::Refused(survey, refusal)),
             };
-            let Some(event) = self.event(&survey.asked.event, now).await? else {
+            let Some((event, until)) = self.event(&survey.asked.event, now).await? else {
                 return Ok(Saved::Closed);
             };
             let is_new = before.is_none_or(|before| !before.says(&answer));
             if !is_new {
+                // Whoever saved the answer may have died before raising its end.
+                let kept = self.ledger.keep_with_event(&event.key, ANSWER, 0, now);
+                kept.await?;
                 return Ok(Saved::Kept);
             }
             let attached = self.attached(&event, &survey, &answer, invocation).await?;
             let effects = Effects::replacing(&event, ANSWER, survey.version.clone());
-            let effects = effects.attach(attached);
+            let effects = effects.attach(attached).kept_until(until);
             match self.ledger.commit(effects, invocation).await {
                 Ok(Committed::Now) => {
                     tracing::info!(event.key = %event.key, "An answer is saved");

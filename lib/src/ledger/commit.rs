@@ -222,6 +222,7 @@ impl<'a> Commit<'a> {
             Once::Version(_) => name.to_string(),
         };
         let item = self.ledger.row_key(event.key.coupon(), entry);
+        let until = self.ledger.kept_until(event, effects.until, now);
         let mut fields = item.attributes();
         fields.extend(effects.fields.0.clone());
         if let Once::Record | Once::Replaces(_) = effects.once {
@@ -230,7 +231,7 @@ impl<'a> Commit<'a> {
         fields.extend([
             ("attempt".to_owned(), text(&attempt)),
             ("finished_at".to_owned(), text(now.to_string())),
-            ("ttl".to_owned(), self.ledger.forget_at(event, now)),
+            ("ttl".to_owned(), number(until)),
         ]);
         let record = Put::builder()
             .table_name(&self.ledger.table)

@@ -29,8 +29,15 @@ impl Ledger {
     /// redemption it counts from the day on which the coupon expires, because late uses need the
     /// redemption. An event that was received before counts from that time.
     pub fn forget_at(&self, event: &Event, now: Timestamp) -> AttributeValue {
+        number(self.kept_until(event, None, now))
+    }
+
+    /// Like [`forget_at`](Self::forget_at), but not before the second that the event's row was seen
+    /// to have.
+    pub(super) fn kept_until(&self, event: &Event, seen: Option<i64>, now: Timestamp) -> i64 {
         let from = self.forgotten_from(event, now);
-        number(from.max(self.outlives_messages(now)))
+        from.max(self.outlives_messages(now))
+            .max(seen.unwrap_or(from))
     }
 
     /// The Unix second from which a row about the event's coupon is forgotten, by the expiry that

@@ -61,6 +61,11 @@ impl Standing {
         }
     }
 
+    /// The Unix second from which the event's row counts as forgotten.
+    pub fn forgotten_from(&self) -> Option<i64> {
+        self.forgotten_from
+    }
+
     /// When the event was received first.
     pub fn received_at(&self) -> Option<Timestamp> {
         self.received_at

@@ -16,6 +16,8 @@ pub struct Effects<'a> {
     pub(super) status: Status,
     pub(super) fields: Row,
     pub(super) changes: Vec<Change>,
+    /// The least Unix second until which the record is kept.
+    pub(super) until: Option<i64>,
 }
 
 /// Attachments to a record that share its transaction: further fields, and changes of other items.
@@ -76,7 +78,16 @@ impl<'a> Effects<'a> {
             status: Status::Done,
             fields: Row::default(),
             changes: Vec::new(),
+            until: None,
         }
+    }
+
+    /// Keeps the record at least until this Unix second, until which the caller saw the event kept.
+    /// An effect that nobody retries needs this: without it, a crash after the commit leaves a
+    /// record that ends before its event.
+    pub fn kept_until(mut self, until: Option<i64>) -> Self {
+        self.until = until;
+        self
     }
 
     /// Sets the record's status.
