@@ -306,7 +306,7 @@ fn body_of(event: &Event) -> String {
 
 fn today(sample: &str, number: usize) -> anyhow::Result<Event> {
     let (reward, place) = (number % REWARDS, number / REWARDS % PLACES);
-    let mut event = told(sample, number, reward)?;
+    let mut event = reported(sample, number, reward)?;
     // All events are in the same hour, as in a real batch. A coupon is used two days after its
     // redemption.
     let hour = Timestamp::now().as_second() / 3600 * 3600;
@@ -333,18 +333,20 @@ fn today(sample: &str, number: usize) -> anyhow::Result<Event> {
 pub fn redeemed(count: usize, products: usize) -> anyhow::Result<Vec<Event>> {
     let numbers = 0..count;
     numbers
-        .map(|it| told(REDEEMED, it, it % products))
+        .map(|it| reported(REDEEMED, it, it % products))
         .collect()
 }
 
 /// The same coupons, used.
 pub fn used(count: usize, products: usize) -> anyhow::Result<Vec<Event>> {
     let numbers = 0..count;
-    numbers.map(|it| told(USED, it, it % products)).collect()
+    numbers
+        .map(|it| reported(USED, it, it % products))
+        .collect()
 }
 
 /// A sample's event with another coupon, another member and another product.
-fn told(sample: &str, coupon: usize, product: usize) -> anyhow::Result<Event> {
+fn reported(sample: &str, coupon: usize, product: usize) -> anyhow::Result<Event> {
     let body = sample
         .replace("CP-A1B2C3D4", &format!("CP-{coupon:08}"))
         .replace("ZP-4F95FB0A", &format!("ZP-{coupon:08}"))

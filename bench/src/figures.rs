@@ -38,7 +38,7 @@ const TIMES: [&str; 9] = [
 ];
 
 #[derive(Debug, Clone)]
-struct Told {
+struct Reported {
     coupon: u8,
     what: u8,
     time: usize,
@@ -47,7 +47,7 @@ struct Told {
     choice: u8,
 }
 
-fn told() -> impl Strategy<Value = Told> {
+fn reported() -> impl Strategy<Value = Reported> {
     let later = prop_oneof![2 => Just(0_i64), 1 => 0..200_000_i64];
     (
         0..5_u8,
@@ -57,7 +57,7 @@ fn told() -> impl Strategy<Value = Told> {
         0..5_000_i64,
         0..8_u8,
     )
-        .prop_map(|(coupon, what, time, later_s, amount, choice)| Told {
+        .prop_map(|(coupon, what, time, later_s, amount, choice)| Reported {
             coupon,
             what,
             time,
@@ -67,7 +67,7 @@ fn told() -> impl Strategy<Value = Told> {
         })
 }
 
-impl Told {
+impl Reported {
     fn event(&self) -> Event {
         let code = format!("CP-{}", self.coupon);
         let at: Timestamp = TIMES[self.time].parse().unwrap();
@@ -188,9 +188,9 @@ fn redemption(code: &str, coupon: u8) -> Redemption {
 }
 
 /// The events that count: the first with each key.
-fn distinct(told: &[Told]) -> Vec<Event> {
+fn distinct(reported: &[Reported]) -> Vec<Event> {
     let mut keys = BTreeSet::new();
-    let events = told.iter().map(Told::event);
+    let events = reported.iter().map(Reported::event);
     events
         .filter(|event| keys.insert(event.key.clone()))
         .collect()
@@ -219,11 +219,11 @@ proptest! {
 
     #[test]
     fn figures_are_what_was_told(
-        told in vec(told(), 1..40),
+        reported in vec(reported(), 1..40),
         order in vec(any::<prop::sample::Index>(), 40),
         batch_size in 1..12_usize,
     ) {
-        let events = distinct(&told);
+        let events = distinct(&reported);
         // All events in any order, and some of them twice.
         let mut shuffled = events.clone();
         for (index, other) in order.iter().take(events.len()).enumerate() {
@@ -310,8 +310,8 @@ fn a_sandboxs_event_leaves_a_record_and_counts_nothing() {
     });
 }
 
-fn redeemed_and_used() -> [Told; 2] {
-    let told = Told {
+fn redeemed_and_used() -> [Reported; 2] {
+    let reported = Reported {
         coupon: 0,
         what: 0,
         time: 4,
@@ -319,12 +319,12 @@ fn redeemed_and_used() -> [Told; 2] {
         amount: 100,
         choice: 0,
     };
-    let used = Told {
+    let used = Reported {
         what: 2,
         later_s: 90_000,
-        ..told.clone()
+        ..reported.clone()
     };
-    [told, used]
+    [reported, used]
 }
 
 #[test]

@@ -126,7 +126,7 @@ impl Process {
     /// This is not Linux, or the process has ended.
     pub fn cpu(&self) -> anyhow::Result<Duration> {
         let id = self.child.id().context("the process has ended")?;
-        let threads = fs::read_dir(format!("/proc/{id}/task")).context("only Linux tells CPU")?;
+        let threads = fs::read_dir(format!("/proc/{id}/task")).context("only Linux reports CPU")?;
         let mut sum = Duration::ZERO;
         for thread in threads {
             let times = fs::read_to_string(thread?.path().join("schedstat"))?;

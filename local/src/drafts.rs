@@ -99,12 +99,12 @@ mod tests {
         );
         let text = check("sms", &json!({"to": "+55", "text": "T"})).unwrap();
         assert_eq!(text["text"], "T");
-        let told =
+        let forwarded =
             json!({"url": "https://game.example.com/x", "body": {"type": "coupon.redeemed"}});
-        let told = check("forward", &told).unwrap();
-        assert_eq!(told["channel"], "game-server");
-        assert_eq!(told["text"], r#"{"type":"coupon.redeemed"}"#);
-        assert_eq!(told["game-server"]["url"], told["to"]);
+        let forwarded = check("forward", &forwarded).unwrap();
+        assert_eq!(forwarded["channel"], "game-server");
+        assert_eq!(forwarded["text"], r#"{"type":"coupon.redeemed"}"#);
+        assert_eq!(forwarded["game-server"]["url"], forwarded["to"]);
     }
 
     #[test]

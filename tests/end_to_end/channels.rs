@@ -8,7 +8,8 @@ use emulators::sent::{Detail, Sent, Sms, Whatsapp};
 use serde_json::{Value, json};
 
 use crate::shop::{
-    COMPANY, MEMBER, OWN_SECRET, Shop, Webhook, in_a_shop, in_a_shop_with, redeemed, told, used, v2,
+    COMPANY, MEMBER, OWN_SECRET, Shop, Webhook, in_a_shop, in_a_shop_with, redeemed, reported,
+    used, v2,
 };
 
 /// A time long after any test.

@@ -159,12 +159,12 @@ async fn serve_starts_everything_and_send_brings_a_coupon_to_its_customer() {
 
     let sent = served.send(&[]).await;
     assert!(sent.status.success(), "{sent:?}");
-    let told = String::from_utf8(sent.stdout).unwrap();
+    let printed = String::from_utf8(sent.stdout).unwrap();
     assert!(
-        told.contains("x-zupy-signature") || told.contains("X-Zupy-Signature"),
-        "{told}"
+        printed.contains("x-zupy-signature") || printed.contains("X-Zupy-Signature"),
+        "{printed}"
     );
-    assert!(told.contains(r#""status": "accepted""#), "{told}");
+    assert!(printed.contains(r#""status": "accepted""#), "{printed}");
 
     let messages = served.messages("email");
     assert_eq!(messages.len(), 1);
@@ -287,8 +287,8 @@ async fn data_in_a_directory_survive_a_restart() {
 
     let served = serve(&data).await;
     let again = served.send(&["zupy-coupon-redeemed"]).await;
-    let told = String::from_utf8(again.stdout).unwrap();
-    assert!(told.contains(r#""status": "duplicate""#), "{told}");
+    let printed = String::from_utf8(again.stdout).unwrap();
+    assert!(printed.contains(r#""status": "duplicate""#), "{printed}");
     assert_eq!(served.messages("email").len(), 1);
     served.stop("-TERM");
 }
@@ -321,11 +321,11 @@ async fn requests_under_way_at_the_end_are_answered() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     served.stop("-TERM");
-    let told = many.wait_with_output().unwrap().stdout;
-    let told: Value = serde_json::from_slice(&told).unwrap();
-    let statuses = told["statuses"].as_object().expect("counts by status");
+    let printed = many.wait_with_output().unwrap().stdout;
+    let printed: Value = serde_json::from_slice(&printed).unwrap();
+    let statuses = printed["statuses"].as_object().expect("counts by status");
     let statuses: Vec<_> = statuses.keys().map(String::as_str).collect();
-    assert_eq!(statuses, ["200"], "{told}");
+    assert_eq!(statuses, ["200"], "{printed}");
 }
 
 #[tokio::test]
@@ -380,12 +380,15 @@ async fn check_fails_on(
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
-    let mut told = String::new();
+    let mut printed = String::new();
     let mut stderr = process.stderr.take().unwrap();
-    stderr.read_to_string(&mut told).unwrap();
-    assert_eq!(status.code(), Some(1), "{told}");
+    stderr.read_to_string(&mut printed).unwrap();
+    assert_eq!(status.code(), Some(1), "{printed}");
     for piece in pieces {
-        assert!(told.contains(piece), "{piece:?} is missing in: {told}");
+        assert!(
+            printed.contains(piece),
+            "{piece:?} is missing in: {printed}"
+        );
     }
 }
 
@@ -475,14 +478,14 @@ async fn if_nothing_listens_the_error_says_what_to_do() {
             .output()
             .unwrap();
         assert_eq!(sent.status.code(), Some(1));
-        let mut told = vec![String::from_utf8(sent.stderr).unwrap()];
+        let mut printed = vec![String::from_utf8(sent.stderr).unwrap()];
         if !many.is_empty() {
             let said: Value = serde_json::from_slice(&sent.stdout).unwrap();
-            told.push(said["error"].as_str().unwrap().to_owned());
+            printed.push(said["error"].as_str().unwrap().to_owned());
         }
-        for told in told {
-            assert!(told.contains("nothing listens"), "{told}");
-            assert!(told.contains("cargo run"), "{told}");
+        for printed in printed {
+            assert!(printed.contains("nothing listens"), "{printed}");
+            assert!(printed.contains("cargo run"), "{printed}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::shop::{MEMBER, OWN_SECRET, Shop, Webhook, in_a_shop_with, redeemed, told, v2};
+use crate::shop::{MEMBER, OWN_SECRET, Shop, Webhook, in_a_shop_with, redeemed, reported, v2};
 use crate::support::command;
 
 const NEXT_CENTURY: &str = "2126-01-01T00:00:00Z";
@@ -67,7 +67,7 @@ async fn an_enrolment_repairs_an_address_that_failed() {
         assert!(shop.mails()[0].text.as_deref().unwrap().contains("Maria!"));
 
         // The reminder goes to the same address.
-        shop.send(told("coupon.expiring", "CP-1").set("/data/valid_until", NEXT_CENTURY))
+        shop.send(reported("coupon.expiring", "CP-1").set("/data/valid_until", NEXT_CENTURY))
             .await;
         shop.settle().await;
         assert_eq!(to(shop, "whatsapp"), ["+5511965958000", "+5511965958000"]);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::shop::{OWN_SECRET, in_a_shop_with, redeemed, told, used};
+use crate::shop::{OWN_SECRET, in_a_shop_with, redeemed, reported, used};
 
 const LAST_YEAR: &str = "2025-09-26T14:20:00Z";
 
@@ -28,8 +28,8 @@ async fn a_coupon_that_ended_while_its_messages_waited_is_not_announced() {
         }
         shop.settle().await;
         shop.send(used("used", "ord-1")).await;
-        shop.send(told("coupon.cancelled", "cancelled")).await;
-        shop.send(told("coupon.expired", "expired")).await;
+        shop.send(reported("coupon.cancelled", "cancelled")).await;
+        shop.send(reported("coupon.expired", "expired")).await;
         shop.settle().await;
         shop.ask("DELETE", "/_local/faults", Value::Null).await;
         shop.settle_retries().await;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::shop::{
     COMPANY, EXPIRES_AT, MEMBER, OWN_SECRET, Shop, code_redeemed, in_a_shop, in_a_shop_with,
-    redeemed, told, used,
+    redeemed, reported, used,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -235,8 +235,8 @@ async fn uses_and_game_items_cause_no_message() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_account_ends_in_the_same_state_in_any_order() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {
-        let cancelled = |code: &str| told("coupon.cancelled", code);
-        let expired = |code: &str| told("coupon.expired", code);
+        let cancelled = |code: &str| reported("coupon.cancelled", code);
+        let expired = |code: &str| reported("coupon.expired", code);
         let stories = [
             ("CP-1", vec![redeemed("CP-1"), used("CP-1", "o")], "used"),
             ("CP-2", vec![used("CP-2", "o"), redeemed("CP-2")], "used"),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::shop::{
-    COMPANY, MEMBER, OWN_SECRET, Shop, Webhook, in_a_shop_with, redeemed, told, used,
+    COMPANY, MEMBER, OWN_SECRET, Shop, Webhook, in_a_shop_with, redeemed, reported, used,
 };
 use crate::support::command;
 
@@ -13,7 +13,7 @@ const LATEST: &str = "2128-01-01T00:00:00Z";
 /// A notice of a date, sent this many seconds ago.
 fn notice(code: &str, until: &str, seconds_ago: i64) -> Webhook {
     let at = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(seconds_ago);
-    told("coupon.expiring", code)
+    reported("coupon.expiring", code)
         .set("/data/valid_until", until)
         .set("/timestamp", at.to_string().as_str())
 }

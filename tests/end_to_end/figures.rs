@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::shop::{
-    MEMBER, OWN_SECRET, Shop, code_redeemed, in_a_shop, in_a_shop_with, redeemed, told, used, v2,
+    MEMBER, OWN_SECRET, Shop, code_redeemed, in_a_shop, in_a_shop_with, redeemed, reported, used,
+    v2,
 };
 use crate::support::command;
 
@@ -62,7 +63,7 @@ async fn tracked_fields_are_on_the_events_records() {
         // The placeholder of a redemption is no record of it.
         assert_eq!(ledger["redeemed/analytics"]["placeholder"], true);
         shop.send(redeemed("CP-1")).await;
-        shop.send(told("coupon.cancelled", "CP-1")).await;
+        shop.send(reported("coupon.cancelled", "CP-1")).await;
         shop.send(code_redeemed("key")).await;
         shop.settle().await;
         let ledger = shop.ledger("CP-1").await;
@@ -135,7 +136,7 @@ async fn a_message_that_is_not_needed_any_more_counts_as_skipped() {
         shop.settle().await;
         let record = shop.record("CP-1", mail).await;
         assert!(record.starts_with("released: "), "{record}");
-        shop.send(told("coupon.cancelled", "CP-1").set("/timestamp", now))
+        shop.send(reported("coupon.cancelled", "CP-1").set("/timestamp", now))
             .await;
         shop.settle().await;
         shop.system.faults().clear();

@@ -16,7 +16,7 @@ use webhooks::verify::Secrets;
 
 use crate::shop::{
     COMPANY, MEMBER, OWN_SECRET, Shop, Webhook, attribute, code_redeemed, in_a_shop_with, redeemed,
-    told, used,
+    reported, used,
 };
 use crate::support::command;
 
@@ -74,13 +74,13 @@ impl Shop {
     }
 
     /// The findings in each alert, by event.
-    fn told_of(&self) -> BTreeMap<String, Vec<String>> {
-        let mut told: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    fn alerted(&self) -> BTreeMap<String, Vec<String>> {
+        let mut alerted: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for alert in self.fraud_alerts() {
-            let event = told.entry(alert.event.clone().unwrap()).or_default();
+            let event = alerted.entry(alert.event.clone().unwrap()).or_default();
             event.push(attribute(&alert, "findings"));
         }
-        told
+        alerted
     }
 }
 
@@ -136,8 +136,8 @@ async fn an_alert_that_sns_refuses_for_good_keeps_no_later_one_back() {
         assert_eq!(record["status"], "failed");
         assert_eq!(record["result"], "SNS refuses the alert: InvalidParameter");
         shop.send_in_turn(&[used("CP-1", "ord_3")]).await;
-        let told: Vec<_> = shop.told_of().into_keys().collect();
-        assert_eq!(told, [format!("zupy#{COMPANY}#CP-1/used#ord_3")]);
+        let alerted: Vec<_> = shop.alerted().into_keys().collect();
+        assert_eq!(alerted, [format!("zupy#{COMPANY}#CP-1/used#ord_3")]);
         shop.expect_error("SNS refuses the alert");
     })
     .await;
@@ -204,7 +204,7 @@ async fn a_use_after_the_end_is_found_by_the_events_own_times() {
             assert_eq!(shop.findings(code).await, expected, "{code}");
         }
         let cancelled = |code, time: &str| {
-            told("coupon.cancelled", code)
+            reported("coupon.cancelled", code)
                 .set("/timestamp", time)
                 .set("/data/cancelled_at", time)
         };
@@ -239,7 +239,7 @@ async fn findings_do_not_depend_on_the_order() {
                 redeemed(code).set("/coupon/expires_at", ends),
                 used(code, "ord_1"),
                 at(used(code, "ord_2"), "2025-08-26T19:00:00Z"),
-                told("coupon.cancelled", code)
+                reported("coupon.cancelled", code)
                     .set("/timestamp", "2025-08-26T18:55:00Z")
                     .set("/data/cancelled_at", "2025-08-26T18:55:00Z"),
             ]
@@ -255,13 +255,13 @@ async fn findings_do_not_depend_on_the_order() {
             let expected = ["duplicate_usage", "expired_usage", "cancelled_usage"].map(of_second);
             assert_eq!(shop.findings(&code).await, expected, "{order:?}");
             let event = format!("zupy#{COMPANY}#{code}/used#ord_2");
-            let alerts = shop.told_of();
-            let mut told: Vec<_> = alerts[&event].iter().flat_map(|it| it.split(',')).collect();
-            told.sort_unstable();
+            let alerts = shop.alerted();
+            let mut alerted: Vec<_> = alerts[&event].iter().flat_map(|it| it.split(',')).collect();
+            alerted.sort_unstable();
             let each = ["cancelled_usage", "duplicate_usage", "expired_usage"];
-            assert_eq!(told, each, "{order:?}: {alerts:?}");
+            assert_eq!(alerted, each, "{order:?}: {alerts:?}");
         }
-        assert_eq!(shop.told_of().len(), orders.len());
+        assert_eq!(shop.alerted().len(), orders.len());
     })
     .await;
 }
@@ -370,7 +370,7 @@ async fn an_unknown_coupon_is_reported_after_a_while_and_cleared_by_its_redempti
 async fn uses_and_cancellations_are_remembered_as_long_as_their_coupon() {
     in_a_shop_with(&[OWN_SECRET, ALL_RULES], async |shop| {
         let good = |code: &str| redeemed(code).set("/coupon/expires_at", "2030-01-01T00:00:00Z");
-        let cancelled = |code: &str| told("coupon.cancelled", code);
+        let cancelled = |code: &str| reported("coupon.cancelled", code);
         shop.send_in_turn(&[good("CP-1"), used("CP-1", "o"), cancelled("CP-1")])
             .await;
         shop.send_in_turn(&[used("CP-2", "o"), cancelled("CP-2"), good("CP-2")])
@@ -429,7 +429,7 @@ async fn after_an_outage_the_grace_counts_from_when_a_use_was_recorded() {
 async fn the_latest_expiry_counts_in_any_order() {
     in_a_shop_with(&[ALL_RULES, OWN_SECRET], async |shop| {
         let expiring = |code: &str, at: &str, until: &str| {
-            told("coupon.expiring", code)
+            reported("coupon.expiring", code)
                 .set("/timestamp", at)
                 .set("/data/valid_until", until)
         };
@@ -559,8 +559,8 @@ async fn the_fifth_redemption_in_an_hour_is_found_and_those_that_follow() {
         }
         // One alert for the rush; the next follows when the rush has doubled.
         let event = format!("zupy#{COMPANY}#CP-4/redeemed");
-        let told = BTreeMap::from([(event, vec!["rapid_redemption".to_owned()])]);
-        assert_eq!(shop.told_of(), told);
+        let alerted = BTreeMap::from([(event, vec!["rapid_redemption".to_owned()])]);
+        assert_eq!(shop.alerted(), alerted);
         let member = shop.member(&[]).await;
         assert_eq!(member["flagged"], false);
         assert_eq!(member["other"], json!([]));
@@ -585,8 +585,8 @@ async fn a_redemption_that_comes_late_makes_a_later_one_too_many() {
             assert_eq!(shop.findings(&format!("CP-{minute}")).await, []);
         }
         let event = format!("zupy#{COMPANY}#CP-50/redeemed");
-        let told = BTreeMap::from([(event, vec!["rapid_redemption".to_owned()])]);
-        assert_eq!(shop.told_of(), told);
+        let alerted = BTreeMap::from([(event, vec!["rapid_redemption".to_owned()])]);
+        assert_eq!(shop.alerted(), alerted);
     })
     .await;
 }
@@ -644,7 +644,7 @@ async fn a_games_shared_codes_are_checked_for_pace_only() {
         let mut expected = vec![json!("a sandbox or test event: not checked"); 5];
         expected.extend(vec![json!("found rapid_redemption"); 5]);
         assert_eq!(results, expected);
-        assert_eq!(shop.told_of().len(), 1);
+        assert_eq!(shop.alerted().len(), 1);
     })
     .await;
 }

@@ -110,14 +110,14 @@ async fn granted_items_are_the_bundles_multiplied_with_what_replaces_them() {
         let grant = &members[0];
         assert_eq!(grant["member"], format!("aghanim#{GAME}#{PLAYER}").as_str());
         assert_eq!(grant["code"], "LAUNCHDAY");
-        let told = |field: &str| {
+        let received = |field: &str| {
             let all: Value = serde_json::from_str(grant[field].as_str().unwrap()).unwrap();
             let sku = |it: &Value| it["sku"].as_str().unwrap_or("-").to_owned();
-            let all = all.as_array().unwrap().iter().map(|it| {
-                let fallback = &it["fallback_item"];
-                let place = it["bundle"].as_u64();
-                let place = place.map_or("-".into(), |it| it.to_string());
-                let one = format!("{place}: {} x {}", sku(it), it["quantity"]);
+            let all = all.as_array().unwrap().iter().map(|item| {
+                let fallback = &item["fallback_item"];
+                let place = item["bundle"].as_u64();
+                let place = place.map_or("-".into(), |item| item.to_string());
+                let one = format!("{place}: {} x {}", sku(item), item["quantity"]);
                 match fallback {
                     Value::Null => one,
                     fallback => format!("{one}, or {} x {}", sku(fallback), fallback["quantity"]),
@@ -126,12 +126,12 @@ async fn granted_items_are_the_bundles_multiplied_with_what_replaces_them() {
             all.collect::<Vec<_>>()
         };
         let items = ["0: gems x 1500", "1: sword x 6", "1: coins x 1500"];
-        assert_eq!(told("items"), items);
+        assert_eq!(received("items"), items);
         let bundles = [
             "-: starter.bundle x 3, or gems x 1500",
             "0: chest.bundle x 6",
         ];
-        assert_eq!(told("bundles"), bundles);
+        assert_eq!(received("bundles"), bundles);
 
         let sent = shop.sent("game-server");
         assert_eq!(sent.len(), 1, "{sent:?}");
@@ -154,8 +154,11 @@ async fn granted_items_are_the_bundles_multiplied_with_what_replaces_them() {
 
         let member = command(shop, &["member", PLAYER, "--json"]).await.json();
         assert_eq!(member["grants"][0]["code"], "LAUNCHDAY");
-        let told = command(shop, &["member", PLAYER]).await.out;
-        assert!(told.contains("LAUNCHDAY: gems x 1500, sword x 6"), "{told}");
+        let printed = command(shop, &["member", PLAYER]).await.out;
+        assert!(
+            printed.contains("LAUNCHDAY: gems x 1500, sword x 6"),
+            "{printed}"
+        );
     })
     .await;
 }
@@ -200,8 +203,8 @@ async fn a_server_that_refuses_for_now_is_asked_again_and_one_that_refuses_for_g
 
         shop.settle_retries().await;
         let sent = shop.sent("game-server");
-        let told: Vec<_> = sent.iter().map(|it| verified(it, SECRET)).collect();
-        let mut events: Vec<_> = told
+        let received: Vec<_> = sent.iter().map(|it| verified(it, SECRET)).collect();
+        let mut events: Vec<_> = received
             .iter()
             .map(|(_, body)| body["data"]["event"].as_str().unwrap())
             .collect();
@@ -261,9 +264,9 @@ async fn a_repeat_after_a_lost_answer_has_the_same_id_and_the_same_body() {
         assert_eq!(record(shop, "key", FORWARD).await, "released: no answer");
         shop.settle_retries().await;
         let sent = shop.sent("game-server");
-        let told: Vec<_> = sent.iter().map(|it| verified(it, SECRET)).collect();
-        assert_eq!(told.len(), 2);
-        assert_eq!(told[0], told[1]);
+        let received: Vec<_> = sent.iter().map(|it| verified(it, SECRET)).collect();
+        assert_eq!(received.len(), 2);
+        assert_eq!(received[0], received[1]);
     })
     .await;
 }
@@ -299,9 +302,9 @@ async fn a_test_events_draft_is_shown_and_not_sent() {
         let body = &task("delivery/forward")["would_send"]["body"];
         assert_eq!(body["data"]["sandbox"], true);
         assert_eq!(life["missing"], json!([]));
-        let told = command(shop, &["show", &key]).await.out;
+        let printed = command(shop, &["show", &key]).await.out;
         for piece in ["would have been sent", "coupon.redeemed", "sword"] {
-            assert!(told.contains(piece), "{piece:?}: {told}");
+            assert!(printed.contains(piece), "{piece:?}: {printed}");
         }
         // The page shows drafts beside sent messages; scripts that count sent messages do not get
         // them.

@@ -9,7 +9,9 @@ use emulators::service::Service;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::shop::{COMPANY, OWN_SECRET, Shop, Webhook, attribute, in_a_shop, in_a_shop_with, told};
+use crate::shop::{
+    COMPANY, OWN_SECRET, Shop, Webhook, attribute, in_a_shop, in_a_shop_with, reported,
+};
 use crate::shop::{code_redeemed, redeemed, used};
 use crate::support::{Said, command, deployed, run};
 
@@ -171,11 +173,13 @@ async fn a_reservation_ends_with_its_coupon() {
         shop.send_in_turn(&[good("CP-1"), good("CP-2"), good("CP-3")])
             .await;
         assert_eq!(shop.of_pizza().await, (20.0, 3.0));
-        shop.send_in_turn(&[told("coupon.cancelled", "CP-1")]).await;
+        shop.send_in_turn(&[reported("coupon.cancelled", "CP-1")])
+            .await;
         assert_eq!(shop.of_pizza().await, (20.0, 2.0));
-        shop.send_in_turn(&[told("coupon.expired", "CP-2")]).await;
+        shop.send_in_turn(&[reported("coupon.expired", "CP-2")])
+            .await;
         assert_eq!(shop.of_pizza().await, (20.0, 1.0));
-        shop.send_in_turn(&[told("coupon.used", "CP-3")]).await;
+        shop.send_in_turn(&[reported("coupon.used", "CP-3")]).await;
         assert_eq!(shop.of_pizza().await, (20.0, 0.0));
     })
     .await;
@@ -211,7 +215,7 @@ async fn the_order_of_events_does_not_matter() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {
         map_reward(shop).await;
         set(shop, PIZZA, "20").await;
-        let cancelled = |code| told("coupon.cancelled", code);
+        let cancelled = |code| reported("coupon.cancelled", code);
         let used = |code| used(code, "ord");
         // A use that does not name its type of discount: the redemption names it.
         let silent = |code| used(code).set("/usage/discount_type", Value::Null);
@@ -311,8 +315,8 @@ async fn a_product_has_a_threshold_of_its_own() {
         let items = [item(PIZZA, 2.0, 35.0, 35.0), item("Suco", 1.0, 8.0, 8.0)];
         shop.send_in_turn(&[used_for("CP-1", "product_free", &items)])
             .await;
-        let told: Vec<_> = shop.alerts().iter().map(about).collect();
-        assert_eq!(told, [("low_stock".to_owned(), PIZZA.to_owned())]);
+        let alerted: Vec<_> = shop.alerts().iter().map(about).collect();
+        assert_eq!(alerted, [("low_stock".to_owned(), PIZZA.to_owned())]);
         let items = [item("Suco", 1.0, 8.0, 8.0)];
         shop.send_in_turn(&[used_for("CP-2", "product_free", &items)])
             .await;
@@ -470,8 +474,11 @@ async fn the_stock_is_shown_as_a_table_and_as_json() {
         }
         let by_name = deployed(shop, &["stock", "--json", "--deployed"]).await;
         assert_eq!(run(by_name).await.json(), shown);
-        let told = command(shop, &["show", "CP-1"]).await.out;
-        assert!(told.contains("1 Pizza Margherita reserved until"), "{told}");
+        let printed = command(shop, &["show", "CP-1"]).await.out;
+        assert!(
+            printed.contains("1 Pizza Margherita reserved until"),
+            "{printed}"
+        );
     })
     .await;
 }

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::shop::{COMPANY, MEMBER, OWN_SECRET, Shop, in_a_shop_with, redeemed, told, used, v2};
+use crate::shop::{
+    COMPANY, MEMBER, OWN_SECRET, Shop, in_a_shop_with, redeemed, reported, used, v2,
+};
 use crate::support::command;
 
 /// Pieces of text that identify the samples' customer.
@@ -41,7 +43,7 @@ async fn a_member_can_be_forgotten_in_every_table_and_nothing_comes_twice() {
         assert_eq!(shop.send(changed).await.word(), "409 conflicting_payload");
         shop.send(used("CP-1", "ord-1")).await;
         shop.send(enrolled("first")).await;
-        shop.send(told("reward.redeemed", "CP-2")).await;
+        shop.send(reported("reward.redeemed", "CP-2")).await;
         let other = redeemed("CP-3").set("/customer/member_id", "another");
         shop.send(other).await;
         shop.settle().await;
@@ -96,7 +98,7 @@ async fn a_member_can_be_forgotten_in_every_table_and_nothing_comes_twice() {
         assert_eq!(personal_data(shop).await, ["events: redeemed"]);
 
         // A later redemption has no address until the provider sends the contact again.
-        shop.send(told("reward.redeemed", "CP-4").set("/data/valid_until", "2126-01-01T00:00:00Z"))
+        shop.send(reported("reward.redeemed", "CP-4").set("/data/valid_until", "2126-01-01T00:00:00Z"))
             .await;
         shop.settle().await;
         let email = "redeemed/delivery/email";
@@ -155,7 +157,7 @@ async fn a_member_who_wants_no_messages_gets_the_account_entry_alone() {
         shop.send(enrolled("first")).await;
         shop.settle().await;
         let expiring =
-            told("coupon.expiring", "CP-1").set("/data/valid_until", "2126-01-01T00:00:00Z");
+            reported("coupon.expiring", "CP-1").set("/data/valid_until", "2126-01-01T00:00:00Z");
         shop.send(expiring).await;
         shop.settle().await;
         assert_eq!(shop.system.sent(), []);
@@ -170,13 +172,13 @@ async fn a_member_who_wants_no_messages_gets_the_account_entry_alone() {
         let account = shop.account(MEMBER).await;
         assert!(account.iter().any(|row| row["code"] == "CP-1"));
         // The member can still see their contact.
-        let told = command(shop, &["member", MEMBER]).await.out;
+        let printed = command(shop, &["member", MEMBER]).await.out;
         for piece in [
             "customer@example.com",
             "none: do not contact",
             "CP-1 active",
         ] {
-            assert!(told.contains(piece), "{piece:?}: {told}");
+            assert!(printed.contains(piece), "{piece:?}: {printed}");
         }
         let life = command(shop, &["show", "CP-1"]).await.out;
         assert!(

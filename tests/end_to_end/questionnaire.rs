@@ -17,7 +17,7 @@ use webhooks::survey::{About, Asked, sign};
 use webhooks::verify::Secrets;
 
 use crate::shop::{
-    COMPANY, MEMBER, OWN_SECRET, Shop, Visited, in_a_shop, in_a_shop_with, redeemed, told, used,
+    COMPANY, MEMBER, OWN_SECRET, Shop, Visited, in_a_shop, in_a_shop_with, redeemed, reported, used,
 };
 use crate::support::command;
 
@@ -486,7 +486,7 @@ async fn a_survey_closes_with_its_coupon_and_with_its_member() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {
         let closed = open(shop, "wrong", "").await.text;
         let survey = asked(shop, "CP-1").await;
-        let cancelled = told("coupon.cancelled", "CP-1");
+        let cancelled = reported("coupon.cancelled", "CP-1");
         assert_eq!(shop.send(cancelled).await.status, 200);
         shop.settle().await;
         for page in [

@@ -460,31 +460,31 @@ async fn commands_read_what_the_routes_answer() {
             shop.send(webhook.set("/timestamp", just_now())).await;
         }
         shop.settle().await;
-        let told = command(shop, &["report", "--timeframe", "2d"]).await;
-        assert_eq!(told.code, Some(0), "{}", told.error);
+        let printed = command(shop, &["report", "--timeframe", "2d"]).await;
+        assert_eq!(printed.code, Some(0), "{}", printed.error);
         for piece in [
             "totals",
             "Pizza Margherita Grátis",
             "Loja Centro",
             "conversion",
         ] {
-            assert!(told.out.contains(piece), "{piece}: {}", told.out);
+            assert!(printed.out.contains(piece), "{piece}: {}", printed.out);
         }
-        let told = command(shop, &["report", "--timeframe", "2d", "--json"]).await;
-        let body: Value = serde_json::from_str(&told.out).unwrap();
+        let printed = command(shop, &["report", "--timeframe", "2d", "--json"]).await;
+        let body: Value = serde_json::from_str(&printed.out).unwrap();
         let answered = shop.report("/reports/coupons?timeframe=2d").await;
         assert_eq!(body["redemptions"], answered.body["redemptions"]);
-        let told = command(shop, &["report", "--section", "usage", "--csv"]).await;
+        let printed = command(shop, &["report", "--section", "usage", "--csv"]).await;
         let answered = shop.report("/reports/coupons/usage.csv").await;
-        assert_eq!(told.out, answered.text);
-        let told = command(shop, &["report", "--timeframe", "500d"]).await;
+        assert_eq!(printed.out, answered.text);
+        let printed = command(shop, &["report", "--timeframe", "500d"]).await;
         let problem = "--timeframe 500d: must be a number of days from 1d to 400d";
-        told.check_failed(&[problem]);
+        printed.check_failed(&[problem]);
 
-        let told = command(shop, &["export"]).await;
-        assert_eq!(told.out.lines().count(), 3, "{}", told.out);
-        let told = command(shop, &["export", "--json"]).await;
-        let events: Vec<Value> = told
+        let printed = command(shop, &["export"]).await;
+        assert_eq!(printed.out.lines().count(), 3, "{}", printed.out);
+        let printed = command(shop, &["export", "--json"]).await;
+        let events: Vec<Value> = printed
             .out
             .lines()
             .map(|it| serde_json::from_str(it).unwrap())
@@ -521,11 +521,11 @@ async fn a_reversal_changes_only_the_reversed_figures() {
             .as_array()
             .unwrap()
             .iter()
-            .map(|it| {
+            .map(|row| {
                 (
-                    it["count"].as_u64(),
-                    it["reversed"].as_u64(),
-                    it["net"].as_u64(),
+                    row["count"].as_u64(),
+                    row["reversed"].as_u64(),
+                    row["net"].as_u64(),
                 )
             })
             .collect();

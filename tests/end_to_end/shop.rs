@@ -282,7 +282,7 @@ pub(crate) const OWN_SECRET: (&str, &str) =
     ("ZupyWebhookSecrets", "comp_bella_vista=local-zupy-secret");
 
 /// An event of v2 about the v1 sample's member, for a shop with [`OWN_SECRET`].
-pub(crate) fn told(kind: &str, code: &str) -> Webhook {
+pub(crate) fn reported(kind: &str, code: &str) -> Webhook {
     v2(kind)
         .set("/data/coupon_code", code)
         .set("/data/customer_id", MEMBER)
@@ -571,8 +571,8 @@ impl Shop {
         let found = self.aws("DynamoDB_20120810.Query", &query).await;
         let items = found["Items"].as_array().unwrap().iter();
         items
-            .map(|it| {
-                it["quantity"]["N"]
+            .map(|row| {
+                row["quantity"]["N"]
                     .as_str()
                     .unwrap()
                     .parse::<f64>()
@@ -583,15 +583,17 @@ impl Shop {
 
     /// The alerts about stock.
     pub(crate) fn alerts(&self) -> Vec<Sent> {
-        let told = self.sent("topic").into_iter();
-        told.filter(|alert| attribute(alert, "type") != "fraud")
+        let alerts = self.sent("topic").into_iter();
+        alerts
+            .filter(|alert| attribute(alert, "type") != "fraud")
             .collect()
     }
 
     /// The alerts about fraud.
     pub(crate) fn fraud_alerts(&self) -> Vec<Sent> {
-        let told = self.sent("topic").into_iter();
-        told.filter(|alert| attribute(alert, "type") == "fraud")
+        let alerts = self.sent("topic").into_iter();
+        alerts
+            .filter(|alert| attribute(alert, "type") == "fraud")
             .collect()
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use emulators::faults::{CallMode, Fault};
 use emulators::service::Service;
 
-use crate::shop::{MEMBER, OWN_SECRET, Shop, Webhook, in_a_shop_with, told, v2};
+use crate::shop::{MEMBER, OWN_SECRET, Shop, Webhook, in_a_shop_with, reported, v2};
 
 const FAR: &str = "2126-01-01T00:00:00Z";
 
@@ -16,7 +16,7 @@ fn enrolled(webhook_id: &str) -> Webhook {
 }
 
 fn coupon(code: &str) -> Webhook {
-    told("reward.redeemed", code).set("/data/valid_until", FAR)
+    reported("reward.redeemed", code).set("/data/valid_until", FAR)
 }
 
 /// Makes each call of `delivery` to a service take this long from now on.
@@ -37,7 +37,7 @@ async fn a_reminder_goes_out_once_though_each_call_is_slow() {
         let before = shop.mails().len();
         slow(shop, Service::DynamoDb, 1_500);
         slow(shop, Service::Ses, 16_500);
-        shop.send(told("coupon.expiring", "CP-1").set("/data/valid_until", FAR))
+        shop.send(reported("coupon.expiring", "CP-1").set("/data/valid_until", FAR))
             .await;
         shop.settle().await;
         let reminder = format!("expiring@{FAR}/delivery/reminder");

@@ -160,13 +160,13 @@ async fn show_prints_a_coupons_whole_life() {
         let of_event = of_event.json();
         assert_eq!(of_event["received"].as_array().unwrap().len(), 1);
 
-        let told = command(shop, &["show", "CP-1"]).await.out;
+        let printed = command(shop, &["show", "CP-1"]).await.out;
         for piece in ["delivery/email done: ", "used#ord_1"] {
-            assert!(told.contains(piece), "{piece:?}: {told}");
+            assert!(printed.contains(piece), "{piece:?}: {printed}");
         }
         let with_body = command(shop, &["show", "CP-1", "--body"]).await.out;
         for piece in ["customer@example.com", "points_spent"] {
-            assert!(!told.contains(piece), "{piece:?}: {told}");
+            assert!(!printed.contains(piece), "{piece:?}: {printed}");
             assert!(with_body.contains(piece), "{piece:?}: {with_body}");
         }
     })
@@ -184,9 +184,9 @@ async fn show_finds_a_code_at_every_tenant_and_says_what_it_does_not_find() {
         let lives = lives.as_array().unwrap().iter();
         let coupons: Vec<_> = lives.map(|life| life["coupon"].clone()).collect();
         assert_eq!(coupons, [json!("zupy#comp_2#CP-1"), json!(coupon("CP-1"))]);
-        let told = command(shop, &["show", "CP-1"]).await.out;
+        let printed = command(shop, &["show", "CP-1"]).await.out;
         for coupon in coupons {
-            assert!(told.contains(coupon.as_str().unwrap()), "{told}");
+            assert!(printed.contains(coupon.as_str().unwrap()), "{printed}");
         }
         let replayed = command(shop, &["replay", "CP-1"]).await;
         replayed.check_failed(&["several coupons", "zupy#comp_2#CP-1"]);
@@ -260,15 +260,15 @@ async fn replay_since_runs_the_missing_tasks_of_all_later_events() {
 
         let ledger = shop.ledger("CP-3").await;
         let since = ledger["redeemed"]["received_at"].as_str().unwrap();
-        let told = command(shop, &["replay", "--since", since, "--json"]).await;
-        let told = told.json();
-        assert_eq!(told["sent"].as_array().unwrap().len(), 1, "{told}");
-        assert_eq!(told["sent"][0]["event"], event("CP-3"));
-        let skipped = told["skipped"].as_array().unwrap().iter();
+        let printed = command(shop, &["replay", "--since", since, "--json"]).await;
+        let printed = printed.json();
+        assert_eq!(printed["sent"].as_array().unwrap().len(), 1, "{printed}");
+        assert_eq!(printed["sent"][0]["event"], event("CP-3"));
+        let skipped = printed["skipped"].as_array().unwrap().iter();
         let reasons: Vec<_> = skipped.map(|it| it["reason"].as_str().unwrap()).collect();
         for done in ["delivery/account done", "inventory done"] {
             let mut reasons = reasons.iter();
-            assert!(reasons.any(|it| it.starts_with(done)), "{told}");
+            assert!(reasons.any(|it| it.starts_with(done)), "{printed}");
         }
 
         let all = command(shop, &["replay", "--since", "2020-01-01T00:00:00Z"]).await;
@@ -318,10 +318,10 @@ async fn dead_letters_are_listed_with_their_reason_and_stay_until_they_are_redri
         assert!(!dead.contains("Maria"), "{dead}");
         let queue = json!({"QueueUrl": "delivery-dead-letter"});
         shop.aws("AmazonSQS.PurgeQueue", &queue).await;
-        let told = command(shop, &["redrive", "delivery-dead-letter"])
+        let printed = command(shop, &["redrive", "delivery-dead-letter"])
             .await
             .out;
-        assert!(told.starts_with("0 messages moved"), "{told}");
+        assert!(printed.starts_with("0 messages moved"), "{printed}");
     })
     .await;
 }
@@ -424,8 +424,8 @@ async fn show_marks_tasks_that_wait_for_the_outbox() {
             .json();
         let undispatched = json!(["delivery", "inventory", "fraud", "analytics"]);
         assert_eq!(life["received"][0]["undispatched"], undispatched);
-        let told = command(shop, &["show", &coupon("CP-1")]).await.out;
-        assert!(told.contains("the outbox sends it"), "{told}");
+        let printed = command(shop, &["show", &coupon("CP-1")]).await.out;
+        assert!(printed.contains("the outbox sends it"), "{printed}");
         shop.system.faults().clear();
         shop.system.run_schedules().await;
         shop.settle().await;

@@ -13,7 +13,7 @@ use webhooks::config::{Aws, CallLimits, Environment};
 use webhooks::figures::Figures;
 use webhooks::figures::survey::SurveySums;
 
-use crate::shop::{COMPANY, OWN_SECRET, Shop, Webhook, in_a_shop_with, redeemed, told, used};
+use crate::shop::{COMPANY, OWN_SECRET, Shop, Webhook, in_a_shop_with, redeemed, reported, used};
 use crate::support::command;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -241,7 +241,7 @@ async fn each_survey_that_is_not_sent_has_its_reason() {
         let key = |member: &str| format!("zupy#{COMPANY}#{member}");
         command(shop, &["member", &key("bia"), "--do-not-contact"]).await;
         command(shop, &["member", &key("caio"), "--forget"]).await;
-        let cancelled = told("coupon.cancelled", "cancelled").set("/data/customer_id", "dora");
+        let cancelled = reported("coupon.cancelled", "cancelled").set("/data/customer_id", "dora");
         shop.send_in_turn(&[cancelled]).await;
 
         pass(shop, DUE).await;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::shop::{COMPANY, MEMBER, OWN_SECRET, in_a_shop_with, redeemed, told, used};
+use crate::shop::{COMPANY, MEMBER, OWN_SECRET, in_a_shop_with, redeemed, reported, used};
 use crate::support::command;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,7 +77,7 @@ async fn a_use_without_an_order_in_another_body_takes_once_and_is_no_fraud() {
 async fn another_webhook_of_v2_within_the_hour_is_the_same_use() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {
         let used = |id: &str, at: &str| {
-            told("coupon.used", "CP-1")
+            reported("coupon.used", "CP-1")
                 .set("/webhook_id", id)
                 .set("/timestamp", at)
                 .unset("/data/used_at")

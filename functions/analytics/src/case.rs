@@ -14,13 +14,13 @@ pub(crate) struct Case<'a> {
     pub(crate) tracked: Option<Tracked>,
     /// The tenant's day and hour.
     pub(crate) at: (Date, u8),
-    pub(crate) known: Known,
+    pub(crate) known: LineBefore,
     pub(crate) outcome: Option<Result<(), Failure>>,
 }
 
 /// The coupon's line before this event.
 #[derive(Default)]
-pub(crate) struct Known {
+pub(crate) struct LineBefore {
     /// The row in place of the redemption's record.
     pub(crate) place: Option<Place>,
     pub(crate) line: Standing,
@@ -51,7 +51,7 @@ impl<'a> Case<'a> {
             event,
             tracked: track(event),
             at: day_and_hour(zone, event.occurred_at),
-            known: Known::default(),
+            known: LineBefore::default(),
             outcome: None,
         }
     }

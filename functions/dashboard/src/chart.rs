@@ -1,4 +1,4 @@
-//! Charts as SVG: bars for one series and a line for the other. Readers tell the series apart by
+//! Charts as SVG: bars for one series and a line for the other. Readers distinguish the series by
 //! their shapes, so colours carry no meaning.
 //!
 //! A chart stretches to the width of its place. Its labels are text beside it, so they stay

@@ -21,7 +21,7 @@ const CONTEXT: &[u8] = b"coupons dashboard session 1\n";
 const TIME_BYTES: usize = 8;
 const MAC_BYTES: usize = 32;
 
-/// The contents of a cookie. Only the tokens can tell whether they are true.
+/// The contents of a cookie. Only the tokens can prove them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Claim {
     pub(crate) message: Vec<u8>,

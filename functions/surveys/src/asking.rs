@@ -23,7 +23,7 @@ use webhooks::survey::questions::{self, Questions};
 use webhooks::survey::{ANSWER, ASK, About, Asked, Due, LINK_DAYS, RECORD, throttle};
 use webhooks::worker::Failure;
 
-use crate::decision::{Known, decide};
+use crate::decision::{Circumstances, decide};
 use crate::planned::{Planned, name};
 use crate::setup::Surveys;
 use crate::timing::{is_too_late, with_lead};
@@ -212,7 +212,7 @@ impl Asking<'_> {
             recorded_redemption(&surveys.ledger, &redemption, now)
         )?;
         let erased = redemption.as_ref().is_some_and(|it| it.erased);
-        let known = Known {
+        let known = Circumstances {
             too_late: is_too_late(event.occurred_at, now),
             forgotten: used.erased || erased || contact.forgotten,
             cancelled: used.rows.contains_key(CANCELLED),
@@ -221,7 +221,7 @@ impl Asking<'_> {
         };
         let to = addressee(event, &contact, redemption);
         let has_address = self.open(&to.member).next().is_some();
-        let decided = decide(Known {
+        let decided = decide(Circumstances {
             has_address,
             ..known
         });

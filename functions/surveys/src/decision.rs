@@ -4,7 +4,7 @@ use webhooks::figures::survey::Unsent;
 
 /// The known facts about a use, its coupon and its member when the survey is due.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Known {
+pub(crate) struct Circumstances {
     /// Whether the use is too old.
     pub(crate) too_late: bool,
     /// Whether the member's personal data were erased.
@@ -18,7 +18,7 @@ pub(crate) struct Known {
 
 /// Why the survey is not sent, if it is not. Afterwards, the claim to ask decides whether the
 /// member was asked or answered a short time ago.
-pub(crate) fn decide(known: Known) -> Result<(), Unsent> {
+pub(crate) fn decide(known: Circumstances) -> Result<(), Unsent> {
     let reasons = [
         (known.forgotten, Unsent::Forgotten),
         (known.do_not_contact, Unsent::DoNotContact),
@@ -37,7 +37,7 @@ pub(crate) fn decide(known: Known) -> Result<(), Unsent> {
 mod tests {
     use super::*;
 
-    const GOOD: Known = Known {
+    const GOOD: Circumstances = Circumstances {
         too_late: false,
         forgotten: false,
         cancelled: false,
@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn a_survey_is_sent_unless_something_speaks_against_it() {
-        let check = |change: fn(&mut Known), expected| {
+        let check = |change: fn(&mut Circumstances), expected| {
             let mut known = GOOD;
             change(&mut known);
             assert_eq!(decide(known), expected);
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn the_member_s_own_will_is_the_first_reason() {
-        let all = Known {
+        let all = Circumstances {
             too_late: true,
             forgotten: true,
             cancelled: true,
@@ -70,7 +70,7 @@ mod tests {
             has_address: false,
         };
         assert_eq!(decide(all), Err(Unsent::Forgotten));
-        let remembered = Known {
+        let remembered = Circumstances {
             forgotten: false,
             ..all
         };

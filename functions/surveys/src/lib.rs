@@ -6,11 +6,11 @@
 //! - [`scheduler`]: one-time schedules of EventBridge Scheduler.
 //! - [`planned`]: the record of a use, which forbids a second schedule.
 //! - [`asking`]: a survey that is due, on one channel. [`decision`]: whether it is sent at all.
-//! - [`alert`]: the alert of a bad answer.
+//! - [`bad_answer`]: the alert of a bad answer.
 //! - [`settings`]: the parameters. [`setup`]: the tables and channels.
 
-mod alert;
 mod asking;
+mod bad_answer;
 mod decision;
 mod planned;
 mod scheduler;

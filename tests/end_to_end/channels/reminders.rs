@@ -4,7 +4,7 @@ use super::*;
 
 /// Zupy reports that a coupon expires soon.
 fn expiring(code: &str) -> Webhook {
-    told("coupon.expiring", code).set("/data/valid_until", NEXT_CENTURY)
+    reported("coupon.expiring", code).set("/data/valid_until", NEXT_CENTURY)
 }
 
 async fn reminder(shop: &Shop, code: &str) -> String {
@@ -71,15 +71,15 @@ async fn nobody_is_reminded_of_a_coupon_that_has_ended() {
             shop.send(valid(code)).await;
         }
         shop.send(used("used", "ord-1")).await;
-        shop.send(told("coupon.cancelled", "cancelled")).await;
-        shop.send(told("coupon.expired", "expired")).await;
+        shop.send(reported("coupon.cancelled", "cancelled")).await;
+        shop.send(reported("coupon.expired", "expired")).await;
         shop.settle().await;
         let before = shop.system.sent().len();
         for code in ["used", "cancelled", "expired", "unknown"] {
             shop.send(expiring(code)).await;
         }
         // The notice itself says that the coupon has expired.
-        let over = told("coupon.expiring", "over").set("/data/valid_until", LAST_YEAR);
+        let over = reported("coupon.expiring", "over").set("/data/valid_until", LAST_YEAR);
         shop.send(over).await;
         shop.settle().await;
         assert_eq!(shop.system.sent().len(), before);

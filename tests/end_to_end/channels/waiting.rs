@@ -3,7 +3,7 @@
 use super::*;
 
 fn redeemed_in_v2(code: &str, valid_until: &str) -> Webhook {
-    told("reward.redeemed", code).set("/data/valid_until", valid_until)
+    reported("reward.redeemed", code).set("/data/valid_until", valid_until)
 }
 
 fn enrolled(webhook_id: &str) -> Webhook {
@@ -37,7 +37,7 @@ async fn a_coupon_waits_for_its_members_contact_within_its_life() {
         let others = redeemed_in_v2("others", NEXT_CENTURY).set("/data/customer_id", "another");
         shop.send(others).await;
         shop.send(used("used", "ord-1")).await;
-        shop.send(told("coupon.cancelled", "cancelled")).await;
+        shop.send(reported("coupon.cancelled", "cancelled")).await;
         shop.settle().await;
         for code in ["good", "over", "used", "cancelled", "others"] {
             assert_eq!(settled_records(shop, code).await, NO_CONTACT, "{code}");

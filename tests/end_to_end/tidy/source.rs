@@ -1,4 +1,4 @@
-//! A small reader of Rust code, which tells comments and literals from the rest.
+//! A small reader of Rust code, which separates comments and literals from the rest.
 
 /// A part of code. All parts of a file together are the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

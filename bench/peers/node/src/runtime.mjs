@@ -30,7 +30,7 @@ for (;;) {
     const answer = await handler(JSON.parse(text), context);
     await call('POST', `invocation/${awsRequestId}/response`, JSON.stringify(answer));
   } catch (error) {
-    const told = { errorType: error.name, errorMessage: error.message };
-    await call('POST', `invocation/${awsRequestId}/error`, JSON.stringify(told));
+    const reported = { errorType: error.name, errorMessage: error.message };
+    await call('POST', `invocation/${awsRequestId}/error`, JSON.stringify(reported));
   }
 }

@@ -47,7 +47,7 @@ struct Page {
 }
 
 /// The reader's words, and the language's way to write numbers and times.
-type Told = (&'static Records, Written);
+type Wording = (&'static Records, Written);
 
 /// Commands to paste, and why they help.
 struct ToDo {
@@ -123,9 +123,9 @@ async fn find(dashboard: &Dashboard, reader: &Reader, code: &str) -> Result<Page
 }
 
 fn tenant_of(life: &Life) -> String {
-    let told = life.received.first().map(|it| it.tenant.clone());
-    let told = told.filter(|it| !it.is_empty());
-    told.unwrap_or_else(|| {
+    let tenant = life.received.first().map(|it| it.tenant.clone());
+    let tenant = tenant.filter(|it| !it.is_empty());
+    tenant.unwrap_or_else(|| {
         life.coupon
             .split('#')
             .nth(1)
@@ -138,9 +138,11 @@ impl Page {
     fn new(reader: &Reader, life: &Life, tenant: String, zone: &TimeZone) -> Self {
         let text = Records::of(reader.language);
         let written = reader.written();
-        let told = (text, written);
+        let wording = (text, written);
         let first = life.received.first();
-        let code = first.map(|it| it.code.clone()).filter(|it| !it.is_empty());
+        let code = first
+            .map(|event| event.code.clone())
+            .filter(|code| !code.is_empty());
         let code = code.unwrap_or_else(|| {
             life.coupon
                 .rsplit('#')
@@ -155,28 +157,28 @@ impl Page {
             frame: Frame::new(reader, Place::Elsewhere, format!("{} {code}", text.coupon)),
             text,
             key: life.coupon.clone(),
-            member: first.map(|it| {
-                let link = member_link(&it.provider, &it.tenant, &it.member);
-                (it.member.clone(), link)
+            member: first.map(|event| {
+                let link = member_link(&event.provider, &event.tenant, &event.member);
+                (event.member.clone(), link)
             }),
             tenant,
             state: state.map(|it| coupon_state(it, text).to_owned()),
             expires: expires.map(|it| moment_of(it, zone, written)),
-            stock: stock(life, zone, told),
+            stock: stock(life, zone, wording),
             commands: to_do(life, reader.now, text),
             findings: findings(life, text),
             events: life
                 .received
                 .iter()
-                .map(|it| EventBlock::new(life, it, zone, told))
+                .map(|it| EventBlock::new(life, it, zone, wording))
                 .collect(),
             conflicts: life
                 .conflicts
                 .iter()
-                .map(|it| ConflictRow {
-                    event: it.event.clone(),
-                    received: moment_of(&it.received_at, zone, written),
-                    hash: it.hash.clone(),
+                .map(|conflict| ConflictRow {
+                    event: conflict.event.clone(),
+                    received: moment_of(&conflict.received_at, zone, written),
+                    hash: conflict.hash.clone(),
                 })
                 .collect(),
             code,
@@ -185,7 +187,7 @@ impl Page {
 }
 
 /// The product that is reserved for the coupon, in words.
-fn stock(life: &Life, zone: &TimeZone, (text, written): Told) -> Option<String> {
+fn stock(life: &Life, zone: &TimeZone, (text, written): Wording) -> Option<String> {
     let reservation = life.reservation.as_ref()?;
     if let Some(released) = &reservation.released {
         let released = moment_of(released, zone, written);
@@ -245,7 +247,7 @@ fn findings(life: &Life, text: &'static Records) -> Vec<FindingRow> {
 }
 
 impl EventBlock {
-    fn new(life: &Life, event: &Received, zone: &TimeZone, (text, written): Told) -> Self {
+    fn new(life: &Life, event: &Received, zone: &TimeZone, (text, written): Wording) -> Self {
         let (kind, detail) = kind_of(&event.entry, text);
         let records = life.tasks.iter().filter(|it| it.event == event.event);
         let records = records.map(|it| RecordRow::new(it, zone, (text, written)));
@@ -275,7 +277,7 @@ impl EventBlock {
 }
 
 impl RecordRow {
-    fn new(record: &Record, zone: &TimeZone, (text, written): Told) -> Self {
+    fn new(record: &Record, zone: &TimeZone, (text, written): Wording) -> Self {
         let finished = record.finished_at.as_deref();
         Self {
             task: task_name(&record.task, text),

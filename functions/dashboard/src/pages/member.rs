@@ -65,7 +65,7 @@ struct CouponRow {
 }
 
 /// Everything that is known of a member.
-struct Known {
+struct KnownMember {
     provider: String,
     tenant: String,
     id: String,
@@ -94,7 +94,7 @@ pub(crate) async fn answer(
 }
 
 /// A member may have a contact and no figures, because nothing was counted of the member yet.
-async fn find(desk: &Desk, reader: &Reader, id: String) -> Result<Known, Refused> {
+async fn find(desk: &Desk, reader: &Reader, id: String) -> Result<KnownMember, Refused> {
     let mut parameters = reader.parameters();
     let (tenant, provider) = whom(&mut parameters, &reader.scope);
     parameters.finish()?;
@@ -111,7 +111,7 @@ async fn find(desk: &Desk, reader: &Reader, id: String) -> Result<Known, Refused
         let account = account::read(desk, named, &id, !is_masked, reader.now).await?;
         let profile = desk.figures.member(&provider, &tenant, &id).await?;
         if account.is_some() || profile.is_some() {
-            found.push(Known {
+            found.push(KnownMember {
                 account: account.unwrap_or_default(),
                 profile,
                 is_masked,
@@ -136,7 +136,7 @@ async fn find(desk: &Desk, reader: &Reader, id: String) -> Result<Known, Refused
 }
 
 impl Page {
-    fn new(reader: &Reader, known: &Known, zone: &TimeZone) -> Self {
+    fn new(reader: &Reader, known: &KnownMember, zone: &TimeZone) -> Self {
         let (text, written) = (Records::of(reader.language), reader.written());
         let account = &known.account;
         let (provider, tenant) = (&known.provider, &known.tenant);
@@ -206,16 +206,16 @@ fn facts(
     let Some(contact) = contact else {
         return vec![(text.contact, text.no_contact.to_owned())];
     };
-    let told = [
+    let rows = [
         (text.name, contact.name.clone()),
         (text.email, contact.email.clone()),
         (text.phone, contact.phone.clone()),
         (text.tier, contact.tier.clone()),
     ];
-    let told = told
+    let rows = rows
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)));
-    let mut facts: Vec<_> = told.collect();
+    let mut facts: Vec<_> = rows.collect();
     if contact.do_not_contact {
         facts.push((text.contact, text.do_not_contact.to_owned()));
     }
@@ -267,7 +267,7 @@ mod tests {
     use crate::address::Address;
     use crate::language::Language;
 
-    fn rendered(known: &Known) -> String {
+    fn rendered(known: &KnownMember) -> String {
         let reader = Reader {
             scope: Scope::all(),
             language: Language::En,
@@ -277,8 +277,8 @@ mod tests {
         Page::new(&reader, known, &TimeZone::UTC).render().unwrap()
     }
 
-    fn known(account: Account) -> Known {
-        Known {
+    fn known(account: Account) -> KnownMember {
+        KnownMember {
             provider: "zupy".into(),
             tenant: "comp".into(),
             id: "ZP-1".into(),

@@ -113,8 +113,8 @@ mod tests {
 
     fn said_in(language: Language, result: &str) -> String {
         let zone = TimeZone::get("America/Sao_Paulo").unwrap();
-        let told = (Records::of(language), Written::new(language));
-        said(result, &zone, told)
+        let wording = (Records::of(language), Written::new(language));
+        said(result, &zone, wording)
     }
 
     #[test]
