@@ -103,8 +103,8 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events/samples");
         let files = fs::read_dir(folder).unwrap();
         let mut names: Vec<_> = files
-            .map(|it| {
-                it.unwrap()
+            .map(|row| {
+                row.unwrap()
                     .path()
                     .file_stem()
                     .unwrap()

@@ -232,7 +232,7 @@ pub(crate) async fn replay(
         Which::All { since } => (None, *since),
     };
     let mut all = read(&target, only).await?;
-    all.retain(|it| since.is_none_or(|since| it.received_at >= since));
+    all.retain(|body| since.is_none_or(|since| body.received_at >= since));
     let mut outcomes = Vec::new();
     for refused in &all {
         let what = again(&target, refused, dry_run, zones).await;

@@ -287,7 +287,7 @@ impl Replay {
         let named = self.named.as_ref().map(|(task, _)| *task);
         let tasks = tasks(&event).iter().copied();
         let tasks: Vec<_> = tasks
-            .filter(|task| named.is_none_or(|it| it == *task))
+            .filter(|task| named.is_none_or(|name| name == *task))
             .collect();
         if tasks.is_empty() {
             let reason = match named {

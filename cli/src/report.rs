@@ -124,7 +124,7 @@ fn drawn(table: &Table) -> String {
         .map(|record| record.into_iter().map(one_line).collect())
         .collect();
     let filled: Vec<usize> = (0..table.columns.len())
-        .filter(|&column| records.iter().any(|it| !it[column].is_empty()))
+        .filter(|&column| records.iter().any(|record| !record[column].is_empty()))
         .collect();
     let mut text = String::new();
     let mut lines = vec![

@@ -164,7 +164,7 @@ mod tests {
     fn check(token: &str, named: Option<&[&str]>, personal: &[&str]) {
         let holder = Secrets::parse(TOKENS).unwrap().holder(token).unwrap();
         let scope = Scope::of(holder);
-        let names = named.map(|it| it.iter().map(|&it| it.to_owned()).collect());
+        let names = named.map(|names| names.iter().map(|&name| name.to_owned()).collect());
         assert_eq!(scope.named().cloned(), names, "{token}");
         assert_eq!(scope.is_of_all(), named.is_none(), "{token}");
         for tenant in ["a", "b", "c", "a.personal"] {

@@ -259,12 +259,12 @@ pub fn pick(
     if tenant.is_some_and(|tenant| !scope.may_read(tenant)) {
         return Err(unknown_tenant());
     }
-    tenants.retain(|(_, own)| scope.may_read(own) && tenant.is_none_or(|it| it == own));
+    tenants.retain(|(_, own)| scope.may_read(own) && tenant.is_none_or(|tenant| tenant == own));
     let is_known = !tenants.is_empty() || scope.named().is_some();
     if tenant.is_some() && !is_known {
         return Err(unknown_tenant());
     }
-    tenants.retain(|(own, _)| provider.is_none_or(|it| it == own));
+    tenants.retain(|(own, _)| provider.is_none_or(|provider| provider == own));
     tenants.sort_unstable();
     Ok(tenants)
 }

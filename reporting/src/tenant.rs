@@ -30,7 +30,7 @@ pub struct Tenant {
 pub fn days(tenants: &[OfTenant]) -> impl Iterator<Item = (Date, &Day)> {
     tenants
         .iter()
-        .flat_map(|it| it.days.iter().map(|(date, day)| (*date, day)))
+        .flat_map(|tenant| tenant.days.iter().map(|(date, day)| (*date, day)))
 }
 
 /// The tenants' zones, each named once: `America/Sao_Paulo`.

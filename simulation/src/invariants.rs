@@ -61,7 +61,11 @@ pub(crate) async fn broken(
 /// Whether some delivery of the event got a 2xx.
 pub(crate) fn is_accepted(answers: &[Answer], event: usize) -> bool {
     let mut of_event = answers.iter().filter(|it| it.event == event);
-    of_event.any(|it| it.status.is_some_and(|status| (200..300).contains(&status)))
+    of_event.any(|answer| {
+        answer
+            .status
+            .is_some_and(|status| (200..300).contains(&status))
+    })
 }
 
 /// The events table, by `coupon/entry`.

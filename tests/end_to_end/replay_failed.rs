@@ -39,10 +39,10 @@ fn repeated(said: &Said) -> Vec<(String, Vec<String>)> {
     let report = said.json();
     assert_eq!(report["failed"], json!([]), "{report}");
     let sent = report["sent"].as_array().unwrap().iter();
-    sent.map(|it| {
-        assert_eq!(it["forgotten"], json!([]), "{it}");
-        let records = it["repeated"].as_array().unwrap().iter();
-        (text(&it["event"]), records.map(text).collect())
+    sent.map(|replayed| {
+        assert_eq!(replayed["forgotten"], json!([]), "{replayed}");
+        let records = replayed["repeated"].as_array().unwrap().iter();
+        (text(&replayed["event"]), records.map(text).collect())
     })
     .collect()
 }

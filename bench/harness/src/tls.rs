@@ -40,8 +40,9 @@ pub fn prepare(out: &Path) -> Result<(Arc<ServerConfig>, Trust), String> {
     let provider = rustls::crypto::ring::default_provider();
     let mut config = ServerConfig::builder_with_provider(provider.into())
         .with_safe_default_protocol_versions()
-        .and_then(|it| {
-            it.with_no_client_auth()
+        .and_then(|builder| {
+            builder
+                .with_no_client_auth()
                 .with_single_cert(vec![leaf.der().clone()], key)
         })
         .map_err(fail)?;

@@ -289,7 +289,13 @@ impl Member {
         for grant in &self.grants {
             let items = grant.items.as_array().into_iter().flatten();
             let items: Vec<_> = items
-                .map(|it| format!("{} x {}", it["sku"].as_str().unwrap_or("?"), it["quantity"]))
+                .map(|item| {
+                    format!(
+                        "{} x {}",
+                        item["sku"].as_str().unwrap_or("?"),
+                        item["quantity"]
+                    )
+                })
                 .collect();
             line(
                 "grant",

@@ -22,8 +22,9 @@ pub(super) const NOTHING: &str = "nothing failed";
 /// named.
 pub(super) fn choose<'a>(records: &[&'a Record], channel: Option<&str>) -> Decision<'a> {
     let failed = records.iter().copied();
-    let failed =
-        failed.filter(|it| it.failed_for_good() && channel.is_none_or(|name| name == it.task));
+    let failed = failed.filter(|record| {
+        record.failed_for_good() && channel.is_none_or(|name| name == record.task)
+    });
     let (sure, in_doubt): (Vec<_>, Vec<_>) =
         failed.partition(|it| it.in_doubt == 0 || channel.is_some());
     if !sure.is_empty() {

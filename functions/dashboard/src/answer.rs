@@ -95,7 +95,7 @@ async fn compressed(response: Response<Body>) -> Response<Body> {
 fn takes_gzip(headers: &HeaderMap) -> bool {
     let values = headers.get_all(ACCEPT_ENCODING).iter();
     let values = values.filter_map(|it| it.to_str().ok());
-    values.flat_map(|it| it.split(',')).any(|coding| {
+    values.flat_map(|value| value.split(',')).any(|coding| {
         let mut parts = coding.split(';').map(str::trim);
         let is_gzip = parts
             .next()

@@ -43,7 +43,8 @@ pub(crate) fn of_coupon(life: &Life, now: Timestamp) -> Vec<Command> {
         let event = received.find(|it| it.event == missing.event);
         let task = missing.task.split('/').next().unwrap_or_default();
         // The outbox sends the messages for these tasks without an operator.
-        let waits = event.is_some_and(|it| it.undispatched.iter().any(|own| own == task));
+        let waits =
+            event.is_some_and(|event| event.undispatched.iter().any(|waiting| waiting == task));
         if !waits {
             add(
                 Why::Missing,

@@ -35,7 +35,11 @@ impl Redeemed<'_> {
         // an enrolment come together, the later one sees the earlier one.
         let mut open = Channel::ALL.to_vec();
         let coupon = coupon(&event.member, self.redemption);
-        open.retain(|it| delivery.channels.is_open(*it, Occasion::Redeemed, &coupon));
+        open.retain(|channel| {
+            delivery
+                .channels
+                .is_open(*channel, Occasion::Redeemed, &coupon)
+        });
         let then: Vec<_> = open.iter().map(|channel| channel.record()).collect();
         // If the event has no address for a channel, the coupon is marked, so that an enrolment
         // finds it. A placeholder such as `n/a` is no address.

@@ -79,8 +79,8 @@ impl Judge<'_> {
         let body = self.rows.get(&event.key).map(|row| row["body"].clone());
         let stated = |body: &Value| {
             let stated = event.variants.iter();
-            let mut stated =
-                stated.filter(|it| Some(it.body.as_slice()) == body.as_str().map(str::as_bytes));
+            let mut stated = stated
+                .filter(|event| Some(event.body.as_slice()) == body.as_str().map(str::as_bytes));
             stated.next()?.reward.clone()
         };
         let expected = body.as_ref().and_then(stated);

@@ -103,8 +103,9 @@ impl Judge<'_> {
         if entry == "rushes" {
             let member = key.strip_suffix("/rushes").unwrap_or_default();
             let mut events = self.story.events.iter();
-            return events
-                .any(|it| member_of(it) == member && self.found(it).contains("rapid_redemption"));
+            return events.any(|event| {
+                member_of(event) == member && self.found(event).contains("rapid_redemption")
+            });
         }
         let events = self.story.events.iter();
         let mut redemptions = events.filter(|it| !it.forged && !it.sandbox);

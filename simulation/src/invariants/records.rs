@@ -242,11 +242,9 @@ impl<'a> Judge<'a> {
     /// The known addresses of an event's member, by the recorded events: those that are certain, or
     /// those that may arrive late.
     pub(super) fn reach(&self, event: &Event, surely: bool) -> Reach {
-        let redeemed = self
-            .story
-            .events
-            .iter()
-            .find(|it| it.kind == Kind::Redeemed && it.account == event.account && !it.forged);
+        let redeemed = self.story.events.iter().find(|other| {
+            other.kind == Kind::Redeemed && other.account == event.account && !other.forged
+        });
         let stated = redeemed
             .and_then(|it| self.variant(it))
             .map_or(Reach::NOT, |it| it.reach);

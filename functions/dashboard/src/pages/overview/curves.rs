@@ -112,18 +112,18 @@ impl Curve {
         points: Vec<Point>,
         (labels, spread): (Vec<String>, Spread),
     ) -> Self {
-        let values = points.iter().map(|it| Value {
-            line: it.redemptions,
-            bar: it.uses,
-            hint: format!("{}: {} / {}", it.name, it.redemptions, it.uses),
+        let values = points.iter().map(|point| Value {
+            line: point.redemptions,
+            bar: point.uses,
+            hint: format!("{}: {} / {}", point.name, point.redemptions, point.uses),
         });
         let shapes = (words.line_is, words.bars_are);
         let count = |value| written.count(value);
         let chart = Chart::new(values.collect(), labels, spread, shapes, count);
-        let rows = points.into_iter().map(|it| Row {
-            name: it.name,
-            redemptions: written.count(it.redemptions),
-            uses: written.count(it.uses),
+        let rows = points.into_iter().map(|point| Row {
+            name: point.name,
+            redemptions: written.count(point.redemptions),
+            uses: written.count(point.uses),
         });
         Self {
             name,

@@ -138,24 +138,24 @@ pub(super) fn conversion(
     rows: &[conversion::Conversion],
     events: &Address,
 ) -> Vec<Conversion> {
-    let rows = rows.iter().take(MOST).map(|it| {
-        let name = match it.reward_name.is_empty() {
-            true => &it.reward_id,
-            false => &it.reward_name,
+    let rows = rows.iter().take(MOST).map(|row| {
+        let name = match row.reward_name.is_empty() {
+            true => &row.reward_id,
+            false => &row.reward_name,
         };
-        let key = match it.reward_id.is_empty() {
+        let key = match row.reward_id.is_empty() {
             true => name,
-            false => &it.reward_id,
+            false => &row.reward_id,
         };
         Conversion {
             name: name.clone(),
             href: events.with("reward", key).to_string(),
-            redeemed: written.count(it.redeemed),
-            used: written.count(it.used),
-            cancelled: written.count(it.cancelled),
-            expired: written.count(it.expired),
-            rate: written.percent(it.conversion_rate),
-            share: share(it.used, it.redeemed),
+            redeemed: written.count(row.redeemed),
+            used: written.count(row.used),
+            cancelled: written.count(row.cancelled),
+            expired: written.count(row.expired),
+            rate: written.percent(row.conversion_rate),
+            share: share(row.used, row.redeemed),
         }
     });
     rows.collect()
@@ -211,19 +211,19 @@ pub(super) fn locations(
 ) -> Vec<Location> {
     let all = rows.iter().map(|it| it.coupons_processed);
     let all = all.fold(0, u64::saturating_add);
-    let rows = rows.iter().take(MOST).map(|it| {
-        let currency = it.currency.as_deref();
-        let is_named = !it.location.is_empty();
+    let rows = rows.iter().take(MOST).map(|row| {
+        let currency = row.currency.as_deref();
+        let is_named = !row.location.is_empty();
         Location {
-            name: it.location.clone(),
-            href: is_named.then(|| events.with("location", &it.location).to_string()),
-            count: written.count(it.coupons_processed),
-            discount: written.money(&it.discount_given, currency),
-            average: it
-                .average_order_value
-                .as_deref()
-                .map_or_else(|| "–".to_owned(), |it| written.money(it, currency)),
-            share: share(it.coupons_processed, all),
+            name: row.location.clone(),
+            href: is_named.then(|| events.with("location", &row.location).to_string()),
+            count: written.count(row.coupons_processed),
+            discount: written.money(&row.discount_given, currency),
+            average: row.average_order_value.as_deref().map_or_else(
+                || "–".to_owned(),
+                |average| written.money(average, currency),
+            ),
+            share: share(row.coupons_processed, all),
         }
     });
     rows.collect()
@@ -368,8 +368,8 @@ pub(super) fn deliveries(
     written: Written,
     rows: &[operations::Delivery],
 ) -> Vec<Delivery> {
-    let rows = rows.iter().map(|it| Delivery {
-        channel: match it.channel.as_str() {
+    let rows = rows.iter().map(|row| Delivery {
+        channel: match row.channel.as_str() {
             "account" => words.account.to_owned(),
             "email" => words.email.to_owned(),
             "whatsapp" => words.whatsapp.to_owned(),
@@ -377,24 +377,24 @@ pub(super) fn deliveries(
             "forward" => words.forward.to_owned(),
             other => other.to_owned(),
         },
-        result: match it.result.as_str() {
+        result: match row.result.as_str() {
             "sent" | "done" => words.sent.to_owned(),
             "skipped" => words.skipped.to_owned(),
             "failed" => words.failed.to_owned(),
             other => other.to_owned(),
         },
-        count: written.count(it.count),
+        count: written.count(row.count),
     });
     rows.collect()
 }
 
 pub(super) fn low(words: &'static Overview, written: Written, products: &[Product]) -> Vec<Low> {
-    let rows = products.iter().take(MOST).map(|it| {
-        let is_below_zero = it.level() == Some(Level::BelowZero);
+    let rows = products.iter().take(MOST).map(|product| {
+        let is_below_zero = product.level() == Some(Level::BelowZero);
         Low {
-            name: it.name.clone(),
-            on_hand: written.number(&it.on_hand.normalize().to_string()),
-            threshold: written.number(&it.threshold.normalize().to_string()),
+            name: product.name.clone(),
+            on_hand: written.number(&product.on_hand.normalize().to_string()),
+            threshold: written.number(&product.threshold.normalize().to_string()),
             level: match is_below_zero {
                 true => words.below_zero,
                 false => words.is_low,
