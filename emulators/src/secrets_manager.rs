@@ -11,6 +11,12 @@ use uuid::Uuid;
 use crate::AwsError;
 use crate::template::{self, Secret};
 
+/// In characters (Secrets Manager API, CreateSecret).
+const NAME_MAXIMUM: usize = 512;
+
+/// In bytes (Secrets Manager API, CreateSecret and PutSecretValue).
+const VALUE_MAXIMUM: usize = 65_536;
+
 const CURRENT: &str = "AWSCURRENT";
 const PREVIOUS: &str = "AWSPREVIOUS";
 
@@ -239,6 +245,7 @@ fn create(
             "You must provide a value for the Name parameter.",
         )
     })?;
+    check_name(name)?;
     if secrets.contains_key(name) {
         return Err(error(
             "ResourceExistsException",
@@ -289,7 +296,35 @@ fn find<'a>(
         .ok_or_else(|| not_found("Secrets Manager can't find the specified secret."))
 }
 
+fn check_name(name: &str) -> Result<(), AwsError> {
+    let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || "/_+=.@-".contains(letter);
+    if name.is_empty() || name.len() > NAME_MAXIMUM || !name.chars().all(is_allowed) {
+        return Err(error(
+            "ValidationException",
+            "Invalid name. A name has 1 to 512 ASCII letters, digits or characters of /_+=.@-",
+        ));
+    }
+    Ok(())
+}
+
+/// The value that a request stores, if it stores one.
 fn contents(body: &Value) -> Result<Option<Contents>, AwsError> {
+    let contents = contents_of_any_size(body)?;
+    let size = contents.as_ref().map_or(1, |contents| match contents {
+        Contents::Text(text) => text.len(),
+        // Four characters of Base64 hold three bytes, apart from the padding.
+        Contents::Binary(base64) => base64.trim_end_matches('=').len() * 3 / 4,
+    });
+    if size == 0 || size > VALUE_MAXIMUM {
+        return Err(error(
+            "ValidationException",
+            &format!("A secret value has 1 to {VALUE_MAXIMUM} bytes, not {size}."),
+        ));
+    }
+    Ok(contents)
+}
+
+fn contents_of_any_size(body: &Value) -> Result<Option<Contents>, AwsError> {
     match (text(body, "SecretString"), text(body, "SecretBinary")) {
         (Some(_), Some(_)) => Err(error(
             "InvalidParameterException",
@@ -366,6 +401,54 @@ mod tests {
             json!({"SecretId": by_name["ARN"]}),
         );
         assert_eq!(by_arn, by_name);
+    }
+
+    #[test]
+    fn names_and_values_have_limits() {
+        let manager = manager();
+        let code = |operation, body| {
+            let answer = manager.handle(operation, &body, Timestamp::UNIX_EPOCH);
+            answer.map_or_else(|error| error.code, |_| "accepted".into())
+        };
+        for (name, expected) in [
+            ("a/b_c+d=e.f@g-1", "accepted"),
+            (&*"n".repeat(512), "accepted"),
+            (&*"n".repeat(513), "ValidationException"),
+            ("", "ValidationException"),
+            ("a b", "ValidationException"),
+            ("segredo-é", "ValidationException"),
+        ] {
+            assert_eq!(
+                code("CreateSecret", json!({"Name": name})),
+                expected,
+                "{name}"
+            );
+        }
+        for (key, value, expected) in [
+            ("SecretString", "x".repeat(65_536), "accepted"),
+            ("SecretString", "x".repeat(65_537), "ValidationException"),
+            ("SecretString", String::new(), "ValidationException"),
+            (
+                "SecretBinary",
+                format!("{}AA==", "AAAA".repeat(21_845)),
+                "accepted",
+            ),
+            (
+                "SecretBinary",
+                format!("{}AAA=", "AAAA".repeat(21_845)),
+                "ValidationException",
+            ),
+        ] {
+            for operation in ["PutSecretValue", "UpdateSecret"] {
+                let body = json!({"SecretId": "zupy-secrets", key: value});
+                assert_eq!(
+                    code(operation, body),
+                    expected,
+                    "{operation} {key} {}",
+                    value.len()
+                );
+            }
+        }
     }
 
     #[test]
