@@ -263,6 +263,13 @@ const CUT_OFF: &str = "
         && !it.closest('main form[action=\"/dashboard/sign-in\"]'));
     return [...wide, ...clips, ...controls].map(name);";
 
+/// A script that lists the boxes that hide a part of what they hold.
+const SCROLLS: &str = "
+    const all = [...document.querySelectorAll('main *')];
+    const clips = all.filter(it => it.scrollWidth > it.clientWidth + 1
+        && getComputedStyle(it).overflowX !== 'visible' && !it.closest('svg, .hidden, .skip'));
+    return clips.map(it => it.closest('section')?.innerText.slice(0, 40) ?? it.tagName);";
+
 /// Runs the checks that every page must pass, in every scheme of colours and on paper.
 async fn check_page(browser: &Browser, name: &str, host: &str) {
     for colours in [Colours::Light, Colours::Dark, Colours::Forced] {
@@ -277,6 +284,12 @@ async fn check_page(browser: &Browser, name: &str, host: &str) {
     for width in [320, 2560] {
         browser.set_size(width, 900).await;
         assert!(!browser.scrolls_sideways().await, "{name} at {width}");
+    }
+    // On a phone, a wide table scrolls in its box.
+    for width in [1280, 1600, 1920, 2560] {
+        browser.set_size(width, 900).await;
+        let cut = browser.evaluate(SCROLLS).await;
+        assert_eq!(cut, json!([]), "{name} at {width}");
     }
     browser.set_printed(true).await;
     // The width of A4 within its margins, in CSS pixels.
