@@ -35,6 +35,9 @@ pub(crate) struct Known {
     pub(crate) recorded_at: Timestamp,
     /// The Unix second from which its row is forgotten.
     pub(crate) forget_at: Option<i64>,
+    /// The least such second of the rows beneath. If a worker died on the way, they may end before
+    /// the event's row.
+    pub(crate) beneath_forget_at: Option<i64>,
     pub(crate) record: Option<Record>,
     /// The tenant's day on which the record's findings are counted, if they are.
     pub(crate) counted_on: Option<Date>,
@@ -81,9 +84,8 @@ impl Coupon {
                 if let Some(place) = self.places.get(event) {
                     let known = &mut self.events[*place];
                     known.take(beneath, row, grace);
-                    // If a worker died on the way, rows beneath the event may end before the
-                    // event's row.
-                    known.forget_at = known.forget_at.min(forgotten_from(row));
+                    let ends = [known.beneath_forget_at, forgotten_from(row)];
+                    known.beneath_forget_at = ends.into_iter().flatten().min();
                 }
             }
             // The other rows of a coupon record no body.
@@ -142,12 +144,13 @@ impl Coupon {
 }
 
 impl Known {
-    fn new(event: Event, received_at: Timestamp) -> Self {
+    pub(crate) fn new(event: Event, received_at: Timestamp) -> Self {
         Self {
             event,
             received_at,
             recorded_at: received_at,
             forget_at: None,
+            beneath_forget_at: None,
             record: None,
             counted_on: None,
             published: BTreeSet::new(),

@@ -355,11 +355,37 @@ fn counted_before(known: &Known) -> &[Finding] {
     record.map_or(&[], |it| &it.findings)
 }
 
-/// The Unix second until which an event must be remembered with its coupon, if its own row would be
-/// forgotten before.
+/// The Unix second until which an event must be remembered with its coupon, if its own row or a row
+/// beneath would be forgotten before. The event's row never ends earlier than it did.
 fn outlived(known: &Known, remembered: Option<i64>) -> Option<i64> {
     let own = known.forget_at?;
-    remembered.filter(|until| own < *until)
+    let until = remembered.map_or(own, |it| it.max(own));
+    let least = known.beneath_forget_at.map_or(own, |it| it.min(own));
+    (least < until).then_some(until)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::tests::used;
+
+    #[test]
+    fn rows_beneath_an_event_are_raised_to_its_end_and_never_below() {
+        let until = |own, beneath, remembered| {
+            let event = used("1", "2026-11-22T10:00:00Z");
+            let mut known = Known::new(event, Timestamp::UNIX_EPOCH);
+            known.forget_at = own;
+            known.beneath_forget_at = beneath;
+            outlived(&known, remembered)
+        };
+        assert_eq!(until(Some(9), Some(9), Some(9)), None);
+        assert_eq!(until(Some(9), None, Some(12)), Some(12));
+        assert_eq!(until(Some(12), Some(9), Some(12)), Some(12));
+        // The coupon's end is earlier than the event's own.
+        assert_eq!(until(Some(12), Some(9), Some(11)), Some(12));
+        assert_eq!(until(Some(12), Some(9), None), Some(12));
+        assert_eq!(until(None, Some(9), Some(12)), None);
+    }
 }
 
 /// Whether a use was checked when its redemption was known. That stays true even after the
