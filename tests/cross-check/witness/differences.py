@@ -167,6 +167,13 @@ STEPS = [
         ["a transaction with a bad key", "a transaction adds a text"],
     ),
     (
+        "DEVELOPER, attribute names in expressions: a name may stand before an index. To moto,"
+        " it is unused there.",
+        ["accepted | ValidationException"],
+        "dynamodb",
+        ["get some attributes"],
+    ),
+    (
         "DEVELOPER, constraints: 400 KB are 409,600 bytes, with the names. moto takes fewer.",
         ["accepted | ValidationException"],
         "dynamodb",
@@ -235,10 +242,10 @@ STEPS = [
         ["change an empty batch"],
     ),
     (
-        "API, ChangeMessageVisibilityBatch, errors: TooManyEntriesInBatchRequest.",
+        "API, both operations, errors: TooManyEntriesInBatchRequest.",
         ["AWS.SimpleQueueService.TooManyEntriesInBatchRequest | accepted"],
         "sqs",
-        ["change a batch of eleven"],
+        ["change a batch of eleven", "delete a batch of eleven"],
     ),
     (
         "API, ChangeMessageVisibilityBatch, errors: BatchEntryIdsNotDistinct.",

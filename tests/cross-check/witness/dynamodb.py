@@ -87,7 +87,7 @@ def puts(side, table):
         "yes": {"BOOL": True},
         "none": {"NULL": True},
         "list": {"L": [{"S": "a"}, {"N": "1"}, {"L": []}]},
-        "map": {"M": {"inner": {"M": {}}, "list": {"L": [{"BOOL": False}]}}},
+        "map": {"M": {"deep": {"M": {}}, "list": {"L": [{"BOOL": False}]}}},
         "ss": {"SS": ["b", "a"]},
         "ns": {"NS": ["1", "2.5"]},
         "bs": {"BS": [b"a", b"b"]},
@@ -97,7 +97,7 @@ def puts(side, table):
     get(
         "get some attributes",
         Key=key("types"),
-        ProjectionExpression="#m.#l[0], ss, list[1], absent",
+        ProjectionExpression="#m.#l[0], ss, #l[1], absent",
         ExpressionAttributeNames={"#m": "map", "#l": "list"},
     )
     get("get an absent item", Key=key("absent"), ConsistentRead=True)
@@ -132,7 +132,7 @@ def puts(side, table):
         "an absent attribute is unequal": ("absent <> :a", {":a": {"S": "x"}}),
         "equal sets in another order": ("ss = :a", {":a": {"SS": ["a", "b"]}}),
         "an equal number written otherwise": ("n = :a", {":a": {"N": "-1.25e1"}}),
-        "a nested attribute": ("#map.inner = :a", {":a": {"M": {}}}),
+        "a nested attribute": ("#map.deep = :a", {":a": {"M": {}}}),
     }
     for name, (condition, values) in conditions.items():
         names = {"#l": "list", "#map": "map"}

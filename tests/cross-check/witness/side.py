@@ -6,7 +6,8 @@ import re
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 REGION = "us-east-1"
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -77,10 +78,11 @@ class Side:
             if "CancellationReasons" in details:
                 reasons = details["CancellationReasons"]
                 outcome["reasons"] = [
-                    {name: self.plain(reason[name]) for name in ("Code", "Item") if name in reason}
+                    {key: self.plain(reason[key]) for key in ("Code", "Item") if key in reason}
                     for reason in reasons
                 ]
-        except Exception as error:  # An answer that boto3 cannot read, or none.
+        except (BotoCoreError, ResponseParserError) as error:
+            # No answer, or one that boto3 cannot read.
             outcome = {"error": type(error).__name__}
         self.outcomes[name] = outcome
         return answer
@@ -124,6 +126,8 @@ def compare(step, ours, motos):
     if step not in ours or step not in motos:
         return [f"played: {step in ours} | {step in motos}"]
     mine, other = ours[step], motos[step]
+    if "broke off" in mine or "broke off" in other:
+        return [f"{mine.get('broke off')} | {other.get('broke off')}"]
     if mine.get("error") != other.get("error"):
         return [f"{mine.get('error', 'accepted')} | {other.get('error', 'accepted')}"]
     return list(places(mine, other, ""))
