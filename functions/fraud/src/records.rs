@@ -364,30 +364,6 @@ fn outlived(known: &Known, remembered: Option<i64>) -> Option<i64> {
     (least < until).then_some(until)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rules::tests::used;
-
-    #[test]
-    fn rows_beneath_an_event_are_raised_to_its_end_and_never_below() {
-        let until = |own, beneath, remembered| {
-            let event = used("1", "2026-11-22T10:00:00Z");
-            let mut known = Known::new(event, Timestamp::UNIX_EPOCH);
-            known.forget_at = own;
-            known.beneath_forget_at = beneath;
-            outlived(&known, remembered)
-        };
-        assert_eq!(until(Some(9), Some(9), Some(9)), None);
-        assert_eq!(until(Some(9), None, Some(12)), Some(12));
-        assert_eq!(until(Some(12), Some(9), Some(12)), Some(12));
-        // The coupon's end is earlier than the event's own.
-        assert_eq!(until(Some(12), Some(9), Some(11)), Some(12));
-        assert_eq!(until(Some(12), Some(9), None), Some(12));
-        assert_eq!(until(None, Some(9), Some(12)), None);
-    }
-}
-
 /// Whether a use was checked when its redemption was known. That stays true even after the
 /// redemption is forgotten.
 fn was_known(known: &Known) -> bool {
@@ -410,4 +386,28 @@ fn summary(event: &Event, record: &Record) -> String {
         summary.push_str("; its redemption is not known yet");
     }
     summary
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::tests::used;
+
+    #[test]
+    fn rows_beneath_an_event_are_raised_to_its_end_and_never_below() {
+        let until = |own, beneath, remembered| {
+            let event = used("1", "2026-11-22T10:00:00Z");
+            let mut known = Known::new(event, Timestamp::UNIX_EPOCH);
+            known.forget_at = own;
+            known.beneath_forget_at = beneath;
+            outlived(&known, remembered)
+        };
+        assert_eq!(until(Some(9), Some(9), Some(9)), None);
+        assert_eq!(until(Some(9), None, Some(12)), Some(12));
+        assert_eq!(until(Some(12), Some(9), Some(12)), Some(12));
+        // The coupon's end is earlier than the event's own.
+        assert_eq!(until(Some(12), Some(9), Some(11)), Some(12));
+        assert_eq!(until(Some(12), Some(9), None), Some(12));
+        assert_eq!(until(None, Some(9), Some(12)), None);
+    }
 }
