@@ -14,7 +14,7 @@ use serde_json::Value;
 use webhooks::steering::escaped;
 
 use crate::reporting_desk::{explain_with, open, parameters};
-use crate::target::{self, Target};
+use crate::target;
 
 /// How many events one page has.
 const PAGE: usize = 500;
@@ -27,8 +27,9 @@ Examples:
 
 /// Print the tracked events, the newest first, as CSV or as JSON lines.
 ///
-/// The variable TIME_ZONE gives the zone of the days, in the format of the template's parameter
-/// TimeZone [default: America/Sao_Paulo].
+/// Days are those of the system's parameter TimeZone. The variable TIME_ZONE, in the same format,
+/// replaces it; a system that is named by --deployed or --aws-port needs the variable [default:
+/// America/Sao_Paulo].
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -52,8 +53,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let target = Target::connect(&arguments.target).await?;
-    let desk = open(&target)?;
+    let desk = open(&arguments.target).await?;
     let scope = Scope::all();
     let mut asked = parameters([
         ("from", arguments.since.as_deref()),

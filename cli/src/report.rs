@@ -7,7 +7,7 @@ use reporting::{Report, Scope, Section, Table};
 
 use crate::output::{harmless, say, say_json};
 use crate::reporting_desk::{explain, open, parameters};
-use crate::target::{self, Target};
+use crate::target;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,8 +20,9 @@ Examples:
 /// Show the figures of redemptions and uses: totals, rewards, locations, conversion, patterns and
 /// more.
 ///
-/// The variable TIME_ZONE gives the zone of the days, in the format of the template's parameter
-/// TimeZone [default: America/Sao_Paulo].
+/// Days are those of the system's parameter TimeZone. The variable TIME_ZONE, in the same format,
+/// replaces it; a system that is named by --deployed or --aws-port needs the variable [default:
+/// America/Sao_Paulo].
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -63,8 +64,7 @@ fn section(text: &str) -> Result<Section, String> {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let target = Target::connect(&arguments.target).await?;
-    let desk = open(&target)?;
+    let desk = open(&arguments.target).await?;
     let asked = parameters([
         ("timeframe", arguments.timeframe.as_deref()),
         ("from", arguments.from.as_deref()),

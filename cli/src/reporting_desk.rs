@@ -7,19 +7,22 @@ use webhooks::config::Environment;
 use webhooks::figures::Tables;
 use webhooks::per_tenant::Zones;
 
-use crate::target::Target;
+use crate::target::{self, Target};
 
 /// The template's default for `TimeZone`.
 const TIME_ZONE: &str = "America/Sao_Paulo";
 
-/// Opens the desk. The variable TIME_ZONE gives the zones, in the format of the template's
-/// parameter `TimeZone`.
-pub(crate) fn open(target: &Target) -> anyhow::Result<Desk> {
+/// Connects to the system, and opens the desk. The zones are those of the variable TIME_ZONE, in
+/// the format of the template's parameter `TimeZone`. Without the variable, they are the system's
+/// own.
+pub(crate) async fn open(arguments: &target::Arguments) -> anyhow::Result<Desk> {
+    let target = Target::connect(arguments).await?;
     let given = std::env::var("TIME_ZONE").unwrap_or_default();
     let zone = match given.trim() {
-        "" => TIME_ZONE,
-        given => given,
+        "" => arguments.time_zone().await?,
+        given => Some(given.to_owned()),
     };
+    let zone = zone.as_deref().unwrap_or(TIME_ZONE);
     let mut environment = Environment::of([("TIME_ZONE", zone)]);
     let zones = Zones::read_zones(&mut environment);
     if environment.check().is_err() {

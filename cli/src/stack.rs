@@ -1,7 +1,8 @@
-//! Lists the resources of a CloudFormation stack.
+//! Reads the resources and the parameters of a CloudFormation stack.
 //!
-//! The program needs one operation of CloudFormation, whose SDK takes longer to build than the rest
-//! of this program. So this module sends the request itself, and signs it with the SDK's signer.
+//! The program needs two operations of CloudFormation, whose SDK takes longer to build than the
+//! rest of this program. So this module sends the request itself, and signs it with the SDK's
+//! signer.
 
 use std::time::SystemTime;
 
@@ -30,6 +31,31 @@ pub(crate) struct Resource {
 }
 
 pub(crate) async fn resources(config: &SdkConfig, stack: &str) -> anyhow::Result<Vec<Resource>> {
+    let mut resources = Vec::new();
+    let mut next_token = None;
+    loop {
+        let form = form("ListStackResources", stack, next_token.as_deref());
+        let text = ask(config, form).await?;
+        resources.extend(read(&text));
+        match element(&text, "NextToken") {
+            Some(token) => next_token = Some(token.to_owned()),
+            None => return Ok(resources),
+        }
+    }
+}
+
+/// The value of one of the stack's parameters; `None` if the stack has no such parameter.
+pub(crate) async fn parameter(
+    config: &SdkConfig,
+    stack: &str,
+    name: &str,
+) -> anyhow::Result<Option<String>> {
+    let text = ask(config, form("DescribeStacks", stack, None)).await?;
+    Ok(value_of(&text, name).map(str::to_owned))
+}
+
+/// Sends one request, and returns the text of the answer.
+async fn ask(config: &SdkConfig, form: String) -> anyhow::Result<String> {
     let region = config.region().context("no AWS region is set")?.as_ref();
     let credentials = config
         .credentials_provider()
@@ -37,24 +63,16 @@ pub(crate) async fn resources(config: &SdkConfig, stack: &str) -> anyhow::Result
         .provide_credentials()
         .await?;
     let url = endpoint(region)?;
-    let client = Client::of(&url)?;
-    let mut resources = Vec::new();
-    let mut next_token = None;
-    loop {
-        let form = form(stack, next_token.as_deref());
-        let request = signed(&url, form, region, &credentials)?;
-        let answer = client.send(request, &url, Limits::WEBHOOK).await?;
-        let text = String::from_utf8_lossy(&answer.body);
-        if !answer.status.is_success() {
-            let code = element(&text, "Code").unwrap_or(answer.status.as_str());
-            bail!("{code}: {}", element(&text, "Message").unwrap_or_default());
-        }
-        resources.extend(read(&text));
-        match element(&text, "NextToken") {
-            Some(token) => next_token = Some(token.to_owned()),
-            None => return Ok(resources),
-        }
+    let request = signed(&url, form, region, &credentials)?;
+    let answer = Client::of(&url)?
+        .send(request, &url, Limits::WEBHOOK)
+        .await?;
+    let text = String::from_utf8_lossy(&answer.body);
+    if !answer.status.is_success() {
+        let code = element(&text, "Code").unwrap_or(answer.status.as_str());
+        bail!("{code}: {}", element(&text, "Message").unwrap_or_default());
     }
+    Ok(text.into_owned())
 }
 
 /// The region's endpoint, or the endpoint in the SDKs' own variables.
@@ -70,9 +88,9 @@ fn endpoint(region: &str) -> anyhow::Result<Uri> {
     parse_url(&set.unwrap_or_else(|| format!("https://cloudformation.{region}.{suffix}/")))
 }
 
-fn form(stack: &str, next_token: Option<&str>) -> String {
+fn form(action: &str, stack: &str, next_token: Option<&str>) -> String {
     let mut form = format!(
-        "Action=ListStackResources&Version={VERSION}&StackName={}",
+        "Action={action}&Version={VERSION}&StackName={}",
         form_encoded(stack)
     );
     if let Some(token) = next_token {
@@ -136,6 +154,13 @@ fn read(page: &str) -> Vec<Resource> {
         .collect()
 }
 
+/// The value of a parameter in a description of a stack.
+fn value_of<'a>(description: &'a str, parameter: &str) -> Option<&'a str> {
+    let mut members = description.split("<member>");
+    let member = members.find(|member| element(member, "ParameterKey") == Some(parameter))?;
+    element(member, "ParameterValue")
+}
+
 /// The text of the first element with this name. The elements that the program reads hold no other
 /// elements, and no characters that XML escapes.
 fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
@@ -179,9 +204,30 @@ mod tests {
     }
 
     #[test]
+    fn a_description_has_the_values_of_parameters() {
+        let description = "
+            <DescribeStacksResponse><DescribeStacksResult><Stacks><member>
+              <StackName>coupons</StackName>
+              <Parameters>
+                <member>
+                  <ParameterKey>MaxAgeS</ParameterKey>
+                  <ParameterValue>300</ParameterValue>
+                </member>
+                <member>
+                  <ParameterKey>TimeZone</ParameterKey>
+                  <ParameterValue>Europe/Rome,comp_x=Asia/Tokyo</ParameterValue>
+                </member>
+              </Parameters>
+            </member></Stacks></DescribeStacksResult></DescribeStacksResponse>";
+        let zones = Some("Europe/Rome,comp_x=Asia/Tokyo");
+        assert_eq!(value_of(description, "TimeZone"), zones);
+        assert_eq!(value_of(description, "Zone"), None);
+    }
+
+    #[test]
     fn a_request_is_form_encoded() {
         assert_eq!(
-            form("a b", Some("more/1==")),
+            form("ListStackResources", "a b", Some("more/1==")),
             "Action=ListStackResources&Version=2010-05-15&StackName=a%20b&NextToken=more%2F1%3D%3D"
         );
     }
@@ -190,7 +236,13 @@ mod tests {
     fn a_request_is_signed_for_its_region() {
         let url = parse_url("https://cloudformation.eu-west-1.amazonaws.com/").unwrap();
         let credentials = Credentials::new("KEY", "secret", Some("token".into()), None, "test");
-        let request = signed(&url, form("coupons", None), "eu-west-1", &credentials).unwrap();
+        let request = signed(
+            &url,
+            form("ListStackResources", "coupons", None),
+            "eu-west-1",
+            &credentials,
+        )
+        .unwrap();
         let header = |name: &str| request.headers()[name].to_str().unwrap();
         let authorization = header("authorization");
         assert!(authorization.starts_with("AWS4-HMAC-SHA256 Credential=KEY/"));

@@ -68,6 +68,30 @@ impl Arguments {
         self.deployed || self.stack.is_some()
     }
 
+    /// The value of the system's parameter `TimeZone`; `None` if the system cannot be asked: it is
+    /// named by its tables, or only by its AWS endpoint.
+    pub(crate) async fn time_zone(&self) -> anyhow::Result<Option<String>> {
+        if let Some(stack) = &self.stack {
+            let zone = stack::parameter(&deployed_config().await?, stack, "TimeZone").await;
+            return zone.with_context(|| {
+                format!(
+                    "asking for the parameter TimeZone of the stack {stack}; the variable \
+                     TIME_ZONE would replace it"
+                )
+            });
+        }
+        let gateway = match (self.deployed, self.port, self.aws_port) {
+            (false, Some(port), _) => endpoint_at(port),
+            (false, None, None) => endpoint_at(PORT),
+            _ => return Ok(None),
+        };
+        // Without a port, another program may have the gateway's.
+        let state = state_of(&gateway).await.unwrap_or_default();
+        let is_meant = self.port.is_some() || state["aws"] == endpoint_at(AWS_PORT);
+        let zone = state["time_zone"].as_str().filter(|_| is_meant);
+        Ok(zone.map(str::to_owned))
+    }
+
     /// These arguments, or the others where these are absent.
     pub(crate) fn or(self, others: Self) -> Self {
         let says_something = self.port.or(self.aws_port).is_some() || self.stack.is_some();
@@ -422,15 +446,20 @@ pub(crate) fn endpoint_at(port: u16) -> String {
 
 /// Asks a gateway for its system's AWS endpoint.
 pub(crate) async fn endpoint_behind(gateway: &str) -> anyhow::Result<String> {
-    let url = parse_url(&format!("{gateway}/_local/state"))?;
-    let answer = Client::of(&url)?.ask(Method::GET, &url).await?;
-    let state: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let state = state_of(gateway).await?;
     let endpoint = state["aws"].as_str().map(str::to_owned);
     endpoint.with_context(|| {
         format!(
             "{gateway} is not the gateway of a local system; give its AWS endpoint with --aws-port"
         )
     })
+}
+
+/// What a local system's gateway shows of it; null if the gateway belongs to no such system.
+async fn state_of(gateway: &str) -> anyhow::Result<Value> {
+    let url = parse_url(&format!("{gateway}/_local/state"))?;
+    let answer = Client::of(&url)?.ask(Method::GET, &url).await?;
+    Ok(serde_json::from_slice(&answer.body).unwrap_or_default())
 }
 
 /// A person's machine may trust extra authorities, so the client reads the machine's certificates.

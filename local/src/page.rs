@@ -135,6 +135,7 @@ async fn state(State(inner): State<Arc<Inner>>) -> Response {
         "gateway": inner.gateway_url,
         "aws": inner.aws_url,
         "game_server": inner.game_server_url(),
+        "time_zone": inner.time_zone(),
         "routes": inner.examples,
         "messages": messages,
         "message_count": message_count,

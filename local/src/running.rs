@@ -67,6 +67,12 @@ impl Until {
 }
 
 impl Inner {
+    /// The zones that the functions have, in the format of the template's parameter `TimeZone`.
+    pub(crate) fn time_zone(&self) -> Option<&str> {
+        let mut functions = self.template.functions.iter();
+        functions.find_map(|function| function.environment.get("TIME_ZONE").map(String::as_str))
+    }
+
     /// The URL is at the AWS endpoint, because functions reach that endpoint from containers too,
     /// and until they have ended.
     pub(crate) fn game_server_url(&self) -> String {

@@ -1,6 +1,7 @@
 //! Reports over HTTP: who may read them, which requests are refused, and what the answers contain.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
 use emulators::faults::{CallMode, Fault};
 use emulators::lambda::Event;
@@ -9,8 +10,9 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
 
+use crate::command_line::coupons;
 use crate::shop::{Reported, Shop, ZUPY, in_a_shop, in_a_shop_with, redeemed, root, used, v2};
-use crate::support::command;
+use crate::support::{command, run};
 
 const TOKENS: (&str, &str) = (
     "ReportTokens",
@@ -491,6 +493,34 @@ async fn commands_read_what_the_routes_answer() {
             .collect();
         assert_eq!(events.len(), 2);
         assert!(events.iter().all(|it| it["coupon_code"] == "CP-1"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_count_days_where_the_system_does() {
+    let zone = ("TimeZone", "Asia/Tokyo");
+    in_a_shop_with(&[zone], async |shop| {
+        shop.send(redeemed("CP-1").set("/timestamp", just_now()))
+            .await;
+        shop.settle().await;
+        let answered = shop.report("/reports/coupons").await;
+        let port = shop.system.gateway_url().rsplit_once(':').unwrap().1;
+        let report = async |environment: &[(&str, &str)]| {
+            let mut report = Command::new(coupons().await);
+            report.args(["report", "--json", "--port", port]);
+            report
+                .env_remove("TIME_ZONE")
+                .envs(environment.iter().copied());
+            run(report).await.json()
+        };
+        let printed = report(&[]).await;
+        for name in ["time_zone", "from", "to", "tenants"] {
+            assert_eq!(printed[name], answered.body[name], "{name}");
+        }
+        assert_eq!(printed["time_zone"], "Asia/Tokyo");
+        let replaced = report(&[("TIME_ZONE", "Europe/Rome")]).await;
+        assert_eq!(replaced["time_zone"], "Europe/Rome");
     })
     .await;
 }
