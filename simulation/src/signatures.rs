@@ -188,7 +188,7 @@ fn an_outage_of_the_store_is_no_401() {
 fn a_rotation_to_an_impossible_value_loses_no_secret() {
     for unusable in [
         "\"quoted\"",
-        "",
+        " ",
         "sha256=x",
         "{\"comp\": \"x\"}",
         "whsec_x",
