@@ -85,7 +85,7 @@ impl Arguments {
             (false, None, None) => endpoint_at(PORT),
             _ => return Ok(None),
         };
-        // Without a port, another program may have the gateway's.
+        // If no port is given, another program may listen on the gateway's default port.
         let state = state_of(&gateway).await.unwrap_or_default();
         let is_meant = self.port.is_some() || state["aws"] == endpoint_at(AWS_PORT);
         let zone = state["time_zone"].as_str().filter(|_| is_meant);
