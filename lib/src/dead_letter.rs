@@ -76,9 +76,9 @@ mod tests {
 
     #[test]
     fn every_kind_of_message_names_its_event() {
-        let redeemed = include_str!("../testdata/messages/work-1.json");
-        let used = include_str!("../testdata/messages/elsewhere-2.json");
-        let refused = include_str!("../testdata/messages/waiting-2-refused.json");
+        let redeemed = include_str!("../../domain/testdata/messages/work-1.json");
+        let used = include_str!("../../domain/testdata/messages/elsewhere-2.json");
+        let refused = include_str!("../../domain/testdata/messages/waiting-2-refused.json");
         for (body, expected) in [
             (redeemed, "zupy#comp_bella_vista#CP-A1B2C3D4/redeemed"),
             (used, "zupy#comp_bella_vista#CP-A1B2C3D4/used#ord_POS_789"),

@@ -7,7 +7,6 @@
 
 pub mod body;
 mod commit;
-mod contents;
 mod forgotten;
 mod lease;
 mod lifetime;
@@ -33,13 +32,14 @@ use crate::config::{Aws, CallLimits, Environment};
 
 pub use crate::row::{Item, Row};
 pub use commit::{Attached, Change, Committed, Effects, ItemKey, Uncommitted, version};
-pub use contents::content_hash;
+pub use domain::contents::content_hash;
+pub use domain::record::REFUSED;
 pub use forgotten::{forgotten_from, is_forgotten};
 pub use lease::{Claim, Ends, Lease, Note};
 pub use outbox::{MARK, OutboxPage, OutboxPlace, Undispatched};
 pub use progress::Progress;
 pub use read::{read_all, read_conflict, read_event};
-pub use refused::{REFUSED, Refused};
+pub use refused::Refused;
 pub use standing::{OwnedBody, Recorded, Standing};
 pub use together::{Together, change_together};
 pub use uses::SAME_USE_WITHIN;

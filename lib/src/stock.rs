@@ -25,6 +25,7 @@ pub use crate::product_name::{identity, is_product, readable};
 pub use alert_lease::{Alert, AlertLease, Published};
 pub use catalogue::Catalogue;
 pub use count::Counted;
+pub use domain::expiry::sortable;
 
 /// The prefixes of the sort keys of products and of catalogue entries.
 const PRODUCT: &str = "product#";
@@ -356,11 +357,6 @@ impl Stock {
 /// The value of `reserves` on the row of a coupon that reserves a product.
 pub fn reserves(tenant: &str, product: &str) -> String {
     format!("{tenant}#{}", escape(&identity(product)))
-}
-
-/// A time as text that sorts as the time does.
-pub fn sortable(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
 fn read_mapping(row: &Item) -> Option<Mapping> {

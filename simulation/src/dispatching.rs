@@ -158,7 +158,7 @@ async fn load(desk: &Desk, row: Option<serde_json::Value>) -> Failure {
     if let Some(row) = row {
         desk.world.put("events", row).await.unwrap();
     }
-    let elsewhere = include_str!("../../lib/testdata/messages/elsewhere-2.json");
+    let elsewhere = include_str!("../../domain/testdata/messages/elsewhere-2.json");
     let queued = Queued::read(elsewhere).unwrap();
     let loaded = worker::load(queued, &desk.ledger, desk.world.now()).await;
     loaded.unwrap_err()

@@ -1,5 +1,6 @@
 //! Holds the repository together: a name in one place exists in the others.
 
+mod boundaries;
 mod code;
 mod cycles;
 mod docs;

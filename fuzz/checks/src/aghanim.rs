@@ -1,8 +1,8 @@
 //! Aghanim's webhooks: any bytes, signed as Aghanim signs.
 
-use webhooks::event::Fact;
-use webhooks::provider::Content;
-use webhooks::provider::aghanim::{Aghanim, SCHEME};
+use domain::event::Fact;
+use domain::provider::Content;
+use domain::provider::aghanim::{Aghanim, SCHEME};
 
 use crate::provider;
 

@@ -1,13 +1,13 @@
 //! Checks that hold for every event, of any provider.
 
-use jiff::Timestamp;
-use webhooks::event::{
+use domain::contents::content_hash;
+use domain::event::{
     Event, EventKey, Fact, Item, KEY_PART_MAX_BYTES, Money, Usage, escape, member_key,
 };
-use webhooks::identifier::clean;
-use webhooks::ledger::content_hash;
-use webhooks::task::{Message, tasks};
-use webhooks::worker::QueueMessage;
+use domain::identifier::clean;
+use domain::message::QueueMessage;
+use domain::task::{Message, tasks};
+use jiff::Timestamp;
 
 use crate::message::assert_sqs_takes;
 

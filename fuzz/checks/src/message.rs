@@ -1,13 +1,13 @@
 //! Checks of queue messages: any text is read without a panic, and a message is written so that it
 //! reads back the same.
 
-use webhooks::ledger::body::BODY_MAX_BYTES;
-use webhooks::ledger::content_hash;
-use webhooks::provider::{Content, read_verified};
-use webhooks::retry::{WAITING_VERSION, Waiting};
-use webhooks::survey::SurveyMessage;
-use webhooks::task::{MESSAGE_VERSION, Message, QUEUED_VERSION, Queued, WorkMessage, tasks};
-use webhooks::worker::QueueMessage;
+use domain::body::BODY_MAX_BYTES;
+use domain::contents::content_hash;
+use domain::message::QueueMessage;
+use domain::provider::{Content, read_verified};
+use domain::survey::SurveyMessage;
+use domain::task::{MESSAGE_VERSION, Message, QUEUED_VERSION, Queued, WorkMessage, tasks};
+use domain::waiting::{WAITING_VERSION, Waiting};
 
 /// The most bytes that a message has around its event.
 const ENVELOPE_MAX_BYTES: usize = 1024;

@@ -3,15 +3,15 @@
 
 use std::collections::BTreeMap;
 
+use domain::contents::content_hash;
+use domain::event::Event;
+use domain::message::QueueMessage;
+use domain::provider::wire::{PROBLEMS_MAX, Problem};
+use domain::provider::{Content, Provider, read_verified};
+use domain::verify::{Scheme, Secrets, Verified};
+use domain::waiting::Waiting;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
-use webhooks::event::Event;
-use webhooks::ledger::content_hash;
-use webhooks::provider::wire::{PROBLEMS_MAX, Problem};
-use webhooks::provider::{Content, Provider, read_verified};
-use webhooks::retry::Waiting;
-use webhooks::verify::{Scheme, Secrets, Verified};
-use webhooks::worker::QueueMessage;
 
 use crate::event;
 use crate::json;

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use domain::headers::Headers;
+use domain::provider::aghanim::Aghanim;
+use domain::provider::zupy::Zupy;
+use domain::provider::{Provider, SCHEMES};
+use domain::verify::{Secrets, verify};
 use jiff::Timestamp;
+use request::{Body, Request};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, from_value, json};
-use webhooks::provider::aghanim::Aghanim;
-use webhooks::provider::zupy::Zupy;
-use webhooks::provider::{Provider, SCHEMES};
-use webhooks::request::{Body, Headers, Request};
-use webhooks::verify::{Secrets, verify};
 
 /// The secrets that the samples are signed with.
 const SECRETS: &str = "local-aghanim-secret,local-zupy-secret";

@@ -1,9 +1,9 @@
 //! Checks of a survey's token and comment: only a signed token opens anything, and no comment keeps
 //! characters that steer a display.
 
+use domain::survey::{COMMENT_MAX_CHARACTERS, Id, TOKEN_LENGTH, clean_comment, open, sign};
+use domain::verify::Secrets;
 use jiff::{SignedDuration, Timestamp};
-use webhooks::survey::{COMMENT_MAX_CHARACTERS, Id, TOKEN_LENGTH, clean_comment, open, sign};
-use webhooks::verify::Secrets;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 

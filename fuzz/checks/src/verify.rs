@@ -4,12 +4,12 @@
 //! An input reads like a request: a line of secrets, a line for each header, an empty line, the
 //! body.
 
-use jiff::Timestamp;
-use webhooks::provider::{aghanim, zupy};
-use webhooks::request::Headers;
-use webhooks::verify::{
+use domain::headers::Headers;
+use domain::provider::{aghanim, zupy};
+use domain::verify::{
     Encoding, Freshness, STANDARD_WEBHOOKS, Scheme, Secrets, Unusable, Unverified, verify,
 };
+use jiff::Timestamp;
 
 const ALL: [Scheme; 4] = [aghanim::SCHEME, zupy::V1, zupy::V2, STANDARD_WEBHOOKS];
 

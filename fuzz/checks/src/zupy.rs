@@ -1,9 +1,9 @@
 //! Checks that hold for both of Zupy's formats.
 
-use webhooks::event::Fact;
-use webhooks::provider::zupy::Zupy;
-use webhooks::provider::{Content, Provider};
-use webhooks::verify::Verified;
+use domain::event::Fact;
+use domain::provider::zupy::Zupy;
+use domain::provider::{Content, Provider};
+use domain::verify::Verified;
 
 /// The URL for all events reads a body like the function for its type. Functions for other types
 /// ignore it.

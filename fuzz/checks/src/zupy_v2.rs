@@ -1,8 +1,8 @@
 //! Zupy's webhooks of format v2: any bytes, signed as Zupy signs.
 
-use webhooks::event::Fact;
-use webhooks::provider::Content;
-use webhooks::provider::zupy::{V2, Zupy};
+use domain::event::Fact;
+use domain::provider::Content;
+use domain::provider::zupy::{V2, Zupy};
 
 use crate::{provider, zupy};
 

@@ -13,12 +13,9 @@ use crate::event::EventKey;
 use crate::per_tenant::Zones;
 use crate::problem::Problem;
 use crate::provider::{self, Content};
+use crate::record::REFUSED;
 use crate::row::{Item, Row, number, read_text, text};
 use crate::verify::Verified;
-
-/// The prefix of the partition keys of refused bodies; the provider's name follows. No event's key
-/// has this prefix.
-pub const REFUSED: &str = "refused#";
 
 /// The longest member's id that is copied to the row of a refused body.
 const MEMBER_MAX_BYTES: usize = 500;

@@ -7,8 +7,8 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::Id;
-use super::token::sign;
+use super::{Id, sign};
+
 use crate::event::EventKey;
 use crate::ledger::{Item, ItemKey, Ledger, Row};
 use crate::verify::Secrets;

@@ -163,7 +163,9 @@ fn the_code_names_only_existing_pages() {
 }
 
 /// Folders whose files the pages name.
-const FOLDERS: [&str; 13] = [
+const FOLDERS: [&str; 15] = [
+    "domain/",
+    "request/",
     "lib/",
     "channels/",
     "reporting/",

@@ -36,6 +36,8 @@ fn versions_stand_only_in_the_workspace_table() {
         .into_iter()
         .map(|name| format!("functions/{name}"));
     let others = [
+        "domain",
+        "request",
         "lib",
         "reporting",
         "serving",

@@ -22,9 +22,9 @@ use super::aghanim::{self, Aghanim};
 use super::wire::{PROBLEMS_MAX, Problem};
 use super::zupy::{self, Zupy};
 use super::{Content, Parsed, Provider, RecordedBody, read_recorded, without_personal_data};
+use crate::body::BODY_MAX_BYTES;
+use crate::contents::content_hash;
 use crate::event::{DiscountKind, Event, Fact, Item, Member, Money, Redemption, Usage};
-use crate::ledger::body::BODY_MAX_BYTES;
-use crate::ledger::content_hash;
 use crate::per_tenant::Zones;
 use crate::verify::Verified;
 

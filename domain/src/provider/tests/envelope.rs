@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::*;
+use crate::message::QueueMessage;
 use crate::task::Message;
-use crate::worker::QueueMessage;
 
 #[test]
 fn aghanims_envelope_is_kept() {

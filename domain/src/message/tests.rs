@@ -4,8 +4,8 @@
 
 use super::*;
 use crate::event::Fact;
-use crate::retry::Waiting;
 use crate::task::{Message, Queued, Task, WorkMessage};
+use crate::waiting::Waiting;
 
 macro_rules! message {
     ($name:literal) => {

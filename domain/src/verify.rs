@@ -14,8 +14,8 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
+use crate::headers::Headers;
 use crate::per_tenant::Zones;
-use crate::request::Headers;
 
 pub use secret::{Holder, Secret, Secrets, Unusable, mac};
 
@@ -30,7 +30,7 @@ pub struct Verified<'a> {
 
 impl<'a> Verified<'a> {
     /// A body that was verified when it was received, and then stored.
-    pub(crate) fn recorded(body: &'a [u8], scheme: &'a str, tenant: Option<&'a str>) -> Self {
+    pub fn recorded(body: &'a [u8], scheme: &'a str, tenant: Option<&'a str>) -> Self {
         Self {
             body,
             scheme,

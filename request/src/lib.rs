@@ -4,52 +4,12 @@
 //! becomes a request without a signature, because a function error would become a 500. See
 //! `docs/adr/0032-lambda-http-inside-a-guard.md`.
 
-use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use lambda_http::http::HeaderMap;
+pub use domain::headers::Headers;
 use lambda_http::http::header::HOST;
 use lambda_http::request::LambdaRequest;
 use serde_json::value::RawValue;
-
-/// Headers by name, in any case, each with all its values.
-#[derive(Debug, Default)]
-pub struct Headers<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
-
-impl<'a> Headers<'a> {
-    /// Every value of a header. The gateway joins a repeated header with commas, and this takes the
-    /// values apart again. So it suits only headers whose values hold no comma.
-    pub fn values<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h str> {
-        self.0
-            .iter()
-            .filter(move |(other, _)| other.eq_ignore_ascii_case(name))
-            .flat_map(|(_, value)| value.split(','))
-            .map(str::trim)
-            .filter(|value| !value.is_empty())
-    }
-}
-
-impl<'a, N: Into<Cow<'a, str>>, V: Into<Cow<'a, str>>> FromIterator<(N, V)> for Headers<'a> {
-    fn from_iter<I: IntoIterator<Item = (N, V)>>(headers: I) -> Self {
-        Self(
-            headers
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-        )
-    }
-}
-
-impl From<&HeaderMap> for Headers<'static> {
-    /// Leaves out a value that is not UTF-8, because no signature and no secret is one.
-    fn from(headers: &HeaderMap) -> Self {
-        let readable = headers.iter().filter_map(|(name, value)| {
-            let value = std::str::from_utf8(value.as_bytes()).ok()?;
-            Some((name.as_str().to_owned(), value.to_owned()))
-        });
-        readable.collect()
-    }
-}
 
 /// A request as it reached the gateway.
 #[derive(Debug)]

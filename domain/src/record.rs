@@ -1,5 +1,9 @@
 //! The names of the records that tasks leave beneath an event.
 
+/// The prefix of the partition keys of refused bodies; the provider's name follows. No event's key
+/// has this prefix.
+pub const REFUSED: &str = "refused#";
+
 /// The record of the task `inventory`.
 pub const INVENTORY: &str = "inventory";
 /// The record of the task `fraud`.

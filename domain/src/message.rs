@@ -61,7 +61,7 @@ impl Unreadable {
 }
 
 /// JSON that SQS takes. SQS refuses U+FFFE and U+FFFF, which JSON may hold unescaped.
-pub(crate) fn queue_body(message: &impl Serialize) -> String {
+pub fn queue_body(message: &impl Serialize) -> String {
     let body = serde_json::to_string(message).expect("a message holds nothing that JSON cannot");
     if body.contains(['\u{FFFE}', '\u{FFFF}']) {
         return body
@@ -71,12 +71,13 @@ pub(crate) fn queue_body(message: &impl Serialize) -> String {
     body
 }
 
-/// Reads a message of this version or an older one. A field or a word that this code does not know
-/// is newer than this code. Without it, this code could do what the newer code wanted to prevent.
-pub(crate) fn read_versioned<T: DeserializeOwned>(
-    body: &str,
-    newest: u32,
-) -> Result<T, Unreadable> {
+/// Reads a message of version `newest` or an older one. A field or a word that this code does not
+/// know is newer than this code. Without it, this code could do what the newer code wanted to
+/// prevent.
+///
+/// # Errors
+/// The body is malformed, or only newer code can read it.
+pub fn read_versioned<T: DeserializeOwned>(body: &str, newest: u32) -> Result<T, Unreadable> {
     let version = version_of(body)?;
     if version > newest {
         return Err(Unreadable::Newer { version, newest });

@@ -34,7 +34,7 @@ pub const V2: Scheme = Scheme {
 };
 
 /// All amounts are in Brazilian reais.
-pub(crate) const CURRENCY: &str = "BRL";
+pub const CURRENCY: &str = "BRL";
 
 /// Zupy's webhooks of the types that a function handles.
 #[derive(Debug, Clone, Copy)]

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::headers::Headers;
 use crate::provider::{aghanim, zupy};
-use crate::request::Headers;
 use crate::verify::{STANDARD_WEBHOOKS, Unverified};
 
 /// The tenant and the outcome for a body that a provider signed with the given secret.

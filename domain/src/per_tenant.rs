@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 
-use crate::config::Environment;
+use crate::environment::Environment;
 
 /// One value for every tenant, and others for the named tenants.
 #[derive(Debug, Clone, Default)]

@@ -6,7 +6,6 @@
 use jiff::Timestamp;
 
 use crate::event::{Event, Fact};
-use crate::stock::sortable;
 
 /// What one event says about its coupon's expiry. The greatest statement about a coupon counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +45,11 @@ impl Expiry {
 pub fn latest<'a>(events: impl IntoIterator<Item = &'a Event>) -> Option<Timestamp> {
     let statements = events.into_iter().filter_map(Expiry::of);
     statements.max().map(|it| it.expires_at)
+}
+
+/// A time as text that sorts as the time does.
+pub fn sortable(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
 #[cfg(test)]
