@@ -1,6 +1,6 @@
 //! Aghanim: a player of a game redeems a code for a free item.
 //!
-//! Source: Aghanim's page on the coupon redeemed webhook, <https://docs.aghanim.com>.
+//! The source is Aghanim's page on the coupon redeemed webhook, <https://docs.aghanim.com>.
 
 use rust_decimal::Decimal;
 use serde::Deserialize;
@@ -67,62 +67,85 @@ impl Provider for Aghanim {
 /// A body as Aghanim sends it.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub struct Body {
-    pub event_type: Field<String>,
-    pub event_data: Field<EventData>,
-    pub event_time: Field<UnixSeconds>,
-    pub event_id: Field<String>,
+struct Body {
+    /// Only [`Aghanim::COUPON_REDEEMED`] is read. Other types are ignored.
+    event_type: Field<String>,
+    /// The player, the code and the item. If the object is missing, each of its required fields is
+    /// a problem.
+    event_data: Field<EventData>,
+    /// When the event happened. The coupon's `redeemed_at` goes first if it is there.
+    event_time: Field<UnixSeconds>,
+    /// Aghanim's id for the event. The event's key is made of it if there is no idempotency key.
+    event_id: Field<String>,
     /// Null for some types; then `event_id` names the event.
-    pub idempotency_key: Field<String>,
-    pub request_id: Field<String>,
-    pub sandbox: Field<bool>,
+    idempotency_key: Field<String>,
+    /// Null unless a request to Aghanim's API caused the event.
+    request_id: Field<String>,
+    /// Whether a sandbox game sent the event. The trigger `test` may come with either value.
+    sandbox: Field<bool>,
     /// `hub.redeem`, or `test` from the dashboard's button.
-    pub trigger: Field<String>,
-    /// Several events may share one, so it is never a key.
-    pub transaction_id: Field<String>,
-    /// Data of the order and the player; Aghanim publishes no schema of it.
-    pub context: Field<Verbatim>,
-    pub game_id: Field<String>,
+    trigger: Field<String>,
+    /// Several events may share one transaction, so its id is never a key.
+    transaction_id: Field<String>,
+    /// Data of the order and the player, or null. Aghanim publishes no schema of these data.
+    context: Field<Verbatim>,
+    /// Aghanim's id for the game, which is the tenant.
+    game_id: Field<String>,
 }
 
 /// The data of an event.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub struct EventData {
-    pub player_id: Field<String>,
-    pub coupon: Field<Coupon>,
-    pub item: Field<WireItem>,
-    pub items: Field<Vec<Field<WireItem>>>,
+struct EventData {
+    /// The id by which the player signs in. The game chooses it.
+    player_id: Field<String>,
+    /// The code. If the object is missing, each of its required fields is a problem.
+    coupon: Field<Coupon>,
+    /// The free item, as Aghanim's page documents it. It may be missing if `items` is sent.
+    item: Field<WireItem>,
+    /// All free items. If the list has an item, the list counts instead of `item`.
+    items: Field<Vec<Field<WireItem>>>,
 }
 
 /// The code that was redeemed.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub struct Coupon {
+struct Coupon {
     /// Many players share one code.
-    pub code: Field<String>,
-    pub sku: Field<String>,
-    pub redeemed_at: Field<UnixSeconds>,
+    code: Field<String>,
+    /// The free item's SKU, which becomes the reward's id.
+    sku: Field<String>,
+    /// When the player used the code. It may be missing; then `event_time` counts.
+    redeemed_at: Field<UnixSeconds>,
 }
 
 /// An item, or a bundle of items.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub struct WireItem {
-    pub id: Field<String>,
-    pub name: Field<String>,
-    pub description: Field<String>,
-    pub sku: Field<String>,
-    pub quantity: Field<i64>,
-    /// In the currency's smallest unit.
-    pub price: Field<i64>,
-    /// The same price in the currency's main unit.
-    pub price_decimal: Field<Decimal>,
-    pub currency: Field<String>,
+struct WireItem {
+    /// Aghanim's id for the item.
+    id: Field<String>,
+    /// As players see it. It may be blank, but not missing.
+    name: Field<String>,
+    /// Null if the item has no description.
+    description: Field<String>,
+    /// The item's SKU, the same in the game and at Aghanim.
+    sku: Field<String>,
+    /// How many the player gets, such as 480,000 crystals.
+    quantity: Field<i64>,
+    /// In the currency's smallest unit: 9499 cents. The page's example has it, its table has not.
+    price: Field<i64>,
+    /// The same price in the currency's main unit: 94.99. It goes before `price`.
+    price_decimal: Field<Decimal>,
+    /// ISO 4217. A price without a currency is left out.
+    currency: Field<String>,
+    /// `item`, or `bundle` for an item with `nested_items`.
     #[serde(rename = "type")]
-    pub kind: Field<String>,
-    pub nested_items: Field<Vec<Field<WireItem>>>,
-    pub fallback_item: Field<Box<WireItem>>,
+    kind: Field<String>,
+    /// The items of a bundle, which may be bundles again; else null.
+    nested_items: Field<Vec<Field<WireItem>>>,
+    /// What the player gets if the item cannot be given.
+    fallback_item: Field<Box<WireItem>>,
 }
 
 impl Object for Body {}
