@@ -1,10 +1,10 @@
 //! Zupy: a restaurant's customer turns points into a coupon, and later uses it at a store.
 //!
-//! Zupy sends two formats: [`v1`] and [`v2`]. They have different signature
-//! headers. Source: Zupy's page on coupon webhooks (2025), <https://docs.zupy.com>.
+//! Zupy sends two formats, `v1` and `v2`, each with a signature header of its own. The source is
+//! Zupy's page on coupon webhooks (2025), <https://docs.zupy.com>.
 
-pub mod v1;
-pub mod v2;
+pub(super) mod v1;
+pub(super) mod v2;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -57,7 +57,7 @@ impl Zupy {
     pub const COUPON_EXPIRED: &'static str = "coupon.expired";
     /// The name in v1 of the event that a customer joined.
     pub const CUSTOMER_REGISTERED: &'static str = "customer.registered";
-    /// The name of that event in v2.
+    /// The name in v2 of the event that a customer joined.
     pub const CUSTOMER_ENROLLED: &'static str = "customer.enrolled";
 
     /// Every type that this code can read.

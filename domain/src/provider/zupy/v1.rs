@@ -45,80 +45,120 @@ pub(super) fn parse(zupy: &Zupy, verified: &Verified<'_>) -> Parsed {
 /// A body as Zupy sends it.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub struct Body {
-    pub event: Field<String>,
-    pub timestamp: Field<Timestamp>,
-    pub company_id: Field<String>,
-    pub customer: Field<Customer>,
-    pub coupon: Field<Coupon>,
-    pub usage: Field<CouponUsage>,
+struct Body {
+    /// The type: `coupon.redeemed`, `coupon.used` or `customer.registered`. Others are ignored.
+    event: Field<String>,
+    /// When the event happened. A body's age counts from this time, because no signed header holds
+    /// one.
+    timestamp: Field<Timestamp>,
+    /// The company, which is the tenant. If it is missing, the tenant that the secret names counts.
+    company_id: Field<String>,
+    /// If the object is missing, the problem is a missing `customer.member_id`.
+    customer: Field<Customer>,
+    /// Of a redemption alone.
+    coupon: Field<Coupon>,
+    /// Of a use alone.
+    usage: Field<CouponUsage>,
     /// Beside `coupon`, as in the provider's samples.
-    pub discount_details: Field<DiscountDetails>,
+    discount_details: Field<DiscountDetails>,
 }
 
 /// The customer whom the event is about.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub struct Customer {
-    pub member_id: Field<String>,
-    pub whatsapp: Field<String>,
-    pub email: Field<String>,
-    pub name: Field<String>,
-    pub tier: Field<String>,
+struct Customer {
+    /// The only field that every customer has.
+    member_id: Field<String>,
+    /// A phone number, as in `+5511965958122`. It becomes the member's phone.
+    whatsapp: Field<String>,
+    /// Missing if the customer gave no address.
+    email: Field<String>,
+    /// First and last name in the page's samples.
+    name: Field<String>,
+    /// `default`, `bronze`, `silver`, `gold`, `platinum` or `vip`, or a word that Zupy adds.
+    tier: Field<String>,
 }
 
 /// The coupon that was redeemed.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub struct Coupon {
-    pub coupon_code: Field<String>,
-    pub reward_id: Field<String>,
-    pub reward_name: Field<String>,
-    pub reward_description: Field<String>,
-    pub points_spent: Field<i64>,
-    pub new_balance: Field<i64>,
-    pub expires_at: Field<Until>,
-    pub terms: Field<String>,
-    pub redemption_method: Field<String>,
+struct Coupon {
+    /// The page calls the code unique, so each code belongs to one customer.
+    coupon_code: Field<String>,
+    /// Zupy's id for the reward, as in `rw_pizza_margherita`.
+    reward_id: Field<String>,
+    /// As customers see it. The inventory reserves the product of this name.
+    reward_name: Field<String>,
+    /// As customers see it, longer than the name.
+    reward_description: Field<String>,
+    /// More than 0.
+    points_spent: Field<i64>,
+    /// The points that the customer has left.
+    new_balance: Field<i64>,
+    /// RFC 3339, or a date without a time.
+    expires_at: Field<Until>,
+    /// The conditions of the coupon's use, as customers see them.
+    terms: Field<String>,
+    /// `automatic`, `manual`, `app` or `website`, or a word that Zupy adds.
+    redemption_method: Field<String>,
     /// Inside `coupon`, as in the provider's code.
-    pub discount_details: Field<DiscountDetails>,
+    discount_details: Field<DiscountDetails>,
 }
 
 /// What the coupon takes off an order.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub struct DiscountDetails {
-    pub discount_type: Field<String>,
-    pub discount_value: Field<Decimal>,
-    pub maximum_discount: Field<Decimal>,
-    pub minimum_purchase: Field<Decimal>,
+struct DiscountDetails {
+    /// `percentage`, `fixed_amount`, `product_free` or `buy_one_get_one`, or a word that Zupy adds.
+    discount_type: Field<String>,
+    /// Percent for a percentage, else reais.
+    discount_value: Field<Decimal>,
+    /// The most that the coupon takes off, in reais; null if there is no limit.
+    maximum_discount: Field<Decimal>,
+    /// The least value of an order, in reais; 0 or null if there is no limit.
+    minimum_purchase: Field<Decimal>,
 }
 
 /// The use of a coupon for an order.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub struct CouponUsage {
-    pub coupon_code: Field<String>,
-    pub reward_name: Field<String>,
-    pub discount_type: Field<String>,
-    pub discount_applied: Field<Decimal>,
-    pub order_value: Field<Decimal>,
-    pub final_value: Field<Decimal>,
-    pub location: Field<String>,
-    pub staff_member: Field<String>,
-    pub platform: Field<String>,
-    pub order_id: Field<String>,
-    pub items_affected: Field<Vec<Field<UsedItem>>>,
+struct CouponUsage {
+    /// The code of the redemption, which may arrive after the use.
+    coupon_code: Field<String>,
+    /// As in the redemption.
+    reward_name: Field<String>,
+    /// As in `discount_details`.
+    discount_type: Field<String>,
+    /// What the coupon took off, in reais; more than 0.
+    discount_applied: Field<Decimal>,
+    /// The order's value before the discount, in reais; more than 0.
+    order_value: Field<Decimal>,
+    /// What the customer paid, in reais.
+    final_value: Field<Decimal>,
+    /// The store, by its name.
+    location: Field<String>,
+    /// The person who took the coupon, by name.
+    staff_member: Field<String>,
+    /// `pos`, `manual`, `goomer`, `ifood` or `repediu`, or a word that Zupy adds.
+    platform: Field<String>,
+    /// Missing if the use belongs to no order; then the member and a number name the use.
+    order_id: Field<String>,
+    /// The lines of the order that got the discount.
+    items_affected: Field<Vec<Field<UsedItem>>>,
 }
 
 /// A line of the order.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub struct UsedItem {
-    pub name: Field<String>,
-    pub quantity: Field<Decimal>,
-    pub unit_price: Field<Decimal>,
-    pub discount_applied: Field<Decimal>,
+struct UsedItem {
+    /// The product, as the till names it.
+    name: Field<String>,
+    /// A number of units, or a fraction such as 0.5.
+    quantity: Field<Decimal>,
+    /// The price of one unit, in reais.
+    unit_price: Field<Decimal>,
+    /// In reais, of one unit or of the whole line: tills differ.
+    discount_applied: Field<Decimal>,
 }
 
 impl Object for Body {}

@@ -63,39 +63,53 @@ pub(super) fn parse(zupy: &Zupy, verified: &Verified<'_>) -> Parsed {
 /// A body as Zupy sends it.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub struct Body {
-    pub event: Field<String>,
+struct Body {
+    /// The type, such as `reward.redeemed`. Types that the function does not handle are ignored.
+    event: Field<String>,
     /// Opaque text, the same for every attempt.
-    pub webhook_id: Field<String>,
-    pub timestamp: Field<Timestamp>,
-    pub data: Field<Data>,
+    webhook_id: Field<String>,
+    /// When Zupy made the webhook. A body's age counts from this time, because no signed header
+    /// holds one.
+    timestamp: Field<Timestamp>,
+    /// If the object is missing, each of its required fields is a problem.
+    data: Field<Data>,
 }
 
 /// The fields of all types. Each type has some of them.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub struct Data {
-    pub customer_id: Field<String>,
-    pub coupon_code: Field<String>,
-    pub reward_id: Field<String>,
-    pub reward_name: Field<String>,
-    pub points_spent: Field<i64>,
-    pub valid_until: Field<Until>,
-    pub order_id: Field<String>,
-    pub used_at: Field<Timestamp>,
-    pub cancelled_at: Field<Timestamp>,
-    pub expired_at: Field<Until>,
-    pub expires_in_days: Field<i64>,
+struct Data {
+    /// Of every type.
+    customer_id: Field<String>,
+    /// Of every type but `customer.enrolled`.
+    coupon_code: Field<String>,
+    /// Of a redemption alone.
+    reward_id: Field<String>,
+    /// Missing in the types about a customer.
+    reward_name: Field<String>,
+    /// Of a redemption alone; at least 0.
+    points_spent: Field<i64>,
+    /// Of a redemption and a reminder: RFC 3339, or a date without a time.
+    valid_until: Field<Until>,
+    /// Of a use alone. If it is missing, the member and a number name the use.
+    order_id: Field<String>,
+    /// Of a use alone. If it is missing, `timestamp` counts.
+    used_at: Field<Timestamp>,
+    /// Of a cancellation alone. If it is missing, `timestamp` counts.
+    cancelled_at: Field<Timestamp>,
+    /// Of an expiry alone. If it is missing, `timestamp` counts.
+    expired_at: Field<Until>,
     // Fields of a customer who joined. Zupy does not document the names of the contact's fields;
     // these are likely names.
-    pub name: Field<String>,
-    pub customer_name: Field<String>,
-    pub email: Field<String>,
-    pub customer_email: Field<String>,
-    pub phone: Field<String>,
-    pub whatsapp: Field<String>,
-    pub customer_phone: Field<String>,
-    pub tier: Field<String>,
+    name: Field<String>,
+    customer_name: Field<String>,
+    email: Field<String>,
+    customer_email: Field<String>,
+    phone: Field<String>,
+    whatsapp: Field<String>,
+    customer_phone: Field<String>,
+    /// A word for the customer's tier, as in v1.
+    tier: Field<String>,
 }
 
 impl Object for Body {}
