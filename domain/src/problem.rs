@@ -7,5 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct Problem {
     /// A path such as `usage.items_affected[0].quantity`.
     pub field: String,
+    /// What is wrong, as the field's predicate: `must be greater than 0`. It never quotes the
+    /// value.
     pub problem: String,
 }

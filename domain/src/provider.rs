@@ -40,10 +40,13 @@ pub trait Provider {
 /// A body that was verified when it was received, with the facts that the verification found.
 #[derive(Debug, Clone, Copy)]
 pub struct RecordedBody<'a> {
+    /// The provider's name, such as `zupy`.
     pub provider: &'a str,
+    /// The name of the [`Scheme`] that signed the body. It says which format the body has.
     pub scheme: &'a str,
     /// The tenant that the body or its secret names.
     pub tenant: &'a str,
+    /// The text as the provider sent it.
     pub body: &'a str,
     /// The IANA time zone in which a date without a time was read, if the body has such a date.
     pub time_zone: Option<&'a str>,
@@ -102,6 +105,7 @@ fn keep(fields: &mut Map<String, Value>, section: &str, known: &[&str]) {
 pub struct Parsed {
     /// When the body says that it was sent, for a provider whose signature holds no time.
     pub sent_at: Option<Timestamp>,
+    /// The event, or why there is none.
     pub content: Content,
 }
 
@@ -117,6 +121,7 @@ impl Parsed {
 /// What a verified body holds.
 #[derive(Debug)]
 pub enum Content {
+    /// An event with all required fields. Its warnings name fields that were left out or mended.
     Event(Box<Event>),
     /// An event of a type that this function does not handle.
     Ignored(String),

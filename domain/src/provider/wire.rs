@@ -23,9 +23,12 @@ pub use problems::{PROBLEMS_MAX, Problems};
 /// A field of a JSON object.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Field<T> {
+    /// The object has no field of this name.
     #[default]
     Absent,
+    /// The field is there and says nothing. It counts as absent.
     Null,
+    /// A value of the expected type.
     Value(T),
     /// A value that could be read although its form is wrong, and how it was read.
     Mended(T, &'static str),
@@ -146,7 +149,9 @@ impl Wire for Timestamp {
 /// Until when something is valid: a moment, or a whole day without a time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Until {
+    /// Valid until this moment.
     Moment(Timestamp),
+    /// Valid until the end of this day in the tenant's time zone.
     Day(Date),
 }
 
