@@ -8,8 +8,10 @@ use crate::provider::wire::{self, Field, Object, Problem, Problems};
 use crate::provider::{Content, Parsed, Provider};
 use crate::verify::{STANDARD_WEBHOOKS, Scheme, Verified};
 
+/// The provider's name in keys and rows.
 pub const NAME: &str = "acme";
 
+/// Acme's webhooks of type `voucher.issued`.
 #[derive(Debug, Clone, Copy)]
 pub struct Acme;
 
@@ -39,16 +41,17 @@ impl Provider for Acme {
     }
 }
 
+/// A body as Acme sends it.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub struct Body {
+struct Body {
     #[serde(rename = "type")]
-    pub kind: Field<String>,
-    pub shop: Field<String>,
-    pub member: Field<String>,
-    pub voucher: Field<String>,
-    pub title: Field<String>,
-    pub issued_at: Field<Timestamp>,
+    kind: Field<String>,
+    shop: Field<String>,
+    member: Field<String>,
+    voucher: Field<String>,
+    title: Field<String>,
+    issued_at: Field<Timestamp>,
 }
 
 impl Object for Body {}
