@@ -1,5 +1,5 @@
-//! What a provider sends around an event. It is kept for those who pass the event on, and is not
-//! part of the event.
+//! The envelope: what a provider sends around an event. Whoever passes the event on needs the
+//! envelope, but it is not part of the event.
 
 use std::fmt;
 
@@ -31,7 +31,7 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// Whether the provider sent nothing of it.
+    /// Whether the provider sent no part of an envelope.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
