@@ -82,26 +82,45 @@ impl<'a> Verified<'a> {
 /// 401.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unverified {
+    /// The request has no header of this name.
     #[error("the header {0} is missing")]
     Missing(&'static str),
+    /// The header is not in its scheme's form, or is repeated with different values.
     #[error("the header {0} is malformed")]
     Malformed(&'static str),
+    /// The gateway's event says that the body is base64, and the body is not.
     #[error("the body is not the base64 that the event says it is")]
     Undecodable,
+    /// The signature is well-formed, and no secret gives it.
     #[error("no configured secret gives this signature")]
     Mismatch,
+    /// The signature is good, but its secret may not sign for the tenant that the body names.
     #[error("the secret belongs to another tenant than the body names")]
     OtherTenant,
+    /// The signature is good but old, so the request may be a replay.
     #[error("signed {age_s} s ago; at most {max_age_s} s are accepted")]
-    Stale { age_s: i64, max_age_s: i64 },
+    Stale {
+        /// The signature's age, in seconds.
+        age_s: i64,
+        /// The greatest accepted age, in seconds.
+        max_age_s: i64,
+    },
+    /// The signature is good, but its time lies too far ahead of our clock.
     #[error("signed {ahead_s} s in the future; at most {max_future_s} s are accepted")]
-    Future { ahead_s: i64, max_future_s: i64 },
+    Future {
+        /// How far the time lies ahead, in seconds.
+        ahead_s: i64,
+        /// How far it may lie ahead, in seconds.
+        max_future_s: i64,
+    },
 }
 
 /// How old, and how far in the future, a signature may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Freshness {
+    /// The greatest accepted age, in seconds.
     pub max_age_s: i64,
+    /// How far the sender's clock may be ahead of ours, in seconds.
     pub max_future_s: i64,
 }
 
@@ -134,7 +153,9 @@ impl Freshness {
 pub struct Scheme {
     /// The scheme's name in the ledger.
     pub name: &'static str,
+    /// The header that holds the signature. It tells the schemes of a provider apart.
     pub signature_header: &'static str,
+    /// How the header holds the signature.
     pub encoding: Encoding,
     /// Headers whose values are signed before the body, each followed by a dot.
     pub signed_headers: &'static [&'static str],
@@ -146,7 +167,10 @@ pub struct Scheme {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
     /// Hexadecimal digits after a prefix; the key is the secret's UTF-8 bytes.
-    Hex { prefix: &'static str },
+    Hex {
+        /// The text before the digits, such as `sha256=`. It may be empty.
+        prefix: &'static str,
+    },
     /// `v1,` and base64, several separated by spaces; the key is the base64 after `whsec_`.
     StandardWebhooks,
 }

@@ -11,22 +11,30 @@ use serde::{Deserialize, Deserializer};
 
 use super::{Entry, Secret, Secrets};
 
-/// Why a text cannot be used. It names the place and never the text.
+/// Why a text cannot be used. An error names the place in the text, and never quotes the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
+    /// The text holds no secret.
     #[error("is empty: put a value there, several separated by commas")]
     Empty,
+    /// A character that nobody can see, which is probably a mistake. The number is its code point.
     #[error(
         "holds the invisible character U+{0:04X}: type the secret anew; if it belongs to the secret, write JSON with \\u{0:04x}"
     )]
     Invisible(u32),
+    /// The text looks like JSON and cannot be read. The inner text is the place, if serde knows one:
+    /// ` (line 1, column 2)`.
     #[error("looks like JSON and is none of the forms that are read{0}: write {FORMS}")]
     Json(String),
+    /// The whole text stands in quotes, as after copying a quoted value.
     #[error("stands in quotes: take them away; if they belong to the secret, write {FORMS}")]
     Quoted,
+    /// A secret is certainly a mistake, or is no key of a scheme that it signs by.
     #[error("is unusable: entry {number} {problem}")]
     Entry {
+        /// The secret's place in the list, from 1.
         number: usize,
+        /// What is wrong, as the entry's predicate.
         problem: &'static str,
     },
 }
