@@ -22,11 +22,23 @@ pub trait QueueMessage: Sized {
 /// Why a message cannot be worked on, now or ever.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
-    /// It never quotes the message, which holds personal data.
+    /// No code wrote this message. The error never quotes the message, which holds personal data.
     #[error("the message is not one that a webhook function writes (line {line}, column {column})")]
-    Malformed { line: usize, column: usize },
+    Malformed {
+        /// The line of the JSON in which reading ended, from 1.
+        line: usize,
+        /// The column of that line, in bytes.
+        column: usize,
+    },
+    /// A version that only newer code can read. The message waits.
     #[error("the message has version {version}, this function reads up to {newest}")]
-    Newer { version: u32, newest: u32 },
+    Newer {
+        /// The version that the message names.
+        version: u32,
+        /// The newest version that this code reads.
+        newest: u32,
+    },
+    /// A known version with a part that this code does not know. The message waits.
     #[error("the message has {0} that this function does not know")]
     Unknown(Unknown),
 }
@@ -34,9 +46,11 @@ pub enum Unreadable {
 /// A part that newer code may add to a message without a new version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unknown {
+    /// A field, which may forbid what this code is about to do.
     Field,
     /// One of several words, such as the kind of an event.
     Variant,
+    /// A task's name, in a message of the `work` queue.
     Task,
 }
 

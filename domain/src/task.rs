@@ -19,10 +19,15 @@ pub use work::{WORK_VERSION, WorkMessage};
 /// Slow work behind a queue. The function of the same name does it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Task {
+    /// The coupon in its member's account, the messages about it, and the items of a game.
     Delivery,
+    /// The stock: a redemption reserves a product, and a use takes the product.
     Inventory,
+    /// The rules that report misuse of a coupon.
     Fraud,
+    /// The counters of the event's tenant and day.
     Analytics,
+    /// The questions to a member some time after a use.
     Surveys,
 }
 
@@ -141,8 +146,12 @@ pub const MESSAGE_VERSION: u32 = 1;
 /// The message to a task: the same body for every queue.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Message<'a> {
+    /// The version of the message's shape. Code that knows only older versions leaves the message
+    /// to newer code.
     pub version: u32,
+    /// The event, under the key of its row in the ledger.
     pub event: Cow<'a, Event>,
+    /// When a webhook function received the event first.
     pub received_at: Timestamp,
     /// The X-Ray trace header of the invocation that received the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]

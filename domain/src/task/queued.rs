@@ -19,18 +19,25 @@ pub const MESSAGE_MAX_BYTES: usize = 256 * 1024;
 /// A message as its queue holds it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Queued {
+    /// The message with its event.
     Whole(Box<Message<'static>>),
+    /// The name of an event that is too large for a queue.
     Elsewhere(Elsewhere),
 }
 
 /// A message whose event must be read from the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Elsewhere {
+    /// The version of the message's shape, as in [`Message`].
     pub version: u32,
+    /// The key of the event's row in the ledger.
     pub key: EventKey,
+    /// When a webhook function received the event first.
     pub received_at: Timestamp,
+    /// As in [`Message::trace`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+    /// As in [`Message::only`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<String>,
 }

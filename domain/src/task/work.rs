@@ -15,8 +15,11 @@ pub const WORK_VERSION: u32 = 1;
 /// not read the message itself, so its shape may change without a change of `dispatch`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkMessage {
+    /// The tasks whose queues get the message.
     pub tasks: Vec<Task>,
+    /// The event's tenant. Fair queues group messages by tenant.
     pub tenant: String,
+    /// The event's key, for the log.
     pub key: EventKey,
     /// The X-Ray trace header of the invocation that received the event.
     pub trace: Option<String>,
