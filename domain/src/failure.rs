@@ -14,12 +14,14 @@ pub enum Failure {
     /// An outside system fails. The message is retried for a day, and not before the time that the
     /// outside system names.
     Outside {
+        /// The reason, for the log and for the dead-letter queue.
         error: anyhow::Error,
+        /// The least wait before the next attempt; `None` if the usual growing delay is enough.
         after: Option<Duration>,
     },
-    /// It is too early, which is no failure. The message is retried then.
+    /// The work cannot begin yet, which is no failure. The message is retried after this time.
     Early(Duration),
-    /// The message can never be done. It goes to the dead-letter queue, with the reason.
+    /// No attempt can succeed. The message goes to the dead-letter queue, with the reason.
     Permanent(anyhow::Error),
 }
 
