@@ -35,7 +35,9 @@ pub const RULES: [&str; 10] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
+    /// The event is unusual, but may be genuine.
     Medium,
+    /// A use that should not have been possible, such as a second one.
     High,
     /// Only this severity flags the member.
     Critical,
@@ -55,12 +57,14 @@ impl Severity {
 /// One thing that a fraud rule reports about an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
+    /// The type that alerts name, such as `excessive_discount`. Several rules may share it.
     #[serde(rename = "type")]
     pub kind: String,
+    /// The severity that the rule has. All findings of one rule have the same.
     pub severity: Severity,
     /// A sentence. It names coupons, orders, times and amounts, and no personal data.
     pub details: String,
-    /// The rule that reports the finding; several rules can share a type.
+    /// The rule that reports the finding, as in [`RULES`].
     pub rule: String,
 }
 
