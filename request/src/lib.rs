@@ -14,13 +14,16 @@ use serde_json::value::RawValue;
 /// A request as it reached the gateway.
 #[derive(Debug)]
 pub struct Request {
+    /// The headers whose values are UTF-8.
     pub headers: Headers<'static>,
+    /// The body without the gateway's base64.
     pub body: Body,
 }
 
 /// The body's bytes, as the sender sent them.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Body {
+    /// Any bytes, perhaps compressed. The signature covers exactly these bytes.
     Bytes(Vec<u8>),
     /// The event says base64, but the body is not.
     Undecodable,
