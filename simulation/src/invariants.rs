@@ -197,11 +197,11 @@ impl<'a> Judge<'a> {
                 continue;
             }
             let recorded = self.variant(event);
-            let recorded = recorded.and_then(|it| {
+            let recorded = recorded.and_then(|variant| {
                 event
                     .variants
                     .iter()
-                    .position(|other| std::ptr::eq(it, other))
+                    .position(|other| std::ptr::eq(variant, other))
             });
             for Expected {
                 record, channel, ..

@@ -77,12 +77,12 @@ fn is_remembered(
 ) -> bool {
     let coupon = event.key.split('/').next();
     let mut events = story.events.iter().enumerate();
-    let redeemed = events.find(|(index, it)| {
-        it.kind == Kind::Redeemed
-            && it.key.split('/').next() == coupon
+    let redeemed = events.find(|(index, other)| {
+        other.kind == Kind::Redeemed
+            && other.key.split('/').next() == coupon
             && is_accepted(answers, *index)
-            && !it.sandbox
-            && !it.forged
+            && !other.sandbox
+            && !other.forged
     });
     let expires_at: Option<Timestamp> = redeemed
         .and_then(|(_, it)| recorded(ledger, it).next())

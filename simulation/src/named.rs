@@ -57,7 +57,9 @@ pub(crate) async fn repeat_one(
     // A coupon that has ended, or a finding that does not stand, is not sent.
     let again: Vec<_> = world.sent().split_off(sent);
     if again.len() > 1 || again.iter().any(|it| it.event.as_deref() != Some(event)) {
-        let again = again.iter().map(|it| (&it.channel, &it.event));
+        let again = again
+            .iter()
+            .map(|message| (&message.channel, &message.event));
         broken.push(format!(
             "{named} is repeated by {:?}",
             again.collect::<Vec<_>>()

@@ -84,7 +84,9 @@ impl Functions {
     ) -> Self {
         let functions = functions.iter();
         let inner = Inner {
-            functions: functions.map(|it| (it.name.clone(), it.clone())).collect(),
+            functions: functions
+                .map(|function| (function.name.clone(), function.clone()))
+                .collect(),
             aws,
             clock,
             history,

@@ -190,7 +190,7 @@ pub(crate) async fn broken(
         let kept: Vec<_> = kept.collect();
         let is_answered = answers
             .iter()
-            .any(|it| it.event == index && it.status == Some(400));
+            .any(|answer| answer.event == index && answer.status == Some(400));
         let is_once = kept.len() == 1 || (kept.is_empty() && !is_answered);
         expect(
             is_once,

@@ -260,7 +260,7 @@ impl Story {
         };
         if random.bool() {
             let sendings = &mut self.sendings;
-            sendings.retain(|it| it.event != event || it.variant != 0);
+            sendings.retain(|sending| sending.event != event || sending.variant != 0);
         }
         self.mended = Some(Mended {
             event,

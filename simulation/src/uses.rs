@@ -89,7 +89,7 @@ impl Desk {
         let rows = self.world.items("events").await.unwrap();
         let entries = rows.iter().filter(|row| !row["scheme"].is_null());
         let entries = entries.map(|row| row["entry"].as_str().unwrap());
-        let entries = entries.filter(|it| it.starts_with("used") && !it.contains('/'));
+        let entries = entries.filter(|entry| entry.starts_with("used") && !entry.contains('/'));
         let mut numbers: Vec<_> = entries.map(|it| it.rsplit('#').next().unwrap()).collect();
         numbers.sort_unstable();
         assert_eq!(numbers, expected);

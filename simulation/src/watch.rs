@@ -109,8 +109,8 @@ impl Desk {
     fn rush_alerts(&self) -> Vec<usize> {
         let sent = self.world.sent().into_iter();
         let texts = sent.filter(|it| matches!(it.detail, Detail::Topic(_)));
-        let counts = texts.filter_map(|it| {
-            let text = it.text.unwrap_or_default();
+        let counts = texts.filter_map(|alert| {
+            let text = alert.text.unwrap_or_default();
             let (_, rest) = text.split_once("at least ")?;
             rest.split(' ').next()?.parse().ok()
         });

@@ -72,7 +72,7 @@ impl Amounts {
 pub(crate) fn details(usage: &Usage, conflicts: &[Conflict]) -> Option<String> {
     let recorded = Amounts::of(usage);
     let mut conflicts: Vec<_> = conflicts.iter().collect();
-    conflicts.sort_by_key(|it| (it.received_at, it.amounts.text()));
+    conflicts.sort_by_key(|conflict| (conflict.received_at, conflict.amounts.text()));
     let mut others = Vec::new();
     for conflict in &conflicts {
         let other = match conflict.amounts == recorded {

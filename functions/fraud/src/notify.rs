@@ -193,7 +193,7 @@ impl Fraud {
                 .as_ref()
                 .is_some_and(|it| it.has(RAPID_REDEMPTION));
             let mut rows = case.history().iter();
-            let is_open = rows.any(|it| it.coupon == redeemed.coupon && !it.is_settled);
+            let is_open = rows.any(|row| row.coupon == redeemed.coupon && !row.is_settled);
             let is_open = is_open || case.is_open_again;
             if is_found
                 && is_open

@@ -97,9 +97,10 @@ impl Fraud {
         }
         // The record that changes the member's rushes comes first, then the records that messages
         // wait for.
-        stale.sort_by_key(|it| {
-            let is_of_rush = raises.is_some() && matches!(it.known.event.fact, Fact::Redeemed(_));
-            (!is_of_rush, !it.is_own)
+        stale.sort_by_key(|stale| {
+            let is_of_rush =
+                raises.is_some() && matches!(stale.known.event.fact, Fact::Redeemed(_));
+            (!is_of_rush, !stale.is_own)
         });
         let is_part = stale.len() > RECORDS_MAX;
         stale.truncate(RECORDS_MAX);
@@ -110,14 +111,14 @@ impl Fraud {
         let mut changes = Vec::new();
         let mut tally = Tally::default();
         let mut is_open_again = false;
-        for it in &stale {
-            let Stale { known, until, .. } = it;
+        for stale in &stale {
+            let Stale { known, until, .. } = stale;
             changes.extend(until.map(|until| self.remember(known, until)));
-            match &it.record {
+            match &stale.record {
                 Some(record) => {
-                    changes.push(self.write(known, record, it.counted_on, *until, now));
+                    changes.push(self.write(known, record, stale.counted_on, *until, now));
                     changes.extend(self.flags(known, record, now));
-                    if let Some(day) = it.counted_on {
+                    if let Some(day) = stale.counted_on {
                         let before = counted_before(known);
                         tally.merge(&tasks::findings(day, before, &record.findings));
                         if before != record.findings {
@@ -139,7 +140,7 @@ impl Fraud {
             let forget_at = History::forget_at(now);
             changes.push(member.rushes.change(key, &rush.rushes, forget_at));
             let mut rows = member.redemptions.iter();
-            let is_settled = rows.any(|it| it.coupon == redeemed.coupon && it.is_settled);
+            let is_settled = rows.any(|row| row.coupon == redeemed.coupon && row.is_settled);
             if rush.raises.is_some() && is_settled {
                 // The redemption owes an alert again. Later checks see it until the alert is
                 // published.
@@ -148,9 +149,9 @@ impl Fraud {
                 is_open_again = true;
             }
         }
-        let records = stale.into_iter().filter_map(|it| {
-            let entry = it.known.event.key.entry().to_owned();
-            Some((entry, it.record?, it.counted_on))
+        let records = stale.into_iter().filter_map(|stale| {
+            let entry = stale.known.event.key.entry().to_owned();
+            Some((entry, stale.record?, stale.counted_on))
         });
         Some(Update {
             version: case.version.clone(),
@@ -368,7 +369,7 @@ fn outlived(known: &Known, remembered: Option<i64>) -> Option<i64> {
 /// redemption is forgotten.
 fn was_known(known: &Known) -> bool {
     let record = known.record.as_ref();
-    record.is_some_and(|it| it.awaits.is_none() && !it.has(UNKNOWN_COUPON))
+    record.is_some_and(|record| record.awaits.is_none() && !record.has(UNKNOWN_COUPON))
 }
 
 /// The record's summary: `2 findings: duplicate_usage, expired_usage`.

@@ -229,7 +229,11 @@ mod tests {
             .map(|(name, quantity)| (*name, (*quantity).to_owned()))
             .collect();
         assert_eq!(found, taken);
-        let listed: Vec<_> = takes.left.iter().map(|it| (it.item, it.why)).collect();
+        let listed: Vec<_> = takes
+            .left
+            .iter()
+            .map(|left| (left.item, left.why))
+            .collect();
         assert_eq!(listed, left);
     }
 

@@ -118,12 +118,12 @@ impl Judge<'_> {
             .story
             .events
             .iter()
-            .filter(|it| !it.sandbox && counts(it.kind) && self.is_counted(it))
+            .filter(|event| !event.sandbox && counts(event.kind) && self.is_counted(event))
             .collect();
         let coupon = |event: &Event| event.key.split('/').next().unwrap_or_default().to_owned();
         let has = |of: &Event, kinds: &[Kind]| {
             let mut events = events.iter();
-            events.any(|it| coupon(it) == coupon(of) && kinds.contains(&it.kind))
+            events.any(|event| coupon(event) == coupon(of) && kinds.contains(&event.kind))
         };
         for event in &events {
             let tenant: Vec<_> = event.key.split('#').take(2).collect();

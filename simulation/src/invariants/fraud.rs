@@ -36,39 +36,39 @@ impl Judge<'_> {
             .story
             .events
             .iter()
-            .filter(|it| checks(it.kind) && !it.forged)
+            .filter(|event| checks(event.kind) && !event.forged)
             .filter_map(|event| {
                 let variant = self.variant(event)?;
                 Some(Recorded { event, variant })
             })
             .collect();
         let mut flags = BTreeSet::new();
-        for it in &recorded {
-            if self.record(it.event).is_none() {
+        for judged in &recorded {
+            if self.record(judged.event).is_none() {
                 continue;
             }
-            let is_redemption = matches!(it.event.kind, Kind::Redeemed | Kind::Items);
-            let is_counted = self.history(it.event).is_some();
-            self.expect(is_counted || !is_redemption || it.event.sandbox, || {
-                format!("{} is not in its member's history", it.event.key)
+            let is_redemption = matches!(judged.event.kind, Kind::Redeemed | Kind::Items);
+            let is_counted = self.history(judged.event).is_some();
+            self.expect(is_counted || !is_redemption || judged.event.sandbox, || {
+                format!("{} is not in its member's history", judged.event.key)
             });
-            let found = self.found(it.event);
-            let possible = self.possible(*it, &recorded);
+            let found = self.found(judged.event);
+            let possible = self.possible(*judged, &recorded);
             self.expect(possible.contains(&found), || {
                 format!(
                     "{} has the findings {found:?}, they should be one of {possible:?}",
-                    it.event.key
+                    judged.event.key
                 )
             });
             if found.contains("excessive_discount") {
-                flags.insert(it.event.key.clone());
+                flags.insert(judged.event.key.clone());
             }
             if found.contains("rapid_redemption") {
                 let is_stated = self
-                    .history(it.event)
+                    .history(judged.event)
                     .is_some_and(|row| row["told"] == true);
                 self.expect(is_stated, || {
-                    format!("{} is still being checked", it.event.key)
+                    format!("{} is still being checked", judged.event.key)
                 });
             }
         }
@@ -88,7 +88,7 @@ impl Judge<'_> {
                 .story
                 .events
                 .iter()
-                .any(|it| coupon_of(it) == coupon && checks(it.kind) && !it.forged)
+                .any(|event| coupon_of(event) == coupon && checks(event.kind) && !event.forged)
     }
 
     /// Whether the row of a member is fraud's, and has a cause.
@@ -108,12 +108,12 @@ impl Judge<'_> {
             });
         }
         let events = self.story.events.iter();
-        let mut redemptions = events.filter(|it| !it.forged && !it.sandbox);
+        let mut redemptions = events.filter(|event| !event.forged && !event.sandbox);
         entry.starts_with("redeemed@")
-            && redemptions.any(|it| {
-                matches!(it.kind, Kind::Redeemed | Kind::Items)
-                    && self.rows.contains_key(&it.key)
-                    && entry.ends_with(&format!("#{}", webhooks::event::escape(coupon_of(it))))
+            && redemptions.any(|event| {
+                matches!(event.kind, Kind::Redeemed | Kind::Items)
+                    && self.rows.contains_key(&event.key)
+                    && entry.ends_with(&format!("#{}", webhooks::event::escape(coupon_of(event))))
             })
     }
 
@@ -140,13 +140,13 @@ impl Judge<'_> {
 
     /// The possible findings: one set, unless an event was recorded without an answer because its
     /// provider gave up. Fraud may have seen such an event or not.
-    fn possible(&self, it: Recorded<'_>, all: &[Recorded<'_>]) -> Vec<BTreeSet<String>> {
+    fn possible(&self, judged: Recorded<'_>, all: &[Recorded<'_>]) -> Vec<BTreeSet<String>> {
         let of_coupon = all
             .iter()
-            .filter(|other| coupon_of(other.event) == coupon_of(it.event));
+            .filter(|other| coupon_of(other.event) == coupon_of(judged.event));
         let (certain, doubtful): (Vec<_>, Vec<_>) =
             of_coupon.partition(|other| self.record(other.event).is_some());
-        let contradicted = self.contradicted(it);
+        let contradicted = self.contradicted(judged);
         let mut possible = Vec::new();
         for subset in 0..1_u32 << doubtful.len() {
             let seen = doubtful.iter().enumerate();
@@ -158,7 +158,7 @@ impl Judge<'_> {
                 .copied()
                 .collect();
             for is_contradicted in &contradicted {
-                let mut found = self.expected_of(it, &coupon, all);
+                let mut found = self.expected_of(judged, &coupon, all);
                 if *is_contradicted {
                     found.insert("conflicting_usage".to_owned());
                 }
@@ -172,18 +172,18 @@ impl Judge<'_> {
 
     /// Whether a use was contradicted. It certainly was if its provider got that answer. If nobody
     /// got an answer, the contradiction may be recorded without any task knowing it.
-    fn contradicted(&self, it: Recorded<'_>) -> Vec<bool> {
-        let beneath = format!("{}/conflict/", it.event.key);
+    fn contradicted(&self, judged: Recorded<'_>) -> Vec<bool> {
+        let beneath = format!("{}/conflict/", judged.event.key);
         let is_kept = self.rows.keys().any(|key| key.starts_with(&beneath));
-        if it.event.kind != Kind::Used || !is_kept {
+        if judged.event.kind != Kind::Used || !is_kept {
             return vec![false];
         }
-        let mut recorded = it.event.variants.iter();
-        let recorded = recorded.position(|variant| std::ptr::eq(variant, it.variant));
+        let mut recorded = judged.event.variants.iter();
+        let recorded = recorded.position(|variant| std::ptr::eq(variant, judged.variant));
         let events = self.story.events.iter();
         let event = events
             .clone()
-            .position(|event| std::ptr::eq(event, it.event));
+            .position(|event| std::ptr::eq(event, judged.event));
         let mut answers = self.answers.iter();
         let is_heard = answers.any(|answer| {
             Some(answer.event) == event
@@ -198,21 +198,21 @@ impl Judge<'_> {
 
     fn expected_of(
         &self,
-        it: Recorded<'_>,
+        judged: Recorded<'_>,
         coupon: &[Recorded<'_>],
         all: &[Recorded<'_>],
     ) -> BTreeSet<String> {
         let mut rules: BTreeSet<&str> = BTreeSet::new();
-        if it.event.sandbox {
+        if judged.event.sandbox {
             return BTreeSet::new();
         }
-        let at = it.variant.at;
-        match it.event.kind {
+        let at = judged.variant.at;
+        match judged.event.kind {
             Kind::Redeemed | Kind::Items => {
                 let within = all.iter().filter(|other| {
                     matches!(other.event.kind, Kind::Redeemed | Kind::Items)
                         && !other.event.sandbox
-                        && member_of(other.event) == member_of(it.event)
+                        && member_of(other.event) == member_of(judged.event)
                         && self.history(other.event).is_some()
                         && at - HOUR <= other.variant.at
                         && other.variant.at <= at
@@ -225,21 +225,21 @@ impl Judge<'_> {
                 let of_kind = |kind: Kind| coupon.iter().find(|it| it.event.kind == kind);
                 let earlier = coupon.iter().any(|other| {
                     other.event.kind == Kind::Used
-                        && (other.variant.at, &other.event.key) < (at, &it.event.key)
+                        && (other.variant.at, &other.event.key) < (at, &judged.event.key)
                 });
                 let redemption = of_kind(Kind::Redeemed);
                 let cancelled = of_kind(Kind::Cancelled);
                 let terms = redemption.map(|it| it.variant);
-                let statements = coupon.iter().filter_map(|it| {
-                    let is_notice = match it.event.kind {
+                let statements = coupon.iter().filter_map(|other| {
+                    let is_notice = match other.event.kind {
                         Kind::Redeemed => false,
                         Kind::Expiring => true,
                         _ => return None,
                     };
-                    Some((it.variant.at, is_notice, it.variant.expires_at?))
+                    Some((other.variant.at, is_notice, other.variant.expires_at?))
                 });
                 let expires_at = statements.max().map(|(.., expires_at)| expires_at);
-                let [discount, order, paid] = it.variant.amounts;
+                let [discount, order, paid] = judged.variant.amounts;
                 let exceeds = |a: Option<i64>, b: Option<i64>| a.zip(b).is_some_and(|(a, b)| a > b);
                 let left = discount.zip(order).map(|(a, b)| (b - a).max(0));
                 for (rule, is_found) in [
@@ -289,7 +289,7 @@ impl Judge<'_> {
             .story
             .events
             .iter()
-            .map(|it| (it.key.clone(), member_of(it)))
+            .map(|event| (event.key.clone(), member_of(event)))
             .collect();
         for (event, member) in &found {
             let is_its = members.get(event).is_some_and(|it| it == member);

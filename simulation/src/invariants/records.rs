@@ -20,7 +20,7 @@ impl<'a> Judge<'a> {
     /// Whether the provider got the answer that the body is not valid.
     pub(super) fn is_refused(&self, index: usize) -> bool {
         let mut answers = self.answers.iter();
-        answers.any(|it| it.event == index && it.status == Some(400))
+        answers.any(|answer| answer.event == index && answer.status == Some(400))
     }
 
     /// An accepted event must be in the ledger as one of its variants, with a settled record of
@@ -255,14 +255,14 @@ impl<'a> Judge<'a> {
     pub(super) fn enrolled(&self, event: &Event, surely: bool) -> Reach {
         let member = event.account.as_ref().map(|(member, _)| member);
         let events = self.story.events.iter().enumerate();
-        let mut enrolments = events.filter(|(index, it)| {
+        let mut enrolments = events.filter(|(index, other)| {
             let known = if surely {
                 self.is_accepted(*index)
             } else {
-                self.rows.contains_key(&it.key)
+                self.rows.contains_key(&other.key)
             };
-            it.kind == Kind::Enrolled
-                && it.account.as_ref().map(|(member, _)| member) == member
+            other.kind == Kind::Enrolled
+                && other.account.as_ref().map(|(member, _)| member) == member
                 && known
         });
         enrolments
@@ -283,9 +283,9 @@ impl<'a> Judge<'a> {
             .events
             .iter()
             .filter(|it| it.account == event.account);
-        of_coupon.any(|it| {
-            matches!(it.kind, Kind::Used | Kind::Cancelled | Kind::Expired)
-                && self.rows.contains_key(&it.key)
+        of_coupon.any(|other| {
+            matches!(other.kind, Kind::Used | Kind::Cancelled | Kind::Expired)
+                && self.rows.contains_key(&other.key)
         })
     }
 
@@ -297,10 +297,10 @@ impl<'a> Judge<'a> {
             .iter()
             .filter(|it| it.account == event.account);
         let until = |it: &Event| it.variants[0].expires_at;
-        of_coupon.any(|it| {
-            it.kind == Kind::Expiring
-                && until(it) != until(event)
-                && self.rows.contains_key(&it.key)
+        of_coupon.any(|other| {
+            other.kind == Kind::Expiring
+                && until(other) != until(event)
+                && self.rows.contains_key(&other.key)
         })
     }
 }

@@ -68,7 +68,8 @@ impl Judge<'_> {
             let rest = moments.clone().take_while(|it| alert.sent_by(it).is_none());
             let mut recorded = rest.clone().filter(|it| alert.settles(it, process));
             let died = |it: &Moment| matches!(it, Moment::Killed(killed) if killed == process);
-            let mut in_doubt = rest.filter(|it| died(it) || alert.fails_to_settle(it, process));
+            let mut in_doubt =
+                rest.filter(|moment| died(moment) || alert.fails_to_settle(moment, process));
             explained +=
                 usize::from(recorded.next().is_none() && (!heard || in_doubt.next().is_some()));
         }

@@ -181,7 +181,8 @@ impl Judge<'_> {
 
     fn reserved_by(&self, coupon: &str, now: Timestamp) -> Option<Product> {
         let events = self.story.events.iter();
-        let of_coupon = events.filter(|it| coupon_of(it) == coupon && self.is_worked_off(it));
+        let of_coupon =
+            events.filter(|event| coupon_of(event) == coupon && self.is_worked_off(event));
         let of_coupon: Vec<_> = of_coupon.collect();
         let redemption = of_coupon.iter().find(|it| it.kind == Kind::Redeemed)?;
         let variant = self.variant(redemption)?;
@@ -200,10 +201,10 @@ impl Judge<'_> {
 
     /// The latest expiry date by the provider's clock, because a notice may move it.
     fn expires_at(&self, of_coupon: &[&Event]) -> Option<Timestamp> {
-        let stated = of_coupon.iter().filter_map(|it| {
-            let variant = self.variant(it)?;
-            let is_notice = it.kind == Kind::Expiring;
-            let says = is_notice || it.kind == Kind::Redeemed;
+        let stated = of_coupon.iter().filter_map(|event| {
+            let variant = self.variant(event)?;
+            let is_notice = event.kind == Kind::Expiring;
+            let says = is_notice || event.kind == Kind::Redeemed;
             says.then_some((variant.at, is_notice, variant.expires_at?))
         });
         stated.max().map(|(.., expires_at)| expires_at)
@@ -248,7 +249,7 @@ impl Judge<'_> {
             // A product that nobody counted causes no alert. A delivery counts if nothing was sold
             // before.
             let mut set = self.story.stock.iter();
-            let is_set = set.any(|it| (it.company, it.product) == names(product));
+            let is_set = set.any(|set| (set.company, set.product) == names(product));
             let is_counted = counted.contains(product);
             self.expect(is_counted || low + below == 0, stated);
             self.expect(at_least <= threshold || low + below == 0, stated);
@@ -289,7 +290,7 @@ impl Judge<'_> {
 
     fn threshold(&self, product: &Product) -> i64 {
         let mut stock = self.story.stock.iter();
-        let own = stock.find(|it| (it.company, it.product) == names(product));
+        let own = stock.find(|set| (set.company, set.product) == names(product));
         own.and_then(|it| it.threshold).unwrap_or(THRESHOLD)
     }
 }

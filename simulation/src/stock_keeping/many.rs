@@ -55,7 +55,9 @@ impl Desk {
     async fn on_hands(&self) -> BTreeMap<String, Decimal> {
         let contents = self.world.stock().contents(Some(TENANT)).await.unwrap();
         let products = contents.products.into_iter();
-        products.map(|it| (it.name, it.on_hand)).collect()
+        products
+            .map(|product| (product.name, product.on_hand))
+            .collect()
     }
 
     async fn reserved_in_h(&self, hours: i64) -> Decimal {

@@ -79,7 +79,13 @@ pub(crate) fn check(events: &[Event], expected: &[(&str, Severity, &str)]) {
 fn check_found(found: Vec<Finding>, expected: &[(&str, Severity, &str)]) {
     let found: Vec<_> = found
         .iter()
-        .map(|it| (it.kind.as_str(), it.severity, it.details.as_str()))
+        .map(|finding| {
+            (
+                finding.kind.as_str(),
+                finding.severity,
+                finding.details.as_str(),
+            )
+        })
         .collect();
     assert_eq!(found, expected);
 }
