@@ -333,7 +333,7 @@ fn today(sample: &str, number: usize) -> anyhow::Result<Event> {
 pub fn redeemed(count: usize, products: usize) -> anyhow::Result<Vec<Event>> {
     let numbers = 0..count;
     numbers
-        .map(|it| reported(REDEEMED, it, it % products))
+        .map(|number| reported(REDEEMED, number, number % products))
         .collect()
 }
 
@@ -341,7 +341,7 @@ pub fn redeemed(count: usize, products: usize) -> anyhow::Result<Vec<Event>> {
 pub fn used(count: usize, products: usize) -> anyhow::Result<Vec<Event>> {
     let numbers = 0..count;
     numbers
-        .map(|it| reported(USED, it, it % products))
+        .map(|number| reported(USED, number, number % products))
         .collect()
 }
 

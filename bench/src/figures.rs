@@ -258,7 +258,7 @@ async fn check_listed(figures: &Figures, events: &[Event]) -> anyhow::Result<()>
     let redeemed: BTreeMap<_, _> = events
         .iter()
         .filter(|it| matches!(it.fact, Fact::Redeemed(_)))
-        .map(|it| (it.key.coupon(), it.occurred_at))
+        .map(|event| (event.key.coupon(), event.occurred_at))
         .collect();
     let mut found = Vec::new();
     for day in recount::local_days(events).into_iter().rev() {
@@ -400,10 +400,10 @@ fn a_corrupted_counter_is_found_and_put_right_once() {
         let (_, drift) = verify(&figures).await?;
         assert_eq!(drift.len(), corrupted);
         let book = desk.book()?;
-        for it in &drift {
-            assert!(figures.repair(&book, it, Timestamp::now()).await?);
+        for drifted in &drift {
+            assert!(figures.repair(&book, drifted, Timestamp::now()).await?);
             // A second repair changes nothing.
-            assert!(!figures.repair(&book, it, Timestamp::now()).await?);
+            assert!(!figures.repair(&book, drifted, Timestamp::now()).await?);
         }
         let (_, drift) = verify(&figures).await?;
         assert_eq!(drift, []);

@@ -91,7 +91,7 @@ impl Channels {
             }
             Channel::WhatsApp => {
                 let open = self.whatsapp.as_ref();
-                let open = open.and_then(|it| Some((it, it.survey_template()?)));
+                let open = open.and_then(|whatsapp| Some((whatsapp, whatsapp.survey_template()?)));
                 let Some((whatsapp, template)) = open else {
                     return Ok(closed());
                 };
@@ -145,7 +145,7 @@ impl Channels {
             Channel::WhatsApp => {
                 let open = self.whatsapp.as_ref();
                 let Some((whatsapp, template)) =
-                    open.and_then(|it| Some((it, it.template(occasion)?)))
+                    open.and_then(|whatsapp| Some((whatsapp, whatsapp.template(occasion)?)))
                 else {
                     return Ok(closed());
                 };

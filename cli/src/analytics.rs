@@ -151,12 +151,12 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let audit = count(&figures, &arguments).await?;
     let (drift, _) = audit.judge(&figures).await?;
     let mut differs = Vec::new();
-    for it in &drift {
+    for drifted in &drift {
         let repaired = match arguments.what {
             What::Verify => false,
-            What::Rebuild => figures.repair(&book, it, Timestamp::now()).await?,
+            What::Rebuild => figures.repair(&book, drifted, Timestamp::now()).await?,
         };
-        differs.push(Differs::of(it, repaired));
+        differs.push(Differs::of(drifted, repaired));
     }
     figures.forget_interrupted_audit(&name(&arguments)).await?;
     let outcome = Outcome {

@@ -173,7 +173,7 @@ fn describe(all: &[Shown]) -> String {
     }
     let open = all
         .iter()
-        .filter(|it| it.taken_as.is_none() && it.erased_at.is_none());
+        .filter(|refused| refused.taken_as.is_none() && refused.erased_at.is_none());
     text.push_str(&format!(
         "{} refused, {} of them not taken since\n",
         all.len(),
@@ -331,7 +331,7 @@ async fn again(
 fn still_refused(problems: Vec<Problem>) -> What {
     let fields: Vec<_> = problems
         .iter()
-        .map(|it| format!("{} {}", it.field, it.problem))
+        .map(|problem| format!("{} {}", problem.field, problem.problem))
         .collect();
     What::Failed {
         error: format!("it is still refused: {}", fields.join("; ")),

@@ -315,7 +315,7 @@ impl Replay {
             let unsent = outcomes
                 .iter_mut()
                 .filter(|it| matches!(it.what, What::Sent { .. }));
-            unsent.for_each(|it| *it = Outcome::failed(key, it.task, &error));
+            unsent.for_each(|outcome| *outcome = Outcome::failed(key, outcome.task, &error));
         }
         outcomes
     }

@@ -145,7 +145,7 @@ fn drawn(table: &Table) -> String {
             let cells = records.iter().map(|it| it[column].as_str());
             let is_number = cells
                 .clone()
-                .all(|it| it.is_empty() || it.parse::<f64>().is_ok());
+                .all(|cell| cell.is_empty() || cell.parse::<f64>().is_ok());
             let cell = &line[column];
             match is_number {
                 true => row.push_str(&format!("  {cell:>width$}")),

@@ -54,9 +54,9 @@ pub(crate) fn explain(refused: Refused) -> anyhow::Error {
 pub(crate) fn explain_with(refused: Refused, option: impl Fn(&str) -> &str) -> anyhow::Error {
     match refused {
         Refused::Invalid(problems) => {
-            let problems = problems.iter().map(|it| match it.value.as_str() {
-                "" => format!("--{} {}", option(&it.field), it.problem),
-                value => format!("--{} {value}: {}", option(&it.field), it.problem),
+            let problems = problems.iter().map(|problem| match problem.value.as_str() {
+                "" => format!("--{} {}", option(&problem.field), problem.problem),
+                value => format!("--{} {value}: {}", option(&problem.field), problem.problem),
             });
             anyhow!("{}", problems.collect::<Vec<_>>().join("; "))
         }

@@ -166,9 +166,10 @@ fn started(system: &System, data: Option<&Path>) -> Value {
     let template = system.template();
     let functions = template.functions.iter().map(|function| {
         let routes = function.routes.iter();
-        let routes = routes.map(|it| json!({"method": it.method, "path": it.path}));
+        let routes = routes.map(|route| json!({"method": route.method, "path": route.path}));
         let schedules = function.schedules.iter();
-        let schedules = schedules.map(|it| json!({"name": it.name, "every_s": it.every_s}));
+        let schedules =
+            schedules.map(|schedule| json!({"name": schedule.name, "every_s": schedule.every_s}));
         let queues = function.sources.iter().map(|it| it.queue.as_str());
         json!({
             "name": function.name,

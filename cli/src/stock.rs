@@ -184,14 +184,14 @@ fn quantity(text: &str) -> Result<Decimal, String> {
 
 fn above_zero(text: &str) -> Result<Decimal, String> {
     match quantity(text)? {
-        it if it > Decimal::ZERO => Ok(it),
+        number if number > Decimal::ZERO => Ok(number),
         _ => Err("it must be above 0; use `set` for a lower count".to_owned()),
     }
 }
 
 fn at_least_zero(text: &str) -> Result<Decimal, String> {
     match quantity(text)? {
-        it if it >= Decimal::ZERO => Ok(it),
+        number if number >= Decimal::ZERO => Ok(number),
         _ => Err("it must be at least 0".to_owned()),
     }
 }

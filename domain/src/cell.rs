@@ -26,7 +26,9 @@ pub fn written(text: &str) -> String {
 /// zero.
 pub fn written_unless_number(text: &str) -> String {
     let digits = text.strip_prefix('-').unwrap_or(text);
-    let is_plain = digits.bytes().all(|it| it.is_ascii_digit() || it == b'.');
+    let is_plain = digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'.');
     let is_number = is_plain && digits.starts_with(|it: char| it.is_ascii_digit());
     let is_number = is_number && Decimal::from_str_exact(text).is_ok();
     match is_number {

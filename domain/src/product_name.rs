@@ -12,7 +12,7 @@ use crate::identifier::is_blank;
 pub fn readable(name: &str) -> String {
     let seen: String = name
         .nfc()
-        .filter(|it| it.is_whitespace() || !is_blank(*it))
+        .filter(|character| character.is_whitespace() || !is_blank(*character))
         .collect();
     let words: Vec<_> = seen.split_whitespace().collect();
     // Compose again, because an invisible character may have separated a letter from its accent.

@@ -85,7 +85,7 @@ impl Task {
     /// must follow.
     pub fn first_record(self, event: &Event) -> &'static str {
         match (self, &event.fact) {
-            (Task::Delivery, Fact::Redeemed(it)) if !it.reward.items.is_empty() => {
+            (Task::Delivery, Fact::Redeemed(redemption)) if !redemption.reward.items.is_empty() => {
                 record::delivery::GRANT
             }
             (Task::Delivery, Fact::Expiring(_)) => record::delivery::REMINDER,

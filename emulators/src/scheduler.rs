@@ -114,7 +114,7 @@ impl Scheduler {
                 schedules: Mutex::new(schedules),
                 changed: Notify::new(),
                 groups: groups.chain([DEFAULT_GROUP.to_owned()]).collect(),
-                roles: roles.map(|it| (it.arn.clone(), it.clone())).collect(),
+                roles: roles.map(|role| (role.arn.clone(), role.clone())).collect(),
             }),
         }
     }

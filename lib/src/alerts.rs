@@ -92,7 +92,7 @@ impl Unpublished {
     /// Every other code is about the account, the topic, its key or a permission.
     fn by(code: &str, status: Option<u16>, is_of_topic: bool) -> Self {
         let code_text = code.to_owned();
-        if PASSING.contains(&code) || status.is_some_and(|it| it >= 500 || it == 429) {
+        if PASSING.contains(&code) || status.is_some_and(|status| status >= 500 || status == 429) {
             return Self::ForNow(code_text);
         }
         match REFUSED.contains(&code) && !is_of_topic {

@@ -107,7 +107,7 @@ impl Life {
                 if !life
                     .tasks
                     .iter()
-                    .any(|it| it.event == event.event && it.task == *name)
+                    .any(|record| record.event == event.event && record.task == *name)
                 {
                     life.missing.push(Missing {
                         event: event.event.clone(),

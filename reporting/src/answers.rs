@@ -250,8 +250,8 @@ fn times(desk: &Desk, tenant: &str, period: Period) -> anyhow::Result<(Timestamp
 
 /// The contents of these answers, in their order. An answer whose record is gone is missing.
 async fn rows(desk: &Desk, listed: Vec<(Named, Listed)>) -> anyhow::Result<Vec<(String, Row)>> {
-    let record = |it: &Listed| {
-        let event = &it.event;
+    let record = |listed: &Listed| {
+        let event = &listed.event;
         desk.ledger.row_key(event.coupon(), event.beneath(ANSWER))
     };
     let keys: Vec<_> = listed.iter().map(|(_, it)| record(it)).collect();

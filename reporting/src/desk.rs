@@ -161,7 +161,7 @@ impl Desk {
         let period = asked.period;
         let other = period.compared(asked.compare);
         let periods = [Some(period), other].into_iter().flatten();
-        let periods: Vec<_> = periods.map(|it| (it.from, it.to)).collect();
+        let periods: Vec<_> = periods.map(|period| (period.from, period.to)).collect();
         let days = self.figures.days_of(directory, &tenants, &periods).await?;
         let of_tenants = tenants.into_iter().zip(days);
         let of_tenants = of_tenants.map(|((provider, tenant), days)| {

@@ -242,9 +242,9 @@ async fn page(
 
 /// The state of each event's coupon, from its member's account.
 async fn states(desk: &Desk, events: &[&Tracked]) -> anyhow::Result<Vec<Option<String>>> {
-    let key_of = |it: &Tracked| {
-        let code = it.coupon_code.as_deref()?;
-        let member = member_key(&it.provider, &it.tenant, &it.customer_id);
+    let key_of = |tracked: &Tracked| {
+        let code = tracked.coupon_code.as_deref()?;
+        let member = member_key(&tracked.provider, &tracked.tenant, &tracked.customer_id);
         Some((member, format!("coupon#{}", escape(code))))
     };
     let mut keys: Vec<_> = events.iter().filter_map(|it| key_of(it)).collect();

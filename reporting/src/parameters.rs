@@ -127,7 +127,7 @@ mod tests {
         match parameters.finish() {
             Err(Refused::Invalid(problems)) => problems
                 .into_iter()
-                .map(|it| format!("{}={} {}", it.field, it.value, it.problem))
+                .map(|problem| format!("{}={} {}", problem.field, problem.value, problem.problem))
                 .collect(),
             _ => Vec::new(),
         }

@@ -244,7 +244,8 @@ mod tests {
         };
         let problem = problem.map(|problems| {
             let problems = problems.iter();
-            let lines = problems.map(|it| format!("{}={} {}", it.field, it.value, it.problem));
+            let lines = problems
+                .map(|problem| format!("{}={} {}", problem.field, problem.value, problem.problem));
             lines.collect::<Vec<_>>().join("; ")
         });
         (period, problem)

@@ -145,7 +145,7 @@ impl Records {
     fn progress(&self, task: Task, event: &Tracked) -> Option<Progress> {
         let is_of = |name: &str| {
             let rest = name.strip_prefix(task.name());
-            rest.is_some_and(|it| it.is_empty() || it.starts_with('/'))
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         let first = first_record(task, event).to_owned();
         let then = self.then(&event.key).into_iter().map(|(_, name)| name);
@@ -229,7 +229,7 @@ mod tests {
     #[track_caller]
     fn check(records: &Records, task: Task, event: &Tracked, expected: Option<(State, &[&str])>) {
         let found = records.progress(task, event);
-        let found = found.map(|it| (it.state, it.records));
+        let found = found.map(|progress| (progress.state, progress.records));
         let expected = expected.map(|(state, records)| {
             (
                 state,

@@ -175,21 +175,21 @@ impl Surveys {
         total.pending = Some(self.pending);
         let mut rows = vec![total];
         let days = self.days.iter();
-        rows.extend(days.map(|it| row("day", it.date.to_string(), &it.answers)));
+        rows.extend(days.map(|day| row("day", day.date.to_string(), &day.answers)));
         for (by, names) in [
             ("reward", &self.rewards),
             ("location", &self.locations),
             ("staff_member", &self.staff),
         ] {
             let names = names.iter();
-            rows.extend(names.map(|it| row(by, it.name.clone(), &it.answers)));
+            rows.extend(names.map(|named| row(by, named.name.clone(), &named.answers)));
         }
-        rows.extend(self.unsent.iter().map(|it| Row {
+        rows.extend(self.unsent.iter().map(|unsent| Row {
             by: "unsent",
-            name: it.reason.clone(),
+            name: unsent.reason.clone(),
             answers: None,
             pending: None,
-            unsent: Some(it.count),
+            unsent: Some(unsent.count),
         }));
         if rows.len() == 1 {
             // No survey was scheduled.
@@ -368,7 +368,7 @@ mod tests {
         let reasons = surveys
             .unsent
             .iter()
-            .map(|it| (it.reason.as_str(), it.count));
+            .map(|unsent| (unsent.reason.as_str(), unsent.count));
         let expected = [("asked_recently", 2), ("no_address", 1)];
         assert_eq!(reasons.collect::<Vec<_>>(), expected);
         let names = surveys.locations.iter().map(|it| it.name.as_str());

@@ -62,9 +62,10 @@ impl Table {
 /// or turn the direction of what follows, because people also read CSV as it is.
 pub fn csv_line(cells: impl IntoIterator<Item = String>) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let is_harmful = |it: char| steers(it) && !matches!(it, '\n' | '\r' | '\t');
-    let cells = cells.into_iter().map(|it| {
-        let harmless = it.replace(is_harmful, "\u{FFFD}");
+    let is_harmful =
+        |character: char| steers(character) && !matches!(character, '\n' | '\r' | '\t');
+    let cells = cells.into_iter().map(|cell| {
+        let harmless = cell.replace(is_harmful, "\u{FFFD}");
         cell::written_unless_number(&harmless)
     });
     // Writing to memory cannot fail.

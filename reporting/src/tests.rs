@@ -286,7 +286,7 @@ fn tenants_are_summed_and_a_reward_has_its_last_name() {
     let rows: Vec<_> = report
         .redemptions
         .iter()
-        .map(|it| (it.reward_name.as_str(), it.count))
+        .map(|row| (row.reward_name.as_str(), row.count))
         .collect();
     assert_eq!(rows, [("Pizza Napoli", 7)]);
     assert_eq!(report.conversion[0].redeemed, 7);

@@ -49,9 +49,9 @@ pub const COLUMNS: &[&str] = &["total", "value", "previous", "change_percent", "
 impl Totals {
     pub fn of(tenants: &[OfTenant], period: Period, compare: Compare) -> Self {
         let (mut now, mut before) = (Sums::default(), Sums::default());
-        for it in tenants {
-            it.days.values().for_each(|day| now.add_day(day));
-            before.add_compared(it, period, compare);
+        for tenant in tenants {
+            tenant.days.values().for_each(|day| now.add_day(day));
+            before.add_compared(tenant, period, compare);
         }
         let is_compared = compare != Compare::None;
         let before = is_compared.then_some(before);
@@ -171,18 +171,18 @@ impl Sums {
 
     /// The other period, up to the point that the period itself has reached. The day that is
     /// compared with today counts up to the same hour. Later days do not count.
-    fn add_compared(&mut self, it: &OfTenant, period: Period, compare: Compare) {
-        let today = it.now.date();
+    fn add_compared(&mut self, tenant: &OfTenant, period: Period, compare: Compare) {
+        let today = tenant.now.date();
         let until: Option<Date> = match today {
             today if today > period.to => None,
             today if today < period.from => return,
             today => period.counterpart(today, compare),
         };
-        for (date, day) in &it.compared {
+        for (date, day) in &tenant.compared {
             match until {
                 Some(until) if *date > until => {}
                 Some(until) if *date == until => {
-                    let hour = u8::try_from(it.now.hour()).unwrap_or(23);
+                    let hour = u8::try_from(tenant.now.hour()).unwrap_or(23);
                     self.add_hours(day, hour);
                 }
                 _ => self.add_day(day),

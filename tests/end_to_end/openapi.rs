@@ -189,7 +189,7 @@ fn every_route_of_the_template_is_described() {
     let functions = template.functions.iter();
     let served = functions.flat_map(|function| &function.routes);
     let served: Vec<_> = served
-        .map(|it| format!("{} {}", it.method, it.path))
+        .map(|route| format!("{} {}", route.method, route.path))
         .collect();
     let serves = |route: &str, described: &str| match route.split_once("{path+}") {
         Some((start, _)) => described.starts_with(start),

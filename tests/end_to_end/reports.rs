@@ -44,8 +44,8 @@ fn code(reported: &Reported) -> String {
 
 fn problems(reported: &Reported) -> Vec<String> {
     let problems = reported.body["error"]["problems"].as_array();
-    let problems = problems.into_iter().flatten().map(|it| {
-        let text = |name: &str| it[name].as_str().unwrap_or("?");
+    let problems = problems.into_iter().flatten().map(|problem| {
+        let text = |name: &str| problem[name].as_str().unwrap_or("?");
         format!("{}={} {}", text("field"), text("value"), text("problem"))
     });
     problems.collect()

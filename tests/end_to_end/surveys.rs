@@ -408,7 +408,8 @@ async fn however_the_function_dies_a_survey_is_counted_once() {
             pass(shop, 10 * MINUTE).await;
         }
         let invocations = shop.system.invocations().into_iter();
-        let died = invocations.filter(|it| it.function == "surveys" && it.error.is_some());
+        let died = invocations
+            .filter(|invocation| invocation.function == "surveys" && invocation.error.is_some());
         assert!(
             died.count() >= 12,
             "the function makes fewer calls than that"

@@ -20,13 +20,13 @@ pub(super) fn days(events: &[Event]) -> Days {
         let local = event.occurred_at.to_zoned(zone);
         let hour = u8::try_from(local.hour()).unwrap();
         match &event.fact {
-            Fact::Redeemed(it) => {
+            Fact::Redeemed(redemption) => {
                 let day = days.entry(local.date()).or_default();
-                redeemed(day, hour, event, it, &Others::of(event, events));
+                redeemed(day, hour, event, redemption, &Others::of(event, events));
             }
-            Fact::Used(it) => {
+            Fact::Used(usage) => {
                 let day = days.entry(local.date()).or_default();
-                used(day, hour, it);
+                used(day, hour, usage);
                 let redemption = events.iter().find(|other| {
                     other.key.coupon() == event.key.coupon()
                         && matches!(other.fact, Fact::Redeemed(_))
@@ -71,16 +71,16 @@ impl Others {
     }
 }
 
-fn redeemed(day: &mut Day, hour: u8, event: &Event, it: &Redemption, others: &Others) {
-    let points = it.points_spent.unwrap();
-    let name = it.reward.name.clone().unwrap();
+fn redeemed(day: &mut Day, hour: u8, event: &Event, redemption: &Redemption, others: &Others) {
+    let points = redemption.points_spent.unwrap();
+    let name = redemption.reward.name.clone().unwrap();
     let reward = Reward {
-        id: it.reward.id.clone().unwrap_or(name.clone()),
+        id: redemption.reward.id.clone().unwrap_or(name.clone()),
         name,
     };
-    let kind = it.discount.as_ref().map_or("", |it| it.kind.text());
-    let value = it.discount.as_ref().and_then(|it| it.value);
-    let currency = match (value, it.reward.items.is_empty()) {
+    let kind = redemption.discount.as_ref().map_or("", |it| it.kind.text());
+    let value = redemption.discount.as_ref().and_then(|it| it.value);
+    let currency = match (value, redemption.reward.items.is_empty()) {
         (Some(_), _) if kind == "percentage" => "",
         (Some(_), true) => "BRL",
         (Some(_), false) => "USD",
@@ -101,7 +101,7 @@ fn redeemed(day: &mut Day, hour: u8, event: &Event, it: &Redemption, others: &Ot
         }
     }
     choose(sums, points, is_reversed);
-    let method = it.method.clone().unwrap_or_default();
+    let method = redemption.method.clone().unwrap_or_default();
     let tier = event.member.tier.clone().unwrap_or_default();
     choose(
         day.redemptions_by_method.entry(method.clone()).or_default(),
@@ -113,7 +113,7 @@ fn redeemed(day: &mut Day, hour: u8, event: &Event, it: &Redemption, others: &Ot
         points,
         is_reversed,
     );
-    let reward_type = match it.reward.items.first() {
+    let reward_type = match redemption.reward.items.first() {
         Some(item) => item.kind.clone(),
         None => kind.to_owned(),
     };
@@ -136,9 +136,9 @@ fn redeemed(day: &mut Day, hour: u8, event: &Event, it: &Redemption, others: &Ot
     } else if others.expired {
         cohort.expired += 1;
     }
-    for item in &it.reward.items {
+    for item in &redemption.reward.items {
         let group = CodeGroup {
-            code: it.coupon_code.clone(),
+            code: redemption.coupon_code.clone(),
             item_sku: item.sku.clone(),
             item_name: item.name.clone(),
             currency: "USD".into(),
@@ -159,38 +159,43 @@ fn choose(sums: &mut RedemptionSums, points: i64, is_reversed: bool) {
     }
 }
 
-fn used(day: &mut Day, hour: u8, it: &Usage) {
-    let amounts = [&it.discount_applied, &it.order_value, &it.final_value];
+fn used(day: &mut Day, hour: u8, usage: &Usage) {
+    let amounts = [
+        &usage.discount_applied,
+        &usage.order_value,
+        &usage.final_value,
+    ];
     let currency = match amounts.into_iter().any(Option::is_some) {
         true => "BRL",
         false => "",
     };
     let text = |it: &Option<String>| it.clone().unwrap_or_default();
     let place = UseGroup {
-        reward_name: text(&it.reward_name),
-        location: text(&it.location),
-        platform: text(&it.platform),
+        reward_name: text(&usage.reward_name),
+        location: text(&usage.location),
+        platform: text(&usage.platform),
         currency: currency.into(),
     };
     let staff = StaffGroup {
-        staff_member: text(&it.staff_member),
+        staff_member: text(&usage.staff_member),
         currency: currency.into(),
     };
     let add = |sums: &mut UseSums| {
-        let amount =
-            |it: &Option<webhooks::event::Money>| it.as_ref().map_or(Decimal::ZERO, |it| it.amount);
+        let amount = |money: &Option<webhooks::event::Money>| {
+            money.as_ref().map_or(Decimal::ZERO, |it| it.amount)
+        };
         sums.count += 1;
-        sums.discount_applied += amount(&it.discount_applied);
-        sums.order_value += amount(&it.order_value);
-        sums.order_count += u64::from(it.order_value.is_some());
-        sums.final_value += amount(&it.final_value);
-        sums.items += it.items.len() as u64;
+        sums.discount_applied += amount(&usage.discount_applied);
+        sums.order_value += amount(&usage.order_value);
+        sums.order_count += u64::from(usage.order_value.is_some());
+        sums.final_value += amount(&usage.final_value);
+        sums.items += usage.items.len() as u64;
     };
     add(day.uses.entry(place).or_default());
     add(day.uses_by_staff.entry(staff).or_default());
     let hour = day.hours.entry(hour).or_default();
     hour.uses += 1;
-    if let Some(discount) = it
+    if let Some(discount) = usage
         .discount_applied
         .as_ref()
         .filter(|it| !it.amount.is_zero())
@@ -205,16 +210,16 @@ pub(super) fn profiles(events: &[Event]) -> BTreeMap<String, Profile> {
         let at = Some(event.occurred_at);
         let member = event.member.id.clone();
         match &event.fact {
-            Fact::Redeemed(it) => {
+            Fact::Redeemed(redemption) => {
                 let profile = profiles.entry(member).or_default();
                 profile.redemptions += 1;
-                profile.points += it.points_spent.unwrap();
+                profile.points += redemption.points_spent.unwrap();
                 let first = profile.first_redemption.or(at).min(at);
                 profile.first_redemption = first;
                 profile.last_redemption = profile.last_redemption.max(at);
-                let category = match it.reward.items.first() {
+                let category = match redemption.reward.items.first() {
                     Some(item) => item.kind.clone(),
-                    None => it
+                    None => redemption
                         .discount
                         .as_ref()
                         .map_or("", |it| it.kind.text())
@@ -222,10 +227,10 @@ pub(super) fn profiles(events: &[Event]) -> BTreeMap<String, Profile> {
                 };
                 *profile.categories.entry(category).or_default() += 1;
             }
-            Fact::Used(it) => {
+            Fact::Used(usage) => {
                 let profile = profiles.entry(member).or_default();
                 profile.uses += 1;
-                if let Some(discount) = &it.discount_applied {
+                if let Some(discount) = &usage.discount_applied {
                     let saved = profile.money_saved.entry("BRL".into()).or_default();
                     *saved += discount.amount;
                 }

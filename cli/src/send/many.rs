@@ -265,7 +265,10 @@ mod tests {
         assert_eq!(times.len(), 1_000);
         let twice: Vec<_> = times.values().filter(|it| it.len() == 2).collect();
         assert_eq!(twice.len(), 100);
-        let together = twice.iter().filter(|it| it[1] - it[0] == 1).count();
+        let together = twice
+            .iter()
+            .filter(|positions| positions[1] - positions[0] == 1)
+            .count();
         assert!((10..=50).contains(&together), "{together}");
         let first: Vec<_> = times.values().map(|it| it[0]).collect();
         assert!(first.is_sorted(), "a first sending waits for a second");

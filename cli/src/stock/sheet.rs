@@ -53,27 +53,27 @@ pub(super) fn write(
 ) -> anyhow::Result<String> {
     let mut sheet = Writer::from_writer(Vec::new());
     sheet.write_record(COLUMNS)?;
-    for it in products {
-        let rewards = rewards.remove(&(it.tenant.clone(), it.product.clone()));
+    for product in products {
+        let rewards = rewards.remove(&(product.tenant.clone(), product.product.clone()));
         let number = |number: Decimal| number.normalize().to_string();
-        let threshold = match it.has_threshold {
-            true => number(it.threshold.0),
+        let threshold = match product.has_threshold {
+            true => number(product.threshold.0),
             false => String::new(),
         };
         // An uncounted product's negative quantity must not return as a count.
-        let known = |exact: Decimal| match it.counted {
+        let known = |exact: Decimal| match product.counted {
             true => number(exact),
             false => String::new(),
         };
         sheet.write_record([
-            cell::written(&it.tenant).as_str(),
-            &cell::written(&it.product),
-            &known(it.on_hand.0),
-            &number(it.reserved.0),
-            &known(it.available.0),
+            cell::written(&product.tenant).as_str(),
+            &cell::written(&product.product),
+            &known(product.on_hand.0),
+            &number(product.reserved.0),
+            &known(product.available.0),
             &threshold,
             &cell::written(&rewards.unwrap_or_default().join("\n")),
-            if it.counted { YES } else { NO },
+            if product.counted { YES } else { NO },
         ])?;
     }
     // Rewards of products that have no stock yet.

@@ -146,9 +146,12 @@ impl Storeroom {
             return say_json(&mappings);
         }
         let mut text = String::new();
-        for it in &contents.catalogue {
-            let company = company(&it.tenant);
-            text.push_str(&format!("{company}: {} is {}\n", it.reward, it.product));
+        for mapping in &contents.catalogue {
+            let company = company(&mapping.tenant);
+            text.push_str(&format!(
+                "{company}: {} is {}\n",
+                mapping.reward, mapping.product
+            ));
         }
         say(&harmless(&text))
     }
@@ -157,9 +160,9 @@ impl Storeroom {
         let contents = self.contents(tenant).await?;
         let shown = self.shown(&contents.products).await?;
         let mut rewards: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
-        for it in contents.catalogue {
-            let product = (company(&it.tenant), it.product);
-            rewards.entry(product).or_default().push(it.reward);
+        for mapping in contents.catalogue {
+            let product = (company(&mapping.tenant), mapping.product);
+            rewards.entry(product).or_default().push(mapping.reward);
         }
         let sheet = sheet::write(&shown, rewards)?;
         // A file keeps every character, so that it can be imported again.

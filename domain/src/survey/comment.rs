@@ -13,8 +13,8 @@ pub fn clean_comment(comment: &str) -> Option<String> {
     let shown = unified.chars().filter_map(|character| match character {
         '\n' => Some('\n'),
         '\t' => Some(' '),
-        it if steers(it) || is_invisible(it) => None,
-        it => Some(it),
+        character if steers(character) || is_invisible(character) => None,
+        character => Some(character),
     });
     let shown: String = shown.collect();
     let mut lines: Vec<_> = shown.lines().map(str::trim).collect();

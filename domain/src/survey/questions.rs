@@ -98,15 +98,16 @@ mod tests {
             let last = u32::try_from(versions.len()).unwrap();
             let expected: Vec<_> = (1..=last).rev().collect();
             assert_eq!(numbers, expected, "{}", language.0);
-            for it in versions {
-                assert_eq!(it.language, language.0);
+            for questions in versions {
+                assert_eq!(questions.language, language.0);
                 let scale = [
-                    &it.recommend.question,
-                    &it.recommend.least,
-                    &it.recommend.most,
+                    &questions.recommend.question,
+                    &questions.recommend.least,
+                    &questions.recommend.most,
                 ];
-                let texts = it.rating.labels.iter().chain(scale);
-                let mut texts = texts.chain([&it.rating.question, &it.comment.question]);
+                let texts = questions.rating.labels.iter().chain(scale);
+                let mut texts =
+                    texts.chain([&questions.rating.question, &questions.comment.question]);
                 assert!(texts.all(|text| !text.trim().is_empty()), "{}", language.0);
             }
         }

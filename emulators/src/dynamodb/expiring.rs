@@ -88,7 +88,7 @@ impl Expiring {
             let page = serde_json::to_value(page).with_context(context)?;
             for item in page["Items"].as_array().into_iter().flatten() {
                 let key = table.key.iter();
-                let key: Map<_, _> = key.map(|it| (it.clone(), item[it].clone())).collect();
+                let key: Map<_, _> = key.map(|name| (name.clone(), item[name].clone())).collect();
                 // An item that got more time meanwhile stays.
                 let delete = json!({
                     "TableName": table.name,

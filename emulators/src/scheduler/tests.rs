@@ -353,7 +353,7 @@ async fn a_target_is_called_once_when_its_time_has_come() {
     let left = desk.aws.scheduler.all();
     let left: Vec<_> = left
         .iter()
-        .map(|it| (&*it.name, it.next_at.is_some()))
+        .map(|scheduled| (&*scheduled.name, scheduled.next_at.is_some()))
         .collect();
     assert_eq!(left, [("late", true), ("two", false)]);
     tokio::time::sleep(2 * HOUR).await;

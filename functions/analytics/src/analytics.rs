@@ -31,7 +31,7 @@ impl BatchWork for Analytics {
     ) -> Vec<Result<(), Failure>> {
         let mut cases: Vec<_> = messages
             .iter()
-            .map(|it| Case::of(&it.event, self.zones.of(&it.event.tenant)))
+            .map(|message| Case::of(&message.event, self.zones.of(&message.event.tenant)))
             .collect();
         let shard = self.shard(&cases);
         if let Err(error) = self.announce(&cases, shard, invocation.now()).await {

@@ -95,8 +95,10 @@ pub(crate) fn part(text: &str) -> String {
 pub(crate) fn next(text: &str) -> &str {
     const OVERVIEW: &str = "/dashboard";
     let beneath = text.strip_prefix(OVERVIEW);
-    let is_own = beneath.is_some_and(|it| it.is_empty() || it.starts_with(['/', '?']));
-    let is_plain = text.bytes().all(|it| it.is_ascii_graphic() && it != b'\\');
+    let is_own = beneath.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
+    let is_plain = text
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     // These addresses lead back to the sign-in.
     let is_page = !text.starts_with("/dashboard/sign-");
     match is_own && is_plain && is_page {

@@ -69,7 +69,7 @@ impl Chart {
         (line_is, bars_are): (&'static str, &'static str),
         count: impl Fn(u64) -> String,
     ) -> Self {
-        let greatest = values.iter().map(|it| it.line.max(it.bar)).max();
+        let greatest = values.iter().map(|value| value.line.max(value.bar)).max();
         let top = round_up(greatest.unwrap_or_default());
         let y = |value: u64| HEIGHT - value as f64 / top as f64 * HEIGHT;
         let steps = values.into_iter().enumerate().map(|(index, value)| {

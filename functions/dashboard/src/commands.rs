@@ -127,7 +127,7 @@ mod tests {
         let commands = of_coupon(life, now);
         let commands: Vec<_> = commands
             .iter()
-            .map(|it| (it.why, it.line.as_str()))
+            .map(|command| (command.why, command.line.as_str()))
             .collect();
         assert_eq!(commands, expected);
     }

@@ -129,7 +129,8 @@ impl Desk {
         now: Timestamp,
     ) -> anyhow::Result<Option<(Event, Option<i64>)>> {
         let standing = self.ledger.standing(key, now).await?;
-        let read = standing.and_then(|it| Some((it.event()?, it.forgotten_from())));
+        let read =
+            standing.and_then(|recorded| Some((recorded.event()?, recorded.forgotten_from())));
         Ok(read)
     }
 }

@@ -41,7 +41,8 @@ fn kept(comment: &str) {
     assert!(!kept.trim().is_empty());
     assert!(kept.chars().count() <= COMMENT_MAX_CHARACTERS);
     assert!(
-        kept.chars().all(|it| it == '\n' || !it.is_control()),
+        kept.chars()
+            .all(|character| character == '\n' || !character.is_control()),
         "{kept:?}"
     );
     assert_eq!(clean_comment(&kept).as_deref(), Some(kept.as_str()));

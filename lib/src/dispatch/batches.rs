@@ -184,7 +184,7 @@ fn outcome_of(index: usize, answer: &SendMessageBatchOutput) -> anyhow::Result<(
 fn is_about_the_request(refused: &SdkError<SendMessageBatchError>) -> bool {
     let status = refused.raw_response().map(|it| it.status().as_u16());
     let is_throttled = refused.code().is_some_and(|code| code.contains("Throttl"));
-    status.is_some_and(|it| (400..500).contains(&it) && it != 429) && !is_throttled
+    status.is_some_and(|status| (400..500).contains(&status) && status != 429) && !is_throttled
 }
 
 /// The message group of a tenant. Each tenant has its own, so that fair queues let none starve

@@ -152,8 +152,8 @@ impl Audit {
             let mut differs = self.differs(tenant, before, &after);
             if !differs.is_empty() {
                 let own = figures.tally_of_repaired(tenant, self.days).await?;
-                for it in &mut differs {
-                    it.standing = own.get(&it.cell);
+                for drifted in &mut differs {
+                    drifted.standing = own.get(&drifted.cell);
                 }
             }
             drift.extend(differs);

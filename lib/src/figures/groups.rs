@@ -25,7 +25,7 @@ impl Figures {
         wanted: &[Wanted],
     ) -> anyhow::Result<Vec<HashMap<String, Group>>> {
         let now = clock::now();
-        let recall = |it| self.dictionaries.recall(it, now);
+        let recall = |wanted| self.dictionaries.recall(wanted, now);
         let mut known: Vec<_> = wanted.iter().map(recall).collect();
         let (mut by_key, mut whole) = (Vec::new(), Vec::new());
         for ((tenant, ids), known) in wanted.iter().zip(&known) {

@@ -58,7 +58,9 @@ pub(super) fn literal(group: &Group) -> Option<String> {
         Section::Finding | Section::SurveyUnsent | Section::LowStock | Section::Delivery => {
             let id = format!("_{}", group.names.join("_"));
             let is_plain = id.len() <= WORDS_MAX_BYTES
-                && id.bytes().all(|it| it.is_ascii_lowercase() || it == b'_');
+                && id
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'_');
             (is_plain && of_literal(group.section, &id).as_ref() == Some(group)).then_some(id)
         }
         _ => None,

@@ -115,7 +115,10 @@ pub fn join(rows: Vec<Item>) -> Vec<Item> {
     if parts.is_empty() {
         return rows;
     }
-    let parts: BTreeMap<_, _> = parts.iter().filter_map(|it| Some((key(it)?, it))).collect();
+    let parts: BTreeMap<_, _> = parts
+        .iter()
+        .filter_map(|part| Some((key(part)?, part)))
+        .collect();
     for row in &mut rows {
         let (Some((coupon, _)), Some(beginning)) = (key(row), parts_of(row)) else {
             continue;

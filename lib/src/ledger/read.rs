@@ -146,7 +146,9 @@ impl Ledger {
         beginning: &str,
         fields: &[&str],
     ) -> anyhow::Result<Vec<Item>> {
-        let names = fields.iter().map(|it| (format!("#{it}"), (*it).to_owned()));
+        let names = fields
+            .iter()
+            .map(|field| (format!("#{field}"), (*field).to_owned()));
         let placeholders: Vec<_> = fields.iter().map(|it| format!("#{it}")).collect();
         let query = self
             .client

@@ -66,7 +66,7 @@ impl Record {
     /// Whether the record belongs to the task or to one of its channels.
     pub fn is_of(&self, event: &str, task: &str) -> bool {
         let rest = self.task.strip_prefix(task);
-        self.event == event && rest.is_some_and(|it| it.is_empty() || it.starts_with('/'))
+        self.event == event && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// Whether the record is done or given up for good, so that the task will not touch it again.

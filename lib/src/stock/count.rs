@@ -81,9 +81,8 @@ impl Stock {
                 Counted::All(_) => true,
                 // If some was sold before the first count, the whole quantity is not known after a
                 // delivery.
-                Counted::More(_) => {
-                    before.is_none_or(|it| it.is_counted || it.on_hand >= Decimal::ZERO)
-                }
+                Counted::More(_) => before
+                    .is_none_or(|product| product.is_counted || product.on_hand >= Decimal::ZERO),
             },
             alert_failed: None,
             // A level that remains is not alerted again; a worse one will be.

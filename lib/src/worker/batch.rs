@@ -88,7 +88,7 @@ impl Batch {
             .collect();
         let handles = messages
             .iter()
-            .map(|it| (it.id.clone(), it.receipt.clone()));
+            .map(|message| (message.id.clone(), message.receipt.clone()));
         Self {
             handles: handles.collect(),
             messages: messages.into_iter().map(Some).collect(),

@@ -37,7 +37,7 @@ fn tokens(source: &str) -> Vec<&str> {
 }
 
 fn is_name(token: &str) -> bool {
-    token.starts_with(|it: char| it.is_alphabetic() || it == '_')
+    token.starts_with(|character: char| character.is_alphabetic() || character == '_')
 }
 
 /// The paths of one tree, such as `a::{b, c::D as E}`, each with its name in the importing module.

@@ -38,10 +38,10 @@ fn anchors(page: &str) -> BTreeSet<String> {
     let headings = page.lines().filter(|line| line.starts_with('#'));
     let anchor = |heading: &str| {
         let heading = heading.trim_start_matches('#').trim().to_lowercase();
-        let kept = heading.chars().filter_map(|it| match it {
+        let kept = heading.chars().filter_map(|character| match character {
             ' ' => Some('-'),
-            '-' | '_' => Some(it),
-            it => it.is_alphanumeric().then_some(it),
+            '-' | '_' => Some(character),
+            character => character.is_alphanumeric().then_some(character),
         });
         kept.collect()
     };
@@ -134,7 +134,8 @@ fn the_code_names_only_existing_pages() {
                 .ok()
         })
         .collect::<BTreeSet<u32>>();
-    let is_of_a_path = |it: char| it.is_ascii_alphanumeric() || "-_./".contains(it);
+    let is_of_a_path =
+        |character: char| character.is_ascii_alphanumeric() || "-_./".contains(character);
     for path in files(&[".rs", ".yaml", ".yml", ".toml", ".py", "/run"]) {
         let text = read(&path);
         for part in text.split("docs/").skip(1) {

@@ -8,7 +8,7 @@ const KINDS: [&str; 7] = ["const", "enum", "fn", "static", "struct", "trait", "t
 /// The name of the public item that a line begins. Modules describe themselves.
 fn public_item(line: &str) -> Option<&str> {
     let rest = line.trim_start().strip_prefix("pub ")?;
-    let mut words = rest.split(|it: char| !it.is_alphanumeric() && it != '_');
+    let mut words = rest.split(|character: char| !character.is_alphanumeric() && character != '_');
     let kind = words.find(|word| *word != "async" && !word.is_empty())?;
     let is_item = KINDS.contains(&kind);
     let name = words.find(|word| !word.is_empty() && *word != "fn");

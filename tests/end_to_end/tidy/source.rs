@@ -44,8 +44,8 @@ pub(super) fn parts<'a>(code: &'a str) -> Vec<Part<'a>> {
     parts
 }
 
-fn is_of_a_word(it: char) -> bool {
-    it.is_alphanumeric() || it == '_'
+fn is_of_a_word(character: char) -> bool {
+    character.is_alphanumeric() || character == '_'
 }
 
 /// Where a text ends that follows `from`, or the end of all.

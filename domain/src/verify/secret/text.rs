@@ -78,7 +78,9 @@ fn is_invisible(character: char) -> bool {
 
 /// The text without blanks and invisible characters at its ends.
 pub(super) fn cleaned(text: &str) -> &str {
-    text.trim_matches(|it: char| it.is_whitespace() || it.is_control() || is_invisible(it))
+    text.trim_matches(|character: char| {
+        character.is_whitespace() || character.is_control() || is_invisible(character)
+    })
 }
 
 pub(super) fn read(text: &str) -> Result<Secrets, Unusable> {

@@ -169,7 +169,7 @@ fn choices(chosen: &str, all: impl IntoIterator<Item = (String, String)>) -> Vec
 
 fn ratings(here: &Address, words: &Answers) -> Vec<Choice> {
     let any = (String::new(), words.any_rating.to_owned());
-    let numbers = (1..=5).map(|it: u8| (it.to_string(), it.to_string()));
+    let numbers = (1..=5).map(|number: u8| (number.to_string(), number.to_string()));
     choices(
         &value_of(here, "rating"),
         std::iter::once(any).chain(numbers),

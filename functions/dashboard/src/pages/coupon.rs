@@ -263,7 +263,7 @@ impl EventBlock {
             received: moment_of(&event.received_at, zone, written),
             received_at: event.received_at.clone(),
             warnings: warnings
-                .map(|it| (it.field.to_string(), it.problem.to_string()))
+                .map(|warning| (warning.field.to_string(), warning.problem.to_string()))
                 .collect(),
             note: match event.causes.as_deref() {
                 _ if !event.undispatched.is_empty() => text.outbox_waits,

@@ -310,11 +310,11 @@ impl Row {
         let places = [&tracked.location, &tracked.platform];
         let places: Vec<_> = places.into_iter().flatten().map(String::as_str).collect();
         let coupon = tracked.coupon_code.clone();
-        let tasks = tasks.iter().map(|it| TaskMark {
-            name: task_name(it.task, text),
-            mark: Mark::of(it.state, text),
-            is_quiet: matches!(it.state, Stage::Done | Stage::Skipped),
-            records: it.records.join(", "),
+        let tasks = tasks.iter().map(|progress| TaskMark {
+            name: task_name(progress.task, text),
+            mark: Mark::of(progress.state, text),
+            is_quiet: matches!(progress.state, Stage::Done | Stage::Skipped),
+            records: progress.records.join(", "),
         });
         Self {
             at: tracked.timestamp.to_string(),

@@ -206,20 +206,20 @@ impl Page {
         let (text, written) = (Operations::of(reader.language), reader.written());
         let records = Records::of(reader.language);
         let moment = |at: Timestamp| written.moment(at, &TimeZone::UTC);
-        let queues = standing.iter().map(|it| QueueRow {
-            name: it.queue.clone(),
-            visible: written.count(it.counts.visible),
-            in_flight: written.count(it.counts.in_flight),
-            delayed: written.count(it.counts.delayed),
-            dead: written.count(it.dead.total()),
-            has_dead: it.dead.total() > 0,
+        let queues = standing.iter().map(|queue| QueueRow {
+            name: queue.queue.clone(),
+            visible: written.count(queue.counts.visible),
+            in_flight: written.count(queue.counts.in_flight),
+            delayed: written.count(queue.counts.delayed),
+            dead: written.count(queue.dead.total()),
+            has_dead: queue.dead.total() > 0,
         });
         let dead = standing.iter().filter(|it| it.dead.total() > 0);
-        let dead = dead.map(|it| DeadQueue {
-            name: it.queue.clone(),
-            count: written.count(it.dead.total()),
-            command: format!("coupons redrive {}", plain(&it.queue)),
-            letters: it
+        let dead = dead.map(|queue| DeadQueue {
+            name: queue.queue.clone(),
+            count: written.count(queue.dead.total()),
+            command: format!("coupons redrive {}", plain(&queue.queue)),
+            letters: queue
                 .letters
                 .iter()
                 .map(|letter| LetterRow {

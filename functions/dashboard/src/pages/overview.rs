@@ -199,15 +199,15 @@ async fn latest(
 ) -> anyhow::Result<(Vec<figures::Found>, bool)> {
     let mut newest: Vec<_> = tenants
         .iter()
-        .filter_map(|it| Some((newest_finding(it)?, &it.tenant)))
+        .filter_map(|tenant| Some((newest_finding(tenant)?, &tenant.tenant)))
         .collect();
     newest.sort_by_key(|(newest, _)| std::cmp::Reverse(*newest));
     let is_shortened = newest.len() > FOUND_MAX;
     let figures = &dashboard.guarded.desk.figures;
     let mut found = Vec::new();
     let newest = newest.into_iter().take(FOUND_MAX);
-    let reads = newest.map(|((day, _), it)| async move {
-        let tenant = (it.provider.as_str(), it.tenant.as_str());
+    let reads = newest.map(|((day, _), named)| async move {
+        let tenant = (named.provider.as_str(), named.tenant.as_str());
         let days = (period.from, day);
         figures.findings(tenant, days, None, rows::LATEST).await
     });
@@ -220,8 +220,8 @@ async fn latest(
 }
 
 /// The newest day with findings, and how many there are on it.
-fn newest_finding(it: &OfTenant) -> Option<(Date, u64)> {
-    let counts = it.days.iter().rev();
+fn newest_finding(tenant: &OfTenant) -> Option<(Date, u64)> {
+    let counts = tenant.days.iter().rev();
     let mut counts = counts.map(|(date, day)| (*date, day.findings.values().sum()));
     counts.find(|(_, count)| *count > 0)
 }
@@ -255,10 +255,10 @@ impl Page {
         let (asked, tenants) = (&seen.asked, &seen.tenants[..]);
         let report = Report::new(asked, tenants, &seen.zone, seen.today, reader.now);
         let totals = &report.totals;
-        let compared = report.compared.as_ref().map(|it| {
-            let days = picker::days(written, it.from, it.to);
+        let compared = report.compared.as_ref().map(|compared| {
+            let days = picker::days(written, compared.from, compared.to);
             let mut text = words.compared_with.replace("{}", &days) + ".";
-            if !it.complete {
+            if !compared.complete {
                 text = format!("{text} {}", words.incomplete);
             }
             text

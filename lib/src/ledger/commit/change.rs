@@ -410,9 +410,9 @@ mod tests {
         #[test]
         fn a_returned_sum_is_exact(a in decimal(), b in decimal()) {
             // As whole numbers of the smallest unit, if both fit.
-            let whole = |it: Decimal, scale: u32| {
-                let missing = 10_i128.checked_pow(scale - it.scale())?;
-                it.mantissa().checked_mul(missing)
+            let whole = |number: Decimal, scale: u32| {
+                let missing = 10_i128.checked_pow(scale - number.scale())?;
+                number.mantissa().checked_mul(missing)
             };
             let scale = a.scale().max(b.scale());
             let wholes = whole(a, scale).zip(whole(b, scale));

@@ -48,7 +48,7 @@ impl Curve {
         let days = days(tenants, period, None);
         let days = days
             .into_iter()
-            .map(|it| (it.date, it.redemptions, it.uses));
+            .map(|day| (day.date, day.redemptions, day.uses));
         if period.days() <= DAYS_MAX {
             let points = days.map(|(date, redemptions, uses)| Point {
                 name: written.date(date),
@@ -77,11 +77,15 @@ impl Curve {
         Self::new(words, written, named, points, (labels, Spread::Ends))
     }
 
-    pub(super) fn of_hours(words: &'static Overview, written: Written, it: &Patterns) -> Self {
-        let points = it.hours.iter().map(|it| Point {
-            name: written.hour(it.hour),
-            redemptions: it.redemptions,
-            uses: it.uses,
+    pub(super) fn of_hours(
+        words: &'static Overview,
+        written: Written,
+        patterns: &Patterns,
+    ) -> Self {
+        let points = patterns.hours.iter().map(|hour| Point {
+            name: written.hour(hour.hour),
+            redemptions: hour.redemptions,
+            uses: hour.uses,
         });
         let points = points.collect();
         let labels = [0, 6, 12, 18, 23].map(|hour| written.hour(hour)).into();
@@ -89,15 +93,19 @@ impl Curve {
         Self::new(words, written, named, points, (labels, Spread::Ends))
     }
 
-    pub(super) fn of_weekdays(words: &'static Overview, written: Written, it: &Patterns) -> Self {
+    pub(super) fn of_weekdays(
+        words: &'static Overview,
+        written: Written,
+        patterns: &Patterns,
+    ) -> Self {
         let weekday = |name: &str| {
             let found = WEEKDAYS.iter().find(|(_, own)| *own == name);
             written.weekday(found.map_or(Weekday::Monday, |(weekday, _)| *weekday))
         };
-        let points = it.weekdays.iter().map(|it| Point {
-            name: weekday(it.weekday).to_owned(),
-            redemptions: it.redemptions,
-            uses: it.uses,
+        let points = patterns.weekdays.iter().map(|day| Point {
+            name: weekday(day.weekday).to_owned(),
+            redemptions: day.redemptions,
+            uses: day.uses,
         });
         let points: Vec<_> = points.collect();
         let labels = points.iter().map(|it| it.name.clone()).collect();

@@ -114,9 +114,13 @@ pub(super) fn cards(words: &'static Overview, written: Written, totals: &Totals)
             count,
         ),
         card(words, written, words.uses, &totals.uses, count),
-        card(words, written, words.points, &totals.points_spent, |it| {
-            written.count(*it)
-        }),
+        card(
+            words,
+            written,
+            words.points,
+            &totals.points_spent,
+            |points| written.count(*points),
+        ),
     ];
     let given = &totals.discount_applied;
     if given.by_currency.len() < 2 {
@@ -231,15 +235,19 @@ pub(super) fn locations(
 
 pub(super) fn platforms(written: Written, rows: &[Usage]) -> Vec<Counted> {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-    for it in rows {
-        let count = counts.entry(&it.platform).or_default();
-        *count = count.saturating_add(it.figures.count);
+    for row in rows {
+        let count = counts.entry(&row.platform).or_default();
+        *count = count.saturating_add(row.figures.count);
     }
     counted(written, counts.into_iter())
 }
 
 pub(super) fn findings(written: Written, rows: &[operations::Finding]) -> Vec<Counted> {
-    counted(written, rows.iter().map(|it| (it.rule.as_str(), it.count)))
+    counted(
+        written,
+        rows.iter()
+            .map(|finding| (finding.rule.as_str(), finding.count)),
+    )
 }
 
 /// The most frequent comes first.
@@ -278,23 +286,23 @@ pub(super) fn latest(
     zone: &str,
 ) -> Vec<Found> {
     let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
-    let finding = |it: &fraud::Finding| Finding {
-        rule: it.rule.clone(),
-        severity: match it.severity {
+    let finding = |finding: &fraud::Finding| Finding {
+        rule: finding.rule.clone(),
+        severity: match finding.severity {
             Severity::Critical => words.critical,
             Severity::High => words.high,
             Severity::Medium => words.medium,
         },
-        is_critical: it.severity == Severity::Critical,
-        details: it.details.clone(),
+        is_critical: finding.severity == Severity::Critical,
+        details: finding.details.clone(),
     };
-    let rows = found.iter().map(|it| {
-        let coupon = it.event.coupon();
+    let rows = found.iter().map(|found| {
+        let coupon = found.event.coupon();
         Found {
-            at: written.moment(it.occurred_at, &zone),
+            at: written.moment(found.occurred_at, &zone),
             coupon: unescape(coupon.rsplit('#').next().unwrap_or(coupon)),
             href: format!("/dashboard/coupons/{}", part(coupon)),
-            findings: it.findings.iter().map(finding).collect(),
+            findings: found.findings.iter().map(finding).collect(),
         }
     });
     rows.collect()
@@ -326,8 +334,8 @@ impl Surveys {
             before,
             unit: None,
         };
-        let margin = answers.nps_margin.map(|it| {
-            let text = words.margin.replacen("{}", &decimal(it), 1);
+        let margin = answers.nps_margin.map(|margin| {
+            let text = words.margin.replacen("{}", &decimal(margin), 1);
             text.replacen("{}", &written.count(answers.nps_n), 1)
         });
         let answered = words
