@@ -13,7 +13,7 @@ use reporting::{
 use serde_json::Value;
 use webhooks::steering::escaped;
 
-use crate::reporting_desk::{explain_with, open, parameters};
+use crate::report_sources::{explain_with, open, parameters};
 use crate::target;
 
 /// How many events one page has.
@@ -53,7 +53,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let desk = open(&arguments.target).await?;
+    let sources = open(&arguments.target).await?;
     let scope = Scope::all();
     let mut asked = parameters([
         ("from", arguments.since.as_deref()),
@@ -61,10 +61,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         ("tenant", arguments.tenant.as_deref()),
         ("provider", arguments.provider.as_deref()),
     ]);
-    let (question, _) = desk.ask(&mut asked, &scope, Timestamp::now());
+    let (question, _) = sources.ask(&mut asked, &scope, Timestamp::now());
     asked.finish().map_err(explain)?;
     let (tenant, provider) = (question.tenant.as_deref(), question.provider.as_deref());
-    let tenants = desk.tenants(&scope, tenant, provider).await;
+    let tenants = sources.tenants(&scope, tenant, provider).await;
     let tenants = tenants.map_err(explain)?;
     let period = question.period;
     let progress = progress_bar(period.days().unsigned_abs().into())?;
@@ -79,7 +79,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         let done = (period.to - start.day()).get_days();
         progress.set_position(done.unsigned_abs().into());
         progress.set_message(format!("{count} events"));
-        let listing = list(&desk, &tenants, period, &Filter::default(), start, PAGE).await?;
+        let listing = list(&sources, &tenants, period, &Filter::default(), start, PAGE).await?;
         count += u64::try_from(listing.events.len())?;
         write_page(&mut text, &listing, arguments.json)?;
         // A reader that closes early, such as `head`, is no error.

@@ -14,7 +14,7 @@ mod redrive;
 mod refused;
 mod replay;
 mod report;
-mod reporting_desk;
+mod report_sources;
 mod sample;
 mod send;
 mod serve;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use reporting::{Report, Scope, Section, Table};
 
 use crate::output::{harmless, say, say_json};
-use crate::reporting_desk::{explain, open, parameters};
+use crate::report_sources::{explain, open, parameters};
 use crate::target;
 
 const EXAMPLES: &str = "\
@@ -64,7 +64,7 @@ fn section(text: &str) -> Result<Section, String> {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let desk = open(&arguments.target).await?;
+    let sources = open(&arguments.target).await?;
     let asked = parameters([
         ("timeframe", arguments.timeframe.as_deref()),
         ("from", arguments.from.as_deref()),
@@ -73,7 +73,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         ("provider", arguments.provider.as_deref()),
         ("compare", arguments.compare.as_deref()),
     ]);
-    let report = desk.report(asked, &Scope::all(), Timestamp::now()).await;
+    let report = sources.report(asked, &Scope::all(), Timestamp::now()).await;
     let report = report.map_err(explain)?;
     if arguments.csv {
         let section = arguments.section.unwrap_or(Section::Redemptions);

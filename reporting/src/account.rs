@@ -10,8 +10,8 @@ use webhooks::event::member_key;
 use webhooks::ledger::{Item, is_forgotten};
 use webhooks::life::text;
 
-use crate::desk::Desk;
 use crate::masked::{masked_email, masked_name, masked_phone};
+use crate::sources::Sources;
 
 /// The most coupons, and the most flags, that are read for one member.
 const ROWS_MAX: usize = 500;
@@ -68,7 +68,7 @@ pub struct Flag {
 
 /// The member's rows; `None` if there are none.
 pub async fn read(
-    desk: &Desk,
+    sources: &Sources,
     (provider, tenant): (&str, &str),
     id: &str,
     personal: bool,
@@ -76,10 +76,10 @@ pub async fn read(
 ) -> anyhow::Result<Option<Account>> {
     let member = member_key(provider, tenant, id);
     let (contact, coupons, grants, flags) = futures_util::try_join!(
-        rows(desk, &member, "contact", now),
-        rows(desk, &member, "coupon#", now),
-        rows(desk, &member, "grant#", now),
-        rows(desk, &member, "flag#", now),
+        rows(sources, &member, "contact", now),
+        rows(sources, &member, "coupon#", now),
+        rows(sources, &member, "grant#", now),
+        rows(sources, &member, "flag#", now),
     )?;
     let contact = contact.0.first().map(|row| Contact::read(row, personal));
     let mut account = Account {
@@ -101,7 +101,7 @@ pub async fn read(
 /// Rows of a member whose entries have this prefix, without their long fields; and whether there
 /// are more.
 async fn rows(
-    desk: &Desk,
+    sources: &Sources,
     member: &str,
     beginning: &str,
     now: Timestamp,
@@ -128,10 +128,10 @@ async fn rows(
         "cleared_at",
     ];
     let placeholders: Vec<_> = names.iter().map(|name| format!("#{name}")).collect();
-    let query = desk
+    let query = sources
         .client
         .query()
-        .table_name(&desk.members_table)
+        .table_name(&sources.members_table)
         .consistent_read(true)
         .key_condition_expression("#member = :member AND begins_with(#entry, :beginning)")
         .projection_expression(placeholders.join(", "))

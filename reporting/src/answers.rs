@@ -18,11 +18,11 @@ use webhooks::survey::listed::{Listed, newest};
 use webhooks::survey::{ANSWER, Answer};
 
 use crate::access::Scope;
-use crate::desk::{Desk, Named};
 use crate::parameters::Parameters;
 use crate::period::Period;
 use crate::report::Asked;
 use crate::said::Said;
+use crate::sources::{Named, Sources};
 
 /// How many tenants are read at the same time.
 const CONCURRENCY: usize = 16;
@@ -117,13 +117,18 @@ pub struct Page {
 
 impl Question {
     /// What the parameters ask for.
-    pub fn read(desk: &Desk, parameters: &mut Parameters, scope: &Scope, now: Timestamp) -> Self {
+    pub fn read(
+        sources: &Sources,
+        parameters: &mut Parameters,
+        scope: &Scope,
+        now: Timestamp,
+    ) -> Self {
         let rating = parameters.number("rating", 5);
         let search = parameters.text("search", &SEARCH);
         let commented = parameters.choice("answers", &COMMENTED).unwrap_or(true);
         let limit = parameters.number("limit", LIMIT_MAX).unwrap_or(LIMIT);
         let cursor = parameters.text("cursor", &CURSOR);
-        let (asked, _) = desk.ask(parameters, scope, now);
+        let (asked, _) = sources.ask(parameters, scope, now);
         let after = cursor.and_then(|text| {
             let place = place(&text);
             if place.is_none() {
@@ -171,13 +176,17 @@ impl Filter {
 }
 
 /// Answers of these tenants from the period, the newest first.
-pub async fn answers(desk: &Desk, tenants: &[Named], question: &Question) -> anyhow::Result<Page> {
+pub async fn answers(
+    sources: &Sources,
+    tenants: &[Named],
+    question: &Question,
+) -> anyhow::Result<Page> {
     let until = Instant::now() + LOOKS_FOR;
     let mut after = question.after.clone();
     let mut page = Page::default();
     let mut looked_through = 0;
     loop {
-        let listed = merged(desk, tenants, question, after.as_deref()).await?;
+        let listed = merged(sources, tenants, question, after.as_deref()).await?;
         let Some(last) = listed.last().map(|(_, it)| it.place.clone()) else {
             return Ok(page);
         };
@@ -186,7 +195,7 @@ pub async fn answers(desk: &Desk, tenants: &[Named], question: &Question) -> any
         let wanted = listed
             .into_iter()
             .filter(|(_, it)| question.filter.takes_listed(it));
-        for (place, row) in rows(desk, wanted.collect()).await? {
+        for (place, row) in rows(sources, wanted.collect()).await? {
             if !question.filter.takes(&row) {
                 continue;
             }
@@ -209,7 +218,7 @@ pub async fn answers(desk: &Desk, tenants: &[Named], question: &Question) -> any
 
 /// The newest answers of all tenants after a place: as many as the question wants, or all.
 async fn merged(
-    desk: &Desk,
+    sources: &Sources,
     tenants: &[Named],
     question: &Question,
     after: Option<&str>,
@@ -219,10 +228,10 @@ async fn merged(
     let (period, limit) = (question.asked.period, question.limit);
     let pages = tenants.map(|named| async move {
         let (provider, tenant) = &named;
-        let times = times(desk, tenant, period)?;
-        let table = &desk.figures_table;
+        let times = times(sources, tenant, period)?;
+        let table = &sources.figures_table;
         let of = (provider.as_str(), tenant.as_str());
-        let page = newest(&desk.client, table, of, times, after, limit).await?;
+        let page = newest(&sources.client, table, of, times, after, limit).await?;
         let answers = page.answers.into_iter().map(|it| (named.clone(), it));
         anyhow::Ok(answers.collect::<Vec<_>>())
     });
@@ -234,9 +243,13 @@ async fn merged(
 }
 
 /// When a period begins and ends on a tenant's clock.
-fn times(desk: &Desk, tenant: &str, period: Period) -> anyhow::Result<(Timestamp, Timestamp)> {
+fn times(
+    sources: &Sources,
+    tenant: &str,
+    period: Period,
+) -> anyhow::Result<(Timestamp, Timestamp)> {
     let begin = |day: Date| {
-        let begin = day.to_zoned(desk.zones.of(tenant).clone());
+        let begin = day.to_zoned(sources.zones.of(tenant).clone());
         begin
             .map(|it| it.timestamp())
             .context("the beginning of a day")
@@ -249,13 +262,18 @@ fn times(desk: &Desk, tenant: &str, period: Period) -> anyhow::Result<(Timestamp
 }
 
 /// The contents of these answers, in their order. An answer whose record is gone is missing.
-async fn rows(desk: &Desk, listed: Vec<(Named, Listed)>) -> anyhow::Result<Vec<(String, Row)>> {
+async fn rows(
+    sources: &Sources,
+    listed: Vec<(Named, Listed)>,
+) -> anyhow::Result<Vec<(String, Row)>> {
     let record = |listed: &Listed| {
         let event = &listed.event;
-        desk.ledger.row_key(event.coupon(), event.beneath(ANSWER))
+        sources
+            .ledger
+            .row_key(event.coupon(), event.beneath(ANSWER))
     };
     let keys: Vec<_> = listed.iter().map(|(_, it)| record(it)).collect();
-    let found = read_all(&desk.client, &keys, &[]).await?;
+    let found = read_all(&sources.client, &keys, &[]).await?;
     let key_of = |row: &Item| {
         let text = |name: &str| row.get(name)?.as_s().ok().cloned();
         Some((text("coupon")?, text("entry")?))

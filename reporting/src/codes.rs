@@ -7,9 +7,9 @@ use jiff::civil::Date;
 use webhooks::event::EventKey;
 use webhooks::provider::aghanim;
 
-use crate::desk::{Desk, Named};
 use crate::listing::{Cursor, Filter, list};
 use crate::period::Period;
+use crate::sources::{Named, Sources};
 
 /// The longest beginning of a code that is tracked, in bytes.
 const TRACKED_BYTES: usize = 300;
@@ -47,7 +47,7 @@ fn tracked(code: &str) -> &str {
 /// # Errors
 /// The figures cannot be read.
 pub async fn redeemed(
-    desk: &Desk,
+    sources: &Sources,
     tenants: &[Named],
     code: &str,
     period: Period,
@@ -58,7 +58,9 @@ pub async fn redeemed(
         if provider != aghanim::NAME {
             continue;
         }
-        let days = desk.figures.days(provider, tenant, period.from, period.to);
+        let days = sources
+            .figures
+            .days(provider, tenant, period.from, period.to);
         let mut counts = BTreeMap::new();
         for (day, figures) in days.await? {
             let of_code = figures.codes.iter().filter(|(group, _)| group.code == code);
@@ -80,7 +82,7 @@ pub async fn redeemed(
 
 /// The redemptions themselves, the newest first, up to a limit.
 pub async fn redemptions(
-    desk: &Desk,
+    sources: &Sources,
     redeemed: &Redeemed,
     limit: usize,
 ) -> anyhow::Result<Vec<EventKey>> {
@@ -94,7 +96,7 @@ pub async fn redemptions(
         let period = Period::new(*day, *day);
         let left = limit - found.len();
         let start = Cursor::start(period);
-        let listing = list(desk, &tenants, period, &filter, start, left).await?;
+        let listing = list(sources, &tenants, period, &filter, start, left).await?;
         found.extend(listing.events.into_iter().map(|(tracked, _)| tracked.key));
         if found.len() >= limit {
             break;

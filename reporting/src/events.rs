@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 
 use crate::access::Scope;
-use crate::desk::Desk;
 use crate::listing::{Cursor, Filter};
 use crate::parameters::Parameters;
 use crate::period::{Period, parse_day};
 use crate::report::Asked;
 use crate::said::Said;
+use crate::sources::Sources;
 use crate::tracked::TYPES;
 
 const LIMIT: usize = 100;
@@ -49,7 +49,12 @@ pub struct Question {
 
 impl Question {
     /// Reads a question. `parameters` collects the problems.
-    pub fn read(desk: &Desk, parameters: &mut Parameters, scope: &Scope, now: Timestamp) -> Self {
+    pub fn read(
+        sources: &Sources,
+        parameters: &mut Parameters,
+        scope: &Scope,
+        now: Timestamp,
+    ) -> Self {
         let date = parameters.text("date", &DATE);
         let filter = Filter {
             status: parameters.choice("status", &STATUSES).map(str::to_owned),
@@ -63,7 +68,7 @@ impl Question {
         let has_others = ["timeframe", "from", "to"]
             .iter()
             .any(|it| parameters.has(it));
-        let (mut asked, _) = desk.ask(parameters, scope, now);
+        let (mut asked, _) = sources.ask(parameters, scope, now);
         if let Some(text) = date {
             match parse_day(&text).filter(|_| !has_others) {
                 Some(day) => asked.period = Period::new(day, day),

@@ -13,11 +13,11 @@ use webhooks::figures::{Found, FoundPlace};
 use webhooks::fraud::{Finding, RULES, Severity};
 
 use crate::access::Scope;
-use crate::desk::{Desk, Named};
 use crate::parameters::Parameters;
 use crate::period::{Period, parse_day};
 use crate::report::Asked;
 use crate::said::Said;
+use crate::sources::{Named, Sources};
 
 const LIMIT: usize = 100;
 const LIMIT_MAX: usize = 1000;
@@ -63,7 +63,12 @@ pub struct FindingsQuestion {
 
 impl FindingsQuestion {
     /// Reads a question. `parameters` collects the problems.
-    pub fn read(desk: &Desk, parameters: &mut Parameters, scope: &Scope, now: Timestamp) -> Self {
+    pub fn read(
+        sources: &Sources,
+        parameters: &mut Parameters,
+        scope: &Scope,
+        now: Timestamp,
+    ) -> Self {
         let rules = RULES.map(|name| (name, name));
         let filter = FindingFilter {
             rule: parameters.choice("rule", &rules).map(str::to_owned),
@@ -71,7 +76,7 @@ impl FindingsQuestion {
         };
         let limit = parameters.number("limit", LIMIT_MAX).unwrap_or(LIMIT);
         let cursor = parameters.text("cursor", &CURSOR);
-        let (asked, _) = desk.ask(parameters, scope, now);
+        let (asked, _) = sources.ask(parameters, scope, now);
         let after = cursor.and_then(|text| {
             let after = parse_cursor(&text, asked.period);
             if after.is_none() {
@@ -152,7 +157,7 @@ pub struct FindingsPage {
 
 /// The findings of at most `limit` events after a place, back to the beginning of the period.
 pub async fn findings(
-    desk: &Desk,
+    sources: &Sources,
     tenants: &[Named],
     question: &FindingsQuestion,
 ) -> anyhow::Result<FindingsPage> {
@@ -161,8 +166,14 @@ pub async fn findings(
     let (mut events, mut looked_through) = (0, 0);
     loop {
         let room = (question.limit - events).clamp(1, 200);
-        let (found, is_end) =
-            merged(desk, tenants, question.asked.period, after.as_ref(), room).await?;
+        let (found, is_end) = merged(
+            sources,
+            tenants,
+            question.asked.period,
+            after.as_ref(),
+            room,
+        )
+        .await?;
         for found in &found {
             looked_through += 1;
             after = Some(found.place());
@@ -189,7 +200,7 @@ pub async fn findings(
 
 /// Events of all tenants after a place, the newest first; and whether these are the last ones.
 async fn merged(
-    desk: &Desk,
+    sources: &Sources,
     tenants: &[Named],
     period: Period,
     after: Option<&FoundPlace>,
@@ -199,7 +210,7 @@ async fn merged(
     let tenants = stream::iter(tenants.to_vec());
     let pages = tenants.map(|(provider, tenant)| async move {
         let days = (period.from, period.to);
-        let figures = &desk.figures;
+        let figures = &sources.figures;
         figures
             .findings((&provider, &tenant), days, after, limit)
             .await

@@ -10,10 +10,10 @@ use webhooks::life::{Account, Life, Lookup};
 
 use crate::access::Scope;
 use crate::codes;
-use crate::desk::Desk;
 use crate::period::Period;
 use crate::refused::{Problem, Refused};
 use crate::said::Said;
+use crate::sources::Sources;
 
 /// How many keys are looked up at the same time.
 const CONCURRENCY: usize = 16;
@@ -34,7 +34,7 @@ const REDEMPTIONS_MAX: usize = 10;
 /// # Errors
 /// There is none that the token may read, or there are several, or the tables cannot be read.
 pub async fn find(
-    desk: &Desk,
+    sources: &Sources,
     code: &str,
     (tenant, provider): (Option<&str>, Option<&str>),
     scope: &Scope,
@@ -52,21 +52,21 @@ pub async fn find(
             }
         }
         Lookup::Code(code) => {
-            let tenants = desk.tenants(scope, tenant, provider).await?;
+            let tenants = sources.tenants(scope, tenant, provider).await?;
             let keys = tenants.iter().flat_map(|(provider, tenant)| {
                 let tenant = tenant_key(provider, tenant);
                 SPACES.map(|space| format!("{tenant}#{space}{}", escape(code)))
             });
             let mut keys: Vec<_> = keys.collect();
-            let redeemed = codes::redeemed(desk, &tenants, code, lately(now)).await?;
+            let redeemed = codes::redeemed(sources, &tenants, code, lately(now)).await?;
             for redeemed in &redeemed {
-                let events = codes::redemptions(desk, redeemed, REDEMPTIONS_MAX).await?;
+                let events = codes::redemptions(sources, redeemed, REDEMPTIONS_MAX).await?;
                 keys.extend(events.iter().map(|event| event.coupon().to_owned()));
             }
             keys
         }
     };
-    let lives = stream::iter(coupons).map(|coupon| life(desk, coupon, &lookup, scope, now));
+    let lives = stream::iter(coupons).map(|coupon| life(sources, coupon, &lookup, scope, now));
     let lives: Vec<_> = lives.buffered(CONCURRENCY).try_collect().await?;
     let mut lives: Vec<_> = lives.into_iter().flatten().collect();
     let Some(life) = lives.pop() else {
@@ -102,7 +102,7 @@ pub(crate) fn tenant_of(coupon: &str) -> Option<String> {
 
 /// A coupon's life without bodies, which hold personal data.
 async fn life(
-    desk: &Desk,
+    sources: &Sources,
     coupon: String,
     lookup: &Lookup,
     scope: &Scope,
@@ -112,7 +112,7 @@ async fn life(
     if coupon.len() > 2048 {
         return Ok(None);
     }
-    let rows = desk.ledger.rows_of(&coupon, "", now).await?;
+    let rows = sources.ledger.rows_of(&coupon, "", now).await?;
     let mut life = Life::read(coupon, &rows).without_bodies();
     life.tasks.iter_mut().for_each(|it| it.would_send = None);
     if let Lookup::Key {
@@ -130,10 +130,10 @@ async fn life(
         return Ok(Some(life));
     };
     let (member, entry) = first.account_key();
-    let found = desk
+    let found = sources
         .client
         .get_item()
-        .table_name(&desk.members_table)
+        .table_name(&sources.members_table)
         .key("member", AttributeValue::S(member))
         .key("entry", AttributeValue::S(entry))
         .send()

@@ -13,8 +13,8 @@ use webhooks::event::{EventKey, escape, member_key};
 use webhooks::figures::{Page, Tracked, TrackedKind};
 use webhooks::ledger::{ItemKey, read_all};
 
-use crate::desk::{Desk, Named};
 use crate::period::{Period, parse_day};
+use crate::sources::{Named, Sources};
 
 /// How many tenants are read at the same time.
 const CONCURRENCY: usize = 16;
@@ -140,7 +140,7 @@ impl Filter {
 
 /// At most `limit` events from a cursor on, back to the beginning of the period.
 pub async fn list(
-    desk: &Desk,
+    sources: &Sources,
     tenants: &[Named],
     period: Period,
     filter: &Filter,
@@ -152,10 +152,11 @@ pub async fn list(
     let mut listing = Listing::default();
     let mut looked_through = 0;
     while day >= period.from && period.contains(day) {
-        let (events, is_end) = merged(desk, tenants, day, after.as_ref(), limit.min(PAGE)).await?;
+        let (events, is_end) =
+            merged(sources, tenants, day, after.as_ref(), limit.min(PAGE)).await?;
         looked_through += events.len();
         let wanted: Vec<_> = events.iter().filter(|it| filter.takes(it)).collect();
-        let states = states(desk, &wanted).await?;
+        let states = states(sources, &wanted).await?;
         for (tracked, state) in wanted.into_iter().zip(states) {
             if filter.status.is_some() && filter.status != state {
                 continue;
@@ -188,7 +189,7 @@ pub async fn list(
 /// Events of one day of all tenants after a position, the newest first; and whether these are the
 /// last ones.
 async fn merged(
-    desk: &Desk,
+    sources: &Sources,
     tenants: &[Named],
     day: Date,
     after: Option<&Position>,
@@ -196,7 +197,8 @@ async fn merged(
 ) -> anyhow::Result<(Vec<Tracked>, bool)> {
     // Owned, because the compiler cannot follow a reference into the stream.
     let tenants = stream::iter(tenants.to_vec());
-    let pages = tenants.map(|tenant| async move { page(desk, &tenant, day, after, limit).await });
+    let pages =
+        tenants.map(|tenant| async move { page(sources, &tenant, day, after, limit).await });
     let pages: Vec<Page> = pages.buffered(CONCURRENCY).try_collect().await?;
     let mut positions: Vec<_> = pages
         .iter()
@@ -215,7 +217,7 @@ async fn merged(
 }
 
 async fn page(
-    desk: &Desk,
+    sources: &Sources,
     (provider, tenant): &Named,
     day: Date,
     after: Option<&Position>,
@@ -225,7 +227,7 @@ async fn page(
         None => None,
         Some(Position { second, key }) => {
             let at = Timestamp::from_second(*second)?;
-            let local = at.to_zoned(desk.zones.of(tenant).clone());
+            let local = at.to_zoned(sources.zones.of(tenant).clone());
             // A time can fall on another day by this tenant's clock.
             if local.date() < day {
                 return Ok(Page::default());
@@ -234,14 +236,14 @@ async fn page(
             (local.date() == day).then(|| format!("{hour}~{second}~{key}"))
         }
     };
-    let events = &desk.figures;
+    let events = &sources.figures;
     events
         .events(provider, tenant, day, after.as_deref(), limit)
         .await
 }
 
 /// The state of each event's coupon, from its member's account.
-async fn states(desk: &Desk, events: &[&Tracked]) -> anyhow::Result<Vec<Option<String>>> {
+async fn states(sources: &Sources, events: &[&Tracked]) -> anyhow::Result<Vec<Option<String>>> {
     let key_of = |tracked: &Tracked| {
         let code = tracked.coupon_code.as_deref()?;
         let member = member_key(&tracked.provider, &tracked.tenant, &tracked.customer_id);
@@ -254,10 +256,10 @@ async fn states(desk: &Desk, events: &[&Tracked]) -> anyhow::Result<Vec<Option<S
         .iter()
         .map(|(member, entry)| {
             let entry = ("entry", entry.as_str());
-            ItemKey::new(&desk.members_table, ("member", member.as_str()), entry)
+            ItemKey::new(&sources.members_table, ("member", member.as_str()), entry)
         })
         .collect();
-    let rows = read_all(&desk.client, &keys, &["member", "entry", "state"]).await?;
+    let rows = read_all(&sources.client, &keys, &["member", "entry", "state"]).await?;
     let states: BTreeMap<_, _> = rows
         .iter()
         .filter_map(|row| {

@@ -6,9 +6,9 @@ use webhooks::figures::Profile;
 
 use crate::access::Scope;
 use crate::amount::average;
-use crate::desk::Desk;
 use crate::refused::{Problem, Refused};
 use crate::said::Said;
+use crate::sources::Sources;
 
 /// How many tenants are asked at the same time.
 const CONCURRENCY: usize = 16;
@@ -29,14 +29,14 @@ pub struct FoundMember {
 /// # Errors
 /// There is none that the token may read, or there are several, or the tables cannot be read.
 pub async fn find(
-    desk: &Desk,
+    sources: &Sources,
     id: &str,
     (tenant, provider): (Option<&str>, Option<&str>),
     scope: &Scope,
 ) -> Result<FoundMember, Refused> {
-    let tenants = desk.tenants(scope, tenant, provider).await?;
+    let tenants = sources.tenants(scope, tenant, provider).await?;
     let profiles = stream::iter(tenants).map(|(provider, tenant)| async move {
-        let profile = desk.figures.member(&provider, &tenant, id).await?;
+        let profile = sources.figures.member(&provider, &tenant, id).await?;
         anyhow::Ok(profile.map(|it| (provider, tenant, it)))
     });
     let found: Vec<_> = profiles.buffered(CONCURRENCY).try_collect().await?;

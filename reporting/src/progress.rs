@@ -12,7 +12,7 @@ use webhooks::life::text;
 use webhooks::provider::aghanim;
 use webhooks::task::Task;
 
-use crate::desk::Desk;
+use crate::sources::Sources;
 
 /// How many keys a request to DynamoDB has, and how many requests run at the same time.
 const KEYS: usize = 100;
@@ -71,7 +71,7 @@ impl State {
 /// The tasks of each event, in the events' order: those that the event causes, and those that left
 /// a record.
 pub async fn progress(
-    desk: &Desk,
+    sources: &Sources,
     events: &[&Tracked],
     now: Timestamp,
 ) -> anyhow::Result<Vec<Vec<Progress>>> {
@@ -80,13 +80,13 @@ pub async fn progress(
         names.map(|name| (&event.key, name.to_owned()))
     });
     let mut records = Records::default();
-    records.read(desk, first, now).await?;
+    records.read(sources, first, now).await?;
     let then: Vec<_> = events
         .iter()
         .flat_map(|event| records.then(&event.key))
         .collect();
     let then = then.iter().map(|(key, name)| (key, name.clone()));
-    records.read(desk, then, now).await?;
+    records.read(sources, then, now).await?;
     let of_event = |event: &&Tracked| {
         let tasks = Task::ALL.into_iter();
         tasks.filter_map(|it| records.progress(it, event)).collect()
@@ -101,7 +101,7 @@ struct Records(HashMap<(String, String), Item>);
 impl Records {
     async fn read<'a>(
         &mut self,
-        desk: &Desk,
+        sources: &Sources,
         names: impl IntoIterator<Item = (&'a EventKey, String)>,
         now: Timestamp,
     ) -> anyhow::Result<()> {
@@ -111,12 +111,12 @@ impl Records {
             .collect();
         let keys: Vec<_> = names
             .iter()
-            .map(|(coupon, entry)| desk.ledger.row_key(coupon, entry.as_str()))
+            .map(|(coupon, entry)| sources.ledger.row_key(coupon, entry.as_str()))
             .collect();
         let chunks: Vec<Vec<ItemKey>> = keys.chunks(KEYS).map(<[_]>::to_vec).collect();
         let fields = ["coupon", "entry", "status", "result", "then"];
         let reads = stream::iter(chunks)
-            .map(|keys| async move { desk.ledger.rows(&keys, &fields, now).await });
+            .map(|keys| async move { sources.ledger.rows(&keys, &fields, now).await });
         let read: Vec<Vec<Item>> = reads.buffered(CONCURRENCY).try_collect().await?;
         self.0.extend(read.into_iter().flatten().filter_map(|row| {
             let key = (text(&row, "coupon")?, text(&row, "entry")?);

@@ -10,9 +10,9 @@ use webhooks::life::Lookup;
 
 use crate::access::Scope;
 use crate::codes::{self, Redeemed};
-use crate::desk::{Desk, Named};
 use crate::life::{SPACES, lately, tenant_of};
 use crate::refused::Refused;
+use crate::sources::{Named, Sources};
 
 /// How many keys are looked up at the same time.
 const CONCURRENCY: usize = 16;
@@ -38,7 +38,7 @@ pub enum Found {
 /// # Errors
 /// The token may not read the tenant, no such tenant exists, or DynamoDB does not answer.
 pub async fn search(
-    desk: &Desk,
+    sources: &Sources,
     text: &str,
     (tenant, provider): (Option<&str>, Option<&str>),
     scope: &Scope,
@@ -47,33 +47,34 @@ pub async fn search(
     let text = text.trim();
     if let Lookup::Key { coupon, entry } = Lookup::parse(text) {
         let may_read = tenant_of(&coupon).is_some_and(|own| scope.may_read(&own));
-        let is_there = may_read && has_rows(desk, &Rows::of_coupon(desk, &coupon), now).await?;
+        let is_there =
+            may_read && has_rows(sources, &Rows::of_coupon(sources, &coupon), now).await?;
         let key = match entry {
             Some(entry) => format!("{coupon}/{entry}"),
             None => coupon,
         };
         return Ok(is_there.then_some(Found::Coupon(key)).into_iter().collect());
     }
-    let tenants = desk.tenants(scope, tenant, provider).await?;
+    let tenants = sources.tenants(scope, tenant, provider).await?;
     let coupons = tenants.iter().flat_map(|(provider, tenant)| {
         let tenant = tenant_key(provider, tenant);
         SPACES.map(|space| format!("{tenant}#{space}{}", escape(text)))
     });
-    let coupons = coupons.map(|key| (Rows::of_coupon(desk, &key), Found::Coupon(key)));
+    let coupons = coupons.map(|key| (Rows::of_coupon(sources, &key), Found::Coupon(key)));
     let members = tenants.iter().map(|named| {
         let (provider, tenant) = named;
-        let rows = Rows::of_member(desk, &member_key(provider, tenant, text));
+        let rows = Rows::of_member(sources, &member_key(provider, tenant, text));
         let (tenant, id) = (named.clone(), text.to_owned());
         (rows, Found::Member { tenant, id })
     });
     let candidates: Vec<_> = coupons.chain(members).collect();
     let looks = stream::iter(candidates).map(|(rows, found)| async move {
-        let is_there = has_rows(desk, &rows, now).await?;
+        let is_there = has_rows(sources, &rows, now).await?;
         anyhow::Ok(is_there.then_some(found))
     });
     let found: Vec<_> = looks.buffered(CONCURRENCY).try_collect().await?;
     let mut found: Vec<_> = found.into_iter().flatten().take(FOUND_MAX).collect();
-    let codes = codes::redeemed(desk, &tenants, text, lately(now)).await?;
+    let codes = codes::redeemed(sources, &tenants, text, lately(now)).await?;
     found.extend(codes.into_iter().take(FOUND_MAX).map(Found::Code));
     Ok(found)
 }
@@ -86,8 +87,8 @@ struct Rows {
 }
 
 impl Rows {
-    fn of_coupon(desk: &Desk, coupon: &str) -> Self {
-        let key = desk.ledger.row_key(coupon, "");
+    fn of_coupon(sources: &Sources, coupon: &str) -> Self {
+        let key = sources.ledger.row_key(coupon, "");
         Self {
             table: key.table,
             name: "coupon",
@@ -95,9 +96,9 @@ impl Rows {
         }
     }
 
-    fn of_member(desk: &Desk, member: &str) -> Self {
+    fn of_member(sources: &Sources, member: &str) -> Self {
         Self {
-            table: desk.members_table.clone(),
+            table: sources.members_table.clone(),
             name: "member",
             partition: member.to_owned(),
         }
@@ -107,12 +108,12 @@ impl Rows {
 /// How many rows of a partition are read, because forgotten rows may come before a valid one.
 const LOOKED_AT: i32 = 25;
 
-async fn has_rows(desk: &Desk, rows: &Rows, now: Timestamp) -> anyhow::Result<bool> {
+async fn has_rows(sources: &Sources, rows: &Rows, now: Timestamp) -> anyhow::Result<bool> {
     // DynamoDB accepts neither a longer key nor an empty one.
     if rows.partition.is_empty() || rows.partition.len() > 2048 {
         return Ok(false);
     }
-    let page = desk
+    let page = sources
         .client
         .query()
         .table_name(&rows.table)

@@ -12,7 +12,7 @@ use aws_sdk_sqs::types::{
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use reporting::Desk;
+use reporting::Sources;
 use serde_json::Value;
 use webhooks::config::{Aws, CallLimits, Environment};
 use webhooks::dead_letter::{event_of, reason};
@@ -100,14 +100,14 @@ impl Queues {
     /// SQS does not answer, or the ledger with the reasons does not.
     pub(crate) async fn standing(
         &self,
-        desk: &Desk,
+        sources: &Sources,
         now: Timestamp,
     ) -> anyhow::Result<Vec<Standing>> {
         // Owned, because the compiler cannot follow a reference into the stream.
         let queues: Vec<_> = self.urls.clone().into_iter().collect();
         let queues = stream::iter(queues);
         let standing = queues.map(|(name, url)| async move {
-            let read = self.standing_of(desk, &name, &url, now).await;
+            let read = self.standing_of(sources, &name, &url, now).await;
             read.with_context(|| format!("looking at the queue {name}"))
         });
         standing.buffered(CONCURRENCY).try_collect().await
@@ -115,7 +115,7 @@ impl Queues {
 
     async fn standing_of(
         &self,
-        desk: &Desk,
+        sources: &Sources,
         name: &str,
         url: &str,
         now: Timestamp,
@@ -124,7 +124,7 @@ impl Queues {
         if let Some(name) = name.strip_suffix(OF_SCHEDULES) {
             let letters = match counts.visible {
                 0 => Vec::new(),
-                _ => self.letters(desk, name, url, now).await?,
+                _ => self.letters(sources, name, url, now).await?,
             };
             return Ok(Standing {
                 queue: name.to_owned(),
@@ -140,7 +140,7 @@ impl Queues {
                 let (dead, _) = self.attributes(&dead_url).await?;
                 let letters = match dead.visible {
                     0 => Vec::new(),
-                    _ => self.letters(desk, name, &dead_url, now).await?,
+                    _ => self.letters(sources, name, &dead_url, now).await?,
                 };
                 (dead, letters)
             }
@@ -185,7 +185,7 @@ impl Queues {
     /// Reads some messages of a dead-letter queue with their reasons, and gives all of them back.
     async fn letters(
         &self,
-        desk: &Desk,
+        sources: &Sources,
         queue: &str,
         url: &str,
         now: Timestamp,
@@ -204,7 +204,7 @@ impl Queues {
             .await?;
         let messages = answer.messages.unwrap_or_default();
         self.give_back(url, &messages).await;
-        let letters = stream::iter(messages).map(|message| letter(desk, queue, message, now));
+        let letters = stream::iter(messages).map(|message| letter(sources, queue, message, now));
         let letters: Vec<_> = letters.buffered(CONCURRENCY).try_collect().await?;
         let mut letters: Vec<Letter> = letters;
         letters.sort_by_key(|it| it.sent_at);
@@ -248,7 +248,7 @@ fn dead_letter_url(url: &str, policy: &str) -> anyhow::Result<String> {
 }
 
 async fn letter(
-    desk: &Desk,
+    sources: &Sources,
     queue: &str,
     message: Message,
     now: Timestamp,
@@ -268,7 +268,7 @@ async fn letter(
             None => String::new(),
             Some((coupon, entry)) => {
                 let beneath = format!("{entry}/");
-                let rows = desk.ledger.rows_of(coupon, &beneath, now).await?;
+                let rows = sources.ledger.rows_of(coupon, &beneath, now).await?;
                 let life = Life::read(coupon.to_owned(), &rows);
                 reason(&life.tasks, key, queue)
             }

@@ -76,9 +76,9 @@ impl Asked {
 }
 
 type Answered = Result<Response<Body>, Refused>;
-type Desked = State<Arc<Guarded>>;
+type Shared = State<Arc<Guarded>>;
 
-async fn guard(State(guarded): Desked, mut request: Request, next: Next) -> Response<Body> {
+async fn guard(State(guarded): Shared, mut request: Request, next: Next) -> Response<Body> {
     let scope = match bearer(request.headers()) {
         Some(token) => access::scope(&guarded.tokens, token).await,
         None => Err(Refused::Unauthorised(bearer::NONE)),
@@ -104,22 +104,22 @@ async fn unknown() -> Response<Body> {
 macro_rules! table_route {
     ($json:ident, $csv:ident, $answer:path) => {
         async fn $json(
-            State(guarded): Desked,
+            State(guarded): Shared,
             Extension(scope): Extension<Scope>,
             headers: HeaderMap,
             RawQuery(query): RawQuery,
         ) -> Response<Body> {
             let asked = Asked::new(query.as_deref(), scope, prefers_csv(&headers));
-            answer($answer(&guarded.desk, asked).await)
+            answer($answer(&guarded.sources, asked).await)
         }
 
         async fn $csv(
-            State(guarded): Desked,
+            State(guarded): Shared,
             Extension(scope): Extension<Scope>,
             RawQuery(query): RawQuery,
         ) -> Response<Body> {
             let asked = Asked::new(query.as_deref(), scope, true);
-            answer($answer(&guarded.desk, asked).await)
+            answer($answer(&guarded.sources, asked).await)
         }
     };
 }
@@ -133,7 +133,7 @@ table_route!(findings, findings_csv, findings::answer);
 
 /// A coupon's life, or a section of the report: `/reports/coupons/usage.csv`.
 async fn coupon(
-    State(guarded): Desked,
+    State(guarded): Shared,
     Extension(scope): Extension<Scope>,
     code: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
@@ -142,16 +142,16 @@ async fn coupon(
         return answer(Err(Refused::Unreadable));
     };
     let asked = Asked::new(query.as_deref(), scope, true);
-    let desk = &guarded.desk;
+    let sources = &guarded.sources;
     let section = code.strip_suffix(".csv").and_then(Section::named);
     answer(match section {
-        Some(section) => coupons::section(desk, asked, section).await,
-        None => coupon::answer(desk, asked, &code).await,
+        Some(section) => coupons::section(sources, asked, section).await,
+        None => coupon::answer(sources, asked, &code).await,
     })
 }
 
 async fn member(
-    State(guarded): Desked,
+    State(guarded): Shared,
     Extension(scope): Extension<Scope>,
     id: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
@@ -160,7 +160,7 @@ async fn member(
         return answer(Err(Refused::Unreadable));
     };
     let asked = Asked::new(query.as_deref(), scope, false);
-    answer(member::answer(&guarded.desk, asked, &id).await)
+    answer(member::answer(&guarded.sources, asked, &id).await)
 }
 
 /// Whether `Accept` prefers CSV to JSON by its weights (RFC 9110, section 12.5.1). If both weigh

@@ -8,8 +8,8 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Response, StatusCode};
 use reporting::answers::{COLUMNS, Question, Row as Answer, answers};
-use reporting::desk::{Named, TENANTS_MAX, pick};
-use reporting::{Desk, Refused, Table};
+use reporting::sources::{Named, TENANTS_MAX, pick};
+use reporting::{Refused, Sources, Table};
 use webhooks::event::{EventKey, unescape};
 
 use super::events::tidy;
@@ -86,7 +86,7 @@ pub(crate) async fn answer(
     Extension(mut reader): Extension<Reader>,
 ) -> Response<Body> {
     reader.address = tidy(&reader.address);
-    match find(&dashboard.guarded.desk, &reader).await {
+    match find(&dashboard.guarded.sources, &reader).await {
         Ok(Found::Page(page)) => answer::page(StatusCode::OK, &*page),
         Ok(Found::TooMany(tenants)) => choose::answer(&reader, Place::Elsewhere, &tenants),
         Err(refused) => problem::of_reader(&reader, &refused),
@@ -94,36 +94,36 @@ pub(crate) async fn answer(
 }
 
 /// The answers that the address asks for as CSV, at most [`CSV_LIMIT`].
-pub(crate) async fn csv(desk: &Desk, reader: &Reader) -> Result<Table, Refused> {
-    let mut question = read(desk, reader)?;
+pub(crate) async fn csv(sources: &Sources, reader: &Reader) -> Result<Table, Refused> {
+    let mut question = read(sources, reader)?;
     question.limit = CSV_LIMIT;
     let asked = &question.asked;
     let (tenant, provider) = (asked.tenant.as_deref(), asked.provider.as_deref());
-    let tenants = desk.tenants(&reader.scope, tenant, provider).await?;
-    let listed = answers(desk, &tenants, &question).await?;
+    let tenants = sources.tenants(&reader.scope, tenant, provider).await?;
+    let listed = answers(sources, &tenants, &question).await?;
     Ok(Table::of(COLUMNS, &listed.answers))
 }
 
 /// The question that the address asks, apart from the length of the page.
-fn read(desk: &Desk, reader: &Reader) -> Result<Question, Refused> {
+fn read(sources: &Sources, reader: &Reader) -> Result<Question, Refused> {
     let mut parameters = reader.parameters();
-    let question = Question::read(desk, &mut parameters, &reader.scope, reader.now);
+    let question = Question::read(sources, &mut parameters, &reader.scope, reader.now);
     parameters.finish()?;
     Ok(question)
 }
 
-async fn find(desk: &Desk, reader: &Reader) -> Result<Found, Refused> {
-    let mut question = read(desk, reader)?;
+async fn find(sources: &Sources, reader: &Reader) -> Result<Found, Refused> {
+    let mut question = read(sources, reader)?;
     question.limit = question.limit.min(LIMIT);
     let asked = &question.asked;
     let (tenant, provider) = (asked.tenant.as_deref(), asked.provider.as_deref());
-    let mut all = desk.figures.tenants().await?;
+    let mut all = sources.figures.tenants().await?;
     all.retain(|(_, own)| reader.scope.may_read(own));
     let tenants = pick(all.clone(), &reader.scope, tenant, provider)?;
     if tenants.len() > TENANTS_MAX {
         return Ok(Found::TooMany(tenants));
     }
-    let listed = answers(desk, &tenants, &question).await?;
+    let listed = answers(sources, &tenants, &question).await?;
     let words = Answers::of(reader.language);
     let here = reader.address.without(&["cursor"]);
     let next = listed.next.map(|cursor| {
@@ -131,7 +131,7 @@ async fn find(desk: &Desk, reader: &Reader) -> Result<Found, Refused> {
         next.to_string()
     });
     let rows = listed.answers.into_iter();
-    let rows = rows.map(|it| Row::new(desk, reader, it));
+    let rows = rows.map(|it| Row::new(sources, reader, it));
     Ok(Found::Page(Box::new(Page {
         frame: Frame::new(reader, Place::Elsewhere, words.title),
         words,
@@ -195,8 +195,8 @@ fn of_tenants(here: &Address, tenants: Vec<Named>, records: &Records) -> Vec<Cho
 }
 
 impl Row {
-    fn new(desk: &Desk, reader: &Reader, answer: Answer) -> Self {
-        let zone = desk.zones.of(&answer.tenant);
+    fn new(sources: &Sources, reader: &Reader, answer: Answer) -> Self {
+        let zone = sources.zones.of(&answer.tenant);
         let key = EventKey::parse(&answer.event);
         let coupon = key.as_ref().map_or("", EventKey::coupon);
         Self {

@@ -10,8 +10,8 @@ use axum::extract::{Path, State};
 use axum::http::{Response, StatusCode};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use reporting::desk::whom;
 use reporting::progress::State as Stage;
+use reporting::sources::whom;
 use reporting::{Refused, life};
 use webhooks::event::unescape;
 use webhooks::fraud::Severity;
@@ -107,18 +107,18 @@ pub(crate) async fn answer(
 }
 
 async fn find(dashboard: &Dashboard, reader: &Reader, code: &str) -> Result<Page, Refused> {
-    let desk = &dashboard.guarded.desk;
+    let sources = &dashboard.guarded.sources;
     let mut parameters = reader.parameters();
     let (tenant, provider) = whom(&mut parameters, &reader.scope);
     parameters.finish()?;
     let named = (tenant.as_deref(), provider.as_deref());
-    let life = life::find(desk, code, named, &reader.scope, reader.now).await?;
+    let life = life::find(sources, code, named, &reader.scope, reader.now).await?;
     let tenant = tenant_of(&life);
     Ok(Page::new(
         reader,
         &life,
         tenant.clone(),
-        desk.zones.of(&tenant),
+        sources.zones.of(&tenant),
     ))
 }
 

@@ -10,7 +10,9 @@ use axum::http::{HeaderValue, Response};
 use reporting::days::{self, days};
 use reporting::totals::main_currency;
 use reporting::usage::{LOCATION_COLUMNS, locations};
-use reporting::{Compare, Desk, EVENT_COLUMNS, Refused, Report, Section, Table, event_row, list};
+use reporting::{
+    Compare, EVENT_COLUMNS, Refused, Report, Section, Sources, Table, event_row, list,
+};
 
 use super::problem;
 use crate::Dashboard;
@@ -31,26 +33,28 @@ pub(crate) async fn answer(
 }
 
 async fn table(dashboard: &Dashboard, reader: &Reader, name: &str) -> Result<Table, Refused> {
-    let desk = &dashboard.guarded.desk;
+    let sources = &dashboard.guarded.sources;
     let unknown = || Refused::not_found("such page", "");
     let name = name.strip_suffix(".csv").ok_or_else(unknown)?;
     if name == "events" {
-        return events(desk, reader).await;
+        return events(sources, reader).await;
     }
     if name == "answers" {
-        return super::answers::csv(desk, reader).await;
+        return super::answers::csv(sources, reader).await;
     }
     let section = Section::named(name);
     if section.is_none() && !["days", "locations"].contains(&name) {
         return Err(unknown());
     }
     let mut parameters = reader.parameters();
-    let (mut asked, today) = desk.ask(&mut parameters, &reader.scope, reader.now);
+    let (mut asked, today) = sources.ask(&mut parameters, &reader.scope, reader.now);
     asked.compare = Compare::read(&mut parameters);
     parameters.finish()?;
-    let tenants = desk.figures_of(&reader.scope, &asked, reader.now).await?;
+    let tenants = sources
+        .figures_of(&reader.scope, &asked, reader.now)
+        .await?;
     if let Some(section) = section {
-        let zone = desk.zone(&asked);
+        let zone = sources.zone(&asked);
         let report = Report::new(&asked, &tenants, &zone, today, reader.now);
         return Ok(report.section(section));
     }
@@ -67,16 +71,16 @@ async fn table(dashboard: &Dashboard, reader: &Reader, name: &str) -> Result<Tab
 }
 
 /// The requested events, as one page of at most [`EVENTS`] rows.
-async fn events(desk: &Desk, reader: &Reader) -> Result<Table, Refused> {
-    let question = super::events::read(desk, reader)?;
+async fn events(sources: &Sources, reader: &Reader) -> Result<Table, Refused> {
+    let question = super::events::read(sources, reader)?;
     let (tenant, provider) = (
         question.asked.tenant.as_deref(),
         question.asked.provider.as_deref(),
     );
-    let tenants = desk.tenants(&reader.scope, tenant, provider).await?;
+    let tenants = sources.tenants(&reader.scope, tenant, provider).await?;
     let (period, limit) = (question.asked.period, question.limit.max(EVENTS));
     let listing = list(
-        desk,
+        sources,
         &tenants,
         period,
         &question.filter,

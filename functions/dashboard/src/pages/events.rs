@@ -7,10 +7,10 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Response, StatusCode};
-use reporting::desk::{Named, PROVIDERS, TENANTS_MAX, pick};
 use reporting::events::Question;
 use reporting::progress::{Progress, State as Stage, progress};
-use reporting::{Desk, Parameters, Refused, list};
+use reporting::sources::{Named, PROVIDERS, TENANTS_MAX, pick};
+use reporting::{Parameters, Refused, Sources, list};
 use webhooks::figures::{Tracked, TrackedKind};
 
 use super::records::{Mark, coupon_link, coupon_state, member_link, task_name};
@@ -100,7 +100,7 @@ pub(crate) async fn answer(
     Extension(mut reader): Extension<Reader>,
 ) -> Response<Body> {
     reader.address = tidy(&reader.address);
-    match find(&dashboard.guarded.desk, &reader).await {
+    match find(&dashboard.guarded.sources, &reader).await {
         Ok(Found::Page(page)) => answer::page(StatusCode::OK, &*page),
         Ok(Found::TooMany(tenants)) => choose::answer(&reader, Place::Events, &tenants),
         Err(refused) => problem::of_reader(&reader, &refused),
@@ -125,9 +125,9 @@ pub(crate) fn tidy(address: &Address) -> Address {
 }
 
 /// The question that the address asks, apart from the length of the page.
-pub(crate) fn read(desk: &Desk, reader: &Reader) -> Result<Question, Refused> {
+pub(crate) fn read(sources: &Sources, reader: &Reader) -> Result<Question, Refused> {
     let mut parameters: Parameters = reader.parameters();
-    let question = Question::read(desk, &mut parameters, &reader.scope, reader.now);
+    let question = Question::read(sources, &mut parameters, &reader.scope, reader.now);
     parameters.finish()?;
     Ok(question)
 }
@@ -138,13 +138,13 @@ enum Found {
     TooMany(Vec<Named>),
 }
 
-async fn find(desk: &Desk, reader: &Reader) -> Result<Found, Refused> {
-    let question = read(desk, reader)?;
+async fn find(sources: &Sources, reader: &Reader) -> Result<Found, Refused> {
+    let question = read(sources, reader)?;
     let (tenant, provider) = (
         question.asked.tenant.as_deref(),
         question.asked.provider.as_deref(),
     );
-    let mut all = desk.figures.tenants().await?;
+    let mut all = sources.figures.tenants().await?;
     all.retain(|(_, own)| reader.scope.may_read(own));
     let tenants = pick(all.clone(), &reader.scope, tenant, provider)?;
     if tenants.len() > TENANTS_MAX {
@@ -153,14 +153,14 @@ async fn find(desk: &Desk, reader: &Reader) -> Result<Found, Refused> {
     let period = question.asked.period;
     let limit = question.limit.min(LIMIT);
     let start = question.start.clone();
-    let listing = list(desk, &tenants, period, &question.filter, start, limit).await?;
+    let listing = list(sources, &tenants, period, &question.filter, start, limit).await?;
     let events: Vec<_> = listing.events.iter().map(|(tracked, _)| tracked).collect();
-    let tasks = progress(desk, &events, reader.now).await?;
+    let tasks = progress(sources, &events, reader.now).await?;
     let text = Records::of(reader.language);
     let events = listing.events.iter().zip(tasks);
     let rows = events.map(|((tracked, state), tasks)| {
         let state = state.as_deref().unwrap_or_default();
-        Row::new(desk, reader, text, tracked, state, &tasks)
+        Row::new(sources, reader, text, tracked, state, &tasks)
     });
     let shows_tenants = tenants.len() > 1;
     let next = listing.next.map(|cursor| {
@@ -299,14 +299,14 @@ fn fields(
 
 impl Row {
     fn new(
-        desk: &Desk,
+        sources: &Sources,
         reader: &Reader,
         text: &'static Records,
         tracked: &Tracked,
         state: &str,
         tasks: &[Progress],
     ) -> Self {
-        let zone = desk.zones.of(&tracked.tenant);
+        let zone = sources.zones.of(&tracked.tenant);
         let places = [&tracked.location, &tracked.platform];
         let places: Vec<_> = places.into_iter().flatten().map(String::as_str).collect();
         let coupon = tracked.coupon_code.clone();

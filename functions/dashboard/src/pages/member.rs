@@ -11,8 +11,8 @@ use axum::http::{Response, StatusCode};
 use jiff::tz::TimeZone;
 use reporting::account::{self, Account, Contact};
 use reporting::amount::amount;
-use reporting::desk::whom;
-use reporting::{Desk, Problem, Refused, Said, member};
+use reporting::sources::whom;
+use reporting::{Problem, Refused, Said, Sources, member};
 use webhooks::event::{escape, member_key, tenant_key};
 use webhooks::figures::Profile;
 
@@ -79,14 +79,14 @@ pub(crate) async fn answer(
     Extension(reader): Extension<Reader>,
     id: Result<Path<String>, PathRejection>,
 ) -> Response<Body> {
-    let desk = &dashboard.guarded.desk;
+    let sources = &dashboard.guarded.sources;
     let answered = match id {
-        Ok(Path(id)) => find(desk, &reader, id).await,
+        Ok(Path(id)) => find(sources, &reader, id).await,
         Err(_) => Err(Refused::Unreadable),
     };
     match answered {
         Ok(known) => {
-            let zone = desk.zones.of(&known.tenant);
+            let zone = sources.zones.of(&known.tenant);
             answer::page(StatusCode::OK, &Page::new(&reader, &known, zone))
         }
         Err(refused) => problem::of_reader(&reader, &refused),
@@ -94,11 +94,11 @@ pub(crate) async fn answer(
 }
 
 /// A member may have a contact and no figures, because nothing was counted of the member yet.
-async fn find(desk: &Desk, reader: &Reader, id: String) -> Result<KnownMember, Refused> {
+async fn find(sources: &Sources, reader: &Reader, id: String) -> Result<KnownMember, Refused> {
     let mut parameters = reader.parameters();
     let (tenant, provider) = whom(&mut parameters, &reader.scope);
     parameters.finish()?;
-    let tenants = desk
+    let tenants = sources
         .tenants(&reader.scope, tenant.as_deref(), provider.as_deref())
         .await?;
     let mut found = Vec::new();
@@ -108,8 +108,8 @@ async fn find(desk: &Desk, reader: &Reader, id: String) -> Result<KnownMember, R
         if member_key(&provider, &tenant, &id).len() > 2048 {
             continue;
         }
-        let account = account::read(desk, named, &id, !is_masked, reader.now).await?;
-        let profile = desk.figures.member(&provider, &tenant, &id).await?;
+        let account = account::read(sources, named, &id, !is_masked, reader.now).await?;
+        let profile = sources.figures.member(&provider, &tenant, &id).await?;
         if account.is_some() || profile.is_some() {
             found.push(KnownMember {
                 account: account.unwrap_or_default(),

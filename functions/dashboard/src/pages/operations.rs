@@ -12,7 +12,7 @@ use axum::http::{Response, StatusCode};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use reporting::progress::{State as Stage, progress};
-use reporting::{Cursor, Desk, Filter, Period, Refused, list};
+use reporting::{Cursor, Filter, Period, Refused, Sources, list};
 use webhooks::figures::Audited;
 
 use super::problem;
@@ -122,12 +122,12 @@ async fn find(dashboard: &Dashboard, reader: &Reader) -> Result<Page, Refused> {
         ));
     }
     reader.parameters().finish()?;
-    let desk = &dashboard.guarded.desk;
+    let sources = &dashboard.guarded.sources;
     let (standing, outbox, audited, rates) = futures_util::try_join!(
-        dashboard.queues.standing(desk, reader.now),
-        outbox(desk),
-        desk.figures.audited(),
-        rates(desk, reader),
+        dashboard.queues.standing(sources, reader.now),
+        outbox(sources),
+        sources.figures.audited(),
+        rates(sources, reader),
     )?;
     Ok(Page::new(
         reader,
@@ -138,8 +138,8 @@ async fn find(dashboard: &Dashboard, reader: &Reader) -> Result<Page, Refused> {
     ))
 }
 
-async fn outbox(desk: &Desk) -> anyhow::Result<Outbox> {
-    let page = desk.ledger.undispatched(None).await?;
+async fn outbox(sources: &Sources) -> anyhow::Result<Outbox> {
+    let page = sources.ledger.undispatched(None).await?;
     Ok(Outbox {
         events: page.events.len(),
         has_more: page.next.is_some(),
@@ -148,8 +148,8 @@ async fn outbox(desk: &Desk) -> anyhow::Result<Outbox> {
 }
 
 /// How each task ended for the newest events of the last day.
-async fn rates(desk: &Desk, reader: &Reader) -> anyhow::Result<Rates> {
-    let tenants = desk.figures.tenants().await?;
+async fn rates(sources: &Sources, reader: &Reader) -> anyhow::Result<Rates> {
+    let tenants = sources.figures.tenants().await?;
     let since = reader.now.checked_sub(SINCE).unwrap_or(Timestamp::MIN);
     // A tenant's clock may show a day later, or a day earlier.
     let day = |at: Timestamp| at.to_zoned(TimeZone::UTC).date();
@@ -158,13 +158,13 @@ async fn rates(desk: &Desk, reader: &Reader) -> anyhow::Result<Rates> {
     let period = Period::new(from, to);
     let start = Cursor::start(period);
     let filter = Filter::default();
-    let listing = list(desk, &tenants, period, &filter, start, SAMPLE).await?;
+    let listing = list(sources, &tenants, period, &filter, start, SAMPLE).await?;
     let all = listing.events.iter().map(|(tracked, _)| tracked);
     let events: Vec<_> = all.filter(|it| it.timestamp >= since).collect();
     let is_cut = listing.next.is_some() && events.len() == listing.events.len();
     let oldest = events.iter().map(|it| it.timestamp).min();
     let mut rates: BTreeMap<_, Tally> = BTreeMap::new();
-    for tasks in progress(desk, &events, reader.now).await? {
+    for tasks in progress(sources, &events, reader.now).await? {
         for task in tasks {
             rates.entry(task.task).or_default().add(task.state);
         }

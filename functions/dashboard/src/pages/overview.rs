@@ -16,7 +16,7 @@ use axum::extract::State;
 use axum::http::{Response, StatusCode};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use reporting::desk::{Named, pick};
+use reporting::sources::{Named, pick};
 use reporting::tenant::OfTenant;
 use reporting::{Asked, Compare, Period, Refused, Report, Today};
 use webhooks::event::tenant_key;
@@ -159,12 +159,12 @@ struct Seen {
 }
 
 async fn read(dashboard: &Dashboard, reader: &Reader) -> Result<Read, Refused> {
-    let desk = &dashboard.guarded.desk;
+    let sources = &dashboard.guarded.sources;
     let mut parameters = reader.parameters();
-    let (mut asked, today) = desk.ask(&mut parameters, &reader.scope, reader.now);
+    let (mut asked, today) = sources.ask(&mut parameters, &reader.scope, reader.now);
     asked.compare = Compare::read(&mut parameters);
     parameters.finish()?;
-    let directory = desk.figures.directory().await?;
+    let directory = sources.figures.directory().await?;
     let mut all = directory.tenants();
     all.retain(|(_, tenant)| reader.scope.may_read(tenant));
     all.sort_unstable();
@@ -174,12 +174,12 @@ async fn read(dashboard: &Dashboard, reader: &Reader) -> Result<Read, Refused> {
         return Ok(Read::TooMany(chosen));
     }
     let (tenants, products) = futures_util::try_join!(
-        desk.figures_of_each(&directory, chosen.clone(), &asked, reader.now),
+        sources.figures_of_each(&directory, chosen.clone(), &asked, reader.now),
         low(dashboard, &chosen),
     )?;
     let (found, found_elsewhere) = latest(dashboard, &tenants, asked.period).await?;
     Ok(Read::Seen(Box::new(Seen {
-        zone: desk.zone(&asked),
+        zone: sources.zone(&asked),
         asked,
         today,
         all,
@@ -203,7 +203,7 @@ async fn latest(
         .collect();
     newest.sort_by_key(|(newest, _)| std::cmp::Reverse(*newest));
     let is_shortened = newest.len() > FOUND_MAX;
-    let figures = &dashboard.guarded.desk.figures;
+    let figures = &dashboard.guarded.sources.figures;
     let mut found = Vec::new();
     let newest = newest.into_iter().take(FOUND_MAX);
     let reads = newest.map(|((day, _), named)| async move {

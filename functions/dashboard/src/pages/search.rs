@@ -7,9 +7,9 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Response, StatusCode};
-use reporting::desk::whom;
 use reporting::search::{Found, search};
-use reporting::{Desk, Refused, Said};
+use reporting::sources::whom;
+use reporting::{Refused, Said, Sources};
 
 use super::problem;
 use super::records::{coupon_link, member_link};
@@ -46,7 +46,7 @@ pub(crate) async fn answer(
     Extension(reader): Extension<Reader>,
 ) -> Response<Body> {
     let text = Records::of(reader.language);
-    let (query, found) = match find(&dashboard.guarded.desk, &reader).await {
+    let (query, found) = match find(&dashboard.guarded.sources, &reader).await {
         Ok(found) => found,
         Err(refused) => return problem::of_reader(&reader, &refused),
     };
@@ -64,7 +64,7 @@ pub(crate) async fn answer(
     answer::page(StatusCode::OK, &page)
 }
 
-async fn find(desk: &Desk, reader: &Reader) -> Result<(String, Vec<Found>), Refused> {
+async fn find(sources: &Sources, reader: &Reader) -> Result<(String, Vec<Found>), Refused> {
     let mut parameters = reader.parameters();
     let query = parameters.text("q", &QUERY).unwrap_or_default();
     if query.is_empty() && !parameters.has("q") {
@@ -73,7 +73,7 @@ async fn find(desk: &Desk, reader: &Reader) -> Result<(String, Vec<Found>), Refu
     let (tenant, provider) = whom(&mut parameters, &reader.scope);
     parameters.finish()?;
     let named = (tenant.as_deref(), provider.as_deref());
-    let found = search(desk, &query, named, &reader.scope, reader.now).await?;
+    let found = search(sources, &query, named, &reader.scope, reader.now).await?;
     Ok((query, found))
 }
 

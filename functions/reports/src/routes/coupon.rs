@@ -1,12 +1,12 @@
 //! `/reports/coupons/{code}`: a coupon's life.
 
-use reporting::desk::whom;
-use reporting::{Desk, life};
+use reporting::sources::whom;
+use reporting::{Sources, life};
 
 use super::{Answered, Asked};
 use crate::response::json_response;
 
-pub(super) async fn answer(desk: &Desk, asked: Asked, code: &str) -> Answered {
+pub(super) async fn answer(sources: &Sources, asked: Asked, code: &str) -> Answered {
     let Asked {
         mut parameters,
         scope,
@@ -16,6 +16,6 @@ pub(super) async fn answer(desk: &Desk, asked: Asked, code: &str) -> Answered {
     let (tenant, provider) = whom(&mut parameters, &scope);
     parameters.finish()?;
     let whose = (tenant.as_deref(), provider.as_deref());
-    let life = life::find(desk, code, whose, &scope, now).await?;
+    let life = life::find(sources, code, whose, &scope, now).await?;
     Ok(json_response(&life))
 }

@@ -1,7 +1,7 @@
 //! `/reports/coupons` and `/reports/locations`: the report, and the figures of each location.
 
 use reporting::usage::{LOCATION_COLUMNS, locations as locations_of};
-use reporting::{Desk, Head, Refused, Report, Said, Section, Table};
+use reporting::{Head, Refused, Report, Said, Section, Sources, Table};
 use serde_json::json;
 
 use super::{Answered, Asked};
@@ -12,14 +12,14 @@ const SECTION_IN_JSON: Said = Said::new(
     "é só para CSV: acrescente .csv ao caminho, ou envie Accept: text/csv",
 );
 
-pub(super) async fn answer(desk: &Desk, mut asked: Asked) -> Answered {
+pub(super) async fn answer(sources: &Sources, mut asked: Asked) -> Answered {
     let section = asked.parameters.choice("section", &Section::CHOICES);
     if !asked.csv && section.is_some() {
         let parameters = &mut asked.parameters;
         parameters.problem("section", "", SECTION_IN_JSON);
     }
     let csv_section = asked.csv.then_some(section.unwrap_or(Section::Redemptions));
-    let report = report(desk, asked).await?;
+    let report = report(sources, asked).await?;
     Ok(match csv_section {
         Some(section) => csv(&report.section(section)),
         None => json_response(&report),
@@ -27,29 +27,31 @@ pub(super) async fn answer(desk: &Desk, mut asked: Asked) -> Answered {
 }
 
 /// One section, which the path names.
-pub(super) async fn section(desk: &Desk, asked: Asked, section: Section) -> Answered {
-    Ok(csv(&report(desk, asked).await?.section(section)))
+pub(super) async fn section(sources: &Sources, asked: Asked, section: Section) -> Answered {
+    Ok(csv(&report(sources, asked).await?.section(section)))
 }
 
-async fn report(desk: &Desk, asked: Asked) -> Result<Report, Refused> {
-    desk.report(asked.parameters, &asked.scope, asked.now).await
+async fn report(sources: &Sources, asked: Asked) -> Result<Report, Refused> {
+    sources
+        .report(asked.parameters, &asked.scope, asked.now)
+        .await
 }
 
-pub(super) async fn locations(desk: &Desk, asked: Asked) -> Answered {
+pub(super) async fn locations(sources: &Sources, asked: Asked) -> Answered {
     let Asked {
         mut parameters,
         scope,
         now,
         csv: is_csv,
     } = asked;
-    let (question, _) = desk.ask(&mut parameters, &scope, now);
+    let (question, _) = sources.ask(&mut parameters, &scope, now);
     parameters.finish()?;
-    let tenants = desk.figures_of(&scope, &question, now).await?;
+    let tenants = sources.figures_of(&scope, &question, now).await?;
     let rows = locations_of(&tenants);
     if is_csv {
         return Ok(csv(&Table::of(LOCATION_COLUMNS, &rows)));
     }
-    let head = Head::new(&question, &tenants, &desk.zone(&question), now);
+    let head = Head::new(&question, &tenants, &sources.zone(&question), now);
     let mut answer = json!(head);
     answer["locations"] = json!(rows);
     Ok(json_response(&answer))

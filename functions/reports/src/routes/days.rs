@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use reporting::days::{COLUMNS, days};
 use reporting::totals::main_currency;
-use reporting::{Desk, Head, Said, Table, tenant};
+use reporting::{Head, Said, Sources, Table, tenant};
 use serde_json::json;
 
 use super::{Answered, Asked};
@@ -15,7 +15,7 @@ const CURRENCY: Said = Said::new(
     "deve ser uma moeda da ISO 4217, como BRL",
 );
 
-pub(super) async fn answer(desk: &Desk, asked: Asked) -> Answered {
+pub(super) async fn answer(sources: &Sources, asked: Asked) -> Answered {
     let Asked {
         mut parameters,
         scope,
@@ -28,9 +28,9 @@ pub(super) async fn answer(desk: &Desk, asked: Asked) -> Answered {
     {
         parameters.problem("currency", text, CURRENCY);
     }
-    let (question, _) = desk.ask(&mut parameters, &scope, now);
+    let (question, _) = sources.ask(&mut parameters, &scope, now);
     parameters.finish()?;
-    let tenants = desk.figures_of(&scope, &question, now).await?;
+    let tenants = sources.figures_of(&scope, &question, now).await?;
     let currency = currency.or_else(|| main_currency(&tenants));
     let rows = days(&tenants, question.period, currency.as_deref());
     if is_csv {
@@ -41,7 +41,12 @@ pub(super) async fn answer(desk: &Desk, asked: Asked) -> Answered {
         .map(|group| group.currency.as_str())
         .filter(|it| !it.is_empty())
         .collect();
-    let mut answer = json!(Head::new(&question, &tenants, &desk.zone(&question), now));
+    let mut answer = json!(Head::new(
+        &question,
+        &tenants,
+        &sources.zone(&question),
+        now
+    ));
     answer["currencies"] = json!(currencies);
     answer["days"] = json!(rows);
     Ok(json_response(&answer))

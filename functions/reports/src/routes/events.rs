@@ -4,13 +4,13 @@ use jiff::Timestamp;
 use reporting::events::Question;
 use reporting::tenant::{OfTenant, Tenant};
 use reporting::tracked::{COLUMNS, row};
-use reporting::{Desk, Head, Named, Table, list};
+use reporting::{Head, Named, Sources, Table, list};
 use serde_json::json;
 
 use super::{Answered, Asked};
 use crate::response::{csv_page, json_response};
 
-pub(super) async fn answer(desk: &Desk, asked: Asked) -> Answered {
+pub(super) async fn answer(sources: &Sources, asked: Asked) -> Answered {
     let Asked {
         mut parameters,
         scope,
@@ -22,11 +22,11 @@ pub(super) async fn answer(desk: &Desk, asked: Asked) -> Answered {
         filter,
         start,
         limit,
-    } = Question::read(desk, &mut parameters, &scope, now);
+    } = Question::read(sources, &mut parameters, &scope, now);
     parameters.finish()?;
     let (tenant, provider) = (asked.tenant.as_deref(), asked.provider.as_deref());
-    let tenants = desk.tenants(&scope, tenant, provider).await?;
-    let listing = list(desk, &tenants, asked.period, &filter, start, limit).await?;
+    let tenants = sources.tenants(&scope, tenant, provider).await?;
+    let listing = list(sources, &tenants, asked.period, &filter, start, limit).await?;
     let next = listing.next.map(|cursor| cursor.text());
     let rows = listing
         .events
@@ -36,7 +36,7 @@ pub(super) async fn answer(desk: &Desk, asked: Asked) -> Answered {
     if is_csv {
         return Ok(csv_page(&Table::of(COLUMNS, rows), next));
     }
-    let mut answer = json!(head(desk, &asked, tenants, now));
+    let mut answer = json!(head(sources, &asked, tenants, now));
     answer["events"] = json!(rows);
     answer["next_cursor"] = json!(next);
     Ok(json_response(&answer))
@@ -44,15 +44,15 @@ pub(super) async fn answer(desk: &Desk, asked: Asked) -> Answered {
 
 /// The head of an answer that lists data of these tenants.
 pub(super) fn head(
-    desk: &Desk,
+    sources: &Sources,
     asked: &reporting::Asked,
     tenants: Vec<Named>,
     now: Timestamp,
 ) -> Head {
     let named = tenants.into_iter().map(|(provider, tenant)| OfTenant {
-        now: now.to_zoned(desk.zones.of(&tenant).clone()).datetime(),
+        now: now.to_zoned(sources.zones.of(&tenant).clone()).datetime(),
         tenant: Tenant {
-            time_zone: desk.zone_of(&tenant),
+            time_zone: sources.zone_of(&tenant),
             provider,
             tenant,
         },
@@ -60,5 +60,5 @@ pub(super) fn head(
         compared: Default::default(),
     });
     let named: Vec<_> = named.collect();
-    Head::new(asked, &named, &desk.zone(asked), now)
+    Head::new(asked, &named, &sources.zone(asked), now)
 }

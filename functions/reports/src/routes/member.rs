@@ -1,17 +1,17 @@
 //! `/reports/members/{id}`: the figures of one member.
 
 use jiff::Timestamp;
-use reporting::Desk;
+use reporting::Sources;
 use reporting::amount::amount;
-use reporting::desk::whom;
 use reporting::member::{self, FoundMember};
+use reporting::sources::whom;
 use serde_json::{Value, json};
 use webhooks::figures::Profile;
 
 use super::{Answered, Asked};
 use crate::response::json_response;
 
-pub(super) async fn answer(desk: &Desk, asked: Asked, id: &str) -> Answered {
+pub(super) async fn answer(sources: &Sources, asked: Asked, id: &str) -> Answered {
     let Asked {
         mut parameters,
         scope,
@@ -25,8 +25,8 @@ pub(super) async fn answer(desk: &Desk, asked: Asked, id: &str) -> Answered {
         provider,
         tenant,
         profile,
-    } = member::find(desk, id, whose, &scope).await?;
-    let zone = desk.zone_of(&tenant);
+    } = member::find(sources, id, whose, &scope).await?;
+    let zone = sources.zone_of(&tenant);
     let mut answer = json!({
         "member_id": id,
         "provider": provider,

@@ -2,7 +2,7 @@
 //! its own.
 
 use jiff::civil::Date;
-use reporting::desk::PROVIDERS;
+use reporting::sources::PROVIDERS;
 use reporting::{Asked, Compare, Named, Period, Today};
 
 use crate::reader::Reader;

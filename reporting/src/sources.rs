@@ -1,4 +1,4 @@
-//! The desk: routes read the figures, the ledger and the tokens from it.
+//! The sources of all answers: the figures, the ledger, the tables and the tokens.
 
 use std::collections::BTreeMap;
 
@@ -36,9 +36,9 @@ pub const PROVIDERS: [(&str, &str); 2] = [
     ),
 ];
 
-/// Reads the figures for every kind of reader.
+/// What every kind of reader reads: the figures, the ledger and the tables.
 #[derive(Debug)]
-pub struct Desk {
+pub struct Sources {
     pub figures: Figures,
     pub ledger: Ledger,
     pub client: Client,
@@ -52,7 +52,7 @@ pub struct Desk {
 /// A tenant's provider and its name.
 pub type Named = (String, String);
 
-impl Desk {
+impl Sources {
     pub fn new(client: Client, tables: Tables, zones: Zones) -> Self {
         // The reports record nothing, so they need no retention.
         let ledger = Ledger::new(client.clone(), &tables.events, SignedDuration::ZERO);
@@ -281,10 +281,10 @@ pub fn whom(parameters: &mut Parameters, scope: &Scope) -> (Option<String>, Opti
     (tenant, provider.map(str::to_owned))
 }
 
-/// A desk, and the tokens that give access to it.
+/// The sources, and the tokens that give access to them.
 #[derive(Debug)]
 pub struct Guarded {
-    pub desk: Desk,
+    pub sources: Sources,
     pub tokens: SecretStore,
 }
 
@@ -293,11 +293,11 @@ impl Guarded {
     /// All problems of the environment or of the tokens.
     pub async fn open(mut environment: Environment, aws: &Aws) -> anyhow::Result<Self> {
         let id = environment.text("REPORT_TOKENS_SECRET_ID");
-        let desk = Desk::read(&mut environment, aws);
+        let sources = Sources::read(&mut environment, aws);
         environment.check()?;
         // A token signs nothing, so no scheme limits its form.
         let tokens = SecretStore::new(&aws.sdk_config(CallLimits::WEBHOOK), id, &[]);
         tokens.start().await?;
-        Ok(Self { desk, tokens })
+        Ok(Self { sources, tokens })
     }
 }

@@ -1,8 +1,8 @@
-//! Opens the desk that answers reports for the command line. The desk reads the system's tables
-//! directly, with the permissions of the person who runs the command.
+//! Opens the sources of reports for the command line. The command reads the system's tables
+//! directly, with the permissions of the person who runs it.
 
 use anyhow::{anyhow, bail};
-use reporting::{Desk, Parameters, Refused};
+use reporting::{Parameters, Refused, Sources};
 use webhooks::config::Environment;
 use webhooks::figures::Tables;
 use webhooks::per_tenant::Zones;
@@ -12,10 +12,10 @@ use crate::target::{self, Target};
 /// The template's default for `TimeZone`.
 const TIME_ZONE: &str = "America/Sao_Paulo";
 
-/// Connects to the system, and opens the desk. The zones are those of the variable TIME_ZONE, in
+/// Connects to the system, and opens the sources. The zones are those of the variable TIME_ZONE, in
 /// the format of the template's parameter `TimeZone`. Without the variable, they are the system's
 /// own.
-pub(crate) async fn open(arguments: &target::Arguments) -> anyhow::Result<Desk> {
+pub(crate) async fn open(arguments: &target::Arguments) -> anyhow::Result<Sources> {
     let target = Target::connect(arguments).await?;
     let given = std::env::var("TIME_ZONE").unwrap_or_default();
     let zone = match given.trim() {
@@ -33,7 +33,7 @@ pub(crate) async fn open(arguments: &target::Arguments) -> anyhow::Result<Desk> 
         events: target.table("events")?.to_owned(),
         members: target.table("members")?.to_owned(),
     };
-    Ok(Desk::new(target.dynamodb.clone(), tables, zones))
+    Ok(Sources::new(target.dynamodb.clone(), tables, zones))
 }
 
 /// Builds the parameters that the same question over HTTP would have.
