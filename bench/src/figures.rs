@@ -19,7 +19,7 @@ use webhooks::event::{
 };
 use webhooks::figures::{Audit, Drift, Figures, Group, List, Section, Sketch, Tally};
 
-use crate::desk::{Desk, redeemed_today, used_today};
+use crate::tables::{CountedTables, redeemed_today, used_today};
 
 const PROVIDER: &str = "zupy";
 const TENANT: &str = "comp#1";
@@ -202,10 +202,14 @@ fn run(future: impl Future<Output = anyhow::Result<()>>) {
     runtime.block_on(future).unwrap();
 }
 
-async fn count(desk: &Desk, events: &[Event], batch_size: usize) -> anyhow::Result<Figures> {
-    let analytics = desk.worker("analytics", Analytics::read)?;
-    desk.measure(&analytics, events, batch_size).await?;
-    desk.figures()
+async fn count(
+    tables: &CountedTables,
+    events: &[Event],
+    batch_size: usize,
+) -> anyhow::Result<Figures> {
+    let analytics = tables.worker("analytics", Analytics::read)?;
+    tables.measure(&analytics, events, batch_size).await?;
+    tables.figures()
 }
 
 const YEAR: (&str, &str) = ("2026-01-01", "2026-12-31");
@@ -218,7 +222,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn figures_are_what_was_told(
+    fn figures_are_what_was_reported(
         reported in vec(reported(), 1..40),
         order in vec(any::<prop::sample::Index>(), 40),
         batch_size in 1..12_usize,
@@ -234,8 +238,8 @@ proptest! {
             shuffled.insert(place.index(shuffled.len() + 1), event);
         }
         run(async {
-            let desk = Desk::new()?;
-            let figures = count(&desk, &shuffled, batch_size).await?;
+            let tables = CountedTables::new()?;
+            let figures = count(&tables, &shuffled, batch_size).await?;
             let (from, to) = year();
             let days = figures.days(PROVIDER, TENANT, from, to).await?;
             let expected = recount::days(&events);
@@ -300,8 +304,8 @@ fn a_sandboxs_event_leaves_a_record_and_counts_nothing() {
     run(async {
         let mut event = distinct(&[redeemed_and_used()[0].clone()]).remove(0);
         event.sandbox = true;
-        let desk = Desk::new()?;
-        let figures = count(&desk, &[event], 1).await?;
+        let tables = CountedTables::new()?;
+        let figures = count(&tables, &[event], 1).await?;
         let (from, to) = year();
         assert!(figures.days(PROVIDER, TENANT, from, to).await?.is_empty());
         assert!(figures.tenants().await?.is_empty());
@@ -336,8 +340,8 @@ fn a_coupon_is_complete_whichever_half_comes_first() {
             if reversed {
                 events.reverse();
             }
-            let desk = Desk::new()?;
-            let figures = count(&desk, &events, 1).await?;
+            let tables = CountedTables::new()?;
+            let figures = count(&tables, &events, 1).await?;
             assert_eq!(
                 figures.tenants().await?,
                 [(PROVIDER.to_owned(), TENANT.to_owned())]
@@ -356,13 +360,16 @@ fn a_coupon_is_complete_whichever_half_comes_first() {
 #[test]
 fn an_event_costs_little_where_many_come_together() {
     run(async {
-        let desk = Desk::new()?;
-        let analytics = desk.worker("analytics", Analytics::read)?;
-        desk.measure(&analytics, &redeemed_today(0, 200)?, 200)
+        let tables = CountedTables::new()?;
+        let analytics = tables.worker("analytics", Analytics::read)?;
+        tables
+            .measure(&analytics, &redeemed_today(0, 200)?, 200)
             .await?;
-        desk.measure(&analytics, &used_today(0, 200)?, 200).await?;
+        tables
+            .measure(&analytics, &used_today(0, 200)?, 200)
+            .await?;
         for events in [redeemed_today(200, 400)?, used_today(200, 400)?] {
-            let cost = desk.measure(&analytics, &events, 100).await?;
+            let cost = tables.measure(&analytics, &events, 100).await?;
             let (units, requests) = (cost.write_units / 400.0, f64::from(cost.requests) / 400.0);
             assert!((4.0..=4.6).contains(&units), "{units}");
             assert!(requests <= 0.1, "{requests}");
@@ -389,17 +396,17 @@ async fn verify(figures: &Figures) -> anyhow::Result<(u64, Vec<Drift>)> {
 #[test]
 fn a_corrupted_counter_is_found_and_put_right_once() {
     run(async {
-        let desk = Desk::new()?;
+        let tables = CountedTables::new()?;
         // Several pages of rows.
         let events = [redeemed_today(0, 400)?, used_today(0, 100)?].concat();
-        desk.record(&events).await?;
-        let figures = count(&desk, &events, 100).await?;
+        tables.record(&events).await?;
+        let figures = count(&tables, &events, 100).await?;
         let (events, drift) = verify(&figures).await?;
         assert_eq!((events, drift.as_slice()), (500, [].as_slice()));
-        let corrupted = desk.corrupt_counters().await?;
+        let corrupted = tables.corrupt_counters().await?;
         let (_, drift) = verify(&figures).await?;
         assert_eq!(drift.len(), corrupted);
-        let book = desk.book()?;
+        let book = tables.book()?;
         for drifted in &drift {
             assert!(figures.repair(&book, drifted, Timestamp::now()).await?);
             // A second repair changes nothing.
@@ -413,9 +420,12 @@ fn a_corrupted_counter_is_found_and_put_right_once() {
 
 /// Counts uses with these durations, in batches of any sizes and shards, and reads the figures
 /// back.
-async fn quantiles(desk: &Desk, batches: &[(u64, Vec<i64>)]) -> anyhow::Result<[f64; 2]> {
+async fn quantiles(
+    tables: &CountedTables,
+    batches: &[(u64, Vec<i64>)],
+) -> anyhow::Result<[f64; 2]> {
     let day: Date = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-    let (book, ledger, now) = (desk.book()?, desk.ledger()?, Timestamp::now());
+    let (book, ledger, now) = (tables.book()?, tables.ledger()?, Timestamp::now());
     let tenant = webhooks::event::tenant_key(PROVIDER, TENANT);
     for (shard, durations) in batches {
         let mut tally = Tally::default();
@@ -438,7 +448,7 @@ async fn quantiles(desk: &Desk, batches: &[(u64, Vec<i64>)]) -> anyhow::Result<[
             ledger.change_together(&change, ("entry", ""), &[]).await?;
         }
     }
-    let figures = desk.figures()?;
+    let figures = tables.figures()?;
     let days = figures.days(PROVIDER, TENANT, day, day).await?;
     let sketch = &days[&day].time_to_use;
     let quantile = |q| sketch.quantile(q).context("there are uses");
@@ -456,7 +466,7 @@ proptest! {
         exact.sort_unstable();
         let found = std::cell::Cell::new([0.0; 2]);
         run(async {
-            found.set(quantiles(&Desk::new()?, &batches).await?);
+            found.set(quantiles(&CountedTables::new()?, &batches).await?);
             Ok(())
         });
         for (found, q) in found.get().into_iter().zip([0.5, 0.9]) {

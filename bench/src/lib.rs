@@ -1,10 +1,10 @@
 //! What the functions cost against the emulators in this process, with every call counted.
 
 pub mod counted;
-pub mod desk;
 pub mod process;
 pub mod reading;
 pub mod rows;
+pub mod tables;
 
 #[cfg(test)]
 mod figures;

@@ -13,7 +13,7 @@ use webhooks::figures::line::Line;
 use webhooks::figures::{List, Tally, count, day_and_hour, track};
 
 use crate::counted::Cost;
-use crate::desk::{Desk, redeemed_today, used_today};
+use crate::tables::{CountedTables, redeemed_today, used_today};
 
 /// The number of days with events.
 const DAYS: i64 = 30;
@@ -33,32 +33,32 @@ pub struct Read {
 
 /// Counts events of 30 days, half of them redemptions and half uses, and reads their report.
 pub async fn report(events: usize) -> anyhow::Result<Read> {
-    let desk = Desk::new()?;
-    let analytics = desk.worker("analytics", Analytics::read)?;
+    let tables = CountedTables::new()?;
+    let analytics = tables.worker("analytics", Analytics::read)?;
     for from in (0..events / 2).step_by(BATCH) {
         let count = BATCH.min(events / 2 - from);
         let redeemed = spread(redeemed_today(from, count)?);
-        desk.measure(&analytics, &redeemed, BATCH).await?;
+        tables.measure(&analytics, &redeemed, BATCH).await?;
         let used = spread(used_today(from, count)?);
-        desk.measure(&analytics, &used, BATCH).await?;
+        tables.measure(&analytics, &used, BATCH).await?;
     }
-    read(&desk).await
+    read(&tables).await
 }
 
 /// The same for so many events that only their sums are written: the counters are those that
 /// batches of analytics add up to.
 pub async fn report_of_sums(events: usize) -> anyhow::Result<Read> {
-    let desk = Desk::new()?;
-    seed(&desk, events / 2).await?;
-    read(&desk).await
+    let tables = CountedTables::new()?;
+    seed(&tables, events / 2).await?;
+    read(&tables).await
 }
 
 /// How many coupons are counted into one shard before the next.
 const COUPONS_OF_A_BATCH: usize = 500;
 
-async fn seed(desk: &Desk, coupons: usize) -> anyhow::Result<()> {
+async fn seed(tables: &CountedTables, coupons: usize) -> anyhow::Result<()> {
     let (redeemed, used) = (redeemed_today(0, POOL)?, used_today(0, POOL)?);
-    let book = desk.book()?;
+    let book = tables.book()?;
     let zone = TimeZone::UTC;
     let mut shards: Vec<Tally> = vec![Tally::default(); usize::try_from(book.shards())?];
     for number in 0..coupons {
@@ -90,7 +90,7 @@ async fn seed(desk: &Desk, coupons: usize) -> anyhow::Result<()> {
         let lists = [(list, BTreeSet::new())].into();
         book.announce(&lists, shard, 0).await?;
         let ids = book.ids(&tenant, tally.groups(), now).await?;
-        let ledger = desk.ledger()?;
+        let ledger = tables.ledger()?;
         for change in book.changes(&tenant, tally, &ids, shard, now)? {
             ledger.change_together(&change, ("entry", ""), &[]).await?;
         }
@@ -98,10 +98,10 @@ async fn seed(desk: &Desk, coupons: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn read(desk: &Desk) -> anyhow::Result<Read> {
-    let reports = desk.worker("reports", reporting::Desk::read)?;
+async fn read(tables: &CountedTables) -> anyhow::Result<Read> {
+    let reports = tables.worker("reports", reporting::Sources::read)?;
     let asked = [("timeframe".to_owned(), "30d".to_owned())];
-    desk.cost();
+    tables.cost();
     let began = Instant::now();
     let now = Timestamp::now();
     let scope = Scope::all();
@@ -109,7 +109,7 @@ async fn read(desk: &Desk) -> anyhow::Result<Read> {
     report.await.map_err(|refused| anyhow!("{refused}"))?;
     Ok(Read {
         took: began.elapsed(),
-        cost: desk.cost(),
+        cost: tables.cost(),
     })
 }
 

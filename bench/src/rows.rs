@@ -12,7 +12,7 @@ use webhooks::request::Request;
 use webhooks::verify::{Scheme, Secrets, verify_all};
 
 use crate::counted::Cost;
-use crate::desk::Desk;
+use crate::tables::CountedTables;
 
 macro_rules! samples {
     ($($name:literal),* $(,)?) => {
@@ -40,13 +40,13 @@ pub const SAMPLES: [(&str, &str); 15] = samples![
 ];
 
 /// Records a body as a webhook function does.
-pub async fn record(desk: &Desk, body: &str) -> anyhow::Result<Cost> {
+pub async fn record(tables: &CountedTables, body: &str) -> anyhow::Result<Cost> {
     let is_aghanim = body.contains("\"event_type\"");
     let (provider, schemes) = match is_aghanim {
         true => (aghanim::NAME, Aghanim.schemes()),
         false => (zupy::NAME, Zupy::every_event().schemes()),
     };
-    let ledger = desk.worker("zupy", |environment, aws| {
+    let ledger = tables.worker("zupy", |environment, aws| {
         Ledger::read(environment, aws, CallLimits::WEBHOOK)
     })?;
     let now = Timestamp::now();
@@ -72,10 +72,10 @@ pub async fn record(desk: &Desk, body: &str) -> anyhow::Result<Cost> {
     let Some(Content::Event(mut event)) = read_verified(provider, verified) else {
         bail!("the sample is no event");
     };
-    desk.counted().take();
+    tables.counted().take();
     let recorded = ledger.record(&mut event, verified, now, now).await?;
     anyhow::ensure!(recorded == Recorded::New, "it is recorded already");
-    Ok(desk.counted().take())
+    Ok(tables.counted().take())
 }
 
 #[cfg(test)]
@@ -91,7 +91,7 @@ mod tests {
         for (name, body) in SAMPLES {
             let compact: serde_json::Value = serde_json::from_str(body).unwrap();
             for body in [body.to_owned(), compact.to_string()] {
-                let cost = record(&Desk::new().unwrap(), &body).await.unwrap();
+                let cost = record(&CountedTables::new().unwrap(), &body).await.unwrap();
                 assert!(cost.item_bytes <= 1024, "{name}: {} bytes", cost.item_bytes);
                 assert_eq!(cost.write_units, 1.0, "{name}");
             }

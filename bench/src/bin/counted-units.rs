@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use aws_sdk_dynamodb::Client;
 use bench::counted::Cost;
-use bench::desk::{Desk, used};
+use bench::tables::{CountedTables, used};
 use fraud::Fraud;
 use inventory::Inventory;
 use jiff::Timestamp;
@@ -51,15 +51,15 @@ fn print(what: &str, batch_size: usize, costs: &[Cost; 2]) {
 
 /// The claim and the record of a message that was sent.
 async fn message() -> anyhow::Result<[Cost; 2]> {
-    let desk = Desk::new()?;
-    let (ledger, book) = (desk.ledger()?, desk.book()?);
+    let tables = CountedTables::new()?;
+    let (ledger, book) = (tables.ledger()?, tables.book()?);
     let mut costs = [Cost::default(); 2];
     for (record, cost) in ["delivery/email", "delivery/whatsapp"]
         .iter()
         .zip(&mut costs)
     {
         let is_counted = *record == "delivery/whatsapp";
-        desk.cost();
+        tables.cost();
         for event in used(EVENTS, 1)? {
             let now = Timestamp::now();
             let invocation = Invocation::new(now, now + Duration::from_secs(30));
@@ -81,7 +81,7 @@ async fn message() -> anyhow::Result<[Cost; 2]> {
             };
             lease.settle(Status::Done, "an-id-of-some-length").await?;
         }
-        *cost = desk.cost();
+        *cost = tables.cost();
     }
     Ok(costs)
 }
@@ -97,19 +97,19 @@ async fn finding(batch_size: usize) -> anyhow::Result<[Cost; 2]> {
     }
     let mut costs = [Cost::default(); 2];
     for ((events, expected), cost) in [(right, 0), (wrong, EVENTS)].iter().zip(&mut costs) {
-        let desk = Desk::new()?;
-        let fraud = desk.worker("fraud", Fraud::read)?;
-        *cost = desk.measure(&fraud, events, batch_size).await?;
-        let found = findings(&desk, &events[0]).await?;
+        let tables = CountedTables::new()?;
+        let fraud = tables.worker("fraud", Fraud::read)?;
+        *cost = tables.measure(&fraud, events, batch_size).await?;
+        let found = findings(&tables, &events[0]).await?;
         ensure!(found == *expected as u64, "{found} findings are counted");
     }
     Ok(costs)
 }
 
 /// How many findings are counted on the day of an event.
-async fn findings(desk: &Desk, event: &Event) -> anyhow::Result<u64> {
+async fn findings(tables: &CountedTables, event: &Event) -> anyhow::Result<u64> {
     let (day, _) = day_and_hour(&TimeZone::UTC, event.occurred_at);
-    let figures = desk.figures()?;
+    let figures = tables.figures()?;
     let days = figures
         .days(&event.provider, &event.tenant, day, day)
         .await?;
@@ -122,9 +122,9 @@ async fn findings(desk: &Desk, event: &Event) -> anyhow::Result<u64> {
 async fn alert() -> anyhow::Result<[Cost; 2]> {
     let mut costs = [Cost::default(); 2];
     for (enough, cost) in [1_000_000, THRESHOLD].into_iter().zip(&mut costs) {
-        let desk = Desk::new()?;
-        let inventory = desk.worker("inventory", Inventory::read)?;
-        let stock = desk.operator("inventory", |environment, aws| {
+        let tables = CountedTables::new()?;
+        let inventory = tables.worker("inventory", Inventory::read)?;
+        let stock = tables.operator("inventory", |environment, aws| {
             let client = Client::new(&aws.sdk_config(CallLimits::TASK));
             let (stock, events) = (
                 environment.text("STOCK_TABLE"),
@@ -137,7 +137,7 @@ async fn alert() -> anyhow::Result<[Cost; 2]> {
             let tenant = tenant_key(&event.provider, &event.tenant);
             let on_hand = Counted::All((enough + 1).into());
             stock.count(&tenant, PRODUCT, on_hand, None).await?;
-            let one = desk.measure(&inventory, &[event], 1).await?;
+            let one = tables.measure(&inventory, &[event], 1).await?;
             cost.write_units += one.write_units;
             cost.read_units += one.read_units;
         }

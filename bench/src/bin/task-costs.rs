@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use bench::desk::{Desk, redeemed_today, used_today};
 use bench::process::Process;
+use bench::tables::{CountedTables, redeemed_today, used_today};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use webhooks::dispatch::WORK;
@@ -90,12 +90,12 @@ fn program(folder: &Path, function: &str) -> anyhow::Result<PathBuf> {
 /// Starts the function beside empty tables, and prints what one event cost it.
 async fn measure(program: &Path, function: Function, batch_size: usize) -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let desk = Desk::at(&format!("http://{}", listener.local_addr()?))?;
-    let endpoint = tokio::spawn(desk.counted().clone().serve(listener, ROUND_TRIP));
-    let environment = desk.environment(function.name())?;
+    let tables = CountedTables::at(&format!("http://{}", listener.local_addr()?))?;
+    let endpoint = tokio::spawn(tables.counted().clone().serve(listener, ROUND_TRIP));
+    let environment = tables.environment(function.name())?;
     let mut process = Process::start(program, function.name(), environment).await?;
     run(&mut process, function, 0..WARM_UP, batch_size).await?;
-    desk.cost();
+    tables.cost();
     let cpu = process.cpu()?;
     let ran = run(
         &mut process,
@@ -104,7 +104,7 @@ async fn measure(program: &Path, function: Function, batch_size: usize) -> anyho
         batch_size,
     )
     .await?;
-    let (cost, cpu) = (desk.cost(), process.cpu()? - cpu);
+    let (cost, cpu) = (tables.cost(), process.cpu()? - cpu);
     endpoint.abort();
     let events = f64::from(ran.events);
     let ms = |time: Duration| time.as_secs_f64() * 1e3;

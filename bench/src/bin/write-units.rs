@@ -3,8 +3,8 @@
 
 use analytics::Analytics;
 use bench::counted::Cost;
-use bench::desk::{Desk, REWARDS, redeemed, redeemed_today, used, used_today};
 use bench::rows::{SAMPLES, record};
+use bench::tables::{CountedTables, REWARDS, redeemed, redeemed_today, used, used_today};
 use fraud::Fraud;
 use inventory::Inventory;
 use webhooks::dispatch::Dispatch;
@@ -28,7 +28,7 @@ async fn main() -> anyhow::Result<()> {
     println!("| sample | body | row | write units |");
     println!("| --- | --- | --- | --- |");
     for (name, body) in SAMPLES {
-        let cost = record(&Desk::new()?, body).await?;
+        let cost = record(&CountedTables::new()?, body).await?;
         let (body, row, units) = (body.len(), cost.item_bytes, cost.write_units);
         println!("| {name} | {body} | {row} | {units} |");
     }
@@ -39,10 +39,10 @@ async fn main() -> anyhow::Result<()> {
     );
     println!("|{}", " --- |".repeat(8));
     for batch_size in BATCH_SIZES {
-        let desk = Desk::new()?;
-        let dispatch = desk.worker("dispatch", Dispatch::read)?;
+        let tables = CountedTables::new()?;
+        let dispatch = tables.worker("dispatch", Dispatch::read)?;
         let table = Table {
-            desk: &desk,
+            tables: &tables,
             task: "dispatch",
             products: 1,
             batch_size,
@@ -51,16 +51,16 @@ async fn main() -> anyhow::Result<()> {
             ("redeemed", redeemed(EVENTS, 1)?),
             ("used", used(EVENTS, 1)?),
         ] {
-            let cost = desk.measure_dispatch(&dispatch, &events, batch_size);
+            let cost = tables.measure_dispatch(&dispatch, &events, batch_size);
             table.print(what, cost.await?, events.len());
         }
     }
     for products in PRODUCTS {
         for batch_size in BATCH_SIZES {
-            let desk = Desk::new()?;
-            let inventory = desk.worker("inventory", Inventory::read)?;
+            let tables = CountedTables::new()?;
+            let inventory = tables.worker("inventory", Inventory::read)?;
             let table = Table {
-                desk: &desk,
+                tables: &tables,
                 task: "inventory",
                 products,
                 batch_size,
@@ -71,10 +71,10 @@ async fn main() -> anyhow::Result<()> {
         }
     }
     for batch_size in BATCH_SIZES {
-        let desk = Desk::new()?;
-        let fraud = desk.worker("fraud", Fraud::read)?;
+        let tables = CountedTables::new()?;
+        let fraud = tables.worker("fraud", Fraud::read)?;
         let table = Table {
-            desk: &desk,
+            tables: &tables,
             task: "fraud",
             products: 1,
             batch_size,
@@ -83,19 +83,21 @@ async fn main() -> anyhow::Result<()> {
         table.row("used", &fraud, &used(EVENTS, 1)?).await?;
     }
     for batch_size in [1, 10, 100, 1000] {
-        let desk = Desk::new()?;
-        let analytics = desk.worker("analytics", Analytics::read)?;
+        let tables = CountedTables::new()?;
+        let analytics = tables.worker("analytics", Analytics::read)?;
         let table = Table {
-            desk: &desk,
+            tables: &tables,
             task: "analytics",
             products: REWARDS,
             batch_size,
         };
         // Each name is written once, the first time that it is counted, and then not for more than
         // a year.
-        desk.measure(&analytics, &redeemed_today(0, WARM_UP)?, WARM_UP)
+        tables
+            .measure(&analytics, &redeemed_today(0, WARM_UP)?, WARM_UP)
             .await?;
-        desk.measure(&analytics, &used_today(0, WARM_UP)?, WARM_UP)
+        tables
+            .measure(&analytics, &used_today(0, WARM_UP)?, WARM_UP)
             .await?;
         let redeemed = redeemed_today(WARM_UP, EVENTS)?;
         let used = used_today(WARM_UP, EVENTS)?;
@@ -106,7 +108,7 @@ async fn main() -> anyhow::Result<()> {
 }
 
 struct Table<'a> {
-    desk: &'a Desk,
+    tables: &'a CountedTables,
     task: &'static str,
     products: usize,
     batch_size: usize,
@@ -120,7 +122,7 @@ impl Table<'_> {
         worker: &impl BatchWork<Message = Message<'static>>,
         events: &[Event],
     ) -> anyhow::Result<()> {
-        let cost = self.desk.measure(worker, events, self.batch_size).await?;
+        let cost = self.tables.measure(worker, events, self.batch_size).await?;
         self.print(what, cost, events.len());
         Ok(())
     }

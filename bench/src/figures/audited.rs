@@ -7,7 +7,7 @@ use webhooks::audit::{Auditor, Came};
 use webhooks::invocation::Invocation;
 
 use super::{count, run};
-use crate::desk::{Desk, redeemed_today, used_today};
+use crate::tables::{CountedTables, redeemed_today, used_today};
 
 /// An invocation of the audit that ends after this time.
 async fn go_on(auditor: &Auditor, now: Timestamp, time: Duration) -> anyhow::Result<Came> {
@@ -21,12 +21,12 @@ const LONG: Duration = Duration::from_secs(900);
 #[test]
 fn an_audit_goes_on_after_each_interruption_and_keeps_its_result() {
     run(async {
-        let desk = Desk::new()?;
+        let tables = CountedTables::new()?;
         // More rows than DynamoDB gives in one page.
         let events = [redeemed_today(0, 1000)?, used_today(0, 400)?].concat();
-        desk.record(&events).await?;
-        let figures = count(&desk, &events, 100).await?;
-        let auditor = desk.worker("audit", Auditor::read)?;
+        tables.record(&events).await?;
+        let figures = count(&tables, &events, 100).await?;
+        let auditor = tables.worker("audit", Auditor::read)?;
         let now = Timestamp::now();
         let mut read = Vec::new();
         let finished = loop {
@@ -52,7 +52,7 @@ fn an_audit_goes_on_after_each_interruption_and_keeps_its_result() {
         assert!(audited.counters > 0);
         assert_eq!(go_on(&auditor, now, LONG).await?, Came::NotDue);
 
-        let corrupted = desk.corrupt_counters().await?;
+        let corrupted = tables.corrupt_counters().await?;
         let tomorrow = now + SignedDuration::from_hours(24);
         let wrong = go_on(&auditor, tomorrow, LONG).await?;
         let Came::Finished { differ, .. } = wrong else {

@@ -272,15 +272,15 @@ fn what_is_kept_in_a_directory_is_there_after_a_restart() {
 }
 
 /// A running scheduler, in simulated time.
-struct Desk {
+struct RunningScheduler {
     aws: Arc<Aws>,
     clock: Clock,
     faults: Faults,
     _stop: watch::Sender<bool>,
 }
 
-impl Desk {
-    fn open() -> Desk {
+impl RunningScheduler {
+    fn open() -> RunningScheduler {
         let clock = Clock::simulated(noon());
         let sqs = Sqs::open(None).unwrap();
         sqs.set_clock(clock.clone());
@@ -302,7 +302,7 @@ impl Desk {
         let aws = Arc::new(aws);
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(Arc::clone(&aws).run_scheduler(stopped));
-        Desk {
+        RunningScheduler {
             aws,
             clock,
             faults,
@@ -331,62 +331,66 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test(start_paused = true)]
 async fn a_target_is_called_once_when_its_time_has_come() {
-    let desk = Desk::open();
-    desk.create(&asked("one", "2026-11-28T14:00:00"));
+    let running = RunningScheduler::open();
+    running.create(&asked("one", "2026-11-28T14:00:00"));
     let kept = with(
         asked("two", "2026-11-28T14:00:00"),
         "/ActionAfterCompletion",
         json!("NONE"),
     );
-    desk.create(&kept);
-    desk.create(&asked("late", "2026-11-29T14:00:00"));
+    running.create(&kept);
+    running.create(&asked("late", "2026-11-29T14:00:00"));
     tokio::time::sleep(HOUR + HOUR / 2).await;
-    assert!(desk.received("due").await.is_empty());
-    assert!(desk.aws.scheduler.is_idle(desk.clock.now(), true));
+    assert!(running.received("due").await.is_empty());
+    assert!(running.aws.scheduler.is_idle(running.clock.now(), true));
     // The test moves the clock past the schedule's time instead of waiting.
-    desk.clock.advance(HOUR);
+    running.clock.advance(HOUR);
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let received = desk.received("due").await;
+    let received = running.received("due").await;
     let mut bodies: Vec<_> = received.iter().map(|it| &*it.body).collect();
     bodies.sort_unstable();
     assert_eq!(bodies, ["input of one", "input of two"]);
-    let left = desk.aws.scheduler.all();
+    let left = running.aws.scheduler.all();
     let left: Vec<_> = left
         .iter()
         .map(|scheduled| (&*scheduled.name, scheduled.next_at.is_some()))
         .collect();
     assert_eq!(left, [("late", true), ("two", false)]);
     tokio::time::sleep(2 * HOUR).await;
-    assert_eq!(desk.aws.sqs.counts()["due"].visible, 2, "those of before");
+    assert_eq!(
+        running.aws.sqs.counts()["due"].visible,
+        2,
+        "those of before"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_target_that_is_down_is_called_again_and_then_gets_its_message_once() {
-    let desk = Desk::open();
-    desk.faults.add(desk.target_is_down().times(3));
-    desk.create(&asked("one", "2026-11-28T14:00:00"));
+    let running = RunningScheduler::open();
+    running.faults.add(running.target_is_down().times(3));
+    running.create(&asked("one", "2026-11-28T14:00:00"));
     tokio::time::sleep(2 * HOUR + Duration::from_secs(5)).await;
-    assert!(desk.received("due").await.is_empty());
-    assert!(!desk.aws.scheduler.is_idle(desk.clock.now(), true));
+    assert!(running.received("due").await.is_empty());
+    assert!(!running.aws.scheduler.is_idle(running.clock.now(), true));
     tokio::time::sleep(Duration::from_secs(5)).await;
-    assert_eq!(desk.received("due").await.len(), 1);
-    assert!(desk.received("dead").await.is_empty());
-    assert!(desk.aws.scheduler.all().is_empty());
+    assert_eq!(running.received("due").await.len(), 1);
+    assert!(running.received("dead").await.is_empty());
+    assert!(running.aws.scheduler.all().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_its_target_does_not_take_goes_to_the_dead_letter_queue() {
-    let desk = Desk::open();
-    desk.faults.add(desk.target_is_down());
-    desk.create(&asked("one", "2026-11-28T14:00:00"));
+    let running = RunningScheduler::open();
+    running.faults.add(running.target_is_down());
+    running.create(&asked("one", "2026-11-28T14:00:00"));
     let old = with(
         asked("two", "2026-11-28T14:00:00"),
         "/Target/RetryPolicy",
         json!({"MaximumEventAgeInSeconds": 60}),
     );
-    desk.create(&old);
+    running.create(&old);
     tokio::time::sleep(3 * HOUR).await;
-    let mut letters = desk.received("dead").await;
+    let mut letters = running.received("dead").await;
     letters.sort_by(|left, right| left.body.cmp(&right.body));
     let said: Vec<_> = letters
         .iter()
@@ -416,27 +420,27 @@ async fn what_its_target_does_not_take_goes_to_the_dead_letter_queue() {
             text(["input of two", "5", "MaximumEventAgeInSeconds", code, at]),
         ]
     );
-    assert!(desk.received("due").await.is_empty());
-    assert!(desk.aws.scheduler.all().is_empty());
+    assert!(running.received("due").await.is_empty());
+    assert!(running.aws.scheduler.all().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_target_that_is_missing_or_forbidden_is_not_called_again() {
-    let desk = Desk::open();
+    let running = RunningScheduler::open();
     let gone = with(
         asked("one", "2026-11-28T14:00:00"),
         "/Target/Arn",
         json!(arn("sqs", "gone")),
     );
-    desk.create(&gone);
+    running.create(&gone);
     let narrow = json!("arn:aws:iam::000000000000:role/narrow");
-    desk.create(&with(
+    running.create(&with(
         asked("two", "2026-11-28T14:00:00"),
         "/Target/RoleArn",
         narrow,
     ));
     tokio::time::sleep(2 * HOUR + Duration::from_secs(1)).await;
-    let letters = desk.received("dead").await;
+    let letters = running.received("dead").await;
     let attribute =
         |letter: &Received, name: &str| letter.message_attributes[name]["stringValue"].clone();
     let codes: BTreeSet<_> = letters
@@ -453,23 +457,24 @@ async fn a_target_that_is_missing_or_forbidden_is_not_called_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_target_whose_answer_is_lost_is_called_twice() {
-    let desk = Desk::open();
+    let running = RunningScheduler::open();
     let lost = Fault::calls(Service::Sqs, "SendMessage", CallMode::LoseResponse);
-    desk.faults.add(lost.by("scheduler").once());
-    desk.create(&asked("one", "2026-11-28T14:00:00"));
+    running.faults.add(lost.by("scheduler").once());
+    running.create(&asked("one", "2026-11-28T14:00:00"));
     tokio::time::sleep(2 * HOUR + Duration::from_secs(10)).await;
-    assert_eq!(desk.received("due").await.len(), 2);
+    assert_eq!(running.received("due").await.len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_schedule_that_is_deleted_before_its_time_calls_nothing() {
-    let desk = Desk::open();
-    desk.create(&asked("one", "2026-11-28T14:00:00"));
+    let running = RunningScheduler::open();
+    running.create(&asked("one", "2026-11-28T14:00:00"));
     let one = json!({"Name": "one", "GroupName": "surveys"});
-    desk.aws
+    running
+        .aws
         .scheduler
         .handle("DeleteSchedule", &one, noon())
         .unwrap();
     tokio::time::sleep(3 * HOUR).await;
-    assert!(desk.received("due").await.is_empty());
+    assert!(running.received("due").await.is_empty());
 }

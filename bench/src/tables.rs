@@ -31,14 +31,14 @@ use crate::counted::{Cost, Counted};
 const REDEEMED: &str = include_str!("../../events/samples/zupy-coupon-redeemed.json");
 const USED: &str = include_str!("../../events/samples/zupy-coupon-used.json");
 
-/// Empty tables, and counted calls.
+/// Tables that start empty and count the calls to them.
 #[derive(Debug)]
-pub struct Desk {
+pub struct CountedTables {
     template: Template,
     counted: Counted,
 }
 
-impl Desk {
+impl CountedTables {
     pub fn new() -> anyhow::Result<Self> {
         Self::at("http://aws")
     }
@@ -375,10 +375,13 @@ mod tests {
     #[tokio::test]
     async fn a_sale_costs_less_the_more_of_them_there_are() {
         for (batch_size, most) in [(1, 7.02), (10, 5.22), (100, 5.08)] {
-            let desk = Desk::new().unwrap();
-            let inventory = desk.worker("inventory", Inventory::read).unwrap();
+            let tables = CountedTables::new().unwrap();
+            let inventory = tables.worker("inventory", Inventory::read).unwrap();
             for events in [redeemed(200, 1).unwrap(), used(200, 1).unwrap()] {
-                let cost = desk.measure(&inventory, &events, batch_size).await.unwrap();
+                let cost = tables
+                    .measure(&inventory, &events, batch_size)
+                    .await
+                    .unwrap();
                 let of_one = cost.write_units / 200.0;
                 assert!((5.0..=most).contains(&of_one), "{batch_size}: {of_one}");
             }
@@ -389,10 +392,12 @@ mod tests {
     #[tokio::test]
     async fn dispatch_sends_ten_messages_in_a_request_and_writes_nothing() {
         for (batch_size, requests) in [(1, 800), (10, 80), (100, 80)] {
-            let desk = Desk::new().unwrap();
-            let dispatch = desk.worker("dispatch", Dispatch::read).unwrap();
+            let tables = CountedTables::new().unwrap();
+            let dispatch = tables.worker("dispatch", Dispatch::read).unwrap();
             let events = redeemed(200, 1).unwrap();
-            let cost = desk.measure_dispatch(&dispatch, &events, batch_size).await;
+            let cost = tables
+                .measure_dispatch(&dispatch, &events, batch_size)
+                .await;
             let cost = cost.unwrap();
             assert_eq!(cost.other_requests, requests, "{batch_size}");
             assert_eq!((cost.requests, cost.write_units), (0, 0.0), "{batch_size}");
