@@ -18,7 +18,7 @@ use emulators::template::Function;
 use fraud::Fraud;
 use futures_util::future::BoxFuture;
 use inventory::Inventory;
-use questionnaire::Desk;
+use questionnaire::SurveyStore;
 use serde_json::value::RawValue;
 use surveys::Surveys;
 use tokio::sync::watch;
@@ -349,10 +349,10 @@ fn read_worker<W>(
 
 /// The questionnaire without its pages: each event is a form.
 async fn answers(environment: Environment, aws: &config::Aws) -> anyhow::Result<Handler> {
-    let desk = Arc::new(Desk::open(environment, aws).await?);
+    let store = Arc::new(SurveyStore::open(environment, aws).await?);
     Ok(Arc::new(move |form, invocation| {
-        let desk = Arc::clone(&desk);
-        Box::pin(async move { form::save(&desk, &form, invocation).await })
+        let store = Arc::clone(&store);
+        Box::pin(async move { form::save(&store, &form, invocation).await })
     }))
 }
 

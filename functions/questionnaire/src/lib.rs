@@ -4,11 +4,11 @@
 //! Scanners of mails and chats open every link. So opening a link writes nothing; only a form
 //! writes.
 
-mod desk;
 mod form;
 mod page;
 mod routes;
 mod save;
+mod store;
 mod style;
 mod words;
 
@@ -16,8 +16,8 @@ use serving::Serving;
 use webhooks::config::{Aws, Environment};
 use webhooks::telemetry;
 
-pub use desk::{Desk, Survey};
 pub use save::Saved;
+pub use store::{Survey, SurveyStore};
 
 /// Serves pages until Lambda ends the function.
 ///
@@ -28,7 +28,7 @@ pub async fn run() -> anyhow::Result<()> {
     telemetry::start();
     let mut environment = Environment::of_process();
     let aws = Aws::read(&mut environment);
-    let desk = Desk::open(environment, &aws).await?;
-    let serving = Serving::new(routes::router(desk), routes::unserved);
+    let store = SurveyStore::open(environment, &aws).await?;
+    let serving = Serving::new(routes::router(store), routes::unserved);
     serving.run().await
 }

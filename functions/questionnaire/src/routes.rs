@@ -17,10 +17,10 @@ use serving::Unserved;
 use webhooks::invocation::Invocation;
 use webhooks::survey::{Refusal, is_changeable};
 
-use crate::desk::{Desk, Survey};
 use crate::form::{self, FORM_MAX_BYTES, MEDIA_TYPE, Step, number};
 use crate::page::{self, Notice, notice};
 use crate::save::Saved;
+use crate::store::{Survey, SurveyStore};
 use crate::style::{File, ICON, STYLE};
 
 /// When a browser should try again after a 503, in seconds.
@@ -31,9 +31,9 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form
 
 const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 
-type Desked = State<Arc<Desk>>;
+type Shared = State<Arc<SurveyStore>>;
 
-pub(crate) fn router(desk: Desk) -> Router {
+pub(crate) fn router(store: SurveyStore) -> Router {
     Router::new()
         .route(
             &format!("/surveys/{}", STYLE.name),
@@ -46,18 +46,18 @@ pub(crate) fn router(desk: Desk) -> Router {
         .route("/surveys/{token}", get(show).post(save))
         .fallback(async || noticed(Notice::Closed))
         .method_not_allowed_fallback(not_allowed)
-        .with_state(Arc::new(desk))
+        .with_state(Arc::new(store))
 }
 
 /// The page behind a link. It writes nothing, because scanners of mails and chats open links too.
 async fn show(
-    State(desk): Desked,
+    State(store): Shared,
     Extension(context): Extension<Context>,
     token: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
 ) -> Response<Body> {
     let invocation = Invocation::of(&context);
-    let survey = match open(&desk, token, invocation).await {
+    let survey = match open(&store, token, invocation).await {
         Ok(survey) => survey,
         Err(response) => return response,
     };
@@ -94,13 +94,13 @@ fn shown(survey: &Survey, step: Step, chosen: Option<u8>, invocation: Invocation
 
 /// Saves a form, and redirects to the next page, so that a reload sends no form again.
 async fn save(
-    State(desk): Desked,
+    State(store): Shared,
     Extension(context): Extension<Context>,
     token: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response<Body> {
     let invocation = Invocation::of(&context);
-    let survey = match open(&desk, token, invocation).await {
+    let survey = match open(&store, token, invocation).await {
         Ok(survey) => survey,
         Err(response) => return response,
     };
@@ -119,7 +119,7 @@ async fn save(
         return noticed(Notice::Unreadable);
     };
     let step = form.step;
-    match desk.save(&survey, form.given, invocation).await {
+    match store.save(&survey, form.given, invocation).await {
         Ok(Saved::Kept) => {
             let next = match step {
                 Step::Rating => "?step=rest",
@@ -150,19 +150,19 @@ fn refused(survey: &Survey, refusal: Refusal) -> Response<Body> {
 
 /// The survey that a token opens, or the page for a token that opens none.
 async fn open(
-    desk: &Desk,
+    store: &SurveyStore,
     token: Result<Path<String>, PathRejection>,
     invocation: Invocation,
 ) -> Result<Survey, Response<Body>> {
     let now = invocation.now();
     // A path that is not UTF-8 counts as any other wrong token.
     let token = token.map(|Path(token)| token).unwrap_or_default();
-    let id = match desk.id(&token, now).await {
+    let id = match store.id(&token, now).await {
         Ok(Some(id)) => id,
         Ok(None) => return Err(noticed(Notice::Closed)),
         Err(undecided) => return Err(unavailable(&undecided.into())),
     };
-    match desk.survey(id, now).await {
+    match store.survey(id, now).await {
         Ok(Some(survey)) => Ok(survey),
         Ok(None) => Err(noticed(Notice::Closed)),
         Err(error) => Err(unavailable(&error)),

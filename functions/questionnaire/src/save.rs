@@ -9,7 +9,7 @@ use webhooks::invocation::Invocation;
 use webhooks::ledger::{Attached, Change, Committed, Effects, Uncommitted};
 use webhooks::survey::{ANSWER, Answer, Given, Refusal, listed, throttle};
 
-use crate::desk::{Desk, Survey};
+use crate::store::{Survey, SurveyStore};
 
 /// How often an answer is built again because another form changed it meanwhile.
 const ATTEMPTS: usize = 5;
@@ -28,7 +28,7 @@ pub enum Saved {
     Closed,
 }
 
-impl Desk {
+impl SurveyStore {
     /// Saves a form as the survey's answer, or as a part of it. Two forms at the same time take
     /// effect one after the other. A form that is sent twice changes nothing the second time.
     ///

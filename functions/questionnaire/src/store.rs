@@ -15,7 +15,7 @@ const CANCELLED: &str = "cancelled";
 
 /// The tables of surveys and answers, and the secrets of links.
 #[derive(Debug)]
-pub struct Desk {
+pub struct SurveyStore {
     pub(crate) ledger: Ledger,
     pub(crate) book: Book,
     pub(crate) members: String,
@@ -36,8 +36,8 @@ pub struct Survey {
     pub(crate) version: Option<String>,
 }
 
-impl Desk {
-    /// Opens the desk.
+impl SurveyStore {
+    /// Opens the store.
     ///
     /// # Errors
     ///
@@ -45,7 +45,7 @@ impl Desk {
     pub async fn open(mut environment: Environment, aws: &Aws) -> anyhow::Result<Self> {
         let limits = CallLimits::WEBHOOK;
         let id = environment.text("SURVEY_SECRET_ID");
-        let desk = Self {
+        let store = Self {
             ledger: Ledger::read(&mut environment, aws, limits),
             book: Book::read(&mut environment, aws, limits),
             members: environment.text("MEMBERS_TABLE"),
@@ -55,8 +55,8 @@ impl Desk {
             are_alerts_on: are_alerts_on(&mut environment),
         };
         environment.check()?;
-        desk.secrets.start().await?;
-        Ok(desk)
+        store.secrets.start().await?;
+        Ok(store)
     }
 
     /// The survey that a token opens; `None` if the token is wrong.
