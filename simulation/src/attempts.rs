@@ -9,8 +9,8 @@ use webhooks::invocation::Invocation;
 use webhooks::task::Message;
 use webhooks::worker::{Failure, Queue, Work, Worker};
 
-use crate::desk::{Desk, at_a_desk};
 use crate::history::Process;
+use crate::scene::{Scene, play_scene};
 
 /// The time of an invocation, and the time that the message needs.
 const TIME: Duration = Duration::from_secs(30);
@@ -27,12 +27,12 @@ impl Work for Slow {
     }
 }
 
-fn worker(desk: &Desk) -> Worker<Slow> {
+fn worker(scene: &Scene) -> Worker<Slow> {
     let process = Process {
         function: "delivery".into(),
         number: 1,
     };
-    let network = desk.world.functions.network(&process);
+    let network = scene.world.functions.network(&process);
     let aws = Aws::local("http://aws").over(network.client());
     let mut environment = Environment::of([
         ("EVENTS_TABLE", "events"),
@@ -47,7 +47,7 @@ fn worker(desk: &Desk) -> Worker<Slow> {
     Worker::new(queue, Slow)
 }
 
-impl Desk {
+impl Scene {
     /// Delivers the message for the nth time. Returns whether SQS must deliver the message again.
     async fn deliver(&self, worker: &Worker<Slow>, received: u32) -> bool {
         let sample = include_str!("../../events/delivery.json");
@@ -67,31 +67,31 @@ impl Desk {
 
 #[test]
 fn a_message_that_is_delivered_many_times_at_once_is_not_given_up() {
-    at_a_desk(async |desk| {
-        let worker = worker(desk);
+    play_scene(async |scene| {
+        let worker = worker(scene);
         let attempts = (1..=6).map(async |received| {
             tokio::time::sleep(Duration::from_secs(2) * received).await;
-            desk.deliver(&worker, received).await
+            scene.deliver(&worker, received).await
         });
         assert!(join_all(attempts).await.iter().all(|again| !again));
-        assert_eq!(desk.given_up().await, 0);
+        assert_eq!(scene.given_up().await, 0);
     });
 }
 
 #[test]
 fn a_message_whose_attempts_died_is_given_up_once_their_time_is_over() {
-    at_a_desk(async |desk| {
-        let worker = worker(desk);
+    play_scene(async |scene| {
+        let worker = worker(scene);
         for received in 1..=4 {
             // The process dies after a second, and SQS delivers the message again too early.
-            let attempt = desk.deliver(&worker, received);
+            let attempt = scene.deliver(&worker, received);
             let attempt = tokio::time::timeout(Duration::from_secs(1), attempt).await;
             assert!(attempt.is_err(), "{received}");
             tokio::time::sleep(Duration::from_secs(2)).await;
         }
-        assert_eq!(desk.given_up().await, 0);
+        assert_eq!(scene.given_up().await, 0);
         tokio::time::sleep(TIME).await;
-        assert!(!desk.deliver(&worker, 5).await);
-        assert_eq!(desk.given_up().await, 1);
+        assert!(!scene.deliver(&worker, 5).await);
+        assert_eq!(scene.given_up().await, 1);
     });
 }

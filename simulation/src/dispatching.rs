@@ -9,8 +9,8 @@ use webhooks::event::{Envelope, Event, EventKey, Fact, Member, Redemption, Rewar
 use webhooks::task::{Message, Queued, Task, WorkMessage};
 use webhooks::worker::{self, BatchWork, Failure, QueueMessage};
 
-use crate::desk::{Desk, at_a_desk};
 use crate::history::{Moment, Process};
+use crate::scene::{Scene, play_scene};
 
 fn redeemed(code: &str, terms: usize) -> Event {
     Event {
@@ -37,7 +37,7 @@ fn redeemed(code: &str, terms: usize) -> Event {
     }
 }
 
-impl Desk {
+impl Scene {
     /// A dispatcher with this queue for `inventory`.
     fn dispatcher(&self, inventory: &str) -> Dispatch {
         let process = Process {
@@ -98,33 +98,33 @@ const CODES: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
 #[test]
 fn ten_messages_are_one_request_to_each_queue() {
-    at_a_desk(async |desk| {
-        assert!(desk.dispatch(0).await.is_empty());
+    play_scene(async |scene| {
+        assert!(scene.dispatch(0).await.is_empty());
         for queue in ["/inventory", "/fraud"] {
-            assert_eq!(desk.requests_to(queue), [10]);
+            assert_eq!(scene.requests_to(queue), [10]);
         }
-        assert_eq!(desk.requests_to("/delivery"), [0; 0]);
+        assert_eq!(scene.requests_to("/delivery"), [0; 0]);
     });
 }
 
 #[test]
 fn entries_that_sqs_refuses_are_sent_again_alone() {
-    at_a_desk(async |desk| {
+    play_scene(async |scene| {
         let partly = Fault::calls(Service::Sqs, "SendMessageBatch", CallMode::FailPartially);
-        desk.world.faults.add(partly);
+        scene.world.faults.add(partly);
         // Every second entry of each request fails, beginning with the first.
-        assert_eq!(desk.dispatch(0).await, ["0"]);
+        assert_eq!(scene.dispatch(0).await, ["0"]);
         for queue in ["/inventory", "/fraud"] {
-            assert_eq!(desk.requests_to(queue), [10, 5, 3, 2]);
+            assert_eq!(scene.requests_to(queue), [10, 5, 3, 2]);
         }
     });
 }
 
 #[test]
 fn a_request_has_no_more_bytes_than_sqs_accepts() {
-    at_a_desk(async |desk| {
-        assert!(desk.dispatch(250 * 1024).await.is_empty());
-        let mut requests = desk.requests_to("/fraud");
+    play_scene(async |scene| {
+        assert!(scene.dispatch(250 * 1024).await.is_empty());
+        let mut requests = scene.requests_to("/fraud");
         requests.sort_unstable();
         assert_eq!(requests, [2, 4, 4]);
     });
@@ -132,42 +132,42 @@ fn a_request_has_no_more_bytes_than_sqs_accepts() {
 
 #[test]
 fn if_one_queue_refuses_everything_the_others_get_their_messages() {
-    at_a_desk(async |desk| {
+    play_scene(async |scene| {
         let down = Fault::calls(Service::Sqs, "SendMessageBatch", CallMode::Fail);
-        desk.world.faults.add(down.about("000/inventory"));
-        assert_eq!(desk.dispatch(0).await, CODES);
-        assert_eq!(desk.requests_to("/fraud"), [10]);
+        scene.world.faults.add(down.about("000/inventory"));
+        assert_eq!(scene.dispatch(0).await, CODES);
+        assert_eq!(scene.requests_to("/fraud"), [10]);
         // The client tries three times.
-        assert_eq!(desk.requests_to("/inventory"), [10, 10, 10]);
+        assert_eq!(scene.requests_to("/inventory"), [10, 10, 10]);
     });
 }
 
 #[test]
 fn if_a_request_is_refused_for_good_each_entry_is_tried_alone() {
-    at_a_desk(async |desk| {
-        let dispatch = desk.dispatcher("nowhere");
-        assert_eq!(desk.dispatch_by(&dispatch, 0).await, CODES);
-        let mut requests = desk.requests_to("/nowhere");
+    play_scene(async |scene| {
+        let dispatch = scene.dispatcher("nowhere");
+        assert_eq!(scene.dispatch_by(&dispatch, 0).await, CODES);
+        let mut requests = scene.requests_to("/nowhere");
         assert_eq!(requests.remove(0), 10);
         assert_eq!(requests, [1; 10]);
     });
 }
 
 /// The failure for a message that only names its event, with the event's row.
-async fn load(desk: &Desk, row: Option<serde_json::Value>) -> Failure {
+async fn load(scene: &Scene, row: Option<serde_json::Value>) -> Failure {
     if let Some(row) = row {
-        desk.world.put("events", row).await.unwrap();
+        scene.world.put("events", row).await.unwrap();
     }
     let elsewhere = include_str!("../../domain/testdata/messages/elsewhere-2.json");
     let queued = Queued::read(elsewhere).unwrap();
-    let loaded = worker::load(queued, &desk.ledger, desk.world.now()).await;
+    let loaded = worker::load(queued, &scene.ledger, scene.world.now()).await;
     loaded.unwrap_err()
 }
 
 #[test]
 fn an_event_that_only_newer_code_reads_waits_in_its_row() {
-    at_a_desk(async |desk| {
-        let absent = load(desk, None).await;
+    play_scene(async |scene| {
+        let absent = load(scene, None).await;
         assert!(matches!(absent, Failure::Permanent(_)), "{absent:?}");
         let row = serde_json::json!({
             "coupon": {"S": "zupy#comp_bella_vista#CP-A1B2C3D4"},
@@ -176,7 +176,7 @@ fn an_event_that_only_newer_code_reads_waits_in_its_row() {
             "scheme": {"S": "acme-v1"},
             "received_at": {"S": "2025-08-26T18:45:01Z"}, "body": {"S": "{}"},
         });
-        let newer = load(desk, Some(row)).await;
+        let newer = load(scene, Some(row)).await;
         assert!(matches!(newer, Failure::Transient(_)), "{newer:?}");
     });
 }

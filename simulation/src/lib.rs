@@ -11,8 +11,6 @@ mod attempts;
 #[cfg(test)]
 mod commits;
 #[cfg(test)]
-mod desk;
-#[cfg(test)]
 mod dispatching;
 mod form;
 mod history;
@@ -27,6 +25,8 @@ mod outbox_rotation;
 mod process;
 mod provider_trouble;
 mod refused;
+#[cfg(test)]
+mod scene;
 #[cfg(test)]
 mod settling;
 #[cfg(test)]

@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 use webhooks::provider::zupy;
 use webhooks::verify::Secrets;
 
-use crate::desk::{Desk, at_a_desk};
 use crate::named::message_to;
+use crate::scene::{Scene, play_scene};
 use crate::settle;
 use crate::world::{COMPANIES, Format};
 
 const COUPON: &str = "zupy#comp_sul#CP-1";
 
-impl Desk {
+impl Scene {
     async fn post(&self, path: &str, mut body: Value) {
         let now = self.world.now();
         let (company, secret) = COMPANIES[0];
@@ -96,38 +96,38 @@ impl Desk {
 
 #[test]
 fn a_message_that_names_an_alert_publishes_that_alert_alone() {
-    at_a_desk(async |desk| {
-        desk.use_four_times().await;
+    play_scene(async |scene| {
+        scene.use_four_times().await;
         let of = |number: u32| format!("{COUPON}/used#ord-{number}");
-        assert_eq!(desk.alerted(), [of(2), of(3), of(4)]);
+        assert_eq!(scene.alerted(), [of(2), of(3), of(4)]);
 
         // One alert failed and is released for a repeat; the next one waits for its own message.
         // The last record is of code that had no such rule.
         let released = json!({":released": {"S": "released"}});
         for entry in ["used#ord-2/fraud/alert/1", "used#ord-3/fraud/alert/1"] {
             let update = "SET #field = :released REMOVE #other";
-            desk.change(entry, update, released.clone()).await;
+            scene.change(entry, update, released.clone()).await;
         }
         let none = json!({":none": {"S": "[]"}, ":done": {"S": "done"}});
         let update = "SET findings = :none, #field = :done REMOVE #other";
-        desk.change("used#ord-4/fraud", update, none).await;
+        scene.change("used#ord-4/fraud", update, none).await;
 
-        let mut named = desk.message("ord-2");
+        let mut named = scene.message("ord-2");
         named["only"] = json!(["delivery/email", "fraud/alert/1"]);
-        assert_eq!(desk.give(std::slice::from_ref(&named)).await, [of(2)]);
+        assert_eq!(scene.give(std::slice::from_ref(&named)).await, [of(2)]);
         assert_eq!(
-            desk.beneath("used#ord-2/fraud/alert/1").await["status"],
+            scene.beneath("used#ord-2/fraud/alert/1").await["status"],
             "done"
         );
-        let other = desk.beneath("used#ord-3/fraud/alert/1").await;
+        let other = scene.beneath("used#ord-3/fraud/alert/1").await;
         assert_eq!(other["status"], "released");
-        assert_eq!(desk.beneath("used#ord-4/fraud").await["findings"], "[]");
-        assert!(desk.give(std::slice::from_ref(&named)).await.is_empty());
+        assert_eq!(scene.beneath("used#ord-4/fraud").await["findings"], "[]");
+        assert!(scene.give(std::slice::from_ref(&named)).await.is_empty());
 
         // A message without names checks the whole coupon, in whatever company.
-        let own = desk.message("ord-3");
-        assert_eq!(desk.give(&[named, own]).await, [of(3)]);
-        let found = desk.beneath("used#ord-4/fraud").await;
+        let own = scene.message("ord-3");
+        assert_eq!(scene.give(&[named, own]).await, [of(3)]);
+        let found = scene.beneath("used#ord-4/fraud").await;
         assert!(
             found["findings"]
                 .as_str()

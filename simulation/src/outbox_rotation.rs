@@ -6,7 +6,7 @@ use emulators::faults::{CallMode, Fault};
 use emulators::service::Service;
 use serde_json::json;
 
-use crate::desk::{Desk, at_a_desk};
+use crate::scene::{Scene, play_scene};
 
 /// An invocation tries 125 of these events: 25 at a time, and all calls last as long as they may.
 const STUCK: usize = 300;
@@ -14,7 +14,7 @@ const STUCK: usize = 300;
 /// The time between two runs: the minute begins when a run has ended.
 const RUN: Duration = Duration::from_secs(96);
 
-impl Desk {
+impl Scene {
     /// Writes the row of a redemption whose message SQS did not accept.
     async fn mark(&self, code: &str, number: usize, mark: &str) {
         let body = json!({
@@ -45,25 +45,25 @@ impl Desk {
 /// Checks after how many runs the outbox sends the last event, which is the only one that can be
 /// sent.
 fn check(runs: u32, mark: &str) {
-    at_a_desk(async |desk| {
+    play_scene(async |scene| {
         for number in 0..STUCK {
-            desk.mark(&format!("STUCK-{number}"), number, mark).await;
+            scene.mark(&format!("STUCK-{number}"), number, mark).await;
         }
-        desk.mark("GOOD", STUCK, mark).await;
+        scene.mark("GOOD", STUCK, mark).await;
         for mode in [CallMode::Fail, CallMode::Delay(Duration::from_secs(25))] {
             let fault = Fault::calls(Service::Sqs, "SendMessage", mode);
-            desk.world.faults.add(fault.about("STUCK"));
+            scene.world.faults.add(fault.about("STUCK"));
         }
         tokio::time::sleep(RUN * runs + Duration::from_secs(30)).await;
-        let waiting = desk.waiting().await;
+        let waiting = scene.waiting().await;
         assert!(!waiting.contains(&"zupy#comp#GOOD".to_owned()));
         assert_eq!(waiting.len(), STUCK);
 
         // Each event gets another turn.
-        desk.world.faults.clear();
+        scene.world.faults.clear();
         tokio::time::sleep(RUN * 2).await;
-        assert_eq!(desk.waiting().await, [] as [String; 0]);
-        let rows = desk.world.items("events").await.unwrap();
+        assert_eq!(scene.waiting().await, [] as [String; 0]);
+        let rows = scene.world.items("events").await.unwrap();
         let place = rows.iter().find(|row| row["coupon"] == "outbox").unwrap();
         assert!(place["place"].is_null(), "{place}");
     });

@@ -6,7 +6,7 @@ use webhooks::event::{Envelope, Event, EventKey, Fact, Member, Usage};
 use webhooks::invocation::Invocation;
 use webhooks::ledger::{Attached, Change, Claim, ItemKey, Lease, Note, Row, Status};
 
-use crate::desk::{Desk, at_a_desk};
+use crate::scene::{Scene, play_scene};
 
 const RECORD: &str = "surveys/ask";
 
@@ -34,7 +34,7 @@ fn one() -> Vec<Change> {
     vec![Change::of(counter()).add("sent", 1.into())]
 }
 
-impl Desk {
+impl Scene {
     async fn lease(&self, invocation: Invocation) -> Lease {
         match self.ledger.claim(&used(), RECORD, invocation).await {
             Ok(Claim::Granted(lease)) => lease,
@@ -58,8 +58,8 @@ impl Desk {
 
 #[test]
 fn a_lease_settles_with_what_is_counted() {
-    at_a_desk(async |desk| {
-        let lease = desk.lease(desk.invocation()).await;
+    play_scene(async |scene| {
+        let lease = scene.lease(scene.invocation()).await;
         let mut fields = Row::default();
         fields.set("counted_on", Some("2026-11-28"));
         let attached = Attached {
@@ -70,11 +70,11 @@ fn a_lease_settles_with_what_is_counted() {
             .settle_with(Status::Done, "id", attached)
             .await
             .unwrap();
-        let record = desk.asked().await;
+        let record = scene.asked().await;
         assert_eq!(record["status"], "done");
         assert_eq!(record["counted_on"], "2026-11-28");
         assert_eq!(record["lease_until_ms"], Value::Null);
-        assert_eq!(desk.counted().await, json!(1));
+        assert_eq!(scene.counted().await, json!(1));
     });
 }
 
@@ -88,80 +88,80 @@ fn a_settling_whose_answer_was_lost_is_counted_once() {
         // The SDK gives up too.
         vec![CallMode::LoseResponse; 4],
     ] {
-        at_a_desk(async |desk| {
-            let lease = desk.lease(desk.invocation()).await;
+        play_scene(async |scene| {
+            let lease = scene.lease(scene.invocation()).await;
             let faults: Vec<_> = modes
                 .iter()
-                .map(|mode| desk.world.faults.add(desk.fault(*mode).once()))
+                .map(|mode| scene.world.faults.add(scene.fault(*mode).once()))
                 .collect();
             lease
                 .settle_with(Status::Done, "id", one())
                 .await
                 .unwrap_or_else(|error| panic!("{modes:?}: {error:#}"));
             for fault in faults {
-                assert_eq!(desk.world.faults.applied(fault), Some(1), "{modes:?}");
+                assert_eq!(scene.world.faults.applied(fault), Some(1), "{modes:?}");
             }
-            assert_eq!(desk.asked().await["status"], "done", "{modes:?}");
-            assert_eq!(desk.counted().await, json!(1), "{modes:?}");
+            assert_eq!(scene.asked().await["status"], "done", "{modes:?}");
+            assert_eq!(scene.counted().await, json!(1), "{modes:?}");
         });
     }
 }
 
 #[test]
 fn whoever_lost_the_lease_counts_nothing() {
-    at_a_desk(async |desk| {
-        let now = desk.world.now();
+    play_scene(async |scene| {
+        let now = scene.world.now();
         let soon = now + std::time::Duration::from_secs(1);
-        let slow = desk.lease(Invocation::new(now, soon)).await;
+        let slow = scene.lease(Invocation::new(now, soon)).await;
         tokio::time::sleep(std::time::Duration::from_secs(2)).await;
-        let other = desk.lease(desk.invocation()).await;
+        let other = scene.lease(scene.invocation()).await;
         slow.settle_with(Status::Done, "slow", one()).await.unwrap();
-        assert_eq!(desk.asked().await["status"], "running");
-        assert_eq!(desk.counted().await, Value::Null);
+        assert_eq!(scene.asked().await["status"], "running");
+        assert_eq!(scene.counted().await, Value::Null);
         other.settle_with(Status::Done, "id", one()).await.unwrap();
-        assert_eq!(desk.asked().await["result"], "id");
-        assert_eq!(desk.counted().await, json!(1));
+        assert_eq!(scene.asked().await["result"], "id");
+        assert_eq!(scene.counted().await, json!(1));
     });
 }
 
 #[test]
 fn an_effect_that_cannot_be_counted_is_settled_all_the_same() {
-    at_a_desk(async |desk| {
+    play_scene(async |scene| {
         let text = json!({"member": {"S": "m"}, "entry": {"S": "sent"}, "sent": {"S": "none"}});
-        desk.world.put("members", text).await.unwrap();
-        let lease = desk.lease(desk.invocation()).await;
+        scene.world.put("members", text).await.unwrap();
+        let lease = scene.lease(scene.invocation()).await;
         lease.settle_with(Status::Done, "id", one()).await.unwrap();
-        assert_eq!(desk.asked().await["status"], "done");
+        assert_eq!(scene.asked().await["status"], "done");
     });
 }
 
 #[test]
 fn a_note_is_counted_once() {
-    at_a_desk(async |desk| {
+    play_scene(async |scene| {
         let event = used();
         let note = || Note::new(Status::Skipped, "no address");
-        let lost = desk.fault(CallMode::LoseResponse).once();
-        desk.world.faults.add(lost);
+        let lost = scene.fault(CallMode::LoseResponse).once();
+        scene.world.faults.add(lost);
         for _ in 0..2 {
-            let ledger = &desk.ledger;
-            let noted = ledger.note_with(&event, RECORD, note(), one(), desk.invocation());
+            let ledger = &scene.ledger;
+            let noted = ledger.note_with(&event, RECORD, note(), one(), scene.invocation());
             noted.await.unwrap();
         }
-        assert_eq!(desk.asked().await["status"], "skipped");
-        assert_eq!(desk.counted().await, json!(1));
+        assert_eq!(scene.asked().await["status"], "skipped");
+        assert_eq!(scene.counted().await, json!(1));
     });
 }
 
 #[test]
 fn a_note_replaces_what_an_attempt_left() {
-    at_a_desk(async |desk| {
-        let lease = desk.lease(desk.invocation()).await;
+    play_scene(async |scene| {
+        let lease = scene.lease(scene.invocation()).await;
         lease.release("throttled", None).await.unwrap();
         let note = Note::new(Status::Skipped, "no address");
-        let (event, invocation) = (used(), desk.invocation());
-        let noted = desk.ledger.note(&event, RECORD, note, invocation).await;
+        let (event, invocation) = (used(), scene.invocation());
+        let noted = scene.ledger.note(&event, RECORD, note, invocation).await;
         noted.unwrap();
-        let record = desk.asked().await;
+        let record = scene.asked().await;
         assert_eq!(record["status"], "skipped");
         assert_eq!(record["owner"], Value::Null);
         assert_eq!(record["attempts"], Value::Null);

@@ -17,7 +17,7 @@ use webhooks::event::{
 use webhooks::stock::{Counted, Product};
 use webhooks::worker::Failure;
 
-use crate::desk::{Desk, at_a_desk};
+use crate::scene::{Scene, play_scene};
 
 const TENANT: &str = "zupy#comp";
 const PIZZA: &str = "Pizza";
@@ -40,14 +40,14 @@ fn event(key: EventKey, fact: Fact) -> Event {
     }
 }
 
-fn redeemed(desk: &Desk, code: &str) -> Event {
+fn redeemed(scene: &Scene, code: &str) -> Event {
     let fact = Fact::Redeemed(Redemption {
         coupon_code: code.into(),
         reward: Reward {
             name: Some(PIZZA.into()),
             ..Reward::default()
         },
-        expires_at: Some(desk.world.now() + SignedDuration::from_hours(1)),
+        expires_at: Some(scene.world.now() + SignedDuration::from_hours(1)),
         discount: Some(Discount {
             kind: DiscountKind::ProductFree,
             value: None,
@@ -82,7 +82,7 @@ fn free_pizza(code: &str) -> Event {
     used(code, "1", Some(DiscountKind::ProductFree), 1)
 }
 
-impl Desk {
+impl Scene {
     /// Writes an event as the ledger does, with the fields that the inventory reads.
     async fn record(&self, event: &Event, body: &str) {
         let mut row = serde_json::json!({
@@ -180,22 +180,22 @@ fn used_body(code: &str, order: &str) -> String {
 
 #[test]
 fn a_reservation_ends_with_the_coupon_by_itself() {
-    at_a_desk(async |desk| {
-        let redeemed = redeemed(desk, "CP-1");
-        desk.done(&desk.keep(&[&redeemed]).await);
-        assert_eq!(desk.reserved().await, 1.into());
+    play_scene(async |scene| {
+        let redeemed = redeemed(scene, "CP-1");
+        scene.done(&scene.keep(&[&redeemed]).await);
+        assert_eq!(scene.reserved().await, 1.into());
         tokio::time::sleep(Duration::from_secs(3600 - 1)).await;
-        assert_eq!(desk.reserved().await, 1.into());
+        assert_eq!(scene.reserved().await, 1.into());
         tokio::time::sleep(Duration::from_secs(2)).await;
-        assert_eq!(desk.reserved().await, 0.into());
+        assert_eq!(scene.reserved().await, 0.into());
     });
 }
 
 #[test]
 fn a_whole_life_in_one_batch_ends_as_it_should() {
-    at_a_desk(async |desk| {
-        desk.set(10).await;
-        let redeemed = redeemed(desk, "CP-1");
+    play_scene(async |scene| {
+        scene.set(10).await;
+        let redeemed = redeemed(scene, "CP-1");
         let used = free_pizza("CP-1");
         let cancelled = event(
             EventKey::once("zupy", "comp", "CP-1", "cancelled"),
@@ -205,12 +205,12 @@ fn a_whole_life_in_one_batch_ends_as_it_should() {
                 expires_at: None,
             }),
         );
-        desk.done(&desk.keep(&[&cancelled, &used, &redeemed, &used]).await);
+        scene.done(&scene.keep(&[&cancelled, &used, &redeemed, &used]).await);
         assert_eq!(
-            (desk.on_hand().await, desk.reserved().await),
+            (scene.on_hand().await, scene.reserved().await),
             (9.into(), 0.into())
         );
-        let record = desk.row(&redeemed, "inventory").await;
+        let record = scene.row(&redeemed, "inventory").await;
         let result = record["result"].as_str().unwrap();
         assert!(result.starts_with("reserved nothing"), "{result}");
     });
@@ -218,43 +218,43 @@ fn a_whole_life_in_one_batch_ends_as_it_should() {
 
 #[test]
 fn a_redemption_decides_what_earlier_uses_took() {
-    at_a_desk(async |desk| {
-        desk.set(10).await;
+    play_scene(async |scene| {
+        scene.set(10).await;
         let uses = ["1", "2"].map(|order| used("CP-1", order, None, 1));
         for (used, order) in uses.iter().zip(["1", "2"]) {
-            desk.record(used, &used_body("CP-1", order)).await;
-            desk.done(&desk.keep(&[used]).await);
-            let record = desk.row(used, "inventory").await;
+            scene.record(used, &used_body("CP-1", order)).await;
+            scene.done(&scene.keep(&[used]).await);
+            let record = scene.row(used, "inventory").await;
             assert_eq!(record["awaits"], "redeemed");
         }
-        assert_eq!(desk.on_hand().await, 10.into());
-        let redeemed = redeemed(desk, "CP-1");
-        desk.record(&redeemed, "").await;
-        desk.done(&desk.keep(&[&redeemed]).await);
+        assert_eq!(scene.on_hand().await, 10.into());
+        let redeemed = redeemed(scene, "CP-1");
+        scene.record(&redeemed, "").await;
+        scene.done(&scene.keep(&[&redeemed]).await);
         assert_eq!(
-            (desk.on_hand().await, desk.reserved().await),
+            (scene.on_hand().await, scene.reserved().await),
             (8.into(), 0.into())
         );
         for used in &uses {
-            let record = desk.row(used, "inventory").await;
+            let record = scene.row(used, "inventory").await;
             assert_eq!(record["awaits"], Value::Null);
             assert_eq!(record["result"], "took 1 Pizza");
         }
         // A repeat changes nothing, and a later use knows the result.
-        desk.done(&desk.keep(&[&redeemed, &uses[0], &uses[1]]).await);
+        scene.done(&scene.keep(&[&redeemed, &uses[0], &uses[1]]).await);
         let third = used("CP-1", "3", None, 1);
-        desk.done(&desk.keep(&[&third]).await);
-        assert_eq!(desk.on_hand().await, 7.into());
+        scene.done(&scene.keep(&[&third]).await);
+        assert_eq!(scene.on_hand().await, 7.into());
     });
 }
 
 /// Without a name nothing can be reserved, but the use still takes what the discount says.
 #[test]
 fn a_reward_without_a_name_takes_the_same_in_any_order() {
-    at_a_desk(async |desk| {
-        desk.set(10).await;
+    play_scene(async |scene| {
+        scene.set(10).await;
         for (code, used_first) in [("CP-1", false), ("CP-2", true)] {
-            let mut redeemed = redeemed(desk, code);
+            let mut redeemed = redeemed(scene, code);
             if let Fact::Redeemed(redemption) = &mut redeemed.fact {
                 redemption.reward.name = None;
             }
@@ -264,14 +264,14 @@ fn a_reward_without_a_name_takes_the_same_in_any_order() {
                 events.reverse();
             }
             for (event, body) in events {
-                desk.record(event, &body).await;
-                desk.done(&desk.keep(&[event]).await);
+                scene.record(event, &body).await;
+                scene.done(&scene.keep(&[event]).await);
             }
-            let record = desk.row(&used, "inventory").await;
+            let record = scene.row(&used, "inventory").await;
             assert_eq!(record["result"], "took 1 Pizza", "{code}");
         }
         assert_eq!(
-            (desk.on_hand().await, desk.reserved().await),
+            (scene.on_hand().await, scene.reserved().await),
             (8.into(), 0.into())
         );
     });
@@ -282,194 +282,195 @@ fn a_reward_without_a_name_takes_the_same_in_any_order() {
 #[test]
 fn a_use_and_its_redemption_at_the_same_time_find_each_other() {
     for (first, later) in [(0, 1), (1, 0)] {
-        at_a_desk(async |desk| {
-            desk.set(10).await;
+        play_scene(async |scene| {
+            scene.set(10).await;
             let used = used("CP-1", "1", None, 1);
-            let redeemed = redeemed(desk, "CP-1");
-            desk.record(&used, &used_body("CP-1", "1")).await;
+            let redeemed = redeemed(scene, "CP-1");
+            scene.record(&used, &used_body("CP-1", "1")).await;
             // The first transaction is under way for a second.
-            let slow = desk.fault(CallMode::Delay(Duration::from_secs(1)));
-            let id = desk.world.faults.add(slow.once());
+            let slow = scene.fault(CallMode::Delay(Duration::from_secs(1)));
+            let id = scene.world.faults.add(slow.once());
             let events = [&used, &redeemed];
-            let slow_one = desk.keep(&events[first..=first]);
+            let slow_one = scene.keep(&events[first..=first]);
             let quick_one = async {
                 tokio::time::sleep(Duration::from_millis(300)).await;
-                desk.record(&redeemed, "").await;
-                desk.keep(&events[later..=later]).await
+                scene.record(&redeemed, "").await;
+                scene.keep(&events[later..=later]).await
             };
             let (one, other) = tokio::join!(slow_one, quick_one);
-            desk.done(&one);
-            desk.done(&other);
-            assert_eq!(desk.world.faults.applied(id), Some(1));
+            scene.done(&one);
+            scene.done(&other);
+            assert_eq!(scene.world.faults.applied(id), Some(1));
             assert_eq!(
-                (desk.on_hand().await, desk.reserved().await),
+                (scene.on_hand().await, scene.reserved().await),
                 (9.into(), 0.into()),
                 "{first}"
             );
-            assert_eq!(desk.row(&used, "inventory").await["awaits"], Value::Null);
+            assert_eq!(scene.row(&used, "inventory").await["awaits"], Value::Null);
         });
     }
 }
 
 #[test]
 fn a_use_that_comes_while_its_redemption_counts_the_others_is_counted_too() {
-    at_a_desk(async |desk| {
-        desk.set(10).await;
+    play_scene(async |scene| {
+        scene.set(10).await;
         let uses = ["1", "2"].map(|order| used("CP-1", order, None, 1));
         for (used, order) in uses.iter().zip(["1", "2"]) {
-            desk.record(used, &used_body("CP-1", order)).await;
+            scene.record(used, &used_body("CP-1", order)).await;
         }
-        desk.done(&desk.keep(&[&uses[0]]).await);
-        let redeemed = redeemed(desk, "CP-1");
+        scene.done(&scene.keep(&[&uses[0]]).await);
+        let redeemed = redeemed(scene, "CP-1");
         let between = async {
             // The transaction was refused; the redemption reads the first use, and continues.
-            while desk.transactions(400) == 0 {
+            while scene.transactions(400) == 0 {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
-            let slow = desk.fault(CallMode::Delay(Duration::from_secs(1)));
-            desk.world.faults.add(slow.once());
+            let slow = scene.fault(CallMode::Delay(Duration::from_secs(1)));
+            scene.world.faults.add(slow.once());
             tokio::time::sleep(Duration::from_millis(200)).await;
-            desk.keep(&[&uses[1]]).await
+            scene.keep(&[&uses[1]]).await
         };
         let batch = [&redeemed];
-        let (one, other) = tokio::join!(desk.keep(&batch), between);
-        desk.done(&one);
-        desk.done(&other);
-        assert_eq!(desk.on_hand().await, 8.into());
+        let (one, other) = tokio::join!(scene.keep(&batch), between);
+        scene.done(&one);
+        scene.done(&other);
+        assert_eq!(scene.on_hand().await, 8.into());
     });
 }
 
 #[test]
 fn one_of_two_batches_at_the_threshold_alerts() {
-    at_a_desk(async |desk| {
-        desk.set(6).await;
+    play_scene(async |scene| {
+        scene.set(6).await;
         let uses = ["CP-1", "CP-2", "CP-3"].map(free_pizza);
         let slow = CallMode::Delay(Duration::from_millis(800));
-        let id = desk.world.faults.add(Fault::service(Service::Sns, slow));
+        let id = scene.world.faults.add(Fault::service(Service::Sns, slow));
         let (one, other) = ([&uses[0]], [&uses[1], &uses[2]]);
-        let (one, other) = tokio::join!(desk.keep(&one), desk.keep(&other));
-        desk.done(&one);
-        desk.done(&other);
-        assert_eq!(desk.world.faults.applied(id), Some(1));
-        assert_eq!(desk.alerts(), ["low_stock"]);
-        assert_eq!(desk.on_hand().await, 3.into());
+        let (one, other) = tokio::join!(scene.keep(&one), scene.keep(&other));
+        scene.done(&one);
+        scene.done(&other);
+        assert_eq!(scene.world.faults.applied(id), Some(1));
+        assert_eq!(scene.alerts(), ["low_stock"]);
+        assert_eq!(scene.on_hand().await, 3.into());
     });
 }
 
 #[test]
 fn a_stock_that_falls_below_zero_during_its_alert_gets_another_alert() {
-    at_a_desk(async |desk| {
-        desk.set(6).await;
+    play_scene(async |scene| {
+        scene.set(6).await;
         let low = free_pizza("CP-1");
         let many = used("CP-2", "1", Some(DiscountKind::ProductFree), 7);
         let slow = CallMode::Delay(Duration::from_millis(800));
-        desk.world
+        scene
+            .world
             .faults
             .add(Fault::service(Service::Sns, slow).once());
         let later = async {
             tokio::time::sleep(Duration::from_millis(400)).await;
-            desk.keep(&[&many]).await
+            scene.keep(&[&many]).await
         };
         let low = [&low];
-        let (one, other) = tokio::join!(desk.keep(&low), later);
-        desk.done(&one);
-        desk.done(&other);
-        assert_eq!(desk.alerts(), ["low_stock", "stock_below_zero"]);
+        let (one, other) = tokio::join!(scene.keep(&low), later);
+        scene.done(&one);
+        scene.done(&other);
+        assert_eq!(scene.alerts(), ["low_stock", "stock_below_zero"]);
     });
 }
 
 #[test]
 fn an_alert_that_cannot_be_sent_is_owed() {
-    at_a_desk(async |desk| {
-        desk.set(5).await;
+    play_scene(async |scene| {
+        scene.set(5).await;
         let (used, other) = (free_pizza("CP-1"), free_pizza("CP-2"));
-        let down = desk
+        let down = scene
             .world
             .faults
             .add(Fault::service(Service::Sns, CallMode::Fail));
-        assert!(desk.keep(&[&used]).await[0].is_err());
-        desk.world.faults.remove(down);
-        assert_eq!((desk.on_hand().await, desk.alerts().len()), (4.into(), 0));
+        assert!(scene.keep(&[&used]).await[0].is_err());
+        scene.world.faults.remove(down);
+        assert_eq!((scene.on_hand().await, scene.alerts().len()), (4.into(), 0));
         // SQS delivers the message again. The stock was already taken, and the alert is sent now.
-        desk.done(&desk.keep(&[&used]).await);
-        desk.done(&desk.keep(&[&used, &other]).await);
-        assert_eq!((desk.on_hand().await, desk.alerts().len()), (3.into(), 1));
+        scene.done(&scene.keep(&[&used]).await);
+        scene.done(&scene.keep(&[&used, &other]).await);
+        assert_eq!((scene.on_hand().await, scene.alerts().len()), (3.into(), 1));
     });
 }
 
 #[test]
 fn a_product_that_nobody_counted_causes_no_alert() {
-    at_a_desk(async |desk| {
+    play_scene(async |scene| {
         let uses: Vec<_> = (0..5).map(|n| free_pizza(&format!("CP-{n}"))).collect();
-        desk.done(&desk.keep(&[&uses[0], &uses[1]]).await);
+        scene.done(&scene.keep(&[&uses[0], &uses[1]]).await);
         assert_eq!(
-            (desk.on_hand().await, desk.alerts().len()),
+            (scene.on_hand().await, scene.alerts().len()),
             ((-2).into(), 0)
         );
         // Nobody knows what was sold before this delivery.
-        desk.receive(1).await;
-        desk.done(&desk.keep(&[&uses[2]]).await);
+        scene.receive(1).await;
+        scene.done(&scene.keep(&[&uses[2]]).await);
         assert_eq!(
-            (desk.on_hand().await, desk.alerts().len()),
+            (scene.on_hand().await, scene.alerts().len()),
             ((-2).into(), 0)
         );
-        desk.set(5).await;
-        desk.done(&desk.keep(&[&uses[3]]).await);
-        assert_eq!(desk.alerts(), ["low_stock"]);
+        scene.set(5).await;
+        scene.done(&scene.keep(&[&uses[3]]).await);
+        assert_eq!(scene.alerts(), ["low_stock"]);
     });
 }
 
 #[test]
 fn a_product_that_was_delivered_before_its_first_sale_counts() {
-    at_a_desk(async |desk| {
-        desk.receive(6).await;
-        desk.done(&desk.keep(&[&free_pizza("CP-1")]).await);
-        assert_eq!(desk.alerts(), ["low_stock"]);
+    play_scene(async |scene| {
+        scene.receive(6).await;
+        scene.done(&scene.keep(&[&free_pizza("CP-1")]).await);
+        assert_eq!(scene.alerts(), ["low_stock"]);
     });
 }
 
 #[test]
 fn an_alert_that_sns_refuses_for_good_is_done_and_says_so() {
-    at_a_desk(async |desk| {
-        desk.set(5).await;
-        let refused = desk.refuse("InvalidParameter");
-        desk.done(&desk.keep(&[&free_pizza("CP-1")]).await);
-        desk.world.faults.remove(refused);
-        desk.done(&desk.keep(&[&free_pizza("CP-2")]).await);
-        assert_eq!((desk.on_hand().await, desk.alerts().len()), (3.into(), 0));
-        let product = desk.product().await;
+    play_scene(async |scene| {
+        scene.set(5).await;
+        let refused = scene.refuse("InvalidParameter");
+        scene.done(&scene.keep(&[&free_pizza("CP-1")]).await);
+        scene.world.faults.remove(refused);
+        scene.done(&scene.keep(&[&free_pizza("CP-2")]).await);
+        assert_eq!((scene.on_hand().await, scene.alerts().len()), (3.into(), 0));
+        let product = scene.product().await;
         assert_eq!(
             product.alert_failed.as_deref(),
             Some("SNS refuses the alert: InvalidParameter")
         );
         // The next alert is another one.
         let many = used("CP-3", "1", Some(DiscountKind::ProductFree), 4);
-        desk.done(&desk.keep(&[&many]).await);
-        assert_eq!(desk.alerts(), ["stock_below_zero"]);
-        assert_eq!(desk.product().await.alert_failed, None);
+        scene.done(&scene.keep(&[&many]).await);
+        assert_eq!(scene.alerts(), ["stock_below_zero"]);
+        assert_eq!(scene.product().await.alert_failed, None);
     });
 }
 
 /// Until an operator repairs the topic, one message is retried, and no sale waits for it.
 #[test]
 fn an_alert_that_needs_an_operator_is_sent_after_the_repair() {
-    at_a_desk(async |desk| {
-        desk.set(5).await;
-        let refused = desk.refuse("NotFound");
+    play_scene(async |scene| {
+        scene.set(5).await;
+        let refused = scene.refuse("NotFound");
         let uses = ["CP-1", "CP-2", "CP-3"].map(free_pizza);
-        let outcomes = desk.keep(&[&uses[0], &uses[1]]).await;
+        let outcomes = scene.keep(&[&uses[0], &uses[1]]).await;
         let Err(Failure::Outside { after, error }) = &outcomes[0] else {
             panic!("{outcomes:?}");
         };
         assert!(format!("{error:#}").contains("NotFound"), "{error:#}");
-        desk.done(&outcomes[1..]);
-        desk.done(&desk.keep(&[&uses[2]]).await);
-        assert_eq!(desk.world.faults.applied(refused), Some(1));
-        assert_eq!((desk.on_hand().await, desk.alerts().len()), (2.into(), 0));
-        desk.world.faults.remove(refused);
+        scene.done(&outcomes[1..]);
+        scene.done(&scene.keep(&[&uses[2]]).await);
+        assert_eq!(scene.world.faults.applied(refused), Some(1));
+        assert_eq!((scene.on_hand().await, scene.alerts().len()), (2.into(), 0));
+        scene.world.faults.remove(refused);
         tokio::time::sleep(after.unwrap()).await;
-        desk.done(&desk.keep(&[&uses[0]]).await);
-        assert_eq!(desk.alerts(), ["low_stock"]);
+        scene.done(&scene.keep(&[&uses[0]]).await);
+        assert_eq!(scene.alerts(), ["low_stock"]);
     });
 }
 
@@ -477,82 +478,83 @@ fn an_alert_that_needs_an_operator_is_sent_after_the_repair() {
 /// before the record is written.
 #[test]
 fn an_alert_that_could_be_cut_off_is_not_begun() {
-    at_a_desk(async |desk| {
-        desk.set(5).await;
+    play_scene(async |scene| {
+        scene.set(5).await;
         let slow = CallMode::Delay(Duration::from_millis(2600));
-        let slow = desk
+        let slow = scene
             .world
             .faults
             .add(Fault::service(Service::DynamoDb, slow));
         let slow_topic = CallMode::Delay(Duration::from_secs(4));
         let slow_topic = Fault::service(Service::Sns, slow_topic);
-        let slow_topic = desk.world.faults.add(slow_topic);
+        let slow_topic = scene.world.faults.add(slow_topic);
         let used = free_pizza("CP-1");
-        let outcomes = desk.keep_within(&[&used], Duration::from_secs(15)).await;
+        let outcomes = scene.keep_within(&[&used], Duration::from_secs(15)).await;
         assert!(
             outcomes.is_none_or(|it| it[0].is_err()),
             "the alert is owed, and the use is done"
         );
-        desk.world.faults.remove(slow);
-        desk.world.faults.remove(slow_topic);
+        scene.world.faults.remove(slow);
+        scene.world.faults.remove(slow_topic);
         tokio::time::sleep(Duration::from_secs(60)).await;
-        desk.done(&desk.keep(&[&used]).await);
-        assert_eq!(desk.alerts(), ["low_stock"]);
+        scene.done(&scene.keep(&[&used]).await);
+        assert_eq!(scene.alerts(), ["low_stock"]);
     });
 }
 
 #[test]
 fn a_restock_during_an_alert_is_not_lost() {
-    at_a_desk(async |desk| {
-        desk.set(6).await;
+    play_scene(async |scene| {
+        scene.set(6).await;
         let slow = CallMode::Delay(Duration::from_secs(2));
-        desk.world
+        scene
+            .world
             .faults
             .add(Fault::service(Service::Sns, slow).once());
         let restock = async {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            desk.set(20).await;
+            scene.set(20).await;
         };
         let low = free_pizza("CP-1");
         let batch = [&low];
-        let (kept, ()) = tokio::join!(desk.keep(&batch), restock);
-        desk.done(&kept);
+        let (kept, ()) = tokio::join!(scene.keep(&batch), restock);
+        scene.done(&kept);
         let many = used("CP-2", "1", Some(DiscountKind::ProductFree), 15);
-        desk.done(&desk.keep(&[&many]).await);
-        assert_eq!(desk.alerts(), ["low_stock", "low_stock"]);
+        scene.done(&scene.keep(&[&many]).await);
+        assert_eq!(scene.alerts(), ["low_stock", "low_stock"]);
     });
 }
 
 #[test]
 fn a_sandbox_event_leaves_a_record_and_nothing_else() {
-    at_a_desk(async |desk| {
-        desk.set(1).await;
+    play_scene(async |scene| {
+        scene.set(1).await;
         let mut used = free_pizza("CP-1");
         used.sandbox = true;
-        let mut redeemed = redeemed(desk, "CP-1");
+        let mut redeemed = redeemed(scene, "CP-1");
         redeemed.sandbox = true;
-        desk.done(&desk.keep(&[&used, &redeemed]).await);
+        scene.done(&scene.keep(&[&used, &redeemed]).await);
         assert_eq!(
-            (desk.on_hand().await, desk.reserved().await),
+            (scene.on_hand().await, scene.reserved().await),
             (1.into(), 0.into())
         );
-        assert_eq!(desk.alerts(), Vec::<String>::new());
-        assert_eq!(desk.row(&used, "inventory").await["status"], "skipped");
-        assert_eq!(desk.row(&redeemed, "inventory").await["status"], "skipped");
-        assert_eq!(desk.records().await, 2);
+        assert_eq!(scene.alerts(), Vec::<String>::new());
+        assert_eq!(scene.row(&used, "inventory").await["status"], "skipped");
+        assert_eq!(scene.row(&redeemed, "inventory").await["status"], "skipped");
+        assert_eq!(scene.records().await, 2);
     });
 }
 
 #[test]
 fn a_thousand_sales_in_one_batch_are_a_few_updates_and_one_alert() {
-    at_a_desk(async |desk| {
-        desk.set(1000).await;
+    play_scene(async |scene| {
+        scene.set(1000).await;
         let uses: Vec<_> = (0..1000).map(|n| free_pizza(&format!("CP-{n}"))).collect();
         let uses: Vec<_> = uses.iter().collect();
-        desk.done(&desk.keep(&uses).await);
-        assert_eq!(desk.on_hand().await, 0.into());
+        scene.done(&scene.keep(&uses).await);
+        assert_eq!(scene.on_hand().await, 0.into());
         // 49 records, 49 reservations and the product in each; and the alert with its count.
-        assert_eq!(desk.transactions(200), 22);
-        assert_eq!(desk.alerts(), ["low_stock"]);
+        assert_eq!(scene.transactions(200), 22);
+        assert_eq!(scene.alerts(), ["low_stock"]);
     });
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use webhooks::provider::zupy;
 use webhooks::verify::{Scheme, Secret};
 
-use crate::desk::{Desk, at_a_desk};
+use crate::scene::{Scene, play_scene};
 use crate::settle;
 use crate::world::{COMPANIES, Format};
 
@@ -45,7 +45,7 @@ fn with(mut body: Value, pointer: &str, value: Value) -> Value {
     body
 }
 
-impl Desk {
+impl Scene {
     /// The time this many minutes from now.
     fn at(&self, minute: i64) -> Timestamp {
         self.world.now() + SignedDuration::from_mins(minute)
@@ -104,37 +104,39 @@ impl Desk {
 
 #[test]
 fn a_repeat_within_an_hour_is_the_same_use() {
-    at_a_desk(async |desk| {
-        let [first, minute, hour] = [0, -1, -60].map(|it| v1(desk.at(it)));
+    play_scene(async |scene| {
+        let [first, minute, hour] = [0, -1, -60].map(|it| v1(scene.at(it)));
         let rendered = with(minute, "/customer/tier", json!("gold"));
         let rendered = with(rendered, "/customer/email", json!("new@example.com"));
         let rendered = with(rendered, "/usage/staff_member", json!("Ana"));
         let again = first.clone();
-        desk.check(
-            &[first, rendered, hour, again],
-            &["accepted 1", "duplicate 1", "duplicate 1", "duplicate 1"],
-        )
-        .await;
-        desk.check_recorded(&["1"], 1).await;
+        scene
+            .check(
+                &[first, rendered, hour, again],
+                &["accepted 1", "duplicate 1", "duplicate 1", "duplicate 1"],
+            )
+            .await;
+        scene.check_recorded(&["1"], 1).await;
     });
 }
 
 #[test]
 fn the_same_contents_after_more_than_an_hour_are_another_use() {
-    at_a_desk(async |desk| {
-        let bodies = [-200, -139, -140, -260, -201].map(|it| v1(desk.at(it)));
-        desk.check(
-            &bodies,
-            &[
-                "accepted 1",
-                "accepted 2",
-                "duplicate 2",
-                "duplicate 1",
-                "duplicate 1",
-            ],
-        )
-        .await;
-        desk.check_recorded(&["1", "2"], 2).await;
+    play_scene(async |scene| {
+        let bodies = [-200, -139, -140, -260, -201].map(|it| v1(scene.at(it)));
+        scene
+            .check(
+                &bodies,
+                &[
+                    "accepted 1",
+                    "accepted 2",
+                    "duplicate 2",
+                    "duplicate 1",
+                    "duplicate 1",
+                ],
+            )
+            .await;
+        scene.check_recorded(&["1", "2"], 2).await;
     });
 }
 
@@ -146,25 +148,25 @@ fn an_hour_begins_at_the_first_recorded_use() {
         ([0, -50, -100], ["accepted 1", "duplicate 1", "accepted 2"]),
         ([-50, -100, 0], ["accepted 1", "duplicate 1", "duplicate 1"]),
     ] {
-        at_a_desk(async |desk| {
-            let bodies = minutes.map(|it| v1(desk.at(it)));
-            desk.check(&bodies, &expected).await;
+        play_scene(async |scene| {
+            let bodies = minutes.map(|it| v1(scene.at(it)));
+            scene.check(&bodies, &expected).await;
         });
     }
 }
 
 #[test]
 fn other_contents_another_place_and_another_member_make_another_use() {
-    at_a_desk(async |desk| {
-        let at = |place: &str, minute| with(v1(desk.at(minute)), "/usage/location", json!(place));
+    play_scene(async |scene| {
+        let at = |place: &str, minute| with(v1(scene.at(minute)), "/usage/location", json!(place));
         let bodies = [
             at("Loja Centro", 0),
             at("Loja Norte", -5),
             // The body does not say which use it repeats, so the nearest one counts.
-            v1(desk.at(-1)),
+            v1(scene.at(-1)),
             at("Loja Norte", -6),
-            with(v1(desk.at(-2)), "/usage/discount_applied", json!(30)),
-            with(v1(desk.at(0)), "/customer/member_id", json!("ZP-2")),
+            with(v1(scene.at(-2)), "/usage/discount_applied", json!(30)),
+            with(v1(scene.at(0)), "/customer/member_id", json!("ZP-2")),
         ];
         let expected = [
             "accepted 1",
@@ -174,20 +176,21 @@ fn other_contents_another_place_and_another_member_make_another_use() {
             "accepted 3",
             "accepted 1",
         ];
-        desk.check(&bodies, &expected).await;
+        scene.check(&bodies, &expected).await;
     });
 }
 
 /// As elsewhere, one event with two contents is a contradiction.
 #[test]
 fn the_same_time_or_webhook_with_other_contents_is_a_contradiction() {
-    at_a_desk(async |desk| {
-        let body = v1(desk.at(0));
+    play_scene(async |scene| {
+        let body = v1(scene.at(0));
         let other = with(body.clone(), "/usage/discount_applied", json!(30));
-        desk.check(&[body, other], &["accepted 1", "conflicting_payload -"])
+        scene
+            .check(&[body, other], &["accepted 1", "conflicting_payload -"])
             .await;
-        assert!(settle(&desk.world).await);
-        let rows = desk.world.items("events").await.unwrap();
+        assert!(settle(&scene.world).await);
+        let rows = scene.world.items("events").await.unwrap();
         let mut entries = rows.iter().filter_map(|row| row["entry"].as_str());
         assert!(entries.any(|it| it.starts_with("used@ZP-1#1/conflict/")));
     });
@@ -195,13 +198,13 @@ fn the_same_time_or_webhook_with_other_contents_is_a_contradiction() {
 
 #[test]
 fn a_webhook_is_one_use_and_so_is_another_webhook_within_the_hour() {
-    at_a_desk(async |desk| {
+    play_scene(async |scene| {
         let bodies = [
-            v2("a", desk.at(-300)),
-            v2("b", desk.at(-290)),
-            v2("a", desk.at(-100)),
-            v2("c", desk.at(-100)),
-            v2("c", desk.at(0)),
+            v2("a", scene.at(-300)),
+            v2("b", scene.at(-290)),
+            v2("a", scene.at(-100)),
+            v2("c", scene.at(-100)),
+            v2("c", scene.at(0)),
         ];
         let expected = [
             "accepted 1",
@@ -210,20 +213,20 @@ fn a_webhook_is_one_use_and_so_is_another_webhook_within_the_hour() {
             "accepted 2",
             "duplicate 2",
         ];
-        desk.check(&bodies, &expected).await;
-        desk.check_recorded(&["1", "2"], 0).await;
+        scene.check(&bodies, &expected).await;
+        scene.check_recorded(&["1", "2"], 0).await;
     });
 }
 
 #[test]
 fn many_at_once_are_one_use_for_each_hour() {
-    at_a_desk(async |desk| {
+    play_scene(async |scene| {
         let minutes = [0, -1, -30, -59, -121, -150, -180, -242];
-        let bodies = minutes.map(|it| v1(desk.at(it)));
-        let words = join_all(bodies.iter().map(|body| desk.report_use(body))).await;
+        let bodies = minutes.map(|it| v1(scene.at(it)));
+        let words = join_all(bodies.iter().map(|body| scene.report_use(body))).await;
         let accepted = words.iter().filter(|it| it.starts_with("accepted"));
         assert_eq!(accepted.count(), 3, "{words:?}");
-        desk.check_recorded(&["1", "2", "3"], 3).await;
+        scene.check_recorded(&["1", "2", "3"], 3).await;
     });
 }
 
@@ -231,58 +234,59 @@ fn many_at_once_are_one_use_for_each_hour() {
 /// follow.
 #[test]
 fn a_use_that_was_recorded_without_an_answer_is_found_by_its_repeat() {
-    at_a_desk(async |desk| {
+    play_scene(async |scene| {
         let lost = Fault::calls(Service::DynamoDb, "PutItem", CallMode::LoseResponse);
-        let fault = desk.world.faults.add(lost);
-        let word = desk.report_use(&v1(desk.at(-10))).await;
-        desk.world.faults.remove(fault);
+        let fault = scene.world.faults.add(lost);
+        let word = scene.report_use(&v1(scene.at(-10))).await;
+        scene.world.faults.remove(fault);
         tokio::time::sleep(Duration::from_secs(5)).await;
-        let again = desk.report_use(&v1(desk.at(-5))).await;
+        let again = scene.report_use(&v1(scene.at(-5))).await;
         assert!(again.starts_with("duplicate 1"), "{word}, {again}");
-        desk.check_recorded(&["1"], 1).await;
+        scene.check_recorded(&["1"], 1).await;
     });
 }
 
 /// DynamoDB is down for the first webhook, which waits on the retry queue meanwhile.
 #[test]
 fn a_waiting_use_finds_the_use_that_was_recorded_meanwhile() {
-    at_a_desk(async |desk| {
+    play_scene(async |scene| {
         let down = Fault::calls(Service::DynamoDb, "PutItem", CallMode::Fail);
-        let fault = desk.world.faults.add(down);
+        let fault = scene.world.faults.add(down);
         assert!(
-            desk.report_use(&v1(desk.at(-10)))
+            scene
+                .report_use(&v1(scene.at(-10)))
                 .await
                 .starts_with("accepted")
         );
-        desk.world.faults.remove(fault);
-        desk.report_use(&v1(desk.at(-5))).await;
-        desk.check_recorded(&["1"], 1).await;
+        scene.world.faults.remove(fault);
+        scene.report_use(&v1(scene.at(-5))).await;
+        scene.check_recorded(&["1"], 1).await;
     });
 }
 
 /// Older code named such a use by its time, or by its webhook's id.
 #[test]
 fn a_use_from_older_code_is_recognised_by_its_time_or_its_webhook() {
-    at_a_desk(async |desk| {
-        let first = v1(desk.at(-10));
+    play_scene(async |scene| {
+        let first = v1(scene.at(-10));
         for (body, by) in [
-            (first.clone(), desk.at(-10).to_string()),
-            (v2("a", desk.at(-200)), "a".to_owned()),
+            (first.clone(), scene.at(-10).to_string()),
+            (v2("a", scene.at(-200)), "a".to_owned()),
         ] {
-            desk.report_use(&body).await;
-            assert!(settle(&desk.world).await);
-            desk.rename("used@ZP-1#1", &format!("used@{by}")).await;
+            scene.report_use(&body).await;
+            assert!(settle(&scene.world).await);
+            scene.rename("used@ZP-1#1", &format!("used@{by}")).await;
         }
-        let word = desk.report_use(&first).await;
+        let word = scene.report_use(&first).await;
         assert!(word.starts_with("duplicate"), "{word}");
-        let word = desk.report_use(&v2("a", desk.at(0))).await;
+        let word = scene.report_use(&v2("a", scene.at(0))).await;
         assert!(word.starts_with("duplicate"), "{word}");
         let other = with(first, "/usage/discount_applied", json!(30));
-        assert_eq!(desk.report_use(&other).await, "conflicting_payload -");
+        assert_eq!(scene.report_use(&other).await, "conflicting_payload -");
     });
 }
 
-impl Desk {
+impl Scene {
     /// Renames a use of the coupon and everything beneath it, to the name that other code would
     /// give it.
     async fn rename(&self, from: &str, to: &str) {
@@ -308,15 +312,15 @@ impl Desk {
 /// same use.
 #[test]
 fn a_use_beyond_the_bound_is_named_by_its_time() {
-    at_a_desk(async |desk| {
-        let bodies: Vec<_> = (0..33).map(|number| v1(desk.at(-61 * number))).collect();
+    play_scene(async |scene| {
+        let bodies: Vec<_> = (0..33).map(|number| v1(scene.at(-61 * number))).collect();
         for body in &bodies {
-            let word = desk.report_use(body).await;
+            let word = scene.report_use(body).await;
             assert!(word.starts_with("accepted"), "{word}");
         }
         let mut words = Vec::new();
         for number in [0, 31, 32] {
-            words.push(desk.report_use(&bodies[number]).await);
+            words.push(scene.report_use(&bodies[number]).await);
         }
         assert_eq!(words[..2], ["duplicate 1", "duplicate 32"]);
         assert!(words[2].starts_with("duplicate CP-1/used@"), "{words:?}");
@@ -326,13 +330,13 @@ fn a_use_beyond_the_bound_is_named_by_its_time() {
 /// The row of a use is gone, but its effects are still recorded. No other use may get its number.
 #[test]
 fn a_number_with_rows_beneath_it_goes_to_no_other_use() {
-    at_a_desk(async |desk| {
-        desk.check(&[v1(desk.at(-200))], &["accepted 1"]).await;
-        assert!(settle(&desk.world).await);
+    play_scene(async |scene| {
+        scene.check(&[v1(scene.at(-200))], &["accepted 1"]).await;
+        assert!(settle(&scene.world).await);
         let key = json!({"coupon": {"S": COUPON}, "entry": {"S": "used@ZP-1#1"}});
         let delete = json!({"TableName": "events", "Key": key});
-        desk.world.ask("DeleteItem", delete).await.unwrap();
-        desk.check(&[v1(desk.at(0))], &["accepted 2"]).await;
-        desk.check_recorded(&["2"], 2).await;
+        scene.world.ask("DeleteItem", delete).await.unwrap();
+        scene.check(&[v1(scene.at(0))], &["accepted 2"]).await;
+        scene.check_recorded(&["2"], 2).await;
     });
 }

@@ -14,8 +14,8 @@ use webhooks::event::{Envelope, Event, EventKey, Fact, Member, Redemption, escap
 use webhooks::task::Message;
 use webhooks::worker::{BatchWork, Failure, QueueMessage};
 
-use crate::desk::{Desk, at_a_desk};
 use crate::history::{Moment, Process};
+use crate::scene::{Scene, play_scene};
 
 /// When the rush begins, in seconds since 1970.
 const BEGIN_S: i64 = 1_800_000_000;
@@ -47,12 +47,12 @@ fn redeemed(second: i64) -> Event {
     }
 }
 
-fn watcher(desk: &Desk) -> Fraud {
+fn watcher(scene: &Scene) -> Fraud {
     let process = Process {
         function: "fraud".into(),
         number: 1,
     };
-    let network = desk.world.functions.network(&process);
+    let network = scene.world.functions.network(&process);
     let aws = Aws::local("http://aws").over(network.client());
     let mut environment = Environment::of([
         ("EVENTS_TABLE", "events"),
@@ -73,7 +73,7 @@ fn watcher(desk: &Desk) -> Fraud {
     fraud
 }
 
-impl Desk {
+impl Scene {
     /// Writes the event's row as the receiver does.
     async fn write_down(&self, event: &Event) {
         let body = json!({
@@ -135,87 +135,87 @@ impl Desk {
 
 #[test]
 fn a_rush_is_alerted_once_and_whenever_it_has_doubled() {
-    at_a_desk(async |desk| {
-        let fraud = watcher(desk);
+    play_scene(async |scene| {
+        let fraud = watcher(scene);
         for second in 0..45 {
             let event = redeemed(second);
             for _ in 0..2 {
-                let outcomes = desk.watch(&fraud, std::slice::from_ref(&event)).await;
+                let outcomes = scene.watch(&fraud, std::slice::from_ref(&event)).await;
                 assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
             }
         }
-        assert_eq!(desk.rush_alerts(), [5, 10, 20, 40]);
-        assert_eq!(desk.findings().await, 41);
+        assert_eq!(scene.rush_alerts(), [5, 10, 20, 40]);
+        assert_eq!(scene.findings().await, 41);
     });
 }
 
 #[test]
 fn one_alert_of_a_batch_says_what_several_would() {
-    at_a_desk(async |desk| {
-        let fraud = watcher(desk);
+    play_scene(async |scene| {
+        let fraud = watcher(scene);
         let rush: Vec<_> = (0..300).map(redeemed).collect();
         for batch in rush.chunks(100) {
-            let outcomes = desk.watch(&fraud, batch).await;
+            let outcomes = scene.watch(&fraud, batch).await;
             assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
         }
-        assert_eq!(desk.rush_alerts(), [80, 160]);
-        assert_eq!(desk.findings().await, 296);
+        assert_eq!(scene.rush_alerts(), [80, 160]);
+        assert_eq!(scene.findings().await, 296);
     });
 }
 
 #[test]
 fn a_rush_in_reverse_order_is_alerted_whenever_it_has_doubled() {
-    at_a_desk(async |desk| {
-        let fraud = watcher(desk);
+    play_scene(async |scene| {
+        let fraud = watcher(scene);
         for second in (0..24).rev() {
-            let outcomes = desk.watch(&fraud, &[redeemed(second)]).await;
+            let outcomes = scene.watch(&fraud, &[redeemed(second)]).await;
             assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
         }
         // The latest redemption is the one that exceeds the limit because of the others.
-        assert_eq!(desk.rush_alerts(), [5, 10, 20]);
-        assert_eq!(desk.findings().await, 20);
+        assert_eq!(scene.rush_alerts(), [5, 10, 20]);
+        assert_eq!(scene.findings().await, 20);
     });
 }
 
 #[test]
 fn another_rush_is_another_alert() {
-    at_a_desk(async |desk| {
-        let fraud = watcher(desk);
+    play_scene(async |scene| {
+        let fraud = watcher(scene);
         for begin in [0, 3 * 3600, 86_400] {
             for second in 0..9 {
-                let outcomes = desk.watch(&fraud, &[redeemed(begin + second)]).await;
+                let outcomes = scene.watch(&fraud, &[redeemed(begin + second)]).await;
                 assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
             }
         }
-        assert_eq!(desk.rush_alerts(), [5, 5, 5]);
+        assert_eq!(scene.rush_alerts(), [5, 5, 5]);
     });
 }
 
 #[test]
 fn an_alert_that_sns_did_not_accept_is_published_later_once() {
-    at_a_desk(async |desk| {
-        let fraud = watcher(desk);
+    play_scene(async |scene| {
+        let fraud = watcher(scene);
         let down = Fault::service(Service::Sns, CallMode::Fail);
-        let down = desk.world.faults.add(down);
+        let down = scene.world.faults.add(down);
         let rush: Vec<_> = (0..12).map(redeemed).collect();
-        let outcomes = desk.watch(&fraud, &rush).await;
+        let outcomes = scene.watch(&fraud, &rush).await;
         assert!(outcomes.iter().any(Result::is_err));
-        desk.world.faults.remove(down);
+        scene.world.faults.remove(down);
         tokio::time::sleep(Duration::from_secs(600)).await;
         for _ in 0..2 {
-            let outcomes = desk.watch(&fraud, &rush).await;
+            let outcomes = scene.watch(&fraud, &rush).await;
             assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
         }
-        assert_eq!(desk.rush_alerts(), [10]);
-        assert_eq!(desk.findings().await, 8);
+        assert_eq!(scene.rush_alerts(), [10]);
+        assert_eq!(scene.findings().await, 8);
     });
 }
 
 /// A thousand redemptions that nobody has settled. Each of them affects all later ones.
 #[test]
 fn a_batch_takes_up_few_coupons_of_a_long_rush() {
-    at_a_desk(async |desk| {
-        let fraud = watcher(desk);
+    play_scene(async |scene| {
+        let fraud = watcher(scene);
         for second in 100..1100 {
             let event = redeemed(second);
             let time = format!("{:.9}", event.occurred_at);
@@ -225,12 +225,12 @@ fn a_batch_takes_up_few_coupons_of_a_long_rush() {
                 "entry": {"S": format!("redeemed@{time}#{}", escape(coupon))},
                 "coupon": {"S": coupon},
             });
-            desk.world.put("members", row).await.unwrap();
+            scene.world.put("members", row).await.unwrap();
         }
-        let before = desk.queries();
+        let before = scene.queries();
         let batch: Vec<_> = (0..10).map(redeemed).collect();
-        desk.watch(&fraud, &batch).await;
-        let queries = desk.queries() - before;
+        scene.watch(&fraud, &batch).await;
+        let queries = scene.queries() - before;
         assert!(queries <= 200, "{queries} queries");
     });
 }
@@ -238,8 +238,8 @@ fn a_batch_takes_up_few_coupons_of_a_long_rush() {
 /// A use and its redemption wait on one queue until an outage ends, and the use is recorded first.
 #[test]
 fn after_an_outage_a_use_waits_for_its_redemption_again() {
-    at_a_desk(async |desk| {
-        let fraud = watcher(desk);
+    play_scene(async |scene| {
+        let fraud = watcher(scene);
         let mut event = redeemed(0);
         event.key = EventKey::used("zupy", "comp", "CP-0", "ord_1");
         event.fact = Fact::Used(webhooks::event::Usage {
@@ -247,7 +247,7 @@ fn after_an_outage_a_use_waits_for_its_redemption_again() {
             ..webhooks::event::Usage::default()
         });
         let hour = SignedDuration::from_hours(1);
-        let received_at = desk.world.now();
+        let received_at = scene.world.now();
         let row = json!({
             "coupon": {"S": event.key.coupon()}, "entry": {"S": event.key.entry()},
             "provider": {"S": "zupy"}, "tenant": {"S": "comp"}, "scheme": {"S": "zupy-v1"},
@@ -262,11 +262,11 @@ fn after_an_outage_a_use_waits_for_its_redemption_again() {
                 },
             }).to_string()},
         });
-        desk.world.put("events", row).await.unwrap();
+        scene.world.put("events", row).await.unwrap();
         let look = async || {
             let message = Message::new(&event, received_at, None);
             let message = Message::read(&message.to_body()).unwrap();
-            let mut outcomes = fraud.work(vec![message], desk.invocation()).await;
+            let mut outcomes = fraud.work(vec![message], scene.invocation()).await;
             match outcomes.pop().unwrap() {
                 Err(Failure::Early(left)) => Some(SignedDuration::try_from(left).unwrap()),
                 Ok(()) => None,
@@ -283,9 +283,9 @@ fn after_an_outage_a_use_waits_for_its_redemption_again() {
         // yet recorded.
         tokio::time::sleep(Duration::from_secs(86_400)).await;
         assert!(is_an_hour(look().await));
-        assert_eq!(desk.world.sent().len(), 0);
+        assert_eq!(scene.world.sent().len(), 0);
         tokio::time::sleep(Duration::from_secs(3600)).await;
         assert_eq!(look().await, None);
-        assert_eq!(desk.world.sent().len(), 1);
+        assert_eq!(scene.world.sent().len(), 1);
     });
 }

@@ -9,7 +9,7 @@ use webhooks::event::{AffectedItem, DiscountKind, Event, EventKey, Fact, Notice}
 use webhooks::stock::{Counted, readable};
 
 use super::{PIZZA, TENANT, event, free_pizza, redeemed, used, used_body};
-use crate::desk::{Desk, at_a_desk};
+use crate::scene::{Scene, play_scene};
 
 /// A use of this many products, one of each.
 fn many(code: &str, order: &str, kind: Option<DiscountKind>, products: usize) -> Event {
@@ -35,8 +35,8 @@ fn many_body(code: &str, order: &str, products: usize) -> String {
     body.to_string()
 }
 
-fn expiring(code: &str, stated: i64, until_h: i64, desk: &Desk) -> Event {
-    let until = desk.world.now() + jiff::SignedDuration::from_hours(until_h);
+fn expiring(code: &str, stated: i64, until_h: i64, scene: &Scene) -> Event {
+    let until = scene.world.now() + jiff::SignedDuration::from_hours(until_h);
     let key = EventKey::repeatable("zupy", "comp", code, "expiring", &until.to_string());
     let mut event = event(
         key,
@@ -50,7 +50,7 @@ fn expiring(code: &str, stated: i64, until_h: i64, desk: &Desk) -> Event {
     event
 }
 
-impl Desk {
+impl Scene {
     /// The stock on hand of every product.
     async fn on_hands(&self) -> BTreeMap<String, Decimal> {
         let contents = self.world.stock().contents(Some(TENANT)).await.unwrap();
@@ -90,43 +90,43 @@ fn assert_one_of_each(on_hands: &BTreeMap<String, Decimal>, products: usize) {
 
 #[test]
 fn an_order_of_many_products_is_taken_in_parts_and_others_do_not_wait() {
-    at_a_desk(async |desk| {
-        let redeemed = redeemed(desk, "CP-1");
-        desk.done(&desk.keep(&[&redeemed]).await);
-        assert_eq!(desk.reserved().await, 1.into());
+    play_scene(async |scene| {
+        let redeemed = redeemed(scene, "CP-1");
+        scene.done(&scene.keep(&[&redeemed]).await);
+        assert_eq!(scene.reserved().await, 1.into());
         let order = many("CP-1", "1", Some(DiscountKind::ProductFree), 3000);
         let other = free_pizza("CP-2");
-        desk.done(&desk.keep(&[&order, &other]).await);
-        let on_hands = desk.on_hands().await;
+        scene.done(&scene.keep(&[&order, &other]).await);
+        let on_hands = scene.on_hands().await;
         assert_one_of_each(&on_hands, 3000);
         assert_eq!(on_hands[PIZZA], Decimal::NEGATIVE_ONE);
-        assert_eq!(desk.reserved().await, 0.into());
-        let record = desk.row(&order, "inventory").await;
+        assert_eq!(scene.reserved().await, 0.into());
+        let record = scene.row(&order, "inventory").await;
         assert_eq!(record["parts"], 34);
         assert_eq!(
             record["result"],
             "took 1 Produto 0, 1 Produto 1, 1 Produto 10, 2997 more (in 34 parts)"
         );
         // A repeat changes nothing.
-        desk.done(&desk.keep(&[&order]).await);
-        assert_one_of_each(&desk.on_hands().await, 3000);
+        scene.done(&scene.keep(&[&order]).await);
+        assert_one_of_each(&scene.on_hands().await, 3000);
     });
 }
 
 #[test]
 fn each_part_is_taken_once_whatever_fails_between_them() {
     for seed in 0..8 {
-        at_a_desk(async |desk| {
+        play_scene(async |scene| {
             let order = many("CP-1", "1", Some(DiscountKind::BuyOneGetOne), 250);
             let trouble = [CallMode::Fail, CallMode::LoseResponse, CallMode::Conflict];
             for mode in trouble {
-                let fault = desk.fault(mode).at_rate(0.4).seeded(seed);
-                desk.world.faults.add(fault.times(6));
+                let fault = scene.fault(mode).at_rate(0.4).seeded(seed);
+                scene.world.faults.add(fault.times(6));
             }
             let (one, other) = ([&order], [&order]);
-            tokio::join!(desk.keep_until_done(&one), desk.keep_until_done(&other));
-            assert_one_of_each(&desk.on_hands().await, 250);
-            assert_eq!(desk.row(&order, "inventory").await["parts"], 3);
+            tokio::join!(scene.keep_until_done(&one), scene.keep_until_done(&other));
+            assert_one_of_each(&scene.on_hands().await, 250);
+            assert_eq!(scene.row(&order, "inventory").await["parts"], 3);
         });
     }
 }
@@ -134,99 +134,99 @@ fn each_part_is_taken_once_whatever_fails_between_them() {
 /// An invocation too short for all of them: the next one continues.
 #[test]
 fn parts_that_do_not_fit_an_invocation_are_taken_in_the_next() {
-    at_a_desk(async |desk| {
+    play_scene(async |scene| {
         let order = many("CP-1", "1", Some(DiscountKind::ProductFree), 1000);
         let slow = CallMode::Delay(std::time::Duration::from_millis(2500));
-        desk.world.faults.add(desk.fault(slow));
-        let times = desk.keep_until_done(&[&order]).await;
+        scene.world.faults.add(scene.fault(slow));
+        let times = scene.keep_until_done(&[&order]).await;
         assert!((2..=4).contains(&times), "{times}");
-        assert_one_of_each(&desk.on_hands().await, 1000);
+        assert_one_of_each(&scene.on_hands().await, 1000);
     });
 }
 
 /// Another version of the code began with parts of another size.
 #[test]
 fn an_order_that_began_in_other_parts_ends_in_those() {
-    at_a_desk(async |desk| {
+    play_scene(async |scene| {
         let order = many("CP-1", "1", Some(DiscountKind::ProductFree), 100);
         let part = json!({
             "coupon": {"S": order.key.coupon()},
             "entry": {"S": order.key.beneath("inventory/part/0")},
             "status": {"S": "done"}, "size": {"N": "40"}, "attempt": {"S": "old"},
         });
-        desk.world.put("events", part).await.unwrap();
-        desk.done(&desk.keep(&[&order]).await);
-        let on_hands = desk.on_hands().await;
+        scene.world.put("events", part).await.unwrap();
+        scene.done(&scene.keep(&[&order]).await);
+        let on_hands = scene.on_hands().await;
         assert_eq!(on_hands.len(), 60);
         assert!(!on_hands.contains_key("Produto 39"));
-        assert_eq!(desk.row(&order, "inventory").await["parts"], 3);
+        assert_eq!(scene.row(&order, "inventory").await["parts"], 3);
     });
 }
 
 #[test]
 fn a_redemption_decides_what_a_use_of_many_products_takes() {
     for seed in 0..6 {
-        at_a_desk(async |desk| {
+        play_scene(async |scene| {
             let order = many("CP-1", "1", None, 250);
-            desk.record(&order, &many_body("CP-1", "1", 250)).await;
+            scene.record(&order, &many_body("CP-1", "1", 250)).await;
             let small = used("CP-1", "2", None, 1);
-            desk.record(&small, &used_body("CP-1", "2")).await;
-            desk.done(&desk.keep(&[&order, &small]).await);
-            assert!(desk.on_hands().await.is_empty());
-            let redeemed = redeemed(desk, "CP-1");
-            desk.record(&redeemed, "").await;
+            scene.record(&small, &used_body("CP-1", "2")).await;
+            scene.done(&scene.keep(&[&order, &small]).await);
+            assert!(scene.on_hands().await.is_empty());
+            let redeemed = redeemed(scene, "CP-1");
+            scene.record(&redeemed, "").await;
             for mode in [CallMode::Fail, CallMode::LoseResponse] {
-                let fault = desk.fault(mode).at_rate(0.3).seeded(seed);
-                desk.world.faults.add(fault.times(5));
+                let fault = scene.fault(mode).at_rate(0.3).seeded(seed);
+                scene.world.faults.add(fault.times(5));
             }
             let (one, other) = ([&redeemed], [&redeemed]);
-            tokio::join!(desk.keep_until_done(&one), desk.keep_until_done(&other));
-            let on_hands = desk.on_hands().await;
+            tokio::join!(scene.keep_until_done(&one), scene.keep_until_done(&other));
+            let on_hands = scene.on_hands().await;
             assert_one_of_each(&on_hands, 250);
             assert_eq!(on_hands[PIZZA], Decimal::NEGATIVE_ONE);
             for used in [&order, &small] {
-                assert_eq!(desk.row(used, "inventory").await["awaits"], Value::Null);
+                assert_eq!(scene.row(used, "inventory").await["awaits"], Value::Null);
             }
-            assert_eq!(desk.row(&order, "inventory").await["parts"], 3);
+            assert_eq!(scene.row(&order, "inventory").await["parts"], 3);
         });
     }
 }
 
 #[test]
 fn a_redemption_decides_for_more_uses_than_a_transaction_holds() {
-    at_a_desk(async |desk| {
+    play_scene(async |scene| {
         let orders: Vec<_> = (0..120).map(|it| it.to_string()).collect();
         let uses = orders.iter().map(|order| used("CP-1", order, None, 1));
         let uses: Vec<_> = uses.collect();
         for (used, order) in uses.iter().zip(&orders) {
-            desk.record(used, &used_body("CP-1", order)).await;
-            desk.done(&desk.keep(&[used]).await);
+            scene.record(used, &used_body("CP-1", order)).await;
+            scene.done(&scene.keep(&[used]).await);
         }
-        let redeemed = redeemed(desk, "CP-1");
-        desk.record(&redeemed, "").await;
-        desk.keep_until_done(&[&redeemed]).await;
-        assert_eq!(desk.on_hands().await[PIZZA], (-120).into());
-        desk.keep_until_done(&[&redeemed]).await;
-        assert_eq!(desk.on_hands().await[PIZZA], (-120).into());
+        let redeemed = redeemed(scene, "CP-1");
+        scene.record(&redeemed, "").await;
+        scene.keep_until_done(&[&redeemed]).await;
+        assert_eq!(scene.on_hands().await[PIZZA], (-120).into());
+        scene.keep_until_done(&[&redeemed]).await;
+        assert_eq!(scene.on_hands().await[PIZZA], (-120).into());
     });
 }
 
 #[test]
 fn an_owed_alert_of_a_part_is_sent_at_the_next_attempt() {
-    at_a_desk(async |desk| {
+    play_scene(async |scene| {
         let five = Counted::All(6.into());
-        let stock = desk.world.stock();
+        let stock = scene.world.stock();
         stock
             .count(TENANT, "Produto 200", five, None)
             .await
             .unwrap();
         let order = many("CP-1", "1", Some(DiscountKind::ProductFree), 250);
         let down = Fault::service(emulators::service::Service::Sns, CallMode::Fail);
-        let down = desk.world.faults.add(down);
-        assert!(desk.keep(&[&order]).await[0].is_err());
-        desk.world.faults.remove(down);
-        desk.done(&desk.keep(&[&order]).await);
-        assert_eq!(desk.alerts(), ["low_stock"]);
+        let down = scene.world.faults.add(down);
+        assert!(scene.keep(&[&order]).await[0].is_err());
+        scene.world.faults.remove(down);
+        scene.done(&scene.keep(&[&order]).await);
+        assert_eq!(scene.alerts(), ["low_stock"]);
     });
 }
 
@@ -241,34 +241,34 @@ fn a_notice_with_another_date_moves_the_reservation_whatever_came_first() {
         [1, 2, 0],
         [2, 0, 1],
     ] {
-        at_a_desk(async |desk| {
+        play_scene(async |scene| {
             let events = [
-                redeemed(desk, "CP-1"),
-                expiring("CP-1", 1, 48, desk),
+                redeemed(scene, "CP-1"),
+                expiring("CP-1", 1, 48, scene),
                 // The latest notice.
-                expiring("CP-1", 2, 24, desk),
+                expiring("CP-1", 2, 24, scene),
             ];
             for number in order {
-                desk.done(&desk.keep(&[&events[number]]).await);
+                scene.done(&scene.keep(&[&events[number]]).await);
             }
-            assert_eq!(desk.reserved_in_h(23).await, 1.into(), "{order:?}");
-            assert_eq!(desk.reserved_in_h(25).await, 0.into(), "{order:?}");
+            assert_eq!(scene.reserved_in_h(23).await, 1.into(), "{order:?}");
+            assert_eq!(scene.reserved_in_h(25).await, 0.into(), "{order:?}");
         });
     }
 }
 
 #[test]
 fn all_in_one_batch_move_the_reservation_too_and_a_use_ends_it() {
-    at_a_desk(async |desk| {
-        let redeemed = redeemed(desk, "CP-1");
-        let moved = expiring("CP-1", 1, 48, desk);
-        desk.done(&desk.keep(&[&moved, &redeemed, &moved]).await);
-        assert_eq!(desk.reserved_in_h(47).await, 1.into());
-        desk.done(&desk.keep(&[&free_pizza("CP-1")]).await);
-        assert_eq!(desk.reserved_in_h(0).await, 0.into());
+    play_scene(async |scene| {
+        let redeemed = redeemed(scene, "CP-1");
+        let moved = expiring("CP-1", 1, 48, scene);
+        scene.done(&scene.keep(&[&moved, &redeemed, &moved]).await);
+        assert_eq!(scene.reserved_in_h(47).await, 1.into());
+        scene.done(&scene.keep(&[&free_pizza("CP-1")]).await);
+        assert_eq!(scene.reserved_in_h(0).await, 0.into());
         // An ended coupon is not reserved again.
-        desk.done(&desk.keep(&[&expiring("CP-1", 2, 96, desk)]).await);
-        assert_eq!(desk.reserved_in_h(0).await, 0.into());
+        scene.done(&scene.keep(&[&expiring("CP-1", 2, 96, scene)]).await);
+        assert_eq!(scene.reserved_in_h(0).await, 0.into());
     });
 }
 
@@ -281,8 +281,8 @@ fn named(mut used: Event, name: &str) -> Event {
 
 #[test]
 fn all_spellings_of_a_name_are_one_product() {
-    at_a_desk(async |desk| {
-        let stock = desk.world.stock();
+    play_scene(async |scene| {
+        let stock = scene.world.stock();
         let ten = Counted::All(10.into());
         stock.count(TENANT, "Pizza Média", ten, None).await.unwrap();
         for (code, name) in [
@@ -290,18 +290,18 @@ fn all_spellings_of_a_name_are_one_product() {
             ("CP-2", "Pizza Me\u{301}dia"),
             ("CP-3", "\u{FEFF}pizza\u{A0}\u{A0}média \u{200B}"),
         ] {
-            desk.done(&desk.keep(&[&named(free_pizza(code), name)]).await);
+            scene.done(&scene.keep(&[&named(free_pizza(code), name)]).await);
         }
-        let mut redeemed = redeemed(desk, "CP-9");
+        let mut redeemed = redeemed(scene, "CP-9");
         if let Fact::Redeemed(redemption) = &mut redeemed.fact {
             redemption.reward.name = Some("pizza  me\u{301}dia".into());
         }
-        desk.done(&desk.keep(&[&redeemed]).await);
+        scene.done(&scene.keep(&[&redeemed]).await);
         assert_eq!(
-            desk.on_hands().await,
+            scene.on_hands().await,
             [("Pizza Média".to_owned(), 7.into())].into()
         );
-        let now = desk.world.now();
+        let now = scene.world.now();
         let reserved = stock.reserved(TENANT, "PIZZA MÉDIA", now).await.unwrap();
         assert_eq!(reserved, 1.into());
     });
@@ -309,24 +309,27 @@ fn all_spellings_of_a_name_are_one_product() {
 
 #[test]
 fn the_catalogue_applies_to_the_items_of_a_use_too() {
-    at_a_desk(async |desk| {
-        desk.set(10).await;
-        let stock = desk.world.stock();
+    play_scene(async |scene| {
+        scene.set(10).await;
+        let stock = scene.world.stock();
         stock.map(TENANT, "Marguerita grande", PIZZA).await.unwrap();
         let sold = named(free_pizza("CP-1"), "MARGUERITA  GRANDE");
-        desk.done(&desk.keep(&[&sold]).await);
-        assert_eq!(desk.on_hands().await, [(PIZZA.to_owned(), 9.into())].into());
+        scene.done(&scene.keep(&[&sold]).await);
+        assert_eq!(
+            scene.on_hands().await,
+            [(PIZZA.to_owned(), 9.into())].into()
+        );
         assert!(stock.unmap(TENANT, "marguerita grande").await.unwrap());
         let sold = named(free_pizza("CP-2"), "Marguerita grande");
-        desk.done(&desk.keep(&[&sold]).await);
-        assert_eq!(desk.on_hands().await[PIZZA], 9.into());
+        scene.done(&scene.keep(&[&sold]).await);
+        assert_eq!(scene.on_hands().await[PIZZA], 9.into());
     });
 }
 
 /// Old code wrote each name as typed, and still does during a deployment.
 #[test]
 fn old_rows_become_part_of_their_product() {
-    at_a_desk(async |desk| {
+    play_scene(async |scene| {
         let old = |entry: &str, on_hand: &str| {
             json!({
                 "tenant": {"S": TENANT}, "entry": {"S": format!("product#{entry}")},
@@ -336,8 +339,9 @@ fn old_rows_become_part_of_their_product() {
         let mut counted = old("Pizza Média", "7");
         counted["counted"] = json!({"S": "id"});
         counted["threshold"] = json!({"N": "6"});
-        desk.world.put("stock", counted).await.unwrap();
-        desk.world
+        scene.world.put("stock", counted).await.unwrap();
+        scene
+            .world
             .put("stock", old("PIZZA MÉDIA", "-1"))
             .await
             .unwrap();
@@ -345,35 +349,38 @@ fn old_rows_become_part_of_their_product() {
             "tenant": {"S": TENANT}, "entry": {"S": "reward#Pizza Grátis"},
             "reward": {"S": "Pizza Grátis"}, "product": {"S": "Pizza Média"},
         });
-        desk.world.put("stock", old_reward).await.unwrap();
+        scene.world.put("stock", old_reward).await.unwrap();
         let reservation = json!({
             "coupon": {"S": "zupy#comp#CP-0"}, "entry": {"S": "reservation"},
             "reserves": {"S": "zupy#comp#Pizza Média"}, "quantity": {"N": "1"},
             "reserved_until": {"S": "2099-01-01T00:00:00.000Z"},
         });
-        desk.world.put("events", reservation).await.unwrap();
+        scene.world.put("events", reservation).await.unwrap();
         let seven = [("Pizza Média".to_owned(), Decimal::from(6))].into();
-        assert_eq!(desk.on_hands().await, seven, "before anything is sold");
+        assert_eq!(scene.on_hands().await, seven, "before anything is sold");
 
         // By the old mapping, one is sold. The row with that name is moved over, and its threshold
         // decides about the alert.
         let sold = named(free_pizza("CP-1"), "Pizza Grátis");
-        desk.done(&desk.keep(&[&sold]).await);
-        assert_eq!(desk.alerts(), ["low_stock"]);
+        scene.done(&scene.keep(&[&sold]).await);
+        assert_eq!(scene.alerts(), ["low_stock"]);
         let five = [("Pizza Média".to_owned(), Decimal::from(5))].into();
-        assert_eq!(desk.on_hands().await, five);
-        let stock = desk.world.stock();
+        assert_eq!(scene.on_hands().await, five);
+        let stock = scene.world.stock();
         stock.unite(TENANT).await.unwrap();
         stock.unite(TENANT).await.unwrap();
-        assert_eq!(desk.on_hands().await, five);
-        let rows = desk.world.items("stock").await.unwrap();
+        assert_eq!(scene.on_hands().await, five);
+        let rows = scene.world.items("stock").await.unwrap();
         let entries: Vec<_> = rows
             .iter()
             .map(|it| it["entry"].as_str().unwrap())
             .collect();
         assert_eq!(entries.len(), 2, "{entries:?}");
-        let product = desk.product().await;
-        let reserved = stock.reserved_of(&product, desk.world.now()).await.unwrap();
+        let product = scene.product().await;
+        let reserved = stock
+            .reserved_of(&product, scene.world.now())
+            .await
+            .unwrap();
         assert_eq!(reserved, 1.into());
         assert_eq!(readable(&product.name), product.name);
     });

@@ -1,4 +1,4 @@
-//! Tests single things in simulated time, in a world with the parts of a task function.
+//! Scenes: tests of single things in simulated time, in a world with the parts of a task function.
 
 use std::time::Duration;
 
@@ -19,14 +19,15 @@ use crate::world::World;
 /// The time limit of an invocation.
 const TIME: Duration = Duration::from_secs(30);
 
-pub(crate) struct Desk {
+/// A world of its own, and the parts of a task function in it.
+pub(crate) struct Scene {
     pub(crate) world: World,
     pub(crate) ledger: Ledger,
     inventory: Inventory,
 }
 
-/// Runs a test in simulated time.
-pub(crate) fn at_a_desk(story: impl AsyncFnOnce(&Desk)) {
+/// Plays one scene in simulated time.
+pub(crate) fn play_scene(story: impl AsyncFnOnce(&Scene)) {
     fastrand::seed(7);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -58,16 +59,16 @@ pub(crate) fn at_a_desk(story: impl AsyncFnOnce(&Desk)) {
         let ledger = Ledger::read(&mut environment, &aws, CallLimits::TASK);
         let inventory = Inventory::read(&mut environment, &aws);
         environment.check().unwrap();
-        let desk = Desk {
+        let scene = Scene {
             world,
             ledger,
             inventory,
         };
-        story(&desk).await;
+        story(&scene).await;
     });
 }
 
-impl Desk {
+impl Scene {
     /// An invocation that begins now.
     pub(crate) fn invocation(&self) -> Invocation {
         let now = self.world.now();
