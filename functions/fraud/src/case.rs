@@ -9,7 +9,7 @@ use webhooks::event::{Fact, member_key};
 use webhooks::fraud::RECORD;
 use webhooks::task::Message;
 
-use crate::coupon::{Coupon, Known};
+use crate::coupon::{Coupon, KnownEvent};
 use crate::history::{MemberHistory, Redeemed};
 
 /// A coupon that is being checked.
@@ -137,7 +137,7 @@ impl<'a> Case<'a> {
     }
 
     /// The member's key and the redemption, if the redemption must be checked.
-    pub(crate) fn redeemed(&self) -> Option<(&Known, String, Redeemed)> {
+    pub(crate) fn redeemed(&self) -> Option<(&KnownEvent, String, Redeemed)> {
         let redemption = self.coupon.redemption().filter(|_| self.counts)?;
         let known = self.coupon.known(redemption.key.entry())?;
         let member = member_key(

@@ -21,14 +21,14 @@ use crate::rush;
 /// A coupon's events. Rules do not see those of a sandbox.
 #[derive(Debug, Default)]
 pub(crate) struct Coupon {
-    pub(crate) events: Vec<Known>,
+    pub(crate) events: Vec<KnownEvent>,
     /// The index of each event, by its entry.
     places: HashMap<String, usize>,
 }
 
 /// An event of the coupon, with its record and its alerts.
 #[derive(Debug, Clone)]
-pub(crate) struct Known {
+pub(crate) struct KnownEvent {
     pub(crate) event: Event,
     pub(crate) received_at: Timestamp,
     /// Later than `received_at`, if DynamoDB was down meanwhile.
@@ -90,7 +90,7 @@ impl Coupon {
             }
             // The other rows of a coupon record no body.
             None => {
-                if let Some(known) = row.get("scheme").and_then(|_| Known::read(row)) {
+                if let Some(known) = row.get("scheme").and_then(|_| KnownEvent::read(row)) {
                     self.add(known);
                 }
             }
@@ -100,17 +100,17 @@ impl Coupon {
     /// Adds an event if its row is gone.
     pub(crate) fn ensure(&mut self, event: &Event, received_at: Timestamp) {
         if self.known(event.key.entry()).is_none() {
-            self.add(Known::new(slim(event.clone()), received_at));
+            self.add(KnownEvent::new(slim(event.clone()), received_at));
         }
     }
 
-    fn add(&mut self, known: Known) {
+    fn add(&mut self, known: KnownEvent) {
         let entry = known.event.key.entry().to_owned();
         self.places.insert(entry, self.events.len());
         self.events.push(known);
     }
 
-    pub(crate) fn known(&self, entry: &str) -> Option<&Known> {
+    pub(crate) fn known(&self, entry: &str) -> Option<&KnownEvent> {
         self.places.get(entry).map(|place| &self.events[*place])
     }
 
@@ -143,7 +143,7 @@ impl Coupon {
     }
 }
 
-impl Known {
+impl KnownEvent {
     pub(crate) fn new(event: Event, received_at: Timestamp) -> Self {
         Self {
             event,

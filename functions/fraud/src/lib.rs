@@ -4,10 +4,10 @@
 //! all events of its coupon. A redemption also leads to a check of the member's other redemptions
 //! that it may make too many.
 
-mod alert;
 mod case;
 mod conflict;
 mod coupon;
+mod finding_alert;
 mod fraud;
 mod grace;
 mod history;

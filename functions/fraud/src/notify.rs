@@ -13,9 +13,9 @@ use webhooks::ledger::{Claim, Status};
 use webhooks::telemetry::{Count, count};
 use webhooks::worker::Failure;
 
-use crate::alert::alert;
 use crate::case::{Case, State};
-use crate::coupon::{Known, Record, alert_name};
+use crate::coupon::{KnownEvent, Record, alert_name};
+use crate::finding_alert::alert;
 use crate::rapid::RAPID_REDEMPTION;
 use crate::rush;
 use crate::setup::Fraud;
@@ -76,7 +76,7 @@ impl Fraud {
     async fn notify_of(
         &self,
         case: &Case<'_>,
-        known: &Known,
+        known: &KnownEvent,
         invocation: Invocation,
     ) -> Vec<Result<Owed, Failure>> {
         let Some(record) = &known.record else {
@@ -207,7 +207,7 @@ impl Fraud {
 
     /// The findings of an alert, without those that no longer stand. For a rush, the details name
     /// the number of redemptions.
-    fn findings_of(&self, known: &Known, record: &Record, names: &[String]) -> Vec<Finding> {
+    fn findings_of(&self, known: &KnownEvent, record: &Record, names: &[String]) -> Vec<Finding> {
         let alerted: BTreeMap<_, _> = names.iter().map(|name| rush::parse(name)).collect();
         let of_alert = record.findings.iter().filter_map(|finding| {
             let count = alerted.get(finding.rule.as_str())?;

@@ -9,7 +9,7 @@ use webhooks::ledger::{Change, ItemKey, Row};
 use webhooks::row::{number, text};
 
 use crate::case::Case;
-use crate::coupon::{Coupon, Known, Overview, Record};
+use crate::coupon::{Coupon, KnownEvent, Overview, Record};
 use crate::grace::Wait;
 use crate::history::History;
 use crate::rapid::RAPID_REDEMPTION;
@@ -42,7 +42,7 @@ pub(crate) struct Update {
 
 /// An event whose rows are not correct.
 struct Stale<'a> {
-    known: &'a Known,
+    known: &'a KnownEvent,
     is_own: bool,
     /// The new record, if it must change.
     record: Option<Record>,
@@ -166,7 +166,7 @@ impl Fraud {
 
     /// The day on which an event's findings are counted: its tenant's. Once recorded, the day
     /// stays.
-    fn counted_on(&self, known: &Known, record: Option<&Record>) -> Option<Date> {
+    fn counted_on(&self, known: &KnownEvent, record: Option<&Record>) -> Option<Date> {
         let finds = record.is_some_and(|it| !it.findings.is_empty());
         let zone = self.zones.of(&known.event.tenant);
         let (day, _) = day_and_hour(zone, known.event.occurred_at);
@@ -174,7 +174,13 @@ impl Fraud {
     }
 
     /// The event's row in the list of findings.
-    fn listed(&self, known: &Known, record: &Record, day: Date, now: Timestamp) -> Option<Change> {
+    fn listed(
+        &self,
+        known: &KnownEvent,
+        record: &Record,
+        day: Date,
+        now: Timestamp,
+    ) -> Option<Change> {
         let event = &known.event;
         let found = Found {
             event: event.key.clone(),
@@ -207,7 +213,7 @@ impl Fraud {
     fn record(
         &self,
         case: &Case<'_>,
-        known: &Known,
+        known: &KnownEvent,
         overview: &Overview<'_>,
         raises: Option<usize>,
         now: Timestamp,
@@ -260,7 +266,7 @@ impl Fraud {
     }
 
     /// The wait of a use for its redemption, if it still waits.
-    fn wait(&self, known: &Known, now: Timestamp) -> Option<Wait> {
+    fn wait(&self, known: &KnownEvent, now: Timestamp) -> Option<Wait> {
         let record = known.record.as_ref();
         if was_known(known) || record.is_some_and(|it| it.has(UNKNOWN_COUPON)) {
             return None;
@@ -272,7 +278,7 @@ impl Fraud {
 
     fn write(
         &self,
-        known: &Known,
+        known: &KnownEvent,
         record: &Record,
         counted_on: Option<Date>,
         until: Option<i64>,
@@ -320,13 +326,13 @@ impl Fraud {
     }
 
     /// Keeps an event's row until then.
-    fn remember(&self, known: &Known, until: i64) -> Change {
+    fn remember(&self, known: &KnownEvent, until: i64) -> Change {
         let key = &known.event.key;
         Change::keep_event(self.ledger.row_key(key.coupon(), key.entry()), until)
     }
 
     /// Flags the member for new critical findings. A flag that somebody cleared stays cleared.
-    fn flags(&self, known: &Known, record: &Record, now: Timestamp) -> Vec<Change> {
+    fn flags(&self, known: &KnownEvent, record: &Record, now: Timestamp) -> Vec<Change> {
         let event = &known.event;
         let before = known.record.as_ref();
         let is_new = |finding: &&Finding| before.is_none_or(|it| !it.has(&finding.rule));
@@ -351,14 +357,14 @@ impl Fraud {
 }
 
 /// The event's findings that the figures count already.
-fn counted_before(known: &Known) -> &[Finding] {
+fn counted_before(known: &KnownEvent) -> &[Finding] {
     let record = known.record.as_ref().filter(|_| known.counted_on.is_some());
     record.map_or(&[], |it| &it.findings)
 }
 
 /// The Unix second until which an event must be remembered with its coupon, if its own row or a row
 /// beneath would be forgotten before. The event's row never ends earlier than it did.
-fn outlived(known: &Known, remembered: Option<i64>) -> Option<i64> {
+fn outlived(known: &KnownEvent, remembered: Option<i64>) -> Option<i64> {
     let own = known.forget_at?;
     let until = remembered.map_or(own, |it| it.max(own));
     let least = known.beneath_forget_at.map_or(own, |it| it.min(own));
@@ -367,7 +373,7 @@ fn outlived(known: &Known, remembered: Option<i64>) -> Option<i64> {
 
 /// Whether a use was checked when its redemption was known. That stays true even after the
 /// redemption is forgotten.
-fn was_known(known: &Known) -> bool {
+fn was_known(known: &KnownEvent) -> bool {
     let record = known.record.as_ref();
     record.is_some_and(|record| record.awaits.is_none() && !record.has(UNKNOWN_COUPON))
 }
@@ -398,7 +404,7 @@ mod tests {
     fn rows_beneath_an_event_are_raised_to_its_end_and_never_below() {
         let until = |own, beneath, remembered| {
             let event = used("1", "2026-11-22T10:00:00Z");
-            let mut known = Known::new(event, Timestamp::UNIX_EPOCH);
+            let mut known = KnownEvent::new(event, Timestamp::UNIX_EPOCH);
             known.forget_at = own;
             known.beneath_forget_at = beneath;
             outlived(&known, remembered)
