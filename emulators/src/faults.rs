@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::service::Service;
 
 pub use answers::Refusal;
-pub use json::{Known, Problem};
+pub use json::{Problem, Targets};
 
 /// The default for the longest time that [`MessageMode::Reorder`] holds a message back.
 pub const HELD_BACK: Duration = Duration::from_millis(200);

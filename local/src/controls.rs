@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
-use emulators::faults::{Fault, Known};
+use emulators::faults::{Fault, Targets};
 use emulators::template::Template;
 use serde_json::{Value, json};
 
@@ -88,7 +88,7 @@ async fn add_fault(State(inner): State<Arc<Inner>>, body: Bytes) -> Response {
             return refuse(StatusCode::BAD_REQUEST, json!({"error": message}));
         }
     };
-    match Fault::read(&value, &known(&inner.template)) {
+    match Fault::read(&value, &targets(&inner.template)) {
         Ok(fault) => {
             let id = inner.faults.add(fault);
             let listed = inner.faults.list().into_iter();
@@ -104,10 +104,10 @@ async fn add_fault(State(inner): State<Arc<Inner>>, body: Bytes) -> Response {
 }
 
 /// What a fault can name.
-fn known(template: &Template) -> Known<'_> {
+fn targets(template: &Template) -> Targets<'_> {
     let functions = template.functions.iter().map(|function| &*function.name);
     let queues = template.queues.iter().map(|queue| &*queue.name);
-    Known {
+    Targets {
         functions: functions.collect(),
         queues: queues.collect(),
     }

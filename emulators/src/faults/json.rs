@@ -51,7 +51,7 @@ pub struct Problem {
 
 /// Names that a fault can refer to.
 #[derive(Debug, Clone)]
-pub struct Known<'a> {
+pub struct Targets<'a> {
     pub functions: Vec<&'a str>,
     pub queues: Vec<&'a str>,
 }
@@ -62,7 +62,7 @@ impl Fault {
     /// # Errors
     ///
     /// All problems of the fault.
-    pub fn read(value: &Value, known: &Known) -> Result<Fault, Vec<Problem>> {
+    pub fn read(value: &Value, targets: &Targets) -> Result<Fault, Vec<Problem>> {
         let Some(fields) = value.as_object() else {
             let problem = "must be a JSON object";
             return Err(vec![problem_with("fault", problem)]);
@@ -71,7 +71,7 @@ impl Fault {
             fields,
             problems: Vec::new(),
         };
-        let fault = reader.fault(known);
+        let fault = reader.fault(targets);
         match fault {
             Some(fault) if reader.problems.is_empty() => Ok(fault),
             _ => Err(reader.problems),
@@ -132,7 +132,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn fault(&mut self, known: &Known) -> Option<Fault> {
+    fn fault(&mut self, targets: &Targets) -> Option<Fault> {
         for name in self.fields.keys() {
             if !FIELDS.contains(&name.as_str()) {
                 self.refuse(
@@ -144,8 +144,8 @@ impl<'a> Reader<'a> {
         let addressed = self.service();
         let mode = self.mode(addressed);
         let operation = self.operation(addressed, mode);
-        let function = self.function(addressed, known);
-        let queue = self.one_of("queue", &known.queues);
+        let function = self.function(addressed, targets);
+        let queue = self.one_of("queue", &targets.queues);
         let partial = self.partial(addressed, mode, operation);
         let status = self.status(addressed, mode);
         let refusal = self.refusal(addressed, mode, operation);
@@ -224,8 +224,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Who calls: a function, or the scheduler as it calls its targets.
-    fn function(&mut self, addressed: Option<Addressed>, known: &Known) -> Option<&'a str> {
-        let mut callers = known.functions.clone();
+    fn function(&mut self, addressed: Option<Addressed>, targets: &Targets) -> Option<&'a str> {
+        let mut callers = targets.functions.clone();
         if addressed != Some(Addressed::Lambda) {
             callers.push(SCHEDULER);
         }
@@ -375,10 +375,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn one_of(&mut self, field: &str, known: &[&str]) -> Option<&'a str> {
+    fn one_of(&mut self, field: &str, names: &[&str]) -> Option<&'a str> {
         let name = self.optional(field)?;
-        if !known.contains(&name) {
-            self.refuse(field, format!("must be one of {}", known.join(", ")));
+        if !names.contains(&name) {
+            self.refuse(field, format!("must be one of {}", names.join(", ")));
             return None;
         }
         Some(name)

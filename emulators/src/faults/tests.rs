@@ -4,14 +4,14 @@ use serde_json::{Value, json};
 
 use super::*;
 
-const KNOWN: fn() -> Known<'static> = || Known {
+const TARGETS: fn() -> Targets<'static> = || Targets {
     functions: vec!["delivery", "zupy"],
     queues: vec!["delivery"],
 };
 
 #[track_caller]
 fn refused(value: Value, expected: &[&str]) {
-    let problems = Fault::read(&value, &KNOWN()).unwrap_err();
+    let problems = Fault::read(&value, &TARGETS()).unwrap_err();
     let problems: Vec<_> = problems
         .into_iter()
         .map(|problem| format!("{} {}", problem.field, problem.problem))
@@ -45,7 +45,7 @@ fn a_fault_is_listed_as_it_was_written() {
         json!({"service": "lambda", "function": "delivery", "mode": "delay", "delay_ms": 9, "rate": 1.0, "seed": 1}),
     ] {
         let faults = Faults::default();
-        let id = faults.add(Fault::read(&asked, &KNOWN()).unwrap());
+        let id = faults.add(Fault::read(&asked, &TARGETS()).unwrap());
         asked["id"] = json!(id);
         asked["applied"] = json!(0);
         asked["active"] = json!(true);
@@ -59,7 +59,7 @@ fn whatsapp_has_three_names() {
         let faults = Faults::default();
         let fault =
             json!({"service": name, "operation": "SendWhatsAppMessage", "mode": "throttle"});
-        faults.add(Fault::read(&fault, &KNOWN()).unwrap());
+        faults.add(Fault::read(&fault, &TARGETS()).unwrap());
         assert_eq!(faults.list()[0]["service"], "social-messaging");
     }
 }
