@@ -1,7 +1,7 @@
 //! End User Messaging Social's SendWhatsAppMessage: checks a message as AWS and Meta do, and keeps
 //! it instead of sending it.
 
-mod message;
+mod whatsapp;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use crate::AwsError;
 use crate::sent::{self, Detail, Outside, Sent};
 
-use message::Message;
 use uuid::Uuid;
+use whatsapp::Message;
 
 /// In bytes (API reference, SendWhatsAppMessage).
 const MESSAGE_MAXIMUM: usize = 2_048_000;

@@ -5,8 +5,8 @@
 //! but do not reorder. The name of a deleted queue is free at once.
 
 mod attributes;
+mod contents;
 mod errors;
-mod message;
 mod messages;
 mod move_task;
 mod moving;
@@ -33,7 +33,7 @@ use tokio::time::Instant;
 use crate::AwsError;
 use crate::clock::Clock;
 use crate::faults::Faults;
-use message::{Attribute, AttributeValue, Delivered};
+use contents::{Attribute, AttributeValue, Delivered};
 use receive::Receive;
 use state::{Change, State};
 use store::Store;
@@ -391,7 +391,7 @@ impl From<Delivered> for Received {
             message_id: contents.id.clone(),
             receipt_handle: delivered.receipt.handle(),
             body: contents.body.clone(),
-            md5_of_body: message::md5_of_text(&contents.body),
+            md5_of_body: contents::md5_of_text(&contents.body),
             attributes: delivered.system_attributes(),
             message_attributes: Value::Object(attributes.collect()),
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::Counts;
-use super::message::{Contents, Delivered, Delivery, Receipt};
+use super::contents::{Contents, Delivered, Delivery, Receipt};
 
 #[derive(Debug, Clone)]
 pub(super) struct Message {

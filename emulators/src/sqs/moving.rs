@@ -1,7 +1,7 @@
 //! Message move tasks at work: they move the messages of a dead-letter queue back to their source,
 //! or to another queue.
 
-use super::message::{Contents, Delivery, new_id};
+use super::contents::{Contents, Delivery, new_id};
 use super::messages::Message;
 use super::move_task::{MoveStatus, MoveTask};
 use super::state::{Change, State};

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::message::{Attribute, AttributeValue, Contents, Draft, md5_of_attributes, md5_of_text};
+use super::contents::{Attribute, AttributeValue, Contents, Draft, md5_of_attributes, md5_of_text};
 use super::move_task::{MoveStatus, MoveTask};
 use super::receive::VISIBILITY_TIMEOUT_REASON;
 use super::request::Request;

@@ -6,8 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use super::contents::{Attribute, AttributeValue, Delivered, md5_of_attributes, md5_of_text};
 use super::errors;
-use super::message::{Attribute, AttributeValue, Delivered, md5_of_attributes, md5_of_text};
 use super::request::Request;
 use crate::AwsError;
 

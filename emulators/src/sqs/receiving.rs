@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::message::{Delivered, Delivery};
+use super::contents::{Delivered, Delivery};
 use super::messages::{Message, Sequence};
 use super::state::{Change, State};
 use super::{Counts, errors, queue_arn};

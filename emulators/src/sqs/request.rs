@@ -7,8 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
+use super::contents::{Attribute, AttributeValue, Draft, has_only_allowed_characters};
 use super::errors;
-use super::message::{Attribute, AttributeValue, Draft, has_only_allowed_characters};
 use crate::AwsError;
 
 const MOST_ATTRIBUTES: usize = 10;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::attributes::QueueAttributes;
-use super::message::{Contents, Delivery, Draft, Receipt};
+use super::contents::{Contents, Delivery, Draft, Receipt};
 use super::messages::{Message, Messages, Sequence};
 use super::move_task::MoveTask;
 use super::{Counts, Queue, errors};

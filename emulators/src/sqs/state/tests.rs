@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::faults::{Fault, MessageMode};
-use crate::sqs::message::Delivered;
+use crate::sqs::contents::Delivered;
 use crate::sqs::move_task::MoveStatus;
 use crate::sqs::{Redrive, queue_arn};
 
