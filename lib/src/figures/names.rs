@@ -35,11 +35,11 @@ pub struct Names {
     table: String,
     /// How long a counter lives; a name lives longer.
     keep: SignedDuration,
-    known: Mutex<HashMap<(String, Group), Known>>,
+    known: Mutex<HashMap<(String, Group), RememberedId>>,
 }
 
 #[derive(Debug, Clone)]
-struct Known {
+struct RememberedId {
     id: String,
     /// The second from which the dictionary's entry is expired.
     forgotten_from: i64,
@@ -197,7 +197,7 @@ impl Names {
         (known.forgotten_from >= self.needed_until(now)).then(|| known.id.clone())
     }
 
-    fn remember(&self, tenant: &str, group: Group, known: Known) {
+    fn remember(&self, tenant: &str, group: Group, known: RememberedId) {
         let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= REMEMBERED_MAX {
             all.clear();
@@ -218,7 +218,7 @@ impl Names {
         id: &str,
         standing: Option<&Item>,
         now: Timestamp,
-    ) -> anyhow::Result<Option<Known>> {
+    ) -> anyhow::Result<Option<RememberedId>> {
         if let Some(row) = standing {
             let forgotten_from = forgotten_from(row);
             let is_theirs = is_of(row, group);
@@ -227,7 +227,7 @@ impl Names {
             }
             if is_theirs && forgotten_from >= self.needed_until(now) {
                 let id = id.to_owned();
-                return Ok(Some(Known { id, forgotten_from }));
+                return Ok(Some(RememberedId { id, forgotten_from }));
             }
         }
         self.write(tenant, group, id, now).await
@@ -239,7 +239,7 @@ impl Names {
         group: &Group,
         id: &str,
         now: Timestamp,
-    ) -> anyhow::Result<Option<Known>> {
+    ) -> anyhow::Result<Option<RememberedId>> {
         let number = |number: i64| AttributeValue::N(number.to_string());
         // The name lives twice as long as necessary, so that it is seldom written again.
         let forgotten_from = second_after(now, self.keep * 2);
@@ -261,7 +261,7 @@ impl Names {
             .send()
             .await;
         match put {
-            Ok(_) => Ok(Some(Known {
+            Ok(_) => Ok(Some(RememberedId {
                 id: id.to_owned(),
                 forgotten_from,
             })),
