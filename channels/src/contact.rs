@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_counts_whoever_told_it() {
+    fn the_latest_counts_whoever_reported_it() {
         let old = member("Maria", "old@example.com", "+5511900000001");
         let new = member("Maria Silva", "new@example.com", "+5511900000002");
         check(

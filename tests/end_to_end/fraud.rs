@@ -342,7 +342,7 @@ async fn impossible_amounts_are_found_and_the_worst_flags_the_member() {
 async fn an_unknown_coupon_is_reported_after_a_while_and_cleared_by_its_redemption() {
     let grace = ("UnknownCouponGraceS", "10");
     in_a_shop_with(&[ALL_RULES, grace], async |shop| {
-        let told_at = Timestamp::now();
+        let reported_at = Timestamp::now();
         shop.send_in_turn(&[used("CP-1", "ord_1")]).await;
         assert_eq!(shop.findings("CP-1").await, []);
         let result = shop.ledger("CP-1").await["used#ord_1/fraud"]["result"].clone();
@@ -350,7 +350,7 @@ async fn an_unknown_coupon_is_reported_after_a_while_and_cleared_by_its_redempti
         // The message is delivered again by itself.
         let settled = shop.system.settle_all(std::time::Duration::from_secs(60));
         assert!(settled.await);
-        let waited_s = Timestamp::now().duration_since(told_at).as_secs();
+        let waited_s = Timestamp::now().duration_since(reported_at).as_secs();
         assert!(waited_s >= 10, "{waited_s}");
         let expected = [found("used#ord_1", "unknown_coupon", "high")];
         assert_eq!(shop.findings("CP-1").await, expected);

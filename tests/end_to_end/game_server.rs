@@ -225,7 +225,7 @@ async fn a_server_that_refuses_for_now_is_asked_again_and_one_that_refuses_for_g
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redemption_of_more_than_can_be_granted_or_told_fails_on_its_records() {
+async fn a_redemption_of_more_than_can_be_granted_or_forwarded_fails_on_its_records() {
     in_a_forwarding_shop(&[("Grant", "on")], async |shop| {
         shop.expect_error("Cannot be delivered");
         let leaf = json!({

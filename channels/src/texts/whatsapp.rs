@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_told_as_far_as_it_is_one() {
+    fn a_name_is_sent_as_far_as_it_is_one() {
         let check = |name: &str, expected: &str| {
             let sample = pizza().name(Some(name));
             let parameters = whatsapp_parameters(Language::PtBr, &sample.coupon(), &sao_paulo());

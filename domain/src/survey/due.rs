@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_s_message_is_told_from_one_that_is_due() {
+    fn an_event_s_message_is_distinguished_from_one_that_is_due() {
         let event = Event {
             key: key(),
             provider: "zupy".into(),

@@ -135,11 +135,11 @@ fn moved(row: &Change, event: &Event, times: &Times) -> Vec<Change> {
         return Vec::new();
     };
     let is_newer = "(#moved < :moved OR (attribute_not_exists(#moved) AND \
-                    (attribute_not_exists(#redeemed_at) OR #redeemed_at <= :told_at)))";
+                    (attribute_not_exists(#redeemed_at) OR #redeemed_at <= :reported_at)))";
     let moved = row.clone().set_all(moved_to(expiry));
     let values = [
         ("now", number(times.now.as_second())),
-        ("told_at", text(event.occurred_at.to_string())),
+        ("reported_at", text(event.occurred_at.to_string())),
     ];
     vec![
         moved

@@ -85,7 +85,7 @@ fn literal(code: &str) -> Option<usize> {
 }
 
 #[test]
-fn comments_and_literals_are_told_from_code() {
+fn comments_and_literals_are_distinguished_from_code() {
     let code = "fn a<'b>(c: &'b str) { // \"\n\"\\\"d\" r#\"\"e\"# b'\\'' '\"' /* f */ g::h }";
     let all = parts(code);
     let literals = all.iter().filter_map(|part| match part {
