@@ -1,6 +1,7 @@
 //! The figures of surveys: scheduled surveys, sent surveys, and answers.
 //!
-//! All of them count on the tenant's day of the use, so that answers are next to their uses.
+//! All of these figures count on the tenant's day of the use, so that answers are next to their
+//! uses.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::civil::Date;
@@ -12,26 +13,37 @@ use super::counted_on::counted_on;
 use super::track::day_and_hour;
 use crate::event::{Event, Fact};
 use crate::ledger::Item;
+use crate::record;
 
 /// The record of the schedule, beneath the use.
-pub const SCHEDULED: &str = "surveys";
-/// The record of the question.
-pub const ASKED: &str = "surveys/ask";
+const SCHEDULED: &str = record::SURVEYS;
+/// The record of the message to the member.
+const ASKED: &str = record::surveys::ASK;
 /// The record of the answer.
-pub const ANSWERED: &str = "surveys/answer";
+const ANSWERED: &str = record::surveys::ANSWER;
 pub(super) const RECORDS: [&str; 3] = [SCHEDULED, ASKED, ANSWERED];
 
 /// Why a scheduled survey is not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Unsent {
+    /// The member wants no messages.
     DoNotContact,
+    /// The use is an event of a sandbox or a test. Its survey is never scheduled, and counts
+    /// nowhere.
     Sandbox,
+    /// Somebody erased the member's data.
     Forgotten,
+    /// The coupon was cancelled.
     Cancelled,
+    /// The member answered another survey a short time ago (`SurveyAnsweredPauseDays`).
     AnsweredRecently,
+    /// The member was asked about another use a short time ago (`SurveyIgnoredPauseDays`).
     AskedRecently,
+    /// No channel that is set up has an address of the member.
     NoAddress,
+    /// Every channel refused the message, or none accepted it in time.
     NotDelivered,
+    /// The use was more than seven days ago.
     TooLate,
 }
 
@@ -64,8 +76,8 @@ impl Unsent {
         }
     }
 
-    /// The reason that a record names by this word.
-    pub fn of_word(word: &str) -> Option<Self> {
+    /// The reason with this word; `None` for another word.
+    pub(super) fn of_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|it| it.word() == word)
     }
 }
@@ -73,8 +85,11 @@ impl Unsent {
 /// The group in which a use's survey counts; a field is empty if the use has no such value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SurveyGroup {
+    /// The reward's name, because a use states no id.
     pub reward_name: String,
+    /// The store's name.
     pub location: String,
+    /// The name of the person at the till.
     pub staff_member: String,
 }
 
@@ -111,6 +126,7 @@ impl SurveyGroup {
 pub struct Surveyed {
     /// The tenant's day of the use.
     pub day: Date,
+    /// The group of the use, which the survey and its answer share.
     pub group: SurveyGroup,
 }
 
@@ -145,7 +161,8 @@ impl Surveyed {
         tally
     }
 
-    /// What an answer adds, which replaces the old one if there was one.
+    /// What an answer adds. If the answer replaces an old one, this also takes back what the old
+    /// one added.
     pub fn answered(&self, old: Option<&Answer>, new: &Answer) -> Tally {
         let of = |answer: Option<&Answer>| {
             let fields = answer.into_iter().flat_map(Answer::fields);
@@ -185,10 +202,12 @@ impl Surveyed {
 /// The countable part of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answer {
-    /// 1 to 5.
+    /// The rating of the use, 1 to 5.
     pub rating: u8,
-    /// 0 to 10, if the member answered this question.
+    /// How likely the member is to recommend the programme, 0 to 10; `None` if the member did not
+    /// answer this question.
     pub recommend: Option<u8>,
+    /// Whether the member wrote a comment, also if it was erased since.
     pub has_comment: bool,
 }
 
@@ -223,13 +242,18 @@ impl Answer {
 /// The results of a group's surveys.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SurveySums {
+    /// All scheduled surveys, due or not, sent or not.
     pub scheduled: u64,
+    /// Surveys whose message a channel accepted.
     pub sent: u64,
+    /// Surveys with an answer. A changed answer counts once.
     pub answered: u64,
-    /// The numbers of answers with 1, 2, 3, 4 and 5.
+    /// The numbers of answers with the rating 1, 2, 3, 4 and 5.
     pub ratings: [u64; 5],
-    /// The numbers of answers with 0, 1, and so on up to 10.
+    /// The numbers of answers with the recommendation 0, 1, and so on up to 10. An answer may have
+    /// none.
     pub recommend: [u64; 11],
+    /// Answers with a comment.
     pub comments: u64,
 }
 
@@ -240,17 +264,17 @@ impl SurveySums {
         ratings.map(|(rating, count)| rating * count).sum()
     }
 
-    /// Answers with 9 or 10.
+    /// Answers with the recommendation 9 or 10.
     pub fn promoters(&self) -> u64 {
         self.recommend[9..].iter().sum()
     }
 
-    /// Answers with 7 or 8.
+    /// Answers with the recommendation 7 or 8.
     pub fn passives(&self) -> u64 {
         self.recommend[7..9].iter().sum()
     }
 
-    /// Answers with 6 or less.
+    /// Answers with the recommendation 6 or less.
     pub fn detractors(&self) -> u64 {
         self.recommend[..7].iter().sum()
     }
@@ -269,6 +293,7 @@ impl SurveySums {
         self.comments += other.comments;
     }
 
+    /// Sets the sum that a counter's letter names.
     pub(super) fn take(&mut self, field: char, count: u64) {
         match field {
             's' => self.scheduled = count,
