@@ -1,4 +1,4 @@
-//! The list of findings: one row for each event with findings, for reports. The row is written in
+//! The list of findings: one row for each event with findings, for reports. Fraud writes the row in
 //! the transaction of the event's record, so both always agree.
 
 use std::cmp::Ordering;
@@ -17,22 +17,30 @@ use crate::ledger::{Change, Item, ItemKey, Row};
 /// The findings of one event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
+    /// The event that the findings are about.
     pub event: EventKey,
+    /// The event's provider, `zupy` or `aghanim`.
     pub provider: String,
+    /// The event's company or game.
     pub tenant: String,
     /// The tenant's day of the event, on which the findings are counted.
     pub day: Date,
+    /// When the event occurred.
     pub occurred_at: Timestamp,
     /// When the latest finding was made.
     pub found_at: Timestamp,
+    /// The event's current findings, at most one for each rule; empty if none remains.
     pub findings: Vec<Finding>,
 }
 
 /// An event's place in its tenant's list: a later event has a later place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundPlace {
+    /// The tenant's day of the event.
     pub day: Date,
+    /// When the event occurred, which orders the events of a day by milliseconds.
     pub occurred_at: Timestamp,
+    /// The event's key, which orders the events of a millisecond.
     pub event: EventKey,
 }
 
@@ -49,7 +57,7 @@ impl PartialOrd for FoundPlace {
 }
 
 impl Found {
-    /// The finding's place in the list.
+    /// The event's place in the list.
     pub fn place(&self) -> FoundPlace {
         FoundPlace {
             day: self.day,
@@ -58,7 +66,7 @@ impl Found {
         }
     }
 
-    /// The change that writes or corrects the row; `None` if the day is no longer kept.
+    /// The change that writes or corrects the row; `None` for a day at the calendar's end.
     pub fn change(&self, book: &Book) -> Option<Change> {
         let forget_at = book.kept_until(self.day)?;
         let tenant = (self.provider.as_str(), self.tenant.as_str());
@@ -101,9 +109,9 @@ fn entry(place: &FoundPlace) -> String {
 }
 
 impl Figures {
-    /// The findings of a tenant's events on these days, the newest first: at most `limit` rows,
-    /// after a place. An event without remaining findings has no row. If the answer has `limit`
-    /// rows, more may follow.
+    /// The findings of a tenant's events on these days, both included, the newest first: at most
+    /// `limit` events, and with `after` only those that come after that place. If the answer has
+    /// `limit` events, more may follow.
     ///
     /// # Errors
     /// DynamoDB does not answer, or refuses.
@@ -121,7 +129,7 @@ impl Figures {
             None => format!("{to}#\u{10FFFF}"),
         };
         let range = (format!("{from}#"), to.clone());
-        // The range contains the place itself.
+        // The range contains the place itself, which is left out below.
         let mut rows = self.newest(&partition, range, Some(limit.saturating_add(1)));
         let mut found = Vec::new();
         while found.len() < limit

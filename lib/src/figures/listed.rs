@@ -15,17 +15,19 @@ use crate::ledger::{Item, ItemKey, is_forgotten, read_all};
 /// Some events of a day, the newest first.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Page {
+    /// The tracked fields of each event.
     pub events: Vec<Tracked>,
-    /// Where the next page continues; `None` after the last page.
+    /// Where the next page continues, for `after` of [`Figures::events`]; `None` after the last
+    /// page.
     pub next: Option<String>,
 }
 
 impl Figures {
-    /// Events of a tenant's day, the newest first: at most `limit`, after those of the page before.
-    /// Only the necessary lists are read, from the end of the day.
+    /// Events of a tenant's day, the newest first: at most `limit`. `after` is the `next` of the
+    /// page before. Only the necessary lists are read, from the end of the day.
     ///
     /// # Errors
-    /// DynamoDB does not answer, or refuses.
+    /// DynamoDB does not answer, or refuses. Or `after` comes from no page.
     pub async fn events(
         &self,
         provider: &str,
@@ -119,7 +121,7 @@ impl Figures {
     }
 }
 
-/// How far a page has come.
+/// The last event of a page.
 struct Cursor {
     hour: u8,
     listed: Listed,

@@ -1,8 +1,8 @@
 //! The lists of the events in a tenant's hours: small items by which reports find the events'
 //! records. An index of the records would cost a write unit for each event.
 //!
-//! A list is written before its events are counted, so that no event is missing. It may name an
-//! event that was not counted, or that another list names too, so a reader checks the records.
+//! A list is written before its events are counted, so that no event is missing. A list may name an
+//! event that was not counted, or that another list names too. So a reader checks the records.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,19 +18,26 @@ const LIST_MAX_BYTES: usize = 200 * 1024;
 /// An event as a list names it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Listed {
+    /// The Unix second in which the event occurred.
     pub second: i64,
+    /// The event, whose record a reader checks.
     pub key: EventKey,
 }
 
-/// A tenant's hour.
+/// A tenant's hour, to which any number of lists belong.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct List {
+    /// The provider of the tenant, `zupy` or `aghanim`.
     pub provider: String,
+    /// The company or the game.
     pub tenant: String,
+    /// The tenant's own day.
     pub day: Date,
+    /// The hour of the tenant's clock, 0 to 23.
     pub hour: u8,
 }
 
+/// The partition of a tenant's lists.
 pub(super) fn partition(provider: &str, tenant: &str) -> String {
     format!("{}#events", tenant_key(provider, tenant))
 }
@@ -48,8 +55,9 @@ pub(super) fn hour(list: &Item) -> Option<u8> {
 }
 
 impl List {
-    /// The items that list these events, each with its own name.
-    pub fn items(
+    /// The items that list these events. `unique` begins their names within the hour, so that no
+    /// other writer's lists have the same names. `forget_at` is the Unix second of their expiry.
+    pub(super) fn items(
         &self,
         table: &str,
         events: &BTreeSet<Listed>,
@@ -109,11 +117,12 @@ pub(super) fn read(lists: &[Item], (provider, tenant): (&str, &str)) -> BTreeSet
     events
 }
 
+/// The key of an item in the table of figures.
 pub(super) fn key(table: &str, partition: String, entry: String) -> ItemKey {
     ItemKey::new(table, ("part", partition), ("entry", entry))
 }
 
-/// Events by the tenant's hours.
+/// Events by the hours of their tenants.
 pub type Lists = BTreeMap<List, BTreeSet<Listed>>;
 
 #[cfg(test)]

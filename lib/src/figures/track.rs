@@ -1,4 +1,4 @@
-//! The tracked fields of an event, by the providers' documentation.
+//! Reads the tracked fields out of an event, as the providers' documentation defines them.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::provider::zupy;
 /// The longest tracked text of a field, in bytes. A longer text is cut.
 const TEXT_MAX_BYTES: usize = 300;
 
-/// The tracked fields of an event; `None` for an event without a coupon, or for a notice that a
+/// The tracked fields of an event; `None` for an event without a coupon, and for a notice that a
 /// coupon will expire.
 pub fn track(event: &Event) -> Option<Tracked> {
     let kind = match &event.fact {
@@ -75,18 +75,18 @@ impl Tracked {
     }
 }
 
-/// The day and the hour, 0 to 23, of a time in a zone.
+/// The day and the hour, 0 to 23, that clocks in this zone show at this time.
 pub fn day_and_hour(zone: &TimeZone, at: Timestamp) -> (Date, u8) {
     let local = at.to_zoned(zone.clone());
     (local.date(), local.hour().unsigned_abs())
 }
 
-/// The time from redemption to use. It can be negative, because the two clocks may differ.
+/// The seconds from redemption to use; negative if the two clocks differ that much.
 pub fn time_to_usage_s(redeemed_at: Timestamp, used_at: Timestamp) -> i64 {
     used_at.duration_since(redeemed_at).as_secs()
 }
 
-/// Whole hours, rounded half up.
+/// Seconds as whole hours, rounded half up.
 pub fn hours(seconds: i64) -> i64 {
     (seconds + 1800).div_euclid(3600)
 }
