@@ -1,5 +1,5 @@
-//! A coupon's line: the summary of its counted events. From the line follows what the next event of
-//! the coupon changes. A member's profile is made of lines.
+//! A coupon's line: the summary of its counted events. The line decides what the coupon's next
+//! event changes. A member's profile is made of lines.
 //!
 //! A line is in the members table, in the partition of the coupon's owner: the member whom the
 //! first counted event names. An event that names another member leaves a line with its share alone
@@ -17,79 +17,95 @@ use super::Profile;
 use crate::event::{EventKey, member_key, part};
 use crate::ledger::{Change, Item, ItemKey};
 
-/// The prefix of the sort keys of lines.
+/// The prefix of the sort keys of lines in the members table.
 pub const LINE: &str = "figures#";
 
-/// How many uses of one coupon may await its redemption, for their durations and for the completion
-/// of their records. One transaction holds no more.
-pub const AWAITING_MAX: usize = 60;
+/// How many uses of one coupon may await its redemption, so that their durations are counted. One
+/// transaction holds no more.
+pub(super) const AWAITING_MAX: usize = 60;
 /// How many records of uses one redemption completes.
-pub const COMPLETED_MAX: usize = 20;
+pub(super) const COMPLETED_MAX: usize = 20;
 
 /// What was counted of one coupon, for the events that come later.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Line {
+    /// The coupon's redemption, once it is counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redeemed: Option<Redeemed>,
-    /// The entry of the cancellation, if there was one.
+    /// The entry of the cancellation, once it is counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancelled: Option<String>,
+    /// The entry of the expiry, once it is counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expired: Option<String>,
+    /// How many uses of the coupon are counted.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub uses: u64,
-    /// The uses that were counted before their redemption.
+    /// The first uses that were counted before their redemption, at most 60. They wait for the time
+    /// from redemption to use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub awaiting: Vec<Awaiting>,
+    /// What the owner's own events of the coupon add to the owner's profile.
     #[serde(default)]
     pub share: Share,
 }
 
-/// What a reversal takes back.
+/// A counted redemption: the groups and sums that a reversal or a use changes later.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Redeemed {
+    /// When the redemption occurred.
     pub at: Timestamp,
-    pub day: Date,
+    /// The tenant's day on which the redemption was counted.
+    pub(super) day: Date,
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub reward_id: String,
+    pub(super) reward_id: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub reward_name: String,
+    pub(super) reward_name: String,
+    /// The type of discount.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub kind: String,
+    pub(super) kind: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub currency: String,
+    pub(super) currency: String,
     #[serde(default, skip_serializing_if = "is_none_or_zero")]
-    pub points: i64,
+    pub(super) points: i64,
+    /// The discount's value: an amount in `currency`, or percentage points.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value: Option<Decimal>,
+    pub(super) value: Option<Decimal>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub method: String,
+    pub(super) method: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub tier: String,
+    pub(super) tier: String,
 }
 
 /// A use whose redemption is not yet known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Awaiting {
-    /// Empty if the record needs no completion.
+    /// The entry of the use; empty for a use that comes after 20 others, whose record the
+    /// redemption does not complete.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub entry: String,
+    /// When the use occurred.
     pub at: Timestamp,
-    pub day: Date,
+    /// The tenant's day on which the use was counted.
+    pub(super) day: Date,
 }
 
 /// What a line adds to its member's profile.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Share {
+    /// When the member redeemed the coupon; `None` without a redemption by this member.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redeemed_at: Option<Timestamp>,
+    /// The points that the redemption cost, reversed or not.
     #[serde(default, skip_serializing_if = "is_none_or_zero")]
     pub points: i64,
+    /// The redemption's category, as in [`Profile::categories`].
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub category: String,
+    /// How many times the member used the coupon.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub uses: u64,
-    /// By currency.
+    /// The discounts of these uses, by currency in ISO 4217.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub saved: BTreeMap<String, Decimal>,
 }
@@ -105,10 +121,12 @@ fn is_none_or_zero(number: &i64) -> bool {
 /// A line as it is stored.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Standing {
+    /// The line's contents; empty if no line is stored.
     pub line: Line,
-    /// The line's version, which each write raises; `None` if there is no line.
+    /// The line's version, which each write raises by 1; `None` if no line is stored, or for a line
+    /// that holds a share alone.
     pub version: Option<u64>,
-    /// The second from which the line is expired.
+    /// The Unix second from which the line is expired; 0 if no line is stored.
     pub forgotten_from: i64,
 }
 
@@ -133,7 +151,9 @@ impl Standing {
         })
     }
 
-    /// Writes the next line, unless another writer has changed the stored one.
+    /// The change that writes the next line. The change is refused if another writer has changed
+    /// the stored line since. `forget_at` is the Unix second from which the line may expire; a
+    /// stored later end stays.
     ///
     /// # Errors
     /// The line cannot be written as JSON.
@@ -163,7 +183,7 @@ impl Standing {
     }
 }
 
-/// The key of a coupon's line in the partition of its owner.
+/// The key of the line of an event's coupon, in the owner's partition of the members table.
 pub fn line_key(table: &str, event: &EventKey, owner: &Owner<'_>) -> ItemKey {
     let entry = format!("{LINE}{}", part(event.coupon()));
     owner.key(table, entry)
@@ -176,11 +196,14 @@ pub fn own_line_key(table: &str, event: &EventKey, member: &Owner<'_>) -> ItemKe
     member.key(table, entry)
 }
 
-/// A member.
+/// The member in whose partition a line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Owner<'a> {
+    /// The provider that knows the member, `zupy` or `aghanim`.
     pub provider: &'a str,
+    /// The member's company or game.
     pub tenant: &'a str,
+    /// The member's id, as the provider's events state it.
     pub id: &'a str,
 }
 
@@ -215,8 +238,8 @@ impl Profile {
         Some(span.as_secs_f64() / 86_400.0 / gaps as f64)
     }
 
-    /// The category that was redeemed most. Of several, the first by name counts, so that the order
-    /// of events does not matter.
+    /// The category with the most redemptions; `None` without a redemption. Of several, the first
+    /// by name counts, so that the order of events does not matter.
     pub fn preferred_category(&self) -> Option<&str> {
         let most = self.categories.values().max()?;
         let mut categories = self.categories.iter();
