@@ -2,8 +2,8 @@
 //! needed.
 //!
 //! Events may arrive meanwhile. The audit reads the counters before and after the events, and does
-//! not judge a counter that changed in between. Its memory depends on days and groups, never on
-//! events. If there are too many counters, the audit leaves out the oldest days.
+//! not judge a counter that changed in between. The memory of an audit depends on days and groups,
+//! never on events. If there are too many counters, the audit leaves out the oldest days.
 
 mod state;
 
@@ -30,20 +30,22 @@ const COUNTERS_MAX: usize = 500_000;
 /// An unfinished audit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Audit {
+    /// When the first step began, also if later steps continued the audit.
     pub started_at: Timestamp,
     /// The first and the last day that the audit judges.
     pub days: (Date, Date),
-    /// How many rows of the events table the audit has read.
+    /// How many rows of the events table the audit has read, without those that it reads again.
     pub rows: u64,
     /// The counters of each tenant at the beginning.
     before: BTreeMap<String, Tally>,
     recount: Recount,
-    /// The coupon and the entry of the last row of the last counted coupon.
+    /// The coupon and the entry of the last row of the last counted coupon; `None` before any.
     after: Option<(String, String)>,
 }
 
 impl Audit {
-    /// Begins an audit of these days, all of whose events must still be recorded.
+    /// Begins an audit of these days, both included, and reads their counters. All events of these
+    /// days must still be recorded.
     ///
     /// # Errors
     /// DynamoDB does not answer, or refuses.
@@ -75,8 +77,8 @@ impl Audit {
         self.recount.events
     }
 
-    /// Continues to count. After each page of rows, `goes_on` gets the number of rows read, and
-    /// returns whether there is time for another page. Returns whether all events are counted.
+    /// Continues to count. After each page of rows, `goes_on` gets the number of rows read so far,
+    /// and returns whether there is time for another page. Returns whether all events are counted.
     ///
     /// # Errors
     /// DynamoDB does not answer, or refuses.

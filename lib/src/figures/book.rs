@@ -28,7 +28,7 @@ const CONCURRENCY: usize = 8;
 /// The most shards of a tenant's counters, because a report reads the items of each shard.
 const SHARDS_MAX: i64 = 64;
 
-/// The table that figures are written to.
+/// The table that figures are written to, with the settings of its counters.
 #[derive(Debug)]
 pub struct Book {
     client: Client,
@@ -37,12 +37,13 @@ pub struct Book {
     shards: u64,
     /// How long a day is kept after its end.
     keep: SignedDuration,
-    /// The partitions of tenants that are known to be noted.
+    /// The partitions that the tenants' rows are known to note: a tenant's key and a number.
     noted: Mutex<HashSet<(String, u64)>>,
 }
 
 impl Book {
-    /// Reads the table and its settings from the environment.
+    /// Reads the table and its settings from the environment. A setting that is missing or wrong
+    /// becomes a problem of the environment.
     pub fn read(environment: &mut Environment, aws: &Aws, limits: CallLimits) -> Self {
         let client = Client::new(&aws.sdk_config(limits));
         let table = environment.text("FIGURES_TABLE");
@@ -61,8 +62,8 @@ impl Book {
         )
     }
 
-    /// The figures in this table, which keeps a day for `days` days and spreads counters over
-    /// `shards`.
+    /// The figures in this table. A day is kept for `days` days after its end, 1 to 36,500. Each
+    /// tenant's counters are spread over `shards` shards, at least 1.
     pub fn new(client: Client, table: impl Into<String>, days: i64, shards: u64) -> Self {
         let table = table.into();
         // The limit of a hundred years keeps every calculated time valid.
@@ -81,7 +82,7 @@ impl Book {
         &self.table
     }
 
-    /// The number of shards of a tenant's counters.
+    /// The number of shards of a tenant's counters, 1 to 64.
     pub fn shards(&self) -> u64 {
         self.shards
     }
@@ -91,8 +92,9 @@ impl Book {
         self.keep
     }
 
-    /// Lists events by the tenant's hours, and notes that this shard has figures of these tenants.
-    /// Both happen before anything is counted, so that reports find every count.
+    /// Lists events by the hours of their tenants until the Unix second `forget_at`, and notes that
+    /// this shard has figures of these tenants. Both happen before anything is counted, so that
+    /// reports find every count.
     ///
     /// # Errors
     /// DynamoDB does not answer, or refuses.
@@ -150,9 +152,9 @@ impl Book {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The changes that count a tally of a tenant, ready to be attached to the record of the event.
-    /// `by`, an event's key, chooses the shard. Call this before an effect outside, or where a
-    /// repeat is harmless, because new groups need names in the dictionary.
+    /// The changes that count a tally of a tenant, `(provider, tenant)`, ready to be attached to
+    /// the record of the event. `by`, an event's key, chooses the shard. Call this before an effect
+    /// outside, or where a repeat is harmless, because new groups need names in the dictionary.
     ///
     /// # Errors
     /// DynamoDB does not answer, or refuses.
@@ -168,7 +170,7 @@ impl Book {
     }
 
     /// Writes the names of these groups of a tenant, `(provider, tenant)`, and the shard's note,
-    /// before anything is counted.
+    /// before anything is counted. `by`, an event's key, chooses the shard.
     ///
     /// # Errors
     /// DynamoDB does not answer, or refuses.
@@ -191,13 +193,13 @@ impl Book {
         })
     }
 
-    /// The shard of an event, by its key.
+    /// The shard of an event, chosen by a hash of its key: 0 to [`shards`](Self::shards) less 1.
     pub fn shard_of(&self, key: &EventKey) -> u64 {
         let hash = Sha256::digest(key.to_string());
         u64::from(u16::from_be_bytes([hash[0], hash[1]])) % self.shards
     }
 
-    /// The short names of a tenant's groups, for [`Book::changes`].
+    /// The short names of the groups of a tenant, given by its key, for [`Book::changes`].
     ///
     /// # Errors
     /// DynamoDB does not answer, or refuses.
@@ -210,8 +212,8 @@ impl Book {
         self.names.ids(tenant, groups, now).await
     }
 
-    /// The changes that add to a tenant's counters, one for each item. Days that are no longer kept
-    /// are left out.
+    /// The changes that add to the counters of a tenant, given by its key: one change for each
+    /// item. Days that are no longer kept are left out.
     ///
     /// # Errors
     /// A group has no id among these, or a counter cannot be written.
@@ -240,12 +242,12 @@ impl Book {
         Ok(changes.into_values().collect())
     }
 
-    /// The key of the item that holds a counter.
+    /// The key of the item that holds a counter of a tenant, given by its key.
     pub fn key(&self, tenant: &str, shard: u64, cell: &Cell) -> ItemKey {
         counters_key(&self.table, tenant, shard, cell)
     }
 
-    /// The second from which a day is no longer kept.
+    /// The Unix second from which a day is no longer kept; `None` for a day at the calendar's end.
     pub fn kept_until(&self, day: Date) -> Option<i64> {
         // The ends of a day in different zones are at most 26 hours apart.
         let end = day.checked_add(2.days()).ok()?;
@@ -254,7 +256,7 @@ impl Book {
     }
 }
 
-/// A tenant's counters, ready for additions.
+/// The opened groups of a tenant's counters in one shard, ready for additions.
 #[derive(Debug)]
 pub struct Opened<'a> {
     book: &'a Book,
@@ -264,8 +266,8 @@ pub struct Opened<'a> {
 }
 
 impl Opened<'_> {
-    /// The changes that count a tally, all of one day. The record gets that day too, so that the
-    /// tally can be counted again.
+    /// The changes that count a tally of one day. The record gets that day too, so that an audit
+    /// can count the tally again.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! The counters of a day, one by one: each is a number that only grows by addition, in a group of a
-//! section.
+//! The counters of a day, one by one: each is a number that changes only by additions, in a group
+//! of a section.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,24 +7,44 @@ use jiff::civil::Date;
 use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
 
-/// What a group of counters is about.
+/// What a group of counters is about. Each variant lists the names of its groups in order.
+/// `docs/tables.md` lists the letters of the counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Section {
+    /// Redemptions, by the reward's id, the reward's name, type of discount and currency.
     Redemption,
+    /// Redemptions, by method.
     Method,
+    /// Redemptions, by the member's tier.
     Tier,
+    /// Redemptions as a signal of satisfaction, by the reward's type and the method.
     Signal,
+    /// Uses, by the reward's name, location, platform and currency.
     Use,
+    /// Uses, by location, member of staff and currency.
     Staff,
+    /// Coupons that were used, cancelled or expired, by the reward's id and name. They count on
+    /// the day of their redemption.
     Cohort,
+    /// Durations from redemption to use, by the number of the bucket of a [`Sketch`].
+    ///
+    /// [`Sketch`]: super::Sketch
     TimeToUse,
+    /// Redemptions, points and uses, by the tenant's hour in two digits.
     Hour,
+    /// Discounts of uses, by the tenant's hour in two digits and by currency.
     HourDiscount,
+    /// Redeemed items, by code, the item's SKU, the item's name and currency.
     Code,
+    /// Fraud's findings, by rule.
     Finding,
+    /// Alerts of low stock, without a name.
     LowStock,
+    /// Messages about events, by channel and result.
     Delivery,
+    /// Surveys and answers, by the reward's name, location and member of staff.
     Survey,
+    /// Surveys that were not sent, by the reason's word.
     SurveyUnsent,
 }
 
@@ -48,13 +68,13 @@ impl Section {
         (Self::SurveyUnsent, "survey_unsent"),
     ];
 
-    /// The section's name in keys.
+    /// The section's name in the dictionaries of groups, and in the results of audits.
     pub fn name(self) -> &'static str {
         let found = Self::ALL.iter().find(|(section, _)| *section == self);
         found.expect("every section has a name").1
     }
 
-    /// The section of this name.
+    /// The section of this name; `None` if only newer code knows the name.
     pub fn named(name: &str) -> Option<Self> {
         let found = Self::ALL.iter().find(|(_, it)| *it == name);
         found.map(|(section, _)| *section)
@@ -64,7 +84,9 @@ impl Section {
 /// A section and the names within it: a reward, a location, a code.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Group {
+    /// What the group's counters count.
     pub section: Section,
+    /// The names in the section's order. A name is empty if the event has no such value.
     pub names: Vec<String>,
 }
 
@@ -83,12 +105,13 @@ impl Group {
         }
     }
 
+    /// One of the names; empty if the group has fewer.
     pub(super) fn name(&self, index: usize) -> String {
         self.names.get(index).cloned().unwrap_or_default()
     }
 
-    /// The item of the day that holds the group. An update costs as much as the whole item, so each
-    /// item is small. Events that are counted together share items.
+    /// The name of the day's item that holds the group. An update costs as much as the whole item,
+    /// so each item is small. Events that are counted together share items.
     pub fn item(&self) -> String {
         let bucket = |name: &str, count: u8| Sha256::digest(name)[0] % count;
         let name = |index: usize| self.names.get(index).map_or("", String::as_str);
@@ -121,9 +144,11 @@ impl Group {
 /// One counter of one day.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cell {
+    /// The tenant's own day.
     pub day: Date,
+    /// The group to which the counter belongs.
     pub group: Group,
-    /// Which of the group's sums the counter is part of, as in [`Day`](super::Day).
+    /// The letter of one of the group's sums, as `docs/tables.md` lists the letters.
     pub field: char,
 }
 
@@ -132,8 +157,8 @@ pub struct Cell {
 pub struct Tally(BTreeMap<Cell, Decimal>);
 
 impl Tally {
-    /// Adds to a counter. A sum has at most 28 digits, and stays at that limit, which no real day
-    /// reaches.
+    /// Adds to a counter; a negative number takes from it. A sum has at most 28 digits, and stays
+    /// at that limit, which no real day reaches.
     pub fn add(&mut self, day: Date, group: &Group, field: char, by: impl Into<Decimal>) {
         let cell = Cell {
             day,
@@ -147,7 +172,7 @@ impl Tally {
         }
     }
 
-    /// Adds another tally's counts.
+    /// Adds another tally's additions.
     pub fn merge(&mut self, other: &Self) {
         for (cell, by) in &other.0 {
             self.add(cell.day, &cell.group, cell.field, *by);
@@ -173,12 +198,12 @@ impl Tally {
         difference
     }
 
-    /// Each cell with its sum.
+    /// Each counter with its sum, which is never 0.
     pub fn cells(&self) -> impl Iterator<Item = (&Cell, Decimal)> + '_ {
         self.0.iter().map(|(cell, by)| (cell, *by))
     }
 
-    /// A cell's sum; 0 if the tally lacks the cell.
+    /// A counter's sum; 0 if the tally lacks the counter.
     pub fn get(&self, cell: &Cell) -> Decimal {
         self.0.get(cell).copied().unwrap_or_default()
     }

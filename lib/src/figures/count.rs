@@ -16,19 +16,23 @@ const ITEMS_MAX: usize = 20;
 /// The result of counting an event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Counted {
+    /// What the event adds to counters: of its own day, and of other days of its coupon.
     pub tally: Tally,
     /// The coupon's new line.
     pub line: Line,
-    /// What the event adds to its member's profile, if the line is not that member's.
+    /// What the event adds to its member's profile, if the line belongs to another member; else
+    /// empty, because the line has the share.
     pub share: super::Share,
-    /// Uses whose records get completed, because their redemption is now known.
+    /// Uses whose records get the time from redemption to use, because the redemption is now known.
     pub completes: Vec<Awaiting>,
-    /// The entries of reversals whose redemption is now known.
+    /// The entries of a cancellation and an expiry whose records get the redemption's key, because
+    /// the redemption is now known.
     pub names: Vec<String>,
 }
 
-/// Counts an event on a tenant's day and hour, after the coupon's line. Completes the tracked
-/// fields.
+/// Counts an event on a tenant's day and hour. `before` is the coupon's line so far, and
+/// `is_owners` says whether the line's owner is the event's member. If the line already knows the
+/// redemption, the tracked fields get what only the redemption can say.
 pub fn count(
     event: &Event,
     tracked: &mut Tracked,
@@ -126,14 +130,15 @@ fn countable(tracked: &Tracked) -> Tracked {
     }
 }
 
-/// The greatest amount and the most decimals, the most points, and the largest quantity of an item
-/// that count for one event.
+/// The greatest amount, and the largest quantity of an item, that count for one event: 10^12.
 const AMOUNT_MAX: Decimal = Decimal::from_parts(0xD4A5_1000, 0xE8, 0, false, 0);
+/// The most decimals with which an amount counts.
 const DECIMALS_MAX: u32 = 6;
+/// The most points that count for one event.
 const POINTS_MAX: u64 = 1_000_000_000_000;
 
-/// The amount as it counts: rounded, because tills compute with floats, which make 0.1 and 0.2 to
-/// 0.30000000000000004. `None` if it is too great.
+/// The amount as it counts; `None` if the amount is too great. Amounts are rounded, because tills
+/// compute with floats, in which 0.1 and 0.2 make 0.30000000000000004.
 fn countable_amount(amount: Decimal) -> Option<Decimal> {
     let is_countable = amount.abs() <= AMOUNT_MAX;
     let rounding = RoundingStrategy::MidpointAwayFromZero;

@@ -13,8 +13,8 @@ use super::{
     StaffGroup, UseGroup, UseSums,
 };
 
-/// The days with any counts.
-pub fn days(tally: &Tally) -> BTreeMap<Date, Day> {
+/// The days with any counts, from their counters.
+pub(crate) fn days(tally: &Tally) -> BTreeMap<Date, Day> {
     let mut days: BTreeMap<Date, Day> = BTreeMap::new();
     for (cell, sum) in tally.cells() {
         take(days.entry(cell.day).or_default(), cell, sum);
@@ -35,8 +35,9 @@ fn count_cohorts(day: &mut Day) {
     }
 }
 
-/// The counters hold how many uses lack an order's value, and how far final values differ from what
-/// is left of the orders' values. Both are mostly 0, which takes no space.
+/// Turns what the counters hold into sums. The counters hold how many uses lack an order's value,
+/// and how far final values differ from what is left of the orders' values. Both are mostly 0,
+/// which takes no space.
 fn complete(sums: &mut UseSums) {
     sums.order_count = sums.count.saturating_sub(sums.order_count);
     sums.final_value = (sums.order_value - sums.discount_applied + sums.final_value).normalize();

@@ -23,6 +23,7 @@ struct Remembered {
     count: usize,
 }
 
+/// An entry of a dictionary.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) group: Group,
@@ -34,7 +35,7 @@ pub(super) struct Entry {
 pub(super) type Wanted = (String, BTreeSet<String>);
 
 impl Dictionaries {
-    /// The groups that are remembered of these ids.
+    /// The groups that the process remembers for these ids.
     pub(super) fn recall(&self, (tenant, ids): &Wanted, now: Timestamp) -> HashMap<String, Group> {
         let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(entries) = remembered.entries.get(tenant) else {
@@ -47,6 +48,7 @@ impl Dictionaries {
         known.collect()
     }
 
+    /// Remembers entries of a tenant. If there are too many entries, the old ones are dropped.
     pub(super) fn remember(&self, tenant: &str, found: HashMap<String, Entry>) {
         let mut remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if remembered.count + found.len() > REMEMBERED_MAX {

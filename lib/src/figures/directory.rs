@@ -18,7 +18,8 @@ const SHARDS_OF_PARTITION: u64 = 4;
 /// What stands between an item's name and its shard, for all shards of a partition but the first.
 const SHARD: char = '~';
 
-/// The tenants that something was counted of, each with the partitions of its counters.
+/// The tenants with figures, as pairs of provider and tenant, each with the partitions of its
+/// counters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Directory(BTreeMap<(String, String), BTreeSet<String>>);
 
@@ -29,12 +30,13 @@ impl FromIterator<((String, String), BTreeSet<String>)> for Directory {
 }
 
 impl Directory {
+    /// A tenant and its partitions, from the tenant's row.
     pub(super) fn read(row: &Item) -> Option<((String, String), BTreeSet<String>)> {
         let text = |name: &str| Some(row.get(name)?.as_s().ok()?.clone());
         Some(((text("provider")?, text("tenant")?), partitions(row)))
     }
 
-    /// The tenants, each with its provider.
+    /// The tenants with figures: pairs of provider and tenant.
     pub fn tenants(&self) -> Vec<(String, String)> {
         self.0.keys().cloned().collect()
     }
@@ -44,7 +46,8 @@ impl Directory {
         self.0.get(tenant).cloned().unwrap_or_default()
     }
 
-    /// How many queries at least read a range of days of these tenants.
+    /// The least number of queries that read a range of days of these tenants: one for each
+    /// partition.
     pub fn queries(&self, tenants: &[(String, String)]) -> usize {
         let partitions = tenants.iter().filter_map(|tenant| self.0.get(tenant));
         partitions.map(BTreeSet::len).sum()

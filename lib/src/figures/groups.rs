@@ -1,4 +1,4 @@
-//! Reads which groups the ids of counters stand for.
+//! Looks up the groups that the ids of counters stand for.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ const BY_KEY_MAX: usize = 25;
 const KEYS_MAX: usize = 100;
 
 impl Figures {
-    /// What the ids of each tenant stand for. An id without an entry is missing.
+    /// The groups that the ids of each tenant stand for. An id without an entry is missing.
     pub(super) async fn groups(
         &self,
         wanted: &[Wanted],

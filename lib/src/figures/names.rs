@@ -1,5 +1,5 @@
-//! Short names for groups. A counter's name is part of its item, and every update pays for the
-//! item's size. So a tenant's groups have short ids, and a dictionary maps ids to groups.
+//! Short names for groups of counters: a dictionary for each tenant maps short ids to groups. A
+//! counter's name is part of its item, and every update pays for the item's size.
 //!
 //! An id is the beginning of the group's hash, and longer if another group has that beginning. An
 //! entry of a dictionary never changes, so functions remember entries.
@@ -19,18 +19,18 @@ use super::cell::{Group, Section};
 use super::lists::key;
 use crate::ledger::{Item, ItemKey, read_all};
 
-/// The lengths of ids. There are 916 million ids of length 5.
+/// The lengths of ids, in characters. There are 916 million ids of length 5.
 const LENGTHS: [usize; 4] = [5, 8, 16, 32];
 
 /// How many ids are written at the same time.
 const CONCURRENCY: usize = 16;
 
-/// How many groups a function remembers.
+/// How many groups a process remembers.
 const REMEMBERED_MAX: usize = 50_000;
 
 /// The dictionaries of all tenants.
 #[derive(Debug)]
-pub struct Names {
+pub(super) struct Names {
     client: Client,
     table: String,
     /// How long a counter lives; a name lives longer.
@@ -70,7 +70,7 @@ pub(super) fn literal(group: &Group) -> Option<String> {
 /// The longest id made of words.
 const WORDS_MAX_BYTES: usize = 40;
 
-/// The group of a section that such an id stands for.
+/// The group of a section that an id without a dictionary stands for.
 pub(super) fn of_literal(section: Section, id: &str) -> Option<Group> {
     match section {
         Section::TimeToUse | Section::Hour => (id.len() <= 3).then(|| Group::new(section, [id])),
@@ -87,10 +87,12 @@ pub(super) fn of_literal(section: Section, id: &str) -> Option<Group> {
     }
 }
 
+/// The partition of a tenant's dictionary.
 pub(super) fn partition(tenant: &str) -> String {
     format!("{tenant}#names")
 }
 
+/// The ids that a group can have, the preferred one first.
 fn candidates(group: &Group) -> [String; LENGTHS.len()] {
     const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let digits: String = Sha256::digest(written(group))
@@ -122,7 +124,7 @@ pub(super) fn read(row: &Item) -> Option<(String, Group)> {
 
 impl Names {
     /// The groups' names in this table, which keeps a name for `keep`.
-    pub fn new(client: Client, table: impl Into<String>, keep: SignedDuration) -> Self {
+    pub(super) fn new(client: Client, table: impl Into<String>, keep: SignedDuration) -> Self {
         Self {
             client,
             table: table.into(),
@@ -132,10 +134,7 @@ impl Names {
     }
 
     /// The ids of a tenant's groups. A group without an id gets one.
-    ///
-    /// # Errors
-    /// DynamoDB does not answer, or refuses.
-    pub async fn ids(
+    pub(super) async fn ids(
         &self,
         tenant: &str,
         groups: BTreeSet<Group>,
@@ -210,7 +209,7 @@ impl Names {
         second_after(now, self.keep)
     }
 
-    /// The group's id, if it can have this one.
+    /// Gives this id to the group. Returns `None` if the id belongs to another group.
     async fn settle(
         &self,
         tenant: &str,
@@ -294,7 +293,7 @@ mod tests {
     use super::*;
     use crate::figures::survey::Unsent;
 
-    /// The functions that count these may not read the dictionary.
+    /// The functions that count these groups may not read the dictionary.
     #[test]
     fn what_tasks_did_needs_no_dictionary() {
         let check = |section: Section, names: &[&str]| {

@@ -21,8 +21,9 @@ const CONCURRENCY: usize = 16;
 type Days = (Date, Date);
 
 impl Figures {
-    /// The days of these tenants within these periods, for each tenant in their order. One query
-    /// reads a partition of a tenant; periods that meet are read as one.
+    /// The days of these tenants, pairs of provider and tenant, within these periods. The answer
+    /// has one map for each tenant, in the tenants' order. One query reads a partition of a tenant;
+    /// periods that meet are read as one.
     ///
     /// # Errors
     /// DynamoDB does not answer, or refuses.
@@ -118,7 +119,7 @@ impl Figures {
     }
 }
 
-/// The periods, those that overlap or meet as one.
+/// The periods in order. Periods that overlap or meet become one.
 fn joined(periods: &[Days]) -> Vec<Days> {
     let mut periods = periods.to_vec();
     periods.sort_unstable();
@@ -156,7 +157,7 @@ fn counters(row: &Item) -> impl Iterator<Item = (&str, char, &str)> {
     })
 }
 
-/// The ids of an item that stand in the dictionary.
+/// The ids of an item whose groups only the dictionary knows.
 fn unnamed(row: &Item) -> Vec<String> {
     let section = place(row).map(|(_, item)| section(item));
     let ids = counters(row).map(|(id, _, _)| id);

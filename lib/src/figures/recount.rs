@@ -1,7 +1,7 @@
 //! Counts again from the recorded events, and repairs counters that differ.
 //!
-//! A repair adds the difference only if the counter's part in a shard is still what was read. So a
-//! repair neither undoes a concurrent count, nor happens twice.
+//! A repair adds the difference to the counter's part in one shard, if that part has not changed
+//! since it was read. So a repair neither undoes a concurrent count, nor happens twice.
 
 use std::collections::BTreeMap;
 
@@ -21,29 +21,34 @@ use super::{Tracked, count, tasks, track};
 use crate::event::{Event, EventKey, tenant_key};
 use crate::ledger::{Item, body, is_forgotten, read_event, refused_item};
 
-/// The recounted figures, by tenant.
+/// The recounted figures.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Recount {
-    pub tallies: BTreeMap<String, Tally>,
+pub(super) struct Recount {
+    /// The counters by the tenant's key.
+    pub(super) tallies: BTreeMap<String, Tally>,
     /// How many events were counted.
-    pub events: u64,
+    pub(super) events: u64,
 }
 
 /// A counter that differs from the recorded events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Drift {
+    /// The tenant's key: `zupy#comp_bella_vista`.
     pub tenant: String,
+    /// The counter that differs.
     pub cell: Cell,
+    /// The counter's value: the sum over all shards.
     pub counted: Decimal,
+    /// The value that the recorded events give.
     pub recorded: Decimal,
     /// The counter's part in the shard that gets the repair.
-    pub standing: Decimal,
+    pub(super) standing: Decimal,
 }
 
 impl Recount {
     /// Counts the events of one coupon, given all its rows. An event without a record was not
-    /// counted. Only counters of these days are kept.
-    pub fn take(&mut self, rows: Vec<Item>, days: (Date, Date), now: Timestamp) {
+    /// counted. Only counters of these days are kept, both included.
+    pub(super) fn take(&mut self, rows: Vec<Item>, days: (Date, Date), now: Timestamp) {
         let mut rows: Vec<_> = rows
             .into_iter()
             .filter(|row| !is_forgotten(row, now))
@@ -119,8 +124,8 @@ impl Recount {
 pub(super) const REPAIRED_SHARD: u64 = 0;
 
 impl Figures {
-    /// Repairs a counter. Returns false if the counter's part in its shard has changed since it was
-    /// read.
+    /// Repairs a counter. Returns false if the counter's part in its shard has changed since the
+    /// audit read that part, or if the day is at the calendar's end.
     ///
     /// # Errors
     /// DynamoDB does not answer, or refuses.

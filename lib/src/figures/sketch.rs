@@ -8,19 +8,20 @@ use std::collections::BTreeMap;
 
 /// The highest relative error of a quantile.
 const ACCURACY: f64 = 0.05;
+/// The end of a bucket, divided by its beginning: 1.105.
 const GAMMA: f64 = (1.0 + ACCURACY) / (1.0 - ACCURACY);
 
 /// A shorter duration counts as this one.
-pub const SHORTEST_S: u64 = 60;
+const SHORTEST_S: u64 = 60;
 /// A longer duration counts as this one: 400 days.
-pub const LONGEST_S: u64 = 400 * 86_400;
+const LONGEST_S: u64 = 400 * 86_400;
 
-/// Counters by bucket.
+/// The numbers of durations by bucket, of which there are 133.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sketch(BTreeMap<u16, u64>);
 
 impl Sketch {
-    /// The bucket of a duration; a negative duration is in the first bucket.
+    /// The bucket of a duration in seconds, 0 to 132; a negative duration is in the first bucket.
     pub fn bucket(seconds: i64) -> u16 {
         let seconds = u64::try_from(seconds).unwrap_or(0);
         let seconds = seconds.clamp(SHORTEST_S, LONGEST_S);
@@ -57,8 +58,8 @@ impl Sketch {
         self.0.values().sum()
     }
 
-    /// A quantile in seconds, within 5 % of the exact one (by the nearest rank); `None` without
-    /// durations.
+    /// A quantile in seconds, within 5 % of the exact one (by the nearest rank); `q` is 0 to 1.
+    /// Without durations, `None`.
     pub fn quantile(&self, q: f64) -> Option<f64> {
         let count = self.count();
         if count == 0 {

@@ -26,7 +26,7 @@ use crate::record;
 /// The partition of the tenants with figures.
 pub(super) const TENANTS: &str = "tenants";
 
-/// The name of the record that an event leaves.
+/// The name of the record that `analytics` leaves beneath an event.
 pub const RECORD: &str = record::ANALYTICS;
 
 /// The figures of all tenants.
@@ -37,11 +37,14 @@ pub struct Figures {
     pub(super) dictionaries: Arc<Dictionaries>,
 }
 
-/// The names of the tables.
+/// The names of the tables from which figures are read.
 #[derive(Debug, Clone)]
 pub struct Tables {
+    /// The table of the counters, the lists and the audits.
     pub figures: String,
+    /// The table of the recorded events, with their tracked fields.
     pub events: String,
+    /// The table of the coupons' lines, of which profiles are made.
     pub members: String,
 }
 
@@ -66,7 +69,7 @@ impl Figures {
         }
     }
 
-    /// The tenants with figures, each with its provider.
+    /// The tenants with figures: pairs of provider and tenant.
     ///
     /// # Errors
     /// DynamoDB does not answer, or refuses.
@@ -100,7 +103,7 @@ impl Figures {
         Ok(days(&tally))
     }
 
-    /// A member's profile; `None` if no event names the member.
+    /// A member's profile; `None` if no counted event that is kept names the member.
     ///
     /// # Errors
     /// DynamoDB does not answer, or refuses.
@@ -123,7 +126,8 @@ impl Figures {
         Ok((profile != Profile::default()).then_some(profile))
     }
 
-    /// The current counters of a tenant's days.
+    /// The current counters of a tenant's days, both included. `tenant` is the tenant's key:
+    /// `zupy#comp_bella_vista`.
     ///
     /// # Errors
     /// DynamoDB does not answer, or refuses.
@@ -215,7 +219,7 @@ pub(super) struct Newest {
 }
 
 impl Newest {
-    /// The next row that is not forgotten.
+    /// The next row that is not forgotten; `None` after the last.
     pub(super) async fn next(&mut self) -> anyhow::Result<Option<Item>> {
         loop {
             let now = self.now;

@@ -1,7 +1,7 @@
-//! The figures of tasks: findings, alerts of low stock, and results of messages to members.
+//! The figures of tasks: findings, alerts of low stock, and results of messages about events.
 //!
-//! All of them count on the tenant's day of the event that caused them. The task's record holds
-//! that day too, in the field [`COUNTED_ON`](super::COUNTED_ON), so that it can be counted again.
+//! Each result counts on the tenant's day of the event that caused it. The task's record holds that
+//! day too, in the field [`COUNTED_ON`](super::COUNTED_ON), so that a recount finds it.
 
 use jiff::civil::Date;
 
@@ -10,10 +10,11 @@ use super::counted_on::counted_on;
 use crate::fraud::{self, Finding};
 use crate::ledger::{Item, Status};
 
-/// The names of the records beneath an event: for findings, for an alert of low stock, for a
-/// message to a member.
+/// The name of the record of an event's findings.
 const FINDINGS: &str = fraud::RECORD;
+/// The beginning of the names of records of alerts of low stock.
 const LOW_STOCK: &str = "inventory/alert/";
+/// The beginning of the names of records of messages.
 const DELIVERY: &str = "delivery/";
 
 /// The name of an alert's record beneath an event; `id` distinguishes the event's alerts.
@@ -21,7 +22,8 @@ pub fn low_stock_record(id: &str) -> String {
     format!("{LOW_STOCK}{id}")
 }
 
-/// What an event's current findings add, after other findings were counted before.
+/// What an event's current findings add to the tenant's day, on top of the findings that were
+/// counted before.
 pub fn findings(day: Date, before: &[Finding], now: &[Finding]) -> Tally {
     let of = |findings: &[Finding]| {
         let rules = findings.iter().map(|it| it.rule.as_str());
@@ -33,15 +35,16 @@ pub fn findings(day: Date, before: &[Finding], now: &[Finding]) -> Tally {
     of(before).difference(&of(now))
 }
 
-/// What an alert of low stock adds.
+/// What an alert of low stock adds to the tenant's day of its use.
 pub fn low_stock(day: Date) -> Tally {
     let mut tally = Tally::default();
     tally.add(day, &Group::new(Section::LowStock, []), 'c', 1);
     tally
 }
 
-/// What the result of a message to a member adds. `channel` is `email`, `whatsapp`, `sms` or
-/// `forward`. A waiting message has no result yet, and adds nothing.
+/// What the result of a message adds to the tenant's day of its event. `channel` is `email`,
+/// `whatsapp`, `sms`, `reminder` or `forward`. A waiting message has no result yet, and adds
+/// nothing.
 pub fn delivery(day: Date, channel: &str, status: Status) -> Tally {
     let mut tally = Tally::default();
     let result = match status {

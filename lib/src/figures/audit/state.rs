@@ -1,8 +1,7 @@
 //! The state of an interrupted audit, and the result of the last one, in the table of figures.
 //!
-//! A state is packed into parts with a name of their own. The row that names the parts is written
-//! after them. So an interruption leaves the state before or the state after, and nothing in
-//! between.
+//! A state is packed into parts. The row that names the parts is written last. So an interruption
+//! leaves the state before or the state after, and nothing in between.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -48,7 +47,9 @@ const NAMED_MAX: usize = 50;
 /// The result of an audit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Audited {
+    /// When the audit's first step began.
     pub started_at: Timestamp,
+    /// When the audit's last step ended.
     pub finished_at: Timestamp,
     /// The first and the last day that the audit judged.
     pub days: (Date, Date),
@@ -56,22 +57,22 @@ pub struct Audited {
     pub events: u64,
     /// How many counters the audit compared.
     pub counters: u64,
-    /// How many counters differ.
+    /// How many of `counters` differ from the recorded events.
     pub differ: u64,
-    /// The first differing counters.
+    /// The first of the differing counters, at most 50.
     pub drift: Vec<Differs>,
 }
 
-/// A counter that differs from the recorded events.
+/// A [`Drift`], as the row of the last audit's result holds it in JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Differs {
-    pub tenant: String,
-    pub day: Date,
-    pub section: String,
-    pub group: Vec<String>,
-    pub field: char,
-    pub counted: Decimal,
-    pub recorded: Decimal,
+    pub(crate) tenant: String,
+    pub(crate) day: Date,
+    pub(crate) section: String,
+    group: Vec<String>,
+    field: char,
+    counted: Decimal,
+    recorded: Decimal,
 }
 
 impl From<&Drift> for Differs {
@@ -131,7 +132,7 @@ impl Audited {
     }
 }
 
-/// A packed audit.
+/// An audit as the packed state holds it in JSON.
 #[derive(Debug, Serialize, Deserialize)]
 struct Packed {
     started_at: Timestamp,
