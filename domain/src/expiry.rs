@@ -47,7 +47,7 @@ pub fn latest<'a>(events: impl IntoIterator<Item = &'a Event>) -> Option<Timesta
     statements.max().map(|it| it.expires_at)
 }
 
-/// A time as text that sorts as the time does.
+/// A time in milliseconds as text, which sorts as the time does.
 pub fn sortable(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }

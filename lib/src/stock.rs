@@ -52,17 +52,21 @@ pub struct Stock {
 pub struct Product {
     /// The tenant's key: `zupy#comp_bella_vista`.
     pub tenant: String,
+    /// The name as people read it, in one of its spellings.
     pub name: String,
+    /// The quantity that is left. It falls below zero if more is used than was counted.
     pub on_hand: Decimal,
+    /// The quantity at which the product is low.
     pub threshold: Decimal,
-    /// Whether the threshold is the product's own.
+    /// Whether the threshold is the product's own; if not, it is `StockThreshold`.
     pub has_threshold: bool,
-    /// Whether anybody ever counted the product. If not, `on_hand` is only the sum of uses since
-    /// its first one.
+    /// Whether anybody ever counted the product. If not, `on_hand` only sums up uses and deliveries
+    /// since the first one.
     pub is_counted: bool,
     /// The level that was alerted since the product was last restocked.
     pub alerted: Option<Level>,
-    /// Why SNS refused the last alert.
+    /// Why SNS refused the last alert; `None` if SNS took it, or if somebody counted the product
+    /// since.
     pub alert_failed: Option<String>,
     /// Names under which rows stood before each product had one key. Old reservations still have
     /// these names.
@@ -84,7 +88,7 @@ impl Product {
         self.spellings.extend(old.spellings);
     }
 
-    /// The product's level, if the stock is known and low.
+    /// The product's level; `None` if there is enough, or if nobody ever counted the product.
     pub fn level(&self) -> Option<Level> {
         let level = Level::of(self.on_hand, self.threshold);
         level.filter(|_| self.is_counted)
@@ -96,11 +100,12 @@ impl Product {
 pub enum Level {
     /// At the product's threshold, or below.
     Low,
+    /// Fewer than none: more was used than was counted.
     BelowZero,
 }
 
 impl Level {
-    /// The level; `None` if there is enough.
+    /// The level of a quantity; `None` if there is enough.
     pub fn of(on_hand: Decimal, threshold: Decimal) -> Option<Self> {
         if on_hand < Decimal::ZERO {
             return Some(Self::BelowZero);
@@ -126,16 +131,20 @@ impl Level {
 /// A catalogue entry: a reward's name, and the product that the reward is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mapping {
-    /// The tenant's key.
+    /// The tenant's key: `zupy#comp_bella_vista`.
     pub tenant: String,
+    /// The reward's name as an operator last typed it.
     pub reward: String,
+    /// The product's name as an operator last typed it.
     pub product: String,
 }
 
 /// The contents of the stock table, of one tenant or of all.
 #[derive(Debug, Default)]
 pub struct Contents {
+    /// The products, sorted by tenant and name.
     pub products: Vec<Product>,
+    /// The catalogue's entries, sorted by tenant and reward.
     pub catalogue: Vec<Mapping>,
 }
 
@@ -149,7 +158,7 @@ impl Contents {
 }
 
 impl Stock {
-    /// The stock in this table; `threshold` is for products without their own.
+    /// The stock in these tables; `threshold` is for products without their own.
     pub fn new(
         client: Client,
         table: impl Into<String>,
@@ -170,16 +179,16 @@ impl Stock {
         ItemKey::new(&self.table, ("tenant", tenant), ("entry", entry))
     }
 
-    /// Adds to the quantity on hand of a product; a negative number takes from it. With 0 the
-    /// product exists afterwards.
+    /// The change that adds to a product's quantity on hand; a negative number takes from it. If
+    /// the product is unknown, it exists afterwards, even with 0.
     pub fn add(&self, tenant: &str, product: &str, by: Decimal) -> Change {
         Change::of(self.product(tenant, product))
             .keep("product", AttributeValue::S(readable(product)))
             .add("on_hand", by)
     }
 
-    /// Reads products, each named with its tenant's key, without unknown ones. Old rows of the same
-    /// products are united with theirs.
+    /// Reads products by their tenant's key and their name, in any spelling. Unknown products are
+    /// left out. Old rows become part of their products' rows.
     ///
     /// # Errors
     /// DynamoDB does not answer, or refuses. Or a row holds a number with too many digits.
@@ -209,7 +218,7 @@ impl Stock {
             .collect()
     }
 
-    /// Reads everything of one tenant, or of all.
+    /// Reads everything of one tenant, given by its key, or of all tenants.
     ///
     /// # Errors
     /// DynamoDB does not answer, or refuses. Or a row holds a number with too many digits.
@@ -293,7 +302,7 @@ impl Stock {
         self.reserved_as(tenant, &identity(product), now).await
     }
 
-    /// Like [`reserved`](Self::reserved), under one spelling of the name.
+    /// The reservations of [`reserved`](Self::reserved) under one spelling of the name.
     async fn reserved_as(
         &self,
         tenant: &str,

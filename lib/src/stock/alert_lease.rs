@@ -1,8 +1,8 @@
 //! Low-stock alerts: each level of a product is alerted once, until the product is restocked.
 //!
-//! The product's own row holds the alerted level. A worker claims an alert there before it
-//! publishes, by a lease that ends with the invocation. The claim succeeds only while the stock is
-//! as low as the alert says.
+//! The product's own row holds the alerted level. Before a worker publishes an alert, it claims the
+//! alert on that row, by a lease that ends with the invocation. The claim succeeds only while the
+//! stock is as low as the alert says.
 
 use std::time::Duration;
 
@@ -34,8 +34,8 @@ pub enum Alert {
     NotDue,
     /// Another worker holds the claim.
     Taken,
-    /// SNS refused alerts a moment ago, until an operator mends the fault. The worker that saw the
-    /// refusal tries again.
+    /// SNS refused the alert a moment ago, and refuses it until an operator mends the fault. The
+    /// worker that saw the refusal tries again.
     Held,
 }
 
@@ -45,12 +45,14 @@ pub struct AlertLease {
     stock: Stock,
     /// The product when the lease was granted.
     pub product: Product,
+    /// The level that the alert reports.
     pub level: Level,
     owner: String,
 }
 
 impl Product {
-    /// The level that is due for an alert. A product that nobody ever counted has no known level.
+    /// The level that is due for an alert; `None` if the level was alerted, or if there is no
+    /// [`level`](Self::level).
     pub fn due_level(&self) -> Option<Level> {
         let level = self.level();
         level.filter(|level| Some(*level) > self.alerted)
@@ -58,8 +60,8 @@ impl Product {
 }
 
 impl Stock {
-    /// Claims the due alert of a product, if there is one. If another worker holds the claim, this
-    /// waits a little.
+    /// Claims the due alert of a product, if there is one. If another worker holds the claim, the
+    /// call waits a little.
     ///
     /// # Errors
     /// DynamoDB does not answer, or refuses.
@@ -81,7 +83,7 @@ impl Stock {
             if is_held(&found, invocation.now()) {
                 return Ok(Alert::Held);
             }
-            // If the product changed meanwhile, it decides at once.
+            // If the product changed meanwhile, its new state decides at once.
             let goes_on = match now == product {
                 true => wait.pause().await,
                 false => wait.goes_on(),
@@ -152,9 +154,11 @@ impl Stock {
 /// The record of a published alert, and the changes that count it.
 #[derive(Debug)]
 pub struct Published {
-    /// Where the record stands.
+    /// The key of the record, in the events table.
     pub row: ItemKey,
+    /// The record's fields, with its `ttl`.
     pub fields: Item,
+    /// The changes of counters that count the alert.
     pub counts: Vec<Change>,
 }
 
@@ -163,11 +167,11 @@ const PUBLISHED: &str = "SET alerted = :level REMOVE alert_owner, alert_until_ms
 
 impl AlertLease {
     /// Records the alert as published: on the product's row, and in a record of its own together
-    /// with the counters. The product's row stays as it is if the product was restocked meanwhile,
-    /// or another owner holds the lease.
+    /// with the counters. If the product was restocked meanwhile, or if another owner holds the
+    /// lease, the product's row stays as it is.
     ///
     /// # Errors
-    /// DynamoDB could not be reached.
+    /// DynamoDB does not answer, or refuses.
     pub async fn settle(self, record: Published) -> anyhow::Result<()> {
         let mut outcome = self.try_settle(&record).await;
         for pause in SETTLE_PAUSES {
@@ -238,8 +242,8 @@ impl AlertLease {
             .await
     }
 
-    /// Releases the alert, but blocks further attempts until then: before an operator mends the
-    /// fault, none can succeed.
+    /// Releases the alert, but blocks further attempts until this time: before an operator mends
+    /// the fault, none can succeed.
     ///
     /// # Errors
     /// DynamoDB does not answer, or refuses.

@@ -14,13 +14,14 @@ use crate::product_name::identity;
 pub struct Catalogue(BTreeMap<(String, String), String>);
 
 impl Catalogue {
-    /// The product of a name: the catalogue's entry, else the product of the same name.
+    /// The name of the product that a reward or an item is: the catalogue's entry, else the product
+    /// of the same name.
     pub fn product(&self, tenant: &str, name: &str) -> String {
         let known = self.0.get(&(tenant.to_owned(), identity(name)));
         known.map_or(name, String::as_str).to_owned()
     }
 
-    /// The catalogue's entries for these names, each named with its tenant's key.
+    /// The entries for these names, each with its tenant's key.
     pub fn only(&self, names: &BTreeSet<(String, String)>) -> Self {
         let keys = names
             .iter()
@@ -31,7 +32,7 @@ impl Catalogue {
 }
 
 impl Stock {
-    /// Reads the catalogue's entries for names, each named with its tenant's key.
+    /// Reads the catalogue's entries for names of rewards or items, each with its tenant's key.
     ///
     /// # Errors
     /// DynamoDB does not answer, or refuses.
@@ -66,7 +67,8 @@ impl Stock {
         ItemKey::new(&self.table, ("tenant", tenant), ("entry", entry))
     }
 
-    /// The key that this entry had before each product had one key.
+    /// The key that this entry had before each product had one key, if that key differs from
+    /// today's.
     pub(super) fn old_reward(&self, tenant: &str, reward: &str) -> Option<ItemKey> {
         self.old_key(tenant, REWARD, reward)
     }

@@ -1,7 +1,7 @@
 //! Changes that people make to the stock: they count it, they receive more, they map a reward to a
 //! product.
 //!
-//! A count is one conditional write. It starts from the current row and has an id of its own. By
+//! A count is one conditional write, which starts from the current row and has an id of its own. By
 //! that id we recognise a repeat after a lost answer.
 
 use anyhow::{Context, bail};
@@ -14,7 +14,7 @@ use crate::ledger::{Item, refused_item, unique_id};
 /// How often a write starts again because sales changed the row meanwhile.
 const ATTEMPTS: usize = 20;
 
-/// What somebody counted of a product.
+/// What somebody counted of a product. Quantities may have decimals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counted {
     /// The whole quantity on hand.
@@ -24,8 +24,9 @@ pub enum Counted {
 }
 
 impl Stock {
-    /// Records what was counted, and the threshold if one is given. If the product has enough
-    /// again, it can be alerted again. Returns the product before, if it was known, and after.
+    /// Records what was counted, and the threshold if one is given. If there is enough again, a
+    /// later low level is alerted again. Returns the product before, if it was known, and the
+    /// product after.
     ///
     /// # Errors
     /// DynamoDB does not answer, or refuses. Or the product is sold faster than it can be counted,
@@ -172,7 +173,7 @@ impl Stock {
         Ok(marks.any(|mark| read_text(&found, mark).as_deref() == Some(id)))
     }
 
-    /// Maps a reward to a product from now on.
+    /// Maps a reward of a tenant, given by its key, to a product from now on.
     ///
     /// # Errors
     /// DynamoDB does not answer, or refuses.
@@ -190,7 +191,8 @@ impl Stock {
         self.forget_old_reward(tenant, reward).await.map(|_| ())
     }
 
-    /// Gives a reward its own name's product from now on. Returns whether the reward was mapped.
+    /// Removes a reward's mapping: from now on the reward is the product of its own name. Returns
+    /// whether the reward was mapped.
     ///
     /// # Errors
     /// DynamoDB does not answer, or refuses.

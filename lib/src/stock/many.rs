@@ -13,8 +13,9 @@ const ONE_BY_ONE_MAX: usize = 3;
 const PAGES_MAX: usize = 2;
 
 impl Stock {
-    /// Reads everything of these tenants, given by their keys. `None` if they are several and the
-    /// table is large: reading it would take long, so somebody should ask for one tenant.
+    /// Reads everything of these tenants, given by their keys. For more than three tenants and a
+    /// table of more than 2 MB, the answer is `None`: reading would take long, so the caller should
+    /// ask for one tenant.
     ///
     /// # Errors
     /// As [`Stock::contents`].

@@ -24,7 +24,8 @@ const KEPT: [&str; 5] = [
 ];
 
 impl Stock {
-    /// Unites every old row of a tenant with the row that today's code reads and writes.
+    /// Unites every old row of a tenant, given by its key, with the row that today's code reads and
+    /// writes.
     ///
     /// # Errors
     /// DynamoDB does not answer, or refuses.
