@@ -3,8 +3,8 @@
 //! Lambda filters JSON lines by their level. Lambda treats a line without a `level`, or without an
 //! RFC 3339 `timestamp`, as INFO, whatever the line says
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html>). So
-//! each line has both. The one exception is the line of an ordinary event. It is an INFO without a
-//! spare byte, because logs cost more than a function's time.
+//! each line has both. Only the line of an ordinary event has neither: that line is an INFO without
+//! a spare byte, because logs cost more than a function's time.
 
 use std::fmt;
 use std::io::Write;
@@ -37,6 +37,7 @@ struct Function {
 }
 
 /// Starts logging and counting, in the format and at the level of the function's `LoggingConfig`.
+/// Before that, [`count`] and [`measure`] do nothing.
 pub fn start() {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let level = level_of(&["AWS_LAMBDA_LOG_LEVEL", "RUST_LOG"].map(variable));
@@ -65,8 +66,8 @@ pub fn start() {
     }));
 }
 
-/// The level that the first non-empty setting names; INFO if none does. An empty text would parse
-/// as ERROR.
+/// The level that the first readable setting names; INFO if none does. Empty settings are left out,
+/// because an empty text would parse as ERROR.
 fn level_of(settings: &[String]) -> LevelFilter {
     let mut settings = settings.iter().filter(|setting| !setting.is_empty());
     let level = settings.find_map(|setting| setting.parse().ok());
@@ -108,39 +109,53 @@ impl FormatTime for Rfc3339 {
     }
 }
 
-/// An occurrence that is counted, per function.
+/// An occurrence that is counted, per function. The variant's name is the metric's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Count {
+    /// A new event was recorded (200).
     Accepted,
-    /// Accepted while DynamoDB refused; the event waits on the retry queue.
+    /// DynamoDB refused an event, which now waits on the retry queue (200).
     SetAside,
+    /// An event had been recorded before, with the same contents (200).
     Duplicate,
-    /// Accepted, although an optional field was left out or mended.
+    /// An optional field of an event that got a 200 was left out or mended. This counts beside the
+    /// event's own count.
     Warned,
+    /// A verified event has a type that this URL does not handle (202).
     Ignored,
+    /// No event can be read in a verified body (400).
     InvalidPayload,
+    /// A signature is missing, malformed or wrong, or its secret belongs to another tenant (401).
     InvalidSignature,
-    /// No known secret gives the signature, and too many are wrong to ask the secret store about
-    /// each.
+    /// No known secret gives the signature, and too many signatures are wrong to ask the secret
+    /// store about each (503).
     UndecidedSignature,
+    /// A signature is good, and too old or too far in the future (401).
     StaleSignature,
+    /// An event contradicts the recorded one with the same key (409).
     ConflictingPayload,
     /// A second body came for a recorded body that this code cannot read.
     UnreadableRecord,
+    /// A body is longer than 256 KiB (413).
     PayloadTooLarge,
+    /// A body is compressed, so its signature or its contents cannot be read (415).
     CompressedPayload,
+    /// An event could not be taken now: DynamoDB and SQS refused it, the secret store did not
+    /// answer, or the function panicked or was too slow (503).
     Unavailable,
+    /// A task's message is done.
     TaskDone,
-    /// The message will be retried.
+    /// A task's message failed and will be retried.
     TaskFailed,
-    /// The message went to the dead-letter queue.
+    /// A task's message went to the dead-letter queue.
     TaskGivenUp,
-    /// SNS refused the alert, and nobody was alerted. The alert's record says so.
+    /// SNS refused an alert, and nobody was alerted. The alert's record, or the product's row,
+    /// gives the reason.
     AlertFailed,
 }
 
 /// Counts one occurrence in CloudWatch's embedded metric format: one line of the log, without a
-/// call or a permission. Only a function that has started has a log.
+/// call or a permission. Without [`start`], nothing is counted.
 pub fn count(what: Count) {
     let Some(function) = FUNCTION.get() else {
         return;
@@ -148,14 +163,15 @@ pub fn count(what: Count) {
     println!("{}", metric(what, function, clock::now()));
 }
 
-/// A number that is measured from time to time, per function.
+/// A number that is measured from time to time, per function. The variant's name is the metric's
+/// name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Measure {
     /// How many counters of the figures differ from the recorded events.
     FiguresDrift,
 }
 
-/// Reports a number, in the same format.
+/// Reports a number in the format of [`count`].
 pub fn measure(what: Measure, value: u64) {
     let Some(function) = FUNCTION.get() else {
         return;
@@ -167,16 +183,19 @@ pub fn measure(what: Measure, value: u64) {
 /// The outcome of one event, logged and counted at once.
 #[derive(Debug)]
 pub struct Outcome<'a> {
+    /// How bad the outcome is. At INFO, a JSON line leaves out `message` to be short.
     pub level: Level,
+    /// The metrics that the outcome raises by 1.
     pub counts: &'a [Count],
-    /// Keys, reasons and names of fields, never contents.
+    /// A sentence for people: reasons, never contents.
     pub message: &'a str,
+    /// Fields by their dotted names, such as `event.key`: keys and names of fields, never contents.
     pub fields: &'a [(&'a str, &'a str)],
 }
 
 impl Outcome<'_> {
-    /// Writes one line if lines are JSON. Otherwise it writes a line for people, and one line for
-    /// each count.
+    /// Logs and counts the outcome: in one line if lines are JSON, else in a line for people and
+    /// one line for each count.
     pub fn write(&self) {
         let Some(function) = FUNCTION.get() else {
             return;
@@ -243,9 +262,9 @@ fn directive(names: &[String], now: Timestamp) -> Value {
     })
 }
 
-/// The line has the highest level, which Lambda always keeps. So a function at level ERROR counts
-/// too. The line begins with `_aws`, by which the local system knows that it is only for
-/// CloudWatch.
+/// The line of one occurrence. The line has the function's own level, which Lambda always keeps. So
+/// a function at level ERROR counts too. The local system knows by the beginning `_aws` that a line
+/// is only for CloudWatch.
 fn metric(what: Count, function: &Function, now: Timestamp) -> String {
     metric_line(&format!("{what:?}"), 1, function, now)
 }
@@ -369,7 +388,7 @@ mod tests {
         }
     }
 
-    /// docs/performance.md names its price.
+    /// docs/performance.md names the price of such a line.
     #[test]
     fn an_ordinary_event_takes_one_line_of_less_than_300_bytes() {
         for key in [
