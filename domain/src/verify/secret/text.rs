@@ -22,8 +22,8 @@ pub enum Unusable {
         "holds the invisible character U+{0:04X}: type the secret anew; if it belongs to the secret, write JSON with \\u{0:04x}"
     )]
     Invisible(u32),
-    /// The text looks like JSON and cannot be read. The inner text is the place, if serde knows one:
-    /// ` (line 1, column 2)`.
+    /// The text looks like JSON and cannot be read. The inner text is the place, if serde knows
+    /// one: ` (line 1, column 2)`.
     #[error("looks like JSON and is none of the forms that are read{0}: write {FORMS}")]
     Json(String),
     /// The whole text stands in quotes, as after copying a quoted value.
