@@ -26,14 +26,19 @@ const NEWEST: u8 = 1;
 /// Why a body cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
+    /// The row is of a kind without a body, such as a task's record.
     #[error("the row holds no body")]
     Absent,
+    /// Newer code wrote the body. The number is the first stored byte.
     #[error("this version does not know the body's dictionary {0}")]
     Dictionary(u8),
+    /// The stored bytes are no deflate stream that their dictionary reads.
     #[error("the stored body is damaged")]
     Damaged,
+    /// The stored body expands beyond what is ever accepted.
     #[error("the stored body is longer than {BODY_MAX_BYTES} bytes")]
     TooLong,
+    /// The row names parts that do not exist, or that were not joined to the row.
     #[error("a part of the body is missing")]
     PartMissing,
 }

@@ -59,6 +59,7 @@ pub struct Ledger {
 /// How an effect ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
+    /// The effect was made.
     Done,
     /// There was nothing to do.
     Skipped,

@@ -36,6 +36,7 @@ use transaction::{Owner, Part, split, writes};
 /// The outcome of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Committed {
+    /// This commit made the effects.
     Now,
     /// The record existed before, so the effects were made before.
     Before,
@@ -68,8 +69,8 @@ impl From<Uncommitted> for Failure {
 /// transaction under way and for the work after it.
 const MARGIN: Duration = Duration::from_secs(14);
 
-/// The first and the longest pause before a retry, after DynamoDB throttled a transaction or it met
-/// another one.
+/// The first and the longest pause before a retry, after DynamoDB throttled a transaction, or after
+/// two transactions met.
 const PAUSE_FIRST: Duration = Duration::from_millis(40);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
@@ -285,7 +286,7 @@ impl<'a> Commit<'a> {
                         continue;
                     }
                     Sent::Busy(_) if Instant::now() + pause < self.end => {
-                        // Random, so that two transactions that met do not meet again.
+                        // The pause is random, so that two transactions that met do not meet again.
                         let spread = 0.5 + 0.5 * fastrand::f64();
                         tokio::time::sleep(pause.mul_f64(spread)).await;
                         pause = PAUSE_MAX.min(pause * 2);

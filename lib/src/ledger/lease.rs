@@ -26,9 +26,15 @@ pub enum Claim {
     /// The effect was made, or given up for good.
     Settled,
     /// Another worker has the lease.
-    Taken { until: Timestamp },
-    /// The effect failed, and may not be retried before this time.
-    Early { until: Timestamp },
+    Taken {
+        /// When the lease ends, unless its owner settles the effect before.
+        until: Timestamp,
+    },
+    /// The effect failed for now, and it is too early for another attempt.
+    Early {
+        /// The earliest time of the next attempt.
+        until: Timestamp,
+    },
 }
 
 /// The right to make one effect. Only its owner can settle it.
@@ -48,14 +54,20 @@ pub struct Lease {
 /// Attachments to a record for the end of its effect, by how it ends.
 #[derive(Debug, Default)]
 pub struct Ends {
+    /// What the record gets if the effect was made.
     pub done: Attached,
+    /// What the record gets if there was nothing to do.
     pub skipped: Attached,
+    /// What the record gets if the effect can never be made.
     pub failed: Attached,
 }
+
 /// How an effect ended that nobody had to make.
 #[derive(Debug)]
 pub struct Note {
+    /// What the record's status becomes.
     pub status: Status,
+    /// The reason in words, without personal data.
     pub result: &'static str,
     /// The message that would have been sent, if the event were no trial.
     pub would_send: Option<serde_json::Value>,
@@ -328,7 +340,7 @@ impl Ledger {
         self.end_together(&own, NO_MARK, &changes)
             .await
             .with_context(|| format!("noting {}/{name}", event.key))?;
-        // Also for a record that existed, because its writer may have died before this step.
+        // A record that existed needs this step too, because its writer may have died before it.
         self.keep_up(&[(event, name)], now).await
     }
 }

@@ -152,7 +152,7 @@ impl Ledger {
             .filter(|row| forgotten_from(row).is_some_and(|second| second < until));
         let lags = lags.filter_map(|row| Some(self.row_key(coupon, read_text(row, "entry")?)));
         let lags = lags.map(|record| (record, until));
-        // Raises the parts of a body first: a next attempt looks for records that were not raised.
+        // The parts of a body go first, because a next attempt looks for records that lag behind.
         let (parts, records) = lags.partition(|(row, _)| row.sort.1.contains("/body/"));
         self.raise(parts, now).await?;
         self.raise(records, now).await

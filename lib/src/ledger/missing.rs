@@ -23,12 +23,12 @@ impl Ledger {
     ) -> anyhow::Result<Vec<Task>> {
         let mut names: Vec<_> = tasks.iter().map(|task| task.name()).collect();
         names.sort_unstable();
-        // Leaves out the body's parts and the conflicts, which stand between the records: the query
-        // would read them whole, and they may be large.
+        // The queries leave out the body's parts and the conflicts, which stand between the records
+        // and may be large. A query reads every row whole.
         let (early, late) = names.split_at(names.partition_point(|name| *name < body::BODY));
         let ranges = [early, late].into_iter();
         let ranges = ranges.filter_map(|names| names.first().zip(names.last()));
-        // At the same time, because the provider waits.
+        // The queries run at the same time, because the provider waits.
         let records = ranges.map(|(first, last)| self.records_between(key, first, last));
         let records = try_join_all(records).await?;
         let records: Vec<_> = records

@@ -13,8 +13,11 @@ use crate::task::Task;
 /// An event whose message SQS refused.
 #[derive(Debug, Clone)]
 pub struct Undispatched {
+    /// The event's key.
     pub key: EventKey,
+    /// The recorded event. Its body is whole.
     pub standing: Standing,
+    /// When the event was received first. The index is sorted by this time.
     pub received_at: Timestamp,
     /// The tasks that a mark of older code names; `None` if the message is for all tasks that the
     /// event causes.
@@ -25,6 +28,7 @@ pub struct Undispatched {
 /// A page of the outbox.
 #[derive(Debug, Default)]
 pub struct OutboxPage {
+    /// The oldest first. A row that only newer code can read is left out.
     pub events: Vec<Undispatched>,
     /// Where the next page begins; `None` on the last page.
     pub next: Option<OutboxPlace>,

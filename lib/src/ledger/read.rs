@@ -249,7 +249,7 @@ pub async fn read_all(
                 let pause = pauses
                     .next()
                     .context("DynamoDB keeps leaving out requested keys")?;
-                // Random, so that several readers do not retry at the same moment.
+                // The pause is random, so that several readers do not retry at the same moment.
                 tokio::time::sleep(pause.mul_f64(0.5 + 0.5 * fastrand::f64())).await;
             }
         }

@@ -21,8 +21,8 @@ impl Ledger {
     /// key of its row, because a use that names no order gets its number here.
     ///
     /// # Errors
-    /// DynamoDB does not answer, or refuses. Or others take the number of a use again and again.
-    /// The event may be recorded all the same; the next attempt finds out.
+    /// DynamoDB does not answer, or refuses. The same happens if other workers take a use's number
+    /// again and again. The event may be recorded all the same; the next attempt finds out.
     pub async fn record(
         &self,
         event: &mut Event,
@@ -198,7 +198,7 @@ impl Ledger {
         }
         if !event.warnings.is_empty() {
             let mut kept = event.warnings.as_slice();
-            // Keeps as many whole warnings as fit, beginning with the first.
+            // The row has room for the first of many warnings.
             while serde_json::to_string(kept).map_or(0, |it| it.len()) > COPY_MAX_BYTES {
                 kept = &kept[..kept.len() - 1];
             }

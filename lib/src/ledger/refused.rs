@@ -23,11 +23,15 @@ const MEMBER_MAX_BYTES: usize = 500;
 /// A body that was refused.
 #[derive(Debug, Clone)]
 pub struct Refused {
+    /// The key of the row: `refused#<provider>`, and a hash of the body.
     pub key: EventKey,
+    /// The name of the provider that sent the body.
     pub provider: String,
+    /// The scheme of the signature, which also names the body's format.
     pub scheme: String,
     /// The tenant that the secret names, if the secret names one.
     pub tenant: Option<String>,
+    /// When the body was received first.
     pub received_at: Timestamp,
     /// The problems at the time of the refusal.
     pub problems: Vec<Problem>,
@@ -35,6 +39,7 @@ pub struct Refused {
     pub taken: Option<(Timestamp, String)>,
     /// When the body was erased because a member in it asked to be forgotten.
     pub erased_at: Option<Timestamp>,
+    /// When the row counts as forgotten; `None` if the row names no such time.
     pub forget_at: Option<Timestamp>,
     /// Empty if the body cannot be read any more.
     pub body: Vec<u8>,

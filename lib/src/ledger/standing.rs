@@ -11,6 +11,7 @@ use crate::row::{Item, read_text};
 /// What the ledger knew about an event.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Recorded {
+    /// No event had the key, so this attempt recorded its event.
     New,
     /// The event was recorded before, with the same contents.
     Duplicate(Standing),

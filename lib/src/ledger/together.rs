@@ -16,7 +16,7 @@ use crate::row::{Item, is};
 /// The outcome of changes that are made together.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Together {
-    /// They are made, now or by an earlier attempt of ours whose answer was lost.
+    /// The changes are made, now or by an earlier attempt of ours whose answer was lost.
     Made,
     /// The first change's condition does not hold, because of this row. Nothing was made.
     Refused(Item),
@@ -24,7 +24,8 @@ pub enum Together {
     Unfit(String),
 }
 
-/// The pauses before a retry, after DynamoDB throttled a transaction or it met another one.
+/// The pauses before a retry, after DynamoDB throttled a transaction, or after two transactions
+/// met.
 const PAUSES: [Duration; 5] = [
     Duration::from_millis(30),
     Duration::from_millis(70),
@@ -75,7 +76,7 @@ pub async fn change_together(
         let Some(pause) = pauses.next() else {
             return Err(error);
         };
-        // Random, so that two transactions that met do not meet again.
+        // The pause is random, so that two transactions that met do not meet again.
         tokio::time::sleep(pause.mul_f64(0.5 + 0.5 * fastrand::f64())).await;
     }
 }

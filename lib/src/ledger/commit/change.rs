@@ -13,8 +13,11 @@ use crate::row::{Item, Row, number, text};
 /// The name of an item in a table with two text keys, as all of ours are.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ItemKey {
+    /// The table's name in this system.
     pub table: String,
+    /// The partition key: the attribute's name, and its value.
     pub partition: (&'static str, String),
+    /// The sort key: the attribute's name, and its value.
     pub sort: (&'static str, String),
 }
 
@@ -52,7 +55,7 @@ impl ItemKey {
 pub struct Change {
     pub(in crate::ledger) item: ItemKey,
     set: BTreeMap<String, AttributeValue>,
-    /// Set only if the item has no such field yet.
+    /// Fields that are set only if the item does not have them yet.
     keep: BTreeMap<String, AttributeValue>,
     pub(super) add: BTreeMap<String, Decimal>,
     remove: BTreeSet<String>,

@@ -23,6 +23,7 @@ pub struct Effects<'a> {
 /// Attachments to a record that share its transaction: further fields, and changes of other items.
 #[derive(Debug, Default)]
 pub struct Attached {
+    /// Fields of the record itself, beside those that every record has.
     pub fields: Row,
     /// Changes that only add, so that no condition of theirs can refuse the record.
     pub changes: Vec<Change>,
