@@ -18,13 +18,17 @@ pub use record::{Record, expected};
 /// Everything that the events table holds about one coupon.
 #[derive(Debug, Default, Serialize)]
 pub struct Life {
+    /// The partition key of the coupon's rows: `<provider>#<tenant>#<coupon>`, each part escaped.
     pub coupon: String,
     /// The coupon's state in its member's account; `None` if no account holds the coupon.
     pub account: Option<Account>,
+    /// The coupon's events, in the order in which we received them.
     pub received: Vec<Received>,
+    /// The tasks' records beneath all of the coupon's events.
     pub tasks: Vec<Record>,
     /// Tasks that an event causes and that left no record.
     pub missing: Vec<Missing>,
+    /// The bodies that got a 409, because they contradicted an event.
     pub conflicts: Vec<Conflict>,
     /// Findings about the coupon's events.
     pub findings: Vec<Found>,
@@ -38,21 +42,27 @@ pub struct Life {
 /// The coupon in its member's account.
 #[derive(Debug, Serialize)]
 pub struct Account {
+    /// `active`, `used`, `cancelled` or `expired`; `None` if the account's row has no state.
     pub state: Option<String>,
+    /// When the coupon ends, as RFC 3339; `None` if no event names an expiry.
     pub expires_at: Option<String>,
 }
 
 /// A task, or one of its records, that is missing beneath an event.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Missing {
+    /// The key of the event.
     pub event: String,
+    /// The name of the task, or of the record that another record promises: `delivery/email`.
     pub task: String,
 }
 
 /// A finding, and the event that it is about.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Found {
+    /// The key of the event.
     pub event: String,
+    /// What the rule reported.
     #[serde(flatten)]
     pub finding: Finding,
 }
@@ -60,9 +70,14 @@ pub struct Found {
 /// A body that contradicted the recorded one.
 #[derive(Debug, Clone, Serialize)]
 pub struct Conflict {
+    /// The key of the event that the body contradicts.
     pub event: String,
+    /// The hash of the body's contents in hexadecimal digits. It tells conflicts of one event
+    /// apart.
     pub hash: String,
+    /// When the first such body was received, as RFC 3339.
     pub received_at: String,
+    /// The body as it was sent. It holds personal data, so it is shown on request only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
 }
@@ -70,8 +85,11 @@ pub struct Conflict {
 /// The product that is reserved for a coupon.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Reservation {
+    /// The product's name, as people read it.
     pub product: Option<String>,
+    /// How much of the product is reserved, as a decimal number.
     pub quantity: Option<String>,
+    /// When the reservation ends by itself, as RFC 3339.
     pub until: Option<String>,
     /// When the coupon ended and released the reservation.
     pub released: Option<String>,

@@ -5,7 +5,9 @@
 pub enum Lookup {
     /// By key: `zupy#comp#CP-1`, or one event: `zupy#comp#CP-1/redeemed`.
     Key {
+        /// The partition key of the coupon's rows.
         coupon: String,
+        /// The sort key of one event's row; `None` for the whole coupon.
         entry: Option<String>,
     },
     /// By code, of any provider and tenant: `CP-1`.

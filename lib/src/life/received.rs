@@ -16,18 +16,26 @@ use crate::task::tasks;
 pub struct Received {
     /// The event's key.
     pub event: String,
+    /// The sort key of the event's row, such as `redeemed`.
     pub entry: String,
+    /// The provider's name, such as `zupy`.
     pub provider: String,
     /// The scheme of the signature, which also names the body's format.
     pub scheme: String,
     /// The time zone in which a date of the body was read.
     #[serde(skip)]
     pub zone: Option<String>,
+    /// The company (Zupy) or the game (Aghanim).
     pub tenant: String,
+    /// The id of the member whom the event is about.
     pub member: String,
+    /// The coupon's code; empty if the event is about no coupon.
     pub code: String,
+    /// When the event happened by the provider's clock, as RFC 3339.
     pub occurred_at: String,
+    /// When we received the event first, as RFC 3339.
     pub received_at: String,
+    /// Whether the event is a trial: it comes from a sandbox or a test button.
     pub sandbox: bool,
     /// Problems of fields that were left out or mended, as the answer listed them.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -12,13 +12,19 @@ use crate::task::Task;
 /// A task's record of its work on an event.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Record {
+    /// The key of the event beneath which the record stands.
     pub event: String,
     /// The record's name: the task, and its channel, as in `delivery/email`.
     pub task: String,
+    /// The record's word: a [status](crate::ledger::Status), `running` or `released`.
     pub status: String,
+    /// How often the effect was claimed; `None` if nothing had to be claimed.
     pub attempts: Option<u32>,
+    /// The outcome in words: a message's id or a reason, without personal data.
     pub result: Option<String>,
+    /// When the first attempt began, as RFC 3339; `None` if nothing had to be claimed.
     pub started_at: Option<String>,
+    /// When the last attempt ended, or the record was written without one, as RFC 3339.
     pub finished_at: Option<String>,
     /// When another worker may take over a running effect.
     pub lease_until: Option<Timestamp>,
