@@ -8,7 +8,7 @@ const REPLACEMENT: char = '\u{FFFD}';
 /// The text in which U+FFFD stands for each character that AWS does not take.
 pub fn sendable(text: &str) -> String {
     let sendable = |character| match character {
-        it if is_sendable(it) => it,
+        character if is_sendable(character) => character,
         _ => REPLACEMENT,
     };
     text.chars().map(sendable).collect()
