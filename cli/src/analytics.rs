@@ -20,9 +20,9 @@ Examples:
 
 /// Compare the counters that reports read with the recorded events, and repair them if asked.
 ///
-/// Both commands read the whole events table, and can run while events arrive. They skip a counter
-/// that changes meanwhile; the next run compares that counter. After an interruption, run the
-/// command again: it continues where it stopped, and repaired counters stay repaired.
+/// `verify` and `rebuild` read the whole events table, and can run while events arrive. Both skip a
+/// counter that changes meanwhile; the next run compares that counter. After an interruption, run
+/// the command again: it continues where it stopped, and repaired counters stay repaired.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
     /// How many days the system keeps counters: the value of the parameter ReportDays
     #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u16).range(1..=36500))]
     report_days: u16,
-    /// Start over, even if a run was interrupted
+    /// Start over, even after an interrupted run
     #[arg(long)]
     anew: bool,
     /// Print JSON
@@ -63,7 +63,7 @@ struct Outcome {
     drift: Vec<Differs>,
 }
 
-/// A counter whose value differs from the recorded events.
+/// A counter that differs from the recorded events.
 #[derive(Debug, Serialize)]
 struct Differs {
     tenant: String,
@@ -73,7 +73,8 @@ struct Differs {
     field: char,
     counted: String,
     recorded: String,
-    /// Whether the command repaired the counter. It skips a counter that changed meanwhile.
+    /// Whether the command repaired the counter. The command skips a counter that changed
+    /// meanwhile.
     repaired: bool,
 }
 
@@ -117,7 +118,7 @@ impl Differs {
 const RETENTION_DAYS: u16 = 35;
 const LOCAL_RETENTION_DAYS: u16 = 3660;
 
-/// Refuses days whose events may have expired. Counted again without these events, correct counters
+/// Refuses days that may have expired events. Counted again without these events, correct counters
 /// would seem wrong, and `rebuild` would erase them.
 fn check_days(days: u16, retention_days: Option<u16>, is_local: bool) -> anyhow::Result<()> {
     let kept = retention_days.unwrap_or(match is_local {
@@ -182,10 +183,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// How often an unfinished run is stored.
+/// How often the command stores an unfinished run.
 const KEPT_EVERY: Duration = Duration::from_secs(60);
 
-/// Counts the recorded events, from the place where a run was interrupted.
+/// Counts the recorded events, from the place where an earlier run stopped.
 async fn count(figures: &Figures, arguments: &Arguments) -> anyhow::Result<Audit> {
     let now = Timestamp::now();
     let name = name(arguments);
@@ -229,7 +230,7 @@ fn name(arguments: &Arguments) -> String {
     format!("command-{}-days", arguments.days)
 }
 
-/// Prints how many rows were read, if standard error is a terminal.
+/// Prints the number of rows read so far, if standard error is a terminal.
 struct Progress {
     is_shown: bool,
 }

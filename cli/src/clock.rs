@@ -41,7 +41,7 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if arguments.target.is_deployed() {
-        bail!("a deployed system has AWS's time; only the local system's clock can be moved");
+        bail!("a deployed system has AWS's time; only the local system's clock can move");
     }
     let port = arguments.target.port.unwrap_or(PORT);
     let url = parse_url(&format!("http://127.0.0.1:{port}/_local/clock"))?;

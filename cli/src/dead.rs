@@ -19,7 +19,7 @@ use crate::lives::records;
 use crate::output::{harmless, say, say_json};
 use crate::target::{self, DeadLetterQueue, Target};
 
-/// How long a look hides the messages from other receivers, in seconds. If this program is killed
+/// How long a look hides the messages from other receivers, in seconds. If this program dies
 /// meanwhile, SQS shows the messages again after this time.
 const LOOK_S: i32 = 30;
 
@@ -77,7 +77,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         let count = count(&target, queue).await?.max(dead.len());
         if count > dead.len() {
             eprintln!(
-                "note: {} of about {count} messages of {} are shown; --limit shows more",
+                "note: {} of about {count} messages of {}; --limit shows more",
                 dead.len(),
                 queue.name
             );

@@ -25,7 +25,7 @@ use plan::{Door, Plan, Step};
 /// Webhooks that are under way at the same time.
 const CONCURRENCY: usize = 8;
 
-/// How many times a webhook is sent at most, while the answer is a 503.
+/// How many times the demo sends a webhook at most, while the answer is a 503.
 const ATTEMPTS: usize = 6;
 
 const EXAMPLES: &str = "\
@@ -178,7 +178,7 @@ fn request(gateway: &Uri, step: &Step, [zupy, aghanim]: &[Secrets; 2]) -> anyhow
     })
 }
 
-/// Sends one webhook and returns the answer's `status`. A 503 is retried.
+/// Sends one webhook and returns the answer's `status`. The demo retries after a 503.
 async fn deliver(client: &Client, request: &Request) -> anyhow::Result<String> {
     let mut pause = Duration::from_millis(100);
     let mut attempts = 1;

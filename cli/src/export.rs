@@ -28,8 +28,7 @@ Examples:
 /// Print the tracked events, the newest first, as CSV or as JSON lines.
 ///
 /// Days are those of the system's parameter TimeZone. The variable TIME_ZONE, in the same format,
-/// replaces it; a system that is named by --deployed or --aws-port needs the variable [default:
-/// America/Sao_Paulo].
+/// has priority. With --deployed or --aws-port, set the variable [default: America/Sao_Paulo].
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {

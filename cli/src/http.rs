@@ -64,7 +64,8 @@ pub(crate) enum Client {
 }
 
 impl Client {
-    /// Opens a client. It reads this machine's root certificates only if the URL needs them.
+    /// Opens a client. The client reads this machine's root certificates only if the URL needs
+    /// them.
     pub(crate) fn of(url: &Uri) -> anyhow::Result<Self> {
         let builder = legacy::Client::builder(TokioExecutor::new());
         if url.scheme_str() != Some("https") {

@@ -71,7 +71,7 @@ struct Server {
     answer: StatusCode,
     retry_after: Option<u32>,
     json: bool,
-    /// Ids seen before. One id is one event, however often it is forwarded.
+    /// Ids seen before. One id is one event, however often the sender forwards it.
     seen: Mutex<HashSet<String>>,
 }
 
@@ -114,7 +114,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         .fallback(routing::any(receive))
         .with_state(server);
     let stopped = async {
-        // If no signal handler can be set, Ctrl-C still ends the process.
+        // If setting a signal handler fails, Ctrl-C still ends the process.
         let _ = tokio::signal::ctrl_c().await;
     };
     axum::serve(listener, router)
@@ -166,7 +166,7 @@ async fn receive(
 /// A request and the result of its checks.
 struct Received {
     id: String,
-    /// Why the signature is refused, if it is.
+    /// Why the server refuses the signature, if it does.
     refused: Option<String>,
     again: bool,
     body: Value,
@@ -216,7 +216,7 @@ impl Received {
         let id = readable(self.id.as_bytes());
         match &self.refused {
             Some(reason) => format!("refused {id}: {reason}\n\n"),
-            None if self.again => format!("again {id}: this event was forwarded before\n\n"),
+            None if self.again => format!("again {id}: this event came before\n\n"),
             None => format!(
                 "received {id}\n{}\n\n",
                 readable(self.body.to_string().as_bytes())

@@ -48,7 +48,7 @@ async fn coupons_of_code(target: &Target, code: &str) -> anyhow::Result<BTreeSet
     Ok(rows.iter().filter_map(|row| text(row, "coupon")).collect())
 }
 
-/// A coupon's rows, or only those whose entry has this prefix. Their bodies are whole.
+/// A coupon's rows, or only those with this prefix in their entry. Their bodies are whole.
 pub(crate) async fn rows(
     target: &Target,
     coupon: &str,

@@ -35,8 +35,7 @@ Examples:
 /// The entry of the row that holds a member's contact.
 const CONTACT: &str = "contact";
 
-/// Show what is kept about a member, erase their personal data, stop or allow messages, or clear
-/// flags.
+/// Show a member's data, erase their personal data, stop or allow messages, or clear flags.
 ///
 /// A bare id makes the command read whole tables, which is slow and costs read units. A key, or an
 /// id with --tenant, finds the member directly. Erasing reads the whole events table in any case.
@@ -49,11 +48,11 @@ pub(crate) struct Arguments {
     /// The company or game that the member belongs to
     #[arg(long)]
     tenant: Option<String>,
-    /// Erase name, e-mail address and phone number everywhere; ids and keys stay, so that
-    /// duplicates are still recognised
+    /// Erase name, e-mail address and phone number everywhere; ids and keys stay, so that the
+    /// system still recognises duplicates
     #[arg(long, conflicts_with_all = ["do_not_contact", "may_contact", "clear_flag"])]
     forget: bool,
-    /// Print what would be erased, and erase nothing
+    /// Print what --forget would erase, and erase nothing
     #[arg(long, requires = "forget")]
     dry_run: bool,
     /// Send the member no messages from now on: coupons still reach the account
@@ -91,7 +90,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let target = Target::connect(&arguments.target).await?;
     let keys = find(&target, &arguments).await?;
     if keys.is_empty() {
-        bail!("nothing is kept about a member {:?}", arguments.member);
+        bail!(
+            "the system has no data about a member {:?}",
+            arguments.member
+        );
     }
     let contact_changes = arguments.do_not_contact || arguments.may_contact;
     let changes = arguments.forget || contact_changes || arguments.clear_flag;
@@ -102,10 +104,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             keys.join(", ")
         );
     }
-    // An operator may mark an unknown member, but a mistyped key must be noticed.
+    // An operator may mark an unknown member, but must notice a mistyped key.
     if changes && own_rows(&target, &keys[0]).await?.is_empty() {
         let key = harmless(&keys[0].text());
-        eprintln!("note: nothing is recorded about {key} so far");
+        eprintln!("note: the system has no data about {key} so far");
     }
     if arguments.forget {
         let forgotten = forget(&target, &keys[0], arguments.dry_run).await?;
@@ -220,7 +222,7 @@ async fn in_events(target: &Target, id: &str) -> anyhow::Result<BTreeSet<Key>> {
     Ok(rows.iter().filter_map(key).collect())
 }
 
-/// A refused body may name a member of whom nothing else is recorded.
+/// A refused body may name a member who has no other record.
 async fn in_refused(target: &Target, id: &str) -> anyhow::Result<BTreeSet<Key>> {
     let mut found = BTreeSet::new();
     for provider in [zupy::NAME, aghanim::NAME] {

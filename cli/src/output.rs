@@ -7,8 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use webhooks::steering::{escaped, steers};
 
-/// Text for a terminal: one line of JSON is spread over several, and control characters are
-/// removed.
+/// Text for a terminal: one line of JSON becomes several, and control characters vanish.
 pub(crate) fn readable(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let text = text.trim_end();

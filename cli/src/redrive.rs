@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::output::{harmless, say, say_json};
 use crate::target::{self, DeadLetterQueue, Target};
 
-/// How often the move's progress is read: often at first, because most moves are short.
+/// The pauses between two looks at the move's progress: short at first, as most moves are short.
 const FIRST_LOOK: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -146,7 +146,7 @@ async fn follow(target: &Target, queue: &DeadLetterQueue, arn: &str) -> anyhow::
     }
 }
 
-/// The move that was started last.
+/// The latest move.
 async fn latest(
     target: &Target,
     queue: &DeadLetterQueue,

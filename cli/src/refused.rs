@@ -1,5 +1,5 @@
-//! `coupons refused`: lists verified bodies in which no event could be read; `coupons replay` uses
-//! this module to read them again.
+//! `coupons refused`: lists verified bodies without a readable event; `coupons replay` uses this
+//! module to read them again.
 
 use std::process::ExitCode;
 
@@ -25,20 +25,20 @@ Examples:
   coupons refused 'refused#zupy/0c1d2e3f405162738495a6b7c8d9eafb' --body
   coupons replay --refused --dry-run";
 
-/// Providers whose bodies may have been refused.
+/// The providers that may have refused bodies.
 const PROVIDERS: [&str; 2] = [aghanim::NAME, zupy::NAME];
 
-/// List verified bodies in which no event could be read, with the problems of each.
+/// List verified bodies without a readable event, with the problems of each.
 ///
-/// A refused body is kept as long as an event. After a fix, `coupons replay --refused` reads it
-/// again.
+/// The ledger keeps a refused body as long as an event. After a fix, `coupons replay --refused`
+/// reads it again.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// Only this body, by the key that the list shows
     #[arg(value_name = "KEY", value_parser = key)]
     key: Option<EventKey>,
-    /// Also show the bodies as they were sent: they hold personal data
+    /// Also show the bodies as the provider sent them, with personal data
     #[arg(long)]
     body: bool,
     /// Print a JSON array
@@ -54,7 +54,7 @@ struct Shown {
     key: String,
     received_at: Timestamp,
     provider: String,
-    /// How the body was signed, which determines its format.
+    /// The scheme of the signature, which determines the body's format.
     scheme: String,
     /// The tenant that the secret names, if it names one.
     tenant: Option<String>,
@@ -63,7 +63,7 @@ struct Shown {
     /// The event that a later replay recorded from the body.
     taken_as: Option<String>,
     taken_at: Option<Timestamp>,
-    /// When the body was erased because it named a member who asked for that.
+    /// When an operator erased the body, because it named a member who asked for that.
     erased_at: Option<Timestamp>,
     forget_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,7 +104,9 @@ async fn read(target: &Target, key: Option<&EventKey>) -> anyhow::Result<Vec<Ref
         match found.into_iter().find(|it| it.key == *key) {
             Some(refused) => return Ok(vec![refused]),
             None => {
-                bail!("{key} is not kept, or has expired; `coupons refused` lists what is kept")
+                bail!(
+                    "no refused body has the key {key}, or it has expired; `coupons refused` lists all"
+                )
             }
         }
     }
@@ -201,8 +203,8 @@ struct Outcome {
 enum What {
     Taken {
         event: String,
-        /// `new`, `duplicate`, or `conflict`: contradicting contents were recorded first, and both
-        /// are kept.
+        /// `new`, `duplicate`, or `conflict`: the ledger has contradicting contents, and keeps
+        /// both.
         result: &'static str,
     },
     Skipped {
@@ -293,7 +295,7 @@ async fn again(
             },
             Some(Content::Invalid(problems)) => still_refused(problems),
             _ => What::Failed {
-                error: "its type or provider is not handled".to_owned(),
+                error: "no webhook handles its type or provider".to_owned(),
                 problems: Vec::new(),
             },
         });
@@ -334,7 +336,7 @@ fn still_refused(problems: Vec<Problem>) -> What {
         .map(|problem| format!("{} {}", problem.field, problem.problem))
         .collect();
     What::Failed {
-        error: format!("it is still refused: {}", fields.join("; ")),
+        error: format!("today's code still refuses it: {}", fields.join("; ")),
         problems,
     }
 }

@@ -37,10 +37,11 @@ Examples:
   coupons replay CP-A1B2C3D4 --task delivery/email --force
   coupons replay --refused";
 
-/// How many events are processed at the same time.
+/// How many events the command processes at the same time.
 const CONCURRENCY: usize = 16;
 
-/// Run tasks again from the recorded bodies, if they left no record or are not settled.
+/// Run tasks again from the recorded bodies, if they left no record or a record that has not
+/// settled.
 ///
 /// Settled tasks stay settled. With --force they run again too: the customer may get the same mail
 /// twice.
@@ -67,15 +68,15 @@ pub(crate) struct Arguments {
     /// --since the later ones
     #[arg(long, conflicts_with_all = ["event", "task", "force"])]
     refused: bool,
-    /// Run again only records that failed for good, after their cause is fixed. Messages that were
-    /// sent, skipped, or may have been sent are not repeated. Without a key: all failures (reads
+    /// Run again only records that failed for good, once you have fixed the cause. Never repeats a
+    /// message that went out, may have gone out, or was skipped. Without a key: all failures (reads
     /// the whole table)
     #[arg(long, conflicts_with_all = ["refused", "force"])]
     failed: bool,
     /// Also run settled tasks (done, skipped or failed), by deleting their records first
     #[arg(long)]
     force: bool,
-    /// Print what would be sent, and send nothing
+    /// Print what the command would send, and send nothing
     #[arg(long)]
     dry_run: bool,
     /// Print the result as JSON
@@ -114,7 +115,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let which = match &arguments.event {
         Some(Lookup::Code(text)) if refused::is_key(text) => {
             if arguments.task.is_some() || arguments.force || arguments.failed {
-                bail!("a refused body is no event yet: leave out --task, --force and --failed");
+                bail!("a refused body is not an event: leave out --task, --force and --failed");
             }
             Some(refused::Which::One(text.clone()))
         }
@@ -222,7 +223,7 @@ impl Replay {
                         }
                     }
                 }
-                // The other records of these coupons are not asked for.
+                // Nobody asked for the other records of these coupons.
                 outcomes.retain(|it| !it.is_nothing());
                 anyhow::Ok(outcomes)
             })
@@ -230,7 +231,7 @@ impl Replay {
         of_coupons.try_concat().await
     }
 
-    /// Replays every event that was received since a time.
+    /// Replays every event received since a time.
     async fn since(&self, since: Timestamp) -> anyhow::Result<Vec<Outcome>> {
         let table = self.target.table("events")?;
         let mut pages = self
@@ -332,8 +333,8 @@ impl Replay {
         let records = records.iter().filter(|it| it.is_of(key, task.name()));
         let records: Vec<_> = records.collect();
         if task == Task::Surveys && !records.is_empty() {
-            // A counted survey has records, and no member is asked twice about one use.
-            let reason = "a use is asked about once, and its survey was scheduled".to_owned();
+            // A counted survey has records, and no member gets two surveys about one use.
+            let reason = "a use gets one survey, and its survey has a schedule".to_owned();
             return Ok(Outcome::skipped(key, Some(task.name()), reason));
         }
         let channel = self.named.as_ref();
@@ -391,8 +392,8 @@ impl Replay {
         self.work.send(&message, tasks).await
     }
 
-    /// Deletes a record unless it has changed since it was read. An absent record counts as
-    /// success, because the SDK repeats a call whose answer was lost.
+    /// Deletes a record unless it has changed since its reading. An absent record counts as
+    /// success, because the SDK repeats a call after a lost answer.
     async fn forget(&self, record: &Record) -> anyhow::Result<()> {
         let (coupon, entry) = record
             .event
@@ -434,8 +435,7 @@ fn is_since(received: &Received, since: Timestamp) -> bool {
     received_at.is_ok_and(|at| at >= since)
 }
 
-/// Text that sorts before every time in the same second or later, whatever their number of
-/// decimals.
+/// Text that sorts before every time in the same second or later, with any number of decimals.
 fn beginning_of_second(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S").to_string()
 }

@@ -21,8 +21,7 @@ Examples:
 /// more.
 ///
 /// Days are those of the system's parameter TimeZone. The variable TIME_ZONE, in the same format,
-/// replaces it; a system that is named by --deployed or --aws-port needs the variable [default:
-/// America/Sao_Paulo].
+/// has priority. With --deployed or --aws-port, set the variable [default: America/Sao_Paulo].
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -95,7 +94,7 @@ fn describe(report: &Report, only: Option<Section>) -> String {
             compared.from, compared.to
         ));
         if !compared.complete {
-            text.push_str(", of which some days may be forgotten");
+            text.push_str(", of which some days may have expired");
         }
     }
     text.push_str(&format!(" ({})\n", head.time_zone));
@@ -110,14 +109,15 @@ fn describe(report: &Report, only: Option<Section>) -> String {
         text.push_str(&format!("\n{name}\n{}", drawn(&table)));
     }
     if head.tenants.is_empty() {
-        text.push_str("\nNothing was counted yet.\n");
+        text.push_str("\nThe system has counted no event so far.\n");
     }
     text
 }
 
-/// Draws a table with aligned columns, numbers to the right. A column without values is left out.
+/// Draws a table with aligned columns, numbers to the right. The table leaves out a column without
+/// values.
 fn drawn(table: &Table) -> String {
-    // Every row takes one line, whatever a name contains.
+    // Every row takes one line, even if a name contains line breaks.
     let one_line = |text: String| text.replace(char::is_control, " ");
     let records: Vec<Vec<String>> = table
         .records()

@@ -50,7 +50,8 @@ pub(crate) fn explain(refused: Refused) -> anyhow::Error {
     explain_with(refused, |field| field)
 }
 
-/// Explains a refusal of a command whose options have other names than the parameters.
+/// Explains a refusal in the words of the command, because its options have other names than the
+/// parameters.
 pub(crate) fn explain_with(refused: Refused, option: impl Fn(&str) -> &str) -> anyhow::Error {
     match refused {
         Refused::Invalid(problems) => {

@@ -85,8 +85,8 @@ pub(crate) const SAMPLES: [Sample; 15] = [
     sample!("zupy-v2-coupon-expired", Sender::ZupyV2, "/webhooks/zupy"),
 ];
 
-/// A sample's provider and format: how the webhook is signed, and where its body has times and
-/// names.
+/// A sample's provider and format: how the provider signs the webhook, and where its body has times
+/// and names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sender {
     Aghanim,
@@ -132,12 +132,11 @@ impl Sender {
         }
     }
 
-    /// Moves all times of the body, so that the body says it is sent at `now`. Returns the earlier
-    /// time of sending, or `None` if the body has none.
+    /// Moves all times of the body, so that the body names `now` as its time of sending. Returns
+    /// the earlier time of sending, or `None` if the body has none.
     ///
-    /// The coupon's end moves by whole days, at least as far as the other times. So a sample that
-    /// is sent twice on one day has the same end, and is a duplicate. Values that are no times
-    /// stay.
+    /// The coupon's end moves by whole days, at least as far as the other times. So the same sample
+    /// twice on one day has the same end, and is a duplicate. Values that are no times stay.
     pub(crate) fn move_to(self, body: &mut Value, now: Timestamp) -> Option<Timestamp> {
         const DAY_S: i64 = 24 * 60 * 60;
         let sent_at = self.sent_at(body)?;

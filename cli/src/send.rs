@@ -42,9 +42,9 @@ Examples:
 ///
 /// With --count, the command sends many coupons as a provider does: without an answer, or after a
 /// 5xx, it retries after growing pauses. Then it waits until the system on this machine has
-/// settled, retries included. From the tables and mails it judges what was lost or doubled.
+/// settled, retries included. From the tables and mails, the command finds lost and doubled events.
 ///
-/// The command succeeds if every webhook finally got a 2xx, and nothing was lost or doubled.
+/// The command succeeds if every webhook finally got a 2xx, and no event was lost or doubled.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -65,7 +65,7 @@ pub(crate) struct Arguments {
     secret: Option<Secret>,
 
     /// Set a field of the body, such as coupon.points_spent=10 or
-    /// usage.items_affected[0].quantity=2. The value is read as JSON if possible, else as text.
+    /// usage.items_affected[0].quantity=2. The value is JSON if it parses as JSON, else text.
     /// Repeatable.
     #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<Assignment>,
@@ -79,8 +79,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     file: Option<PathBuf>,
 
-    /// Move all times in the body of --file, so that the body says it is sent now. A sample's times
-    /// always move, unless --as-dated is given.
+    /// Move all times in the body of --file, as if the provider sent it now. A sample's times
+    /// always move, unless you give --as-dated.
     #[arg(long, conflicts_with = "as_dated")]
     now: bool,
 
@@ -112,8 +112,8 @@ pub(crate) struct Arguments {
     )]
     duplicates: Option<Share>,
 
-    /// Seed that decides which coupons are sent twice, and when [default: a random seed, which is
-    /// printed].
+    /// Seed that decides which coupons go out twice, and when [default: a random seed, which the
+    /// command prints].
     #[arg(long, value_name = "N", requires = "duplicates")]
     seed: Option<u64>,
 
@@ -138,8 +138,7 @@ fn parse_secret(text: &str) -> Result<Secret, &'static str> {
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if arguments.target.is_deployed() && (arguments.count.is_none() || arguments.url.is_none()) {
         bail!(
-            "--stack and --deployed name the system whose tables are judged: give --count, and \
-             where to post with --url"
+            "--stack and --deployed name the system to judge: also give --count, and where to post with --url"
         );
     }
     let draft = Draft::new(&arguments, Timestamp::now())?;
@@ -160,7 +159,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// What will be sent, before it is signed.
+/// The webhook to send, before its signature.
 #[derive(Debug)]
 struct Draft {
     sender: Sender,
@@ -283,7 +282,7 @@ fn body(arguments: &Arguments, sample: &Sample, now: Timestamp) -> anyhow::Resul
             ),
         }
     }
-    // Edits follow the move of the times, so that a time from --set is sent unchanged.
+    // Edits follow the move of the times, so that a time from --set stays unchanged.
     for Assignment { path, value } in &arguments.set {
         path.set(&mut body, value.clone())?;
     }
@@ -294,14 +293,15 @@ fn body(arguments: &Arguments, sample: &Sample, now: Timestamp) -> anyhow::Resul
 }
 
 fn parse(body: &[u8]) -> anyhow::Result<Value> {
-    serde_json::from_slice(body).context("the body is to be edited, but is not JSON")
+    serde_json::from_slice(body).context("the options edit the body, but it is not JSON")
 }
 
 fn write(body: &Value) -> Vec<u8> {
     format!("{body:#}\n").into_bytes()
 }
 
-/// Sends many coupons, and judges whether any was lost or doubled. Returns whether all is well.
+/// Sends many coupons, and judges whether the system lost or doubled any. Returns whether all is
+/// well.
 async fn many(
     client: &Client,
     draft: &Draft,
@@ -575,7 +575,7 @@ mod tests {
         assert_eq!(sent.body, b"\xff not JSON");
         assert_eq!(sent.url.path(), "/webhooks/zupy/coupon-used");
         let error = format!("{:#}", edited.unwrap_err());
-        assert!(error.starts_with("the body is to be edited, but is not JSON: "));
+        assert!(error.starts_with("the options edit the body, but it is not JSON: "));
     }
 
     #[test]

@@ -26,8 +26,8 @@ pub(crate) struct Arguments {
     /// port has a game's server to forward to.
     #[arg(long, default_value_t = AWS_PORT)]
     aws_port: u16,
-    /// Keep tables, queues and sent messages in this directory. Without it they are lost when the
-    /// system stops.
+    /// Keep tables, queues and sent messages in this directory. Without a directory, they end with
+    /// the system.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// The template to start [default: the nearest template.yaml].
@@ -45,8 +45,8 @@ pub(crate) struct Arguments {
     /// Do not print the functions' logs.
     #[arg(long)]
     quiet: bool,
-    /// When the system is ready, print one line of JSON with what was started and where. Everything
-    /// else goes to standard error.
+    /// When the system is ready, print one line of JSON: each part of the system, and its address.
+    /// Everything else goes to standard error.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -141,8 +141,8 @@ fn log_the_emulators_errors() {
         .init();
 }
 
-/// The packages and the profile to build. This program is among them: otherwise Cargo would choose
-/// other features for the shared dependencies, and build them again.
+/// The packages and the profile to build. The list contains this program: otherwise Cargo would
+/// choose other features for the shared dependencies, and build them again.
 fn selection(functions: &[String], release: bool) -> Vec<String> {
     let packages = functions.iter().map(String::as_str).chain(["cli"]);
     let mut selection: Vec<_> = packages

@@ -19,17 +19,18 @@ Examples:
   coupons show 'zupy#comp_bella_vista#CP-A1B2C3D4/redeemed' --body
   coupons show CP-A1B2C3D4 --stack coupons --json";
 
-/// Show a coupon's whole life: what was received, what its tasks did, and what is missing.
+/// Show a coupon's whole life: its events, the results of its tasks, and what is missing.
 ///
 /// A bare code makes the command read the whole table, which is slow and costs read units; a key
-/// finds the coupon directly. If several tenants issued the same code, all its coupons are shown.
+/// finds the coupon directly. If several tenants issued the same code, the command shows all its
+/// coupons.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// A coupon's code, its key such as 'zupy#comp#CP-1', or an event's key as in an answer
     #[arg(value_name = "CODE or KEY", value_parser = lookup)]
     coupon: Lookup,
-    /// Also show the bodies as they were sent: they hold personal data
+    /// Also show the bodies as the provider sent them, with personal data
     #[arg(long)]
     body: bool,
     /// Print JSON: an object, or an array if several coupons have the code
@@ -75,12 +76,14 @@ pub(crate) fn not_found(lookup: &Lookup) -> String {
         Lookup::Key {
             coupon,
             entry: None,
-        } => format!("no event of the coupon {coupon} was received"),
+        } => format!("the system has received no event of the coupon {coupon}"),
         Lookup::Key {
             coupon,
             entry: Some(entry),
-        } => format!("the event {coupon}/{entry} was never received"),
-        Lookup::Code(code) => format!("no event of a coupon with the code {code:?} was received"),
+        } => format!("the system has never received the event {coupon}/{entry}"),
+        Lookup::Code(code) => {
+            format!("the system has received no event of a coupon with the code {code:?}")
+        }
     }
 }
 
@@ -128,7 +131,7 @@ fn describe(life: &Life, now: Timestamp) -> String {
 
 fn describe_reservation(reservation: &Reservation, now: Timestamp) -> String {
     if let Some(released) = &reservation.released {
-        return format!("nothing is reserved since {released}");
+        return format!("no reservation since {released}");
     }
     let field = |field: &Option<String>| field.clone().unwrap_or_else(|| "?".to_owned());
     let until = field(&reservation.until);
@@ -177,7 +180,7 @@ fn describe_event(life: &Life, event: &Received, now: Timestamp) -> String {
         {
             "SQS did not take its message; the outbox sends it within a minute"
         } else {
-            "no record: its message waits in a queue, or was lost; `coupons replay` sends it again"
+            "no record: its message waits in a queue, or is lost; `coupons replay` sends it again"
         };
         text.push_str(&format!("    {task}: {why}\n"));
     }
@@ -318,7 +321,7 @@ mod tests {
             delivery/email released: TooManyRequestsException (3 attempts), started 2026-11-22T10:00:01Z, last tried 2026-11-22T10:00:02Z
             fraud done: found rapid_redemption
               rapid_redemption (medium): at least 5 redemptions
-            inventory: no record: its message waits in a queue, or was lost; `coupons replay` sends it again
+            inventory: no record: its message waits in a queue, or is lost; `coupons replay` sends it again
 
           contradicted by another body for zupy#comp#CP-1/redeemed, received 2026-11-22T11:00:00Z, hash 0123
               {}

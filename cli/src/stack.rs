@@ -1,8 +1,8 @@
 //! Reads the resources and the parameters of a CloudFormation stack.
 //!
-//! The program needs two operations of CloudFormation, whose SDK takes longer to build than the
-//! rest of this program. So this module sends the request itself, and signs it with the SDK's
-//! signer.
+//! The program needs two operations of CloudFormation. The SDK of CloudFormation takes longer to
+//! build than the rest of this program, so this module sends the request itself, and signs it with
+//! the SDK's signer.
 
 use std::time::SystemTime;
 
@@ -56,7 +56,10 @@ pub(crate) async fn parameter(
 
 /// Sends one request, and returns the text of the answer.
 async fn ask(config: &SdkConfig, form: String) -> anyhow::Result<String> {
-    let region = config.region().context("no AWS region is set")?.as_ref();
+    let region = config
+        .region()
+        .context("no AWS region is set: set AWS_REGION, or a region in the profile")?
+        .as_ref();
     let credentials = config
         .credentials_provider()
         .context("no AWS credentials are configured")?

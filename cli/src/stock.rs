@@ -55,7 +55,7 @@ impl Arguments {
 #[group(skip)]
 struct Common {
     /// The company, by its name, or its key such as zupy#comp_bella_vista; needed for changes if
-    /// several companies are known
+    /// the system has several companies
     #[arg(long, value_name = "COMPANY", value_parser = name)]
     tenant: Option<String>,
     /// Print JSON
@@ -66,8 +66,8 @@ struct Common {
 }
 
 impl Common {
-    /// These options, or `before` where these are absent. Options may stand after an action or
-    /// before it.
+    /// Takes these options, or those of `before` where these are absent. Options may stand after an
+    /// action or before it.
     fn or(self, before: Self) -> Self {
         Self {
             tenant: self.tenant.or(before.tenant),
@@ -85,7 +85,7 @@ enum Action {
         product: String,
         #[arg(value_name = "N", value_parser = quantity, allow_negative_numbers = true)]
         on_hand: Decimal,
-        /// Below this quantity, the stock is low, and one alert is published
+        /// Below this quantity, the stock is low, and inventory publishes one alert
         #[arg(long, value_name = "N", value_parser = at_least_zero, allow_negative_numbers = true)]
         threshold: Option<Decimal>,
         #[command(flatten)]
@@ -125,8 +125,8 @@ enum Action {
     /// Set the stock from a CSV file; a wrong line stops the command before any change
     ///
     /// The first line names the columns: product and on_hand, and optionally tenant, threshold and
-    /// rewards. A cell of rewards has one reward a line. The columns reserved and available are
-    /// ignored. A file with semicolons may have decimal commas.
+    /// rewards. A cell of rewards has one reward a line. The import ignores the columns reserved
+    /// and available. A file with semicolons may have decimal commas.
     Import {
         /// The file; - for standard input
         file: PathBuf,
@@ -256,7 +256,7 @@ fn default_threshold() -> anyhow::Result<Decimal> {
     }
 }
 
-/// A tenant's key without the name of the only provider whose tenants have a stock.
+/// A tenant's key without the provider, because only one provider's tenants have a stock.
 fn company(key: &str) -> String {
     match key.split_once('#') {
         Some((zupy::NAME, company)) => unescape(company),

@@ -25,7 +25,7 @@ use crate::stack::{self, Resource};
 pub(crate) const PORT: u16 = 3000;
 pub(crate) const AWS_PORT: u16 = 4566;
 
-/// A person waits, and may be far from the region.
+/// A person waits, perhaps at a great distance from the region.
 const LIMITS: CallLimits = CallLimits {
     attempt: Duration::from_secs(10),
     call: Duration::from_secs(40),
@@ -42,7 +42,7 @@ const SCHEDULE_DEAD_LETTER: &str = "-schedule-dead-letter";
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub(crate) struct Arguments {
-    /// Port of the system on this machine, whose gateway knows the AWS endpoint [default: 3000]
+    /// Port of the gateway of the system on this machine [default: 3000]
     #[arg(long, value_name = "PORT", help_heading = "System")]
     #[arg(conflicts_with_all = ["stack", "deployed"])]
     pub(crate) port: Option<u16>,
@@ -55,9 +55,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME", help_heading = "System")]
     #[arg(conflicts_with = "deployed")]
     stack: Option<String>,
-    /// A deployed system, whose tables and queues the environment names: EVENTS_TABLE,
-    /// MEMBERS_TABLE, STOCK_TABLE, FIGURES_TABLE, WORK_QUEUE_URL, and queues such as
-    /// DELIVERY_QUEUE_URL for their dead letters
+    /// A deployed system; the environment names its tables and queues: EVENTS_TABLE, MEMBERS_TABLE,
+    /// STOCK_TABLE, FIGURES_TABLE, WORK_QUEUE_URL, and queues such as DELIVERY_QUEUE_URL for their
+    /// dead letters
     #[arg(long, help_heading = "System")]
     deployed: bool,
 }
@@ -68,8 +68,8 @@ impl Arguments {
         self.deployed || self.stack.is_some()
     }
 
-    /// The value of the system's parameter `TimeZone`; `None` if the system cannot be asked: it is
-    /// named by its tables, or only by its AWS endpoint.
+    /// The value of the system's parameter `TimeZone`. `None` if the command cannot ask the system,
+    /// since the caller names only its tables or its AWS endpoint.
     pub(crate) async fn time_zone(&self) -> anyhow::Result<Option<String>> {
         if let Some(stack) = &self.stack {
             let zone = stack::parameter(&deployed_config().await?, stack, "TimeZone").await;
@@ -85,14 +85,14 @@ impl Arguments {
             (false, None, None) => endpoint_at(PORT),
             _ => return Ok(None),
         };
-        // If no port is given, another program may listen on the gateway's default port.
+        // Without a port of the caller's, another program may listen on the gateway's default port.
         let state = state_of(&gateway).await.unwrap_or_default();
         let is_meant = self.port.is_some() || state["aws"] == endpoint_at(AWS_PORT);
         let zone = state["time_zone"].as_str().filter(|_| is_meant);
         Ok(zone.map(str::to_owned))
     }
 
-    /// These arguments, or the others where these are absent.
+    /// Takes these arguments, or the others where these are absent.
     pub(crate) fn or(self, others: Self) -> Self {
         let says_something = self.port.or(self.aws_port).is_some() || self.stack.is_some();
         match says_something || self.deployed {
@@ -127,7 +127,7 @@ struct Names {
     queues: BTreeMap<String, String>,
 }
 
-/// A dead-letter queue, and the queue whose messages it gets.
+/// A dead-letter queue, and the queue that it serves.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct DeadLetterQueue {
     pub(crate) name: String,
@@ -432,7 +432,8 @@ fn kebab(pascal: &str) -> String {
     kebab
 }
 
-/// The AWS endpoint of the system on this machine. If another port is given, its gateway is asked.
+/// The AWS endpoint of the system on this machine. If the caller gives another port, the command
+/// asks its gateway.
 async fn local_endpoint(arguments: &Arguments) -> anyhow::Result<String> {
     match (arguments.port, arguments.aws_port) {
         (Some(port), None) => endpoint_behind(&format!("http://127.0.0.1:{port}")).await,

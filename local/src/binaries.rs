@@ -105,7 +105,7 @@ async fn output(command: &mut Command) -> std::io::Result<Output> {
     output
 }
 
-/// A process with all its descendants, killed when this value is dropped.
+/// A process with all its descendants; dropping this value kills them.
 struct Group(Option<Pid>);
 
 impl Drop for Group {
@@ -117,7 +117,7 @@ impl Drop for Group {
     }
 }
 
-/// Finds binaries that were built before; each has its function's name.
+/// Finds existing binaries; each has its function's name.
 pub fn in_directory(
     directory: &Path,
     functions: &[String],

@@ -65,7 +65,7 @@ fn read_advance(body: &[u8]) -> Result<Duration, String> {
     };
     let fields = value.as_object().ok_or_else(problem)?;
     if let Some(other) = fields.keys().find(|name| *name != "advance_s") {
-        return Err(format!("{other} is not known; there is advance_s"));
+        return Err(format!("{other} is unknown; the only field is advance_s"));
     }
     let seconds = value["advance_s"].as_f64().ok_or_else(problem)?;
     Duration::try_from_secs_f64(seconds)
@@ -79,7 +79,7 @@ async fn schedules(State(inner): State<Arc<Inner>>) -> Response {
     Json(inner.scheduler.all()).into_response()
 }
 
-/// Reads the body whatever its declared type: `curl -d` declares a form.
+/// Reads the body with any declared type: `curl -d` declares a form.
 async fn add_fault(State(inner): State<Arc<Inner>>, body: Bytes) -> Response {
     let value: Value = match serde_json::from_slice(&body) {
         Ok(value) => value,
@@ -190,7 +190,7 @@ mod tests {
         check("[]", Err("advance_s must be"));
         check(
             r#"{"advance_s": 1, "advance_h": 1}"#,
-            Err("advance_h is not known"),
+            Err("advance_h is unknown"),
         );
         check("advance_s=1", Err("is not JSON"));
     }

@@ -13,7 +13,7 @@ pub(crate) fn draft(row: &Value) -> Option<Value> {
         "whatsapp" => ("whatsapp", whatsapp(&draft)),
         "sms" => ("sms", Value::Null),
         "forward" => ("game-server", request(&draft)),
-        // Other records stand for no message.
+        // Other records belong to no message.
         _ => return None,
     };
     let body = detail["body"].as_str();

@@ -1,5 +1,5 @@
 //! The whole system on one machine: everything that `template.yaml` wires on AWS, on loopback, with
-//! the same binaries that are deployed.
+//! the same binaries.
 
 pub mod binaries;
 pub mod bodies;

@@ -1,5 +1,5 @@
-//! The gateway's own pages besides the template's routes: the page at `/`, and `/_local` for
-//! scripts and tests.
+//! The gateway's own pages, in addition to the template's routes: the page at `/`, and `/_local`
+//! for scripts and tests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -143,7 +143,7 @@ async fn state(State(inner): State<Arc<Inner>>) -> Response {
         "invocations": invocations,
         "tables": tables,
         "faults": inner.faults.list(),
-        // The time is left out, because the page compares whole states to find a change.
+        // The state leaves out the time, because the page compares whole states to find a change.
         "clock": {"ahead_s": inner.clock.ahead().as_secs_f64()},
         "schedules": {"count": schedules, "next_at": next_at},
     }))
@@ -161,7 +161,7 @@ async fn all_messages(inner: &Inner, tables: &[TableCount]) -> anyhow::Result<Ve
         let rows = inner.dynamodb.scan_having(EVENTS, "would_send").await?;
         messages.extend(rows.iter().filter_map(draft));
     }
-    // Times are not compared as text, because tasks write more digits than services do.
+    // The sort does not compare times as text, because tasks write more digits than services do.
     messages.sort_by_cached_key(|message| {
         let at = message["at"].as_str();
         at.and_then(|at| at.parse::<Timestamp>().ok())
@@ -169,7 +169,7 @@ async fn all_messages(inner: &Inner, tables: &[TableCount]) -> anyhow::Result<Ve
     Ok(messages)
 }
 
-/// Everything that was sent outside, oldest first.
+/// Every message sent outside, oldest first.
 async fn messages(State(inner): State<Arc<Inner>>) -> Response {
     Json(inner.outside.all()).into_response()
 }
@@ -188,7 +188,7 @@ struct Idle {
 /// Answers when the system is idle.
 async fn idle(State(inner): State<Arc<Inner>>, Query(query): Query<Idle>) -> Response {
     let timeout_s = query.timeout_s.unwrap_or(IDLE_TIMEOUT_S);
-    // `clamp` keeps NaN, which is refused like a negative number.
+    // `clamp` keeps NaN; the endpoint refuses it like a negative number.
     let timeout_s = timeout_s.clamp(-1.0, IDLE_TIMEOUT_MAX_S);
     let Ok(timeout) = Duration::try_from_secs_f64(timeout_s) else {
         let message = "timeout_s must be a number of seconds, 0 or more";

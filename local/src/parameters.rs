@@ -49,7 +49,7 @@ pub(crate) fn local_parameters(aws_url: &str, gateway_url: &str) -> BTreeMap<Str
         ("SurveyLinkSecrets", "local-survey-secret".into()),
         ("MaxAgeS", MAX_AGE_S.into()),
         ("RetentionDays", RETENTION_DAYS.into()),
-        // Samples with old dates are counted too.
+        // Analytics counts samples with old dates too.
         ("ReportDays", RETENTION_DAYS.into()),
         ("UnknownCouponGraceS", UNKNOWN_COUPON_GRACE_S.into()),
         ("AwsEndpointUrl", aws_url.into()),

@@ -109,8 +109,8 @@ impl Inner {
         tokio::time::timeout(timeout, settled).await.is_ok()
     }
 
-    /// Checks running functions both before and after waiting messages, so that a message on its
-    /// way from a queue to a function is not missed.
+    /// Checks running functions both before and after waiting messages, so that the check misses no
+    /// message on its way from a queue to a function.
     fn is_idle(&self, until: Until) -> bool {
         let at_rest = || self.lambda.running() == 0;
         let later = until == Until::NothingWaits;

@@ -40,7 +40,7 @@ const DOCKER_BRIDGE: &str = "172.17.0.1";
 const LINGER: Duration = Duration::from_secs(5);
 
 pub struct Options {
-    /// The path of `template.yaml`; the folder `events/` beside it holds the examples.
+    /// The path of `template.yaml`; the folder `events/` next to it holds the examples.
     pub template: PathBuf,
     /// Values for the template's parameters, which replace the local ones.
     pub parameters: BTreeMap<String, String>,
@@ -77,8 +77,8 @@ pub struct System {
 }
 
 impl System {
-    /// Takes the ports and reads the template, so that every obstacle to a start is found before
-    /// anything is built.
+    /// Takes the ports and reads the template, so that every obstacle to a start shows before the
+    /// build.
     pub async fn prepare(options: Options) -> anyhow::Result<Prepared> {
         let gateway = bind(options.port, "--port").await?;
         let aws = bind(options.aws_port, "--aws-port").await?;
@@ -120,7 +120,7 @@ impl System {
             let name = &function.name;
             let binary = binaries
                 .get(name)
-                .with_context(|| format!("no binary was built for the function {name}"))?;
+                .with_context(|| format!("the build made no binary for the function {name}"))?;
             let process = FunctionProcess {
                 name: name.clone(),
                 binary: binary.clone(),
@@ -227,7 +227,7 @@ impl System {
     ///
     /// # Errors
     ///
-    /// An invocation does not end, or the data directory cannot be written.
+    /// An invocation does not end, or writing to the data directory fails.
     pub async fn advance(&self, by: Duration) -> anyhow::Result<Timestamp> {
         self.inner.advance(by).await
     }
@@ -237,7 +237,7 @@ impl System {
         self.inner.scheduler.all()
     }
 
-    /// Everything that was sent outside, oldest first.
+    /// Every message sent outside, oldest first.
     pub fn sent(&self) -> Vec<Sent> {
         self.inner.outside.all()
     }
@@ -409,7 +409,7 @@ fn serve(
     let mut stop = stop.subscribe();
     servers.spawn(async move {
         let stopped = async move {
-            // The sender is dropped only after it sent the stop.
+            // The sender ends only after it has sent the stop.
             let _ = stop.wait_for(|stopped| *stopped).await;
         };
         let served = axum::serve(

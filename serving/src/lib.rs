@@ -53,7 +53,7 @@ impl Serving {
     /// Answers until Lambda ends the function.
     ///
     /// # Errors
-    /// Lambda's runtime API cannot be reached.
+    /// Lambda's runtime API does not answer.
     pub async fn run(self) -> anyhow::Result<()> {
         let own = &self;
         let answer =
@@ -88,7 +88,7 @@ impl Serving {
     }
 }
 
-/// The time that is left of an invocation, less a second to send the answer.
+/// The remaining time of an invocation, less a second to send the answer.
 fn left(invocation: Invocation) -> Duration {
     let left = invocation.ends_at().duration_since(invocation.now());
     let left = Duration::try_from(left).unwrap_or(Duration::MAX);

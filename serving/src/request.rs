@@ -34,8 +34,8 @@ pub(crate) fn read(event: &RawValue) -> Result<LambdaRequest, Unserved> {
     Ok(request)
 }
 
-/// Encodes what a URI's path or query may not contain. If the text was decoded before, `%` is
-/// encoded too.
+/// Encodes what a URI's path or query may not contain. If the gateway decoded the text before, this
+/// function encodes `%` too.
 fn encoded(text: &str, decoded: bool) -> String {
     let mut encoded = String::with_capacity(text.len());
     for (index, byte) in text.bytes().enumerate() {

@@ -127,7 +127,7 @@ async fn a_member_whom_only_a_contradiction_names_is_forgotten_too() {
         let key = format!("zupy#{COMPANY}#ZP-2");
         let forgotten = command(shop, &["member", &key, "--forget", "--json"]).await;
         assert!(
-            forgotten.error.contains("nothing is recorded"),
+            forgotten.error.contains("the system has no data about"),
             "{}",
             forgotten.error
         );

@@ -156,7 +156,7 @@ async fn a_message_that_may_have_been_sent_is_skipped_unless_its_channel_is_name
         // A later attempt was refused.
         set(shop, "whatsapp", "failed").await;
         let said = command(shop, &["replay", "CP-1", "--failed"]).await;
-        let hint = "--task delivery/whatsapp repeats it all the same";
+        let hint = "--task delivery/whatsapp repeats it even so";
         assert!(said.out.contains(hint), "{}", said.out);
         let named = ["replay", "CP-1", "--failed", "--task", "delivery/whatsapp"];
         let said = command(shop, &named).await;

@@ -202,7 +202,7 @@ impl Story {
             let at = self.time_of(day);
             self.code(at);
         }
-        // Now and then a member redeems far too fast.
+        // Sometimes a member redeems far too fast.
         if self.random.u32(0..10) == 0 {
             let at = self.time_of(day);
             for minute in 0..6 {

@@ -20,35 +20,36 @@ use crate::lives::raw_rows;
 use crate::refused::refused_rows;
 use crate::target::Target;
 
-/// The longest time that an attempt to record an event takes. Parts of a body that no row names yet
-/// stay for this time.
+/// The longest time that an attempt to record an event takes. Parts of a body without a row stay
+/// for this time, because the row may follow.
 const UNDER_WAY_MAX: SignedDuration = SignedDuration::from_mins(15);
 
-/// The counts of erased data, or of data that would be erased.
+/// The counts of erased data; with `--dry-run`, of the data to erase.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Forgotten {
     member: String,
     dry_run: bool,
-    /// Whether a contact was erased.
+    /// Whether the command erased a contact.
     contact: bool,
     /// Coupons of the account that lost the member's points and the method of redemption.
     coupons: usize,
     /// Recorded bodies that lost their personal data.
     bodies: usize,
-    /// Refused bodies that named the member, and were erased whole.
+    /// Refused bodies that named the member; the command erases the whole body.
     refused: usize,
     /// Drafts of messages for sandbox and test events.
     drafts: usize,
     /// The profile's lines, one a coupon. Each line keeps its facts about the coupon, because the
     /// counters need them.
     lines: usize,
-    /// Links of surveys that are closed.
+    /// Closed links of surveys.
     links: usize,
     /// Comments on answers to surveys. The ratings stay, as numbers.
     comments: usize,
 }
 
-/// Erases the personal data. Keys and hashes stay, so that a duplicate webhook is still recognised.
+/// Erases the personal data. Keys and hashes stay, so that the system still recognises a duplicate
+/// webhook.
 pub(super) async fn forget(target: &Target, key: &Key, dry_run: bool) -> anyhow::Result<Forgotten> {
     let mut forgotten = Forgotten {
         member: key.text(),
@@ -236,7 +237,7 @@ async fn forget_points(
     .await
 }
 
-/// How often a line is read again if it changes meanwhile.
+/// How often the command reads a line again if it changes meanwhile.
 const LINE_ATTEMPTS: usize = 5;
 
 /// Erases the member's share of the lines that make up their profile.
@@ -271,7 +272,7 @@ async fn forget_profile(
     Ok(())
 }
 
-/// Erases a line's share. Returns false if the line has changed since it was read.
+/// Erases a line's share. Returns false if the line has changed since its reading.
 async fn forget_share(target: &Target, key: &Key, entry: &str, row: &Item) -> anyhow::Result<bool> {
     let mut line = Standing::read(row)?.line;
     line.share = Share::default();
@@ -390,20 +391,22 @@ async fn forget_row(
 
 impl Forgotten {
     pub(super) fn describe(&self) -> String {
-        let (contact, verb) = match (self.contact, self.dry_run) {
-            (true, true) => ("the contact would be erased", "would lose"),
-            (true, false) => ("the contact is erased", "lost"),
-            (false, true) => ("no contact is kept", "would lose"),
-            (false, false) => ("no contact was kept", "lost"),
+        let verb = if self.dry_run {
+            "would erase"
+        } else {
+            "erased"
+        };
+        let contact = if self.contact {
+            "the contact"
+        } else {
+            "no contact"
         };
         format!(
-            "{}: {contact}; {} recorded bodies {verb} their personal data, {} drafts, {} refused \
-             bodies, the points of \
-             {} coupons, and the figures of {}; {} surveys are \
-             closed, {} comments erased\n\
-             Messages on their way, in queues and dead-letter queues, hold such data until they \
-             are processed, for 14 \
-             days at most; backups of the tables for 35.\n",
+            "{}: {verb} {contact}, the personal data in {} recorded bodies, {} drafts, {} refused \
+             bodies, the points of {} coupons, the figures of {} coupons, {} links of surveys, and \
+             {} comments.\n\
+             Messages in queues and dead-letter queues hold such data until a task processes \
+             them, for 14 days at most. Backups of the tables hold it for 35 days.\n",
             self.member,
             self.bodies,
             self.drafts,

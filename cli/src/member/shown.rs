@@ -21,19 +21,19 @@ pub(super) struct Member {
     member: String,
     contact: Option<Contact>,
     do_not_contact: bool,
-    /// When the member's personal data were erased, if ever.
+    /// When an operator erased the member's personal data, if ever.
     forgotten_at: Option<String>,
-    /// Whether a flag is raised and nobody has cleared it.
+    /// Whether the member has a flag that nobody has cleared.
     flagged: bool,
     flags: Vec<Flag>,
     /// The redemptions of the last days, by time. Fraud rules count them to find a member who
     /// redeems too fast.
     redemptions: Vec<Redemption>,
     coupons: Vec<Coupon>,
-    /// In-game items that were recorded for a player.
+    /// The recorded in-game items of a player.
     grants: Vec<Grant>,
-    /// What the member redeemed and used so far, as the reports count it. Absent if no event of the
-    /// member was counted.
+    /// What the member redeemed and used so far, as the reports count it. Absent if analytics
+    /// counted no event of the member.
     profile: Option<Profile>,
     /// Entries of kinds that this version does not know.
     other: Vec<String>,
@@ -219,7 +219,7 @@ impl Member {
                 items: items.unwrap_or_default(),
             });
         } else if entry != RUSHES {
-            // This row only says which alerts were published; the redemptions hold everything else.
+            // This row only holds the published alerts; the redemptions hold everything else.
             self.other.push(entry);
         }
     }

@@ -9,7 +9,7 @@ use aws_sdk_sqs::types::Message;
 use super::Move;
 use crate::target::{DeadLetterQueue, Target};
 
-/// How long a received message is hidden, in seconds. If this program ends before it deletes the
+/// How long SQS hides a received message, in seconds. If this program ends before it deletes the
 /// message, SQS shows the message again after this time.
 const HIDDEN_S: i32 = 30;
 

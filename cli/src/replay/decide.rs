@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use webhooks::life::Record;
 
-/// Whether a task's message is sent.
+/// Whether the command sends a task's message.
 #[derive(Debug, PartialEq)]
 pub(super) enum Decision<'a> {
     Send {
@@ -82,7 +82,8 @@ mod tests {
         }
     }
 
-    /// Checks the decision on these records: the records to delete, or why nothing is sent.
+    /// Checks the decision on these records: the records to delete, or why the command sends
+    /// nothing.
     #[track_caller]
     fn check(
         records: &[Record],

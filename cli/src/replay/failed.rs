@@ -1,7 +1,7 @@
 //! `coupons replay --failed`: runs again what failed for good, and nothing else.
 //!
-//! A failed record is released to its task, not deleted. If this program crashes before it sends
-//! the message, the next `--failed` still finds the record.
+//! The command releases a failed record to its task, and does not delete it. If this program
+//! crashes before it sends the message, the next `--failed` still finds the record.
 
 use std::collections::BTreeSet;
 
@@ -17,9 +17,9 @@ use crate::target::Target;
 /// The reason for skipping an event or a task that had no failure.
 pub(super) const NOTHING: &str = "nothing failed";
 
-/// Chooses the failed records, of one channel if one is named. A record with an unanswered earlier
-/// attempt may stand for a message that was sent. Such a record counts only if its channel is
-/// named.
+/// Chooses the failed records, of one channel if the operator names one. After an unanswered
+/// attempt, the message of a record may have gone out. Such a record counts only if the operator
+/// names its channel.
 pub(super) fn choose<'a>(records: &[&'a Record], channel: Option<&str>) -> Decision<'a> {
     let failed = records.iter().copied();
     let failed = failed.filter(|record| {
@@ -33,9 +33,8 @@ pub(super) fn choose<'a>(records: &[&'a Record], channel: Option<&str>) -> Decis
     Decision::Skip(match in_doubt.first() {
         None => NOTHING.to_owned(),
         Some(record) => format!(
-            "before {} failed, an attempt got no answer, so its message may have been sent; \
-             --task {} repeats \
-             it all the same",
+            "before {} failed, an attempt got no answer, so its message may have gone out; \
+             --task {} repeats it even so",
             record.task, record.task
         ),
     })
@@ -63,7 +62,7 @@ pub(super) fn is_of_commit(record: &Record) -> bool {
     record.task == "delivery/grant"
 }
 
-/// Releases a failed record to its task, unless the record has changed since it was read. If an
+/// Releases a failed record to its task, unless the record has changed since its reading. If an
 /// earlier replay released it, perhaps only its message is missing.
 pub(super) async fn give_back(target: &Target, record: &Record) -> anyhow::Result<()> {
     if record.status == "released" {
@@ -74,7 +73,8 @@ pub(super) async fn give_back(target: &Target, record: &Record) -> anyhow::Resul
         .split_once('/')
         .with_context(|| format!("{:?} is not an event's key", record.event))?;
     let before = record.result.as_deref().unwrap_or_default();
-    // Every attempt by the SDK sends the same text, so a repeat after a lost answer is recognised.
+    // Every attempt by the SDK sends the same text, so the command recognises its own change after
+    // a lost answer.
     let result = format!("asked for again at {}; before: {before}", Timestamp::now());
     let updated = target
         .dynamodb

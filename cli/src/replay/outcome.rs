@@ -19,7 +19,7 @@ pub(super) struct Outcome {
 #[serde(untagged)]
 pub(super) enum What {
     Sent {
-        /// Records that were deleted so that the task runs again.
+        /// The deleted records; without them, the task runs again.
         forgotten: Vec<String>,
         /// Failed records that the task processes again; it processes nothing else.
         #[serde(skip_serializing_if = "Vec::is_empty")]

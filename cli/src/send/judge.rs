@@ -1,9 +1,9 @@
-//! Judges a run: decides from the tables and the sent messages whether anything was lost or
-//! doubled.
+//! Judges a run: decides from the tables and the sent messages whether the system lost or doubled
+//! an event.
 //!
 //! After a 2xx, an event is lost if its row, a task's record, its entry in the member's account, or
-//! its mail is missing. It is doubled if an effect outside was made twice, or if its coupon is in
-//! the tables twice. A webhook that never got a 2xx cannot be lost.
+//! its mail is missing. An event is doubled if it has an effect outside twice, or if its coupon is
+//! in the tables twice. Losing a webhook needs a 2xx first.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -23,8 +23,8 @@ const CHANNELS: [(&str, &str); 3] = [
     ("delivery/sms", "sms"),
 ];
 
-/// How many messages were sent by a channel for an event. The event's name is percent-encoded as in
-/// a mail's header.
+/// How many messages a channel sent for an event. The event's name is percent-encoded as in a
+/// mail's header.
 pub(super) type Messages = HashMap<(String, String), u32>;
 
 /// What the system holds of a run.
@@ -49,7 +49,7 @@ pub(super) struct Finding {
 
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Verdict {
-    /// How many events were answered with a 2xx.
+    /// How many events got a 2xx.
     pub(super) judged: usize,
     pub(super) lost: Vec<Finding>,
     pub(super) doubled: Vec<Finding>,
@@ -95,8 +95,8 @@ impl Found {
         self.events.values().any(|it| !it.undispatched.is_empty())
     }
 
-    /// Judges the events in `taken`, which were answered with a 2xx; each has the number of its
-    /// webhook. `body` returns that webhook's body. `mark` is part of the names of this run alone.
+    /// Judges the events in `taken`, which got a 2xx; each has the number of its webhook. `body`
+    /// returns that webhook's body. `mark` is part of the names of this run alone.
     pub(super) fn judge(
         &self,
         taken: &BTreeSet<(String, u32)>,
@@ -108,7 +108,7 @@ impl Found {
             let missing = match self.events.get(event) {
                 None => vec!["no row".to_owned()],
                 Some(row) if row.body.as_deref().map(str::as_bytes) != Some(&body(*index)?) => {
-                    vec!["its row holds another body than was sent".to_owned()]
+                    vec!["its row holds another body than the sent one".to_owned()]
                 }
                 Some(row) => self.missing(row),
             };
@@ -150,16 +150,16 @@ impl Found {
         missing
     }
 
-    /// The missing effect, if a record says `done` for an effect that was not made.
+    /// The missing effect, if a record says `done` without one.
     fn missing_effect(&self, row: &Received, record: &str) -> Option<String> {
         if record == ACCOUNT {
-            let missing = "no entry in the member's account, though its record is done";
+            let missing = "no entry in the member's account, although its record is done";
             return (!self.accounts.contains(&row.account_key())).then(|| missing.to_owned());
         }
         let messages = self.messages.as_ref()?;
         let (_, channel) = CHANNELS.iter().find(|(name, _)| *name == record)?;
         let message = ((*channel).to_owned(), as_header(&row.event));
-        let missing = || format!("nothing was sent by {channel}, though its record is done");
+        let missing = || format!("{channel} sent nothing, although its record is done");
         (!messages.contains_key(&message)).then(missing)
     }
 
@@ -174,8 +174,12 @@ impl Found {
             let (coupon, _) = event.split_once('/')?;
             Some(coupon.to_owned())
         });
-        let recorded = twice(events)
-            .map(|(coupon, count)| (coupon, format!("{count} events are recorded of one coupon")));
+        let recorded = twice(events).map(|(coupon, count)| {
+            (
+                coupon,
+                format!("the ledger has {count} events of one coupon"),
+            )
+        });
         // The run did not invent every code: several coupons may share one.
         let codes = self.accounts.iter().map(|(_, entry)| entry.clone());
         let stored = twice(codes.filter(|entry| entry.contains(mark)))
@@ -326,7 +330,11 @@ mod tests {
                 .values_mut()
                 .for_each(|row| row.body = Some("{}".into()));
         };
-        check(another, &["its row holds another body than was sent"], &[]);
+        check(
+            another,
+            &["its row holds another body than the sent one"],
+            &[],
+        );
         let none = "delivery/account: no record; inventory: no record; fraud: no record; \
                     analytics: no record";
         check(|found| found.records.clear(), &[none], &[]);
@@ -360,9 +368,9 @@ mod tests {
 
     #[test]
     fn an_event_without_an_effect_is_lost_whatever_its_record_says() {
-        let account = "no entry in the member's account, though its record is done";
+        let account = "no entry in the member's account, although its record is done";
         check(|found| found.accounts.clear(), &[account], &[]);
-        let mail = "nothing was sent by email, though its record is done";
+        let mail = "email sent nothing, although its record is done";
         check(|found| found.messages = Some(HashMap::new()), &[mail], &[]);
         check(|found| found.messages = None, &[], &[]);
     }
@@ -378,7 +386,7 @@ mod tests {
         };
         check(mail, &[], &["email sent 2 times"]);
         let rows = |found: &mut Found| found.take_event(&event("redeemed#2"));
-        check(rows, &[], &["2 events are recorded of one coupon"]);
+        check(rows, &[], &["the ledger has 2 events of one coupon"]);
         let accounts = |found: &mut Found| found.take_account(&account("zupy#another#ZP-1"));
         check(accounts, &[], &["it is in 2 accounts"]);
         // Coupons may share a code, so a shared code is no double.

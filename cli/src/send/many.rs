@@ -1,4 +1,4 @@
-//! Sends many distinct coupons as a provider does: some twice, and each until it is answered.
+//! Sends many distinct coupons as a provider does: some twice, and each until it gets an answer.
 
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,16 +15,16 @@ use crate::http::{Answer, Client, Request};
 use crate::send::summary::{Delivery, Summary};
 use crate::send::{Draft, parse, write};
 
-/// How many times one webhook is sent until it is answered. A provider retries for days; a person
-/// at a terminal does not wait that long.
+/// How many times the command sends one webhook until it gets an answer. A provider retries for
+/// days; a person at a terminal does not wait that long.
 const ATTEMPTS: usize = 8;
 
-/// Each pause between attempts is twice as long as the one before, up to the longest. A random part
-/// of its second half is left out.
+/// Each pause between attempts is twice as long as the one before, up to the longest. The pause
+/// leaves out a random part of its second half.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// The part of the repeated coupons whose two requests are under way at the same time.
+/// The part of the repeated coupons with both requests under way at the same time.
 const TOGETHER: f64 = 0.25;
 
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +34,7 @@ pub(super) struct Plan {
     pub(super) again: Again,
 }
 
-/// Which coupons are sent twice.
+/// Which coupons go out twice.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Again {
     Nothing,
@@ -144,7 +144,7 @@ pub(super) async fn send(client: &Client, run: &Run<'_>, plan: Plan) -> anyhow::
 }
 
 impl Again {
-    /// The seed that chooses the webhooks that are sent again.
+    /// The seed that chooses the webhooks to repeat.
     fn seed(self) -> Option<u64> {
         match self {
             Again::Share { seed, .. } => Some(seed),

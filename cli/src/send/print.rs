@@ -18,7 +18,7 @@ pub(super) enum Form {
 
 pub(super) fn print(form: Form, request: &Request, at: Timestamp) -> anyhow::Result<String> {
     let Ok(body) = std::str::from_utf8(&request.body) else {
-        bail!("the body is not UTF-8, so it cannot be printed; it can be sent");
+        bail!("the body is not UTF-8, so --print cannot print it; send it without --print");
     };
     match form {
         Form::Curl => curl(request, body),
@@ -28,7 +28,7 @@ pub(super) fn print(form: Form, request: &Request, at: Timestamp) -> anyhow::Res
 
 fn curl(request: &Request, body: &str) -> anyhow::Result<String> {
     if body.contains('\0') {
-        bail!("the body holds a null byte, which no command can; it can be sent");
+        bail!("the body holds a null byte, which no shell command can; send it without --print");
     }
     let mut command = format!("curl -sS -i {}", quote(&request.url.to_string()));
     for (name, value) in &request.headers {

@@ -14,8 +14,7 @@ use crate::http::{Answer, Client, origin, parse_url};
 use crate::send::judge::Messages;
 use crate::target::DEAD_LETTER;
 
-/// The wait ends when nothing has moved for this long. A worker that was killed holds its lease for
-/// 30 s.
+/// The wait ends when nothing has moved for this long. A dead worker holds its lease for 30 s.
 pub(super) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Before each hurry, a pause twice as long as the one before, up to the longest: each retry counts
@@ -109,7 +108,7 @@ impl Local {
         self.tell(&format!("/_local/schedules/{OUTBOX}")).await
     }
 
-    /// The messages that were sent outside for the events whose key holds the mark.
+    /// The messages sent outside for the events with the mark in their key.
     pub(super) async fn messages(&self, mark: &str) -> anyhow::Result<Messages> {
         #[derive(Deserialize)]
         struct Message {
@@ -127,7 +126,7 @@ impl Local {
         Ok(messages)
     }
 
-    /// Every current fault, with how often it was applied.
+    /// Every current fault, with how often it occurred.
     pub(super) async fn faults(&self) -> anyhow::Result<Vec<Value>> {
         let path = "/_local/faults";
         read(&self.ask(Method::GET, path).await?, path)

@@ -1,4 +1,4 @@
-//! Judges a run in the system that it was sent to, after that system has settled.
+//! Judges a run in the system that got its webhooks, after that system has settled.
 
 use std::time::{Duration, Instant};
 
@@ -17,24 +17,24 @@ use crate::send::settle::{Local, PATIENCE};
 use crate::send::summary::Summary;
 use crate::target::{self, Target, endpoint_at, endpoint_behind};
 
-/// How often a page of a table is requested, each time with the SDK's own retries: faults stay on
-/// meanwhile.
+/// How often the command requests a page of a table, each time with the SDK's own retries: faults
+/// stay on meanwhile.
 const READ_ATTEMPTS: u32 = 20;
 const READ_AGAIN: Duration = Duration::from_millis(200);
 
-/// How long a deployed system gets before its tables are read once more.
+/// How long a deployed system gets before the command reads its tables once more.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
-/// How many findings of a kind are listed.
+/// How many findings of a kind the list has.
 const LISTED: usize = 10;
 
-/// Where a run is judged.
+/// Where the command judges a run.
 #[derive(Debug)]
 pub(super) enum Place {
     Local(Box<Watched>),
-    /// A deployed system: only its tables can be read.
+    /// A deployed system: the command can read only its tables.
     Tables(Box<Target>),
-    /// The run is not judged, for this reason.
+    /// The command does not judge the run, for this reason.
     Nowhere(String),
 }
 
@@ -43,23 +43,23 @@ pub(super) enum Place {
 pub(super) struct Watched {
     local: Local,
     target: Target,
-    /// The faults before the run, with how often they had been applied.
+    /// The faults before the run, with how often each had occurred.
     faults: Vec<Value>,
 }
 
 /// The result of judging a run.
 #[derive(Debug, Default)]
 pub(super) struct Judged {
-    /// `None` if the run was not judged.
+    /// `None` without a judgement.
     verdict: Option<Verdict>,
-    /// Why the run was not judged although it should have been.
+    /// Why an expected judgement is missing.
     pub(super) error: Option<anyhow::Error>,
     notes: Vec<String>,
     took: Duration,
 }
 
 impl Place {
-    /// Decides where the run is judged, before anything is sent.
+    /// Decides where to judge the run, before the first webhook.
     pub(super) async fn find(arguments: &target::Arguments, url: &Uri) -> anyhow::Result<Self> {
         if arguments.is_deployed() {
             let target = Target::connect(arguments).await?;
@@ -100,7 +100,7 @@ impl Place {
         progress.enable_steady_tick(Duration::from_millis(100));
         let verdict = match self {
             Self::Nowhere(reason) => {
-                let note = format!("lost and doubled are not judged: {reason}");
+                let note = format!("the command does not judge lost and doubled events: {reason}");
                 judged.notes.push(note);
                 Ok(None)
             }
@@ -111,7 +111,7 @@ impl Place {
         progress.finish_and_clear();
         match verdict {
             Ok(verdict) => judged.verdict = verdict,
-            Err(error) => judged.error = Some(error.context("judging what was lost and doubled")),
+            Err(error) => judged.error = Some(error.context("judging lost and doubled events")),
         }
         judged.took = start.elapsed();
         judged
@@ -143,9 +143,8 @@ impl Judged {
             if waiting > 0 {
                 let patience_s = PATIENCE.as_secs();
                 self.notes.push(format!(
-                    "the system did not settle: {waiting} of its messages wait, and for \
-                     {patience_s} s none was \
-                     worked off"
+                    "the system did not settle: {waiting} of its messages wait, and no function \
+                     finished one for {patience_s} s"
                 ));
             }
             let verdict = found.judge(&summary.taken, |index| run.body(index), &run.mark())?;
@@ -165,7 +164,7 @@ impl Judged {
         summary: &Summary,
     ) -> anyhow::Result<Verdict> {
         self.notes.push(
-            "messages to customers are not judged: only the local system knows what was sent"
+            "the command does not judge messages to customers: only the local system keeps them"
                 .to_owned(),
         );
         let mut least = usize::MAX;
@@ -283,11 +282,11 @@ async fn scan(
     }
 }
 
-/// Services whose calls may repeat after a lost answer, without a second effect.
+/// Services that repeat a call after a lost answer without a second effect.
 const REPEATABLE: [&str; 3] = ["dynamodb", "sqs", "secretsmanager"];
 
 /// Faults of the run that may explain a doubled message: the sender cannot know whether the first
-/// one was sent.
+/// one went out.
 fn explanations(before: &[Value], after: &[Value]) -> Vec<String> {
     let applied = |faults: &[Value], id: &Value| {
         let fault = faults.iter().find(|fault| &fault["id"] == id);
@@ -307,8 +306,7 @@ fn explanations(before: &[Value], after: &[Value]) -> Vec<String> {
         let (id, mode) = (&fault["id"], fault["mode"].as_str()?);
         (times > 0).then(|| {
             format!(
-                "the fault {id} ({mode}) was applied {times} times: a message without an answer \
-                 is sent again"
+                "the fault {id} ({mode}) occurred {times} times: a message without an answer goes out again"
             )
         })
     });
@@ -390,7 +388,7 @@ mod tests {
         let printed = explanations(&before, &after);
         assert_eq!(printed.len(), 2, "{printed:?}");
         assert!(
-            printed[0].contains("fault 1 (lose_response) was applied 2 times"),
+            printed[0].contains("fault 1 (lose_response) occurred 2 times"),
             "{printed:?}"
         );
         assert!(printed[1].contains("fault 4 (kill)"), "{printed:?}");

@@ -19,9 +19,9 @@ pub(super) struct Summary {
     accepted: u32,
     duplicates: u32,
     ignored: u32,
-    /// Webhooks whose answer would stay the same after a retry.
+    /// Webhooks that would get the same answer after a retry.
     refused: u32,
-    /// Webhooks that were never answered, or with a 5xx to the last.
+    /// Webhooks that got no answer, or a 5xx to the last.
     failed: u32,
     retried: u32,
     /// Of all attempts.
@@ -34,8 +34,7 @@ pub(super) struct Summary {
     errors: u32,
     first_error: Option<String>,
     took: Duration,
-    /// Events that were answered with a 2xx: each event's key, and the number of its webhook in the
-    /// run.
+    /// Events that got a 2xx: each event's key, and the number of its webhook in the run.
     pub(super) taken: BTreeSet<(String, u32)>,
 }
 
@@ -47,7 +46,7 @@ pub(super) struct Delivery {
 }
 
 impl Summary {
-    /// An empty summary of a run of this many webhooks. The seed chose those that are sent again.
+    /// An empty summary of a run of this many webhooks. The seed chose the repeated ones.
     pub(super) fn new(events: u32, seed: Option<u64>) -> Self {
         Self {
             events,

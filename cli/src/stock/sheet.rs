@@ -1,5 +1,4 @@
-//! The stock as CSV. An exported file can be imported again, and an import reports every problem of
-//! a file at once.
+//! The stock as CSV. An import reads an exported file, and reports every problem of a file at once.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -76,7 +75,7 @@ pub(super) fn write(
             if product.counted { YES } else { NO },
         ])?;
     }
-    // Rewards of products that have no stock yet.
+    // Rewards of products without a stock.
     for ((tenant, product), rewards) in rewards {
         let [tenant, product, rewards] =
             [tenant, product, rewards.join("\n")].map(|text| cell::written(&text));

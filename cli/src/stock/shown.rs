@@ -18,12 +18,12 @@ pub(super) struct Shown {
     pub(super) reserved: Exact,
     pub(super) available: Exact,
     pub(super) threshold: Exact,
-    /// Whether anybody has counted the product. Otherwise its stock is unknown, and no alert is
-    /// published.
+    /// Whether anybody has counted the product. Otherwise its stock is unknown, and inventory
+    /// publishes no alert.
     pub(super) counted: bool,
     /// The alert since the last restock: `low` or `below_zero`.
     pub(super) alerted: Option<&'static str>,
-    /// Why the last alert was not sent.
+    /// Why SNS did not take the last alert.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) alert_failed: Option<String>,
     #[serde(skip)]
@@ -94,7 +94,7 @@ pub(super) fn table_of_company(products: &[&Shown]) -> String {
             shown.threshold,
         ];
         let [on_hand, reserved, available, threshold] = numbers.map(number);
-        // Every row takes one line, whatever the name contains.
+        // Every row takes one line, even if a name contains line breaks.
         let name = shown.product.replace(char::is_control, " ");
         [name, on_hand, reserved, available, threshold]
     }));

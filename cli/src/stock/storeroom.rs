@@ -21,11 +21,11 @@ use super::{company, key_of};
 use crate::output::{harmless, say, say_json};
 use crate::target::Target;
 
-/// How many products are read or written at the same time.
+/// How many products the command reads or writes at the same time.
 pub(super) const CONCURRENCY: usize = 8;
 
-/// How many rows of the events table are read in search of a company, if the stock table has none
-/// yet.
+/// How many rows of the events table the command reads in search of a company, if the stock table
+/// has none.
 pub(super) const LOOKED_THROUGH: i32 = 1000;
 
 pub(super) struct Storeroom {
@@ -43,7 +43,7 @@ impl Storeroom {
             && contents.tenants().is_empty()
         {
             let tenant = harmless(tenant);
-            eprintln!("note: no stock of {tenant} is recorded");
+            eprintln!("note: {tenant} has no stock");
         }
         Ok(contents)
     }
@@ -91,7 +91,7 @@ impl Storeroom {
         let threshold = now.threshold;
         let known = match now.is_counted {
             true => "",
-            false => "; it was sold before its first count: count it, and `set` it",
+            false => "; it sold before its first count: count it, and `set` it",
         };
         let text = format!(
             "{product}: {} on hand ({before}), threshold {threshold}{known}\n",
@@ -128,7 +128,7 @@ impl Storeroom {
         let tenant = self.tenant(tenant).await?;
         self.stock.unite(&tenant).await?;
         if !self.stock.unmap(&tenant, reward).await? {
-            bail!("{reward:?} is not assigned at {}", company(&tenant));
+            bail!("{reward:?} has no assignment at {}", company(&tenant));
         }
         match self.json {
             true => say_json(&serde_json::json!([]))?,
@@ -165,7 +165,7 @@ impl Storeroom {
             rewards.entry(product).or_default().push(mapping.reward);
         }
         let sheet = sheet::write(&shown, rewards)?;
-        // A file keeps every character, so that it can be imported again.
+        // A file keeps every character, so that an import reads the same.
         match std::io::stdout().is_terminal() {
             true => say(&harmless(&sheet)),
             false => say(&sheet),
@@ -244,12 +244,14 @@ impl Storeroom {
         match companies.as_slice() {
             [_] => Ok(known.into_iter().next().unwrap_or_default()),
             [] if self.target.is_local() => {
-                eprintln!("note: no company is known yet; using that of the samples, {SAMPLE}");
+                eprintln!(
+                    "note: the system knows no company so far; using that of the samples, {SAMPLE}"
+                );
                 Ok(key_of(SAMPLE))
             }
-            [] => bail!("no company is known yet: name it with --tenant"),
+            [] => bail!("the system knows no company so far: name it with --tenant"),
             _ => bail!(
-                "several companies are known: name one with --tenant: {}",
+                "the system has several companies; name one with --tenant: {}",
                 companies.join(", ")
             ),
         }

@@ -9,8 +9,9 @@ use webhooks::survey::{ANSWER, LOOKUP, id, lookup_partition};
 use super::Forgotten;
 use crate::target::Target;
 
-/// Closes the link of a use's survey, then erases the comment of its answer. Without the link's row
-/// no answer is saved, so the comment cannot return. The rating stays, because it is only a number.
+/// Closes the link of a use's survey, then erases the comment of its answer. Without the link's
+/// row, the questionnaire saves no answer, so the comment cannot return. The rating stays, because
+/// it is only a number.
 pub(super) async fn forget_survey(
     target: &Target,
     use_: &EventKey,
