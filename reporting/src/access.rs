@@ -11,7 +11,7 @@ use crate::refused::Refused;
 /// The `WWW-Authenticate` header for a request with a wrong token (RFC 6750).
 const WRONG: &str = r#"Bearer realm="reports", error="invalid_token""#;
 
-/// The longest token that is checked, in bytes.
+/// The longest token that a function checks, in bytes.
 pub const TOKEN_MAX_BYTES: usize = 1024;
 
 /// The ending of a token's tenant if the holder may see personal data.
@@ -25,7 +25,7 @@ const ALL: &str = "";
 pub struct Scope {
     /// `None` if the token is for all tenants.
     tenants: Option<BTreeSet<String>>,
-    /// The tenants whose members' names and addresses are shown; [`ALL`] for all.
+    /// The tenants with visible names and addresses of members; [`ALL`] for all.
     personal: BTreeSet<String>,
 }
 
@@ -76,13 +76,13 @@ impl Scope {
         tenants.is_none_or(|tenants| tenants.contains(tenant))
     }
 
-    /// Whether names and addresses of a tenant's members are shown; otherwise they are masked.
+    /// Whether a page may show names and addresses of a tenant's members; otherwise it masks them.
     pub fn shows_personal(&self, tenant: &str) -> bool {
         let name = if self.tenants.is_none() { ALL } else { tenant };
         self.may_read(tenant) && self.personal.contains(name)
     }
 
-    /// Whether the scope covers all tenants, and thereby also data that belong to no tenant.
+    /// Whether the scope covers all tenants, and so also data that belong to no tenant.
     pub fn is_of_all(&self) -> bool {
         self.tenants.is_none()
     }
@@ -112,8 +112,7 @@ pub async fn scope(tokens: &SecretStore, token: &str) -> Result<Scope, Refused> 
     find(tokens, |known| known.holder(token)).await
 }
 
-/// The scope of the token with which somebody made the MAC of a message
-/// ([`webhooks::verify::mac`]).
+/// The scope of the token that made the MAC of a message ([`webhooks::verify::mac`]).
 ///
 /// # Errors
 /// No valid token gives this MAC, or the secret store does not answer now.

@@ -1,4 +1,4 @@
-//! A member's own rows: the contact, the coupons and the flags. Personal data are masked unless the
+//! A member's own rows: the contact, the coupons and the flags. Masks personal data unless the
 //! token may see them.
 
 use std::cmp::Reverse;
@@ -13,7 +13,7 @@ use webhooks::life::text;
 use crate::masked::{masked_email, masked_name, masked_phone};
 use crate::sources::Sources;
 
-/// The most coupons, and the most flags, that are read for one member.
+/// The most coupons, and the most flags, that one answer reads of a member.
 const ROWS_MAX: usize = 500;
 
 /// The members table's rows of one member.
@@ -23,13 +23,13 @@ pub struct Account {
     pub contact: Option<Contact>,
     /// The latest redemption first.
     pub coupons: Vec<Coupon>,
-    /// Whether the member has more coupons than were read.
+    /// Whether the member has more coupons than these.
     pub has_more_coupons: bool,
     /// The latest flag first.
     pub flags: Vec<Flag>,
 }
 
-/// How the member is reached.
+/// The member's addresses.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Contact {
     pub name: Option<String>,
@@ -37,7 +37,7 @@ pub struct Contact {
     pub phone: Option<String>,
     pub tier: Option<String>,
     pub do_not_contact: bool,
-    /// When somebody erased the member's data.
+    /// When an operator erased the member's data.
     pub forgotten_at: Option<Timestamp>,
 }
 
@@ -62,7 +62,7 @@ pub struct Flag {
     /// The finding's details, in words.
     pub why: String,
     pub flagged_at: Option<Timestamp>,
-    /// When somebody cleared the flag.
+    /// When an operator cleared the flag.
     pub cleared_at: Option<Timestamp>,
 }
 
@@ -98,7 +98,7 @@ pub async fn read(
     Ok((account != Account::default()).then_some(account))
 }
 
-/// Rows of a member whose entries have this prefix, without their long fields; and whether there
+/// Rows of a member with this prefix in their entries, without their long fields; and whether there
 /// are more.
 async fn rows(
     sources: &Sources,

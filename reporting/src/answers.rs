@@ -1,4 +1,4 @@
-//! Lists the answers to surveys, the newest first: several tenants are merged, one page at a time.
+//! Lists the answers to surveys, the newest first: merges several tenants, one page at a time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -24,10 +24,10 @@ use crate::report::Asked;
 use crate::said::Said;
 use crate::sources::{Named, Sources};
 
-/// How many tenants are read at the same time.
+/// How many tenants this module reads at the same time.
 const CONCURRENCY: usize = 16;
 
-/// How many answers are examined for one page, if a filter leaves out most of them.
+/// How many answers this module examines for one page, if a filter leaves out most of them.
 const LOOKED_THROUGH: usize = 5000;
 
 /// How long one page looks for answers. After that, the page names the place to go on, even if it
@@ -261,7 +261,7 @@ fn times(
     Ok((begin(period.from)?, begin(after)?))
 }
 
-/// The contents of these answers, in their order. An answer whose record is gone is missing.
+/// The contents of these answers, in their order. The list leaves out an answer without a record.
 async fn rows(
     sources: &Sources,
     listed: Vec<(Named, Listed)>,

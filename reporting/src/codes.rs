@@ -1,5 +1,5 @@
-//! Aghanim's codes: on which days a code was redeemed, and by which events. A redemption of a code
-//! has a key of its own, so the figures lead from the code to its days.
+//! Aghanim's codes: the days and the events of a code's redemptions. A redemption of a code has a
+//! key of its own, so the figures lead from the code to its days.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use crate::listing::{Cursor, Filter, list};
 use crate::period::Period;
 use crate::sources::{Named, Sources};
 
-/// The longest beginning of a code that is tracked, in bytes.
+/// The longest tracked beginning of a code, in bytes.
 const TRACKED_BYTES: usize = 300;
 
-/// How often a tenant's code was redeemed on each day of a period.
+/// The redemptions of a tenant's code on each day of a period.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redeemed {
     pub tenant: Named,
@@ -36,16 +36,16 @@ impl Redeemed {
     }
 }
 
-/// A code as the figures hold it: a long code is cut.
+/// A code as the figures hold it: the beginning of a long code.
 fn tracked(code: &str) -> &str {
     &code[..code.floor_char_boundary(TRACKED_BYTES)]
 }
 
-/// Where this code was redeemed within a period, of tenants whose redemptions are not named for
-/// their code.
+/// The redemptions of this code within a period, for tenants that do not name redemptions for their
+/// code.
 ///
 /// # Errors
-/// The figures cannot be read.
+/// Reading the figures failed.
 pub async fn redeemed(
     sources: &Sources,
     tenants: &[Named],

@@ -1,4 +1,4 @@
-//! Conversion: how the coupons that were redeemed in the period ended so far, by reward.
+//! Conversion: how the coupons redeemed in the period have ended so far, by reward.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ pub fn conversion(tenants: &[OfTenant]) -> Vec<Conversion> {
     days.sort_by_key(|(date, _)| *date);
     for (reward, cohort) in days.into_iter().flat_map(|(_, day)| &day.cohorts) {
         let (name, total) = groups.entry(&reward.id).or_default();
-        // A reward that was renamed has its last name.
+        // A renamed reward has its last name.
         if !reward.name.is_empty() {
             *name = &reward.name;
         }

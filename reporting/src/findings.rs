@@ -1,4 +1,4 @@
-//! Lists the findings of fraud, the newest first: several tenants are merged, one page at a time.
+//! Lists the findings of fraud, the newest first: merges several tenants, one page at a time.
 
 use std::time::Duration;
 
@@ -22,10 +22,10 @@ use crate::sources::{Named, Sources};
 const LIMIT: usize = 100;
 const LIMIT_MAX: usize = 1000;
 
-/// How many tenants are read at the same time.
+/// How many tenants this module reads at the same time.
 const CONCURRENCY: usize = 16;
 
-/// How many events are examined for one answer, if a filter leaves out most of them.
+/// How many events this module examines for one answer, if a filter leaves out most of them.
 const LOOKED_THROUGH: usize = 5000;
 
 /// How long one answer looks for findings. After that, the answer names the place to go on, even if
@@ -217,7 +217,7 @@ async fn merged(
     });
     let pages: Vec<Vec<Found>> = pages.buffered(CONCURRENCY).try_collect().await?;
     let full = pages.iter().filter(|page| page.len() == limit);
-    // If a tenant has more events, only those newer than its last read one are known.
+    // If a tenant has more events, this module knows only those newer than its last read one.
     let horizon = full.filter_map(|page| page.last().map(Found::place)).max();
     let mut found: Vec<_> = pages.into_iter().flatten().collect();
     if let Some(horizon) = &horizon {

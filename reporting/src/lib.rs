@@ -1,4 +1,4 @@
-//! Reads figures and records, for the reports' function, the dashboard and the command line. This
+//! Reads figures and records, for the reports' function, the dashboard and the command line. The
 //! crate returns values, and knows nothing of routes.
 
 pub mod access;

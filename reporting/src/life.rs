@@ -15,24 +15,24 @@ use crate::refused::{Problem, Refused};
 use crate::said::Said;
 use crate::sources::Sources;
 
-/// How many keys are looked up at the same time.
+/// How many keys this module looks up at the same time.
 const CONCURRENCY: usize = 16;
 
 /// The prefixes of keys, including those of trials.
 pub(crate) const SPACES: [&str; 3] = ["", "sandbox#", "test#"];
 
-/// How many days back a game's code is searched, because the figures of each of these days are
-/// read.
+/// How many days back this module searches a game's code, because it reads the figures of each of
+/// these days.
 const LATELY_DAYS: i32 = 30;
 
-/// The most redemptions that are named if a game's code stands for several.
+/// The most redemptions that an answer names if a game's code has several.
 const REDEMPTIONS_MAX: usize = 10;
 
-/// The life of the coupon with this code or key. A game's code names a coupon if it was redeemed
-/// once within [`lately`].
+/// The life of the coupon with this code or key. A game's code names a coupon if it has one
+/// redemption within [`lately`].
 ///
 /// # Errors
-/// There is none that the token may read, or there are several, or the tables cannot be read.
+/// The token may read no such coupon, or several; or reading the tables failed.
 pub async fn find(
     sources: &Sources,
     code: &str,
@@ -88,7 +88,7 @@ pub async fn find(
     Ok(life)
 }
 
-/// The days on which games' codes are searched: the last 30, in every time zone.
+/// The days of the search for games' codes: the last 30, in every time zone.
 pub fn lately(now: Timestamp) -> Period {
     let today = now.to_zoned(TimeZone::UTC).date();
     let first = today.checked_sub(LATELY_DAYS.days()).unwrap_or(today);
@@ -121,7 +121,7 @@ async fn life(
     {
         life.keep_only(entry);
     }
-    // The key names the tenant. A row could contradict it only if somebody wrote the row by hand.
+    // The key names the tenant. A row could contradict it only if a person wrote the row by hand.
     let is_foreign = life.received.iter().any(|it| !scope.may_read(&it.tenant));
     if !life.is_known() || is_foreign {
         return Ok(None);

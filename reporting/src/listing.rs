@@ -1,4 +1,4 @@
-//! Lists tracked events, the newest first: several tenants are merged, one page at a time.
+//! Lists tracked events, the newest first: merges several tenants, one page at a time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,13 +16,13 @@ use webhooks::ledger::{ItemKey, read_all};
 use crate::period::{Period, parse_day};
 use crate::sources::{Named, Sources};
 
-/// How many tenants are read at the same time.
+/// How many tenants this module reads at the same time.
 const CONCURRENCY: usize = 16;
 
-/// How many events of a tenant are read at once.
+/// How many events of a tenant one request reads.
 const PAGE: usize = 200;
 
-/// How many events are examined for one answer, if a filter leaves out most of them.
+/// How many events this module examines for one answer, if a filter leaves out most of them.
 const LOOKED_THROUGH: usize = 5000;
 
 /// How long one answer looks for events. After that, the answer names the place to go on, even if
@@ -38,7 +38,7 @@ pub struct Filter {
     /// A reward's id or its name.
     pub reward: Option<String>,
     pub location: Option<String>,
-    /// A coupon's code, as it is tracked.
+    /// A coupon's code, as the record tracks it.
     pub code: Option<String>,
 }
 
@@ -49,7 +49,7 @@ struct Position {
     key: EventKey,
 }
 
-/// Where a page ended: a day, and the day's last event that was examined.
+/// Where a page ended: a day, and the day's last examined event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
     day: Date,
@@ -206,7 +206,7 @@ async fn merged(
         .filter_map(|page| page.events.last().map(Position::of))
         .collect();
     positions.sort_by(|a, b| a.order().cmp(&b.order()));
-    // If a tenant has more events, only those newer than its last read one are known.
+    // If a tenant has more events, this module knows only those newer than its last read one.
     let horizon = positions.pop();
     let mut events: Vec<_> = pages.into_iter().flat_map(|page| page.events).collect();
     if let Some(horizon) = &horizon {

@@ -1,6 +1,6 @@
 //! Masks personal data. A reader recognises known data, and learns no new data.
 
-/// Replaces the parts that are left out.
+/// Replaces the masked parts.
 const LEFT_OUT: char = '…';
 
 /// Masks a name: `M… S…`.

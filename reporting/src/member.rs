@@ -10,7 +10,7 @@ use crate::refused::{Problem, Refused};
 use crate::said::Said;
 use crate::sources::Sources;
 
-/// How many tenants are asked at the same time.
+/// How many tenants this module asks at the same time.
 const CONCURRENCY: usize = 16;
 
 /// The days that a frequency refers to.
@@ -27,7 +27,7 @@ pub struct FoundMember {
 /// The member with this id.
 ///
 /// # Errors
-/// There is none that the token may read, or there are several, or the tables cannot be read.
+/// The token may read no such member, or several; or reading the tables failed.
 pub async fn find(
     sources: &Sources,
     id: &str,
@@ -54,7 +54,7 @@ pub async fn find(
         let names: Vec<_> = names.chain([format!("{provider} {tenant}")]).collect();
         let names = names.join(", ");
         let problem = Said::of(
-            format!("must name one: the member is known to {names}"),
+            format!("must name one: these tenants know the member: {names}"),
             format!("deve indicar uma: o membro é conhecido de {names}"),
         );
         let given = Problem::new("tenant", "", problem);

@@ -1,5 +1,4 @@
-//! The order of rows: the greatest counts first, and equal ones in the order in which they are
-//! grouped.
+//! The order of rows: the greatest counts first, and equal ones in the order of their groups.
 
 pub(crate) fn most_first<T>(
     rows: impl IntoIterator<Item = T>,

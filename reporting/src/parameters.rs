@@ -33,12 +33,12 @@ impl Parameters {
         }
     }
 
-    /// Whether the parameter was given, once or more often.
+    /// Whether the request has the parameter, once or more often.
     pub fn has(&self, name: &str) -> bool {
         self.given.contains_key(name)
     }
 
-    /// A parameter's text, which is not empty. `allowed` says which texts are allowed.
+    /// A parameter's text, which is not empty. `allowed` names the possible texts.
     pub fn text(&mut self, name: &'static str, allowed: &Said) -> Option<String> {
         self.known.push(name);
         let values = self.given.get(name)?;

@@ -1,4 +1,4 @@
-//! The days of a report, and the days that they are compared with.
+//! The days of a report, and the other days in a comparison.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::parameters::Parameters;
 use crate::said::Said;
 
-/// The most days of a report, because days are kept that long.
+/// The most days of a report, because the table keeps days that long.
 pub const DAYS_MAX: i32 = 400;
 
 /// The days of a report without parameters.
@@ -67,7 +67,7 @@ impl From<Date> for Today {
     }
 }
 
-/// How a period is compared.
+/// The other period in a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Compare {
@@ -83,8 +83,8 @@ impl Period {
         Self { from, to }
     }
 
-    /// The last days, today included: as many for every tenant, and one more for tenants whose
-    /// today has begun before that of others.
+    /// The last days, today included: as many for every tenant, and one more for tenants with a day
+    /// that has not begun for others.
     pub fn last(days: i32, today: Today) -> Self {
         let from = before(today.earliest, days - 1);
         let longest = before(today.latest, DAYS_MAX - 1);
@@ -155,7 +155,7 @@ impl Period {
         days.take_while(move |day| *day <= self.to)
     }
 
-    /// The period that this one is compared with.
+    /// The other period in a comparison with this one.
     pub fn compared(self, compare: Compare) -> Option<Self> {
         match compare {
             Compare::None => None,
@@ -166,8 +166,8 @@ impl Period {
         }
     }
 
-    /// The day that a day is compared with. The 29th of February is compared with the 28th in other
-    /// years.
+    /// The other day in a comparison with a day. In other years, the 28th of February corresponds
+    /// to the 29th.
     pub fn counterpart(self, day: Date, compare: Compare) -> Option<Date> {
         match compare {
             Compare::Previous => Some(before(day, self.days())),

@@ -1,4 +1,5 @@
-//! How far the tasks of several events have come, by their records, which are read together.
+//! How far the tasks of several events have come, by their records; one request reads the records
+//! together.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -28,7 +29,7 @@ pub enum State {
     Done,
     /// Something is missing that may still come, such as an address.
     Waiting,
-    /// A worker has claimed a record, or the record will be retried.
+    /// A worker has claimed a record, or will retry it.
     Underway,
     /// The event causes the task, and the task has left no record.
     Missing,
@@ -94,7 +95,7 @@ pub async fn progress(
     Ok(events.iter().map(of_event).collect())
 }
 
-/// Records by their event and their name beneath it.
+/// Records by their event and their name.
 #[derive(Debug, Default)]
 struct Records(HashMap<(String, String), Item>);
 
@@ -186,8 +187,8 @@ fn first_record(task: Task, event: &Tracked) -> &'static str {
     }
 }
 
-/// Whether an event causes a task, judged by the tracked fields. Some tasks depend on fields that
-/// are not tracked; these are shown once they have left a record.
+/// Whether an event causes a task, judged by the tracked fields. Some tasks depend on untracked
+/// fields; the page shows such a task once it has left a record.
 fn causes(task: Task, event: &Tracked) -> bool {
     let kind = event.discount_type.as_deref();
     match (task.name(), event.kind) {

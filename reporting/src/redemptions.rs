@@ -62,7 +62,7 @@ pub fn redemptions(tenants: &[OfTenant]) -> Vec<Redemption> {
                 group.currency.as_str(),
             );
             let (name, total) = groups.entry(key).or_default();
-            // A reward that was renamed has its last name.
+            // A renamed reward has its last name.
             if !group.reward.name.is_empty() {
                 *name = &group.reward.name;
             }

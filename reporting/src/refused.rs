@@ -1,4 +1,4 @@
-//! Why a request is refused, and the answer, in the form of the webhooks' errors.
+//! Why a function refuses a request, and the answer, in the form of the webhooks' errors.
 
 use http::StatusCode;
 use serde::Serialize;

@@ -61,7 +61,7 @@ pub struct Compared {
     pub with: Compare,
     pub from: Date,
     pub to: Date,
-    /// Whether the figures of all its days may still be kept.
+    /// Whether the table may still have the figures of all its days.
     pub complete: bool,
 }
 

@@ -14,7 +14,7 @@ use crate::life::{SPACES, lately, tenant_of};
 use crate::refused::Refused;
 use crate::sources::{Named, Sources};
 
-/// How many keys are looked up at the same time.
+/// How many keys this module looks up at the same time.
 const CONCURRENCY: usize = 16;
 
 /// The most results of each kind.
@@ -29,11 +29,11 @@ pub enum Found {
         tenant: Named,
         id: String,
     },
-    /// A code that was redeemed, perhaps several times.
+    /// A redeemed code, perhaps with several redemptions.
     Code(Redeemed),
 }
 
-/// All that a text names and a token may read. Codes of games are searched within [`lately`].
+/// All that a text names and a token may read. The search covers codes of games within [`lately`].
 ///
 /// # Errors
 /// The token may not read the tenant, no such tenant exists, or DynamoDB does not answer.
@@ -105,11 +105,11 @@ impl Rows {
     }
 }
 
-/// How many rows of a partition are read, because forgotten rows may come before a valid one.
+/// How many rows of a partition the search reads, because expired rows may come before a valid one.
 const LOOKED_AT: i32 = 25;
 
 async fn has_rows(sources: &Sources, rows: &Rows, now: Timestamp) -> anyhow::Result<bool> {
-    // DynamoDB accepts neither a longer key nor an empty one.
+    // DynamoDB accepts no longer key, and no empty one.
     if rows.partition.is_empty() || rows.partition.len() > 2048 {
         return Ok(false);
     }

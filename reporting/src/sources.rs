@@ -197,8 +197,7 @@ impl Sources {
     }
 }
 
-/// The days of a period, and those of the period that it is compared with. A day may belong to
-/// both.
+/// The days of a period, and those of the other period in a comparison. A day may belong to both.
 fn split(
     days: BTreeMap<Date, Day>,
     period: Period,

@@ -22,9 +22,9 @@ const DETRACTOR_MAX: usize = 6;
 pub struct Surveys {
     #[serde(flatten)]
     pub total: Answers,
-    /// Scheduled surveys that were neither sent nor skipped yet.
+    /// Scheduled surveys that are due later.
     pub pending: u64,
-    /// Surveys that were not sent, by reason.
+    /// Surveys that did not go out, by reason.
     pub unsent: Vec<Unsent>,
     pub days: Vec<ByDay>,
     pub rewards: Vec<ByName>,
@@ -38,7 +38,7 @@ pub struct Answers {
     pub scheduled: u64,
     pub sent: u64,
     pub answered: u64,
-    /// The share of sent surveys that got an answer, in percent; `None` if none was sent.
+    /// The share of sent surveys that got an answer, in percent; `None` if none went out.
     pub response_rate: Option<f64>,
     pub average_rating: Option<f64>,
     pub rating_1: u64,
@@ -192,7 +192,7 @@ impl Surveys {
             unsent: Some(unsent.count),
         }));
         if rows.len() == 1 {
-            // No survey was scheduled.
+            // The period has no scheduled survey.
             rows.clear();
         }
         Table::of(COLUMNS, rows)

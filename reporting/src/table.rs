@@ -58,8 +58,8 @@ impl Table {
     }
 }
 
-/// One line of CSV with its line end. U+FFFD stands for each character that could steer a terminal
-/// or turn the direction of what follows, because people also read CSV as it is.
+/// One line of CSV with its line end. U+FFFD replaces each character that could steer a terminal or
+/// turn the reading direction, because people also read CSV as plain text.
 pub fn csv_line(cells: impl IntoIterator<Item = String>) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let is_harmful =

@@ -1,4 +1,4 @@
-//! The figures of each tenant, by the tenant's own days, which reports are made from.
+//! The figures of each tenant, by the tenant's own days: the source of reports.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ pub struct OfTenant {
     /// The current time on the tenant's own clock.
     pub now: DateTime,
     pub days: BTreeMap<Date, Day>,
-    /// The days of the period that is compared.
+    /// The days of the other period.
     pub compared: BTreeMap<Date, Day>,
 }
 
@@ -22,7 +22,7 @@ pub struct OfTenant {
 pub struct Tenant {
     pub provider: String,
     pub tenant: String,
-    /// The IANA name of the zone whose days are the tenant's days.
+    /// The IANA name of the zone that sets the tenant's days.
     pub time_zone: String,
 }
 

@@ -1,4 +1,4 @@
-//! The report as a whole, on days that were made up.
+//! The report as a whole, on invented days.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ fn reward(id: &str, name: &str) -> Reward {
     }
 }
 
-/// A day on which Pizza was redeemed so often for 1,000 points, and used so often.
+/// A day with so many redemptions of Pizza for 1,000 points, and so many uses.
 fn pizza_day(redeemed: u64, used: u64) -> Day {
     let mut day = Day::default();
     let pizza = reward("rw_pizza", "Pizza");
@@ -249,7 +249,7 @@ fn today_is_compared_up_to_the_same_hour() {
     let yesterday = date(2026, 11, 24);
     let day = with_hours(&[0, 11, 12, 13, 23]);
     assert_eq!(previous(today, vec![(yesterday, day.clone())]), Some(3));
-    // A period that is over is compared as a whole.
+    // The comparison covers the whole of a past period.
     let over = Period::new(yesterday, yesterday);
     assert_eq!(
         previous(over, vec![(date(2026, 11, 23), day.clone())]),

@@ -169,8 +169,8 @@ impl Sums {
         *total = sum(*total, discount);
     }
 
-    /// The other period, up to the point that the period itself has reached. The day that is
-    /// compared with today counts up to the same hour. Later days do not count.
+    /// The other period, up to the point that the period itself has reached. The day that
+    /// corresponds to today counts up to the same hour. Later days do not count.
     fn add_compared(&mut self, tenant: &OfTenant, period: Period, compare: Compare) {
         let today = tenant.now.date();
         let until: Option<Date> = match today {

@@ -75,7 +75,7 @@ async fn a_page_is_for_those_who_signed_in() {
         let page = visit(shop, &cookie, "/dashboard").await;
         assert_eq!(page.status, 200, "{}", page.text);
         assert!(
-            page.text.contains("Nothing was received yet"),
+            page.text.contains("No event has arrived so far"),
             "{}",
             page.text
         );

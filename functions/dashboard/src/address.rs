@@ -1,4 +1,4 @@
-//! Addresses of pages: links are made from a path and its parameters.
+//! Addresses of pages: makes links from a path and its parameters.
 
 use std::fmt::{self, Write};
 
@@ -90,8 +90,8 @@ pub(crate) fn part(text: &str) -> String {
     part
 }
 
-/// The page that follows a sign-in: only an address of the dashboard is accepted, and every other
-/// text becomes the overview.
+/// The page that follows a sign-in: accepts only an address of the dashboard; every other text
+/// becomes the overview.
 pub(crate) fn next(text: &str) -> &str {
     const OVERVIEW: &str = "/dashboard";
     let beneath = text.strip_prefix(OVERVIEW);
@@ -99,7 +99,7 @@ pub(crate) fn next(text: &str) -> &str {
     let is_plain = text
         .bytes()
         .all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-    // These addresses lead back to the sign-in.
+    // Both addresses lead back to the sign-in.
     let is_page = !text.starts_with("/dashboard/sign-");
     match is_own && is_plain && is_page {
         true => text,

@@ -15,14 +15,14 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 /// The pages use no script, no inline style and nothing from outside. So a text of an event cannot
-/// bring in any of them.
+/// bring in a script or a style.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
                       frame-ancestors 'none'; base-uri 'none'";
 
 /// A body below this many bytes is too short to be worth compressing.
 const COMPRESSED_FROM_BYTES: usize = 1024;
 
-/// The longest answer that is compressed. The crate `serving` limits all answers to less.
+/// The longest answer that the function compresses. The crate `serving` limits all answers to less.
 const ANSWER_MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// A page.

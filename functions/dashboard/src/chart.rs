@@ -1,7 +1,7 @@
 //! Charts as SVG: bars for one series and a line for the other. Readers distinguish the series by
 //! their shapes, so colours carry no meaning.
 //!
-//! A chart stretches to the width of its place. Its labels are text beside it, so they stay
+//! A chart stretches to the width of its place. Its labels are text outside it, so they stay
 //! readable on a narrow screen. A table holds the same numbers for readers who do not see the
 //! chart.
 
@@ -30,10 +30,10 @@ pub(crate) struct Chart {
     steps: Vec<Step>,
     /// The points of the line, for `points`.
     points: String,
-    /// The labels beside the chart: the greatest value, and half of it.
+    /// The labels at the side of the chart: the greatest value, and half of it.
     top: String,
     middle: String,
-    /// The labels beneath the chart, from the left to the right.
+    /// The labels below the chart, from the left to the right.
     labels: Vec<String>,
     /// The class that spreads the labels.
     spread: &'static str,
@@ -51,7 +51,7 @@ struct Step {
     hint: String,
 }
 
-/// The places of labels beneath a chart.
+/// The places of labels below a chart.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Spread {
     /// The first label is at the left end, and the last at the right end.

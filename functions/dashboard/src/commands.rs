@@ -1,4 +1,4 @@
-//! Commands that a person on call can paste into a terminal to mend a coupon's tasks.
+//! Commands that a person on call can paste into a terminal to repair a coupon's tasks.
 
 use std::collections::BTreeSet;
 
@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use webhooks::life::{Life, Record};
 use webhooks::task::Task;
 
-/// A message counts as given up if its record's last try is this long ago and no later try is
-/// planned. The longest pause between two tries is 15 minutes.
+/// A message counts as given up if its record's last try is this long ago and has no later try. The
+/// longest pause between two tries is 15 minutes.
 const GIVEN_UP_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
 /// Why a command helps.
@@ -15,7 +15,7 @@ const GIVEN_UP_AFTER: SignedDuration = SignedDuration::from_hours(1);
 pub(crate) enum Why {
     /// A task has left no record: its message waits in a queue, or is lost.
     Missing,
-    /// The other side refuses the effect until an operator mends the cause.
+    /// The other side refuses the effect until an operator fixes the cause.
     Failed,
     /// A record is open, and its last try was long ago: its message may be in a dead-letter queue.
     GivenUp,
@@ -86,7 +86,7 @@ fn is_given_up(record: &Record, now: Timestamp) -> bool {
     !record.is_settled() && last.is_some_and(|at| now.duration_since(at) > GIVEN_UP_AFTER)
 }
 
-/// The text as a shell reads it for one word, whatever characters it has.
+/// The text as a shell reads it for one word, with any characters.
 pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }

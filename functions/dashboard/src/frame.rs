@@ -32,9 +32,9 @@ pub(crate) struct Frame {
     pub(crate) title: String,
     pub(crate) style: &'static str,
     pub(crate) icon: &'static str,
-    /// Empty if nobody is signed in.
+    /// Empty without a session.
     pub(crate) links: Vec<Link>,
-    /// The tenants that the reader may see; `None` if nobody is signed in.
+    /// The tenants that the reader may see; `None` without a session.
     pub(crate) whose: Option<String>,
     /// The same page in the other language.
     pub(crate) switch: String,
@@ -78,7 +78,7 @@ impl Frame {
         frame
     }
 
-    /// The frame of a page if nobody is signed in.
+    /// The frame of a page without a session.
     pub(crate) fn of_stranger(
         language: Language,
         address: &Address,

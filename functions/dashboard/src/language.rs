@@ -34,7 +34,7 @@ impl Language {
         }
     }
 
-    /// The language that the page offers beside this one.
+    /// The language that the page offers in place of this one.
     pub(crate) fn other(self) -> Self {
         match self {
             Self::En => Self::PtBr,

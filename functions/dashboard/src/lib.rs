@@ -1,7 +1,7 @@
 //! Shows people what happened, as pages that the server renders and that work without a script.
 //!
-//! A request meets the modules in this order: `routes`, `answer` (headers, compression), `session`
-//! and `reader` (who asks, and in which language), a page in `pages`, and its template.
+//! A request first meets `routes`, then `answer` (headers, compression), then `session` and
+//! `reader` (who asks, and in which language). Last come a page in `pages`, and its template.
 
 mod address;
 mod answer;
@@ -60,7 +60,7 @@ pub async fn run() -> anyhow::Result<()> {
     serving.run().await
 }
 
-/// `environment` collects the problems, and is checked together with the rest.
+/// `environment` collects the problems; the caller checks it together with the rest.
 fn read_stock(environment: &mut Environment, aws: &Aws) -> Stock {
     let threshold = environment.text("STOCK_THRESHOLD");
     let number: Option<Decimal> = threshold.parse().ok();

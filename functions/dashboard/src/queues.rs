@@ -19,18 +19,18 @@ use webhooks::dead_letter::{event_of, reason};
 use webhooks::life::Life;
 use webhooks::worker::REASON;
 
-/// How many queues are asked at the same time.
+/// How many queues the function asks at the same time.
 const CONCURRENCY: usize = 8;
 
 /// The most messages of a dead-letter queue that a page shows. SQS returns at most ten at a time.
 pub(crate) const LETTERS_MAX: i32 = 10;
 
 /// How long a read hides dead letters from other readers, in seconds. The page gives them back at
-/// once. If the function is killed meanwhile, they come back after this time.
+/// once. If the function dies meanwhile, the messages come back after this time.
 const LOOK_S: i32 = 5;
 
-/// The ending of the queue's name for messages that EventBridge Scheduler could not send. It is a
-/// dead-letter queue without a queue of its own.
+/// The ending of the queue's name for messages that EventBridge Scheduler could not send. This
+/// dead-letter queue serves no queue.
 const OF_SCHEDULES: &str = "-dead-letter";
 
 /// The attribute that holds EventBridge Scheduler's reason.
@@ -52,9 +52,9 @@ pub(crate) struct Queues {
 pub(crate) struct Standing {
     pub(crate) queue: String,
     pub(crate) counts: Counts,
-    /// The messages that were given up.
+    /// The dead letters.
     pub(crate) dead: Counts,
-    /// Some of the messages that were given up, the oldest first.
+    /// Some of the dead letters, the oldest first.
     pub(crate) letters: Vec<Letter>,
 }
 
@@ -66,10 +66,10 @@ pub(crate) struct Counts {
     pub(crate) delayed: u64,
 }
 
-/// A message that was given up.
+/// A dead letter.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Letter {
-    /// The message's event, if the event's key can be read.
+    /// The message's event, if the event's key is readable.
     pub(crate) event: Option<String>,
     pub(crate) sent_at: Option<Timestamp>,
     pub(crate) reason: String,
@@ -211,7 +211,7 @@ impl Queues {
         Ok(letters)
     }
 
-    /// Gives messages back. If that fails, they come back a little later, and none is lost.
+    /// Gives messages back. If that fails, the messages come back a little later, and none is lost.
     async fn give_back(&self, url: &str, messages: &[Message]) {
         let entries = messages.iter().enumerate().filter_map(|(index, message)| {
             let entry = ChangeMessageVisibilityBatchRequestEntry::builder()

@@ -1,8 +1,8 @@
 //! Sessions: a cookie proves that its holder had a token, and says until when the proof counts.
 //!
-//! The cookie is a time and its MAC, whose key is the token (ADR 28). So the server keeps nothing,
-//! and the cookie does not reveal the token. If an operator removes or narrows a token, its
-//! sessions end or narrow too.
+//! The cookie is a time and its MAC; the MAC's key is the token (ADR 28). So the server keeps
+//! nothing, and the cookie does not reveal the token. If an operator removes or narrows a token,
+//! its sessions end or narrow too.
 
 use axum::http::header::COOKIE;
 use axum::http::{HeaderMap, HeaderValue};

@@ -32,7 +32,7 @@ const FORM_MAX_BYTES: usize = 16 * 1024;
 #[template(path = "sign_in.html")]
 struct Page {
     frame: Frame,
-    /// What went wrong, or what was done.
+    /// The failure, or the result.
     notice: Option<String>,
     is_wrong: bool,
     next: String,
@@ -173,7 +173,7 @@ pub(crate) fn set(headers: &mut HeaderMap, cookie: Option<HeaderValue>) {
     }
 }
 
-/// Whether a form was sent from a page of this site. Browsers send a header about it. A program
+/// Whether a form comes from a page of this site. Browsers send a header about it. A program
 /// without that header has no other person's session to misuse.
 fn is_own(headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The number of wrong tokens allowed at once. After each pause, one more is allowed.
+/// The number of wrong tokens allowed at once. After each pause, an address may try once more.
 const AT_ONCE: u32 = 10;
 const PAUSE: Duration = Duration::from_secs(6);
 
-/// The most addresses that are remembered. The gateway limits the tries of all addresses together.
+/// The most addresses that a process remembers. The gateway limits the tries of all addresses
+/// together.
 const ADDRESSES_MAX: usize = 1000;
 
 /// The wrong tokens of each address that this process has seen.

@@ -1,5 +1,5 @@
-//! The pages' texts in each language. Both languages stand side by side, so a text that is missing
-//! in one of them does not compile.
+//! The pages' texts in each language. Each text has both languages next to each other, so a missing
+//! text does not compile.
 
 pub(crate) mod answers;
 pub(crate) mod common;

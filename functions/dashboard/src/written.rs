@@ -118,7 +118,7 @@ impl Written {
         format!("{}%", self.number(&text))
     }
 
-    /// `+20%`; an empty text if nothing is compared.
+    /// `+20%`; an empty text without a comparison.
     pub(crate) fn change(self, change: Change, new: &str, unchanged: &str) -> Option<String> {
         match change {
             Change::Unknown => None,

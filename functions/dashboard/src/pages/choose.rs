@@ -9,7 +9,7 @@ use crate::answer::page;
 use crate::frame::{Frame, Place};
 use crate::reader::Reader;
 
-/// The most tenants that are listed. Of more, the reader types the name.
+/// The most tenants in the list. Of more, the reader types the name.
 const LISTED_MAX: usize = 100;
 
 #[derive(Template)]
@@ -17,7 +17,7 @@ const LISTED_MAX: usize = 100;
 struct Page {
     frame: Frame,
     text: String,
-    /// The page that the tenant is chosen for.
+    /// The page that needs the tenant.
     path: String,
     /// The parameters that stay.
     kept: Vec<(String, String)>,
@@ -83,7 +83,7 @@ mod tests {
         let href = "/dashboard/events?type=used&#38;tenant=comp_099\"";
         assert!(html.contains(href), "{html}");
         assert!(!html.contains("comp_100"), "{html}");
-        assert!(html.contains("100 more are not listed"), "{html}");
+        assert!(html.contains("The list leaves out 100 more"), "{html}");
         let kept = "<input type=\"hidden\" name=\"type\" value=\"used\">";
         assert!(html.contains(kept), "{html}");
     }

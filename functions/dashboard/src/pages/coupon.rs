@@ -186,7 +186,7 @@ impl Page {
     }
 }
 
-/// The product that is reserved for the coupon, in words.
+/// The product that the coupon reserves, in words.
 fn stock(life: &Life, zone: &TimeZone, (text, written): Wording) -> Option<String> {
     let reservation = life.reservation.as_ref()?;
     if let Some(released) = &reservation.released {
@@ -198,7 +198,7 @@ fn stock(life: &Life, zone: &TimeZone, (text, written): Wording) -> Option<Strin
     let until = reservation.until.as_deref().unwrap_or_default();
     let until = moment_of(until, zone, written);
     let what = format!("{quantity} × {product}");
-    // A product's name may contain `{}`, and must not be taken for a place to fill.
+    // A product's name may contain `{}`, which is no place to fill.
     let (before, after) = text.reserved_until.split_once("{}")?;
     Some(format!("{before}{what}{}", after.replace("{}", &until)))
 }

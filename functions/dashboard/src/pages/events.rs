@@ -23,7 +23,7 @@ use crate::words::overview::Overview;
 use crate::words::records::Records;
 use crate::{Dashboard, answer};
 
-/// The most events of a page. Each is read with the records of its tasks.
+/// The most events of a page. The page reads each event with the records of its tasks.
 const LIMIT: usize = 50;
 
 #[derive(Template)]
@@ -89,8 +89,8 @@ struct Row {
 struct TaskMark {
     name: String,
     mark: Mark,
-    /// Whether the state stands in words for screen readers alone, because its sign is enough for
-    /// everybody else.
+    /// Whether only screen readers get the state in words, because its sign is enough for other
+    /// readers.
     is_quiet: bool,
     records: String,
 }
@@ -108,7 +108,7 @@ pub(crate) async fn answer(
 }
 
 /// Removes the empty fields that a form sends. One day counts before the first and the last day,
-/// and these count before a timeframe; the others are removed.
+/// and these count before a timeframe; the filter removes the others.
 pub(crate) fn tidy(address: &Address) -> Address {
     let parameters = address.parameters().iter();
     let empty = parameters.filter(|(_, value)| value.trim().is_empty());
@@ -284,7 +284,7 @@ fn fields(
         kind,
         value: value_of(here, name),
     };
-    // Too many to list are typed.
+    // If the list would be too long, the reader types the name.
     let tenant = (number_of_tenants > TENANTS_MAX).then(|| field("tenant", text.tenant, "text"));
     let others = [
         field("reward", text.reward, "text"),

@@ -64,7 +64,7 @@ struct CouponRow {
     expires: String,
 }
 
-/// Everything that is known of a member.
+/// All rows about a member.
 struct KnownMember {
     provider: String,
     tenant: String,
@@ -93,7 +93,8 @@ pub(crate) async fn answer(
     }
 }
 
-/// A member may have a contact and no figures, because nothing was counted of the member yet.
+/// A member may have a contact and no figures, because analytics has counted no event of the
+/// member.
 async fn find(sources: &Sources, reader: &Reader, id: String) -> Result<KnownMember, Refused> {
     let mut parameters = reader.parameters();
     let (tenant, provider) = whom(&mut parameters, &reader.scope);
@@ -127,7 +128,7 @@ async fn find(sources: &Sources, reader: &Reader, id: String) -> Result<KnownMem
         let names: Vec<_> = names.map(|it| it.tenant.as_str()).collect();
         let names = names.join(", ");
         let problem = Said::of(
-            format!("must name one: the member is known to {names}"),
+            format!("must name one: these tenants know the member: {names}"),
             format!("deve indicar uma: o membro é conhecido de {names}"),
         );
         return Err(Refused::Invalid(vec![Problem::new("tenant", "", problem)]));
@@ -318,7 +319,7 @@ mod tests {
             "&#60;b&#62;twice",
             "M… S…",
             "Wants no messages",
-            "names and addresses are masked",
+            "the page masks names and addresses",
             "/dashboard/coupons/zupy%23comp%23CP%252F1",
         ] {
             assert!(html.contains(piece), "{piece}: {html}");
@@ -331,9 +332,9 @@ mod tests {
     fn a_member_of_whom_little_is_known_has_a_page() {
         let html = rendered(&known(Account::default()));
         for piece in [
-            "No contact is known",
-            "Nothing was counted",
-            "There is no coupon",
+            "The member has no contact",
+            "Analytics has counted no event",
+            "The member has no coupon",
         ] {
             assert!(html.contains(piece), "{piece}: {html}");
         }

@@ -30,7 +30,7 @@ use crate::{Dashboard, answer};
 /// The queue of the events that DynamoDB refused.
 const RETRY: &str = "retry";
 
-/// The largest number of events from whose records the error rates are counted.
+/// The largest number of events that the error rates cover.
 const SAMPLE: usize = 200;
 
 /// The greatest age of these events.
@@ -85,15 +85,15 @@ struct RateRow {
 struct Tally {
     total: u64,
     failed: u64,
-    /// How many have not ended: they have no record yet, or a try follows.
+    /// How many have not ended: each has no record, or another try follows.
     open: u64,
 }
 
-/// The error rates, and the events that they were counted in.
+/// The error rates, and their events.
 struct Rates {
     tasks: BTreeMap<&'static str, Tally>,
     events: usize,
-    /// The oldest of the events if others of the last day were left out.
+    /// The oldest of the events, if the page leaves out others of the last day.
     oldest: Option<Timestamp>,
 }
 

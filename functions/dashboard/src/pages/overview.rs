@@ -1,4 +1,4 @@
-//! The overview: what was redeemed, used, delivered and found in a period, on one page.
+//! The overview: a period's redemptions, uses, deliveries and findings, on one page.
 
 mod curves;
 mod picker;
@@ -65,7 +65,7 @@ struct Page {
     more_latest: Option<&'static str>,
     surveys: Option<Surveys>,
     low: Vec<Low>,
-    /// Why the products are not listed.
+    /// Why the page lists no products.
     low_unread: Option<&'static str>,
     alerts: Option<String>,
     /// Links to the events and the CSV of the same days and tenants.
@@ -133,7 +133,7 @@ pub(crate) async fn answer(
 /// their findings, the page then needs at most 20 requests.
 const QUERIES_MAX: usize = 12;
 
-/// The most tenants whose findings are read.
+/// The most tenants whose findings the page reads.
 const FOUND_MAX: usize = 3;
 
 enum Read {
@@ -150,11 +150,11 @@ struct Seen {
     all: Vec<Named>,
     tenants: Vec<OfTenant>,
     zone: String,
-    /// The products of which little is left; `None` if they were too many to read.
+    /// The products that are low; `None` if the page would have to read too many.
     products: Option<Vec<Product>>,
     /// The latest findings, the newest first.
     found: Vec<figures::Found>,
-    /// Whether tenants with findings were left out.
+    /// Whether the page leaves out tenants with findings.
     found_elsewhere: bool,
 }
 
@@ -190,8 +190,9 @@ async fn read(dashboard: &Dashboard, reader: &Reader) -> Result<Read, Refused> {
     })))
 }
 
-/// The latest findings of the period, and whether tenants with findings were left out. The counters
-/// say which tenants have findings, and on which days; those with the newest are read.
+/// The latest findings of the period, and whether the page leaves out tenants with findings. The
+/// counters say which tenants have findings, and on which days; the page reads those with the
+/// newest.
 async fn latest(
     dashboard: &Dashboard,
     tenants: &[OfTenant],
@@ -241,7 +242,7 @@ async fn low(dashboard: &Dashboard, tenants: &[Named]) -> anyhow::Result<Option<
     Ok(Some(low))
 }
 
-/// The time when the figures were read, on the clock of the days.
+/// The time of reading the figures, on the clock of the days.
 fn as_of(words: &Overview, reader: &Reader, zone: &str) -> String {
     let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
     let moment = reader.written().moment(reader.now, &zone);

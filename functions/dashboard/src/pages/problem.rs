@@ -56,12 +56,12 @@ pub(crate) fn of_reader(reader: &Reader, refused: &Refused) -> Response<Body> {
     )
 }
 
-/// The page for a request whose session is not known.
+/// The page for a request with an unknown session.
 pub(crate) fn refused(language: Language, address: &Address, refused: &Refused) -> Response<Body> {
     answer(Frame::of_stranger(language, address, ""), address, refused)
 }
 
-/// The page if no route gave one. Nothing is known of the request then.
+/// The page if no route gave one. Then the function knows nothing of the request.
 pub(crate) fn unserved(unserved: Unserved) -> Response<Body> {
     let refusal = match unserved {
         Unserved::Unreadable => Refused::Unreadable,

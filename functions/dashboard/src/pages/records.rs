@@ -106,8 +106,8 @@ pub(crate) fn member_link(provider: &str, tenant: &str, id: &str) -> String {
     address.to_string()
 }
 
-/// Encodes a text as one part of a path. `.` and `..` are encoded, because browsers take them for
-/// steps in the path. Every other `.` stays.
+/// Encodes a text as one part of a path. Encodes `.` and `..`, because browsers take them for steps
+/// in the path. Every other `.` stays.
 fn in_path(text: &str) -> String {
     let is_step = text.bytes().all(|it| it == b'.');
     let mut encoded = String::with_capacity(text.len());

@@ -27,7 +27,7 @@ words! {
             "Vieram tokens errados demais do seu endereço. Tente de novo em {} segundos.";
         signed_out: "You are signed out.", "Você saiu.";
         other_site:
-            "This form was sent from another site. Sign in here.",
+            "This form came from another site. Sign in here.",
             "Este formulário veio de outro site. Entre por aqui.";
         going_on: "Going on", "Continuando";
         go_on: "Go on to the page", "Continuar para a página";
@@ -37,7 +37,7 @@ words! {
             "Esta página não existe, ou você não pode vê-la. Verifique o endereço ou volte à visão geral.";
         invalid: "The address has a mistake", "O endereço tem um erro";
         invalid_text:
-            "These parameters cannot be read:",
+            "The page cannot read these parameters:",
             "Estes parâmetros não podem ser lidos:";
         too_large: "The answer is too long", "A resposta é longa demais";
         too_large_text:
@@ -54,7 +54,7 @@ words! {
         choose_text:
             "There are {} tenants here, more than one page can show together. Choose one of them.",
             "Há {} empresas aqui, mais do que uma página pode mostrar juntas. Escolha uma delas.";
-        choose_more: "{} more are not listed: type the name.", "Mais {} não estão na lista: digite o nome.";
+        choose_more: "The list leaves out {} more: type the name.", "Mais {} não estão na lista: digite o nome.";
         tenant: "Tenant", "Empresa";
         show: "Show", "Mostrar";
         table: "Table", "Tabela";

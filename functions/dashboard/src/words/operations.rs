@@ -11,14 +11,14 @@ words! {
         in_flight: "In progress", "Em processamento";
         delayed: "Delayed", "Adiadas";
         dead_letters: "Dead letters", "Mensagens abandonadas";
-        no_dead_letters: "No message was given up.", "Nenhuma mensagem foi abandonada.";
-        no_event: "no event that can be read", "nenhum evento legível";
+        no_dead_letters: "No task has given up a message.", "Nenhuma mensagem foi abandonada.";
+        no_event: "no readable event", "nenhum evento legível";
         redrive_note:
-            "Once the cause is mended, this sends them again:",
+            "Once you have fixed the cause, this command sends them again:",
             "Depois de corrigir a causa, isto as envia de novo:";
         safety_nets: "Safety nets", "Redes de segurança";
         outbox:
-            "Outbox: events whose message SQS refused",
+            "Outbox: SQS refused the events' message",
             "Caixa de saída (outbox): eventos cuja mensagem a SQS recusou";
         outbox_oldest: "Oldest event in the outbox", "Evento mais antigo na caixa de saída";
         set_aside:

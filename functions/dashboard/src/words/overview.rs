@@ -123,9 +123,9 @@ words! {
         no_findings: "No rule found anything.", "Nenhuma regra encontrou nada.";
         no_deliveries: "No delivery was counted.", "Nenhuma entrega foi contada.";
         more: "{} more are in the CSV.", "Mais {} estão no CSV.";
-        empty_title: "Nothing was received yet", "Nada foi recebido ainda";
+        empty_title: "No event has arrived so far", "Nada foi recebido ainda";
         empty_text:
-            "As soon as a provider sends its first coupon, its figures stand here.",
+            "As soon as a provider sends its first coupon, its figures appear here.",
             "Assim que um provedor enviar o primeiro cupom, os números aparecem aqui.";
         empty_register:
             "Register this system's webhook URLs with Zupy or Aghanim. The output WebhookUrl of the stack has them.",

@@ -9,7 +9,7 @@ words! {
         search: "Search", "Buscar";
         search_label: "Coupon code, member id or key", "Código do cupom, id do membro ou chave";
         nothing_found:
-            "Nothing has this code, id or key. Codes of games are looked for in the last 30 days.",
+            "Nothing has this code, id or key. The search covers codes of games in the last 30 days.",
             "Nada tem este código, id ou chave. Códigos de jogos são procurados nos últimos 30 dias.";
         several_found: "Several things have this name:", "Vários itens têm este nome:";
         no_events:
@@ -39,18 +39,18 @@ words! {
         stock: "Stock", "Estoque";
         reserved_until: "{} reserved until {}", "{} reservado até {}";
         released_at: "Nothing is reserved since {}", "Nada reservado desde {}";
-        to_do: "What can be done", "O que pode ser feito";
+        to_do: "What you can do", "O que pode ser feito";
         why_missing:
-            "A task left no record: its message waits in a queue, or is lost. This sends it again:",
+            "A task left no record: its message waits in a queue, or is lost. This command sends it again:",
             "Uma tarefa não deixou registro: a mensagem espera numa fila ou se perdeu. Isto a reenvia:";
         why_failed:
-            "Once the cause is mended, this tries again what failed:",
+            "Once you have fixed the cause, this command tries again:",
             "Depois de corrigir a causa, isto tenta de novo o que falhou:";
         why_given_up:
-            "Nobody has tried it for long. These list and send again what was given up:",
+            "Nobody has tried it for long. These commands list the dead letters and send them again:",
             "Ninguém tenta há muito tempo. Estes listam e reenviam o que foi abandonado:";
         why_conflict:
-            "Another body contradicts the recorded one. This shows both:",
+            "Another body contradicts the recorded one. This command shows both:",
             "Outro corpo contradiz o registrado. Isto mostra os dois:";
         stack_note:
             "The commands act on this machine's system. For a stack on AWS, add --stack and its name.",
@@ -73,24 +73,24 @@ words! {
             "Another body contradicts the recorded one. The recorded one counts.",
             "Outro corpo contradiz o registrado. Vale o registrado.";
         masked_note:
-            "This token may not see personal data: names and addresses are masked.",
+            "This token may not see personal data: the page masks names and addresses.",
             "Este token não pode ver dados pessoais: nomes e contatos aparecem mascarados.";
         flags: "Flags", "Marcações";
         flag_open: "open", "aberta";
         flag_cleared: "cleared", "encerrada";
         clear_flag_note:
-            "Once somebody has looked into them, this clears the flags:",
+            "After an investigation, this command clears the flags:",
             "Depois que alguém as verificar, isto encerra as marcações:";
         profile: "Profile", "Perfil";
         no_profile:
-            "Nothing was counted of this member yet.",
+            "Analytics has counted no event of this member.",
             "Nada foi contado deste membro ainda.";
         name: "Name", "Nome";
         email: "E-mail", "E‑mail";
         phone: "Phone", "Telefone";
         tier: "Tier", "Nível";
         contact: "Contact", "Contato";
-        no_contact: "No contact is known.", "Nenhum contato conhecido.";
+        no_contact: "The member has no contact.", "Nenhum contato conhecido.";
         do_not_contact: "Wants no messages", "Não quer mensagens";
         forgotten: "The data were erased", "Os dados foram apagados";
         redemptions: "Redemptions", "Resgates";
@@ -102,9 +102,9 @@ words! {
         preferred: "Preferred category", "Categoria preferida";
         frequency: "Redemptions in 30 days", "Resgates em 30 dias";
         coupons: "Coupons", "Cupons";
-        no_coupons: "There is no coupon.", "Não há cupons.";
+        no_coupons: "The member has no coupon.", "Não há cupons.";
         more_coupons:
-            "There are more coupons than are shown.",
+            "The member has more coupons than the page shows.",
             "Há mais cupons do que os mostrados.";
         redeemed: "Redeemed", "Resgatado";
         active: "active", "ativo";

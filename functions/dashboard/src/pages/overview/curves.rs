@@ -13,7 +13,7 @@ use crate::chart::{Chart, Spread, Value};
 use crate::words::overview::Overview;
 use crate::written::Written;
 
-/// The most days that are drawn one by one. A longer period is drawn by months.
+/// The most days that a chart draws one by one. A chart draws a longer period by months.
 const DAYS_MAX: i32 = 92;
 
 /// A chart with its table.
@@ -31,7 +31,7 @@ pub(super) struct Row {
     pub(super) uses: String,
 }
 
-/// A point of a chart: its label, and how much was redeemed and used.
+/// A point of a chart: its label, and the numbers of redemptions and uses.
 struct Point {
     name: String,
     redemptions: u64,

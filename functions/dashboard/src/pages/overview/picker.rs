@@ -9,7 +9,7 @@ use crate::reader::Reader;
 use crate::words::overview::Overview;
 use crate::written::Written;
 
-/// The most tenants that are listed. If there are more, the reader types the name.
+/// The most tenants in the list. If there are more, the reader types the name.
 const LISTED_MAX: usize = 100;
 
 /// One of several values.

@@ -23,7 +23,7 @@ use crate::written::Written;
 /// The most rows of a table. The CSV has the others.
 pub(super) const MOST: usize = 10;
 
-/// The most events whose findings are listed.
+/// The most events in the list of findings.
 pub(super) const LATEST: usize = 5;
 
 const HOUR_S: u64 = 3600;
@@ -35,7 +35,7 @@ pub(super) struct Card {
     pub(super) value: String,
     pub(super) change: Option<String>,
     pub(super) before: Option<String>,
-    /// The text beneath the name: the currency, if there are several.
+    /// The text below the name: the currency, if there are several.
     pub(super) unit: Option<String>,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Conversion {
     pub(super) share: String,
 }
 
-/// A name, and how often it was counted.
+/// A name, and its count.
 pub(super) struct Counted {
     pub(super) name: String,
     pub(super) count: String,
@@ -316,7 +316,7 @@ pub(super) struct Surveys {
 }
 
 impl Surveys {
-    /// `None` if no survey was scheduled.
+    /// `None` without a scheduled survey.
     pub(super) fn new(
         words: &'static Overview,
         written: Written,

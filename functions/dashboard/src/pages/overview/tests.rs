@@ -32,7 +32,7 @@ fn reader(language: Language, query: &str) -> Reader {
     }
 }
 
-/// A day on which each of these rewards was redeemed and used.
+/// A day with a redemption and a use of each of these rewards.
 fn day(rewards: &[&str], location: &str) -> Day {
     let mut day = Day::default();
     for (index, name) in rewards.iter().enumerate() {
@@ -128,7 +128,7 @@ fn seen(number_of_days: i64, rewards: &[&str], location: &str) -> Seen {
 
 fn rendered(language: Language, seen: &Seen) -> String {
     let html = Page::new(&reader(language, ""), seen).render().unwrap();
-    // No page may contain these, whatever the data contain.
+    // No page may contain these, with any data.
     for never in ["style=", "<script", "javascript:", "onload=", "{}", "NaN"] {
         assert!(!html.contains(never), "{never} in {html}");
     }
@@ -198,7 +198,7 @@ fn of_nothing_the_page_says_what_to_do_first() {
     empty.tenants.clear();
     empty.all.clear();
     let html = rendered(Language::En, &empty);
-    assert!(html.contains("Nothing was received yet"));
+    assert!(html.contains("No event has arrived so far"));
     assert!(html.contains("cargo run -- send"));
     let mut quiet = seen(7, &[], "");
     quiet.tenants[0].days.clear();
