@@ -22,7 +22,7 @@ impl Channel {
     /// A reminder goes out on the first of these channels that reaches its member.
     pub const BEST_FIRST: [Channel; 3] = [Channel::WhatsApp, Channel::Email, Channel::Sms];
 
-    /// The name of the channel's record beneath the event.
+    /// The name of the channel's record, within the event.
     pub fn record(self) -> &'static str {
         match self {
             Channel::Email => record::delivery::EMAIL,
@@ -64,7 +64,7 @@ pub struct NotNow {
     pub reason: String,
     /// What an operator can do about it.
     pub hint: &'static str,
-    /// There was no answer, so the other side may have accepted it.
+    /// No answer came, so the other side may have accepted the message.
     pub in_doubt: bool,
     /// When the other side asks for another try.
     pub after: Option<Duration>,
@@ -98,7 +98,8 @@ where
     Outcome::NotNow(NotNow::new(code))
 }
 
-/// No answer, or an unreadable one. If there was certainly no connection, nothing was accepted.
+/// No answer, or an unreadable one. If there was certainly no connection, the other side accepted
+/// nothing.
 pub fn unanswered<E, R>(error: &SdkError<E, R>) -> NotNow
 where
     E: std::error::Error + 'static,
@@ -118,8 +119,8 @@ where
     }
 }
 
-/// A connection that ended after the request was sent is an I/O error too. So only errors that
-/// cannot happen after that count.
+/// A connection that ends after the request is an I/O error too. So only errors that cannot happen
+/// after the request count.
 fn never_connected(error: &(impl Error + 'static)) -> bool {
     let mut next: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = next {

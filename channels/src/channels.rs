@@ -1,4 +1,4 @@
-//! The channels that are set up, and how a tenant's customers are written to on them.
+//! The channels that the parameters set up, and writing to a tenant's customers on them.
 
 use serde_json::{Value, json};
 use webhooks::config::{Aws, Environment};
@@ -26,7 +26,7 @@ pub struct Channels {
 }
 
 impl Channels {
-    /// Reads which channels are set up; a wrong variable becomes a problem of the environment.
+    /// Reads the variables of the channels; a wrong variable becomes a problem of the environment.
     pub fn read(environment: &mut Environment, aws: &Aws) -> Self {
         Self {
             ses: Ses::read(environment, aws),
@@ -38,7 +38,7 @@ impl Channels {
         }
     }
 
-    /// The same for surveys, which are never sent as an SMS.
+    /// The same for surveys, which never go out as an SMS.
     pub fn read_for_surveys(environment: &mut Environment, aws: &Aws) -> Self {
         Self {
             ses: Ses::read(environment, aws),
@@ -55,7 +55,7 @@ impl Channels {
         *self.languages.of(tenant)
     }
 
-    /// Whether surveys are sent on a channel.
+    /// Whether surveys go out on a channel.
     pub fn asks_on(&self, channel: Channel) -> bool {
         match channel {
             Channel::Email => true,
@@ -70,7 +70,7 @@ impl Channels {
     /// Sends a survey to an address, once.
     ///
     /// # Errors
-    /// The message could not be made, so nothing was sent.
+    /// Making the message failed, so nothing went out.
     pub async fn ask(
         &self,
         channel: Channel,
@@ -102,7 +102,7 @@ impl Channels {
         }
     }
 
-    /// Whether a channel is set up, and meant for this coupon.
+    /// Whether the parameters set a channel up, and the channel is meant for this coupon.
     pub fn is_open(&self, channel: Channel, occasion: Occasion, coupon: &Coupon<'_>) -> bool {
         match channel {
             Channel::Email => true,
@@ -120,7 +120,7 @@ impl Channels {
     /// Sends a coupon to an address, once.
     ///
     /// # Errors
-    /// The message could not be made, so nothing was sent.
+    /// Making the message failed, so nothing went out.
     pub async fn send(
         &self,
         channel: Channel,
@@ -179,7 +179,7 @@ impl Channels {
         }
     }
 
-    /// A message as it would be sent on a channel.
+    /// A message as it would go out on a channel.
     pub fn written(
         &self,
         channel: Channel,

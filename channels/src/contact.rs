@@ -1,4 +1,4 @@
-//! How a member is reached: of each name, address and number, the latest statement counts.
+//! A member's addresses: of each name, address and number, the latest statement counts.
 
 use jiff::Timestamp;
 use webhooks::event::Member;
@@ -11,14 +11,14 @@ pub struct Contact {
     pub stated: Stated,
     /// The member asked for no messages.
     pub do_not_contact: bool,
-    /// The member's personal data were erased, and the member has not enrolled since.
+    /// An operator erased the member's personal data, and the member has not enrolled since.
     pub forgotten: bool,
 }
 
 /// The contact fields of one statement. Personal data: never log it.
 #[derive(Clone, Default, PartialEq)]
 pub struct Stated {
-    /// When the statement was made; `None` for an empty one.
+    /// The statement's time; `None` for an empty one.
     pub at: Option<Timestamp>,
     pub name: Option<String>,
     pub email: Option<String>,

@@ -1,4 +1,4 @@
-//! An effect outside, made once: claimed before it is made, settled after.
+//! An effect outside, made once: the claim comes before the effect, the settling after it.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use webhooks::worker::Failure;
 use crate::channel::{NotNow, Outcome};
 use crate::time::{CLAIM, SEND, has_time};
 
-/// Why an effect was not tried.
+/// Why the worker did not try an effect.
 pub const NO_TIME: &str = "no time was left to try it";
 
 /// The pauses after an attempt that got no answer: it may have succeeded, and another one would
@@ -20,7 +20,7 @@ pub const NO_TIME: &str = "no time was left to try it";
 const IN_DOUBT_FIRST: Duration = Duration::from_secs(5);
 const IN_DOUBT_MAX: Duration = Duration::from_secs(4 * 3600);
 
-/// An effect outside, with the record beneath its event that holds its outcome.
+/// An effect outside, with the record that holds its outcome.
 #[derive(Debug, Clone, Copy)]
 pub struct OutsideEffect<'a> {
     /// The ledger that holds the record.
@@ -37,7 +37,8 @@ impl OutsideEffect<'_> {
     /// Makes the effect, unless an earlier attempt settled it.
     ///
     /// # Errors
-    /// The effect was not made yet, or its outcome is unknown. The message must be retried.
+    /// The effect has not happened so far, or its outcome is unknown. The worker must retry the
+    /// message.
     pub async fn make(
         &self,
         attempt: impl AsyncFnOnce() -> anyhow::Result<Outcome>,
@@ -63,7 +64,7 @@ impl OutsideEffect<'_> {
         }
         match attempt().await {
             Ok(outcome) => self.settle(lease, outcome).await,
-            // Nothing was sent, because one of our own steps failed before.
+            // No message went out, because one of our own steps failed before.
             Err(error) => {
                 lease.release("not tried", None).await?;
                 Err(error.into())
@@ -71,10 +72,10 @@ impl OutsideEffect<'_> {
         }
     }
 
-    /// Ends an effect that is no longer needed, unless it was made.
+    /// Ends an effect that nobody needs any more, unless it has happened.
     ///
     /// # Errors
-    /// The record could not be written, or another attempt holds it.
+    /// Writing the record failed, or another attempt holds it.
     pub async fn skip(&self, reason: &str) -> Result<(), Failure> {
         match self.claim().await? {
             Some(lease) => Ok(settle_skipped(lease, reason).await?),
@@ -82,7 +83,7 @@ impl OutsideEffect<'_> {
         }
     }
 
-    /// The right to make the effect; `None` if the effect was made. No effect begins that the
+    /// The right to make the effect; `None` if it has happened. No effect begins that the
     /// invocation's end could cut off, because its outcome would be unknown.
     ///
     /// # Errors
@@ -106,7 +107,7 @@ impl OutsideEffect<'_> {
     /// Records the outcome of the effect.
     ///
     /// # Errors
-    /// The effect was not made now, or the record could not be written.
+    /// The effect did not happen now, or writing the record failed.
     pub async fn settle(&self, lease: Lease, outcome: Outcome) -> Result<(), Failure> {
         let record = self.record;
         match outcome {
@@ -126,7 +127,7 @@ impl OutsideEffect<'_> {
     /// Gives the claim back, and says when to try again.
     ///
     /// # Errors
-    /// Always, because the message must be retried.
+    /// Always, because the worker must retry the message.
     pub async fn release(&self, lease: Lease, not_now: NotNow) -> Result<(), Failure> {
         let NotNow {
             reason,
@@ -150,10 +151,10 @@ impl OutsideEffect<'_> {
     }
 }
 
-/// Records that an effect was not made, and whether an earlier attempt may have made it.
+/// Records that an effect did not happen, and whether an earlier attempt may have made it.
 ///
 /// # Errors
-/// The record could not be written.
+/// Writing the record failed.
 pub async fn settle_skipped(lease: Lease, reason: &str) -> anyhow::Result<()> {
     match lease.in_doubt() {
         0 => lease.settle(Status::Skipped, reason).await,
@@ -176,7 +177,7 @@ pub fn from_until(now: Timestamp, until: Timestamp) -> Duration {
     Duration::try_from(left).unwrap_or_default()
 }
 
-/// Unites several outcomes. If any of them asks for a retry, the message is retried, at the
+/// Unites several outcomes. If any of them asks for a retry, the worker retries the message, at the
 /// earliest time that one of them names.
 ///
 /// # Errors

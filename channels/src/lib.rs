@@ -1,5 +1,5 @@
-//! How a member is reached: the addresses, the words and the services, and how an effect outside is
-//! made once.
+//! Writing to a member: the addresses, the words and the services, and making an effect outside
+//! once.
 //!
 //! - [`Members`]: a member's contact and coupons, from the table `members`.
 //! - [`texts`]: what customers read, from templates per language.

@@ -58,7 +58,7 @@ impl AccountCoupon {
         }
     }
 
-    /// Whether the coupon can still be used. A coupon in an unknown state can be used.
+    /// Whether the member can still use the coupon. A coupon in an unknown state counts as usable.
     pub fn is_usable(&self, now: Timestamp) -> Result<(), String> {
         match self.state.as_deref() {
             None | Some("active") => {}
@@ -99,7 +99,7 @@ impl Members {
         })
     }
 
-    /// The change that keeps the contact of an event, unless a later one is recorded.
+    /// The change that writes the contact of an event, unless the table has a later one.
     pub fn keep_contact(&self, event: &Event) -> Change {
         let mut row = Row::default();
         row.set("told_at", Some(format!("{:.9}", event.occurred_at)));
@@ -108,8 +108,8 @@ impl Members {
         row.copy("email", stated.email.as_ref());
         row.copy("phone", stated.phone.as_ref());
         row.copy("tier", event.member.tier.as_ref());
-        // Fields that this contact does not name are removed, so that the latest contact counts in
-        // every order.
+        // The change removes fields that this contact does not name, so that the latest contact
+        // counts in every order.
         let absent = ["name", "email", "phone", "tier"].into_iter();
         let absent: Vec<_> = absent.filter(|name| !row.0.contains_key(*name)).collect();
         let later = "attribute_not_exists(#told_at) OR #told_at < :told_at";

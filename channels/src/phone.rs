@@ -1,6 +1,6 @@
 //! Phone numbers as people type them, and in the networks' form.
 //!
-//! - [`typed`]: the digits of a number as somebody typed it.
+//! - [`typed`]: the digits of a typed number.
 //! - [`brazil`]: the prefixes that Brazilians type before a number, and the ninth digit of old
 //!   mobiles.
 //! - A port of Google's libphonenumber decides whether a number can exist, and whether it is a
@@ -18,7 +18,7 @@ use rlibphonenumber::{
 
 use self::typed::Typed;
 
-/// Why a number is refused, for an operator. No reason quotes the number.
+/// Why this module refuses a number, for an operator. No reason quotes the number.
 pub(crate) mod reason {
     pub(crate) const NONE: &str = "no phone number";
     pub(crate) const OTHER_CHARACTERS: &str = "a phone number with other characters than digits";
@@ -74,14 +74,14 @@ impl std::fmt::Debug for Phone {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
-    /// Also a number of a country whose mobiles look like its landlines.
+    /// Also a number of a country with mobiles that look like its landlines.
     Mobile,
     Landline,
     Service,
 }
 
 impl Phone {
-    /// Reads a number as somebody typed it. Without a country's code it belongs to this country.
+    /// Reads a typed number. Without a country's code it belongs to this country.
     pub fn read(text: &str, country: Country) -> Result<Self, &'static str> {
         let typed = typed::read(text)?;
         let mut refused = None;
@@ -163,7 +163,7 @@ fn readings(typed: &Typed, country: Country) -> Vec<String> {
     }
     let mut readings = vec![format!("+{abroad}")];
     // In some countries, 00 begins the prefix for calls abroad, such as 0011 in Australia. In
-    // Brazil, it would be read as 00 and a carrier.
+    // Brazil, the digits would read as 00 and a carrier.
     if !typed.is_international && country != Country::BRAZIL {
         readings.push(digits.to_owned());
     }
@@ -186,8 +186,8 @@ fn why_not(number: &PhoneNumber) -> &'static str {
     }
 }
 
-/// Whether some number of the country begins with this area. It is tried with the rest of a number
-/// that exists.
+/// Whether some number of the country begins with this area. The test tries it with the rest of a
+/// number that exists.
 fn area_exists(number: &PhoneNumber) -> bool {
     let Some(region) = LIBRARY.get_region_for_country_code(number.country_code) else {
         return false;

@@ -11,14 +11,14 @@ pub struct RecordedRedemption {
     /// The member who redeemed it.
     pub member: Member,
     pub redeemed_at: Timestamp,
-    /// The member's personal data were erased from it.
+    /// An operator erased the member's personal data from it.
     pub erased: bool,
 }
 
 /// A recorded event, read by today's code.
 ///
 /// # Errors
-/// The ledger could not be read.
+/// Reading the ledger failed.
 pub async fn recorded_event(
     ledger: &Ledger,
     key: &EventKey,
@@ -31,11 +31,11 @@ pub async fn recorded_event(
     Ok(read_event(&recorded))
 }
 
-/// The redemption with this key: what was redeemed, by whom, and when. `None` if the ledger has no
+/// The redemption with this key: the reward, the member and the time. `None` if the ledger has no
 /// such key, or the key belongs to another kind of event.
 ///
 /// # Errors
-/// The ledger could not be read.
+/// Reading the ledger failed.
 pub async fn recorded_redemption(
     ledger: &Ledger,
     key: &EventKey,
@@ -61,7 +61,7 @@ pub async fn recorded_redemption(
     })
 }
 
-/// Whether personal data were erased from an event's row.
+/// Whether an operator erased personal data from an event's row.
 pub fn is_erased(row: &Item) -> bool {
     row.contains_key("erased_at")
 }

@@ -77,7 +77,7 @@ impl Ses {
         Ok(match sent {
             Ok(sent) => Outcome::Taken(sent.message_id.unwrap_or_default()),
             // SES refuses an unverified sender as it refuses a bad message, but only an operator
-            // can mend it.
+            // can verify the sender.
             Err(error)
                 if error
                     .message()

@@ -34,7 +34,7 @@ pub use self::sms::sms;
 pub use self::survey::{Invitation, survey_email, survey_whatsapp_parameters};
 pub use self::whatsapp::whatsapp_parameters;
 
-/// Why a message is written.
+/// The occasion of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Occasion {
     /// The coupon is new.

@@ -17,7 +17,7 @@ pub const SEND: Duration = CallLimits::ONCE.call;
 /// The time after a step: to record its outcome, before the worker gives back unfinished messages.
 const SETTLING: Duration = CallLimits::TASK.call.saturating_add(worker::MARGIN);
 
-/// Whether a step that takes at most `step` ends in time, so that its outcome can be recorded.
+/// Whether a step that takes at most `step` ends in time to record its outcome.
 pub fn has_time(invocation: Invocation, step: Duration) -> bool {
     Instant::now() < invocation.before_end(step + SETTLING)
 }

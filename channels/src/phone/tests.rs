@@ -226,7 +226,7 @@ fn numbers_elsewhere_are_refused_with_their_reason() {
     check("555-0123", "US", Err(NO_AREA), Err(NO_AREA));
     check("+1 800 555 0123", "BR", Err(SERVICE), Err(SERVICE));
     check("+351 21 123 4567", "BR", Err(LANDLINE), Ok("+351211234567"));
-    // Without a + the number is read by the rules of the tenant's own country.
+    // Without a +, the rules of the tenant's own country decide.
     check("5511965958122", "US", Err(TOO_LONG), Err(TOO_LONG));
     check("11965958122", "US", Err(TOO_SHORT), Err(TOO_SHORT));
 }
@@ -242,8 +242,8 @@ fn a_country_is_named_by_its_code() {
     }
 }
 
-/// The library reads its tables with the smaller of two engines for regular expressions. That
-/// engine must accept each country's table.
+/// The library reads its tables with the smaller of two engines for regular expressions.
+/// `regex-lite` must accept each country's table.
 #[test]
 fn each_country_s_own_examples_can_exist() {
     use rlibphonenumber::PhoneNumberType::*;

@@ -1,4 +1,4 @@
-//! The digits of a number as somebody typed it.
+//! The digits of a typed number.
 
 use rlibphonenumber::PHONE_NUMBER_UTIL as LIBRARY;
 
@@ -43,7 +43,7 @@ pub(super) struct Typed {
     pub(super) digits: String,
 }
 
-/// Removes what people type around and between digits. An extension is left out, because no message
+/// Removes what people type around and between digits. Leaves out an extension, because no message
 /// reaches one.
 pub(super) fn read(text: &str) -> Result<Typed, &'static str> {
     if text.len() > TEXT_MAX_BYTES {

@@ -2,8 +2,8 @@
 
 use webhooks::identifier::is_invisible;
 
-/// The text on one line and without control characters; `None` if nothing is left. Such a text can
-/// neither end an e-mail's header nor reverse the reading direction.
+/// The text on one line and without control characters; `None` if nothing is left. Such a text
+/// cannot end an e-mail's header or reverse the reading direction.
 pub(super) fn line(text: &str) -> Option<String> {
     let text: String = text.chars().filter(|c| !is_invisible(*c)).collect();
     let words: Vec<&str> = text
@@ -13,8 +13,8 @@ pub(super) fn line(text: &str) -> Option<String> {
     (!words.is_empty()).then(|| words.join(" "))
 }
 
-/// Words that systems and people write instead of a value: `null`, `N/A`, `não informado`. They are
-/// compared without case, blanks and punctuation.
+/// Words that systems and people write instead of a value: `null`, `N/A`, `não informado`. The
+/// comparison ignores case, blanks and punctuation.
 const PLACEHOLDERS: [&str; 22] = [
     "null",
     "nil",
@@ -41,7 +41,7 @@ const PLACEHOLDERS: [&str; 22] = [
 ];
 
 /// A name, an address or a number on one line, without invisible characters. `None` if it is only a
-/// placeholder, or has neither letter nor digit.
+/// placeholder, or has no letter and no digit.
 pub(crate) fn meant(text: &str) -> Option<String> {
     let line = line(text)?;
     let word: String = line
@@ -86,7 +86,7 @@ fn names(line: &str) -> impl Iterator<Item = &str> {
         .take_while(|word| is_name(word))
 }
 
-/// Words that can stand beside a name by mistake: `null null`, `Maria undefined`.
+/// Words that can come with a name by mistake: `null null`, `Maria undefined`.
 const NO_NAMES: [&str; 2] = ["null", "undefined"];
 
 fn is_name(word: &str) -> bool {

@@ -24,8 +24,8 @@ const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ
 /// The characters behind the escape.
 const EXTENSION: &str = "\u{c}^{}\\[~]|€";
 
-/// The text in GSM-7. Missing letters lose their accents; missing signs become similar ones, or are
-/// left out. `None` if that would lose a letter or a digit.
+/// The text in GSM-7. Missing letters lose their accents; missing signs become similar ones, or
+/// vanish. `None` if that would lose a letter or a digit.
 pub(super) fn spell(text: &str) -> Option<String> {
     let mut spelled = String::with_capacity(text.len());
     for character in text.chars() {

@@ -23,8 +23,8 @@ pub(super) struct Shown {
     pub(super) expires: Option<Zoned>,
 }
 
-/// Limits that no honest text reaches. They keep the mail below 102 KB, where Gmail cuts it off,
-/// although escaping makes five bytes of one.
+/// Limits that no honest text reaches. The limits keep the mail below 102 KB, where Gmail cuts it
+/// off, although escaping makes five bytes of one.
 const REWARD_MAX_CHARS: usize = 200;
 const DESCRIPTION_MAX_CHARS: usize = 2_000;
 const TERMS_MAX_CHARS: usize = 10_000;
@@ -71,7 +71,7 @@ fn last_moment(expires_at: Timestamp, time_zone: &TimeZone) -> Zoned {
     }
 }
 
-/// Stands for a code without any visible character, because no channel takes an empty text.
+/// Replaces a code without any visible character, because no channel takes an empty text.
 const NO_CODE: &str = "-";
 
 #[cfg(test)]

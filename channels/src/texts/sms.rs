@@ -8,8 +8,8 @@ use super::templates::File;
 use super::{Coupon, Language, Occasion, gsm};
 
 /// Writes the coupon in one message of at most 160 septets of GSM-7 or 70 units of UCS-2. If the
-/// whole text does not fit, it is spelled in GSM-7 with a shorter reward. Neither code nor date is
-/// ever cut. A code that is too long is an error, in words for an operator.
+/// whole text does not fit, spells it in GSM-7 with a shorter reward. The code and the date always
+/// stay whole. A code that is too long is an error, in words for an operator.
 pub fn sms(
     language: Language,
     occasion: Occasion,
@@ -30,8 +30,8 @@ pub fn sms(
     if Alphabet::Gsm7.holds(&whole) || Alphabet::Ucs2.holds(&whole) {
         return Ok(whole);
     }
-    // A name in another script is left out before the reward is, and a reward in another script
-    // before the code.
+    // A name in another script goes before the reward, and a reward in another script before the
+    // code.
     let attempts = [
         (Alphabet::Gsm7, reward),
         (Alphabet::Ucs2, reward),
@@ -74,8 +74,8 @@ const REWARD_MIN_CHARS: usize = 10;
 /// No message holds a longer name.
 const REWARD_MAX_CHARS: usize = 160;
 
-/// The message with as much of the reward's name as fits. If that is too little, the member's name
-/// is left out, and at last the reward's.
+/// The message with as much of the reward's name as fits. If that is too little, leaves out the
+/// member's name, and at last the reward's.
 fn fit(
     alphabet: Alphabet,
     name: Option<&str>,

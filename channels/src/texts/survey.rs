@@ -11,7 +11,7 @@ pub struct Invitation<'a> {
     pub name: Option<&'a str>,
     /// The reward's name.
     pub reward: Option<&'a str>,
-    /// Where the coupon was used.
+    /// The place of the use.
     pub location: Option<&'a str>,
     /// The first question, and the meaning of each rating, from 1 on.
     pub question: &'a str,

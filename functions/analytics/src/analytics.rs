@@ -89,7 +89,7 @@ impl Analytics {
         self.book.announce(&lists, shard, forget_at).await
     }
 
-    /// Reads the lines of the coupons: everything that was counted of them before.
+    /// Reads the lines of the coupons: all their counted events.
     async fn look_up(
         &self,
         cases: &mut [Case<'_>],
@@ -106,7 +106,7 @@ impl Analytics {
             let case = &mut cases[index];
             case.known = Default::default();
             keys.push(self.place_key(case));
-            // This is the member's own line, unless the coupon's owner is another member.
+            // The line is the member's own, unless the coupon's owner is another member.
             keys.push(line_key(&self.members, &case.event.key, &case.owner()));
         }
         let mut rows = self.rows(&keys, now).await?;
@@ -160,7 +160,8 @@ impl Analytics {
         Ok(rows)
     }
 
-    /// Counts events. An event stays open if another event of its coupon was counted meanwhile.
+    /// Counts events. An event stays open if another batch counted an event of its coupon
+    /// meanwhile.
     async fn commit(
         &self,
         cases: &mut [Case<'_>],

@@ -1,4 +1,4 @@
-//! An event that is being counted, with the rows that counting needs.
+//! An event to count, with the rows that counting needs.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -60,8 +60,8 @@ impl<'a> Case<'a> {
         self.outcome.is_none()
     }
 
-    /// Whether the event is counted. A sandbox's event and an event without a coupon only leave a
-    /// record.
+    /// Whether analytics counts the event. A sandbox's event and an event without a coupon only
+    /// leave a record.
     pub(crate) fn counts(&self) -> bool {
         self.tracked.is_some() && !self.event.sandbox
     }
@@ -70,7 +70,7 @@ impl<'a> Case<'a> {
         self.owner_named(&self.event.member.id)
     }
 
-    /// The member in whose partition the coupon's line is.
+    /// The member whose partition has the coupon's line.
     pub(crate) fn owner(&self) -> Owner<'_> {
         let owner = self.known.place.as_ref().and_then(|it| it.owner.as_deref());
         self.owner_named(owner.unwrap_or(&self.event.member.id))

@@ -43,7 +43,7 @@ impl Plan {
 }
 
 impl Analytics {
-    /// The effects of an event that is not counted: its record.
+    /// The effects of an event that counts nowhere: its record.
     pub(crate) fn skip<'a>(&self, case: &'a Case<'a>) -> Effects<'a> {
         let mut row = Row::default();
         let why = match &case.tracked {
@@ -116,8 +116,8 @@ impl Analytics {
         Ok(effects)
     }
 
-    /// Writes a row in place of the redemption's record. A redemption that is counted meanwhile
-    /// conflicts with this row, and learns the line's owner from it.
+    /// Writes a row in place of the redemption's record. A concurrent redemption conflicts with
+    /// this row, and learns the line's owner from it.
     fn hold_place(&self, case: &Case<'_>, now: Timestamp) -> Change {
         let key = case.event.key.redemption();
         let row = self.ledger.row_key(key.coupon(), key.beneath(RECORD));
@@ -148,7 +148,7 @@ impl Analytics {
             .set("time_to_usage_hours", number(hours))
     }
 
-    /// A change of the record beneath another event of the coupon. If that event has expired, the
+    /// A change of another event's record, of the same coupon. If that event has expired, the
     /// change only leaves an expired row.
     fn beneath(&self, case: &Case<'_>, entry: &str, now: Timestamp) -> Change {
         let row = format!("{entry}/{RECORD}");

@@ -44,15 +44,15 @@ const TEXT_MAX_BYTES: usize = 40_000;
 /// The longest name of a kind of discount.
 const KIND_MAX_BYTES: usize = 4096;
 
-/// The current time, and the time when a row is forgotten.
+/// The current time, and the end of a row's life.
 pub(crate) struct Times {
     pub(crate) now: Timestamp,
     /// The values for a row of the event's coupon.
     pub(crate) forget_at: i64,
 }
 
-/// The changes that bring a coupon's row up to date with an event. The first change whose condition
-/// holds is made. Empty if the event changes nothing.
+/// The changes that bring a coupon's row up to date with an event. The first change with a true
+/// condition counts. Empty if the event changes nothing.
 pub(crate) fn changes(table: &str, event: &Event, times: &Times) -> Vec<Change> {
     let Some(row) = row(table, event) else {
         return Vec::new();
@@ -64,13 +64,13 @@ pub(crate) fn changes(table: &str, event: &Event, times: &Times) -> Vec<Change> 
     }
 }
 
-/// Whether a later event may already have updated the row. This is false for a redemption, because
-/// no other event holds its fields.
+/// Whether a later event may already have updated the row. `false` for a redemption, because no
+/// other event holds its fields.
 pub(crate) fn may_be_overtaken(fact: &Fact) -> bool {
     !matches!(fact, Fact::Redeemed(_))
 }
 
-/// The row is not forgotten, or there is none.
+/// The row is alive, or absent.
 const IS_KNOWN: &str = "(attribute_not_exists(#ttl) OR #ttl > :now)";
 const IS_FORGOTTEN: &str = "(attribute_not_exists(#ttl) OR #ttl <= :now)";
 
@@ -128,7 +128,7 @@ fn ended(row: &Change, state: State, times: &Times) -> Change {
         .only_if(later, &[("now", number(times.now.as_second()))])
 }
 
-/// A notice moves the expiry, unless a later statement is known. A row of older code names no
+/// A notice moves the expiry, unless the row has a later statement. A row of older code names no
 /// statement, so it follows the redemption's.
 fn moved(row: &Change, event: &Event, times: &Times) -> Vec<Change> {
     let Some(expiry) = Expiry::of(event) else {

@@ -1,5 +1,4 @@
-//! Effects outside whose results are counted by day and channel, each in the transaction of its
-//! record.
+//! Effects outside with counted results, by day and channel, each in the transaction of its record.
 
 use channels::{Outcome, OutsideEffect, settle_skipped};
 use webhooks::event::Event;
@@ -28,7 +27,7 @@ impl CountedEffect<'_> {
         }
     }
 
-    /// Ends an effect that is no longer needed, unless it was made.
+    /// Ends an effect that nobody needs any more, unless it has happened.
     pub(crate) async fn skip(&self, reason: &str) -> Result<(), Failure> {
         match self.claim().await? {
             Some(lease) => Ok(settle_skipped(lease, reason).await?),
@@ -36,9 +35,9 @@ impl CountedEffect<'_> {
         }
     }
 
-    /// The right to make the effect, or `None` if it was made.
+    /// The right to make the effect, or `None` if it has happened.
     pub(crate) async fn claim(&self) -> Result<Option<Lease>, Failure> {
-        // This comes before the claim, so an error here leaves no lease behind.
+        // The preparation comes before the claim, so an error here leaves no lease behind.
         let ends = self.attempt.ends(self.effect.record).await?;
         let lease = self.effect.claim().await?;
         Ok(lease.map(|lease| lease.ending_with(ends)))

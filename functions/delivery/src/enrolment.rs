@@ -1,7 +1,7 @@
-//! A member enrols: the contact is kept, and the coupons that waited for it are sent.
+//! A member enrols: writes the contact, and sends the coupons that waited for it.
 //!
 //! A walk over the waiting coupons may take more than one invocation. A coupon that no longer waits
-//! is marked, and is not visited again. The enrolment's record stores how far the walk has come.
+//! gets a mark, and no further visit. The enrolment's record stores how far the walk has come.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::attempt::{ACCOUNT, Attempt};
 use crate::redemption::Redeemed;
 
 /// The time for one visit: to read a coupon's event and its row in the account, to claim, and to
-/// send. The channels are tried at the same time.
+/// send. An attempt tries the channels at the same time.
 const VISIT: Duration = CallLimits::TASK
     .call
     .saturating_add(CallLimits::TASK.call)
@@ -28,8 +28,8 @@ const VISIT: Duration = CallLimits::TASK
 /// The delay before a walk that made progress goes on.
 const GOES_ON_AFTER: Duration = Duration::from_secs(1);
 
-/// How many attempts in a row may reach no coupon. They take hours, because the delay between two
-/// of them grows.
+/// How many attempts in a row may reach no coupon. These attempts take hours, because the delay
+/// between two of them grows.
 const FRUITLESS_MAX: u32 = 30;
 
 /// An enrolment, or an update of a member's contact.
@@ -48,7 +48,7 @@ impl Enrolment<'_> {
         } = self.attempt;
         let keep = Effects::new(event, CONTACT).change(delivery.members.keep_contact(event));
         if delivery.ledger.commit(keep, invocation).await? == Committed::Overtaken {
-            // If a later contact is known, this note leaves that contact's record alone.
+            // If the member has a later contact, this note leaves that contact's record alone.
             delivery
                 .ledger
                 .commit(Effects::new(event, CONTACT), invocation)
@@ -98,8 +98,8 @@ impl Enrolment<'_> {
     }
 
     /// Visits the waiting coupons one after another, from the place that the walk has reached. The
-    /// first one is always visited, so that a slow walk makes progress too. Each step checks the
-    /// time that it has.
+    /// walk always visits the first one, so that a slow walk makes progress too. Each step checks
+    /// the time that it has.
     async fn walk(&self, contact: &Contact, walk: &mut Walk) -> Result<Walked, Failure> {
         let Attempt {
             delivery,
@@ -156,8 +156,7 @@ impl Enrolment<'_> {
     }
 
     /// Sends a coupon that waited for its member's contact. Sent messages stay, and a channel that
-    /// was closed at the redemption stays closed. Returns whether the coupon still waits for an
-    /// address.
+    /// the redemption closed stays closed. Returns whether the coupon still waits for an address.
     async fn send_late(&self, key: &EventKey, contact: &Contact) -> Result<bool, Failure> {
         let Attempt {
             delivery,
@@ -214,7 +213,7 @@ impl Enrolment<'_> {
         if rows.is_empty() {
             return Ok(());
         }
-        // If no event can be read any more, the effects end without being counted.
+        // If the event is no longer readable, the effects end without a count.
         let event = recorded_event(ledger, key, now).await?;
         let attempt = event.as_ref().map(|event| Attempt {
             event,

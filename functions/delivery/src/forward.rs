@@ -9,7 +9,7 @@ use crate::attempt::{Attempt, FORWARD, SANDBOX, TOO_MANY};
 use crate::forwarded::{self, Unwritable};
 use crate::game_server::GameServer;
 
-/// A redemption that a game's server must be notified of.
+/// A redemption to forward to a game's server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Forward<'a> {
     pub(crate) attempt: Attempt<'a>,

@@ -38,7 +38,7 @@ struct Data<'a> {
     bundles: Vec<Value>,
 }
 
-/// Why no webhook can be written.
+/// Why the function cannot write a webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unwritable {
     /// A quantity does not fit 64 bits.
@@ -52,8 +52,8 @@ impl From<TooMany> for Unwritable {
     }
 }
 
-/// The body of the webhook, which is the same for every attempt. If it would be too long, the
-/// descriptions and the context are left out, and then the prices. The player gets the items in any
+/// The body of the webhook, which is the same for every attempt. If it would be too long, leaves
+/// out the descriptions and the context, and then the prices. The player gets the items in any
 /// case.
 pub(crate) fn body(event: &Event, redemption: &Redemption) -> Result<String, Unwritable> {
     for detail in [Detail::Described, Detail::Priced, Detail::Named] {

@@ -201,13 +201,13 @@ fn judge(answer: Answer) -> Outcome {
             ..NotNow::new(format!("the game's server answered {status}"))
         }),
         300..=399 => Outcome::Refused(format!(
-            "the game's server answered {status}, and redirects are not followed"
+            "the game's server answered {status}, and the system follows no redirects"
         )),
         _ => Outcome::Refused(format!("the game's server answered {status}")),
     }
 }
 
-/// Scheme and authority, and path with query. The URL must be encrypted, except on this machine.
+/// Scheme and authority, and path with query. The URL must use TLS, except on this machine.
 fn split(url: &str) -> Result<(String, String), &'static str> {
     let uri: Uri = url.parse().map_err(|_| "it must be a URL")?;
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
@@ -253,7 +253,7 @@ mod tests {
         check(
             302,
             None,
-            "refused: the game's server answered 302, and redirects are not followed",
+            "refused: the game's server answered 302, and the system follows no redirects",
         );
         for status in [400, 401, 404, 409, 410, 422] {
             check(

@@ -15,7 +15,7 @@ const ENTRY: &str = "grant#";
 /// The most bytes of a grant's items. With the other fields, the row stays below DynamoDB's 400 KB.
 const GRANT_MAX_BYTES: usize = 350_000;
 
-/// A redemption whose items are recorded for its player.
+/// A redemption with items to record for its player.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Grant<'a> {
     pub(crate) attempt: Attempt<'a>,
@@ -23,8 +23,8 @@ pub(crate) struct Grant<'a> {
 }
 
 impl Grant<'_> {
-    /// Records the items, or the reason why they are not recorded, in one transaction with the
-    /// task's record.
+    /// Records the items, or the reason for leaving them out, in one transaction with the task's
+    /// record.
     pub(crate) async fn grant(&self) -> Result<(), Failure> {
         let Attempt {
             delivery,

@@ -15,8 +15,8 @@ pub(crate) enum Detail {
     Described,
 }
 
-/// The items of a redemption. They are not much longer than the redemption: each bundle stands
-/// there once, and its items name the bundle's place.
+/// The items of a redemption. The lines are not much longer than the redemption: each bundle
+/// appears once, and its items name the bundle's place.
 #[derive(Debug, Default)]
 pub(crate) struct Brought {
     /// The items that are no bundles, each with its whole quantity, its own fallback and the place
@@ -49,8 +49,8 @@ impl Brought {
     ) -> Result<(), TooMany> {
         let mut one = shown(item, times, detail)?;
         one["bundle"] = json!(bundle);
-        // The fallback replaces the item, whatever the item's quantity is. So it comes once for
-        // each line of the item.
+        // The fallback replaces the item, with any quantity. So the fallback comes once for each
+        // line of the item.
         let fallback = item.fallback.as_ref().map(|it| shown(it, times, detail));
         one["fallback_item"] = json!(fallback.transpose()?);
         if item.nested.is_empty() {
@@ -158,7 +158,7 @@ mod tests {
         let chest = item("chest", 3, vec![coin, item("gem", 1, vec![])]);
         check(
             &[or(chest, "ticket", 1)],
-            // The coins come in three lines of five, and each line is replaced once.
+            // The coins come in three lines of five, and each line has one fallback.
             &["15 coin in 0, else 3 dust", "3 gem in 0"],
             &["3 chest, else 1 ticket"],
         );

@@ -1,5 +1,5 @@
-//! Brings a coupon to its member: into the account, by mail, by WhatsApp, by SMS. It also brings a
-//! redemption of in-game items to a game's own server.
+//! Brings a coupon to its member: into the account, by mail, by WhatsApp, by SMS. The function also
+//! brings a redemption of in-game items to a game's own server.
 //!
 //! - [`delivery`]: which event needs which steps.
 //! - [`setup`]: the tables, channels and settings.

@@ -11,7 +11,7 @@ use webhooks::worker::Failure;
 use crate::attempt::{Attempt, DO_NOT_CONTACT, SANDBOX};
 use crate::stored::Stored;
 
-/// A redemption whose coupon is sent.
+/// A redemption with a coupon to send.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Redeemed<'a> {
     pub(crate) attempt: Attempt<'a>,
@@ -31,8 +31,8 @@ impl Redeemed<'_> {
         let Attempt {
             delivery, event, ..
         } = self.attempt;
-        // The coupon is written to the account before the contact is read. So if a redemption and
-        // an enrolment come together, the later one sees the earlier one.
+        // Writes the coupon to the account before reading the contact. So if a redemption and an
+        // enrolment come together, the later one sees the earlier one.
         let mut open = Channel::ALL.to_vec();
         let coupon = coupon(&event.member, self.redemption);
         open.retain(|channel| {
@@ -41,8 +41,8 @@ impl Redeemed<'_> {
                 .is_open(*channel, Occasion::Redeemed, &coupon)
         });
         let then: Vec<_> = open.iter().map(|channel| channel.record()).collect();
-        // If the event has no address for a channel, the coupon is marked, so that an enrolment
-        // finds it. A placeholder such as `n/a` is no address.
+        // If the event has no address for a channel, marks the coupon, so that an enrolment finds
+        // it. A placeholder such as `n/a` is no address.
         let stated =
             Contact::default().complete(&event.member.id, [(&event.member, event.occurred_at)]);
         let mut channels = open.iter();
@@ -71,7 +71,7 @@ impl Redeemed<'_> {
         if channels.is_empty() {
             return Ok(());
         }
-        // The coupon's state is read at the last moment before the first channel is tried.
+        // Reads the coupon's state at the last moment before the first channel.
         let code = &self.redemption.coupon_code;
         let in_account = delivery.members.coupon(event, code, invocation.now());
         let mut in_account = in_account.await?;

@@ -17,7 +17,7 @@ pub struct Delivery {
     pub(crate) book: Book,
     pub(crate) zones: Zones,
     pub(crate) game_server: Option<GameServer>,
-    /// Whether a redemption's items are recorded for its player.
+    /// Whether the function records a redemption's items for its player.
     pub(crate) grants: bool,
 }
 

@@ -8,7 +8,7 @@ use webhooks::ledger::{Committed, Effects, Uncommitted};
 use crate::account;
 use crate::attempt::{ACCOUNT, Attempt, following};
 
-/// An event whose coupon the account must show.
+/// An event with a coupon for the account.
 #[derive(Debug)]
 pub(crate) struct Stored<'a> {
     pub(crate) attempt: Attempt<'a>,
@@ -50,7 +50,7 @@ impl<'a> Stored<'a> {
                 Committed::Overtaken => {}
             }
         }
-        // The account shows a later state already, or the row is forgotten.
+        // The account shows a later state already, or the row has expired.
         if self.renew().await? {
             return Ok(());
         }
@@ -58,7 +58,7 @@ impl<'a> Stored<'a> {
             let changed = anyhow!("the coupon's row in the account changed at the same time");
             return Err(Uncommitted::ForNow(changed));
         }
-        // This commit leaves the row as it is.
+        // The commit leaves the row as it is.
         delivery.ledger.commit(self.record(), invocation).await?;
         Ok(())
     }

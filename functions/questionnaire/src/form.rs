@@ -36,13 +36,13 @@ pub(crate) struct Form {
     pub(crate) given: Given,
 }
 
-/// Why a form is refused.
+/// Why the function refuses a form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the form has the field {0} twice")]
 pub(crate) struct Twice(&'static str);
 
-/// Reads a form. Text that is no number counts as a number outside its scale. Fields that the page
-/// does not have are ignored.
+/// Reads a form. Text that is no number counts as a number outside its scale. Ignores fields that
+/// the page does not have.
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
-//! The page behind a survey's link: three questions, and one answer that can be changed for an
-//! hour.
+//! The page behind a survey's link: three questions, and one answer that the member can change for
+//! an hour.
 //!
 //! Scanners of mails and chats open every link. So opening a link writes nothing; only a form
 //! writes.

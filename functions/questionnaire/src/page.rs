@@ -81,7 +81,7 @@ pub(crate) fn rest(answer: &Answer, is_wrong: bool) -> String {
     page.render().expect(RENDERS)
 }
 
-/// The last page. The answer can be changed for a while.
+/// The last page. The member can change the answer for a while.
 pub(crate) fn thanks(about: &About, is_changeable: bool) -> String {
     #[derive(Template)]
     #[template(path = "thanks.html")]
@@ -100,7 +100,7 @@ pub(crate) fn thanks(about: &About, is_changeable: bool) -> String {
     page.render().expect(RENDERS)
 }
 
-/// The page for an answer that can no longer be changed.
+/// The page for an answer that the member can no longer change.
 pub(crate) fn settled(about: &About) -> String {
     #[derive(Template)]
     #[template(path = "settled.html")]

@@ -49,7 +49,8 @@ pub(crate) fn router(store: SurveyStore) -> Router {
         .with_state(Arc::new(store))
 }
 
-/// The page behind a link. It writes nothing, because scanners of mails and chats open links too.
+/// The page behind a link. The request writes nothing, because scanners of mails and chats open
+/// links too.
 async fn show(
     State(store): Shared,
     Extension(context): Extension<Context>,

@@ -11,7 +11,7 @@ use webhooks::survey::{ANSWER, Answer, Given, Refusal, listed, throttle};
 
 use crate::store::{Survey, SurveyStore};
 
-/// How often an answer is built again because another form changed it meanwhile.
+/// How often the function builds an answer again because another form changed it meanwhile.
 const ATTEMPTS: usize = 5;
 
 /// The result of a form.
@@ -24,17 +24,17 @@ pub enum Saved {
     /// The answer now has the form's contents.
     Kept,
     Refused(Survey, Refusal),
-    /// The survey was closed meanwhile.
+    /// The survey has closed meanwhile.
     Closed,
 }
 
 impl SurveyStore {
     /// Saves a form as the survey's answer, or as a part of it. Two forms at the same time take
-    /// effect one after the other. A form that is sent twice changes nothing the second time.
+    /// effect one after the other. The same form changes nothing the second time.
     ///
     /// # Errors
     ///
-    /// DynamoDB refuses the transaction now; no part of it is saved.
+    /// DynamoDB refuses the transaction now, and saves no part of it.
     pub async fn save(
         &self,
         survey: &Survey,
@@ -54,7 +54,7 @@ impl SurveyStore {
             };
             let is_new = before.is_none_or(|before| !before.says(&answer));
             if !is_new {
-                // Whoever saved the answer may have died before raising its end.
+                // The invocation that saved the answer may have died before raising its end.
                 let kept = self.ledger.keep_with_event(&event.key, ANSWER, 0, now);
                 kept.await?;
                 return Ok(Saved::Kept);
@@ -67,7 +67,7 @@ impl SurveyStore {
                     tracing::info!(event.key = %event.key, "An answer is saved");
                     return Ok(Saved::Kept);
                 }
-                // Another form changed the answer, or the survey was closed: read again.
+                // Another form changed the answer, or the survey has closed: read again.
                 Ok(Committed::Before | Committed::Overtaken) => {}
                 Err(Uncommitted::ForNow(error) | Uncommitted::Ever(error)) => return Err(error),
             }
@@ -106,7 +106,7 @@ impl SurveyStore {
         let forget_at = self.ledger.forget_at(event, now);
         let listed = listed::change(&self.figures, event, answer, forget_at);
         let pause = throttle::answered(&self.members, event, answer.answered_at);
-        // Forgetting a member deletes this row first, and then no answer is saved.
+        // Forgetting a member deletes this row first, and then no transaction saves an answer.
         let asked = Change::of(self.ledger.asked_key(survey.asked.id()));
         let answered_at = AttributeValue::S(answer.answered_at.to_string());
         let asked = asked

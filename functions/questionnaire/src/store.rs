@@ -50,7 +50,7 @@ impl SurveyStore {
             book: Book::read(&mut environment, aws, limits),
             members: environment.text("MEMBERS_TABLE"),
             figures: environment.text("FIGURES_TABLE"),
-            // Links can be signed with any text, so no scheme limits the secrets.
+            // Any text can sign links, so no scheme limits the secrets.
             secrets: SecretStore::new(&aws.sdk_config(limits), id, &[]),
             are_alerts_on: are_alerts_on(&mut environment),
         };
@@ -66,7 +66,7 @@ impl SurveyStore {
     ///
     /// # Errors
     ///
-    /// The valid secrets are not known.
+    /// The function does not know the valid secrets.
     pub async fn id(&self, token: &str, now: Timestamp) -> Result<Option<Id>, Undecided> {
         let arrived = Instant::now();
         let known = self.secrets.current().await?;
@@ -81,7 +81,7 @@ impl SurveyStore {
         }
     }
 
-    /// A survey; `None` if its link is closed, its member was forgotten or its coupon was
+    /// A survey; `None` if its link is closed, its member's data are erased or its coupon is
     /// cancelled.
     ///
     /// # Errors

@@ -164,7 +164,7 @@ async fn member(
 }
 
 /// Whether `Accept` prefers CSV to JSON by its weights (RFC 9110, section 12.5.1). If both weigh
-/// the same, the one that is named first is preferred, and JSON if neither is.
+/// the same, the first one in the header wins; without either, JSON wins.
 fn prefers_csv(headers: &HeaderMap) -> bool {
     let values = headers.get_all(ACCEPT).iter();
     let values = values.filter_map(|it| it.to_str().ok());

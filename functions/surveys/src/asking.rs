@@ -1,8 +1,8 @@
 //! A survey that is due: one message on one channel, or the reason why there is none.
 //!
-//! The record `surveys/ask` is claimed before the message is sent, and settled after, in one
-//! transaction with its figures. If the function dies after sending, and before settling, the
-//! message may be sent once more, with the same link; it is counted once.
+//! The function claims the record `surveys/ask` before it sends the message. After sending, it
+//! settles the record in one transaction with its figures. If the function dies after sending, and
+//! before settling, the message may go out once more, with the same link; it counts once.
 
 use std::collections::BTreeMap;
 
@@ -28,8 +28,8 @@ use crate::planned::{Planned, name};
 use crate::setup::Surveys;
 use crate::timing::{is_too_late, with_lead};
 
-/// How long a channel that refuses the message is asked again. The worker gives a message up after
-/// a day; before that, the survey gets its reason.
+/// How long the function retries a channel that refuses the message. The worker gives a message up
+/// after a day; before that, the survey gets its reason.
 const TRIED_FOR: SignedDuration = SignedDuration::from_hours(18);
 
 /// The channels for surveys, the best first.
@@ -43,18 +43,18 @@ pub(crate) struct Asking<'a> {
     pub(crate) invocation: Invocation,
 }
 
-/// The ledger's rows of a use whose survey is due.
+/// The ledger's rows of a use with a due survey.
 struct Use {
     event: Event,
-    /// Whether the member's personal data were erased from it.
+    /// Whether an operator erased the member's personal data from it.
     erased: bool,
-    /// By name: the records beneath the use, and the coupon's rows.
+    /// By name: the use's records, and the coupon's rows.
     rows: BTreeMap<&'static str, Item>,
 }
 
 /// The outcome of trying to ask.
 enum Tried {
-    /// Asking ended for good. These figures are counted with it.
+    /// Asking ended for good. These figures count with it.
     Ended(Ended, Attached),
     NotNow(NotNow),
 }
@@ -65,14 +65,13 @@ enum Ended {
     Unsent(Unsent),
 }
 
-/// The member who is asked, and the subject of the survey.
+/// The member who gets the survey, and its subject.
 struct Addressee {
     member: Member,
     reward: Option<String>,
 }
 
-/// The figures of a survey, prepared before anything is sent. After that, only the transaction can
-/// fail.
+/// The figures of a survey, prepared before the sending. After that, only the transaction can fail.
 struct Figures<'a> {
     surveyed: Surveyed,
     opened: Opened<'a>,
@@ -143,7 +142,7 @@ impl Asking<'_> {
         match self.try_to_ask(&used).await {
             Ok(Tried::NotNow(not_now)) => effect.release(lease, not_now).await,
             Ok(Tried::Ended(ended, attached)) => Ok(settle(event, lease, ended, attached).await?),
-            // Nothing was sent, because one of our own steps failed before.
+            // No message went out, because one of our own steps failed before.
             Err(error) => {
                 lease.release("not tried", None).await?;
                 Err(error.into())
@@ -171,7 +170,7 @@ impl Asking<'_> {
         };
         let erased = is_erased(&row);
         let row = ledger.whole(row).await?;
-        // The row held an event when it was recorded, so newer code wrote it.
+        // The row held an event at its recording, so newer code wrote it.
         let event = read_event(&row).with_context(|| {
             format!("this version of the code reads no event in the body of {key}")
         })?;
@@ -201,7 +200,7 @@ impl Asking<'_> {
             Ok(Tried::Ended(Ended::Unsent(reason), attached))
         };
         if used.rows.contains_key(ANSWER) {
-            // The survey was sent, because it has an answer. The attempt that sent it died before
+            // The survey went out, because it has an answer. The attempt that sent it died before
             // it recorded so.
             let sent = Ended::Sent("answered".into());
             return Ok(Tried::Ended(sent, figures.sent()?));
@@ -246,7 +245,7 @@ impl Asking<'_> {
         };
         tracing::error!(event.key = %event.key, record = ASK, reason = refused, "Cannot be sent");
         if !in_doubt {
-            // The member was not asked, so another use may ask.
+            // The member got no survey, so another use may ask.
             throttle::give_back(client, members, event).await?;
         }
         unsent(Unsent::NotDelivered)

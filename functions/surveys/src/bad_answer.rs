@@ -1,7 +1,7 @@
 //! The alert of a bad answer: once for each use, and without the comment.
 //!
 //! The transaction that saves a bad answer puts the use into the outbox. So the use's message comes
-//! again, even if the questionnaire ends right after that transaction.
+//! again, even if the questionnaire dies right after that transaction.
 
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ impl Surveys {
     }
 }
 
-/// Records why SNS did not publish the alert, and returns when the message is retried, if it is.
+/// Records why SNS did not publish the alert, and returns the time of the retry, if there is one.
 async fn settle_unpublished(
     event: &Event,
     lease: Lease,

@@ -1,4 +1,4 @@
-//! Whether a due survey is sent: a pure function of the known facts.
+//! Whether a due survey goes out: a pure function of the known facts.
 
 use webhooks::figures::survey::Unsent;
 
@@ -7,17 +7,17 @@ use webhooks::figures::survey::Unsent;
 pub(crate) struct Circumstances {
     /// Whether the use is too old.
     pub(crate) too_late: bool,
-    /// Whether the member's personal data were erased.
+    /// Whether an operator erased the member's personal data.
     pub(crate) forgotten: bool,
-    /// Whether the coupon was cancelled.
+    /// Whether an event cancelled the coupon.
     pub(crate) cancelled: bool,
     pub(crate) do_not_contact: bool,
     /// Whether a channel for surveys has an address of the member.
     pub(crate) has_address: bool,
 }
 
-/// Why the survey is not sent, if it is not. Afterwards, the claim to ask decides whether the
-/// member was asked or answered a short time ago.
+/// Why the survey does not go out, if it does not. Afterwards, the claim to ask decides whether the
+/// member got or answered a survey a short time ago.
 pub(crate) fn decide(known: Circumstances) -> Result<(), Unsent> {
     let reasons = [
         (known.forgotten, Unsent::Forgotten),

@@ -1,11 +1,10 @@
-//! Asks a member, some hours after the use of a coupon, how the use was. Each use is asked about
-//! once.
+//! Asks a member, some hours after the use of a coupon, how the use was. Each use gets one survey.
 //!
-//! - [`surveys`]: a use is scheduled, and a survey that is due is sent.
+//! - [`surveys`]: schedules the survey of a use, and sends a due survey.
 //! - [`timing`]: when a survey is due, outside the tenant's quiet hours.
 //! - [`scheduler`]: one-time schedules of EventBridge Scheduler.
 //! - [`planned`]: the record of a use, which forbids a second schedule.
-//! - [`asking`]: a survey that is due, on one channel. [`decision`]: whether it is sent at all.
+//! - [`asking`]: a survey that is due, on one channel. [`decision`]: whether it goes out at all.
 //! - [`bad_answer`]: the alert of a bad answer.
 //! - [`settings`]: the parameters. [`setup`]: the tables and channels.
 

@@ -1,8 +1,8 @@
 //! A use gets one schedule, and a record that forbids a second one.
 //!
-//! The schedule comes before the record. If the function dies in between, the message is retried.
-//! The schedule of the same name then exists, or has fired already, and the record follows. Once
-//! the record exists, nothing is scheduled for the use again.
+//! The schedule comes before the record. If the function dies in between, SQS delivers the message
+//! again. The schedule of the same name then exists, or has fired already, and the record follows.
+//! Once the record exists, the function schedules no further survey for the use.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -19,10 +19,10 @@ use crate::setup::Surveys;
 /// The type of every survey, as the provider's page names it.
 const TYPE: &str = "coupon_satisfaction";
 
-/// The result of a record whose survey was scheduled.
+/// The result of a record with a scheduled survey.
 const SCHEDULED: &str = "scheduled";
 
-/// A use whose survey is planned.
+/// A use with a survey to plan.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Planned<'a> {
     pub(crate) surveys: &'a Surveys,
@@ -32,8 +32,8 @@ pub(crate) struct Planned<'a> {
 }
 
 impl Planned<'_> {
-    /// Schedules the survey. If the use's record says that it was scheduled, the message may have
-    /// come again because of the answer.
+    /// Schedules the survey. If the use's record says `scheduled`, the message may have come again
+    /// because of the answer.
     pub(crate) async fn plan(&self) -> Result<(), Failure> {
         let Self {
             surveys,
@@ -62,7 +62,7 @@ impl Planned<'_> {
         self.record(due_at).await
     }
 
-    /// Records that the survey is scheduled for this time, once, together with its figures.
+    /// Records the scheduled time of the survey, once, together with its figures.
     pub(crate) async fn record(&self, due_at: Timestamp) -> Result<(), Failure> {
         let Self {
             surveys,
@@ -89,7 +89,7 @@ impl Planned<'_> {
 }
 
 /// What the survey is about, in the fields of the provider's page: its type, its data and its
-/// questions. A text that changes before the survey is sent is asked in its new version.
+/// questions. If a text changes before the survey goes out, the survey has the new version.
 fn contents(event: &Event, questions: &Questions) -> Row {
     #[derive(Serialize)]
     struct Data<'a> {

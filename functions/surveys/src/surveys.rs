@@ -1,4 +1,4 @@
-//! Which message leads to which step: a use is scheduled, and a due survey is sent.
+//! Which message leads to which step: a use to the scheduling, and a due survey to the sending.
 
 use webhooks::invocation::Invocation;
 use webhooks::survey::SurveyMessage;

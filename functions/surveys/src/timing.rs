@@ -17,7 +17,7 @@ const LEAD: SignedDuration = SignedDuration::from_secs(60);
 /// The longest quiet hours, so that the surveys that they hold find a place before the next ones.
 const QUIET_MAX: SignedDuration = SignedDuration::from_hours(18);
 
-/// The hours of the day in which nobody is asked, on the tenant's clock.
+/// The hours of the day without surveys, on the tenant's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Quiet {
     from: Time,
@@ -103,8 +103,8 @@ impl Timing<'_> {
         self.allowed_from(key, earliest).unwrap_or(earliest)
     }
 
-    /// When a survey may be sent that is due in the quiet hours: in the morning, at a second that
-    /// the key decides. `None` if it may be sent when it is due.
+    /// When a survey that is due in the quiet hours may go out: in the morning, at a second that
+    /// the key decides. `None` if it may go out when it is due.
     pub(crate) fn allowed_from(&self, key: &EventKey, at: Timestamp) -> Option<Timestamp> {
         let end = self.quiet.end_after(&at.to_zoned(self.zone.clone()))?;
         end.checked_add(self.place(key)).ok()

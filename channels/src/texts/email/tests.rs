@@ -35,7 +35,7 @@ fn reminder(sample: &Sample) -> Email {
 }
 
 /// The page's texts as the HTML spells them, title and preview included, each on a line of its own.
-/// Empty cells are left out.
+/// The mail leaves out empty cells.
 fn readable(html: &str) -> String {
     let texts = html.split('<').filter_map(|part| part.split_once('>'));
     let texts = texts.map(|(_, text)| text.trim());

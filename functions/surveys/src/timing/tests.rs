@@ -32,7 +32,7 @@ fn timing<'a>(zone: &'a TimeZone, quiet: &str) -> Timing<'a> {
     }
 }
 
-/// A use at this time, whose event comes at once, is asked about between these times.
+/// A use at this time, with an event that comes at once, gets its survey between these times.
 #[track_caller]
 fn check(zone_name: &str, quiet: &str, used_at: &str, earliest: &str, latest: &str) {
     let zone = zone(zone_name);
@@ -125,7 +125,7 @@ fn a_use_that_comes_late_is_asked_about_soon() {
     let due = |used_at: &str| timing.due_at(&key(1), at(used_at), now);
     assert_eq!(due("2026-11-25T09:00:00Z"), now + LEAD);
     assert_eq!(due("2026-11-18T12:00:00Z"), now + LEAD);
-    // A till whose clock is a year ahead.
+    // A till with a clock that is a year ahead.
     let delay = SignedDuration::from_hours(2);
     assert_eq!(due("2027-11-25T12:00:00Z"), now + delay);
     let night = at("2026-11-25T23:00:00Z");
