@@ -1,5 +1,5 @@
-//! Calls to AWS, with the capacity that DynamoDB says they consumed. They end in this process, or
-//! come to it over a port.
+//! Calls to AWS, with the capacity that DynamoDB says they consumed. The requests end in this
+//! process, or come to it over a port.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ pub struct Cost {
     pub other_requests: u32,
     pub write_units: f64,
     pub read_units: f64,
-    /// The items that were put, in the size that DynamoDB counts.
+    /// The written items, in the size that DynamoDB counts.
     pub item_bytes: usize,
 }
 

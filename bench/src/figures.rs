@@ -126,7 +126,7 @@ impl Reported {
             ),
         };
         let member = match (&fact, self.choice) {
-            // Now and then another member uses the coupon.
+            // Sometimes another member uses the coupon.
             (Fact::Used(_), 5) => 100,
             _ => self.coupon % 3,
         };
@@ -257,7 +257,7 @@ proptest! {
     }
 }
 
-/// Checks that every event is listed once, newest first, with its tracked fields.
+/// Checks that the list has every event once, newest first, with its tracked fields.
 async fn check_listed(figures: &Figures, events: &[Event]) -> anyhow::Result<()> {
     let redeemed: BTreeMap<_, _> = events
         .iter()
@@ -355,8 +355,8 @@ fn a_coupon_is_complete_whichever_half_comes_first() {
     });
 }
 
-/// In a batch of 100, each coupon has its own record and line, of two units each. The rest is
-/// shared.
+/// In a batch of 100, each coupon has its own record and line, of two units each. The batch shares
+/// the rest.
 #[test]
 fn an_event_costs_little_where_many_come_together() {
     run(async {
@@ -378,8 +378,8 @@ fn an_event_costs_little_where_many_come_together() {
     });
 }
 
-/// How many events were counted anew, and what differs. The audit is interrupted after each page,
-/// and continues from the state in the table.
+/// The number of recounted events, and the differences. The audit stops after each page, and
+/// continues from the state in the table.
 async fn verify(figures: &Figures) -> anyhow::Result<(u64, Vec<Drift>)> {
     let days = ("2020-01-01".parse()?, "2120-01-01".parse()?);
     let mut audit = Audit::begin(figures, days, Timestamp::now()).await?;

@@ -123,7 +123,7 @@ impl Process {
     /// The CPU time of all threads so far, with the kernel's part.
     ///
     /// # Errors
-    /// This is not Linux, or the process has ended.
+    /// The system is not Linux, or the process has ended.
     pub fn cpu(&self) -> anyhow::Result<Duration> {
         let id = self.child.id().context("the process has ended")?;
         let threads = fs::read_dir(format!("/proc/{id}/task")).context("only Linux reports CPU")?;

@@ -1,4 +1,4 @@
-//! What a report reads, however many events were counted.
+//! The reads of a report, for any number of counted events.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -18,10 +18,10 @@ use crate::tables::{CountedTables, redeemed_today, used_today};
 /// The number of days with events.
 const DAYS: i64 = 30;
 
-/// How many events are made and counted at the same time.
+/// How many events the program makes and counts at the same time.
 const BATCH: usize = 100;
 
-/// How many different events are counted again and again: each reward at each location.
+/// How many different events the program counts again and again: each reward at each location.
 const POOL: usize = 200;
 
 /// The cost and the duration of one report.
@@ -45,7 +45,7 @@ pub async fn report(events: usize) -> anyhow::Result<Read> {
     read(&tables).await
 }
 
-/// The same for so many events that only their sums are written: the counters are those that
+/// The same for so many events that the program writes only their sums: the counters are those that
 /// batches of analytics add up to.
 pub async fn report_of_sums(events: usize) -> anyhow::Result<Read> {
     let tables = CountedTables::new()?;
@@ -53,7 +53,7 @@ pub async fn report_of_sums(events: usize) -> anyhow::Result<Read> {
     read(&tables).await
 }
 
-/// How many coupons are counted into one shard before the next.
+/// How many coupons the program counts into one shard before the next.
 const COUPONS_OF_A_BATCH: usize = 500;
 
 async fn seed(tables: &CountedTables, coupons: usize) -> anyhow::Result<()> {
@@ -124,8 +124,8 @@ fn spread(mut events: Vec<Event>) -> Vec<Event> {
 mod tests {
     use super::*;
 
-    /// Each shard has its own counters, and is read from its first one on; few events use few
-    /// shards.
+    /// Each shard has its own counters, and a report reads it from its first counter on; few events
+    /// use few shards.
     #[tokio::test]
     async fn a_report_reads_no_more_the_more_events_there_are() {
         let few = report(400).await.unwrap();

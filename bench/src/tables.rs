@@ -52,7 +52,7 @@ impl CountedTables {
             ("MailFrom", "cupons@example.com"),
             ("MailIdentity", "example.com"),
             ("AwsEndpointUrl", endpoint),
-            // Measured events are not recorded first, so no use has a redemption.
+            // The ledger has no measured event before its task, so no use has a redemption.
             ("FraudRules", "unknown_coupon=off"),
             // A zone with daylight saving time, so that days have different lengths.
             ("TimeZone", "Europe/Lisbon"),
@@ -166,8 +166,8 @@ impl CountedTables {
         Ok(())
     }
 
-    /// Adds 1 to a counter of each item. Returns how many different counters that are, whatever
-    /// their shards.
+    /// Adds 1 to a counter of each item. Returns the number of different counters, in all shards
+    /// together.
     pub async fn corrupt_counters(&self) -> anyhow::Result<usize> {
         let read = |environment: &mut Environment, aws: &config::Aws| {
             let client = Client::new(&aws.sdk_config(CallLimits::TASK));
@@ -187,7 +187,7 @@ impl CountedTables {
             let Some((name, _)) = counter else {
                 continue;
             };
-            // One counter may stand in several shards, whose items are called `<item>~<shard>`.
+            // One counter may be in several shards, in items with names such as `<item>~<shard>`.
             let entry = row["entry"]
                 .as_s()
                 .map_err(|_| anyhow!("an entry is no text"))?;
@@ -223,7 +223,7 @@ impl CountedTables {
             .await
     }
 
-    /// The same for `dispatch`, whose messages name all tasks of an event.
+    /// The same for `dispatch`; its messages name all tasks of an event.
     pub async fn measure_dispatch(
         &self,
         dispatch: &Dispatch,
@@ -307,7 +307,7 @@ fn body_of(event: &Event) -> String {
 fn today(sample: &str, number: usize) -> anyhow::Result<Event> {
     let (reward, place) = (number % REWARDS, number / REWARDS % PLACES);
     let mut event = reported(sample, number, reward)?;
-    // All events are in the same hour, as in a real batch. A coupon is used two days after its
+    // All events are in the same hour, as in a real batch. A coupon's use comes two days after its
     // redemption.
     let hour = Timestamp::now().as_second() / 3600 * 3600;
     let minute = i64::try_from(number % 60)?;

@@ -41,8 +41,7 @@ pub struct Response {
 }
 
 impl Http {
-    /// Connects to `host:port`. With a configuration, the handshake is done before this function
-    /// returns.
+    /// Connects to `host:port`. With a configuration, this function returns after the handshake.
     pub fn connect(address: &str, tls: Option<&Arc<ClientConfig>>) -> io::Result<Http> {
         let mut tcp = TcpStream::connect(address)?;
         tcp.set_nodelay(true)?;

@@ -5,7 +5,7 @@
 //! expression also has `#ttl <= :now` and the item has expired. Any other condition passes.
 //!
 //! If a message's event names its row in the events table, the stub processes the message at once.
-//! It puts the task's record beneath that row.
+//! The backend puts the task's record beneath that row.
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -1,5 +1,5 @@
 //! Just enough blocking HTTP/1.1 for a loopback server. Each connection serves one request at a
-//! time. It reads Content-Length and chunked bodies, and writes each response at once, with
+//! time. The server reads Content-Length and chunked bodies, and writes each response at once, with
 //! Content-Length.
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

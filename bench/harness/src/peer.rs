@@ -50,7 +50,7 @@ impl Spec {
     }
 }
 
-/// Why a process cannot be limited to a share of a core here.
+/// Why the harness cannot limit a process to a share of a core here.
 pub fn no_cpu_share() -> Option<String> {
     let (group, _) = cpu_group("probe", 20_000);
     let made = fs::create_dir(&group);

@@ -1,5 +1,5 @@
 //! Prints what it costs to count the results of tasks: messages to members, findings, and alerts of
-//! low stock. Each is measured with its counters and without.
+//! low stock. The program measures each with its counters and without.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ fn print(what: &str, batch_size: usize, costs: &[Cost; 2]) {
     );
 }
 
-/// The claim and the record of a message that was sent.
+/// The claim and the record of a sent message.
 async fn message() -> anyhow::Result<[Cost; 2]> {
     let tables = CountedTables::new()?;
     let (ledger, book) = (tables.ledger()?, tables.book()?);
@@ -86,7 +86,7 @@ async fn message() -> anyhow::Result<[Cost; 2]> {
     Ok(costs)
 }
 
-/// A use that is right, and a use whose amounts contradict each other.
+/// A correct use, and a use with contradicting amounts.
 async fn finding(batch_size: usize) -> anyhow::Result<[Cost; 2]> {
     let right = used(EVENTS, 1)?;
     let mut wrong = right.clone();
@@ -106,7 +106,7 @@ async fn finding(batch_size: usize) -> anyhow::Result<[Cost; 2]> {
     Ok(costs)
 }
 
-/// How many findings are counted on the day of an event.
+/// How many findings count on the day of an event.
 async fn findings(tables: &CountedTables, event: &Event) -> anyhow::Result<u64> {
     let (day, _) = day_and_hour(&TimeZone::UTC, event.occurred_at);
     let figures = tables.figures()?;

@@ -22,7 +22,7 @@ const ROUND_TRIP: Duration = Duration::from_millis(3);
 
 const BATCH_SIZES: [usize; 3] = [1, 10, 100];
 
-/// How many coupons are redeemed and used before the measurement, and in it.
+/// How many coupons have a redemption and a use before the measurement, and in it.
 const WARM_UP: usize = 200;
 const COUPONS: usize = 300;
 
@@ -87,7 +87,7 @@ fn program(folder: &Path, function: &str) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// Starts the function beside empty tables, and prints what one event cost it.
+/// Starts the function with empty tables, and prints the cost of one event.
 async fn measure(program: &Path, function: Function, batch_size: usize) -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let tables = CountedTables::at(&format!("http://{}", listener.local_addr()?))?;

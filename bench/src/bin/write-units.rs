@@ -17,7 +17,7 @@ const BATCH_SIZES: [usize; 3] = [1, 10, 100];
 /// How many products the events have.
 const PRODUCTS: [usize; 2] = [1, 10];
 
-/// How many coupons are redeemed and used before the figures are measured.
+/// How many coupons have a redemption and a use before the measurement.
 const WARM_UP: usize = 400;
 
 /// How many events each measurement processes.
@@ -91,8 +91,7 @@ async fn main() -> anyhow::Result<()> {
             products: REWARDS,
             batch_size,
         };
-        // Each name is written once, the first time that it is counted, and then not for more than
-        // a year.
+        // Analytics writes each name once, with its first count, and then not for more than a year.
         tables
             .measure(&analytics, &redeemed_today(0, WARM_UP)?, WARM_UP)
             .await?;

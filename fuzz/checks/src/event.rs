@@ -35,7 +35,8 @@ fn assert_is_name(name: &str) {
     assert!(escape(name).len() <= KEY_PART_MAX_BYTES);
 }
 
-/// The key's text can be split again, so that no two events share it, and DynamoDB takes it.
+/// The key's text splits into its parts again, so that no two events share it, and DynamoDB takes
+/// it.
 fn check_key(event: &Event) {
     let key = &event.key;
     let text = key.to_string();

@@ -3,8 +3,7 @@
 
 use std::ops::Range;
 
-/// Values that a field may hold by accident or by malice, and values that are read in a special
-/// way.
+/// Values that a field may hold by accident or by malice, and values with special readings.
 const ODD_VALUES: [&str; 25] = [
     "null",
     "true",
@@ -97,8 +96,8 @@ fn with_comma(text: &[u8], member: Range<usize>) -> Range<usize> {
     }
 }
 
-/// The places of values, and of members of objects and arrays. They are found in any bytes, also in
-/// broken JSON.
+/// The places of values, and of members of objects and arrays. The function finds them in any
+/// bytes, also in broken JSON.
 #[derive(Default)]
 struct Places {
     values: Vec<Range<usize>>,
@@ -146,8 +145,8 @@ impl Places {
     }
 }
 
-/// The same JSON in another spelling: the first letter of each string is escaped, and fractions
-/// have another zero.
+/// The same JSON in another spelling: escapes the first letter of each string, and gives fractions
+/// another zero.
 pub(crate) fn respelled(text: &[u8]) -> Vec<u8> {
     let mut spelled = Vec::with_capacity(2 * text.len());
     for token in tokens(text) {

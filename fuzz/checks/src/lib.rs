@@ -1,5 +1,4 @@
-//! The checks of the fuzz targets. Each function takes any bytes, and panics if a promise is
-//! broken.
+//! The checks of the fuzz targets. Each function takes any bytes, and panics over a broken promise.
 //!
 //! The checks are a crate of their own. So the targets, which need a nightly toolchain, and the
 //! ordinary tests, which replay the corpus, run the same code.

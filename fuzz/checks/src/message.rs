@@ -1,5 +1,5 @@
-//! Checks of queue messages: any text is read without a panic, and a message is written so that it
-//! reads back the same.
+//! Checks of queue messages: reading any text never panics, and a written message reads back the
+//! same.
 
 use domain::body::BODY_MAX_BYTES;
 use domain::contents::content_hash;

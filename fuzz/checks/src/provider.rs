@@ -41,7 +41,7 @@ pub(crate) fn check(
                     let Content::Event(mut again) = provider.parse(&verified).content else {
                         panic!("no event: {}", String::from_utf8_lossy(&respelled));
                     };
-                    // The context is kept exactly as it was spelled.
+                    // The event keeps the context exactly as spelled.
                     again.envelope.context = event.envelope.context.clone();
                     assert_eq!(again, *event);
                     assert_eq!(content_hash(&again), content_hash(event));

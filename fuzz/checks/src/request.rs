@@ -1,4 +1,4 @@
-//! Checks of gateway events: any JSON is read without a panic and like a simple reader reads it. A
+//! Checks of gateway events: reading any JSON never panics, and agrees with a simple reader. A
 //! signed request reaches the verifier unchanged, in each format.
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use request::{Body, Request};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, from_value, json};
 
-/// The secrets that the samples are signed with.
+/// The secrets that sign the samples.
 const SECRETS: &str = "local-aghanim-secret,local-zupy-secret";
 
 pub fn check(data: &[u8]) {
@@ -62,10 +62,10 @@ enum Prefers {
     Single,
 }
 
-/// Headers that the URL and the cookies are made from. No webhook reads them.
+/// Headers that make the URL and the cookies. No webhook reads them.
 const UNREAD: [&str; 2] = ["host", "cookie"];
 
-/// A request that was read without regard to speed.
+/// A request, read without regard to speed.
 struct Plain {
     /// By name, in lower case.
     headers: BTreeMap<String, Vec<String>>,

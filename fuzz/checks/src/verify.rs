@@ -1,5 +1,5 @@
-//! Checks of signatures: any input is judged without a panic, a provider's signature is accepted,
-//! and a changed one is refused.
+//! Checks of signatures: no input causes a panic, a provider's signature verifies, and a changed
+//! one does not.
 //!
 //! An input reads like a request: a line of secrets, a line for each header, an empty line, the
 //! body.
@@ -79,7 +79,7 @@ impl<'a> Input<'a> {
             .filter_map(|piece| Secrets::parse(piece).ok())
     }
 
-    /// When the request claims to be signed.
+    /// The time of signing that the request claims.
     fn signed_at(&self) -> Timestamp {
         let mut numbers = self
             .headers
@@ -200,7 +200,7 @@ fn refused(scheme: &Scheme, headers: &Headers<'_>, body: &[u8], secrets: &Secret
     );
 }
 
-/// Other cases of names and digits, a proxy's repetitions, and a new secret beside the one that
+/// Other cases of names and digits, a proxy's repetitions, and a new secret next to the one that
 /// signed.
 fn accepts_other_spellings(
     input: &Input<'_>,

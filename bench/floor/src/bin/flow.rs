@@ -1,10 +1,11 @@
-//! The least that this job can cost. It verifies, makes one conditional put and all sends at once,
-//! and writes the COMPLETED update after the answer. Connections open during init. It uses one
-//! thread and no async: each request is written to its own socket before the first answer is read.
+//! The least that this job can cost. The program verifies, makes one conditional put and all sends
+//! at once, and writes the COMPLETED update after the answer. Connections open during init. The
+//! program uses one thread and no async: it writes each request to its own socket before it reads
+//! the first answer.
 //!
-//! This is a floor to measure against, not an implementation. It has no retries, no timeouts and no
-//! reconnect after an idle close. It takes static credentials from the environment, and signs by
-//! SigV4 with sha2/hmac alone.
+//! The program is a floor to measure against, not an implementation. It has no retries, no timeouts
+//! and no reconnect after an idle close. The credentials are static, from the environment, and the
+//! program signs by SigV4 with sha2/hmac alone.
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -222,7 +223,7 @@ fn main() -> io::Result<()> {
             continue;
         }
         for ((name, url), conn) in queues.iter().zip(&mut queue_conns) {
-            // The body was parsed above, so it can be embedded unchanged.
+            // The program parsed the body above, so it can embed the body unchanged.
             let message = format!(
                 "{{\"target\":\"{name}\",\"event\":\"{kind}\",\"idempotency_key\":\"{key}\",\"payload\":{body}}}"
             );

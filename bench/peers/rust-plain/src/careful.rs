@@ -144,7 +144,7 @@ async fn handle(app: &App, req: Request) -> Result<Response<Body>, Error> {
 
     let text = std::str::from_utf8(body)?;
     let send = |n: usize| {
-        // The body has been parsed, so it can be embedded as it came.
+        // The function has parsed the body, so it can embed the body as it came.
         let message = format!(
             r#"{{"target":"{}","event":"{}","idempotency_key":"{key}","payload":{text}}}"#,
             QUEUES[n], w.event

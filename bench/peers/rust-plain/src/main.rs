@@ -1,4 +1,4 @@
-//! The coupon webhook as a textbook Rust Lambda. Nothing here is tuned: default credential chain,
+//! The coupon webhook as a textbook Rust Lambda. This peer has no tuning: default credential chain,
 //! default clients, an INPROGRESS record, the sends in a row, a COMPLETED record.
 use std::time::{SystemTime, UNIX_EPOCH};
 
