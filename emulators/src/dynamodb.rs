@@ -1,8 +1,10 @@
 //! DynamoDB: dynoxide in this process, with the template's tables, behind its own HTTP server or
-//! called directly.
+//! called directly. What DynamoDB refuses and dynoxide accepts is refused before it.
 
 mod direct;
 mod expiring;
+mod expression;
+mod requests;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -147,6 +149,7 @@ impl DynamoDb {
         headers: &HeaderMap,
         body: Bytes,
     ) -> Result<Response<Body>, AwsError> {
+        requests::check(&self.database, operation, &body)?;
         match &self.server {
             Some(server) => server.forward(headers, body).await,
             None => direct::answer(&self.database, operation, &body),
@@ -466,6 +469,20 @@ mod tests {
                 items: 1
             }]
         );
+    }
+
+    #[tokio::test]
+    async fn a_request_that_dynoxide_would_accept_is_refused_with_and_without_a_server() {
+        let tables = [table("entry")];
+        let served = DynamoDb::start(None, &tables, Clock::default()).await;
+        for dynamodb in [served.unwrap(), DynamoDb::without_server(&tables).unwrap()] {
+            let mut wrong = put("e");
+            wrong["ConditionExpression"] = json!("NOT (coupon = coupon)");
+            let body = Bytes::from(wrong.to_string());
+            let answer = dynamodb.answer("PutItem", &HeaderMap::new(), body).await;
+            assert_eq!(answer.unwrap_err().code, "ValidationException");
+            assert!(dynamodb.scan("events").await.unwrap().is_empty());
+        }
     }
 
     #[tokio::test]

@@ -85,6 +85,19 @@ STEPS = [
         [
             "expression: begins_with a number", "expression: between reversed bounds",
             "expression: a name without a hash", "old and new conditions together",
+            "expression: one operand twice under two names",
+            "expression: attribute_type of an unknown type",
+            "expression: attribute_type of a number",
+        ],
+    ),
+    (
+        "DEVELOPER, constraints, expression parameters: 300 operators and functions, 100 operands"
+        " of IN, and 255 bytes of a placeholder are the most.",
+        ["ValidationException | ConditionalCheckFailedException"],
+        "dynamodb",
+        [
+            "expression: 301 operators", "expression: IN of 101 operands",
+            "expression: a placeholder of 256 bytes",
         ],
     ),
     (
@@ -106,17 +119,30 @@ STEPS = [
         ["condition: a comparison of types"],
     ),
     (
-        "Open: AWS does not say whether `size` counts letters or bytes. No function asks for it.",
+        "`size` counts units of 16 bits, of which an emoji has two. DEVELOPER says `length` alone;"
+        " https://github.com/ExtendDB/extenddb/pull/67 tried it on AWS.",
         ["ConditionalCheckFailedException | accepted"],
         "dynamodb",
         ["condition: size of a text"],
     ),
     (
-        "Both are wrong: DynamoDB wants distinct operands. The library under the local system"
-        " compares an absent attribute with itself, and finds nothing.",
-        ["ConditionalCheckFailedException | accepted"],
+        "The same: moto counts characters.",
+        ["accepted | ConditionalCheckFailedException"],
         "dynamodb",
-        ["expression: one operand twice"],
+        ["condition: size of a text in units of 16 bits"],
+    ),
+    (
+        "DEVELOPER, functions: `contains (a, a)` is an error. The error's text speaks of every"
+        " operator and function, and the tests of dynalite have tried each on AWS.",
+        ["ValidationException | accepted"],
+        "dynamodb",
+        ["expression: one operand twice", "expression: one operand twice in a function"],
+    ),
+    (
+        "API, UpdateTimeToLive: another call within the hour is refused.",
+        ["ValidationException | accepted"],
+        "dynamodb",
+        ["switch the time to live on again", "move the time to live"],
     ),
     (
         "API, UpdateItem: UPDATED_NEW has the updated attributes alone, without the key.",
@@ -140,7 +166,8 @@ STEPS = [
         ["an update of nothing makes an item"],
     ),
     (
-        "API, Query: a page that its limit ends has the last key, whether more follows or not.",
+        "API, Query: a page that its limit ends has the last key, whether more follows or not. AWS"
+        " itself answers so or so, and a reader must take both.",
         ['answer.LastEvaluatedKey: {"coupon": {"S": "q"}, "entry": {"S": "used#5"}} | absent'],
         "dynamodb",
         ["a page that ends with the items"],

@@ -120,6 +120,7 @@ def puts(side, table):
         "contains in a list": ("contains(#l, :a)", {":a": {"N": "1"}}),
         "size": ("size(ss) = :n", {":n": {"N": "2"}}),
         "size of a text": ("size(s) = :n", {":n": {"N": "3"}}),
+        "size of a text in units of 16 bits": ("size(s) = :n", {":n": {"N": "4"}}),
         "begins_with": ("begins_with(s, :a)", {":a": {"S": "é"}}),
         "between": ("n BETWEEN :a AND :b", {":a": {"N": "-13"}, ":b": {"N": "-12.5"}}),
         "in": ("n IN (:a, :b)", {":a": {"N": "1"}, ":b": {"N": "-12.5"}}),

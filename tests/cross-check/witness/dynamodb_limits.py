@@ -104,7 +104,15 @@ def wrong_expressions(side, table):
     wrong("brackets that stay open", "(entry = :a", **values)
     wrong("a literal", "entry = 'a'")
     wrong("one operand twice", "entry = entry")
+    wrong("one operand twice under two names", "entry <> #e", **names(e="entry"))
+    wrong("one operand twice in a function", "begins_with(entry, entry)")
     wrong("attribute_type of an unknown type", "attribute_type(entry, :a)", **values)
+    wrong("attribute_type of a number", "attribute_type(entry, :n)",
+          ExpressionAttributeValues={":n": {"N": "1"}})
+    wrong("301 operators", " OR ".join(["entry = :a"] * 151), **values)
+    wrong("IN of 101 operands", f"entry IN ({', '.join([':a'] * 101)})", **values)
+    wrong("a placeholder of 256 bytes", f"attribute_not_exists(#{'x' * 255})",
+          **names(**{"x" * 255: "entry"}))
     wrong("begins_with a number", "begins_with(entry, :n)",
           ExpressionAttributeValues={":n": {"N": "1"}})
     wrong("between reversed bounds", "entry BETWEEN :b AND :a",
@@ -149,6 +157,8 @@ def times_to_live(side, table):
     change("switch the time to live on", TimeToLiveSpecification=on_expires)
     describe("a table with a time to live")
     change("switch the time to live on again", TimeToLiveSpecification=on_expires)
+    elsewhere = {"AttributeName": "ends_at", "Enabled": True}
+    change("move the time to live", TimeToLiveSpecification=elsewhere)
     put = on(side, table, "put_item")
     put("an item that expires late", Item=item("late", expires_at={"N": "4102444800"}))
     put("an item whose expiry is a text", Item=item("text", expires_at={"S": "soon"}))
