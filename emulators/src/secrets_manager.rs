@@ -17,6 +17,9 @@ const NAME_MAXIMUM: usize = 512;
 /// In bytes (Secrets Manager API, CreateSecret and PutSecretValue).
 const VALUE_MAXIMUM: usize = 65_536;
 
+/// In characters (Secrets Manager API, PutSecretValue).
+const TOKEN_LENGTHS: std::ops::RangeInclusive<usize> = 32..=64;
+
 const CURRENT: &str = "AWSCURRENT";
 const PREVIOUS: &str = "AWSPREVIOUS";
 
@@ -76,12 +79,16 @@ impl SecretsManager {
             "GetSecretValue" => find(&mut secrets, body)?.value(body),
             "DescribeSecret" => Ok(find(&mut secrets, body)?.describe("VersionIdsToStages")),
             "PutSecretValue" => {
-                let contents = contents(body)?.ok_or_else(|| {
-                    error(
-                        "InvalidParameterException",
+                let given = ["SecretString", "SecretBinary"].map(|key| text(body, key));
+                let is_given = |value: &Option<&str>| value.is_some_and(|it| !it.is_empty());
+                let contents = contents(body).transpose();
+                let Some(contents) = contents.filter(|_| given.iter().any(is_given)) else {
+                    return Err(error(
+                        "InvalidRequestException",
                         "You must provide either SecretString or SecretBinary.",
-                    )
-                })?;
+                    ));
+                };
+                let contents = contents?;
                 let stages = match body.get("VersionStages").and_then(Value::as_array) {
                     Some(stages) => stages
                         .iter()
@@ -141,8 +148,14 @@ impl Kept {
         stages: &[String],
         now: Timestamp,
     ) -> Result<String, AwsError> {
-        let id = text(body, "ClientRequestToken")
-            .map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
+        let token = text(body, "ClientRequestToken");
+        if token.is_some_and(|token| !TOKEN_LENGTHS.contains(&token.len())) {
+            return Err(error(
+                "InvalidParameterException",
+                "ClientRequestToken must be 32-64 characters long.",
+            ));
+        }
+        let id = token.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
         match self.versions.iter().find(|version| version.id == id) {
             Some(version) if version.contents == contents => {}
             Some(_) => {
@@ -192,6 +205,14 @@ impl Kept {
                     && stage.is_none_or(|stage| version.stages.iter().any(|own| own == stage))
             })
             .ok_or_else(|| {
+                // The version exists, and another one has the stage.
+                if self.versions.iter().any(|it| Some(it.id.as_str()) == id) {
+                    return error(
+                        "InvalidRequestException",
+                        "You provided a VersionStage that is not associated to the provided \
+                         VersionId.",
+                    );
+                }
                 let which = match (id, stage) {
                     (Some(id), _) => format!("VersionId: {id}"),
                     (None, stage) => format!("staging label: {}", stage.unwrap_or(CURRENT)),
@@ -427,7 +448,6 @@ mod tests {
         for (key, value, expected) in [
             ("SecretString", "x".repeat(65_536), "accepted"),
             ("SecretString", "x".repeat(65_537), "ValidationException"),
-            ("SecretString", String::new(), "ValidationException"),
             (
                 "SecretBinary",
                 format!("{}AA==", "AAAA".repeat(21_845)),
@@ -449,6 +469,54 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_put_without_a_value_is_refused() {
+        let manager = manager();
+        for value in [
+            json!({}),
+            json!({"SecretString": ""}),
+            json!({"SecretBinary": ""}),
+        ] {
+            let mut body = json!({"SecretId": "zupy-secrets"});
+            body.as_object_mut()
+                .unwrap()
+                .extend(value.as_object().unwrap().clone());
+            check_refused(&manager, "PutSecretValue", body, "InvalidRequestException");
+        }
+    }
+
+    #[test]
+    fn a_version_has_a_stage_of_its_own() {
+        let manager = manager();
+        let first = call(
+            &manager,
+            "GetSecretValue",
+            json!({"SecretId": "zupy-secrets"}),
+        );
+        let second = json!({"SecretId": "zupy-secrets", "SecretString": "second"});
+        call(&manager, "PutSecretValue", second);
+        let get = |id: &Value, stage: &str| json!({"SecretId": "zupy-secrets", "VersionId": id, "VersionStage": stage});
+        let previous = get(&first["VersionId"], "AWSPREVIOUS");
+        assert_eq!(
+            call(&manager, "GetSecretValue", previous)["SecretString"],
+            "first"
+        );
+        let current = get(&first["VersionId"], "AWSCURRENT");
+        check_refused(
+            &manager,
+            "GetSecretValue",
+            current,
+            "InvalidRequestException",
+        );
+        let absent = get(&json!("absent"), "AWSCURRENT");
+        check_refused(
+            &manager,
+            "GetSecretValue",
+            absent,
+            "ResourceNotFoundException",
+        );
     }
 
     #[test]
@@ -499,7 +567,8 @@ mod tests {
     #[test]
     fn a_repeated_put_with_its_token_changes_nothing() {
         let manager = manager();
-        let body = json!({"SecretId": "zupy-secrets", "SecretString": "second", "ClientRequestToken": "t"});
+        let token = "t".repeat(32);
+        let body = json!({"SecretId": "zupy-secrets", "SecretString": "second", "ClientRequestToken": token});
         call(&manager, "PutSecretValue", body.clone());
         call(&manager, "PutSecretValue", body);
         let previous = json!({"SecretId": "zupy-secrets", "VersionStage": "AWSPREVIOUS"});
@@ -507,9 +576,17 @@ mod tests {
             call(&manager, "GetSecretValue", previous)["SecretString"],
             "first"
         );
-        let other =
-            json!({"SecretId": "zupy-secrets", "SecretString": "third", "ClientRequestToken": "t"});
+        let other = json!({"SecretId": "zupy-secrets", "SecretString": "third", "ClientRequestToken": token});
         check_refused(&manager, "PutSecretValue", other, "ResourceExistsException");
+        for wrong in ["t".repeat(31), "t".repeat(65)] {
+            let body = json!({"SecretId": "zupy-secrets", "SecretString": "third", "ClientRequestToken": wrong});
+            check_refused(
+                &manager,
+                "PutSecretValue",
+                body,
+                "InvalidParameterException",
+            );
+        }
     }
 
     #[test]

@@ -75,7 +75,6 @@ impl Service {
                 "StartMessageMoveTask",
             ],
             Service::SecretsManager => &[
-                "BatchGetSecretValue",
                 "DescribeSecret",
                 "GetSecretValue",
                 "ListSecrets",

@@ -386,18 +386,6 @@ STEPS = [
         ["send a batch with an empty body"],
     ),
     (
-        "Open: AWS names both errors, and does not say which is for a stage of another version.",
-        ["ResourceNotFoundException | InvalidRequestException"],
-        "secrets",
-        ["get a version by another's stage"],
-    ),
-    (
-        "Open: AWS names both errors, and does not say which is for a request without a value.",
-        ["InvalidParameterException | InvalidRequestException"],
-        "secrets",
-        ["put no value"],
-    ),
-    (
         "The local system has no BatchGetSecretValue, and says so. No function calls it.",
         ["UnknownOperationException | accepted"],
         "secrets",

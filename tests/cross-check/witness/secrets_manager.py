@@ -50,6 +50,9 @@ def play(side):
     step("describe an absent secret", "describe_secret", SecretId="absent")
     step("put to an absent secret", "put_secret_value", SecretId="absent", SecretString="x")
     step("put no value", "put_secret_value", SecretId=name)
+    step("put an empty value", "put_secret_value", SecretId=name, SecretString="")
+    short = {"SecretId": name, "ClientRequestToken": "t" * 31}
+    step("put with a short token", "put_secret_value", SecretString="x", **short)
     step("put 64 KiB and a byte", "put_secret_value", SecretId=name, SecretString="x" * 65537)
     step("create again", "create_secret", Name=name, SecretString="x")
     step("create a bad name", "create_secret", Name="a b", SecretString="x")
