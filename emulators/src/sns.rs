@@ -184,10 +184,7 @@ fn publication(topic: &Topic, request: &Value, now: Timestamp) -> Result<Sent, A
     let text = message(request, "email")?;
     let attributes = attributes(request)?;
     let whole = request["Message"].as_str().map_or(0, str::len);
-    let beside = attributes
-        .iter()
-        .map(|(name, value)| name.len() + value.len());
-    if whole + beside.sum::<usize>() > MESSAGE_MAXIMUM {
+    if whole + attribute_bytes(request) > MESSAGE_MAXIMUM {
         return Err(invalid("Message too long"));
     }
     let name = topic.display_name.as_deref().unwrap_or("AWS Notifications");
@@ -258,6 +255,19 @@ fn attributes(request: &Value) -> Result<BTreeMap<String, String>, AwsError> {
         attributes.insert(name.clone(), value.to_owned());
     }
     Ok(attributes)
+}
+
+/// What the attributes add to the message's size: names, types and values (SNS API reference,
+/// MessageAttributeValue). Base64 is only a binary value's form on the wire.
+fn attribute_bytes(request: &Value) -> usize {
+    let attributes = request["MessageAttributes"].as_object();
+    let bytes = |(name, attribute): (&String, &Value)| {
+        let length = |field: &str| text(attribute, field).map_or(0, str::len);
+        let base64 = text(attribute, "BinaryValue").unwrap_or_default();
+        let binary = base64.trim_end_matches('=').len() * 3 / 4;
+        name.len() + length("DataType") + length("StringValue") + binary
+    };
+    attributes.into_iter().flatten().map(bytes).sum()
 }
 
 /// A plus, a country code and a number: at most 15 digits, and at least 7, because no country has

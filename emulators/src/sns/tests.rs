@@ -240,9 +240,24 @@ fn an_alert_that_sns_would_refuse_is_refused() {
     ] {
         check_refused(&with(alert(), name, value), code, expected);
     }
-    // The attributes count too: `event` and its value have 24 bytes.
-    let largest = "x".repeat(MESSAGE_MAXIMUM - 24);
-    assert!(publish(&with(alert(), "Message", json!(largest))).is_ok());
+}
+
+#[test]
+fn the_names_types_and_values_of_attributes_count_as_the_message_does() {
+    // The name `event` has 5 bytes, its type 6, and its value 19.
+    let of_length = |length: usize| with(alert(), "Message", json!("x".repeat(length)));
+    let invalid = "InvalidParameter";
+    assert!(publish(&of_length(MESSAGE_MAXIMUM - 30)).is_ok());
+    check_refused(
+        &of_length(MESSAGE_MAXIMUM - 29),
+        invalid,
+        "Message too long",
+    );
+    // Three bytes are four letters of Base64.
+    let binary = json!({"raw": {"DataType": "Binary", "BinaryValue": "AAAA"}});
+    let binary = |length| with(of_length(length), "MessageAttributes", binary.clone());
+    assert!(publish(&binary(MESSAGE_MAXIMUM - 12)).is_ok());
+    check_refused(&binary(MESSAGE_MAXIMUM - 11), invalid, "Message too long");
 }
 
 #[test]

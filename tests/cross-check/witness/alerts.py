@@ -36,6 +36,9 @@ def play(side):
         "to a topic and a phone": {"TopicArn": TOPIC, "PhoneNumber": PHONE},
         "nothing": {"TopicArn": TOPIC, "Message": ""},
         "256 KiB and a byte": {"TopicArn": TOPIC, "Message": "x" * (256 * KIB + 1)},
+        "256 KiB with the type of an attribute": {
+            "TopicArn": TOPIC, "Message": "x" * (256 * KIB - len("event") - 1),
+            "MessageAttributes": {"event": text("x")}},
         "a subject of 100 letters": {"TopicArn": TOPIC, "Subject": "x" * 100},
         "a subject of 101 letters": {"TopicArn": TOPIC, "Subject": "x" * 101},
         "an empty subject": {"TopicArn": TOPIC, "Subject": ""},

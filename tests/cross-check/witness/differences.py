@@ -330,6 +330,12 @@ STEPS = [
         ],
     ),
     (
+        "API, MessageAttributeValue: the name, the type and the value count as the message does.",
+        ["InvalidParameter | accepted"],
+        "sns",
+        ["publish 256 KiB with the type of an attribute"],
+    ),
+    (
         "API, Publish, errors: ParameterValueInvalid is for a value that breaks a constraint.",
         ["ParameterValueInvalid | InvalidParameter"],
         "sns",
