@@ -220,7 +220,11 @@ fn get_queue_attributes(state: &State, request: Request) -> Result<Value, AwsErr
     if !asked.contains(&"All") {
         attributes.retain(|name, _| asked.contains(&name.as_str()));
     }
-    Ok(json!({"Attributes": attributes}))
+    // SQS writes no map without entries.
+    Ok(match attributes.is_empty() {
+        true => json!({}),
+        false => json!({"Attributes": attributes}),
+    })
 }
 
 fn change_tags(

@@ -27,6 +27,14 @@ fn in_memory() -> Sqs {
     sqs
 }
 
+#[tokio::test]
+async fn attributes_of_no_name_are_absent() {
+    let sqs = in_memory();
+    let body = json!({"QueueUrl": "dead"});
+    let answer = call(&sqs, "GetQueueAttributes", body).await.unwrap();
+    assert_eq!(answer, json!({}));
+}
+
 async fn send(sqs: &Sqs, body: &str) -> String {
     let sent = call(
         sqs,

@@ -228,12 +228,6 @@ STEPS = [
         ["set an unknown attribute"],
     ),
     (
-        "Open: the map of no attributes may be empty or absent, and boto3 reads both alike.",
-        ["answer.Attributes: {} | absent"],
-        "sqs",
-        ["attributes of no name"],
-    ),
-    (
         "API, SendMessage: the answer has a digest of the system attributes.",
         ["answer.MD5OfMessageSystemAttributes: 62a56dd927315f2b2e12832b84617ea5 | absent"],
         "sqs",
