@@ -13,6 +13,9 @@ use crate::AwsError;
 
 /// In characters (API reference).
 const NAME_MAX: usize = 64;
+const DESCRIPTION_MAX: usize = 512;
+const CLIENT_TOKEN_MAX: usize = 64;
+const GROUP_ID_MAX: usize = 128;
 /// In bytes (EventBridge Scheduler's quotas).
 const INPUT_MAX: usize = 256 * 1024;
 /// The limits of a retry policy, which are also its defaults (API reference, RetryPolicy).
@@ -91,7 +94,14 @@ impl Schedule {
         let state = one_of(request, "State", &["ENABLED", "DISABLED"])?;
         one_of(request, "ActionAfterCompletion", &["NONE", "DELETE"])?;
         let target = Target::read(request)?;
-        let client_token = optional_text(request, "ClientToken")?.map(str::to_owned);
+        bounded_text(request, "Description", 0..=DESCRIPTION_MAX)?;
+        let client_token = bounded_text(request, "ClientToken", 1..=CLIENT_TOKEN_MAX)?;
+        let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if client_token.is_some_and(|token| !token.chars().all(is_legal)) {
+            return Err(validation(
+                "ClientToken must have letters, digits, '-' and '_' alone.".to_owned(),
+            ));
+        }
         let now_ms = now.as_millisecond();
         let scheduled_ms = at.as_millisecond();
         let called_ms = scheduled_ms + delay_ms(&key, window_min);
@@ -99,7 +109,7 @@ impl Schedule {
             key,
             settings: settings(request, &target),
             target,
-            client_token,
+            client_token: client_token.map(str::to_owned),
             created_ms: now_ms,
             modified_ms: now_ms,
             scheduled_ms,
@@ -175,13 +185,14 @@ impl Target {
             let message = format!("DeadLetterConfig.Arn {arn} is not the ARN of a standard queue.");
             return Err(validation(message));
         }
+        let to_queue = &target["SqsParameters"];
+        let group_id = bounded_text(to_queue, "MessageGroupId", 1..=GROUP_ID_MAX)?;
         let retry = &target["RetryPolicy"];
         Ok(Target {
             arn: arn.to_owned(),
             role_arn: role_arn.to_owned(),
             input: input.to_owned(),
-            message_group_id: optional_text(&target["SqsParameters"], "MessageGroupId")?
-                .map(str::to_owned),
+            message_group_id: group_id.map(str::to_owned),
             attempts_max: number(retry, "MaximumRetryAttempts", 0..=ATTEMPTS_MAX)?
                 .unwrap_or(ATTEMPTS_MAX),
             age_max_s: number(retry, "MaximumEventAgeInSeconds", AGE_S)?.unwrap_or(*AGE_S.end()),
@@ -301,6 +312,23 @@ fn optional_text<'a>(object: &'a Value, name: &str) -> Result<Option<&'a str>, A
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(validation(format!("{name} must be a text."))),
+    }
+}
+
+/// A text whose length in characters has limits.
+fn bounded_text<'a>(
+    object: &'a Value,
+    name: &str,
+    lengths: std::ops::RangeInclusive<usize>,
+) -> Result<Option<&'a str>, AwsError> {
+    let text = optional_text(object, name)?;
+    match text.map(|text| text.chars().count()) {
+        Some(length) if !lengths.contains(&length) => Err(validation(format!(
+            "{name} must have {} to {} characters, has {length}.",
+            lengths.start(),
+            lengths.end()
+        ))),
+        _ => Ok(text),
     }
 }
 

@@ -126,6 +126,19 @@ fn what_aws_refuses_is_refused() {
     );
     check("/Target/Arn", json!(arn("sqs", "due.fifo")), "not a target");
     check("/Target/Input", json!("x".repeat(262_145)), "262144 bytes");
+    check("/ClientToken", json!("x".repeat(65)), "1 to 64 characters");
+    check(
+        "/ClientToken",
+        json!("zupy#1"),
+        "letters, digits, '-' and '_'",
+    );
+    check(
+        "/Description",
+        json!("x".repeat(513)),
+        "0 to 512 characters",
+    );
+    let group = json!({"MessageGroupId": "x".repeat(129)});
+    check("/Target/SqsParameters", group, "1 to 128 characters");
     let often = json!({"MaximumRetryAttempts": 186});
     check("/Target/RetryPolicy", often, "from 0 to 185");
     let brief = json!({"MaximumEventAgeInSeconds": 59});
