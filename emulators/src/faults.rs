@@ -69,6 +69,7 @@ pub enum CallMode {
     /// The service fails, and does nothing.
     Fail,
     /// Every second entry of an SQS batch fails, beginning with the first; the others are done.
+    /// BatchGetItem leaves out every second key, and names it; if one key is left, it is throttled.
     FailPartially,
     /// A game's server answers with this HTTP status, and does nothing.
     FailWith(u16),
@@ -480,7 +481,7 @@ impl CallMode {
             }
             CallMode::FailWith(_) => service == Service::GameServer,
             CallMode::Refuse(_) => service == Service::Sns && operation == "Publish",
-            CallMode::FailPartially => service == Service::Sqs && operation.ends_with("Batch"),
+            CallMode::FailPartially => answers::can_fail_partially(service, operation),
             _ => true,
         }
     }

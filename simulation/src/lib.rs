@@ -16,6 +16,8 @@ mod form;
 mod history;
 mod invariants;
 mod later;
+#[cfg(test)]
+mod left_out;
 mod named;
 #[cfg(test)]
 mod named_alerts;

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{Response, StatusCode};
 use http_body_util::{Full, Limited};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::{Aws, Call, respond};
+use super::{Aws, Call, MAXIMUM_BODY, respond};
 use crate::AwsError;
 use crate::faults::{CallMode, Kill, Met, answers};
 use crate::lambda::Lambda;
+use crate::service::Service;
 
 /// A killed process closes its connections, which ends the call. If a connection stays open, the
 /// call ends after this time.
@@ -69,6 +70,9 @@ async fn meet(
             let content_type = call.service.content_type();
             Ok(respond(StatusCode::BAD_REQUEST, content_type, &body))
         }
+        Some(CallMode::FailPartially) if call.service == Service::DynamoDb => {
+            leave_out_keys(aws, call).await
+        }
         Some(CallMode::FailPartially) => fail_partially(aws, call).await,
         Some(CallMode::LoseResponse) => {
             // The answer is lost, whether the call succeeds or not.
@@ -78,7 +82,7 @@ async fn meet(
     }
 }
 
-/// Every second entry fails, beginning with the first, so that a batch of one fails too.
+/// Every second entry of an SQS batch fails, beginning with the first, so that a batch of one fails too.
 async fn fail_partially(aws: &Aws, call: &Call) -> Result<Response<Body>, AwsError> {
     let mut body = call.request()?;
     let entries = body["Entries"].as_array().cloned().unwrap_or_default();
@@ -104,6 +108,55 @@ async fn fail_partially(aws: &Aws, call: &Call) -> Result<Response<Body>, AwsErr
         call.service.content_type(),
         &answer,
     ))
+}
+
+/// BatchGetItem leaves out every second key, beginning with the first, as it does if a table lacks
+/// capacity. If it can read none, it is throttled (API reference, BatchGetItem).
+async fn leave_out_keys(aws: &Aws, call: &Call) -> Result<Response<Body>, AwsError> {
+    let mut body = call.request()?;
+    let mut left_out = Map::new();
+    let mut index = 0;
+    let tables = body["RequestItems"].as_object_mut();
+    for (table, asked) in tables.into_iter().flatten() {
+        let keys = asked["Keys"].as_array().cloned().unwrap_or_default();
+        let (left, kept): (Vec<_>, Vec<_>) = keys.into_iter().partition(|_| {
+            index += 1;
+            index % 2 == 1
+        });
+        if !left.is_empty() {
+            let mut rest = asked.clone();
+            rest["Keys"] = left.into();
+            left_out.insert(table.clone(), rest);
+        }
+        asked["Keys"] = kept.into();
+    }
+    if let Some(tables) = body["RequestItems"].as_object_mut() {
+        tables.retain(|_, asked| asked["Keys"] != json!([]));
+        if tables.is_empty() && !left_out.is_empty() {
+            return Err(answers::throttling(call.service));
+        }
+    }
+    let body = Bytes::from(body.to_string());
+    let answered = aws.dynamodb.answer(&call.operation, &call.headers, body);
+    let (head, body) = answered.await?.into_parts();
+    let body = to_bytes(body, MAXIMUM_BODY).await.unwrap_or_default();
+    let Some(mut answer) = serde_json::from_slice::<Value>(&body)
+        .ok()
+        .filter(|_| head.status == StatusCode::OK)
+    else {
+        return Ok(Response::from_parts(head, Body::from(body)));
+    };
+    // Whatever dynoxide itself has left out, after 16 MB, is named too.
+    for (table, mut rest) in left_out {
+        let own = answer["UnprocessedKeys"][&table]["Keys"]
+            .as_array()
+            .cloned();
+        if let Some(keys) = rest["Keys"].as_array_mut() {
+            keys.extend(own.unwrap_or_default());
+        }
+        answer["UnprocessedKeys"][&table] = rest;
+    }
+    Ok(respond(head.status, call.service.content_type(), &answer))
 }
 
 fn kill_of(aws: &Aws, call: &Call) -> Option<Kill> {

@@ -10,6 +10,15 @@ use crate::service::Service;
 pub(crate) const CONFLICTING: [&str; 4] =
     ["TransactWriteItems", "PutItem", "UpdateItem", "DeleteItem"];
 
+/// Whether an operation can be done in part.
+pub(crate) fn can_fail_partially(service: Service, operation: &str) -> bool {
+    match service {
+        Service::Sqs => operation.ends_with("Batch"),
+        Service::DynamoDb => operation == "BatchGetItem",
+        _ => false,
+    }
+}
+
 /// The service fails. Clients consider the failure temporary, and retry.
 pub(crate) fn failure(service: Service) -> AwsError {
     let (status, code, message) = match service {

@@ -146,7 +146,7 @@ impl<'a> Reader<'a> {
         let operation = self.operation(addressed, mode);
         let function = self.function(addressed, targets);
         let queue = self.one_of("queue", &targets.queues);
-        let partial = self.partial(addressed, mode, operation);
+        let partial = self.partial(addressed, mode);
         let status = self.status(addressed, mode);
         let refusal = self.refusal(addressed, mode, operation);
         let delay = self.delay(mode);
@@ -263,12 +263,7 @@ impl<'a> Reader<'a> {
         Some(operation)
     }
 
-    fn partial(
-        &mut self,
-        addressed: Option<Addressed>,
-        mode: Option<&str>,
-        operation: Option<&str>,
-    ) -> bool {
+    fn partial(&mut self, addressed: Option<Addressed>, mode: Option<&str>) -> bool {
         let partial = match self.fields.get("partial") {
             None | Some(Value::Null) => false,
             Some(Value::Bool(partial)) => *partial,
@@ -277,11 +272,21 @@ impl<'a> Reader<'a> {
                 false
             }
         };
-        let is_possible = addressed == Some(Addressed::Aws(Service::Sqs))
-            && mode == Some("fail")
-            && operation.is_none_or(|operation| operation.ends_with("Batch"));
+        let operation = self.text("operation");
+        let is_possible = match (addressed, mode) {
+            (Some(Addressed::Aws(service)), Some("fail")) => {
+                let mut operations = service.operations().iter();
+                operations.any(|it| {
+                    operation.is_none_or(|operation| operation == *it)
+                        && answers::can_fail_partially(service, it)
+                })
+            }
+            _ => false,
+        };
         if partial && !is_possible {
-            self.refuse("partial", "is only for mode fail of SQS's batch operations");
+            let problem =
+                "is only for mode fail of SQS's batch operations and DynamoDB's BatchGetItem";
+            self.refuse("partial", problem);
         }
         partial
     }

@@ -32,6 +32,7 @@ fn a_fault_is_listed_as_it_was_written() {
         json!({"service": "*", "function": "zupy", "mode": "delay", "delay_ms": 500, "rate": 1.0, "seed": 1}),
         json!({"service": "dynamodb", "mode": "conflict", "rate": 1.0, "seed": 1}),
         json!({"service": "sqs", "operation": "SendMessageBatch", "mode": "fail", "partial": true, "rate": 1.0, "seed": 1}),
+        json!({"service": "dynamodb", "mode": "fail", "partial": true, "rate": 1.0, "seed": 1}),
         json!({"service": "ses", "mode": "lose_response", "rate": 1.0, "seed": 1}),
         json!({"service": "secretsmanager", "mode": "throttle", "rate": 1.0, "seed": 1}),
         json!({"service": "scheduler", "operation": "CreateSchedule", "mode": "throttle", "rate": 1.0, "seed": 1}),
@@ -104,6 +105,10 @@ fn every_problem_is_reported_at_once() {
             "at is only for",
             "queue is only for",
         ],
+    );
+    refused(
+        json!({"service": "dynamodb", "operation": "GetItem", "mode": "fail", "partial": true}),
+        &["partial is only for"],
     );
     refused(
         json!({"service": "sqs", "mode": "delay", "function": "nobody"}),
@@ -237,6 +242,10 @@ fn a_mode_affects_only_operations_that_can_fail_so() {
     );
     assert_eq!(mode(Service::Sqs, "SendMessage"), None);
     let batch = mode(Service::Sqs, "SendMessageBatch");
+    assert_eq!(batch, Some(CallMode::FailPartially));
+    faults.add(Fault::service(Service::DynamoDb, CallMode::FailPartially));
+    assert_eq!(mode(Service::DynamoDb, "BatchWriteItem"), None);
+    let batch = mode(Service::DynamoDb, "BatchGetItem");
     assert_eq!(batch, Some(CallMode::FailPartially));
 }
 

@@ -116,3 +116,38 @@ async fn every_second_entry_of_a_batch_can_fail() {
     }
     assert_eq!(endpoint.sqs.counts()["work"].visible, 1);
 }
+
+#[tokio::test]
+async fn a_batch_of_reads_leaves_out_every_second_key() {
+    let endpoint = start().await;
+    let key = |n: usize| json!({"coupon": {"S": format!("c{n}")}});
+    for n in 0..3 {
+        let put = json!({"TableName": "events", "Item": key(n)});
+        endpoint.call(None, "DynamoDB_20120810.PutItem", put).await;
+    }
+    let fault = Fault::service(Service::DynamoDb, CallMode::FailPartially);
+    endpoint.faults.add(fault.times(3));
+    let read = async |asked: Value| {
+        let asked = json!({"RequestItems": {"events": asked}});
+        endpoint
+            .call(None, "DynamoDB_20120810.BatchGetItem", asked)
+            .await
+    };
+    let asked = json!({"Keys": [key(0), key(1), key(2)], "ConsistentRead": true});
+    let answer = read(asked).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(answer.body["Responses"]["events"], json!([key(1)]));
+    let left_out = &answer.body["UnprocessedKeys"]["events"];
+    assert_eq!(
+        *left_out,
+        json!({"Keys": [key(0), key(2)], "ConsistentRead": true})
+    );
+    let answer = read(left_out.clone()).await;
+    assert_eq!(answer.body["Responses"]["events"], json!([key(2)]));
+    let left_out = &answer.body["UnprocessedKeys"]["events"];
+    let answer = read(left_out.clone()).await;
+    answer.check_refused(400, "ProvisionedThroughputExceededException", "");
+    let answer = read(left_out.clone()).await;
+    assert_eq!(answer.body["Responses"]["events"], json!([key(0)]));
+    assert_eq!(answer.body["UnprocessedKeys"], json!({}));
+}
