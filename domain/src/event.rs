@@ -60,7 +60,7 @@ pub enum Fact {
     Expiring(Notice),
     /// The coupon expired without a use.
     Expired(Notice),
-    /// A customer has joined, or the provider sends a known customer again. This fact is about a
+    /// A customer has joined, or the provider sends a known customer again. An enrolment is about a
     /// member and no coupon.
     Enrolled,
 }
@@ -155,14 +155,14 @@ pub struct Reward {
 /// An in-game item, or a bundle of items that may be bundles again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Item {
-    /// Aghanim's id for the item, as in `itm_exTBZQmIlDz`. It may be blank.
+    /// Aghanim's id for the item, as in `itm_exTBZQmIlDz`, or a blank.
     pub id: String,
-    /// As players read it. It may be blank.
+    /// The name as players read it, or a blank.
     pub name: String,
     /// A longer text for players.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// The item's SKU, the same in the game and at Aghanim. It may be blank.
+    /// The item's SKU, the same in the game and at Aghanim, or a blank.
     pub sku: String,
     /// How many the player gets. Any number that Aghanim sends is taken, so it may be 0 or
     /// negative.
@@ -249,7 +249,7 @@ impl From<DiscountKind> for String {
 /// A member used a coupon for an order.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
-    /// The code without blanks at its ends. Its redemption may arrive later, or never.
+    /// The code without blanks at its ends. The code's redemption may arrive later, or never.
     pub coupon_code: String,
     /// As in the redemption.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -62,7 +62,7 @@ pub struct Finding {
     pub kind: String,
     /// The severity that the rule has. All findings of one rule have the same.
     pub severity: Severity,
-    /// A sentence. It names coupons, orders, times and amounts, and no personal data.
+    /// A sentence that names coupons, orders, times and amounts, and no personal data.
     pub details: String,
     /// The rule that reports the finding, as in [`RULES`].
     pub rule: String,

@@ -9,8 +9,8 @@ use http::HeaderMap;
 pub struct Headers<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl<'a> Headers<'a> {
-    /// Every value of a header. The gateway joins a repeated header with commas, and this takes the
-    /// values apart again. So it suits only headers whose values hold no comma.
+    /// Every value of a header. The gateway joins a repeated header with commas, and this function
+    /// takes the values apart again. So no value of the header may hold a comma.
     pub fn values<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h str> {
         self.0
             .iter()

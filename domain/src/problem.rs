@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 pub struct Problem {
     /// A path such as `usage.items_affected[0].quantity`.
     pub field: String,
-    /// What is wrong, as the field's predicate: `must be greater than 0`. It never quotes the
-    /// value.
+    /// What is wrong, as the field's predicate, without the value: `must be greater than 0`.
     pub problem: String,
 }

@@ -27,8 +27,9 @@ pub trait Provider {
     /// The schemes that the provider signs by. Each has its own signature header.
     fn schemes(&self) -> &'static [Scheme];
 
-    /// The scheme that fits the format of a verified body. It decides how the body is read, even if
-    /// another scheme's header held the good signature. `None` leaves that to the header.
+    /// The scheme that fits the format of a verified body. The body is read by this scheme, even if
+    /// another scheme's header held the good signature. If there is none, the header's scheme
+    /// decides.
     fn scheme_of(&self, _verified: &[u8]) -> Option<&'static str> {
         None
     }
@@ -42,7 +43,7 @@ pub trait Provider {
 pub struct RecordedBody<'a> {
     /// The provider's name, such as `zupy`.
     pub provider: &'a str,
-    /// The name of the [`Scheme`] that signed the body. It says which format the body has.
+    /// The name of the [`Scheme`] that signed the body, which also names the body's format.
     pub scheme: &'a str,
     /// The tenant that the body or its secret names.
     pub tenant: &'a str,
@@ -56,7 +57,7 @@ pub struct RecordedBody<'a> {
 pub fn read_recorded(recorded: &RecordedBody<'_>) -> Option<Content> {
     let body = recorded.body.as_bytes();
     let verified = Verified::recorded(body, recorded.scheme, Some(recorded.tenant));
-    // UTC, if this system no longer knows the zone.
+    // If this system no longer knows the zone, dates are read in UTC.
     let zone = recorded.time_zone.and_then(|it| TimeZone::get(it).ok());
     let zones = Zones::all(zone.unwrap_or(TimeZone::UTC));
     read_verified(recorded.provider, &verified.in_zones(&zones))
@@ -121,7 +122,8 @@ impl Parsed {
 /// What a verified body holds.
 #[derive(Debug)]
 pub enum Content {
-    /// An event with all required fields. Its warnings name fields that were left out or mended.
+    /// An event with all required fields, and with warnings about fields that were left out or
+    /// mended.
     Event(Box<Event>),
     /// An event of a type that this function does not handle.
     Ignored(String),

@@ -81,8 +81,8 @@ impl Task {
         }
     }
 
-    /// The record that the task always leaves beneath this event. It names the other records that
-    /// must follow.
+    /// The record that the task always leaves beneath this event. This record names the other
+    /// records that must follow.
     pub fn first_record(self, event: &Event) -> &'static str {
         match (self, &event.fact) {
             (Task::Delivery, Fact::Redeemed(redemption)) if !redemption.reward.items.is_empty() => {
@@ -114,7 +114,7 @@ impl Task {
 pub fn tasks(event: &Event) -> &'static [Task] {
     use Task::{Analytics, Delivery, Fraud, Inventory, Surveys};
     match &event.fact {
-        // For the account, the messages, and the coupon's state.
+        // Delivery gets every event: for the account, the messages, and the coupon's state.
         Fact::Enrolled => &[Delivery],
         Fact::Redeemed(redemption) => match redemption.discount.as_ref().map(|it| &it.kind) {
             Some(DiscountKind::ProductFree | DiscountKind::BuyOneGetOne) => {
@@ -140,7 +140,7 @@ pub fn tasks_of_conflict(recorded: &Event) -> &'static [Task] {
     }
 }
 
-/// The version of [`Message`] that this code writes. It is also the newest that this code reads.
+/// The version of [`Message`] that this code writes, and the newest that this code reads.
 pub const MESSAGE_VERSION: u32 = 1;
 
 /// The message to a task: the same body for every queue.

@@ -153,7 +153,7 @@ impl Freshness {
 pub struct Scheme {
     /// The scheme's name in the ledger.
     pub name: &'static str,
-    /// The header that holds the signature. It tells the schemes of a provider apart.
+    /// The header that holds the signature. Each scheme of a provider has a header of its own.
     pub signature_header: &'static str,
     /// How the header holds the signature.
     pub encoding: Encoding,
@@ -168,7 +168,7 @@ pub struct Scheme {
 pub enum Encoding {
     /// Hexadecimal digits after a prefix; the key is the secret's UTF-8 bytes.
     Hex {
-        /// The text before the digits, such as `sha256=`. It may be empty.
+        /// The text before the digits, such as `sha256=`, or nothing.
         prefix: &'static str,
     },
     /// `v1,` and base64, several separated by spaces; the key is the base64 after `whsec_`.

@@ -1,6 +1,6 @@
 //! The request in an event of API Gateway or of a function URL: its headers, and its body's bytes.
 //!
-//! `lambda_http` reads the event. It panics over some events and cannot read others. Such an event
+//! `lambda_http` reads the event, but panics over some events and cannot read others. Such an event
 //! becomes a request without a signature, because a function error would become a 500. See
 //! `docs/adr/0032-lambda-http-inside-a-guard.md`.
 

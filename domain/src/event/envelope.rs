@@ -6,8 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// Ids and circumstances of one webhook. They may differ between two webhooks of one event, so
-/// neither the key nor the comparison uses them.
+/// Ids and circumstances of one webhook. Two webhooks of one event may have different envelopes, so
+/// neither the key nor the comparison uses an envelope.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Envelope {
     /// `event_id` of Aghanim, or `webhook_id` of Zupy's v2.
@@ -37,7 +37,8 @@ impl Envelope {
     }
 }
 
-/// JSON exactly as the provider wrote it. It may hold personal data, so `Debug` prints no contents.
+/// JSON exactly as the provider wrote it. `Debug` prints no contents, because they may be personal
+/// data.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(from = "Box<RawValue>")]
 pub struct Verbatim(Box<RawValue>);

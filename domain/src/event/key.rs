@@ -134,7 +134,7 @@ pub fn member_key(provider: &str, tenant: &str, member_id: &str) -> String {
     format!("{provider}#{}#{}", escape(tenant), escape(member_id))
 }
 
-/// A key as one part of another key. If it is too long for that, its hash replaces it.
+/// A key as one part of another key. If the key is too long for a part, the key's hash is the part.
 pub fn part(key: &str) -> String {
     let escaped = escape(key);
     if escaped.len() <= KEY_PART_MAX_BYTES {

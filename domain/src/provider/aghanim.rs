@@ -101,7 +101,7 @@ struct EventData {
     player_id: Field<String>,
     /// The code. If the object is missing, each of its required fields is a problem.
     coupon: Field<Coupon>,
-    /// The free item, as Aghanim's page documents it. It may be missing if `items` is sent.
+    /// The free item, as Aghanim's page documents it, or nothing if `items` is sent.
     item: Field<WireItem>,
     /// All free items. If the list has an item, the list counts instead of `item`.
     items: Field<Vec<Field<WireItem>>>,
@@ -115,7 +115,7 @@ struct Coupon {
     code: Field<String>,
     /// The free item's SKU, which becomes the reward's id.
     sku: Field<String>,
-    /// When the player used the code. It may be missing; then `event_time` counts.
+    /// When the player used the code. If this time is missing, `event_time` counts.
     redeemed_at: Field<UnixSeconds>,
 }
 
@@ -125,7 +125,7 @@ struct Coupon {
 struct WireItem {
     /// Aghanim's id for the item.
     id: Field<String>,
-    /// As players see it. It may be blank, but not missing.
+    /// The name as players see it; perhaps blank, but not missing.
     name: Field<String>,
     /// Null if the item has no description.
     description: Field<String>,
@@ -135,7 +135,8 @@ struct WireItem {
     quantity: Field<i64>,
     /// In the currency's smallest unit: 9499 cents. The page's example has it, its table has not.
     price: Field<i64>,
-    /// The same price in the currency's main unit: 94.99. It goes before `price`.
+    /// The same price in the currency's main unit: 94.99. `price` counts only if this one is
+    /// missing.
     price_decimal: Field<Decimal>,
     /// ISO 4217. A price without a currency is left out.
     currency: Field<String>,

@@ -26,7 +26,7 @@ pub enum Field<T> {
     /// The object has no field of this name.
     #[default]
     Absent,
-    /// The field is there and says nothing. It counts as absent.
+    /// The field is there, but its `null` counts as absent.
     Null,
     /// A value of the expected type.
     Value(T),
@@ -268,7 +268,7 @@ impl Wire for UnixSeconds {
     }
 }
 
-/// An object that the provider does not describe. It is kept as it is.
+/// An object that the provider does not describe stays as it is.
 impl Wire for Verbatim {
     fn field<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Field<Self>, D::Error> {
         leaf(deserializer, "must be an object", |text| {

@@ -7,8 +7,7 @@ use super::{Message, Task};
 use crate::event::EventKey;
 use crate::message::{QueueMessage, Unknown, Unreadable, queue_body, read_versioned};
 
-/// The version of [`WorkMessage`] that this code writes. It is also the newest that this code
-/// reads.
+/// The version of [`WorkMessage`] that this code writes, and the newest that this code reads.
 pub const WORK_VERSION: u32 = 1;
 
 /// An event's message as its tasks' queues take it, and the data to send it there. `dispatch` does

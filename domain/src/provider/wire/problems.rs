@@ -113,7 +113,7 @@ impl Problems {
         end_of(day, zone)
     }
 
-    /// An object. If it is missing, each of its required fields is reported.
+    /// An object. If the object is missing, each of its required fields is reported.
     pub fn section<T: Default>(&mut self, path: &str, field: Field<T>) -> Option<T> {
         match field {
             Field::Absent | Field::Null => Some(T::default()),

@@ -51,7 +51,8 @@ struct Body {
     /// When the event happened. A body's age counts from this time, because no signed header holds
     /// one.
     timestamp: Field<Timestamp>,
-    /// The company, which is the tenant. If it is missing, the tenant that the secret names counts.
+    /// The company, which is the tenant. Without a company, the tenant that the secret names
+    /// counts.
     company_id: Field<String>,
     /// If the object is missing, the problem is a missing `customer.member_id`.
     customer: Field<Customer>,
@@ -69,7 +70,7 @@ struct Body {
 struct Customer {
     /// The only field that every customer has.
     member_id: Field<String>,
-    /// A phone number, as in `+5511965958122`. It becomes the member's phone.
+    /// The phone number of the member, as in `+5511965958122`.
     whatsapp: Field<String>,
     /// Missing if the customer gave no address.
     email: Field<String>,

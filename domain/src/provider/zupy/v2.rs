@@ -91,13 +91,13 @@ struct Data {
     points_spent: Field<i64>,
     /// Of a redemption and a reminder: RFC 3339, or a date without a time.
     valid_until: Field<Until>,
-    /// Of a use alone. If it is missing, the member and a number name the use.
+    /// Of a use alone. Without an order, the member and a number name the use.
     order_id: Field<String>,
-    /// Of a use alone. If it is missing, `timestamp` counts.
+    /// Of a use alone. Without this time, `timestamp` counts.
     used_at: Field<Timestamp>,
-    /// Of a cancellation alone. If it is missing, `timestamp` counts.
+    /// Of a cancellation alone. Without this time, `timestamp` counts.
     cancelled_at: Field<Timestamp>,
-    /// Of an expiry alone. If it is missing, `timestamp` counts.
+    /// Of an expiry alone. Without this time, `timestamp` counts.
     expired_at: Field<Until>,
     // Fields of a customer who joined. Zupy does not document the names of the contact's fields;
     // these are likely names.
@@ -312,7 +312,7 @@ impl Contents {
                 (once("cancelled"), at, Fact::Cancelled(notice))
             }
             Contents::Expiring { valid_until } => {
-                // Sent again after the coupon was extended.
+                // Zupy sends another reminder after the coupon was extended.
                 let by = valid_until.map_or(webhook_id.into(), |at| at.to_string());
                 let key = EventKey::repeatable(NAME, tenant, code, "expiring", &by);
                 (key, None, Fact::Expiring(notice(reward_name, valid_until)))

@@ -40,7 +40,7 @@ impl Secrets {
     }
 
     fn holder_of(&self, is_shown: impl Fn(&Entry) -> bool) -> Option<Holder> {
-        // All are compared, even after a match.
+        // All tokens are compared, even after a match.
         let shown: Vec<_> = self.entries.iter().filter(|it| is_shown(it)).collect();
         if shown.is_empty() {
             return None;
@@ -53,7 +53,8 @@ impl Secrets {
     }
 }
 
-/// HMAC-SHA256 of a message with a token as the key. It proves later that its maker knew the token.
+/// HMAC-SHA256 of a message with a token as the key. The MAC proves later that its maker knew the
+/// token.
 pub fn mac(token: &str, message: &[u8]) -> [u8; 32] {
     // A token is stored without blanks at its ends.
     let key = Secret::new(token);
@@ -67,7 +68,7 @@ fn hmac(key: &[u8], message: &[u8]) -> Hmac<Sha256> {
         .chain_update(message)
 }
 
-/// A digest with a key of this process. Its length does not depend on the token.
+/// A digest with a key of this process. All digests have one length, whatever the token's is.
 fn keyed(bytes: &[u8]) -> Hmac<Sha256> {
     static KEY: OnceLock<[u8; 32]> = OnceLock::new();
     let key = KEY.get_or_init(|| std::array::from_fn(|_| fastrand::u8(..)));
