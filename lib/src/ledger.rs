@@ -63,7 +63,7 @@ pub enum Status {
     Done,
     /// There was nothing to do.
     Skipped,
-    /// The effect can be made once something else is known. Then its record can be claimed again.
+    /// The effect can be made once something else is known. A waiting record can be claimed again.
     Waiting,
     /// The effect can never be made. The record holds the reason.
     Failed,

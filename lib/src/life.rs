@@ -72,12 +72,12 @@ pub struct Found {
 pub struct Conflict {
     /// The key of the event that the body contradicts.
     pub event: String,
-    /// The hash of the body's contents in hexadecimal digits. It tells conflicts of one event
-    /// apart.
+    /// The hash of the body's contents, in hexadecimal digits. Each conflict of one event has
+    /// another hash.
     pub hash: String,
     /// When the first such body was received, as RFC 3339.
     pub received_at: String,
-    /// The body as it was sent. It holds personal data, so it is shown on request only.
+    /// The body as it was sent. The body is shown on request only, because it holds personal data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
 }
@@ -144,7 +144,7 @@ impl Life {
         let key = |entry: &str| format!("{}/{entry}", self.coupon);
         match entry.split_once('/') {
             None if entry == RESERVATION => self.reservation = Some(Reservation::read(row)),
-            // This row holds only the version of the findings.
+            // The row holds only the version of the findings.
             None if entry == fraud::RECORD => {}
             None => match Received::read(row) {
                 Some(received) => self.received.push(received),

@@ -47,8 +47,8 @@ pub enum Committed {
 /// Why effects were not committed.
 #[derive(Debug, thiserror::Error)]
 pub enum Uncommitted {
-    /// A later attempt may succeed. It also finds out whether this attempt succeeded without an
-    /// answer.
+    /// A later attempt may succeed. The later attempt also finds out whether this one succeeded
+    /// without an answer.
     #[error(transparent)]
     ForNow(anyhow::Error),
     /// DynamoDB refuses these effects always, also in a transaction of their own.
@@ -65,8 +65,8 @@ impl From<Uncommitted> for Failure {
     }
 }
 
-/// The time before an invocation's end after which no transaction begins. It is enough for a
-/// transaction under way and for the work after it.
+/// The time before an invocation's end after which no transaction begins. A transaction under way
+/// and the work after it fit into this time.
 const MARGIN: Duration = Duration::from_secs(14);
 
 /// The first and the longest pause before a retry, after DynamoDB throttled a transaction, or after
@@ -131,8 +131,8 @@ impl Ledger {
         outcomes
     }
 
-    /// Keeps committed records as long as their events. This includes records that existed before,
-    /// because their worker may have died before this step.
+    /// Keeps committed records as long as their events. A record that existed before needs this
+    /// step too, because its worker may have died before it.
     async fn keep_committed(
         &self,
         effects: &[Effects<'_>],

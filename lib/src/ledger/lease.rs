@@ -321,7 +321,7 @@ impl Ledger {
         row.0.insert("ttl".into(), self.forget_at(event, now));
         let key = self.row_key(event.key.coupon(), event.key.beneath(name));
         let mut own = Change::of(key);
-        // Removes all fields of the earlier row.
+        // No field of the earlier row stays.
         for field in OF_AN_ATTEMPT {
             if !row.0.contains_key(field) {
                 own = own.remove(field);
@@ -350,8 +350,8 @@ fn read_time(item: &Item, name: &str) -> Option<Timestamp> {
     Timestamp::from_millisecond(ms).ok()
 }
 
-/// A lease without a readable end comes from another version of this code. It is checked again
-/// soon.
+/// When to look again at a lease whose end cannot be read, because another version of this code
+/// wrote the lease.
 fn until_unknown(now: Timestamp) -> Timestamp {
     now + SignedDuration::from_secs(30)
 }

@@ -11,7 +11,7 @@ use crate::row::{Item, text};
 use crate::task::Task;
 
 impl Ledger {
-    /// The tasks of an event that have left no record. Their messages may have been lost.
+    /// The tasks of an event that have left no record. The message to such a task may be lost.
     ///
     /// # Errors
     /// DynamoDB does not answer, or refuses.

@@ -15,7 +15,7 @@ use crate::task::Task;
 pub struct Undispatched {
     /// The event's key.
     pub key: EventKey,
-    /// The recorded event. Its body is whole.
+    /// The recorded event with its whole body.
     pub standing: Standing,
     /// When the event was received first. The index is sorted by this time.
     pub received_at: Timestamp,
@@ -47,8 +47,8 @@ impl OutboxPlace {
     }
 }
 
-/// The sparse index of rows whose message waits, and the one value of its partition key. It has
-/// rows only during an outage, so one partition is enough.
+/// The sparse index of rows whose message waits, and the one value of its partition key. The index
+/// has rows only during an outage, so one partition is enough.
 const OUTBOX_INDEX: &str = "outbox";
 const OUTBOX: &str = "waiting";
 const RECEIVED_AT: &str = "received_at";
@@ -65,8 +65,8 @@ pub const MARK: &str = "work";
 const PLACE: (&str, &str) = ("outbox", "place");
 
 impl Ledger {
-    /// The change that marks an event's row, so that the outbox sends its message once more. It
-    /// shares the transaction of what the event's tasks should see.
+    /// The change that marks an event's row, so that the outbox sends its message once more. The
+    /// change shares the transaction of what the event's tasks should see.
     pub fn sent_again(&self, key: &EventKey) -> Change {
         Change::of(self.row_key(key.coupon(), key.entry()))
             .set("outbox", text(OUTBOX))

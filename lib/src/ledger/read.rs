@@ -62,7 +62,7 @@ impl Ledger {
         Ok(Some(Standing::of(&row, key)))
     }
 
-    /// A coupon's row with this entry, unless it is absent or forgotten. Its body may not be
+    /// A coupon's row with this entry, unless it is absent or forgotten. The row's body may not be
     /// [whole](Self::whole).
     ///
     /// # Errors

@@ -83,7 +83,8 @@ impl Ledger {
     ) -> anyhow::Result<Option<Item>> {
         let parts = body::put(&mut row, body);
         if !parts.is_empty() {
-            // A put would cost as much for a duplicate as for the first one, so this reads first.
+            // A put would cost as much for a duplicate as for the first one, so the code reads
+            // first.
             let key = read_text(&row, "coupon").zip(read_text(&row, "entry"));
             let (coupon, entry) = key.context("the row has no key")?;
             if let Some(standing) = self.row(coupon, entry, now).await? {

@@ -1,6 +1,6 @@
-//! Refused bodies: verified bodies in which no event could be read. They are kept as long as an
-//! event, because some providers never send such a body again. Once the cause is mended, they can
-//! be taken as events.
+//! Refused bodies: verified bodies in which no event could be read. A refused body is kept as long
+//! as an event, because some providers never send such a body again. Once the cause is mended, the
+//! body can be taken as an event.
 
 use anyhow::Context;
 use aws_sdk_dynamodb::types::AttributeValue;

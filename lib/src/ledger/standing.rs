@@ -29,7 +29,7 @@ impl Recorded {
     }
 }
 
-/// An event as it was recorded first. This version counts.
+/// An event as it was recorded first, which is the version that counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     pub(super) key: EventKey,

@@ -137,7 +137,7 @@ struct Candidate {
     distance: SignedDuration,
 }
 
-/// The rows that may be the use. Those with the same contents come first, and among them the
+/// The rows that may be the use. Rows with the same contents come first, and among these the
 /// nearest in time.
 fn candidates(rows: &[Item], event: &Event, hash: &str) -> Vec<Candidate> {
     let by_itself = named_by_itself(event);

@@ -44,7 +44,7 @@ pub struct Received {
     pub undispatched: Vec<String>,
     /// The tasks that the event causes; `None` if its body cannot be read any more.
     pub causes: Option<Vec<&'static str>>,
-    /// The body as it was sent. It holds personal data, so it is shown on request only.
+    /// The body as it was sent. The body is shown on request only, because it holds personal data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
 }

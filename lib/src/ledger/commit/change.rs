@@ -242,8 +242,8 @@ impl Change {
     }
 }
 
-/// The most sums of one update. Its expression must stay below 4 KB and 300 operators (developer
-/// guide, limits).
+/// The most sums of one update. An update's expression must stay below 4 KB and 300 operators
+/// (developer guide, limits).
 const SUMS_MAX: usize = 150;
 
 /// DynamoDB's numbers have 38 digits, two in a byte.

@@ -41,7 +41,7 @@ impl From<Vec<Change>> for Attached {
 /// How effects are kept from being made twice.
 #[derive(Debug)]
 pub(super) enum Once {
-    /// By a record of this name beneath the event. Its existence forbids a second commit.
+    /// By a record of this name beneath the event. A record that exists forbids a second commit.
     Record,
     /// By a row of this name of the event's coupon. The row must still have the version that was
     /// read, and gets a new version.
