@@ -45,8 +45,8 @@ fn fact(event: &Event) -> Value {
     }
 }
 
-/// The contact is the contents of an enrolment. For every other event, it only describes the
-/// member.
+/// The contact is the contents of an enrolment. For every other event, the contact only describes
+/// the member.
 fn contact(member: &Member) -> Value {
     let Member {
         id: _,

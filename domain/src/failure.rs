@@ -27,8 +27,9 @@ pub enum Failure {
 
 impl Failure {
     /// Unites the failures of two parts of a message. If one of them asks for a retry, the message
-    /// is retried, at the earlier of their times. A permanent failure yields to any other. A
-    /// failure outside limits the retries to a day for both, except beside a transient one.
+    /// is retried, at the earlier of their times. A permanent failure yields to every other
+    /// failure. A failure outside limits the retries to a day for both, except beside a transient
+    /// one.
     pub fn and(self, other: Self) -> Self {
         use Failure::{Early, Outside, Permanent, Transient};
         // The first reasons of many are enough to find the fault.

@@ -284,8 +284,7 @@ impl Scheme {
     }
 
     /// Like [`sign`](Self::sign), for a message with this id, and with every secret that is valid
-    /// during a rotation. If the scheme's header holds only one signature, it is the first
-    /// secret's.
+    /// during a rotation. If the scheme's header holds only one signature, the first secret signs.
     pub fn sign_as(
         &self,
         id: &str,

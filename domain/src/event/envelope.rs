@@ -16,7 +16,7 @@ pub struct Envelope {
     /// The id of the API request that caused the event, if a request did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// Several events may share a transaction.
+    /// The id of a transaction, which several events may share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transaction_id: Option<String>,
     /// `hub.redeem`, `test`, or a word that the provider adds.

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::steering::steers;
 
-/// The permanent name of an event: the key of its row in the ledger.
+/// The permanent name of an event, which is the key of the event's row in the ledger.
 ///
 /// `coupon` is the same for all entries of one coupon, and `entry` is one of them. Parts are
 /// escaped. So a `#` or a `/` inside a code cannot make two events share a key, or an event look
@@ -29,8 +29,8 @@ impl EventKey {
         Self::new(provider, tenant, coupon, "redeemed".into())
     }
 
-    /// A redemption in a sandbox or from a test button. `space` separates it from live coupons and
-    /// from other trials, because a live event may follow under the same name.
+    /// A redemption in a sandbox or from a test button. `space` separates the key from those of
+    /// live coupons and other trials, because a live event may follow under the same name.
     pub fn trial(provider: &str, tenant: &str, space: &'static str, named_by: &str) -> Self {
         Self {
             coupon: format!("{provider}#{}#{space}#{}", escape(tenant), escape(named_by)),
@@ -67,8 +67,8 @@ impl EventKey {
         Self::new(provider, tenant, coupon, what.into())
     }
 
-    /// A fact about a member and no coupon, sent once for each `by`. The fourth part of its
-    /// partition key separates it from every coupon.
+    /// A fact about a member and no coupon, sent once for each `by`. A fourth part separates the
+    /// partition key from every coupon's.
     pub fn of_member(provider: &str, tenant: &str, member_id: &str, what: &str, by: &str) -> Self {
         Self {
             coupon: format!("{provider}#{}#member#{}", escape(tenant), escape(member_id)),

@@ -49,7 +49,7 @@ impl fmt::Debug for Secret {
 pub(super) struct Entry {
     pub(super) tenant: Option<String>,
     pub(super) secret: Secret,
-    /// Whether it was written as JSON, so no character of it can be a mistake.
+    /// Whether the secret was written as JSON, so no character of it can be a mistake.
     exact: bool,
 }
 
@@ -85,7 +85,7 @@ impl Secrets {
         self.entries.iter().map(|entry| &entry.secret)
     }
 
-    /// The secrets for signing as a tenant or for it: the tenant's own, and those without a tenant.
+    /// The secrets that sign for a tenant: the tenant's own, and those without a tenant.
     pub fn of_tenant(&self, tenant: &str) -> impl Iterator<Item = &Secret> {
         let may_sign = move |of: &Option<String>| of.as_deref().is_none_or(|of| of == tenant);
         let entries = self.entries.iter();
@@ -94,7 +94,7 @@ impl Secrets {
             .map(|entry| &entry.secret)
     }
 
-    /// The secrets that name this tenant, or none.
+    /// The secrets that name this tenant or no tenant; `None` if there are none.
     pub fn only_of(&self, tenant: &str) -> Option<Self> {
         let of = |entry: &&Entry| entry.tenant.as_deref().is_none_or(|of| of == tenant);
         let entries: Vec<_> = self.entries.iter().filter(of).cloned().collect();

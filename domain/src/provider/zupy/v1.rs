@@ -56,9 +56,9 @@ struct Body {
     company_id: Field<String>,
     /// If the object is missing, the problem is a missing `customer.member_id`.
     customer: Field<Customer>,
-    /// Of a redemption alone.
+    /// Only redemptions have this object.
     coupon: Field<Coupon>,
-    /// Of a use alone.
+    /// Only uses have this object.
     usage: Field<CouponUsage>,
     /// Beside `coupon`, as in the provider's samples.
     discount_details: Field<DiscountDetails>,

@@ -79,25 +79,25 @@ struct Body {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 struct Data {
-    /// Of every type.
+    /// Every type has this field.
     customer_id: Field<String>,
-    /// Of every type but `customer.enrolled`.
+    /// Every type but `customer.enrolled` has this field.
     coupon_code: Field<String>,
-    /// Of a redemption alone.
+    /// Only redemptions have this field.
     reward_id: Field<String>,
-    /// Missing in the types about a customer.
+    /// Types about a coupon may have this field.
     reward_name: Field<String>,
-    /// Of a redemption alone; at least 0.
+    /// At least 0. Only redemptions have this field.
     points_spent: Field<i64>,
-    /// Of a redemption and a reminder: RFC 3339, or a date without a time.
+    /// RFC 3339, or a date without a time. Redemptions and reminders have this field.
     valid_until: Field<Until>,
-    /// Of a use alone. Without an order, the member and a number name the use.
+    /// Only uses have this field. Without an order, the member and a number name the use.
     order_id: Field<String>,
-    /// Of a use alone. Without this time, `timestamp` counts.
+    /// Only uses have this field. Without this time, `timestamp` counts.
     used_at: Field<Timestamp>,
-    /// Of a cancellation alone. Without this time, `timestamp` counts.
+    /// Only cancellations have this field. Without this time, `timestamp` counts.
     cancelled_at: Field<Timestamp>,
-    /// Of an expiry alone. Without this time, `timestamp` counts.
+    /// Only expiries have this field. Without this time, `timestamp` counts.
     expired_at: Field<Until>,
     // Fields of a customer who joined. Zupy does not document the names of the contact's fields;
     // these are likely names.

@@ -18,7 +18,7 @@ pub enum Holder {
 }
 
 impl Secrets {
-    /// The holder of this token; `None` if it is no known token. The time that this takes reveals
+    /// The holder of this token; `None` if it is no known token. The duration of the call reveals
     /// nothing about the tokens.
     ///
     /// If a token stands both with tenants and without one, it is for those tenants alone.
