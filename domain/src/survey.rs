@@ -14,11 +14,11 @@ use sha2::{Digest, Sha256};
 use crate::event::EventKey;
 
 pub use comment::{COMMENT_MAX_CHARACTERS, clean_comment};
-pub use due::{DUE_VERSION, Due, Kind, SurveyMessage};
+pub use due::{Due, SurveyMessage};
 pub use token::{Id, TOKEN_LENGTH, open, sign};
 
-/// A survey's id in a token and in the events table. Nobody can guess it without the key of the
-/// use.
+/// The id of a use's survey, in tokens and in the events table. Nobody can guess the id without the
+/// key of the use.
 pub fn id(event: &EventKey) -> Id {
     let digest = Sha256::new()
         .chain_update(b"coupon_satisfaction\0")

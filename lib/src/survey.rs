@@ -1,8 +1,8 @@
 //! Satisfaction surveys: the member's link, the questions, and the answer.
 //!
-//! A survey belongs to one use of a coupon. Its link says nothing about the member. The token names
-//! the survey by a hash, and a row of the events table leads from the hash to the use. ADR 29
-//! explains why.
+//! A survey belongs to one use of a coupon. The survey's link reveals nothing about the member: its
+//! token names the survey by a hash, and a row of the events table leads from the hash to the use.
+//! ADR 29 gives the reasons.
 
 mod answer;
 mod asked;
@@ -12,11 +12,11 @@ pub mod throttle;
 use crate::config::Environment;
 
 pub use crate::record::{SURVEYS as RECORD, surveys::ASK};
-pub use answer::{ALERT, ANSWER, Answer, Given, Refusal, is_changeable, open_until};
+pub use answer::{ALERT, ANSWER, Answer, Given, Refusal, is_changeable};
 pub use asked::{About, Asked, LINK_DAYS, LOOKUP, lookup_partition};
 pub use domain::survey::{
-    COMMENT_MAX_CHARACTERS, DUE_VERSION, Due, Id, Kind, SurveyMessage, TOKEN_LENGTH, clean_comment,
-    id, open, questions, sign,
+    COMMENT_MAX_CHARACTERS, Due, Id, SurveyMessage, TOKEN_LENGTH, clean_comment, id, open,
+    questions, sign,
 };
 pub use throttle::{PAUSE_MAX_DAYS, Pauses};
 

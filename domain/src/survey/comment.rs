@@ -3,7 +3,7 @@
 use crate::identifier::is_invisible;
 use crate::steering::steers;
 
-/// The most characters of a comment. The rest is cut off.
+/// The most characters of a comment. A longer comment is cut.
 pub const COMMENT_MAX_CHARACTERS: usize = 2000;
 
 /// Cleans a comment: removes control and invisible characters, keeps at most one blank line between

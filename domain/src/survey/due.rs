@@ -1,5 +1,5 @@
-//! The message that a schedule sends when a survey is due, and what else the queue of `surveys`
-//! holds.
+//! The messages of the queue of `surveys`: those of uses, and those that a schedule sends when a
+//! survey is due.
 
 use jiff::Timestamp;
 use serde::de::IgnoredAny;
@@ -10,22 +10,22 @@ use crate::message::{QueueMessage, Unreadable, queue_body, read_versioned};
 use crate::task::Queued;
 
 /// The version of [`Due`] that this code writes, and the newest that it reads.
-pub const DUE_VERSION: u32 = 1;
+const DUE_VERSION: u32 = 1;
 
-/// A survey is due. It names the use and nobody.
+/// The message that a survey is due. It names the use and no person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Due {
-    pub version: u32,
-    pub kind: Kind,
+    version: u32,
+    kind: Kind,
     /// The key of the use.
     pub event: EventKey,
-    /// The time for which it was scheduled.
+    /// The time for which the message was scheduled.
     pub due_at: Timestamp,
 }
 
 /// The field that distinguishes this message from an event's message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Kind {
+enum Kind {
     #[serde(rename = "survey due")]
     SurveyDue,
 }
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_s_message_is_distinguished_from_one_that_is_due() {
+    fn an_event_s_message_differs_from_that_of_a_due_survey() {
         let event = Event {
             key: key(),
             provider: "zupy".into(),

@@ -11,29 +11,34 @@ use serde::Deserialize;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Questions {
-    /// Counts up from 1, separately for each language.
+    /// The version's number, which counts up from 1 for each language by itself.
     pub version: u32,
+    /// The question about the use, which the form asks first.
     pub rating: Rating,
+    /// The question about the programme.
     pub recommend: Recommend,
+    /// The question for a comment.
     pub comment: Comment,
     /// The language's tag in BCP 47; the file's name.
     #[serde(skip)]
     pub language: &'static str,
 }
 
-/// From 1 to 5.
+/// The question that a member answers with a number from 1 to 5.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rating {
+    /// The question's text for the member.
     pub question: String,
     /// The meaning of each number, from 1 on.
     pub labels: [String; 5],
 }
 
-/// From 0 to 10.
+/// The question that a member answers with a number from 0 to 10.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recommend {
+    /// The question's text for the member.
     pub question: String,
     /// The meaning of 0.
     pub least: String,
@@ -41,10 +46,11 @@ pub struct Recommend {
     pub most: String,
 }
 
-/// A comment in the member's own words.
+/// The question that a member answers in the member's own words.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Comment {
+    /// The question's text for the member.
     pub question: String,
 }
 
@@ -67,13 +73,14 @@ static ALL: LazyLock<Vec<Vec<Questions>>> = LazyLock::new(|| {
     FILES.into_iter().map(read).collect()
 });
 
-/// The newest questions in a language, by its tag in upper or lower case. Another language gets
-/// the first file's.
+/// The newest questions in a language, by its tag in upper or lower case. A language without a file
+/// gets the questions of the first file, in Portuguese.
 pub fn newest(language: &str) -> &'static Questions {
     &of_language(language)[0]
 }
 
-/// The questions of a version, or the newest if the file has no such version.
+/// The questions of a version in a language. If the language's file has no such version, the
+/// newest.
 pub fn of_version(language: &str, version: u32) -> &'static Questions {
     let versions = of_language(language);
     let found = versions.iter().find(|it| it.version == version);
@@ -131,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_was_asked_something_unknown_is_asked_something_known() {
+    fn an_unknown_language_or_version_gets_known_questions() {
         assert_eq!(newest("fr").language, "pt-BR");
         assert_eq!(of_version("EN", 1).language, "en");
         assert_eq!(of_version("en", 99), newest("en"));

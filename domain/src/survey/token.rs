@@ -18,14 +18,14 @@ const EXPIRY: usize = 4;
 const SIGNATURE: usize = 16;
 const BYTES: usize = ID + EXPIRY + SIGNATURE;
 
-/// The characters of a token.
+/// The number of characters of a token.
 pub const TOKEN_LENGTH: usize = BYTES / 3 * 4;
 
 /// A prefix of the signed bytes, so that no other signature with the same secret is a token.
 const PURPOSE: &[u8] = b"survey link 1\0";
 
-/// The token of a survey, signed with the first of the secrets. It opens the survey until
-/// `expires_at`, in whole seconds; a time after the year 2106 counts as that year.
+/// The token of a survey, signed with the first of the secrets. The token opens the survey until
+/// `expires_at`, in whole seconds; a time after 7 February 2106 counts as that day.
 pub fn sign(secrets: &Secrets, id: Id, expires_at: Timestamp) -> String {
     let expiry = expires_at.as_second().clamp(0, u32::MAX.into());
     let expiry = u32::try_from(expiry).unwrap_or(u32::MAX).to_be_bytes();
@@ -34,8 +34,8 @@ pub fn sign(secrets: &Secrets, id: Id, expires_at: Timestamp) -> String {
     URL_SAFE_NO_PAD.encode([&id[..], &expiry, &signature[..SIGNATURE]].concat())
 }
 
-/// The survey that a token opens now; `None` if the token is forged, cut, too long, foreign or
-/// expired.
+/// The id of the survey that a token opens now; `None` if the token is forged, cut, too long,
+/// foreign or expired.
 pub fn open(secrets: &Secrets, token: &str, now: Timestamp) -> Option<Id> {
     let mut bytes = [0; BYTES];
     let decoded = decode(token, &mut bytes);

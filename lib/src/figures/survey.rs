@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_counts_what_was_reported_of_its_surveys() {
+    fn a_day_holds_the_figures_of_its_surveys() {
         let surveyed = surveyed();
         let mut tally = surveyed.scheduled();
         tally.merge(&surveyed.scheduled());

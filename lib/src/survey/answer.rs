@@ -6,9 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{About, clean_comment};
 use crate::ledger::{Item, Row};
+use crate::record::surveys;
 
 /// The name of the answer's record beneath the use.
-pub const ANSWER: &str = "surveys/answer";
+pub const ANSWER: &str = surveys::ANSWER;
 
 /// The name of the record of the alert that a bad answer causes, beneath the use.
 pub const ALERT: &str = "surveys/alert";
@@ -16,7 +17,7 @@ pub const ALERT: &str = "surveys/alert";
 /// The worst ratings, each of which causes an alert.
 const BAD_RATING_MAX: u8 = 2;
 
-/// The highest number of a detractor, who causes an alert with a comment.
+/// The highest recommendation of a detractor. A detractor's comment causes an alert.
 const DETRACTOR_MAX: u8 = 6;
 
 /// How long an answer can be changed, from its first version on.
@@ -25,40 +26,49 @@ const CHANGEABLE: SignedDuration = SignedDuration::from_hours(1);
 /// A member's answer, and the values that it is counted under.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// 1 to 5: the rating of the use.
+    /// The rating of the use, 1 to 5.
     pub rating: u8,
-    /// 0 to 10: how likely the member is to recommend the programme.
+    /// How likely the member is to recommend the programme, 0 to 10; `None` if the member did not
+    /// answer this question.
     pub recommend: Option<u8>,
-    /// Personal data: a member may write anything.
+    /// The member's own words, cleaned; `None` without a comment. Personal data: a member may write
+    /// anything.
     pub comment: Option<String>,
     /// The questions and their subject.
     pub about: About,
+    /// When the member answered first. The answer can be changed for an hour from then on.
     pub answered_at: Timestamp,
+    /// When the member changed the answer last; at first the same as `answered_at`.
     pub changed_at: Timestamp,
 }
 
 /// The contents of one form. A question that is not in the form keeps its answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Given {
+    /// The rating as the form states it, also outside its scale.
     pub rating: Option<u8>,
+    /// The recommendation as the form states it, also outside its scale.
     pub recommend: Option<u8>,
-    /// An empty text erases the comment.
+    /// The comment as the form states it. An empty text erases an earlier comment.
     pub comment: Option<String>,
 }
 
 /// Why a form does not become an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    /// The rating is outside its scale, or neither the form nor an earlier answer has one.
     #[error("the rating must be a whole number from 1 to 5")]
     NoRating,
+    /// The recommendation is outside its scale.
     #[error("the recommendation must be a whole number from 0 to 10")]
     NoRecommendation,
+    /// The earlier answer is too old to be changed.
     #[error("the answer is an hour old and stays as it is")]
     Settled,
 }
 
 impl Answer {
-    /// The answer after a form, without an earlier answer or on top of one.
+    /// The answer after a form. `before` is the earlier answer, if there is one; its subject stays.
     ///
     /// # Errors
     ///
@@ -120,7 +130,7 @@ impl Answer {
         summary
     }
 
-    /// The record's fields.
+    /// The fields of the answer's record.
     pub fn row(&self) -> Row {
         let mut row = Row::default();
         let number = |number: u8| AttributeValue::N(number.to_string());
@@ -167,8 +177,8 @@ impl Answer {
     }
 }
 
-/// Until when an answer can be changed.
-pub fn open_until(answer: &Answer) -> Timestamp {
+/// The time until which an answer can be changed: an hour after its first version.
+fn open_until(answer: &Answer) -> Timestamp {
     let until = answer.answered_at.checked_add(CHANGEABLE);
     until.unwrap_or(Timestamp::MAX)
 }

@@ -24,12 +24,14 @@ pub fn lookup_partition(id: Id) -> String {
     format!("survey#{}", hex::encode(id))
 }
 
-/// A survey that was sent, or is about to be.
+/// A survey that was sent, or is about to be sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asked {
-    /// The use.
+    /// The use that the survey is about.
     pub event: EventKey,
+    /// The company or the game, not escaped.
     pub tenant: String,
+    /// The questions that the member got, and their subject.
     pub about: About,
     /// When the first attempt to send the survey began.
     pub sent_at: Timestamp,
@@ -42,10 +44,13 @@ pub struct About {
     pub questions: u32,
     /// The language's tag in BCP 47: `pt-BR`.
     pub language: String,
+    /// The reward's name; `None` if the use states none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reward_name: Option<String>,
+    /// The store's name; `None` if the use states none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
+    /// The name of the person at the till; `None` if the use states none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub staff_member: Option<String>,
     /// The tenant's day of the use, on which the survey counts.
@@ -64,12 +69,12 @@ impl Asked {
         self.sent_at.checked_add(open).unwrap_or(Timestamp::MAX)
     }
 
-    /// The token of the link. It stays the same for a survey as long as the first secret stays.
+    /// The token of the link. A survey's token stays the same as long as the first secret stays.
     pub fn token(&self, secrets: &Secrets) -> String {
         sign(secrets, self.id(), self.expires_at())
     }
 
-    /// The row, with its keys and its `ttl`.
+    /// The survey's row, with its keys and its `ttl`.
     pub fn row(&self) -> Item {
         let mut row = Row::default();
         row.set("coupon", Some(lookup_partition(self.id())));
@@ -83,7 +88,7 @@ impl Asked {
         row.0
     }
 
-    /// Reads a row; `None` if it is no such row.
+    /// Reads a survey's row; `None` for another row, or if a field is missing or unreadable.
     pub fn read(row: &Item) -> Option<Self> {
         let text = |name: &str| row.get(name)?.as_s().ok();
         Some(Self {
@@ -101,12 +106,12 @@ impl Ledger {
         self.row_key(&lookup_partition(id), LOOKUP)
     }
 
-    /// Keeps the survey's row before the message is sent. If an earlier attempt kept one, that row
-    /// stays and is returned, so that every message of a survey has the same link.
+    /// Keeps the survey's row before the message is sent. If an earlier attempt kept a row, that
+    /// row stays and is returned. So every message of a survey has the same link.
     ///
     /// # Errors
     ///
-    /// DynamoDB refuses the row.
+    /// DynamoDB does not answer or refuses, or the earlier row is unreadable.
     pub async fn keep_asked(&self, asked: &Asked, now: Timestamp) -> anyhow::Result<Asked> {
         let now = AttributeValue::N(now.as_second().to_string());
         let kept = self
@@ -140,7 +145,8 @@ impl Ledger {
         })
     }
 
-    /// The survey with this id, unless its link has closed or the member was forgotten.
+    /// The survey with this id; `None` if its link has closed, or if somebody erased the member's
+    /// data.
     ///
     /// # Errors
     ///

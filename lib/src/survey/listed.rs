@@ -1,5 +1,5 @@
-//! The list of a tenant's answers: a small row of the figures table for each, so that the newest
-//! can be read first. Comments are on the answers' records alone.
+//! The list of a tenant's answers: a small row of the figures table for each answer, so that the
+//! newest can be read first. Comments are on the answers' records alone.
 
 use anyhow::Context;
 use aws_sdk_dynamodb::Client;
@@ -11,16 +11,20 @@ use crate::clock;
 use crate::event::{Event, EventKey, tenant_key};
 use crate::ledger::{Change, Item, ItemKey, is_forgotten};
 
-/// An answer as its row has it.
+/// An answer as its row in the list holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     /// The use that the survey is about.
     pub event: EventKey,
+    /// When the member answered first.
     pub answered_at: Timestamp,
+    /// The rating of the use, 1 to 5.
     pub rating: u8,
+    /// The recommendation, 0 to 10; `None` if the member did not answer this question.
     pub recommend: Option<u8>,
+    /// Whether the member wrote a comment, also if it was erased since.
     pub has_comment: bool,
-    /// The answer's place in the tenant's list.
+    /// The answer's place in the tenant's list, for `place` of [`newest`].
     pub place: String,
 }
 
@@ -45,12 +49,13 @@ fn partition(provider: &str, tenant: &str) -> String {
     format!("{}#answers", tenant_key(provider, tenant))
 }
 
-/// A time as the places have it, with a fixed length.
+/// A time as places begin with it, with a fixed length.
 fn sortable(at: Timestamp) -> String {
     format!("{at:.9}")
 }
 
-/// The change that lists an answer, or updates its row. The row expires with the event.
+/// The change that lists an answer, or updates its row. `forget_at` is the event's `ttl`, because
+/// the row expires with the event.
 pub fn change(
     figures_table: &str,
     event: &Event,
@@ -85,17 +90,18 @@ pub fn change(
 /// Some answers, the newest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
+    /// The answers, at most as many as the caller wanted.
     pub answers: Vec<Listed>,
     /// Whether there may be older answers.
     pub has_more: bool,
 }
 
 /// A tenant's answers whose first version is from `from` on and before `to`, the newest first: at
-/// most `limit`, after the one at `place`.
+/// most `limit` answers, after the one at `place` if there is a place.
 ///
 /// # Errors
 ///
-/// DynamoDB does not answer, or a row is no answer's.
+/// DynamoDB does not answer or refuses, or a row is unreadable.
 pub async fn newest(
     client: &Client,
     figures_table: &str,

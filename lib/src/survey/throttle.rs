@@ -1,5 +1,5 @@
-//! A member's latest survey and answer, in a row of the members table that keeps surveys apart in
-//! time.
+//! The row of a member that keeps surveys apart in time: it holds when the member was asked last,
+//! and when the member answered last.
 
 use anyhow::{Context, anyhow};
 use aws_sdk_dynamodb::Client;
@@ -11,8 +11,8 @@ use crate::event::{Event, member_key};
 use crate::figures::survey::Unsent;
 use crate::ledger::{Change, Item, ItemKey};
 
-/// The entry of the row, beneath the member.
-pub const THROTTLE: &str = "surveys";
+/// The sort key of the row, in the member's partition.
+const THROTTLE: &str = "surveys";
 
 /// The longest pause that a parameter can ask for, in days.
 pub const PAUSE_MAX_DAYS: i64 = 365;
@@ -29,8 +29,8 @@ pub struct Pauses {
     pub ignored: SignedDuration,
 }
 
-/// The key of a member's row.
-pub fn throttle_key(members_table: &str, event: &Event) -> ItemKey {
+/// The key of this row of the event's member.
+fn throttle_key(members_table: &str, event: &Event) -> ItemKey {
     let member = member_key(&event.provider, &event.tenant, &event.member.id);
     ItemKey::new(members_table, ("member", member), ("entry", THROTTLE))
 }
@@ -42,13 +42,13 @@ pub fn answered(members_table: &str, event: &Event, at: Timestamp) -> Change {
         .set("ttl", kept_until(at))
 }
 
-/// Claims the right to ask the member of a use, unless another survey was sent or answered shortly
-/// before. A repeated claim for the same use is granted. If two surveys claim at the same time, one
-/// is granted.
+/// Claims the right to ask the member of a use. The claim is refused, with the reason, if another
+/// survey was sent or answered within the pauses. A repeated claim for the same use is granted. If
+/// two surveys claim at the same time, one is granted.
 ///
 /// # Errors
 ///
-/// DynamoDB refuses the claim for another reason.
+/// DynamoDB does not answer, or refuses for another reason.
 pub async fn claim_asking(
     client: &Client,
     members_table: &str,
@@ -93,11 +93,11 @@ pub async fn claim_asking(
     }
 }
 
-/// Releases the claim of a use after nothing was sent.
+/// Releases the claim of a use after nothing was sent. A claim of another use stays.
 ///
 /// # Errors
 ///
-/// DynamoDB refuses the release.
+/// DynamoDB does not answer, or refuses for another reason.
 pub async fn give_back(client: &Client, members_table: &str, event: &Event) -> anyhow::Result<()> {
     let given_back = client
         .update_item()
