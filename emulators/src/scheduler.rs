@@ -1,8 +1,8 @@
 //! EventBridge Scheduler: keeps one-time schedules, and calls their targets when they are due.
 //!
 //! Three things differ from AWS. Targets are queues only. A schedule is due to the second and
-//! called at once, and only the expression `at(...)` is read. A time that has passed is refused,
-//! because AWS documents nothing for it.
+//! called at once, and only the expression `at(...)` is read. A time that has passed is refused:
+//! users report the same from AWS, whose documents do not say so.
 
 mod delivery;
 mod request;
