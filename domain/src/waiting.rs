@@ -27,8 +27,11 @@ pub const WAITING_MAX_BYTES: usize = 1024 * 1024 - 8 * 1024;
 /// A verified body that waits to be recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
+    /// The version of the message's shape: 1, or [`WAITING_VERSION`].
     pub version: u32,
+    /// The provider's name, such as `zupy`.
     pub provider: String,
+    /// The name of the signature scheme that verified the body.
     pub scheme: String,
     /// For a refused body, the tenant that its secret names; empty if the secret names none.
     pub tenant: String,
@@ -41,7 +44,9 @@ pub struct Waiting {
     /// No event was read in the body. It is kept as refused, unless this code reads an event.
     #[serde(default, skip_serializing_if = "is_false")]
     pub refused: bool,
+    /// When the webhook function received the body.
     pub received_at: Timestamp,
+    /// The trace id of the webhook's request, for the log; `None` if Lambda gave none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
     /// The event's key, for the log.
