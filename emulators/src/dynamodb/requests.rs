@@ -46,7 +46,7 @@ fn check_expressions(action: &Value) -> Result<(), String> {
     let placeholders = |member: &str| action.get(member).and_then(Value::as_object);
     for member in ["ExpressionAttributeNames", "ExpressionAttributeValues"] {
         let keys = placeholders(member).into_iter().flat_map(Map::keys);
-        for key in keys.filter(|key| key.len() > PLACEHOLDER_MAX) {
+        if let Some(key) = keys.into_iter().find(|key| key.len() > PLACEHOLDER_MAX) {
             return Err(format!(
                 "{member} contains invalid key: The expression attribute map contains a key that is \
                  too long; size of key: {}",
