@@ -118,13 +118,18 @@ impl Differs {
 const RETENTION_DAYS: u16 = 35;
 const LOCAL_RETENTION_DAYS: u16 = 3660;
 
-/// Refuses days that may have expired events. Counted again without these events, correct counters
+impl Arguments {
+    fn retention_days(&self, is_local: bool) -> u16 {
+        self.retention_days.unwrap_or(match is_local {
+            true => LOCAL_RETENTION_DAYS,
+            false => RETENTION_DAYS,
+        })
+    }
+}
+
+/// Refuses days whose events may have expired. Counted again without these events, correct counters
 /// would seem wrong, and `rebuild` would erase them.
-fn check_days(days: u16, retention_days: Option<u16>, is_local: bool) -> anyhow::Result<()> {
-    let kept = retention_days.unwrap_or(match is_local {
-        true => LOCAL_RETENTION_DAYS,
-        false => RETENTION_DAYS,
-    });
+fn check_days(days: u16, kept: u16) -> anyhow::Result<()> {
     ensure!(
         days < kept,
         "--days is {days}, it must be at most {}: the system keeps events for {kept} days; if its \
@@ -136,7 +141,8 @@ fn check_days(days: u16, retention_days: Option<u16>, is_local: bool) -> anyhow:
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let target = Target::connect(&arguments.target).await?;
-    check_days(arguments.days, arguments.retention_days, target.is_local())?;
+    let kept = arguments.retention_days(target.is_local());
+    check_days(arguments.days, kept)?;
     let tables = Tables {
         figures: target.table("figures")?.to_owned(),
         events: target.table("events")?.to_owned(),
@@ -149,7 +155,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         1,
     );
     let figures = Figures::new(target.dynamodb.clone(), tables);
-    let audit = count(&figures, &arguments).await?;
+    let mut audit = count(&figures, &arguments, kept).await?;
+    // The first days' events may have expired while the others were read, or while the command was
+    // interrupted.
+    audit.leave_out_before(Audit::recorded_from(Timestamp::now(), kept.into())?);
     let (drift, _) = audit.judge(&figures).await?;
     let mut differs = Vec::new();
     for drifted in &drift {
@@ -186,8 +195,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 /// How often the command stores an unfinished run.
 const KEPT_EVERY: Duration = Duration::from_secs(60);
 
-/// Counts the recorded events, from the place where an earlier run stopped.
-async fn count(figures: &Figures, arguments: &Arguments) -> anyhow::Result<Audit> {
+/// Counts the recorded events, from the place where a run was interrupted.
+async fn count(figures: &Figures, arguments: &Arguments, kept: u16) -> anyhow::Result<Audit> {
     let now = Timestamp::now();
     let name = name(arguments);
     let interrupted = match arguments.anew {
@@ -204,6 +213,7 @@ async fn count(figures: &Figures, arguments: &Arguments) -> anyhow::Result<Audit
             // One more day, because a tenant's day may be ahead of the day here.
             let today = now.to_zoned(TimeZone::UTC).date() + 1.day();
             let from = today.checked_sub(i64::from(arguments.days + 1).days())?;
+            let from = from.max(Audit::recorded_from(now, kept.into())?);
             Audit::begin(figures, (from, today), now).await?
         }
     };
@@ -261,17 +271,17 @@ mod tests {
 
     #[test]
     fn days_whose_events_may_have_expired_are_refused() {
-        let check = |days: u16, retention_days: Option<u16>, is_local: bool, expected: bool| {
-            let checked = check_days(days, retention_days, is_local);
-            assert_eq!(checked.is_ok(), expected, "{days} {retention_days:?}");
+        let check = |days: u16, kept: u16, expected: bool| {
+            let checked = check_days(days, kept);
+            assert_eq!(checked.is_ok(), expected, "{days} of {kept}");
         };
-        check(34, None, false, true);
-        check(35, None, false, false);
-        check(89, Some(90), false, true);
-        check(34, Some(30), false, false);
-        check(3000, None, true, true);
-        check(36, Some(36), true, false);
-        let refused = check_days(100, None, false).unwrap_err().to_string();
+        check(34, RETENTION_DAYS, true);
+        check(35, RETENTION_DAYS, false);
+        check(89, 90, true);
+        check(34, 30, false);
+        check(3000, LOCAL_RETENTION_DAYS, true);
+        check(36, 36, false);
+        let refused = check_days(100, RETENTION_DAYS).unwrap_err().to_string();
         assert!(
             refused.starts_with("--days is 100, it must be at most 34: "),
             "{refused}"

@@ -31,9 +31,10 @@ const EVERY: SignedDuration = SignedDuration::from_hours(23);
 #[derive(Debug)]
 pub struct Auditor {
     figures: Figures,
-    /// How many days before today are judged: their events are all remembered, and their counters
-    /// kept.
-    judged_days: i64,
+    /// How many days an event is recorded after its receipt.
+    retention_days: i64,
+    /// How many days a day's counters are kept.
+    report_days: i64,
 }
 
 /// What an invocation did.
@@ -72,8 +73,8 @@ impl Auditor {
     pub fn read(environment: &mut Environment, aws: &Aws) -> Self {
         Self {
             figures: Figures::read(environment, aws, CallLimits::TASK),
-            judged_days: (environment.number("RETENTION_DAYS", 1) - 1)
-                .min(environment.number("REPORT_DAYS", 1)),
+            retention_days: environment.number("RETENTION_DAYS", 1),
+            report_days: environment.number("REPORT_DAYS", 1),
         }
     }
 
@@ -83,7 +84,7 @@ impl Auditor {
     /// DynamoDB does not answer, or refuses.
     pub async fn go_on(&self, invocation: Invocation) -> anyhow::Result<Came> {
         let now = invocation.now();
-        let figures = &self.figures;
+        let figures = &self.figures.as_of(now);
         let mut audit = match figures.interrupted_audit(NAME, now).await? {
             Some(audit) => audit,
             None => {
@@ -97,6 +98,7 @@ impl Auditor {
         let end = invocation.before_end(MARGIN);
         let is_counted = audit.count(figures, |_| Instant::now() < end).await?;
         let now = invocation.now();
+        let figures = &self.figures.as_of(now);
         if !is_counted {
             figures.keep_interrupted_audit(NAME, &audit, now).await?;
             tracing::info!(
@@ -105,6 +107,8 @@ impl Auditor {
             );
             return Ok(Came::Interrupted { rows: audit.rows });
         }
+        // The first days' events may have expired while the others were read.
+        audit.leave_out_before(self.days(now)?.0);
         let (drift, counters) = audit.judge(figures).await?;
         let audited = Audited::new(&audit, (&drift, counters), now);
         figures.keep_audited(&audited).await?;
@@ -123,10 +127,11 @@ impl Auditor {
         Ok(Came::Finished { events, differ })
     }
 
-    /// The days of which all events are remembered and all counters kept.
+    /// The days of which all events are recorded and all counters kept.
     fn days(&self, now: Timestamp) -> anyhow::Result<(Date, Date)> {
         let today = now.to_zoned(TimeZone::UTC).date();
-        let from = today.checked_sub(self.judged_days.days())?;
+        let kept_from = today.checked_sub(self.report_days.days())?;
+        let from = Audit::recorded_from(now, self.retention_days)?.max(kept_from);
         // A tenant's day may be ahead of UTC's.
         Ok((from, today.checked_add(1.day())?))
     }

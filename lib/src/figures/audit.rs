@@ -12,17 +12,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Context;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::civil::Date;
-use jiff::{Timestamp, ToSpan};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, ToSpan};
 use rust_decimal::Decimal;
 
 use super::cell::{Cell, Tally};
 use super::recount::{Drift, Recount};
 use super::store::Figures;
-use crate::clock;
 use crate::event::tenant_key;
 use crate::ledger::Item;
 
 pub use state::{Audited, Differs};
+
+/// How long before UTC's a tenant's day can begin: by 14 hours in the easternmost zone, and a
+/// provider's clock may be ahead.
+const BEGINS_EARLIER: SignedDuration = SignedDuration::from_hours(15);
 
 /// The most counters that an audit keeps in memory; each takes about 200 bytes.
 const COUNTERS_MAX: usize = 500_000;
@@ -72,6 +76,23 @@ impl Audit {
         Ok(audit)
     }
 
+    /// The first day of which all events are still recorded at `now`, whatever the tenant's time
+    /// zone, if each is kept for this many days after it was received.
+    ///
+    /// # Errors
+    /// The day is before the first day of the calendar.
+    pub fn recorded_from(now: Timestamp, retention_days: i64) -> anyhow::Result<Date> {
+        let kept = SignedDuration::from_hours(retention_days.saturating_mul(24));
+        let expired = now.checked_sub(kept)?.checked_add(BEGINS_EARLIER)?;
+        Ok(expired.to_zoned(TimeZone::UTC).date().tomorrow()?)
+    }
+
+    /// Leaves out the days before `from`, because their events may have expired since the audit
+    /// began.
+    pub fn leave_out_before(&mut self, from: Date) {
+        self.days.0 = self.days.0.max(from);
+    }
+
     /// How many events the audit has counted.
     pub fn events(&self) -> u64 {
         self.recount.events
@@ -87,7 +108,7 @@ impl Audit {
         figures: &Figures,
         mut goes_on: impl FnMut(u64) -> bool,
     ) -> anyhow::Result<bool> {
-        let now = clock::now();
+        let now = figures.now();
         let mut begin = self.after.as_ref().map(key);
         let (mut rows, mut last): (Vec<Item>, Option<(String, String)>) = (Vec::new(), None);
         loop {
@@ -147,6 +168,9 @@ impl Audit {
     /// DynamoDB does not answer, or refuses.
     pub async fn judge(&self, figures: &Figures) -> anyhow::Result<(Vec<Drift>, u64)> {
         let (mut drift, mut compared) = (Vec::new(), 0);
+        if self.days.0 > self.days.1 {
+            return Ok((drift, compared));
+        }
         for (tenant, before) in &self.before {
             let (from, to) = self.days;
             let after = figures.tally(tenant, from, to).await?;
@@ -200,4 +224,28 @@ fn key((coupon, entry): &(String, String)) -> Item {
         ("entry".to_owned(), text(entry)),
     ]
     .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_judged_only_while_all_its_events_are_recorded_in_every_time_zone() {
+        let check = |now: &str, retention_days: i64, expected: &str| {
+            let now: Timestamp = now.parse().unwrap();
+            let from = Audit::recorded_from(now, retention_days).unwrap();
+            assert_eq!(from.to_string(), expected, "{now} {retention_days}");
+            // In the easternmost zone the day begins 14 hours before UTC's.
+            let begins = from.to_zoned(TimeZone::UTC).unwrap().timestamp();
+            let first = begins - SignedDuration::from_hours(14);
+            let expires = first + SignedDuration::from_hours(24 * retention_days);
+            assert!(expires > now, "{now} {retention_days}: {expires}");
+        };
+        check("2026-12-27T00:00:00Z", 35, "2026-11-23");
+        check("2026-12-27T08:59:59Z", 35, "2026-11-23");
+        check("2026-12-27T09:00:00Z", 35, "2026-11-24");
+        check("2026-12-27T23:59:59Z", 35, "2026-11-24");
+        check("2026-12-27T12:00:00Z", 1, "2026-12-28");
+    }
 }

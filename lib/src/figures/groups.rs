@@ -8,7 +8,6 @@ use futures_util::future::{try_join, try_join_all};
 use super::cell::Group;
 use super::dictionaries::{Entry, Wanted};
 use super::{Figures, lists, names};
-use crate::clock;
 use crate::ledger::{Item, ItemKey, forgotten_from, read_all};
 
 /// Up to this many entries of a tenant are read by their keys, together with those of other
@@ -24,7 +23,7 @@ impl Figures {
         &self,
         wanted: &[Wanted],
     ) -> anyhow::Result<Vec<HashMap<String, Group>>> {
-        let now = clock::now();
+        let now = self.now();
         let recall = |wanted| self.dictionaries.recall(wanted, now);
         let mut known: Vec<_> = wanted.iter().map(recall).collect();
         let (mut by_key, mut whole) = (Vec::new(), Vec::new());

@@ -8,7 +8,6 @@ use jiff::civil::Date;
 use super::Tracked;
 use super::lists::{self, Listed};
 use super::store::{Figures, RECORD};
-use crate::clock;
 use crate::event::EventKey;
 use crate::ledger::{Item, ItemKey, is_forgotten, read_all};
 
@@ -99,7 +98,7 @@ impl Figures {
         let keys: Vec<_> = listed.iter().map(|it| self.record_key(&it.key)).collect();
         let rows = read_all(&self.client, &keys, &[]).await;
         let rows = rows.context("reading tracked events")?;
-        let now = clock::now();
+        let now = self.now();
         let mut tracked: HashMap<_, _> = rows
             .iter()
             .filter(|row| !is_forgotten(row, now))

@@ -35,6 +35,8 @@ pub struct Figures {
     pub(super) client: Client,
     pub(super) tables: Tables,
     pub(super) dictionaries: Arc<Dictionaries>,
+    /// When the figures are read; `None` means at the time of each request.
+    as_of: Option<Timestamp>,
 }
 
 /// The names of the tables from which figures are read.
@@ -66,7 +68,20 @@ impl Figures {
             client,
             tables,
             dictionaries: Arc::default(),
+            as_of: None,
         }
+    }
+
+    /// The same figures, read at `now`: a row whose `ttl` has passed by then counts as absent.
+    pub fn as_of(&self, now: Timestamp) -> Self {
+        Self {
+            as_of: Some(now),
+            ..self.clone()
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.as_of.unwrap_or_else(clock::now)
     }
 
     /// The tenants with figures: pairs of provider and tenant.
@@ -175,7 +190,7 @@ impl Figures {
             query,
             rows: Vec::new().into_iter(),
             is_last: false,
-            now: clock::now(),
+            now: self.now(),
         }
     }
 
@@ -203,7 +218,7 @@ impl Figures {
         }
         let rows = query.into_paginator().items().send().try_collect().await;
         let mut rows = rows.with_context(|| format!("reading {table}"))?;
-        let now = clock::now();
+        let now = self.now();
         rows.retain(|row| !is_forgotten(row, now));
         Ok(rows)
     }

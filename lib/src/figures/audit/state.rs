@@ -18,7 +18,6 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::Audit;
-use crate::clock;
 use crate::figures::cell::{Group, Section, Tally};
 use crate::figures::lists::key;
 use crate::figures::recount::{Drift, Recount};
@@ -315,7 +314,7 @@ impl Figures {
             .send()
             .await
             .context("reading about an audit")?;
-        let now = clock::now();
+        let now = self.now();
         Ok(found.item.filter(|row| !is_forgotten(row, now)))
     }
 
