@@ -8,6 +8,7 @@
 mod answering;
 #[cfg(test)]
 mod attempts;
+mod auditing;
 #[cfg(test)]
 mod commits;
 #[cfg(test)]
@@ -119,7 +120,7 @@ async fn run(
     let mut story = Arc::new(tell_of(&mut random, world.now()));
     fill_stock(&world, &story).await?;
     refused::keep(&world, &story).await?;
-    let answers = play_events(&world, &story).await?;
+    let answers = play_events(&world, &story, seed).await?;
     let mut broken = Vec::new();
     let mut is_settled = settle(&world).await;
     if let Some(story) = Arc::get_mut(&mut story) {
@@ -136,6 +137,7 @@ async fn run(
     broken.extend(invariants::broken(&world, &story, &answers).await?);
     broken.extend(judge(&world, &story));
     broken.extend(send_again(&world, &story, &answers).await?);
+    broken.extend(auditing::play(&world, seed).await?);
     if random.f64() < 0.3 {
         broken.extend(named::repeat_one(&world, &story, &mut random).await?);
     }
@@ -181,7 +183,11 @@ async fn fill_stock(world: &World, story: &Story) -> anyhow::Result<()> {
 }
 
 /// Plays everything in the story, and returns every answer.
-async fn play_events(world: &Arc<World>, story: &Arc<Story>) -> anyhow::Result<Vec<Answer>> {
+async fn play_events(
+    world: &Arc<World>,
+    story: &Arc<Story>,
+    seed: u64,
+) -> anyhow::Result<Vec<Answer>> {
     let answers = Arc::new(Mutex::new(Vec::new()));
     let mut running = JoinSet::new();
     for sending in story.sendings.clone() {
@@ -239,6 +245,13 @@ async fn play_events(world: &Arc<World>, story: &Arc<Story>) -> anyhow::Result<V
         running.spawn(async move {
             tokio::time::sleep(mended.at).await;
             refused::replay_until_done(&world, &story, &answers).await;
+        });
+    }
+    {
+        let world = Arc::clone(world);
+        running.spawn(async move {
+            let audited = auditing::run_meanwhile(&world, seed).await;
+            audited.expect("tables that can be read");
         });
     }
     world.functions.kill(story.trouble.kill_rate);
@@ -305,11 +318,15 @@ async fn send_again(
 /// The effects of events: the rows of the members and of the stock.
 async fn effects(world: &World) -> anyhow::Result<BTreeSet<String>> {
     let (members, stock) = (world.items("members").await?, world.items("stock").await?);
-    let items = members.into_iter().chain(stock);
-    // The fields of a scan have no fixed order.
-    let in_order = |item| serde_json::from_value::<BTreeMap<String, Value>>(item);
-    let items = items.map(|item| Ok(format!("{:?}", in_order(item)?)));
-    items.collect()
+    in_order(members.into_iter().chain(stock))
+}
+
+/// Rows as texts that can be compared. The fields of a scan have no fixed order.
+fn in_order(rows: impl IntoIterator<Item = Value>) -> anyhow::Result<BTreeSet<String>> {
+    let in_order = |row| serde_json::from_value::<BTreeMap<String, Value>>(row);
+    let rows = rows.into_iter();
+    rows.map(|row| Ok(format!("{:?}", in_order(row)?)))
+        .collect()
 }
 
 /// Sends as a provider does: until there is a final answer, or the attempts are used up.

@@ -16,6 +16,7 @@ use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use emulators::endpoint::{Aws, read_form};
+use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -24,6 +25,9 @@ use crate::history::{Call, History, Process};
 
 /// The longest time of a call in one direction, without faults.
 const WAY_MAX: Duration = Duration::from_millis(12);
+
+/// The most rows of a page.
+const ROWS_MAX: usize = 16;
 
 /// The connections of one process.
 #[derive(Clone)]
@@ -61,9 +65,25 @@ impl Network {
         tokio::time::sleep(way).await;
     }
 
+    /// Limits the rows of a scan's page. A page of DynamoDB ends after 1 MB, which is more than a
+    /// story's table.
+    fn shorten(&self, request: &mut axum::extract::Request, call: &Call) {
+        let mut scan = call.body.clone();
+        let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+        scan["Limit"] = random.usize(1..=ROWS_MAX).into();
+        let scan = scan.to_string();
+        request
+            .headers_mut()
+            .insert(CONTENT_LENGTH, scan.len().into());
+        *request.body_mut() = Body::from(scan);
+    }
+
     /// Transports the request and the answer. A request under way arrives even if its sender dies.
     async fn exchange(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-        let (request, call) = read(request, self.process.clone())?;
+        let (mut request, call) = read(request, self.process.clone())?;
+        if call.operation.ends_with(".Scan") {
+            self.shorten(&mut request, &call);
+        }
         let (answered, answer) = oneshot::channel();
         let there = self.clone();
         tokio::spawn(async move {

@@ -22,6 +22,7 @@ use questionnaire::SurveyStore;
 use serde_json::value::RawValue;
 use surveys::Surveys;
 use tokio::sync::watch;
+use webhooks::audit::Auditor;
 use webhooks::config::{self, CallLimits, Environment};
 use webhooks::dispatch::{Dispatch, WORK};
 use webhooks::invocation::Invocation;
@@ -47,6 +48,12 @@ const AWAITS_MAX: u32 = 120;
 
 /// The same, for an operator's command, which is shorter.
 const COMMAND_AWAITS_MAX: u32 = 40;
+
+/// An audit stops to read this long before its invocation ends.
+const AUDIT_MARGIN: Duration = Duration::from_secs(60);
+
+/// The longest time for which an invocation of the audit reads pages of rows.
+const AUDIT_READS_MAX: Duration = Duration::from_millis(200);
 
 /// All functions of the template; clones share them.
 #[derive(Clone)]
@@ -147,7 +154,7 @@ impl Functions {
                 .await
                 .inspect_err(|error| inner.history.remark(format!("{process}: {error:#}")))?,
         };
-        let time = Duration::from_secs(function.timeout_s.into());
+        let time = self.time_of(function);
         let now = inner.clock.now();
         let answer = handler(payload, Invocation::new(now, now + time));
         let Ok(answer) = tokio::time::timeout(time, answer).await else {
@@ -155,6 +162,17 @@ impl Functions {
             bail!("{process} took longer than {} s", time.as_secs());
         };
         Ok((handler, answer))
+    }
+
+    /// How long an invocation of the function may take. A story's table is so small that the audit
+    /// reads it at once. As if the table were large, an invocation of the audit begins just before
+    /// it must stop.
+    fn time_of(&self, function: &Function) -> Duration {
+        if function.name == "audit" {
+            let reads = AUDIT_READS_MAX.mul_f64(self.lock().random.f64());
+            return AUDIT_MARGIN + reads;
+        }
+        Duration::from_secs(function.timeout_s.into())
     }
 
     async fn start(&self, function: &Function, process: &Process) -> anyhow::Result<Handler> {
@@ -190,6 +208,7 @@ impl Functions {
             "questionnaire" => answers(environment, &aws).await,
             "retry" => worker(&function.name, Retry::read, environment, &aws),
             "outbox" => outbox(environment, &aws),
+            "audit" => audit(environment, &aws),
             other => bail!(
                 "the simulation does not know the function {other}: add it in {}",
                 file!()
@@ -362,6 +381,15 @@ fn outbox(mut environment: Environment, aws: &config::Aws) -> anyhow::Result<Han
     Ok(Arc::new(move |_, invocation| {
         let outbox = Arc::clone(&outbox);
         Box::pin(async move { Ok(serde_json::to_string(&outbox.empty(invocation).await?)?) })
+    }))
+}
+
+fn audit(mut environment: Environment, aws: &config::Aws) -> anyhow::Result<Handler> {
+    let auditor = Arc::new(Auditor::read(&mut environment, aws));
+    environment.check()?;
+    Ok(Arc::new(move |_, invocation| {
+        let auditor = Arc::clone(&auditor);
+        Box::pin(async move { Ok(serde_json::to_string(&auditor.go_on(invocation).await?)?) })
     }))
 }
 
