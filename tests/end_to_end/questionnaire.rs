@@ -392,6 +392,32 @@ async fn answered_at(shop: &Shop, code: &str, at: Timestamp) -> (String, Value) 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_form_that_changes_nothing_still_keeps_the_answer_as_long_as_the_use() {
+    in_a_shop(async |shop| {
+        let token = token(&asked(shop, "CP-1").await);
+        assert_eq!(send(shop, &token, "rating=4").await.status, 303);
+        let kept_until = shop.ledger("CP-1").await["used#ord_1"]["ttl"].clone();
+        assert!(kept_until.is_i64(), "{kept_until}");
+        // As if its process had died before it raised the end of the answer.
+        let sooner = Timestamp::now() + 48.hours();
+        let update = json!({
+            "TableName": "events",
+            "Key": {
+                "coupon": {"S": format!("zupy#{COMPANY}#CP-1")},
+                "entry": {"S": "used#ord_1/surveys/answer"},
+            },
+            "UpdateExpression": "SET #ttl = :ttl",
+            "ExpressionAttributeNames": {"#ttl": "ttl"},
+            "ExpressionAttributeValues": {":ttl": {"N": sooner.as_second().to_string()}},
+        });
+        shop.aws("DynamoDB_20120810.UpdateItem", &update).await;
+        assert_eq!(send(shop, &token, "rating=4").await.status, 303);
+        assert_eq!(answer(shop, "CP-1").await.unwrap()["ttl"], kept_until);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn forms_that_come_at_once_are_one_answer() {
     in_a_shop(async |shop| {
         let survey = asked(shop, "CP-1").await;
