@@ -7,14 +7,14 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// The longest single wait before the clock is checked again, because tokio's timers have a limit.
+/// The longest single wait before another look at the clock, because tokio's timers have a limit.
 const LOOK_AGAIN: Duration = Duration::from_secs(24 * 3600);
 
-/// A clock that can be moved ahead, never back; clones are the same clock.
+/// A clock that moves ahead on request, never back; clones are the same clock.
 #[derive(Debug, Clone)]
 pub struct Clock {
     base: Base,
-    /// How far the clock was moved ahead of its base, in milliseconds.
+    /// How far the clock is ahead of its base, in milliseconds.
     ahead_ms: Arc<watch::Sender<i64>>,
 }
 
@@ -67,7 +67,7 @@ impl Clock {
         base.checked_add(ahead).unwrap_or(Timestamp::MAX)
     }
 
-    /// How far the clock was moved ahead.
+    /// How far the clock is ahead.
     pub fn ahead(&self) -> Duration {
         Duration::from_millis((*self.ahead_ms.borrow()).unsigned_abs())
     }
@@ -79,7 +79,7 @@ impl Clock {
             .send_modify(|ahead_ms| *ahead_ms = ahead_ms.saturating_add(by_ms));
     }
 
-    /// Changes whenever the clock is moved.
+    /// Changes with every move of the clock.
     pub(crate) fn moves(&self) -> watch::Receiver<i64> {
         self.ahead_ms.subscribe()
     }

@@ -25,7 +25,7 @@ use percent_encoding::percent_decode_str;
 use crate::lambda::{ACCOUNT, Event, Lambda, read_body, trace_root};
 use crate::template::Route;
 
-/// API Gateway's limit, which cannot be raised.
+/// API Gateway's limit; AWS does not raise it.
 const MAXIMUM_BODY_BYTES: usize = 10 * 1024 * 1024;
 
 /// The longest time that an HTTP API waits for a function.
@@ -149,8 +149,7 @@ impl Endpoint {
         rest.is_empty().then_some(parameters)
     }
 
-    /// Lower is preferred: a full match, then a greedy match, then `$default`; a method before
-    /// `ANY`.
+    /// The lowest wins: a full match, then a greedy match, then `$default`; a method before `ANY`.
     fn preference(&self) -> (bool, bool, Vec<u8>, bool) {
         let segments = self.segments.as_deref().unwrap_or_default();
         (
@@ -298,7 +297,7 @@ fn event(
 }
 
 fn headers(given: &HeaderMap, trace: &str, source: &str, port: &str) -> Map<String, Value> {
-    // Headers of the connection are left out, and cookies have a field of their own.
+    // Leaves out headers of the connection; cookies have a field of their own.
     let passed_on = |name: &&HeaderName| ![COOKIE, CONNECTION, TRANSFER_ENCODING].contains(name);
     let mut headers: BTreeMap<String, String> = given
         .keys()
@@ -340,7 +339,7 @@ fn decoded(encoded: &str) -> String {
     percent_decode_str(encoded).decode_utf8_lossy().into_owned()
 }
 
-/// The values of a repeated parameter are joined by commas.
+/// Commas join the values of a repeated parameter.
 fn query_parameters(query: &str) -> BTreeMap<String, String> {
     let mut parameters = BTreeMap::<String, String>::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 pub(crate) struct Schema {
     /// Raised when the contents of the tables change.
     pub(crate) version: i64,
-    /// Creates the tables that are not there yet.
+    /// Creates the missing tables.
     pub(crate) tables: &'static str,
     /// What a start without the file means: `with empty queues`.
     pub(crate) without: &'static str,
@@ -19,7 +19,7 @@ pub(crate) struct Schema {
 ///
 /// # Errors
 ///
-/// The file cannot be opened, or another version of the program wrote it.
+/// Opening the file fails, or another version of the program wrote it.
 pub(crate) fn open(path: &Path, schema: &Schema) -> anyhow::Result<Connection> {
     let connection =
         Connection::open(path).with_context(|| format!("opening {}", path.display()))?;

@@ -37,7 +37,7 @@ pub(crate) const ACCOUNT: &str = "000000000000";
 /// message spells it.
 pub const MAXIMUM_PAYLOAD_BYTES: usize = 6_291_556;
 
-/// How many of a function's log lines, and of all invocations, are kept.
+/// How many of a function's log lines, and of all invocations, the emulator keeps.
 const REMEMBERED: usize = 1_000;
 
 /// A function as a process, with Lambda's configuration of it.
@@ -211,7 +211,7 @@ struct Shared {
     running: watch::Sender<usize>,
     processes: watch::Sender<usize>,
     stopping: watch::Sender<bool>,
-    /// Rises as the clock is moved: a process that was started before ends.
+    /// Rises with each move of the clock: a process that began before ends.
     generation: watch::Sender<u64>,
 }
 
@@ -297,7 +297,7 @@ impl Lambda {
         answer.await.unwrap_or_else(|_| Err(Failure::stopped()))
     }
 
-    /// Counts as running until the value is dropped, for work around an invocation.
+    /// Counts as running for the value's life, for work around an invocation.
     pub fn hold(&self) -> Running {
         Running {
             _count: Arc::new(Counted::new(&self.shared.running)),
@@ -399,7 +399,7 @@ impl Shared {
     }
 }
 
-/// Adds one to a watched count, until it is dropped.
+/// Adds one to a watched count, for the value's life.
 struct Counted(watch::Sender<usize>);
 
 impl Counted {

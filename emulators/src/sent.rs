@@ -60,7 +60,7 @@ pub struct Sms {
     pub origination_number: Option<String>,
     pub encoding: Encoding,
     pub characters: usize,
-    /// The number of messages that carry the text; each of them is charged.
+    /// The number of messages that carry the text; AWS charges each of them.
     pub parts: usize,
 }
 
@@ -123,7 +123,7 @@ pub(crate) fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
-/// The outside world: everything that was sent there, oldest first.
+/// The outside world: every message sent there, oldest first.
 #[derive(Debug, Clone)]
 pub struct Outside {
     kept: Arc<Mutex<Kept>>,
@@ -152,7 +152,7 @@ impl Outside {
         })
     }
 
-    /// Adds a message. If the file cannot be written, the message counts as not sent.
+    /// Adds a message. If writing the file fails, the message counts as not sent.
     pub fn push(&self, sent: Sent) -> anyhow::Result<()> {
         let mut line = serde_json::to_vec(&sent).context("writing a sent message")?;
         line.push(b'\n');
@@ -172,8 +172,8 @@ impl Outside {
     }
 }
 
-/// Reads the file back. A last line without its end was cut short by the death of the process, and
-/// is removed.
+/// Reads the file back. A dying process may leave a last line without its end; opening the file
+/// removes it.
 fn read_back(path: &Path) -> anyhow::Result<Kept> {
     let place = || format!("opening {}", path.display());
     let file = OpenOptions::new()

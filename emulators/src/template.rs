@@ -1,6 +1,6 @@
 //! Reads `template.yaml` as CloudFormation and SAM would deploy it.
 //!
-//! Anything that this module cannot read as AWS would is refused, with its line and path. A
+//! The module refuses everything that it cannot read as AWS would, with its line and path. A
 //! template with two meanings would be worse than none.
 
 mod assemble;
@@ -68,7 +68,7 @@ pub struct QueueSource {
     pub batching_window_s: u32,
 }
 
-/// `rate(...)`: the function is invoked in intervals.
+/// `rate(...)`: the interval of the function's invocations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     pub name: String,
@@ -118,7 +118,7 @@ pub enum Resources {
 
 impl Statement {
     /// Whether this statement allows `action` (`sqs:SendMessage`) on `resource` with IAM's
-    /// wildcards `*` and `?`, whatever else the request contains. `resource` is an ARN, or the
+    /// wildcards `*` and `?`, for any other contents of the request. `resource` is an ARN, or the
     /// phone number that gets an SMS.
     pub fn allows(&self, action: &str, resource: &str) -> bool {
         self.allows_when(action, resource, &[])
@@ -272,8 +272,8 @@ fn parse(source: &str, given: &BTreeMap<String, String>, aws_port: u16) -> Resul
         declared.extend(Resource::read(logical_id, node, &scope)?);
     }
     refuse_shared_names(&declared)?;
-    // Names are read first, because they cannot refer to other resources, but everything else can
-    // refer to them.
+    // Reads names first, because they cannot refer to other resources, but everything else can
+    // refer to names.
     for resource in &declared {
         scope
             .resources

@@ -33,7 +33,7 @@ pub(super) struct Table {
 }
 
 impl Expiring {
-    /// Deletes expired items now and then. A sweep reads every item while other calls wait, so it
+    /// Deletes expired items in intervals. A sweep reads every item while other calls wait, so it
     /// runs less often with more items.
     pub(super) async fn sweep_again_and_again(self) {
         loop {

@@ -10,7 +10,7 @@ use crate::AwsError;
 const SNS_VERSION: &str = "2010-03-31";
 const SNS_NAMESPACE: &str = "http://sns.amazonaws.com/doc/2010-03-31/";
 
-/// More than any name in a request of SNS has. This limit stops a name that consists of dots only.
+/// More than any name in a request of SNS has. The limit stops a name that consists of dots only.
 const DEEPEST: usize = 8;
 
 pub(super) fn is_form(headers: &HeaderMap) -> bool {
@@ -27,7 +27,7 @@ pub(super) fn action(body: &[u8]) -> Option<String> {
     (request.get("Version")?.as_str()? == SNS_VERSION).then(|| action.to_owned())
 }
 
-/// The form as the JSON that it stands for. `A.entry.1.Name=x&A.entry.1.Value=y` is `{"A": {"x":
+/// The form as the same request in JSON. `A.entry.1.Name=x&A.entry.1.Value=y` is `{"A": {"x":
 /// "y"}}`; `B.member.1=z` is `{"B": ["z"]}`.
 pub(super) fn request(body: &[u8]) -> Value {
     let mut tree = Value::Object(Map::new());

@@ -1,6 +1,6 @@
 //! The calls of EventBridge Scheduler to queues: for targets, and for dead-letter queues.
 //!
-//! As on AWS, a target may be called twice: after a call without an answer, or if this program ends
+//! As on AWS, a target may get two calls: after a call without an answer, or if this program ends
 //! during a call.
 
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::scheduler::Schedule;
 use crate::service::{SCHEDULER, Service};
 use crate::template::arn;
 
-/// How many targets are called at the same time.
+/// How many targets this module calls at the same time.
 const AT_ONCE: usize = 10;
 
 /// Calls targets until `stop` becomes true (or its sender is dropped).

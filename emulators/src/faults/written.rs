@@ -1,4 +1,4 @@
-//! Writes a fault as JSON, with the fields by which it was read.
+//! Writes a fault as JSON, with the fields of the request.
 
 use std::time::Duration;
 

@@ -286,7 +286,7 @@ fn a_malformed_answer_is_refused() {
     assert!(answer(Bytes::from_static(b"{")).is_err());
 }
 
-/// A gateway whose only function does what the request's body says.
+/// A gateway with one function, which does what the request's body says.
 async fn gateway(timeout: Duration) -> (SocketAddr, Lambda) {
     let lambda = Lambda::open(Options::default()).await.unwrap();
     lambda.start(lambda_tests::echo()).await.unwrap();

@@ -23,7 +23,7 @@ pub(super) struct Environment {
     pub(super) instance: u64,
     pub(super) calls: mpsc::Receiver<Call>,
     pub(super) stopping: watch::Receiver<bool>,
-    /// Of the processes, as this one was started.
+    /// The generation of processes at this one's start.
     pub(super) generation: u64,
     pub(super) generations: watch::Receiver<u64>,
 }
@@ -42,8 +42,8 @@ enum End {
 }
 
 impl Environment {
-    /// Serves invocations until the process ends. The start is reported to `ready`; without
-    /// `ready`, the process was started because an invocation waits.
+    /// Serves invocations until the process ends. Reports the start to `ready`; without `ready`,
+    /// the process starts because an invocation waits.
     pub(super) async fn run(
         mut self,
         ready: Option<oneshot::Sender<Result<(), String>>>,
@@ -71,7 +71,7 @@ impl Environment {
         &mut self,
         now: Timestamp,
     ) -> Result<(Process, oneshot::Sender<Handed>), Failure> {
-        // Without a scheme, the path would not be read as a path.
+        // Without a scheme, the parser would not read the path as a path.
         let runtime_api = format!(
             "http://127.0.0.1:{}/{}/{}",
             self.shared.port,
@@ -201,7 +201,7 @@ impl Environment {
         let started = Instant::now();
         process.is_given(&pending.request_id);
         let end = if self.waits_to_hand(process).await {
-            // The send fails if the process has ended, which is noticed next.
+            // The send fails if the process has ended; the next step notices that.
             let _ = asks.send(self.hand(&pending, now));
             self.end_of(process, &pending.request_id, killed).await
         } else {
@@ -216,7 +216,7 @@ impl Environment {
             }
         };
         self.record(&pending, &outcome, now, duration, init);
-        // This comes before the answer: the caller may invoke again at once, and this process
+        // The change comes before the answer: the caller may invoke again at once, and this process
         // should serve that invocation.
         if alive {
             self.function.release(self.instance);
@@ -267,7 +267,7 @@ impl Environment {
                         return End::Answered(outcome);
                     }
                     Call::Answer { accepted, .. } => refuse(accepted),
-                    // Dropping the call refuses it, because the process has not answered yet.
+                    // Dropping the call refuses it, because the process has not answered.
                     Call::Next(_) => {}
                     Call::InitError(failure) => tracing::warn!("function `{}`: {failure}", self.name()),
                 },
@@ -349,7 +349,7 @@ async fn raised(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
-/// Waits until processes that were started as this one was have to end.
+/// Waits until the processes of this one's generation have to end.
 async fn outdated(generations: &mut watch::Receiver<u64>, own: u64) {
     // The sender lives as long as the environment's `shared`.
     let _ = generations.wait_for(|generation| *generation != own).await;

@@ -29,7 +29,8 @@ impl Pending {
     }
 
     pub(super) fn settle(self, outcome: Invoked) {
-        // This comes before the answer, because the caller may ask at once whether anything runs.
+        // The count falls before the answer, because the caller may ask at once whether anything
+        // runs.
         drop(self.running);
         // The caller may have stopped waiting, for instance after API Gateway's timeout.
         let _ = self.reply.send(outcome);
@@ -48,7 +49,7 @@ pub(super) struct Pool {
     pub(super) queue: VecDeque<Pending>,
     pub(super) processes: BTreeMap<u64, Handle>,
     pub(super) last_instance: u64,
-    /// No invocation is handed over.
+    /// No invocation begins.
     pub(super) is_paused: bool,
 }
 
@@ -122,8 +123,7 @@ impl Function {
         lock(&self.pool).processes.remove(&instance);
     }
 
-    /// Fails the first waiting invocation, because the process that was started for it could not
-    /// serve it.
+    /// Fails the first waiting invocation, because the process for it could not serve it.
     pub(super) fn fail_first(&self, failure: Failure) {
         let first = lock(&self.pool).queue.pop_front();
         if let Some(pending) = first {

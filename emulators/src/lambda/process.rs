@@ -18,7 +18,8 @@ use crate::clock::Clock;
 /// A longer line becomes several; CloudWatch Logs has the same limit.
 const MAXIMUM_LINE_BYTES: u64 = 256 * 1024;
 
-/// Variables that the process inherits: those that a program needs to run, and to be measured.
+/// Variables that the process inherits: those that a program needs for running and for
+/// measurements.
 ///
 /// `HOME` is absent, so that a function does not find a person's AWS configuration.
 /// `RUST_BACKTRACE` is absent because Lambda does not set it, and a backtrace would bury the error
@@ -73,8 +74,8 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        // In a process group of its own, a function does not get the terminal's Ctrl-C. This
-        // program ends the functions in order.
+        // In a process group of its own, a function does not get the terminal's Ctrl-C. The system
+        // ends the functions in order.
         command.process_group(0).kill_on_drop(true);
         let mut child = command.spawn().map_err(cannot_start)?;
 
@@ -107,7 +108,7 @@ impl Process {
 
     /// Kills the process, unless it has ended, and reads the rest of its output.
     pub(super) async fn end(&mut self) -> Option<ExitStatus> {
-        // This only fails if the process has ended.
+        // The kill only fails if the process has ended.
         let _ = self.child.start_kill();
         let status = self.child.wait().await;
         for mut reader in self.readers.drain(..) {

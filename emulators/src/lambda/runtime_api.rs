@@ -141,9 +141,9 @@ fn calls(shared: &Shared, function: &str, instance: u64) -> Option<mpsc::Sender<
     shared.function(function)?.calls(instance)
 }
 
-/// A whole body, or `None` if the body is above the limit. A body above the limit is still read to
-/// its end. Otherwise the connection would break while the function writes, and the function would
-/// end without seeing the answer.
+/// A whole body, or `None` if the body is above the limit. Reads even a body above the limit to its
+/// end. Otherwise the connection would break while the function writes, and the function would end
+/// without seeing the answer.
 pub(crate) async fn read_body(
     mut body: Body,
     maximum_bytes: usize,
@@ -202,7 +202,8 @@ fn handed(event: Handed) -> Response {
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     for (name, value) in headers {
-        // Only a caller's trace header can be an invalid header value; such a header is left out.
+        // Only a caller's trace header can be an invalid header value; the answer leaves such a
+        // header out.
         if let Ok(value) = HeaderValue::from_str(&value) {
             response
                 .headers_mut()

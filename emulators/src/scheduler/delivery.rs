@@ -30,12 +30,12 @@ impl Scheduler {
         schedules.by_key.get(&key).cloned()
     }
 
-    /// Ends a delivery: the schedule is called again at `next_ms`, or never.
+    /// Ends a delivery: the next call comes at `next_ms`, or never.
     pub(crate) fn settle(&self, schedule: Schedule, next_ms: Option<i64>) {
         let mut schedules = self.lock();
         schedules.in_delivery.remove(&schedule.key);
         let kept = schedules.by_key.get(&schedule.key);
-        // The schedule was deleted or replaced while its target was called.
+        // A request deleted or replaced the schedule during the call.
         if kept.is_none_or(|kept| *kept != schedule) {
             return;
         }
@@ -105,20 +105,20 @@ impl Schedule {
         self.key.arn()
     }
 
-    /// The role with which the target is called.
+    /// The role of the call.
     pub(crate) fn role_arn(&self) -> &str {
         &self.target.role_arn
     }
 
-    /// When the target is called again after this failure; `None` means never.
+    /// The time of the next call after this failure; `None` means never.
     pub(crate) fn retry_ms(&self, failure: &AwsError, now_ms: i64) -> Option<i64> {
         let is_over = give_up(self, failure, now_ms).is_some();
         (!is_over).then(|| now_ms + pause_ms(self.failures))
     }
 }
 
-/// The reason for no further retry; `None` means a retry. A missing or forbidden target is not
-/// retried.
+/// The reason for no further retry; `None` means a retry. A missing or forbidden target gets no
+/// retry.
 fn give_up(schedule: &Schedule, failure: &AwsError, now_ms: i64) -> Option<Option<&'static str>> {
     let target = &schedule.target;
     let again_ms = now_ms + pause_ms(schedule.failures);

@@ -30,7 +30,7 @@ pub(super) fn parts(encoding: Encoding, text: &str) -> usize {
     if lengths().sum::<usize>() <= alone {
         return 1;
     }
-    // A character is not cut in two.
+    // The cut never splits a character.
     let (mut parts, mut used) = (1, 0);
     for length in lengths() {
         if used + length > of_several {

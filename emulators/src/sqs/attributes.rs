@@ -33,7 +33,7 @@ pub(super) struct QueueAttributes {
     pub(super) maximum_message_bytes: u32,
     pub(super) redrive: Option<Redrive>,
     pub(super) redrive_allow: Option<RedriveAllow>,
-    /// Attributes that are kept without an effect: policy and encryption.
+    /// Attributes without an effect: policy and encryption.
     pub(super) inert: BTreeMap<String, String>,
 }
 
@@ -144,8 +144,8 @@ fn number(name: &str, value: &str, range: RangeInclusive<u32>) -> Result<u32, Aw
         .ok_or_else(|| errors::invalid_attribute_value(name))
 }
 
-/// Reads `{"deadLetterTargetArn": "...", "maxReceiveCount": 5}`, whose count may be text. Empty
-/// text removes the policy.
+/// Reads `{"deadLetterTargetArn": "...", "maxReceiveCount": 5}`, with a count that may be text.
+/// Empty text removes the policy.
 fn redrive(value: &str) -> Result<Option<Redrive>, AwsError> {
     if value.is_empty() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! YAML as a tree whose nodes know their position. Both spellings of CloudFormation's functions
+//! YAML as a tree of nodes that know their position. Both spellings of CloudFormation's functions
 //! become the same node.
 
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
@@ -211,7 +211,7 @@ impl Node {
             })
     }
 
-    /// Fails on a key that is neither read nor deliberately ignored.
+    /// Fails on a key that the code does not read or deliberately ignore.
     pub(super) fn only(&self, read: &[&str], passed_over: &[&str]) -> Result<()> {
         for (key, node) in self.entries()? {
             if !read.contains(&key.as_str()) && !passed_over.contains(&key.as_str()) {

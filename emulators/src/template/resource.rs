@@ -127,7 +127,7 @@ impl<'a> Resource<'a> {
         }
     }
 
-    /// Each property is resolved when it is read, so ignored properties may contain anything.
+    /// Reading a property resolves it, so ignored properties may contain anything.
     pub(super) fn property(&self, scope: &Scope<'_>, name: &str) -> Result<Option<Node>> {
         match self.node.get("Properties").and_then(|node| node.get(name)) {
             Some(node) => scope.resolve(node),

@@ -1,5 +1,4 @@
-//! Reads the real template, and small ones that show which parts are read and how others are
-//! refused.
+//! Reads the real template, and small ones that show the accepted parts and the errors for others.
 
 mod messaging;
 mod permissions;
@@ -177,7 +176,7 @@ Resources: {}
     assert!(!message.contains("\"ab\""), "{message}");
 }
 
-/// A function whose role has these statements, for a template with or without a phone number id.
+/// A function with these statements in its role, for a template with or without a phone number id.
 fn statements(statements: &str, phone_number_id: &str) -> std::result::Result<Function, String> {
     let source = format!(
         "

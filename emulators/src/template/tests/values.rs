@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A function whose environment shows the results of CloudFormation's functions.
+/// A function with an environment that shows the results of CloudFormation's functions.
 fn environment(lines: &str) -> std::result::Result<BTreeMap<String, String>, String> {
     let source = format!(
         "
