@@ -151,7 +151,7 @@ async fn members(world: &World, random: &mut Rng) -> anyhow::Result<Vec<Member>>
         members.push(Member {
             event: row["event"].as_str().unwrap_or_default().to_owned(),
             token: sign(&secrets, id, closes),
-            // Some are tapped twice.
+            // Some members tap twice.
             forms: forms
                 .into_iter()
                 .map(|it| (it, random.u32(0..4) == 0))
@@ -239,7 +239,7 @@ fn judge(
         }
         return broken;
     }
-    // Without an answer to a form, nobody knows whether it was saved.
+    // Without an answer to a form, nobody knows whether the function saved it.
     if replies.iter().all(|it| *it == Reply::Kept) {
         let expected = answers.last().cloned().unwrap_or_default();
         let found = record.map(|row| Form {

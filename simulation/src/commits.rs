@@ -1,4 +1,4 @@
-//! Commits to DynamoDB under faults: each event's effects are made once.
+//! Commits to DynamoDB under faults: each event's effects happen once.
 
 use std::time::Duration;
 
@@ -224,7 +224,7 @@ fn a_commit_without_an_answer_is_recognised_by_its_records_in_any_company() {
     });
 }
 
-/// The answer is lost, and the SDK's retry of the transaction conflicts with another transaction.
+/// The answer gets lost, and the SDK's retry of the transaction conflicts with another transaction.
 /// The commit still recognises its own records.
 #[test]
 fn a_commit_knows_its_own_records() {

@@ -31,7 +31,7 @@ pub(crate) struct Call {
 /// One thing that happened.
 #[derive(Debug, Clone)]
 pub(crate) enum Moment {
-    /// A call was performed; `status` is missing if the answer was lost.
+    /// A call took effect; `status` is missing if the answer got lost.
     Performed {
         call: Call,
         status: Option<StatusCode>,

@@ -19,7 +19,7 @@ const REMEMBERED: SignedDuration = SignedDuration::from_hours(24 * 35);
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Sends every event again whose coupon is still recorded. Nothing may happen twice.
+/// Sends every event with a recorded coupon again. Nothing may happen twice.
 pub(crate) async fn send_again(
     world: &World,
     story: &Story,

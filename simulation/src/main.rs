@@ -22,7 +22,7 @@ struct Arguments {
     /// Play this seed alone, and print everything that happened.
     #[arg(long, conflicts_with_all = ["seeds", "from", "until_broken"])]
     seed: Option<u64>,
-    /// How many seeds are played at the same time [default: one for each processor].
+    /// How many seeds play at the same time [default: one for each processor].
     #[arg(long)]
     threads: Option<usize>,
 }

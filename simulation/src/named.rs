@@ -54,7 +54,7 @@ pub(crate) async fn repeat_one(
             broken.push(format!("{named} is repeated, and {key} is {status:?}"));
         }
     }
-    // A coupon that has ended, or a finding that does not stand, is not sent.
+    // No message goes out for an ended coupon, or for a finding that does not stand.
     let again: Vec<_> = world.sent().split_off(sent);
     if again.len() > 1 || again.iter().any(|it| it.event.as_deref() != Some(event)) {
         let again = again

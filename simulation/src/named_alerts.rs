@@ -53,7 +53,7 @@ impl Scene {
         }
     }
 
-    /// Changes a row beneath a use.
+    /// Changes a row of a use.
     async fn change(&self, entry: &str, update: &str, values: Value) {
         let update = json!({
             "TableName": "events",
@@ -101,8 +101,8 @@ fn a_message_that_names_an_alert_publishes_that_alert_alone() {
         let of = |number: u32| format!("{COUPON}/used#ord-{number}");
         assert_eq!(scene.alerted(), [of(2), of(3), of(4)]);
 
-        // One alert failed and is released for a repeat; the next one waits for its own message.
-        // The last record is of code that had no such rule.
+        // One alert failed, and the operator releases it for a repeat; the next one waits for its
+        // own message. The last record is of code that had no such rule.
         let released = json!({":released": {"S": "released"}});
         for entry in ["used#ord-2/fraud/alert/1", "used#ord-3/fraud/alert/1"] {
             let update = "SET #field = :released REMOVE #other";
@@ -124,7 +124,7 @@ fn a_message_that_names_an_alert_publishes_that_alert_alone() {
         assert_eq!(scene.beneath("used#ord-4/fraud").await["findings"], "[]");
         assert!(scene.give(std::slice::from_ref(&named)).await.is_empty());
 
-        // A message without names checks the whole coupon, in whatever company.
+        // A message without names checks the whole coupon, in any company.
         let own = scene.message("ord-3");
         assert_eq!(scene.give(&[named, own]).await, [of(3)]);
         let found = scene.beneath("used#ord-4/fraud").await;

@@ -15,7 +15,7 @@ const STUCK: usize = 300;
 const RUN: Duration = Duration::from_secs(96);
 
 impl Scene {
-    /// Writes the row of a redemption whose message SQS did not accept.
+    /// Writes the row of a redemption, with the mark of a message that SQS did not accept.
     async fn mark(&self, code: &str, number: usize, mark: &str) {
         let body = json!({
             "event": "coupon.redeemed", "timestamp": "2026-11-22T11:00:00Z", "company_id": "comp",

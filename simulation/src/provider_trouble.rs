@@ -23,7 +23,7 @@ const BEGINS: Duration = Duration::from_secs(3600 / 2);
 const ENDS: Duration = Duration::from_secs(6 * 3600);
 const SENDING: Duration = Duration::from_secs(7 * 3600);
 
-/// The share of calls that is throttled, and of messages that SQS delivers twice meanwhile.
+/// The share of throttled calls, and of messages that SQS delivers twice meanwhile.
 const THROTTLED: f64 = 0.5;
 const DOUBLED: f64 = 0.1;
 
@@ -119,8 +119,8 @@ fn redeemed(number: usize, now: Timestamp) -> Event {
     }
 }
 
-/// The expectations of such a day that are broken, beyond those of any day. Throttling is an
-/// answer, so nothing excuses a second message.
+/// The broken expectations of such a day, beyond those of any day. Throttling is an answer, so
+/// nothing excuses a second message.
 pub(crate) fn broken(world: &World, story: &Story) -> Vec<String> {
     let mut broken = Vec::new();
     let mut sent: BTreeMap<(String, String), usize> = BTreeMap::new();
@@ -157,7 +157,7 @@ pub(crate) fn broken(world: &World, story: &Story) -> Vec<String> {
     broken
 }
 
-/// How often a channel's service was called, and how often it throttled.
+/// How many calls a channel's service got, and how many it throttled.
 fn calls(moments: &[(Timestamp, Moment)], operation: &str) -> (usize, usize) {
     let (mut calls, mut throttled) = (0, 0);
     for (_, moment) in moments {

@@ -1,5 +1,5 @@
-//! Refused bodies: verified bodies in which no event could be read. An operator lists them, and
-//! replays them after the cause is mended.
+//! Refused bodies: verified bodies without a readable event. An operator lists them, and replays
+//! them after a fix of the cause.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -17,7 +17,7 @@ use crate::world::{Format, World};
 
 const PROVIDERS: [&str; 2] = ["aghanim", "zupy"];
 
-/// How long a refused body is kept.
+/// How long the ledger keeps a refused body.
 const KEPT: SignedDuration = SignedDuration::from_hours(24 * 35);
 
 /// The operator's pause after a command that failed.
@@ -46,7 +46,7 @@ impl Variant {
 }
 
 impl Story {
-    /// The event whose body older code refused, with the key of the refused body.
+    /// The event with a body that older code refused, and the key of that body.
     pub(crate) fn mended_event(&self) -> Option<(usize, String)> {
         let index = self.mended.as_ref()?.event;
         Some((index, self.events[index].refused_before()))
@@ -122,7 +122,7 @@ pub(crate) async fn replay_until_done(world: &World, story: &Story, answers: &Mu
     }
 }
 
-/// Reads every refused body again that is not settled, as `coupons replay --refused` does.
+/// Reads every refused body again that has no mark, as `coupons replay --refused` does.
 async fn replay(
     world: &World,
     receiver: &Receiver,

@@ -1,5 +1,5 @@
-//! Signatures during a rotation of secrets: a signature that may be good never gets a 401, whatever
-//! else arrives meanwhile.
+//! Signatures during a rotation of secrets: a signature that may be good never gets a 401, with any
+//! other requests meanwhile.
 
 use std::time::Duration;
 
@@ -209,7 +209,8 @@ fn a_rotation_to_an_impossible_value_loses_no_secret() {
                 "{unusable}"
             );
             scene.rotate(&named("new"));
-            // A signature from before the mistake is good until the intended secret is set.
+            // A signature from before the mistake is good until the operator sets the intended
+            // secret.
             assert_eq!(
                 scene.send_all(&["new", OLD, "forged"]).await,
                 [200, 200, 401]

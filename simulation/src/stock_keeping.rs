@@ -134,7 +134,7 @@ impl Scene {
             .unwrap()
     }
 
-    /// The kinds of the alerts that were sent.
+    /// The kinds of the sent alerts.
     fn alerts(&self) -> Vec<String> {
         let sent = self.world.sent().into_iter();
         sent.filter_map(|sent| match sent.detail {
@@ -248,7 +248,7 @@ fn a_redemption_decides_what_earlier_uses_took() {
     });
 }
 
-/// Without a name nothing can be reserved, but the use still takes what the discount says.
+/// Without a name, a redemption reserves nothing, but the use still takes what the discount says.
 #[test]
 fn a_reward_without_a_name_takes_the_same_in_any_order() {
     play_scene(async |scene| {
@@ -322,7 +322,7 @@ fn a_use_that_comes_while_its_redemption_counts_the_others_is_counted_too() {
         scene.done(&scene.keep(&[&uses[0]]).await);
         let redeemed = redeemed(scene, "CP-1");
         let between = async {
-            // The transaction was refused; the redemption reads the first use, and continues.
+            // DynamoDB refused the transaction; the redemption reads the first use, and continues.
             while scene.transactions(400) == 0 {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
@@ -391,7 +391,8 @@ fn an_alert_that_cannot_be_sent_is_owed() {
         assert!(scene.keep(&[&used]).await[0].is_err());
         scene.world.faults.remove(down);
         assert_eq!((scene.on_hand().await, scene.alerts().len()), (4.into(), 0));
-        // SQS delivers the message again. The stock was already taken, and the alert is sent now.
+        // SQS delivers the message again. The use took the stock before, and its alert goes out
+        // now.
         scene.done(&scene.keep(&[&used]).await);
         scene.done(&scene.keep(&[&used, &other]).await);
         assert_eq!((scene.on_hand().await, scene.alerts().len()), (3.into(), 1));
@@ -407,7 +408,7 @@ fn a_product_that_nobody_counted_causes_no_alert() {
             (scene.on_hand().await, scene.alerts().len()),
             ((-2).into(), 0)
         );
-        // Nobody knows what was sold before this delivery.
+        // Nobody knows the sales before this delivery.
         scene.receive(1).await;
         scene.done(&scene.keep(&[&uses[2]]).await);
         assert_eq!(
@@ -474,8 +475,8 @@ fn an_alert_that_needs_an_operator_is_sent_after_the_repair() {
     });
 }
 
-/// DynamoDB is slow: an alert that began now would be published, but the invocation would end
-/// before the record is written.
+/// DynamoDB is slow: an alert that began now would go out, but the invocation would end before the
+/// writing of the record.
 #[test]
 fn an_alert_that_could_be_cut_off_is_not_begun() {
     play_scene(async |scene| {

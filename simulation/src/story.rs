@@ -34,7 +34,7 @@ pub(crate) struct Story {
     pub(crate) events: Vec<Event>,
     pub(crate) sendings: Vec<Sending>,
     pub(crate) trouble: Trouble,
-    /// When Zupy's secrets are rotated, if they are.
+    /// The time of a rotation of Zupy's secrets, if there is one.
     pub(crate) rotation: Option<Duration>,
     /// Messages that no function can read, by queue.
     pub(crate) poison: Vec<(Duration, &'static str, String)>,
@@ -45,7 +45,7 @@ pub(crate) struct Story {
     pub(crate) mended: Option<Mended>,
 }
 
-/// An event whose first variant older code refused. Today's code reads it.
+/// An event with a first variant that older code refused. Today's code reads it.
 #[derive(Debug, Clone)]
 pub(crate) struct Mended {
     pub(crate) event: usize,
@@ -83,7 +83,7 @@ pub(crate) struct Event {
     pub(crate) sandbox: bool,
 }
 
-/// How a member can be reached.
+/// A member's addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reach {
     pub(crate) email: Option<&'static str>,
@@ -116,8 +116,8 @@ pub(crate) enum Kind {
     Items,
     /// The provider sent a member's contact.
     Enrolled,
-    /// Correctly signed, but not valid, because of this field. The body is kept, and causes
-    /// nothing.
+    /// Correctly signed, but not valid, because of this field. The ledger keeps the body, which
+    /// causes nothing.
     Refused(&'static str),
 }
 
@@ -196,7 +196,7 @@ impl Event {
 }
 
 impl Story {
-    /// The story of a seed, whose events happen about now.
+    /// The story of a seed, with events at about `now`.
     pub(crate) fn of(random: &mut Rng, now: Timestamp) -> Self {
         let mut author = Author {
             random,
@@ -309,7 +309,7 @@ fn poison(random: &mut Rng) -> Vec<(Duration, &'static str, String)> {
 
 const PRODUCTS: [&str; 2] = ["Pizza", "Suco"];
 
-/// Each product has one stock, whatever the spelling of its name.
+/// Each product has one stock, with any spelling of its name.
 const SPELLINGS: [[&str; 5]; 2] = [
     ["Pizza", "Pizza", "PIZZA", " pizza\u{a0}", "Piz\u{200b}za"],
     ["Suco", "Suco", "suco", "SUCO\n", "\u{feff}Suco"],
@@ -322,7 +322,7 @@ pub(crate) fn product_of(name: &str) -> &str {
     known.unwrap_or(name)
 }
 
-/// The stock at the beginning; some products have none yet.
+/// The stock at the beginning; some products have none.
 fn stock(random: &mut Rng) -> Vec<Stocked> {
     let mut stock = Vec::new();
     for (company, _) in COMPANIES {

@@ -1,5 +1,5 @@
-//! Uses without an order: which webhooks report the same use, whatever arrives first, at the same
-//! time, or again after weeks (ADR 11).
+//! Uses without an order: which webhooks report the same use, in any order, at the same time, or
+//! again after weeks (ADR 11).
 
 use std::time::Duration;
 
@@ -230,8 +230,8 @@ fn many_at_once_are_one_use_for_each_hour() {
     });
 }
 
-/// The row is written, but no answer arrives. The provider repeats the use, and the missing steps
-/// follow.
+/// DynamoDB writes the row, but no answer arrives. The provider repeats the use, and the missing
+/// steps follow.
 #[test]
 fn a_use_that_was_recorded_without_an_answer_is_found_by_its_repeat() {
     play_scene(async |scene| {
@@ -287,8 +287,7 @@ fn a_use_from_older_code_is_recognised_by_its_time_or_its_webhook() {
 }
 
 impl Scene {
-    /// Renames a use of the coupon and everything beneath it, to the name that other code would
-    /// give it.
+    /// Renames a use of the coupon and its records, to the name that other code would give it.
     async fn rename(&self, from: &str, to: &str) {
         let scan = json!({"TableName": "events"});
         let rows = self.world.ask("Scan", scan).await.unwrap();
@@ -308,8 +307,8 @@ impl Scene {
     }
 }
 
-/// The last of 33 uses with the same contents is named by its time. Then only the same time is the
-/// same use.
+/// The last of 33 uses with the same contents has its time as its name. Then only the same time is
+/// the same use.
 #[test]
 fn a_use_beyond_the_bound_is_named_by_its_time() {
     play_scene(async |scene| {
@@ -327,7 +326,8 @@ fn a_use_beyond_the_bound_is_named_by_its_time() {
     });
 }
 
-/// The row of a use is gone, but its effects are still recorded. No other use may get its number.
+/// The row of a use is gone, but the records of its effects are there. No other use may get its
+/// number.
 #[test]
 fn a_number_with_rows_beneath_it_goes_to_no_other_use() {
     play_scene(async |scene| {

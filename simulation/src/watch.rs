@@ -1,5 +1,5 @@
-//! Fraud, when a member redeems in a rush: one alert, another whenever the rush has doubled, and
-//! batches that stay small however long the rush is.
+//! Fraud, when a member redeems in a rush: one alert, and another whenever the rush has doubled.
+//! Batches stay small in a rush of any length.
 
 use std::time::Duration;
 
@@ -235,7 +235,8 @@ fn a_batch_takes_up_few_coupons_of_a_long_rush() {
     });
 }
 
-/// A use and its redemption wait on one queue until an outage ends, and the use is recorded first.
+/// A use and its redemption wait on one queue until an outage ends, and the ledger records the use
+/// first.
 #[test]
 fn after_an_outage_a_use_waits_for_its_redemption_again() {
     play_scene(async |scene| {
@@ -279,8 +280,8 @@ fn after_an_outage_a_use_waits_for_its_redemption_again() {
             left <= hour && left > hour - SignedDuration::from_secs(5)
         };
         assert!(is_an_hour(look().await));
-        // Nothing works for a day. Then the use's message arrives late, and the redemption is not
-        // yet recorded.
+        // Nothing works for a day. Then the use's message arrives late, and the ledger does not
+        // have the redemption.
         tokio::time::sleep(Duration::from_secs(86_400)).await;
         assert!(is_an_hour(look().await));
         assert_eq!(scene.world.sent().len(), 0);

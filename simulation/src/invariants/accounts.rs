@@ -9,7 +9,7 @@ use super::{Judge, account_key};
 use crate::story::{Event, Kind};
 
 impl Judge<'_> {
-    /// An account must show the coupon's last state, whatever the order of the events.
+    /// An account must show the coupon's last state, in any order of the events.
     pub(super) fn accounts(&mut self) {
         let of_coupons = self
             .story

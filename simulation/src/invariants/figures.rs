@@ -45,7 +45,7 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// Findings and alerts are counted and listed as the records have them.
+    /// The counters and lists of findings and alerts agree with the records.
     fn findings(&mut self, figures: &[Value]) {
         let mut expected: BTreeMap<(String, String), i64> = BTreeMap::new();
         let mut listed_expected: BTreeMap<String, Value> = BTreeMap::new();

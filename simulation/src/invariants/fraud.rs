@@ -11,7 +11,7 @@ use super::Judge;
 use crate::story::{Event, Kind, Variant};
 use crate::world::World;
 
-/// This many redemptions of a member within an hour are too many.
+/// The number of a member's redemptions within an hour that is too many.
 const RAPID: usize = 5;
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
@@ -23,7 +23,7 @@ pub(super) fn checks(kind: Kind) -> bool {
     }
 }
 
-/// An event as it is recorded.
+/// An event as recorded.
 #[derive(Clone, Copy)]
 struct Recorded<'a> {
     event: &'a Event,
@@ -77,8 +77,8 @@ impl Judge<'_> {
         self.fraud_alerts(world);
     }
 
-    /// Whether the row is the version of a coupon's findings. It exists if fraud checked an event
-    /// of the coupon.
+    /// Whether the row is the version of a coupon's findings. The version exists if fraud checked
+    /// an event of the coupon.
     pub(super) fn is_version(&self, key: &str) -> bool {
         let Some(coupon) = key.strip_suffix("/fraud") else {
             return false;
@@ -138,8 +138,8 @@ impl Judge<'_> {
         rows.find(|(key, _)| is_its(key)).map(|(_, row)| row)
     }
 
-    /// The possible findings: one set, unless an event was recorded without an answer because its
-    /// provider gave up. Fraud may have seen such an event or not.
+    /// The possible findings: one set, unless the ledger recorded an event without an answer
+    /// because its provider gave up. Fraud may have seen such an event or not.
     fn possible(&self, judged: Recorded<'_>, all: &[Recorded<'_>]) -> Vec<BTreeSet<String>> {
         let of_coupon = all
             .iter()
@@ -170,8 +170,8 @@ impl Judge<'_> {
         possible
     }
 
-    /// Whether a use was contradicted. It certainly was if its provider got that answer. If nobody
-    /// got an answer, the contradiction may be recorded without any task knowing it.
+    /// Whether another body contradicted a use. One certainly did if its provider got that answer.
+    /// If nobody got an answer, the ledger may have the contradiction without any task knowing it.
     fn contradicted(&self, judged: Recorded<'_>) -> Vec<bool> {
         let beneath = format!("{}/conflict/", judged.event.key);
         let is_kept = self.rows.keys().any(|key| key.starts_with(&beneath));
@@ -302,9 +302,8 @@ impl Judge<'_> {
         });
     }
 
-    /// Each rush of a member must be alerted once for each time that it has doubled. All
-    /// redemptions of a story are within two hours, so a member has one rush, or two with an hour
-    /// between them.
+    /// Each rush of a member must have one alert for each time that it has doubled. All redemptions
+    /// of a story are within two hours, so a member has one rush, or two with an hour between them.
     fn rushes(&mut self) {
         const RUSHES_MAX: usize = 2;
         // By member: the most redemptions within an hour, and the number in each alert.
@@ -362,8 +361,8 @@ impl Judge<'_> {
         others.count()
     }
 
-    /// All findings of an event at one time must have one alert. A second alert is allowed only if
-    /// its sender could not know that the first was sent, or could not record it.
+    /// All findings of an event at one time must have one alert. A second alert is correct only if
+    /// its sender could not know that the first went out, or could not record it.
     fn fraud_alerts(&mut self, world: &World) {
         let mut sent: BTreeMap<String, usize> = BTreeMap::new();
         for alert in world.sent() {
@@ -407,7 +406,7 @@ impl Judge<'_> {
                     format!("{key} is {status:?}")
                 });
                 done += usize::from(is_done);
-                // An alert that was never settled may have been sent.
+                // An alert that never settled may have gone out.
                 let unsettled = !is_done && !is_skipped;
                 most += usize::from(is_done || unsettled) + self.explained(&event.key, &key);
             }
@@ -425,7 +424,7 @@ impl Judge<'_> {
     }
 }
 
-/// A field whose text is JSON.
+/// A field with JSON as its text.
 fn json(field: &Value) -> Value {
     let text = field.as_str().unwrap_or("[]");
     serde_json::from_str(text).unwrap_or(Value::Null)

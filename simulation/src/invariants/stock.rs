@@ -33,12 +33,12 @@ type Product = (String, String);
 #[derive(Debug, Default)]
 struct Taken {
     halves: i64,
-    /// Whether an accepted use took some of it, so that all its effects are done.
+    /// Whether an accepted use took some of it, so that all its effects have happened.
     for_sure: bool,
 }
 
 impl Judge<'_> {
-    /// Whether the row is a coupon's own. It exists if the inventory processed an event of the
+    /// Whether the row is a coupon's own. The row exists if the inventory processed an event of the
     /// coupon.
     pub(super) fn is_reservation(&self, key: &str) -> bool {
         let Some(coupon) = key.strip_suffix("/reservation") else {
@@ -131,7 +131,7 @@ impl Judge<'_> {
             let (product, halves) = read(row);
             found.insert(product, halves);
         }
-        // A product with a reservation alone is known too.
+        // A product with a reservation alone counts too.
         found.retain(|product, halves| *halves != 0 || expected.contains_key(product));
         expected.retain(|product, halves| *halves != 0 || found.contains_key(product));
         self.expect(found == expected, || {
@@ -246,7 +246,7 @@ impl Judge<'_> {
             let in_the_end = has.get(product).copied().unwrap_or_default() - taken.halves;
             let stated =
                 || format!("{low} and {below} alerts of {product:?}, whose stock is {in_the_end}");
-            // A product that nobody counted causes no alert. A delivery counts if nothing was sold
+            // A product that nobody counted causes no alert. A delivery counts if no use came
             // before.
             let mut set = self.story.stock.iter();
             let is_set = set.any(|set| (set.company, set.product) == names(product));

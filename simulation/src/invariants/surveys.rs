@@ -1,5 +1,5 @@
-//! What must hold of surveys: each use is asked about at most once, or has one reason why not, and
-//! the figures say the same.
+//! What must hold of surveys: each use has at most one survey, or one reason against it, and the
+//! figures say the same.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use crate::story::Kind;
 /// How often something happened, by tenant and word.
 type Counts = BTreeMap<(String, String), i64>;
 
-/// The channels on which members are asked.
+/// The channels of surveys.
 const ASKED_BY: [&str; 2] = ["whatsapp", "email"];
 
-/// The reasons for a survey that is not sent.
+/// The reasons for an unsent survey.
 const REASONS: [&str; 9] = [
     "answered_recently",
     "asked_recently",
@@ -28,14 +28,14 @@ const REASONS: [&str; 9] = [
     "too_late",
 ];
 
-/// Whether members are asked about an event of this kind.
+/// Whether an event of this kind causes a survey.
 pub(super) fn asks(kind: Kind) -> bool {
     kind == Kind::Used
 }
 
 impl Judge<'_> {
-    /// Every accepted use must have a settled survey, and every member must be asked at most once:
-    /// the pauses are longer than the trouble. `figures` are the rows of that table.
+    /// Every accepted use must have a settled survey, and every member must get at most one: the
+    /// pauses are longer than the trouble. `figures` are the rows of that table.
     pub(super) fn surveys(&mut self, figures: &[Value]) {
         let mut expected = Counts::new();
         let mut asked: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -117,7 +117,7 @@ impl Judge<'_> {
             self.expect(!is_sent || count > 0, || {
                 format!("{record} is done, but nothing was sent")
             });
-            // A message without an answer may have been sent, although its record says otherwise.
+            // A message without an answer may have gone out, although its record says otherwise.
             let most = usize::from(is_sent);
             if count > most {
                 let explained: usize = ASKED_BY

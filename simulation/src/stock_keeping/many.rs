@@ -66,7 +66,8 @@ impl Scene {
         stock.reserved(TENANT, PIZZA, then).await.unwrap()
     }
 
-    /// Processes events again and again, as a queue does, until they are done. Returns how often.
+    /// Processes events again and again, as a queue does, until all have settled. Returns how
+    /// often.
     async fn keep_until_done(&self, events: &[&Event]) -> usize {
         for times in 1..200 {
             if self.keep(events).await.iter().all(Result::is_ok) {
@@ -266,7 +267,7 @@ fn all_in_one_batch_move_the_reservation_too_and_a_use_ends_it() {
         assert_eq!(scene.reserved_in_h(47).await, 1.into());
         scene.done(&scene.keep(&[&free_pizza("CP-1")]).await);
         assert_eq!(scene.reserved_in_h(0).await, 0.into());
-        // An ended coupon is not reserved again.
+        // An ended coupon reserves nothing again.
         scene.done(&scene.keep(&[&expiring("CP-1", 2, 96, scene)]).await);
         assert_eq!(scene.reserved_in_h(0).await, 0.into());
     });
@@ -359,8 +360,8 @@ fn old_rows_become_part_of_their_product() {
         let seven = [("Pizza Média".to_owned(), Decimal::from(6))].into();
         assert_eq!(scene.on_hands().await, seven, "before anything is sold");
 
-        // By the old mapping, one is sold. The row with that name is moved over, and its threshold
-        // decides about the alert.
+        // By the old mapping, a use takes one. The code moves the row with that name over, and its
+        // threshold decides about the alert.
         let sold = named(free_pizza("CP-1"), "Pizza Grátis");
         scene.done(&scene.keep(&[&sold]).await);
         assert_eq!(scene.alerts(), ["low_stock"]);

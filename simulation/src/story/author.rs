@@ -11,7 +11,7 @@ use super::coupon::Coupon;
 use super::{AGHANIM, CONTACTS, Event, GAME, Kind, Line, Reach, SPELLINGS, Variant, ZUPY};
 use crate::world::{AGHANIM_SECRET, COMPANIES};
 
-/// An order of this many products is processed in parts.
+/// Inventory takes an order of this many products in parts.
 pub(super) const MANY: usize = 250;
 
 pub(super) fn dishes() -> &'static [String] {
