@@ -21,7 +21,7 @@ use crate::shop::root;
 /// A browser starts in a second; a busy machine takes longer.
 const STARTS_WITHIN: Duration = Duration::from_secs(30);
 
-/// How many times a driver is started that ends at once.
+/// How many times the test starts a driver that ends at once.
 const STARTS: usize = 5;
 
 /// The longest time of a page, of a script in it, or of a wait for an element.
@@ -54,12 +54,12 @@ pub(crate) enum Colours {
 /// One window of a browser.
 pub(crate) struct Browser {
     client: Client,
-    /// The text of axe-core; `None` if it was not fetched.
+    /// The text of axe-core; `None` if the checks have not fetched it.
     axe: Option<String>,
 }
 
 /// Opens a browser, runs the story, and closes the browser. Without a chromedriver, a line says
-/// that the story is skipped.
+/// that the test skips the story.
 pub(crate) async fn in_a_browser(story: impl AsyncFnOnce(&Browser)) {
     let Some(program) = in_path("chromedriver") else {
         eprintln!("skipped: no chromedriver in PATH (apt-get install chromium chromium-driver)");
@@ -88,8 +88,8 @@ fn in_path(name: &str) -> Option<PathBuf> {
     candidates.find(|candidate| candidate.is_file())
 }
 
-/// Starts a driver. One that ends at once is started again: it takes a port that is free for IPv4,
-/// and ends if something else has that port for IPv6.
+/// Starts a driver. If one ends at once, starts another. A driver takes a port that is free for
+/// IPv4, and ends if another program has that port for IPv6.
 async fn start(program: PathBuf) -> (Child, String) {
     let mut output = String::new();
     for _ in 0..STARTS {
@@ -192,8 +192,8 @@ impl Browser {
         !found.unwrap().is_empty()
     }
 
-    /// Follows a link or sends a form, and waits until the next page is there. An element that is
-    /// read before that would belong to the page that the browser is leaving.
+    /// Follows a link or sends a form, and waits until the next page is there. Before that, an
+    /// element would belong to the page that the browser is leaving.
     pub(crate) async fn follow(&self, selector: &str) {
         self.evaluate("window.isBeingLeft = true").await;
         self.choose(selector).await;

@@ -1,5 +1,5 @@
-//! Every channel as its recipient sees it, and coupons that a channel refuses or that have no
-//! address yet.
+//! Every channel as its recipient sees it, and coupons that a channel refuses or that wait for an
+//! address.
 
 mod reminders;
 mod waiting;
@@ -20,7 +20,7 @@ const EMAIL: &str = "redeemed/delivery/email";
 const WHATSAPP: &str = "redeemed/delivery/whatsapp";
 const SMS: &str = "redeemed/delivery/sms";
 
-/// Secrets of two companies: one that both Zupy's formats name, and one whose customers read
+/// Secrets of two companies: one that both Zupy's formats name, and one with customers who read
 /// English.
 const TWO: (&str, &str) = (
     "ZupyWebhookSecrets",
@@ -320,7 +320,7 @@ async fn a_channel_that_is_not_set_up_leaves_no_record() {
     .await;
 }
 
-/// A task gets a test event of a restaurant directly, because no provider sends one yet.
+/// A task gets a test event of a restaurant directly, because no provider sends one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_test_events_draft_is_kept_as_the_person_would_see_it() {
     in_a_shop(async |shop| {

@@ -46,7 +46,7 @@ async fn a_use_waits_for_its_redemption_no_longer_than_the_moved_clock_says() {
         let about = ahead_of_the_wall(&json!(alert.at));
         assert!(about > SignedDuration::from_mins(59), "{about}");
 
-        // Later events are received by the moved clock too.
+        // Later events have the moved clock's time of arrival.
         shop.send(redeemed("CP-2")).await;
         shop.settle().await;
         let received_at = &shop.ledger("CP-2").await["redeemed"]["received_at"];
@@ -63,8 +63,8 @@ async fn time_passes_between_invocations_and_not_within_one() {
         let minute_long = emulators::faults::Fault::slow_start("delivery", Duration::from_secs(1));
         shop.system.faults().add(minute_long.once());
         shop.send(redeemed("CP-1")).await;
-        // The message's visibility timeout is shorter than the time that passes while its function
-        // is held up.
+        // The message's visibility timeout is shorter than the time that passes during the delay of
+        // its function.
         while shop.system.queues()["delivery"].in_flight == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

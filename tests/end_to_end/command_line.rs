@@ -70,7 +70,7 @@ async fn serve(arguments: &[&str]) -> Served {
             break;
         }
     }
-    // The rest is read at once, so that the pipe never fills.
+    // The test reads the rest at once, so that the pipe never fills.
     std::thread::spawn(move || lines.for_each(drop));
     Served {
         process,
@@ -179,7 +179,7 @@ async fn serve_starts_everything_and_send_brings_a_coupon_to_its_customer() {
     assert!(served.get("/").contains("<title>"));
     let state: Value = serde_json::from_str(&served.get("/_local/state")).unwrap();
     for route in state["routes"].as_array().unwrap() {
-        // Pages are opened in a browser.
+        // People open pages in a browser.
         let path = route["path"].as_str().unwrap();
         let is_page = path.starts_with("/dashboard") || path.starts_with("/surveys");
         let has_example = route["example"]["curl"].is_string();
@@ -432,7 +432,7 @@ async fn a_function_that_dies_at_start_is_named_with_its_last_words() {
     let pieces = ["did not start", "TIME_ZONE", "America/Sao_Paulo"];
     check_fails(|serve| _ = serve.args(zone), &pieces).await;
 
-    // A signature from slightly in the future can be replayed for longer than MaxAgeS.
+    // A signature from slightly in the future stays valid for longer than MaxAgeS.
     let short = [
         "--parameter",
         "MaxAgeS=2591900",

@@ -111,7 +111,7 @@ async fn a_placeholder_is_no_name_and_no_address() {
             let text = mail.text.unwrap();
             assert!(text.starts_with("Olá! Seu cupom"), "{text}");
         }
-        // A placeholder is not kept as a contact either: the coupon waits for a real one.
+        // The contact keeps no placeholder either: the coupon waits for a real one.
         let nothing = enrolled("nothing", "2026-09-01T00:00:00Z")
             .set("/data/customer_id", "CP-1")
             .set("/data/name", "undefined")

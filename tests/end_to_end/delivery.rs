@@ -231,7 +231,7 @@ async fn uses_and_game_items_cause_no_message() {
     .await;
 }
 
-/// The account shows the same, whatever the order of the events.
+/// The account shows the same, in any order of the events.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_account_ends_in_the_same_state_in_any_order() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {
@@ -276,7 +276,7 @@ async fn the_account_ends_in_the_same_state_in_any_order() {
             assert_eq!(coupon["state"], *state, "{code}");
             assert_eq!(coupon["reward"], "Pizza Margherita Grátis", "{code}");
         }
-        // These are the mails of CP-1, CP-4 and CP-7: the others had ended before their redemption
+        // The mails are those of CP-1, CP-4 and CP-7: the others had ended before their redemption
         // arrived.
         assert_eq!(shop.mails().len(), 3);
     })

@@ -1,4 +1,4 @@
-//! A coupon whose expiry moves: its member's account follows the latest notice, whatever the order.
+//! A coupon with a moving expiry: its member's account follows the latest notice, in any order.
 
 use serde_json::Value;
 
@@ -63,7 +63,7 @@ async fn the_account_follows_the_latest_notice_in_any_order() {
             LATEST,
         )
         .await;
-        // The notice that was sent last counts, even if it shortens the coupon's life.
+        // The notice with the latest time counts, even if it shortens the coupon's life.
         let back = |code: &str| notice(code, LATER, 10);
         check(
             shop,
@@ -110,7 +110,7 @@ async fn the_account_follows_the_latest_notice_in_any_order() {
     .await;
 }
 
-/// A row lives as long as that of a coupon whose redemption has the same date.
+/// A row lives as long as that of a coupon with the same date in its redemption.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_row_of_an_extended_coupon_lives_as_long_as_the_coupon() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {

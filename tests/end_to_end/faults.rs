@@ -11,13 +11,14 @@ use crate::shop::{MEMBER, Shop, in_a_shop, redeemed};
 
 const WEBHOOK: &str = "zupy-coupon-redeemed";
 
-/// Checks that the coupon is recorded, stored, mailed and sent by WhatsApp, each once.
+/// Checks that the coupon has one record, one entry in the account, one mail and one WhatsApp
+/// message.
 async fn assert_delivered_once(shop: &Shop, code: &str) {
     assert_delivered(shop, code).await;
     assert_eq!(shop.mails().len(), 1);
 }
 
-/// Like the check above, but the mail may have been sent twice if the first answer was lost.
+/// Like the check above, but the mail may have gone out twice if the first answer got lost.
 async fn assert_delivered(shop: &Shop, code: &str) {
     let ledger = shop.ledger(code).await;
     let entries: Vec<_> = ledger.keys().map(String::as_str).collect();

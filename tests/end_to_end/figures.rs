@@ -87,7 +87,7 @@ async fn the_demo_fills_the_reports() {
     in_a_shop(async |shop| {
         let (_, port) = shop.system.gateway_url().rsplit_once(':').unwrap();
         let demo = [
-            // A week is busy whatever day it is.
+            // A week is busy on any day.
             "demo", "--days", "7", "--seed", "3", "--json", "--port", port,
         ];
         let demo = command(shop, &demo).await;
@@ -123,7 +123,7 @@ async fn a_message_that_is_not_needed_any_more_counts_as_skipped() {
         shop.settle().await;
         let mail = "redeemed/delivery/email";
         assert_eq!(shop.record("CP-1", mail).await, "waiting: no contact");
-        // The contact comes while mails are throttled, and the coupon ends before they are sent.
+        // The contact comes while SES throttles mails, and the coupon ends before they go out.
         shop.system
             .faults()
             .add(Fault::service(Service::Ses, CallMode::Throttle));

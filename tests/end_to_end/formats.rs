@@ -18,8 +18,8 @@ fn other_signature(webhook: &Webhook) -> (&'static str, String) {
     (other, signature)
 }
 
-/// A gateway may rename or drop a header. The body would be ignored as an unknown type of the other
-/// format, and the provider would never send it again.
+/// A gateway may rename or drop a header. The function would ignore the body as an unknown type of
+/// the other format, and the provider would never send it again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_is_read_in_its_own_format_under_the_other_header() {
     in_a_shop(async |shop| {

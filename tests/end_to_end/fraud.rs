@@ -1,5 +1,5 @@
-//! Fraud: findings do not depend on the order of events, are reported once, and are kept where
-//! people look.
+//! Fraud: findings do not depend on the order of events, have one alert, and stay where people
+//! look.
 
 use std::collections::BTreeMap;
 
@@ -20,10 +20,10 @@ use crate::shop::{
 };
 use crate::support::command;
 
-/// The rules as they are deployed.
+/// The rules as deployed.
 const ALL_RULES: (&str, &str) = ("FraudRules", "");
 
-/// When the sample's coupon was used.
+/// The time of the use in the sample.
 const USED_AT: &str = "2025-08-26T18:45:00Z";
 
 /// Type and severity of a finding, with the entry of its event.
@@ -120,7 +120,7 @@ async fn normal_events_get_no_finding() {
     .await;
 }
 
-/// SNS refuses the alert about a coupon's second use. The alert about the third use is still sent.
+/// SNS refuses the alert about a coupon's second use. The alert about the third use still goes out.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alert_that_sns_refuses_for_good_keeps_no_later_one_back() {
     in_a_shop_with(&[ALL_RULES], async |shop| {
@@ -347,7 +347,7 @@ async fn an_unknown_coupon_is_reported_after_a_while_and_cleared_by_its_redempti
         assert_eq!(shop.findings("CP-1").await, []);
         let result = shop.ledger("CP-1").await["used#ord_1/fraud"]["result"].clone();
         assert_eq!(result, "nothing found; its redemption is not known yet");
-        // The message is delivered again by itself.
+        // SQS delivers the message again by itself.
         let settled = shop.system.settle_all(std::time::Duration::from_secs(60));
         assert!(settled.await);
         let waited_s = Timestamp::now().duration_since(reported_at).as_secs();
@@ -365,7 +365,7 @@ async fn an_unknown_coupon_is_reported_after_a_while_and_cleared_by_its_redempti
     .await;
 }
 
-/// A second use is found however late it arrives, as long as the coupon is recorded.
+/// Fraud finds a second use however late it arrives, as long as the ledger has the coupon.
 #[tokio::test(flavor = "multi_thread")]
 async fn uses_and_cancellations_are_remembered_as_long_as_their_coupon() {
     in_a_shop_with(&[OWN_SECRET, ALL_RULES], async |shop| {
@@ -389,7 +389,7 @@ async fn uses_and_cancellations_are_remembered_as_long_as_their_coupon() {
     .await;
 }
 
-/// Rows and messages from a day's outage: the use was received a day before it was recorded.
+/// Rows and messages from a day's outage: the use arrived a day before its recording.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_an_outage_the_grace_counts_from_when_a_use_was_recorded() {
     let grace = ("UnknownCouponGraceS", "3600");
@@ -452,7 +452,7 @@ async fn the_latest_expiry_counts_in_any_order() {
                 .await;
             shop.settle_retries().await;
             assert_eq!(shop.findings(&code).await, [], "{order:?}");
-            // The event is recorded as long as the coupon can be used.
+            // The ledger keeps the event as long as members can use the coupon.
             let rows = shop.ledger(&code).await;
             let until: Timestamp = "2031-01-01T00:00:00Z".parse().unwrap();
             for entry in ["redeemed", "redeemed/fraud", "used#ord", "used#ord/fraud"] {
@@ -496,12 +496,13 @@ async fn the_same_order_with_other_contents_is_found_once_with_both_amounts() {
         assert_eq!(alerts.len(), 1);
         assert!(text(&alerts[0]).contains(details));
 
-        // A further contradiction is added to the finding, but causes no alert.
+        // The finding gets a further contradiction, but causes no alert.
         shop.send(paid("CP-1", 60.0, 100.0, 40.0)).await;
         shop.settle().await;
         let found = shop.details("CP-1").await[0]["details"].to_string();
         assert!(found.contains("; with a discount of 60 BRL"), "{found}");
-        // A redemption that contradicts itself is kept for support, and is no finding.
+        // The ledger keeps a redemption that contradicts a recorded one for support; fraud reports
+        // none.
         let other = redeemed("CP-1").set("/coupon/reward_name", "Outra");
         shop.send(other).await;
         shop.settle().await;
@@ -511,7 +512,7 @@ async fn the_same_order_with_other_contents_is_found_once_with_both_amounts() {
     .await;
 }
 
-/// An event that DynamoDB refused waits, and contradicts the recorded one when it is taken.
+/// An event that DynamoDB refused waits, and then contradicts the recorded one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_contradiction_that_waited_for_an_outage_to_end_is_found_too() {
     in_a_shop_with(&[ALL_RULES], async |shop| {

@@ -202,7 +202,7 @@ async fn a_reservation_ends_by_time_alone() {
             assert!(Timestamp::now() < ends_at, "it is reserved for too long");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        // A reservation that has already ended is not counted.
+        // A reservation that has already ended does not count.
         shop.send_in_turn(&[good_for("CP-2", SignedDuration::from_secs(-1))])
             .await;
         assert_eq!(shop.of_pizza().await, (20.0, 0.0));
@@ -384,7 +384,7 @@ async fn an_outage_in_the_middle_changes_nothing() {
         shop.settle_retries().await;
         assert_eq!(shop.of_pizza().await, (4.0, 0.0));
         assert_eq!(shop.alerts().len(), 1);
-        // More messages were returned than SQS accepts at a time.
+        // The batch returned more messages than SQS accepts at a time.
         let lines = shop.system.logs("inventory").into_iter();
         let refused: Vec<_> = lines.filter(|it| it.line.contains("No delay")).collect();
         assert!(refused.is_empty(), "{refused:?}");
@@ -465,7 +465,7 @@ async fn the_stock_is_shown_as_a_table_and_as_json() {
             product("Água", -1.5, 0.0, 3.0),
         ];
         assert_eq!(shown, json!(expected));
-        // There is only one company, so the command need not name it.
+        // The system has only one company, so the command need not name it.
         let unnamed = command(shop, &["stock", "--json"]).await.json();
         assert_eq!(unnamed, shown);
         let table = command(shop, &["stock"]).await.out;
@@ -486,7 +486,7 @@ async fn the_stock_is_shown_as_a_table_and_as_json() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stock_is_set_received_and_mapped() {
     in_a_shop(async |shop| {
-        // Nothing is known yet; on a local system the samples' company is the default.
+        // The system knows no company; on a local system the samples' company is the default.
         let set = command(shop, &["stock", "set", PIZZA, "8", "--json"]).await;
         assert!(set.error.contains(COMPANY), "{}", set.error);
         assert_eq!(set.json()[0]["on_hand"], 8);

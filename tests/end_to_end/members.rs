@@ -1,4 +1,4 @@
-//! A member's legal rights: to see what is kept, to get no messages, to be forgotten.
+//! A member's legal rights: to see their data, to get no messages, to have the data erased.
 
 use serde_json::{Value, json};
 
@@ -85,7 +85,8 @@ async fn a_member_can_be_forgotten_in_every_table_and_nothing_comes_twice() {
         let again = command(shop, &forget).await.json();
         assert_eq!((&again["contact"], &again["bodies"]), (&json!(false), &json!(0)));
 
-        // Keys and hashes stay: a repeated webhook is recognised, and brings nothing back.
+        // Keys and hashes stay: the system recognises a repeated webhook, which brings nothing
+        // back.
         let mails = shop.mails().len();
         let repeat = redeemed("CP-1").set("/customer/cpf", "Silva 123.456.789-09");
         assert_eq!(shop.send(repeat).await.word(), "200 duplicate");
@@ -149,7 +150,7 @@ async fn a_member_whom_only_a_contradiction_names_is_forgotten_too() {
 async fn a_member_who_wants_no_messages_gets_the_account_entry_alone() {
     in_a_shop_with(&[OWN_SECRET], async |shop| {
         let key = format!("zupy#{COMPANY}#{MEMBER}");
-        // Nothing is known of the member yet.
+        // The system does not know the member.
         let marked = command(shop, &["member", &key, "--do-not-contact", "--json"]).await;
         assert_eq!(marked.json()["do_not_contact"], true);
         shop.send(redeemed("CP-1").set("/coupon/expires_at", "2126-01-01T00:00:00Z"))

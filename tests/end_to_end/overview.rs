@@ -50,7 +50,7 @@ async fn requests(shop: &Shop, token: &str, path: &str) -> (u32, String) {
 async fn the_overview_needs_few_requests_for_one_three_and_ten_tenants() {
     in_a_shop_with(&[TOKENS], async |shop| {
         misuse_everywhere(shop, 0..10).await;
-        // The largest first: the process knows no group's name yet.
+        // The largest first: the process knows no group's name at this point.
         let mut counts = Vec::new();
         for token in ["of-all", "of-three", "of-one"] {
             for query in ["", "?compare=year"] {

@@ -32,7 +32,7 @@ async fn one_of_each(shop: &Shop) {
     shop.settle().await;
 }
 
-/// A reward, a location and an order whose names are hard to show.
+/// A reward, a location and an order with names that are hard to show.
 const RIGHT_TO_LEFT: &str = "פיצה מרגריטה (גדולה) 2 ב-1";
 const SCRIPT: &str = "<script>alert(1)</script>";
 

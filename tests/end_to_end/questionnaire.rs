@@ -97,7 +97,7 @@ async fn stored(shop: &Shop) -> BTreeSet<String> {
     stored
 }
 
-/// Checks that no row was written, changed or deleted since.
+/// Checks that no function has written, changed or deleted a row since.
 async fn unchanged(shop: &Shop, before: &BTreeSet<String>) {
     let after = stored(shop).await;
     let changed: Vec<_> = after.symmetric_difference(before).collect();
@@ -175,7 +175,7 @@ async fn a_rating_is_kept_at_once_and_the_rest_completes_it() {
             "{}",
             thanks.text
         );
-        // The comment is shown as text.
+        // The page shows the comment as text.
         let rest = open(shop, &token, "?step=rest").await;
         let comment = between(&rest.text, "maxlength=\"2000\"", "</textarea>");
         assert!(

@@ -1,5 +1,6 @@
-//! A provider may never repeat a webhook that got a 400. So a signed body without a readable event
-//! is kept, and read again after a fix. A body of 1 MiB is an event like any other.
+//! A provider may never repeat a webhook that got a 400. So the ledger keeps a signed body without
+//! a readable event, and an operator replays it after a fix. A body of 1 MiB is an event like any
+//! other.
 
 use emulators::faults::{CallMode, Fault};
 use emulators::service::Service;
@@ -31,7 +32,7 @@ async fn a_signed_body_that_is_refused_is_kept_once_with_its_problems() {
         let kept = refused(shop).await;
         assert_eq!(kept.len(), 1, "{kept:?}");
         assert_eq!(kept[0]["problems"][0]["field"], "coupon.points_spent");
-        // The cause is not fixed yet.
+        // The cause still exists.
         let key = kept[0]["key"].as_str().unwrap();
         let replayed = command(shop, &["replay", key]).await;
         assert_eq!(replayed.code, Some(1));
@@ -88,7 +89,7 @@ async fn a_replay_takes_a_refused_body_once_its_cause_is_fixed() {
         let kept = refused(shop).await;
         let taken_as = kept[0]["taken_as"].as_str().unwrap();
         assert!(taken_as.ends_with("#CP-1/redeemed"), "{taken_as}");
-        // A body that was taken is not taken again, and the provider's own attempt is a duplicate.
+        // The command takes no body twice, and the provider's own attempt is a duplicate.
         command(shop, &["replay", "--refused"]).await;
         assert_eq!(shop.send(redeemed("CP-1")).await.word(), "200 duplicate");
         shop.settle().await;

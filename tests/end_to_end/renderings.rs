@@ -1,5 +1,5 @@
-//! A provider may build a retried webhook's body again. The tasks use the body that was recorded
-//! first. A later body contradicts it only if a field differs that somebody acts on.
+//! A provider may build a retried webhook's body again. The tasks use the first recorded body. A
+//! later body contradicts the first only if a field differs that a task or a person acts on.
 
 use emulators::faults::{CallMode, Fault, Moment};
 use emulators::service::Service;
@@ -21,7 +21,7 @@ fn function(path: &str) -> &'static str {
     }
 }
 
-/// Sends a webhook whose function dies after it records the event, before it sends the tasks.
+/// Sends a webhook to a function that dies after it records the event, before it sends the tasks.
 async fn record_and_die(shop: &Shop, webhook: Webhook) {
     let killed = Fault::kill(function(webhook.path), Moment::AfterCall(1)).once();
     let killed = shop.system.faults().add(killed);

@@ -1,4 +1,4 @@
-//! `coupons replay --failed`: sends records that failed for good, once, after their cause is fixed,
+//! `coupons replay --failed`: repeats records that failed for good, once, after a fix of the cause,
 //! and nothing else.
 
 use serde_json::{Value, json};
@@ -86,7 +86,7 @@ async fn a_failed_message_goes_out_after_a_fix_and_nothing_else_does() {
         let mails = shop.mails();
         assert!(mails.iter().any(|mail| mail.to == "joao@example.com"));
 
-        // No failure is left.
+        // No failure remains.
         for arguments in [
             &["replay", "--failed", "--json"][..],
             &["replay", "CP-1", "--failed", "--json"],
@@ -153,7 +153,7 @@ async fn a_message_that_may_have_been_sent_is_skipped_unless_its_channel_is_name
         );
         assert_eq!(sent(shop), [1, 1, 1]);
 
-        // A later attempt was refused.
+        // SES refused a later attempt.
         set(shop, "whatsapp", "failed").await;
         let said = command(shop, &["replay", "CP-1", "--failed"]).await;
         let hint = "--task delivery/whatsapp repeats it even so";

@@ -1,4 +1,5 @@
-//! Reports over HTTP: who may read them, which requests are refused, and what the answers contain.
+//! Reports over HTTP: who may read them, which requests get a refusal, and what the answers
+//! contain.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -535,7 +536,7 @@ async fn the_sample_is_answered() {
     .await;
 }
 
-/// Trials count nowhere, but their lives can be read.
+/// Trials count nowhere, but operators can read their lives.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reversal_changes_only_the_reversed_figures() {
     in_a_shop(async |shop| {

@@ -1,4 +1,4 @@
-//! Slow calls everywhere: every task ends, nothing is sent twice, and no work repeats for ever.
+//! Slow calls everywhere: every task ends, no message goes out twice, and no work repeats for ever.
 
 use std::time::Duration;
 

@@ -103,8 +103,8 @@ async fn a_lost_or_doubled_event_is_named_and_fails_the_command() {
     in_a_shop(async |shop| {
         let lose = Fault::calls(Service::Ses, "SendEmail", CallMode::LoseResponse);
         shop.system.faults().add(lose.once());
-        // A message for newer code is retried for ever, so the system settles only after the
-        // message is gone.
+        // The worker retries a message for newer code for ever, so the system settles only without
+        // the message.
         let newer = json!({"QueueUrl": "delivery", "MessageBody": r#"{"version": 99}"#});
         shop.aws("AmazonSQS.SendMessage", &newer).await;
         let process = send(shop, &["--count", "10", "--concurrency", "4"])

@@ -1,5 +1,5 @@
-//! Surveys: a member is asked once, some hours after the use and not at night, and each survey that
-//! is not sent has its reason.
+//! Surveys: a member gets one, some hours after the use and not at night, and each unsent survey
+//! has its reason.
 
 mod comments;
 
@@ -57,7 +57,7 @@ async fn pass(shop: &Shop, time: Duration) {
     shop.settle().await;
 }
 
-/// The surveys that were sent to a member by mail, each by its link's path.
+/// The surveys that a member got by mail, each by its link's path.
 fn asked(shop: &Shop, member: &str) -> Vec<String> {
     let address = format!("{member}@example.com");
     let mails = shop.mails().into_iter();
@@ -70,7 +70,7 @@ fn asked(shop: &Shop, member: &str) -> Vec<String> {
     links.collect()
 }
 
-/// The results of the surveys by the figures: the sums, and how many were not sent.
+/// The results of the surveys by the figures: the sums, and how many did not go out.
 async fn figures(shop: &Shop) -> (SurveySums, u64) {
     let tables = [
         ("FIGURES_TABLE", "figures"),
@@ -92,7 +92,7 @@ async fn figures(shop: &Shop) -> (SurveySums, u64) {
     (sums, unsent)
 }
 
-/// Checks that every scheduled survey was sent or has its reason, and that the counters agree with
+/// Checks that every scheduled survey went out or has its reason, and that the counters agree with
 /// the records.
 async fn check_figures(shop: &Shop, scheduled: u64, sent: u64) {
     let (sums, unsent) = figures(shop).await;
@@ -351,7 +351,7 @@ async fn an_address_that_no_channel_takes_leaves_the_member_to_the_next_use() {
         pass(shop, DUE).await;
         assert_eq!(shop.record("CP-2", ASK).await, "done");
         check_figures(shop, 2, 1).await;
-        // A counted survey is not sent again.
+        // A counted survey does not go out again.
         let replayed = command(shop, &["replay", "CP-1", "--failed", "--task", "surveys"]).await;
         assert!(
             replayed.out.contains("asked about once"),
@@ -384,7 +384,7 @@ async fn a_channel_that_is_down_is_tried_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn however_the_function_dies_a_survey_is_counted_once() {
     const CALLS: u32 = 16;
-    // All surveys are scheduled before the first is due.
+    // All surveys have their schedule before the first is due.
     let late = ("SurveyDelayS", "36000");
     in_a_shop_with(&[NO_NIGHT, BY_MAIL, late], async |shop| {
         for call in 1..=CALLS {

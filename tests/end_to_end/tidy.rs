@@ -32,7 +32,7 @@ pub(crate) fn template() -> Template {
     template_with(&[])
 }
 
-/// The template with these parameters besides the required ones.
+/// The template with these parameters and the required ones.
 fn template_with(others: &[(&str, &str)]) -> Template {
     let needed = [
         ("AghanimWebhookSecrets", "local-aghanim-secret"),
@@ -304,7 +304,7 @@ fn the_questionnaires_sample_has_a_token_of_the_local_secret() {
     assert_eq!(id, Some(survey::id(&use_)));
 }
 
-/// Only read permissions are allowed, whatever is added later.
+/// The role has read permissions only, also after later changes.
 #[test]
 fn reports_may_write_nothing() {
     for statement in &functions()["reports"].statements {

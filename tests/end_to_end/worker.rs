@@ -16,7 +16,7 @@ use crate::support::command;
 /// The maximum size of a dead letter, including its attributes.
 const MESSAGE_MAX_BYTES: usize = 1024 * 1024;
 
-/// A message whose text is the reason to give it up.
+/// A message with a text that is the reason to give it up.
 struct Reason(String);
 
 impl QueueMessage for Reason {
@@ -100,7 +100,7 @@ async fn a_dead_letter_has_its_reason_whatever_characters_that_holds() {
         ] {
             assert_eq!(dead_letter(shop, reason).await.as_deref(), Some(expected));
         }
-        // A reason that is too long for an attribute is cut between two characters.
+        // The worker cuts a reason that is too long for an attribute between two characters.
         let long = dead_letter(shop, &"\u{FFFF}é".repeat(700)).await.unwrap();
         assert!((990..=1000).contains(&long.len()), "{}", long.len());
     })
@@ -120,7 +120,7 @@ async fn a_message_as_large_as_sqs_takes_becomes_a_dead_letter_all_the_same() {
     .await;
 }
 
-/// Waits until everything is done, including retries after the time of the attempts that died.
+/// Waits until the system has settled, including retries after the time of the attempts that died.
 async fn settle_deaths(shop: &Shop) {
     loop {
         shop.settle().await;
@@ -144,11 +144,12 @@ async fn settle_deaths(shop: &Shop) {
 }
 
 /// A message of this coupon kills every process that works on it. After three times the message is
-/// a dead letter, and the other messages of its batches are done, each once.
+/// a dead letter, and the functions have done the other messages of its batches, each once.
 async fn check_deadly(function: &str) {
     in_a_shop(async |shop| {
         shop.expect_error("Given up: its process died 3 times");
-        // This is a row's key: the message itself may still be sent to the dead-letter queue.
+        // The limit is a row's key: the worker may still send the message itself to the dead-letter
+        // queue.
         let key = format!(r#""S":"zupy#{COMPANY}#CP-DEADLY""#);
         let kill = Fault::kill(function, Moment::Call(1)).holding(&key);
         let kill = shop.system.faults().add(kill);

@@ -61,7 +61,7 @@ async fn a_coupon_waits_for_its_members_contact_within_its_life() {
         }
         assert!(shop.mails()[0].text.as_deref().unwrap().contains("Maria"));
 
-        // A later coupon finds the contact, and sent messages are not sent again.
+        // A later coupon finds the contact, and no message goes out again.
         shop.send(redeemed_in_v2("later", NEXT_CENTURY)).await;
         shop.send(enrolled("second")).await;
         shop.send(redeemed_in_v2("good", NEXT_CENTURY)).await;
@@ -83,7 +83,7 @@ async fn a_channel_without_an_address_waits_for_the_next_contact() {
         assert_eq!(email, "done");
         assert!(whatsapp.starts_with("waiting: no "), "{whatsapp}");
 
-        // This enrolment was sent earlier but arrives later, so the known contact stays.
+        // The second enrolment has an earlier time but arrives later, so the known contact stays.
         let older = enrolled("older")
             .set("/timestamp", "2020-01-01T00:00:00Z")
             .set("/data/phone", "+5511000000000");
@@ -98,7 +98,7 @@ async fn a_channel_without_an_address_waits_for_the_next_contact() {
         assert_eq!(shop.sent("whatsapp")[0].to, "+5511965958122");
         assert_eq!(shop.account(MEMBER).await.len(), 2);
 
-        // Addresses that the latest enrolment does not name are not kept from earlier ones.
+        // The contact keeps no address that the latest enrolment does not name.
         let latest = enrolled("latest")
             .set("/timestamp", "2026-06-01T00:00:00Z")
             .set("/data/phone", Value::Null);

@@ -1,4 +1,4 @@
-//! A bad answer: one alert, whatever fails after the answer is saved.
+//! A bad answer: one alert, even if any step after the answer fails.
 
 use std::collections::BTreeMap;
 

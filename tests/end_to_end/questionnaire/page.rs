@@ -7,7 +7,7 @@ use crate::shop::in_a_shop;
 
 use super::{answer, asked, token};
 
-/// Checks that everything can be reached, nothing is wider than the window, and the console is
+/// Checks that a member can reach everything, nothing is wider than the window, and the console is
 /// silent.
 async fn is_right(browser: &Browser, what: &str) {
     assert_eq!(browser.inaccessible().await, Vec::<String>::new(), "{what}");

@@ -92,8 +92,8 @@ fn delivery_may_send_mail_from_its_own_identity_only() {
     ));
 }
 
-/// A read of dead letters hides them for a moment. So the dashboard may receive from dead-letter
-/// queues alone, and read the attributes of all queues.
+/// A read of dead letters hides them for a moment. So the dashboard may receive only from
+/// dead-letter queues, and may read the attributes of all queues.
 #[test]
 fn the_dashboard_may_change_nothing() {
     let dashboard = &functions()["dashboard"];
