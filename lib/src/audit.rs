@@ -1,5 +1,5 @@
-//! The audit of the figures: compares them with the recorded events once a day, and reports how
-//! many counters differ.
+//! The daily audit: compares the figures with the recorded events, and reports how many counters
+//! differ.
 //!
 //! A large table takes longer than one invocation. If an invocation runs out of time, it stores
 //! where it stopped, and the next invocation continues there.
@@ -17,14 +17,14 @@ use crate::figures::{Audit, Audited, Figures};
 use crate::invocation::{Invocation, serve};
 use crate::telemetry::{self, Measure, measure};
 
-/// The name of the audit that the schedule runs.
+/// The name under which the scheduled audit stores where it stopped.
 const NAME: &str = "daily";
 
-/// The time before an invocation's end at which it stores where it stopped. It is enough to read a
-/// page and to write the state.
+/// The time before an invocation's end at which the audit stops counting. In this time, the audit
+/// reads a last page and stores where it stopped.
 const MARGIN: Duration = Duration::from_secs(60);
 
-/// The time from the beginning of one audit to the next.
+/// The shortest time from the beginning of one audit to that of the next.
 const EVERY: SignedDuration = SignedDuration::from_hours(23);
 
 /// Compares the figures with the recorded events.
@@ -41,14 +41,18 @@ pub struct Auditor {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "audit")]
 pub enum Came {
-    /// The last audit is less than a day old.
+    /// The last audit began less than 23 hours ago.
     NotDue,
-    /// The next invocation continues after this number of rows.
+    /// The time was up. The next invocation continues.
     Interrupted {
+        /// How many rows of the events table the audit has read so far.
         rows: u64,
     },
+    /// All counters are judged.
     Finished {
+        /// How many events the audit counted.
         events: u64,
+        /// How many counters differ from these events.
         differ: u64,
     },
 }
@@ -127,7 +131,8 @@ impl Auditor {
         Ok(Came::Finished { events, differ })
     }
 
-    /// The days of which all events are recorded and all counters kept.
+    /// The first and the last day to judge. All events of these days are recorded, and all counters
+    /// kept.
     fn days(&self, now: Timestamp) -> anyhow::Result<(Date, Date)> {
         let today = now.to_zoned(TimeZone::UTC).date();
         let kept_from = today.checked_sub(self.report_days.days())?;

@@ -1,5 +1,5 @@
-//! The safety net for an outage of SQS: sends the messages that SQS refused. Their events' rows are
-//! marked.
+//! The safety net for an outage of SQS: sends the messages that SQS refused. The receiver marked
+//! their events' rows.
 
 use std::time::Duration;
 
@@ -16,22 +16,24 @@ use crate::receiver::Receiver;
 use crate::task::{Message, Task, tasks, tasks_of_conflict};
 use crate::telemetry;
 
-/// The time before an invocation's end at which it stops. The next invocation continues.
+/// The time before an invocation's end at which the outbox stops. The next invocation continues.
 const MARGIN: Duration = Duration::from_secs(20);
 
-/// The most pages of one invocation.
+/// The most pages of the index that one invocation reads.
 const PAGES_MAX: usize = 400;
 
-/// Sends the messages that SQS refused when their events came.
+/// Sends the messages that SQS refused when their events arrived.
 #[derive(Debug)]
 pub struct Outbox {
     receiver: Receiver,
 }
 
-/// How many events' messages were sent, and how many failed.
+/// What an invocation did with the waiting messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Emptied {
+    /// Messages that SQS took, and whose events' marks were cleared.
     pub sent: u32,
+    /// Attempts that failed, at the message or at the mark. The mark stays.
     pub failed: u32,
 }
 
@@ -62,7 +64,8 @@ impl Outbox {
     /// before stopped. So events that cannot be sent hold up no others, even if they are many.
     ///
     /// # Errors
-    /// DynamoDB does not answer. A message that SQS refuses is no error: it stays.
+    /// DynamoDB does not answer, or refuses. A message that SQS refuses is no error: the message
+    /// stays.
     pub async fn empty(&self, invocation: Invocation) -> anyhow::Result<Emptied> {
         let ledger = &self.receiver.ledger;
         let mut emptied = Emptied::default();
@@ -107,7 +110,7 @@ impl Outbox {
         Ok(emptied)
     }
 
-    /// Sends a page of messages. Returns whether one failed.
+    /// Sends the messages of a page at the same time. Returns whether one failed.
     async fn send_page(&self, page: &OutboxPage, emptied: &mut Emptied) -> bool {
         let failed_before = emptied.failed;
         let sends = page.events.iter().map(|it| send(&self.receiver, it));

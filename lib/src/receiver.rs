@@ -19,18 +19,23 @@ pub use refused::Retaken;
 /// Records events and dispatches their tasks.
 #[derive(Debug)]
 pub struct Receiver {
-    /// The time zones in which a date without a time ends.
+    /// The tenants' time zones, in which a date without a time ends.
     pub zones: Zones,
+    /// The table that events are recorded in.
     pub ledger: Ledger,
+    /// The queue that gets one message for all tasks of an event.
     pub work: WorkQueue,
 }
 
-/// The outcome of an event. In each case the event is durable, and its tasks will run.
+/// The outcome of an event. In each case the recorded event is durable, and its tasks will run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
+    /// The event was recorded now.
     New,
+    /// The event was recorded before, with the same contents.
     Duplicate,
-    /// The event contradicts the recorded one. Its body is kept for support.
+    /// The event contradicts the recorded event with its key. The contradicting body is kept for
+    /// support.
     Conflict,
 }
 
@@ -48,17 +53,19 @@ impl Receiver {
         }
     }
 
-    /// Takes an event; the event gets the key of its row. If a crash comes between recording and
-    /// sending, the next attempt finds the event recorded and tasks without a record, and sends
-    /// those. The provider may render that attempt anew. The tasks always work on the first
-    /// recorded body, even if the attempt contradicts it.
+    /// Takes an event, which gets the key of its row. `trace` is the trace header of the request.
+    ///
+    /// If a crash comes between recording and sending, the next attempt finds the event recorded
+    /// and tasks without a record, and sends those tasks. The provider may render that attempt
+    /// anew. The tasks always work on the first recorded body, even if the attempt contradicts that
+    /// body.
     ///
     /// If a crash comes after a contradiction was kept, the sender gets no answer. So the sender
-    /// tries again, and the tasks of the conflict are sent again.
+    /// tries again, and the receiver sends the tasks of the conflict again.
     ///
     /// # Errors
-    /// DynamoDB does not answer or refuses. Nothing is promised then, and the same call may be made
-    /// again.
+    /// DynamoDB does not answer, or refuses. Nothing is promised then, and the caller may make the
+    /// same call again.
     pub async fn take(
         &self,
         event: &mut Event,
@@ -122,8 +129,8 @@ impl Receiver {
         }
     }
 
-    /// Sends one message for these tasks, and for the tasks that left no record beneath a recorded
-    /// event.
+    /// Sends one message for these tasks, and for the tasks that left no record beneath the
+    /// recorded event.
     async fn dispatch_missing(
         &self,
         event: &Event,
@@ -142,8 +149,8 @@ impl Receiver {
         self.dispatch(&message, &missing).await
     }
 
-    /// Sends one message for the tasks. If SQS refuses it, the event's row is marked for the
-    /// outbox.
+    /// Sends one message for the tasks. If SQS refuses the message, the event's row gets the
+    /// outbox's mark.
     async fn dispatch(&self, message: &Message<'_>, tasks: &[Task]) -> anyhow::Result<()> {
         let Err(refused) = self.work.send(message, tasks).await else {
             return Ok(());

@@ -11,15 +11,16 @@ use crate::provider::Content;
 /// The outcome of taking a refused body again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Retaken {
+    /// The body became this event, with this outcome.
     Taken(EventKey, Taken),
-    /// The problems that remain.
+    /// The problems that today's code finds in the body.
     StillRefused(Vec<Problem>),
     /// The body will never be taken, for this reason.
     Never(&'static str),
 }
 
 impl Refused {
-    /// Why the body is not taken again, if it is not.
+    /// Why the body is not taken again; `None` if it can be taken.
     pub fn settled(&self) -> Option<String> {
         if let Some((at, event)) = &self.taken {
             return Some(format!("it was taken as {event} at {at}"));
@@ -32,11 +33,11 @@ impl Refused {
 }
 
 impl Receiver {
-    /// Takes a refused body as its webhook would with today's code, and marks it. After a crash in
-    /// between, the next attempt finds a duplicate and marks the body.
+    /// Takes a refused body as its webhook would with today's code, and marks the body as taken.
+    /// After a crash in between, the next attempt finds a duplicate and marks the body.
     ///
     /// # Errors
-    /// DynamoDB does not answer or refuses; the same call may be made again.
+    /// DynamoDB does not answer, or refuses. The caller may make the same call again.
     pub async fn take_refused(&self, refused: &Refused, now: Timestamp) -> anyhow::Result<Retaken> {
         let mut event = match refused.read(&self.zones) {
             Some(Content::Event(event)) => *event,
