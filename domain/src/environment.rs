@@ -31,7 +31,8 @@ impl Environment {
         }
     }
 
-    /// A text that must be set. If the variable is not set, [`Environment::check`] fails.
+    /// A text that must be set, without the blanks around it. If the variable is not set, the text
+    /// is empty and [`Environment::check`] fails.
     pub fn text(&mut self, name: &str) -> String {
         self.optional(name).unwrap_or_else(|| {
             self.problems.push(format!("{name} is not set"));
@@ -39,8 +40,8 @@ impl Environment {
         })
     }
 
-    /// A text that may be missing. An empty text counts as missing, because CloudFormation cannot
-    /// leave a variable out.
+    /// A text that may be missing, without the blanks around it. An empty text counts as missing,
+    /// because CloudFormation cannot leave a variable out.
     pub fn optional(&mut self, name: &str) -> Option<String> {
         let Some(text) = self.variables.get(OsStr::new(name))?.to_str() else {
             self.problems.push(format!("{name} is not UTF-8"));
@@ -50,7 +51,8 @@ impl Environment {
         (!text.is_empty()).then(|| text.to_owned())
     }
 
-    /// A whole number that is at least `min`.
+    /// A whole number that is at least `min`. If the variable is missing or wrong, the number is
+    /// `min` and [`Environment::check`] fails.
     pub fn number(&mut self, name: &str, min: i64) -> i64 {
         let text = self.text(name);
         match text.parse() {
@@ -65,7 +67,7 @@ impl Environment {
         }
     }
 
-    /// Adds a problem with the value of a variable.
+    /// Adds a problem with the value of a variable, for [`Environment::check`].
     pub fn problem(&mut self, problem: String) {
         self.problems.push(problem);
     }

@@ -11,7 +11,7 @@ use crate::characters::sendable;
 use crate::config::{Aws, CallLimits, Environment};
 use crate::invocation::Invocation;
 
-/// How long a publication may take. If SNS takes longer, the alert is published twice, which is
+/// How long a publication may take. If SNS takes longer, the alert may be published twice, which is
 /// better than no alert.
 const PUBLISH_LIMITS: CallLimits = CallLimits {
     attempt: Duration::from_secs(5),
@@ -19,15 +19,15 @@ const PUBLISH_LIMITS: CallLimits = CallLimits {
     attempts: 1,
 };
 
-/// The time that an invocation needs to publish an alert and to record that. SNS may take 5 s and
-/// DynamoDB 7 s ([`CallLimits::TASK`]); the worker keeps 4 s for itself.
+/// The time that an invocation needs to publish an alert and to record the publication. SNS may
+/// take 5 s and DynamoDB 7 s ([`CallLimits::TASK`]); the worker keeps 4 s for itself.
 const PUBLISH_TIME: Duration = Duration::from_secs(16);
 
-/// The time that an invocation needs to claim an alert, publish it and record that. The claim waits
-/// up to 3 s for another worker's claim.
+/// The time that an invocation needs to claim an alert, publish it and record the publication. The
+/// claim waits up to 3 s for another worker's claim.
 const CLAIM_TIME: Duration = Duration::from_secs(19);
 
-/// How long an alert rests after SNS refused it until an operator mends something.
+/// How long an alert waits for its next attempt if only an operator can mend the fault.
 pub const MEND_PAUSE: Duration = Duration::from_secs(60);
 
 /// SNS takes subjects of up to 99 characters.
@@ -36,13 +36,16 @@ pub const SUBJECT_MAX_CHARS: usize = 99;
 /// An alert: a text for people, and attributes for machines.
 #[derive(Debug, PartialEq)]
 pub struct Alert {
+    /// One line of at most [`SUBJECT_MAX_CHARS`] characters.
     pub subject: String,
+    /// What happened, and what to do.
     pub text: String,
+    /// Names and values by which a subscription can filter.
     pub attributes: Vec<(&'static str, String)>,
 }
 
-/// Why an alert was not published. It names SNS's code and never quotes SNS's words, because they
-/// may quote the alert.
+/// Why an alert was not published. Each reason names SNS's code. It never quotes SNS's words,
+/// because these words may quote the alert.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unpublished {
     /// SNS never takes this alert, but it may take others.
@@ -83,13 +86,14 @@ impl Unpublished {
         let Some(code) = error.code() else {
             return Self::ForNow("no answer".to_owned());
         };
-        // An alert does not name its topic. So a fault of the topic's ARN is one of the
+        // An alert does not name its topic. So a fault of the topic's ARN is a fault of the
         // configuration.
         let is_of_topic = error.message().is_some_and(|it| it.contains("TopicArn"));
         Self::by(code, status, is_of_topic)
     }
 
-    /// Every other code is about the account, the topic, its key or a permission.
+    /// The reason that a code gives. A code that is in neither list is about the account, the
+    /// topic, its key or a permission.
     fn by(code: &str, status: Option<u16>, is_of_topic: bool) -> Self {
         let code_text = code.to_owned();
         if PASSING.contains(&code) || status.is_some_and(|status| status >= 500 || status == 429) {
@@ -121,7 +125,7 @@ impl Topic {
     /// Publishes an alert. Returns the message's id.
     ///
     /// # Errors
-    /// SNS did not publish the alert; the variant says who can mend that.
+    /// SNS did not publish the alert; the variant says who can mend the fault.
     pub async fn publish(&self, alert: Alert) -> Result<String, Unpublished> {
         let mut publish = self
             .sns
@@ -147,8 +151,8 @@ impl Topic {
     }
 }
 
-/// Whether an invocation has the time to claim an alert, publish it and record that. An invocation
-/// that ends in between leads to a second publication.
+/// Whether an invocation has the time to claim an alert, publish it and record the publication. An
+/// invocation that ends in between leads to a second publication.
 pub fn may_claim(invocation: Invocation) -> bool {
     invocation.has_left(CLAIM_TIME)
 }
@@ -158,12 +162,13 @@ pub fn may_publish(invocation: Invocation) -> bool {
     invocation.has_left(PUBLISH_TIME)
 }
 
-/// The text on one line, as a subject must be.
+/// The text on one line, as a subject must be: each control character becomes a space.
 pub fn line(text: &str) -> String {
     text.replace(char::is_control, " ")
 }
 
-/// The beginning of a text that has more than `max_chars` characters; a shorter text stays whole.
+/// A text of at most `max_chars` characters stays whole. Of a longer text, the first `max_chars`
+/// characters and an ellipsis.
 pub fn shorten(text: &str, max_chars: usize) -> String {
     match text.char_indices().nth(max_chars) {
         None => text.to_owned(),
@@ -171,7 +176,7 @@ pub fn shorten(text: &str, max_chars: usize) -> String {
     }
 }
 
-/// The text in single quotes, as a shell reads it.
+/// The text as one word of a shell command, in single quotes.
 pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }

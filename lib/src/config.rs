@@ -1,4 +1,4 @@
-//! What a function reads from its environment at start. One error lists every problem.
+//! The settings of a function, and how it calls AWS.
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,35 +22,39 @@ use crate::connections::Connections;
 /// the function's timeout.
 #[derive(Debug, Clone, Copy)]
 pub struct CallLimits {
+    /// The limit of one attempt.
     pub attempt: Duration,
     /// The limit of all attempts of one call, with the waits between them.
     pub call: Duration,
+    /// The most attempts of one call; with 1, the SDK repeats nothing.
     pub attempts: u32,
 }
 
 impl CallLimits {
-    /// A webhook function answers within the provider's 10 s, even if AWS is slow. It makes few
-    /// calls one after another.
+    /// The limits of a webhook function, which makes few calls one after another. It answers within
+    /// the provider's 10 s, even if AWS is slow.
     pub const WEBHOOK: Self = Self {
         attempt: Duration::from_millis(900),
         call: Duration::from_millis(2000),
         attempts: 3,
     };
-    /// A task function has 30 s for a batch, and works on its messages at the same time.
+    /// The limits of a task function, which has 30 s for a batch and works on its messages at the
+    /// same time.
     pub const TASK: Self = Self {
         attempt: Duration::from_millis(3000),
         call: Duration::from_millis(7000),
         attempts: 3,
     };
-    /// The SDK must not repeat an effect outside, because the lease decides about a second attempt.
-    /// The limit is long: if we stop waiting and the effect happens later, a mail is sent twice.
+    /// The limits of an effect outside. The SDK must not repeat the effect, because the lease
+    /// decides about a second attempt. The limit is long: if we stop waiting and the effect happens
+    /// later, a mail is sent twice.
     pub const ONCE: Self = Self {
         attempt: Duration::from_secs(18),
         call: Duration::from_secs(18),
         attempts: 1,
     };
 
-    /// The limits as the SDK takes them.
+    /// The time limits as the SDK takes them.
     pub fn timeouts(self) -> TimeoutConfig {
         TimeoutConfig::builder()
             .connect_timeout(Duration::from_millis(1000))
@@ -67,8 +71,8 @@ impl CallLimits {
     }
 }
 
-/// The account that the function runs in. Lambda sets it in the environment; we read it there and
-/// skip the SDK's default chain.
+/// The region, the credentials and the connections for calls to AWS. Lambda sets them in the
+/// environment. We read them there, and skip the SDK's default chain.
 #[derive(Debug, Clone)]
 pub struct Aws {
     region: String,
@@ -80,7 +84,8 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// Reads the region, the credentials and the endpoint from the environment.
+    /// Reads the region, the credentials and the endpoint from the environment. Without an
+    /// endpoint, each service has its own.
     pub fn read(environment: &mut Environment) -> Self {
         let connections = connections(environment);
         Self {
@@ -154,12 +159,12 @@ impl Aws {
         [dynamodb(), sqs()]
     }
 
-    /// The connections to AWS, for clients of other servers.
+    /// The HTTP client of the calls to AWS, for calls to other servers.
     pub fn http(&self) -> SharedHttpClient {
         self.http.clone()
     }
 
-    /// The configuration that a service's client is made from.
+    /// The configuration from which a service's client is made, with these limits.
     pub fn sdk_config(&self, limits: CallLimits) -> SdkConfig {
         let mut config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -178,7 +183,7 @@ impl Aws {
 }
 
 /// Connections that trust the certificate authorities in the file that `SSL_CERT_FILE` names, as
-/// OpenSSL does. Without the variable they trust Mozilla's.
+/// OpenSSL does. Without the variable, the connections trust Mozilla's authorities.
 fn connections(environment: &mut Environment) -> Connections {
     let Some(file) = environment.optional("SSL_CERT_FILE") else {
         return Connections::default();
