@@ -1,6 +1,6 @@
-//! The webhook secrets, from Secrets Manager. They are fetched at start, on a schedule, and after a
-//! signature that no secret gives. So a rotation needs no restart. `docs/adr/0010-secrets.md` gives
-//! the reasons.
+//! The webhook secrets, from Secrets Manager. A function fetches the secrets at start, every five
+//! minutes, and after a signature that no secret gives. So a rotation needs no restart.
+//! `docs/adr/0010-secrets.md` gives the reasons.
 
 mod budget;
 mod fetch;
@@ -17,16 +17,18 @@ use crate::verify::{Holder, Scheme, Secrets};
 use budget::Budget;
 use fetch::{Fetched, Previous, Unfetched};
 
-/// The age at which secrets are fetched again.
+/// The time after a fetch, or after a failed one, at which the next request fetches again.
 const REFRESH_AFTER: Duration = Duration::from_secs(300);
 
-/// Limits the fetches that wrong signatures cause, because anybody can send wrong signatures:
-/// [`FETCHES_AT_ONCE`] at once, then one after each pause. A fetch is two calls. So any flood of
-/// forgeries costs a process 10 calls, and then 0.4 calls a second.
+/// The most fetches at once that wrong signatures cause, because anybody can send wrong signatures.
+/// A fetch is two calls. So any flood of forgeries costs a process 10 calls, and then 0.4 calls a
+/// second.
 const FETCHES_AT_ONCE: u32 = 5;
+/// The pause after which such a flood causes one more fetch.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// A secret whose value is JSON, or a comma-separated list of `secret` or `tenant=secret`.
+/// One secret of Secrets Manager, and the values that a process keeps of it. The value is JSON, or
+/// a comma-separated list of `secret` or `tenant=secret`.
 #[derive(Debug)]
 pub struct SecretStore {
     client: Client,
@@ -34,7 +36,7 @@ pub struct SecretStore {
     /// The schemes that each secret must be a key of.
     schemes: &'static [Scheme],
     kept: Mutex<Kept>,
-    /// Held during a fetch. All others wait for its result.
+    /// Held during a fetch. All other requests wait for the fetch's result.
     fetching: tokio::sync::Mutex<()>,
 }
 
@@ -42,9 +44,9 @@ pub struct SecretStore {
 struct Kept {
     /// `None` until the secret store answers for the first time.
     known: Option<Arc<ValidSecrets>>,
-    /// When the last fetch or attempt was made.
+    /// When the last fetch ended, or the store was created.
     tried_at: Instant,
-    /// When the last fetch began that failed.
+    /// When the last failed fetch began.
     failed: Option<Instant>,
     budget: Budget,
 }
@@ -55,7 +57,7 @@ pub struct ValidSecrets {
     current: Secrets,
     previous: Option<Secrets>,
     all: Secrets,
-    /// When the fetch began that brought these secrets.
+    /// When the fetch of these secrets began.
     began: Instant,
     /// Whether other secrets may be valid too.
     in_doubt: bool,
@@ -64,8 +66,10 @@ pub struct ValidSecrets {
 /// Why a signature may be good although no known secret gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Undecided {
+    /// The secret store gave no usable answer, so other secrets may be valid.
     #[error("the secret store does not answer, so the valid secrets are unknown")]
     Unanswered,
+    /// So many signatures are wrong that the secret store is not asked about this one.
     #[error("too many signatures are wrong to ask the secret store about each")]
     TooMany,
 }
@@ -76,22 +80,23 @@ impl ValidSecrets {
         &self.all
     }
 
-    /// The holder of this token. The current version decides: if a rotation narrows a token, it is
-    /// narrow at once.
+    /// The holder of this token; `None` if the token is not valid. The current version decides
+    /// first: if a rotation narrows a token, the token is narrow at once.
     pub fn holder(&self, token: &str) -> Option<Holder> {
         let current = self.current.holder(token);
         let previous = self.previous.as_ref().and_then(|it| it.holder(token));
         current.or(previous)
     }
 
-    /// The holder of the token that made the MAC of a message. The current version decides here
-    /// too.
+    /// The holder of the token that made the MAC of a message; `None` if no valid token did. The
+    /// current version decides first here too.
     pub fn holder_by_mac(&self, message: &[u8], mac: &[u8]) -> Option<Holder> {
         let by_mac = |it: &Secrets| it.holder_by_mac(message, mac);
         by_mac(&self.current).or(self.previous.as_ref().and_then(by_mac))
     }
 
-    /// Whether a signature that none of these secrets gives may be good all the same.
+    /// Whether a signature that none of these secrets gives may be good all the same, because a
+    /// version of the secret is unknown.
     pub fn in_doubt(&self) -> bool {
         self.in_doubt
     }
@@ -134,7 +139,8 @@ impl ValidSecrets {
 }
 
 impl SecretStore {
-    /// A store of the secret with this id, whose values are keys of these schemes.
+    /// A store of the secret with this id, whose values must be keys of these schemes. It fetches
+    /// nothing yet.
     pub fn new(sdk_config: &SdkConfig, id: String, schemes: &'static [Scheme]) -> Self {
         let now = Instant::now();
         Self {
@@ -152,11 +158,11 @@ impl SecretStore {
     }
 
     /// Fetches the secrets for the first time. If the secret store does not answer, the function
-    /// starts anyway, and the first request that needs the secrets asks again. Otherwise the
-    /// gateway would answer 500.
+    /// starts anyway, because otherwise the gateway would answer 500. The first request that needs
+    /// the secrets asks again.
     ///
     /// # Errors
-    /// The secret does not exist, cannot be used, or may not be read. The error names it.
+    /// The secret does not exist, cannot be used, or may not be read. The error names the secret.
     pub async fn start(&self) -> anyhow::Result<()> {
         let _fetching = self.fetching.lock().await;
         match self.fetch().await {
@@ -174,8 +180,8 @@ impl SecretStore {
         &self.id
     }
 
-    /// The secrets that are valid now, fetched again if they are old. If a fetch fails, the kept
-    /// secrets stay in use.
+    /// The secrets that are valid now. If the kept secrets are old, they are fetched again. If that
+    /// fetch fails, the kept secrets stay in use.
     ///
     /// # Errors
     /// No secrets are kept, and they cannot be fetched.
@@ -198,8 +204,8 @@ impl SecretStore {
         Ok(self.fetch().await.unwrap_or(kept))
     }
 
-    /// Secrets that were fetched at this time or later, for a signature that came then and that no
-    /// kept secret gives. Only these can prove the signature wrong.
+    /// Secrets that were fetched at this time or later, for a signature that came at this time and
+    /// that no kept secret gives. Only such secrets can prove the signature wrong.
     ///
     /// # Errors
     /// The secrets cannot be fetched now, so the signature may be good.
@@ -207,7 +213,7 @@ impl SecretStore {
         let _fetching = self.fetching.lock().await;
         {
             let mut kept = self.lock();
-            // Another request may have fetched them, or tried to, while this one waited.
+            // Another request may have fetched the secrets, or tried to, while this one waited.
             match &kept.known {
                 Some(known) if known.began >= at => return Ok(Arc::clone(known)),
                 _ => {}

@@ -1,4 +1,4 @@
-//! A budget for actions that strangers can cause.
+//! A budget that limits the actions that strangers can cause.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ impl Budget {
         }
     }
 
-    /// Whether the action is allowed now. If it is, it counts as done.
+    /// Whether an action is allowed now. An allowed action counts as done.
     pub(super) fn take(&mut self, now: Instant) -> bool {
         let elapsed = now.saturating_duration_since(self.since);
         let pauses = elapsed.as_nanos() / self.pause.as_nanos().max(1);

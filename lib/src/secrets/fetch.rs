@@ -17,6 +17,7 @@ pub(super) struct Fetched {
     pub(super) previous: Previous,
 }
 
+/// The version before the current one, which stays valid until the next rotation.
 #[derive(Debug)]
 pub(super) enum Previous {
     /// The secret store gave the previous version, or said that there is none.
@@ -30,8 +31,8 @@ pub(super) enum Previous {
 /// Why there are no secrets.
 #[derive(Debug)]
 pub(super) enum Unfetched {
-    /// The secret does not exist, cannot be used or may not be read. Only an operator can mend
-    /// that.
+    /// The secret does not exist, cannot be used or may not be read. Only an operator can mend this
+    /// fault.
     Wrong(anyhow::Error),
     /// The secret store does not answer now.
     Unavailable(anyhow::Error),
@@ -45,8 +46,8 @@ impl fmt::Display for Unfetched {
     }
 }
 
-/// Fetches both versions. If only the previous version can be used, it stays in use, in doubt. So a
-/// mistake in a new secret stops no function.
+/// Fetches both versions. If only the previous version can be used, that version stays in use, and
+/// the current one counts as unknown. So a mistake in a new secret stops no function.
 pub(super) async fn fetch(
     client: &Client,
     id: &str,
@@ -89,7 +90,7 @@ fn wrong(error: anyhow::Error) -> Unfetched {
     Unfetched::Wrong(error)
 }
 
-/// The contents of a version.
+/// The contents of a version of the secret.
 enum Contents {
     Text(String),
     Binary,
