@@ -1,5 +1,5 @@
-//! The loop of a task function over a batch of messages. Each message fails by itself, even if all
-//! are worked on as one.
+//! The loop of a task function over a batch of messages. Each message fails by itself, even if the
+//! function works on all messages as one.
 
 mod attempts;
 mod batch;
@@ -24,7 +24,8 @@ pub use from_ledger::{FromLedger, from_ledger, load};
 pub use queue::{Queue, REASON};
 use suspects::How;
 
-/// Works on messages until Lambda ends the function. `read` makes the work from the environment.
+/// Works on the messages of the task's queue until Lambda ends the function. `name` is the
+/// function's name, and `read` makes the work from the environment.
 ///
 /// # Errors
 /// The environment has problems, the work cannot start, or the Lambda runtime ended.
@@ -41,7 +42,7 @@ pub async fn run<W: Work>(
     .await
 }
 
-/// Like [`run`], for work on whole batches.
+/// Works on whole batches, as [`run`] works on single messages.
 ///
 /// # Errors
 /// The environment has problems, or the Lambda runtime ended.
@@ -72,6 +73,8 @@ fn start<W>(
 
 /// What a task function does with a message.
 pub trait Work: Send + Sync + 'static {
+    /// The form of the queue's messages. A message of another form goes to the dead-letter queue,
+    /// unless only newer code can read it.
     type Message: QueueMessage + Send + 'static;
 
     /// Runs once, before the first message.
@@ -96,9 +99,11 @@ pub trait Work: Send + Sync + 'static {
 /// What a task function does with all messages of a batch at once, because that costs less than one
 /// by one.
 pub trait BatchWork: Send + Sync + 'static {
+    /// The form of the queue's messages, as [`Work::Message`].
     type Message: QueueMessage + Send + 'static;
 
-    /// Returns the outcome of each message, in their order.
+    /// Works on the messages, and returns the outcome of each one in their order. A message without
+    /// an outcome is retried.
     fn work(
         &self,
         messages: Vec<Self::Message>,
@@ -106,7 +111,7 @@ pub trait BatchWork: Send + Sync + 'static {
     ) -> impl Future<Output = Vec<Result<(), Failure>>> + Send;
 }
 
-/// Works on the batches that come from a queue.
+/// A task's work, and the queue that its batches come from.
 #[derive(Debug)]
 pub struct Worker<W> {
     queue: Queue,
@@ -132,8 +137,8 @@ impl<W: Work> Worker<W> {
         self.work.start().await
     }
 
-    /// Works on all messages of a batch at the same time. Messages that are not done are reported,
-    /// and SQS delivers them again.
+    /// Works on all messages of a batch at the same time. The response lists the messages that are
+    /// not done, and SQS delivers these again.
     pub async fn work(&self, batch: SqsEvent, invocation: Invocation) -> SqsBatchResponse {
         let work = Arc::new(OneByOne(Arc::clone(&self.work)));
         self.work_off(batch, &work, How::OneByOne, invocation).await
@@ -141,8 +146,8 @@ impl<W: Work> Worker<W> {
 }
 
 impl<W: BatchWork> Worker<W> {
-    /// Works on all messages of a batch as one. Messages that are not done are reported, and SQS
-    /// delivers them again.
+    /// Works on all messages of a batch as one. The response lists the messages that are not done,
+    /// and SQS delivers these again.
     pub async fn work_as_one(&self, batch: SqsEvent, invocation: Invocation) -> SqsBatchResponse {
         self.work_off(batch, &self.work, How::AsOne, invocation)
             .await

@@ -1,6 +1,6 @@
-//! Notes on attempts at repeated messages. A process that dies can log nothing, so a note is
-//! written before an attempt begins and after it ends. If three attempts began and never ended, the
-//! notes show it.
+//! Notes on attempts at repeated messages. A process that dies can log nothing, so the worker
+//! writes a note before an attempt begins and after it ends. The notes show how many attempts began
+//! and never ended.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -28,9 +28,9 @@ const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 15);
 /// note does not name the end of its invocation; older code wrote such notes.
 const INVOCATION_MAX_MS: i64 = 15 * 60 * 1000;
 
-/// The attributes for the sets of attempts: those that began and did not end, and those that were
-/// taken back.
+/// The field of the attempts that began and did not end.
 const BEGUN: &str = "begun";
+/// The field of the attempts that were taken back.
 const SPARED: &str = "spared";
 
 /// The notes on a queue's messages: rows of the events table with keys that no event has.
@@ -45,8 +45,9 @@ pub(super) struct Attempts {
 #[derive(Debug)]
 pub(super) struct Attempt {
     id: String,
-    /// How many earlier attempts began and did not end, and how many were taken back.
+    /// How many earlier attempts began and did not end.
     pub(super) unended: usize,
+    /// How many earlier attempts were taken back.
     pub(super) spared: usize,
     /// How many of the unended attempts are certainly dead, because the time of their invocations
     /// is over. The others may be alive, because SQS may deliver a message several times at once.
@@ -101,7 +102,7 @@ impl Attempts {
         })
     }
 
-    /// Takes back the note that an attempt began, because the message is not worked on now.
+    /// Takes back the note that an attempt began, because the worker puts off the message.
     pub(super) async fn take_back(&self, message: &str, attempt: &Attempt) -> anyhow::Result<()> {
         let expression = "DELETE #begun :attempt ADD #spared :attempt";
         self.update(message, expression, Some(attempt)).await

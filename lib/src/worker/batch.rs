@@ -25,8 +25,8 @@ pub const MARGIN: Duration = Duration::from_secs(4);
 /// about a coupon comes too late.
 const OUTSIDE_MAX: SignedDuration = SignedDuration::from_hours(24);
 
-/// How often a message that panics is received, because the message, or the code for it, causes the
-/// panic.
+/// How often a message that panics is received before it is given up, because the message, or the
+/// code for it, causes the panic.
 const PANICS_MAX: u32 = 3;
 
 /// The least delay before a retry. Without it, a fault that fails at once would cause a loop
@@ -100,8 +100,8 @@ impl Batch {
         (0..self.messages.len()).collect()
     }
 
-    /// Works on each of these messages alone, all at the same time. So a message that panics causes
-    /// its own panic.
+    /// Works on each of these messages alone, all at the same time. So a message that panics stops
+    /// no other message.
     pub(super) async fn work_one_by_one<W: BatchWork>(
         &mut self,
         work: &Arc<W>,
@@ -118,8 +118,8 @@ impl Batch {
         }
     }
 
-    /// Works on these messages at once. If that panics, it works on each one alone, so that only
-    /// the message that causes the panic fails.
+    /// Works on these messages at once. After a panic, the work begins again on each one alone, so
+    /// that only the message that causes the panic fails.
     pub(super) async fn work_as_one<W: BatchWork>(&mut self, work: &Arc<W>, messages: Vec<usize>) {
         let panicked = match messages.len() {
             0 | 1 => messages,
@@ -289,7 +289,7 @@ impl Given {
     }
 }
 
-/// Works on messages at once. Returns for each that it is done, or what happens next.
+/// Works on messages at once. Returns for each message that it is done, or what happens next.
 async fn work_on<W: BatchWork>(
     work: Arc<W>,
     given: Vec<Given>,

@@ -1,4 +1,4 @@
-//! Work on messages whose events may be in the ledger only. It reads these events before the work
+//! Work on messages whose events may be in the ledger only: reads these events before the work
 //! begins.
 
 use std::borrow::Cow;
@@ -15,7 +15,7 @@ use crate::invocation::Invocation;
 use crate::ledger::Ledger;
 use crate::task::{Elsewhere, MESSAGE_VERSION, Message, Queued};
 
-/// A task's work, and the ledger that holds the events that its queue does not.
+/// A task's work, and the ledger that holds the events that are too large for its queue.
 #[derive(Debug)]
 pub struct FromLedger<W> {
     ledger: Ledger,
@@ -70,7 +70,7 @@ impl<W: BatchWork<Message = Message<'static>>> BatchWork for FromLedger<W> {
     }
 }
 
-/// The message with its event. If the queue does not hold the event, it is read from the ledger.
+/// The message with its event, which is read from the ledger if the queue does not hold it.
 ///
 /// # Errors
 /// The ledger does not answer, has no such event, or holds a body that only newer code can read.

@@ -13,17 +13,18 @@ use super::attempts::Attempts;
 use crate::characters::sendable_within;
 use crate::config::{Aws, CallLimits, Environment};
 
-/// The first and the longest delay before a retry, in seconds. The queues' receive counts allow for
-/// days of retries.
+/// The longest delay before the first retry.
 const DELAY_FIRST_S: u32 = 2;
+/// The longest delay before any retry. The queues' receive counts allow for days of retries.
 const DELAY_MAX_S: u32 = 900;
 
 /// The longest time for which SQS can hide a message after its receipt (12 hours), less the time
 /// that has passed already.
 const VISIBILITY_MAX_S: u32 = 43_000;
 
-/// The attribute of a dead letter that holds the reason, and its longest value in bytes.
+/// The attribute of a dead letter that holds the reason.
 pub const REASON: &str = "Reason";
+/// The longest reason, in bytes.
 const REASON_MAX_BYTES: usize = 1000;
 
 /// The most bytes of a message: its body, and for each attribute the name, the type and the value.
@@ -43,7 +44,8 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Reads `<NAME>_QUEUE_URL`, `<NAME>_DEAD_LETTER_QUEUE_URL` and `EVENTS_TABLE`.
+    /// Reads `<NAME>_QUEUE_URL`, `<NAME>_DEAD_LETTER_QUEUE_URL` and `EVENTS_TABLE` from the
+    /// environment, where `<NAME>` is the function's name in upper case with `_` for `-`.
     pub fn read(environment: &mut Environment, aws: &Aws, name: &str) -> Self {
         let attempts = Attempts::read(environment, aws, name);
         let name = name.to_uppercase().replace('-', "_");
@@ -74,8 +76,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Sets when messages are received again. If that fails, they come at the queue's visibility
-    /// timeout.
+    /// Hides messages, each given by its receipt, for some seconds. If that fails, the messages
+    /// come again after the queue's visibility timeout.
     pub(super) async fn delay(&self, delayed: &[(String, u32)]) {
         let batches = delayed.chunks(BATCH_MAX);
         for outcome in join_all(batches.map(|batch| self.delay_batch(batch))).await {
@@ -85,7 +87,7 @@ impl Queue {
         }
     }
 
-    /// Deletes messages that are done. If that fails, SQS delivers them again.
+    /// Deletes messages that are done. If that fails, SQS delivers the messages again.
     pub(super) async fn delete(&self, receipts: &[String]) {
         let batches = receipts.chunks(BATCH_MAX);
         for outcome in join_all(batches.map(|batch| self.delete_batch(batch))).await {
@@ -144,8 +146,8 @@ fn reason_beside(body: &str, reason: &str) -> Option<String> {
     (!reason.is_empty()).then_some(reason)
 }
 
-/// The delay in seconds before a message is retried. It doubles with every receive. It is random,
-/// so that messages that failed together do not come back together.
+/// The delay in seconds before a message is retried. The longest delay doubles with every receive.
+/// The delay is random, so that messages that failed together do not come back together.
 pub(super) fn delay_s(received: u32) -> u32 {
     let doublings = received.saturating_sub(1).min(16);
     let longest = (DELAY_FIRST_S << doublings).min(DELAY_MAX_S);

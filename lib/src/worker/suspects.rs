@@ -1,10 +1,11 @@
 //! Messages that may kill their process: out of memory, by an abort, or past the function's
 //! timeout. The process cannot log such a death, and a batch dies as one.
 //!
-//! A message that comes for the first time costs nothing here. For a repeated message, a note is
-//! written before the work begins and after it ends. A message whose attempt began and never ended
-//! is a suspect. It is worked on alone, after its neighbours are settled and deleted, so that only
-//! the suspect dies with the process. After three deaths it goes to the dead-letter queue.
+//! A message that comes for the first time costs nothing here. For a repeated message, the worker
+//! writes a note before the work begins and after it ends. A message whose attempt began and never
+//! ended is a suspect. The worker works on a suspect alone, after its neighbours are settled and
+//! deleted, so that only the suspect dies with the process. After three deaths, the suspect goes to
+//! the dead-letter queue.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,10 +27,10 @@ const LAST_MARGIN: Duration = Duration::from_millis(500);
 /// How often a message may kill its process.
 const DEATHS_MAX: usize = 3;
 
-/// The delay of a suspect that was given back in favour of another, in seconds.
+/// The delay of a suspect that the worker gives back in favour of another, in seconds.
 const GIVEN_BACK_S: std::ops::RangeInclusive<u64> = 2..=10;
 
-/// Whether messages are worked on one by one or all as one.
+/// How the work takes the messages of a batch: one by one, or all as one.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum How {
     OneByOne,
@@ -43,8 +44,8 @@ struct Suspect {
 }
 
 impl<W> Worker<W> {
-    /// Works on a batch, and on its suspects last. Messages that are not done are reported, and SQS
-    /// delivers them again.
+    /// Works on a batch, and on one of its suspects last. The response lists the messages that are
+    /// not done, and SQS delivers these again.
     pub(super) async fn work_off<B: BatchWork>(
         &self,
         batch: SqsEvent,
@@ -62,7 +63,7 @@ impl<W> Worker<W> {
                     dead.insert(index);
                 }
                 Some(attempt) if attempt.unended > 0 => suspects.push(Suspect { index, attempt }),
-                // Also if it is unknown whether the note was written.
+                // An attempt is unknown if its note failed; the note may be written all the same.
                 _ => begun.push(id),
             }
         }
@@ -115,8 +116,8 @@ impl<W> Worker<W> {
         report(failed)
     }
 
-    /// Notes for each repeated message that an attempt begins. If the note fails, the message is
-    /// worked on all the same.
+    /// Notes for each repeated message that an attempt begins. A failed note does not stop the work
+    /// on its message.
     async fn begin_repeated(
         &self,
         batch: &Batch,
