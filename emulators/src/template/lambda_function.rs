@@ -8,6 +8,10 @@ use super::resource::{Resource, queue_of_arn};
 use super::{Function, QueueSource, Route, Schedule, arn, statements};
 use crate::sqs::Queue;
 
+/// The most bytes of a function's environment variables, as JSON (Lambda quotas). Addresses on AWS
+/// are about as long as local addresses.
+const VARIABLES_MAX_BYTES: usize = 4096;
+
 /// The parts of the template that a function depends on.
 pub(super) struct Surroundings<'a> {
     pub(super) scope: &'a Scope<'a>,
@@ -98,6 +102,14 @@ impl Surroundings<'_> {
             for (name, value) in node.need("Variables")?.entries()? {
                 environment.insert(name.clone(), value.text()?.to_owned());
             }
+        }
+        let bytes = serde_json::json!(environment).to_string().len();
+        if bytes > VARIABLES_MAX_BYTES {
+            return Err(resource.node.problem(format!(
+                "the function {} has {bytes} bytes of environment variables, and Lambda takes \
+                 {VARIABLES_MAX_BYTES}: give it shorter parameters",
+                resource.name
+            )));
         }
         Ok(environment)
     }

@@ -217,6 +217,20 @@ Resources:
 }
 
 #[test]
+fn the_environment_of_a_function_has_4096_bytes_at_most() {
+    // The others of `{"A":"1","B":"2","C":"xxx"}` have 24 bytes.
+    let with = |length: usize| {
+        let variables = format!("{{C: {}}}", "x".repeat(length));
+        with_properties(&format!("      Environment: {{Variables: {variables}}}"))
+    };
+    assert!(read(&with(4096 - 24), &[]).is_ok());
+    check_refused(
+        &with(4096 - 23),
+        "the function work has 4097 bytes of environment variables, and Lambda takes 4096",
+    );
+}
+
+#[test]
 fn globals_are_merged_beneath_a_functions_own_properties() {
     let source = with_properties(
         "
