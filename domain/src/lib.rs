@@ -26,7 +26,7 @@
 //! - [`environment`], [`per_tenant`]: a function's variables, and settings for each tenant.
 //! - [`cell`], [`characters`], [`steering`]: texts in cells of CSV, in calls to AWS, on screens.
 
-#![warn(clippy::missing_errors_doc)]
+#![warn(clippy::missing_errors_doc, missing_docs)]
 
 pub mod body;
 pub mod cell;

@@ -37,7 +37,7 @@
 //! - [`config`], [`connections`], [`secrets`], [`clock`], [`invocation`], [`telemetry`]: a
 //!   function's settings, its connections to AWS, its secrets, its time, and its logs and metrics.
 
-#![warn(clippy::missing_errors_doc)]
+#![warn(clippy::missing_errors_doc, missing_docs)]
 
 pub use ::request;
 pub use domain::{

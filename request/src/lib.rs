@@ -4,6 +4,8 @@
 //! becomes a request without a signature, because a function error would become a 500. See
 //! `docs/adr/0032-lambda-http-inside-a-guard.md`.
 
+#![warn(clippy::missing_errors_doc, missing_docs)]
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use domain::headers::Headers;

@@ -4,7 +4,6 @@ mod boundaries;
 mod code;
 mod cycles;
 mod docs;
-mod documented;
 mod repository;
 mod roles;
 mod source;
