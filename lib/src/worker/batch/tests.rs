@@ -139,12 +139,12 @@ fn check_left(batch: Batch, expected: &[&str]) {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn each_message_fails_by_itself() {
     check(&["a", "fails", "b", "panics", "c"], &["fails", "panics"]).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_message_that_can_never_be_worked_off_is_given_up() {
     let expected = ["unreadable: the message is not one", "never: never"];
     check(&["unreadable", "a", "never"], &expected).await;
@@ -155,7 +155,7 @@ async fn a_message_that_can_never_be_worked_off_is_given_up() {
     .await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_outside_system_is_asked_again_for_a_day() {
     check(
         &["early", "outside", "outside for a day"],
@@ -223,18 +223,18 @@ fn a_message_is_given_up_with_a_reason_before_the_queue_moves_it() {
     check(995, Next::GivenUp("never".into()), Some("never"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_message_for_newer_code_waits_for_it() {
     let newer = ["newer", "of an unknown kind", "with an unknown field"];
     check(&[newer[0], newer[1], "a", newer[2]], &newer).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn unfinished_messages_are_given_back_near_the_deadline() {
     check(&["a", "hangs", "b"], &["hangs"]).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_batch_is_worked_on_as_one_and_each_message_has_its_own_outcome() {
     let expected = ["unreadable: ", "fails: one of 3", "newer"];
     check_as_one(&["a", "unreadable", "fails", "newer", "b"], &expected).await;
@@ -243,7 +243,7 @@ async fn a_batch_is_worked_on_as_one_and_each_message_has_its_own_outcome() {
     check_as_one(&[], &[]).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_message_that_makes_its_batch_panic_fails_alone() {
     let codes = ["a", "panics", "fails", "panics again"];
     let expected = [
@@ -254,14 +254,14 @@ async fn a_message_that_makes_its_batch_panic_fails_alone() {
     check_as_one(&codes, &expected).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_batch_that_is_unfinished_near_the_deadline_is_given_back() {
     check_as_one(&["a", "hangs", "b"], &["a", "hangs", "b"]).await;
     // Each message has its own time when it is worked on alone.
     check_as_one(&["a", "hangs", "panics"], &["hangs", "panics"]).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_message_without_an_outcome_is_retried() {
     struct Silent;
     impl BatchWork for Silent {
