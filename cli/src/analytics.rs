@@ -127,7 +127,7 @@ impl Arguments {
     }
 }
 
-/// Refuses days whose events may have expired. Counted again without these events, correct counters
+/// Refuses days that may have expired events. Counted again without these events, correct counters
 /// would seem wrong, and `rebuild` would erase them.
 fn check_days(days: u16, kept: u16) -> anyhow::Result<()> {
     ensure!(
@@ -156,8 +156,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     );
     let figures = Figures::new(target.dynamodb.clone(), tables);
     let mut audit = count(&figures, &arguments, kept).await?;
-    // The first days' events may have expired while the others were read, or while the command was
-    // interrupted.
+    // The first days' events may have expired during the reading of the others, or during an
+    // interruption.
     audit.leave_out_before(Audit::recorded_from(Timestamp::now(), kept.into())?);
     let (drift, _) = audit.judge(&figures).await?;
     let mut differs = Vec::new();
@@ -195,7 +195,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 /// How often the command stores an unfinished run.
 const KEPT_EVERY: Duration = Duration::from_secs(60);
 
-/// Counts the recorded events, from the place where a run was interrupted.
+/// Counts the recorded events, from the place where an earlier run stopped.
 async fn count(figures: &Figures, arguments: &Arguments, kept: u16) -> anyhow::Result<Audit> {
     let now = Timestamp::now();
     let name = name(arguments);

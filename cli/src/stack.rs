@@ -1,8 +1,7 @@
 //! Reads the resources and the parameters of a CloudFormation stack.
 //!
-//! The program needs two operations of CloudFormation. The SDK of CloudFormation takes longer to
-//! build than the rest of this program, so this module sends the request itself, and signs it with
-//! the SDK's signer.
+//! The program needs two operations of CloudFormation. Its SDK takes longer to build than the rest
+//! of this program. So this module sends the request itself, and signs it with the SDK's signer.
 
 use std::time::SystemTime;
 

@@ -1,4 +1,4 @@
-//! A coupon that is being checked, with the batch's messages about it.
+//! A coupon under check, with the batch's messages about it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,28 +12,28 @@ use webhooks::task::Message;
 use crate::coupon::{Coupon, KnownEvent};
 use crate::history::{MemberHistory, Redeemed};
 
-/// A coupon that is being checked.
+/// A coupon under check.
 pub(crate) struct Case<'a> {
     /// The coupon's events in the batch, with the numbers of their messages.
     pub(crate) own: Vec<(usize, &'a Message<'static>)>,
     /// Messages that ask for some alerts of the coupon's events alone, with their numbers. A case
-    /// with nothing else is not checked.
+    /// with nothing else needs no check.
     pub(crate) named: Vec<(usize, &'a Message<'static>)>,
-    /// The messages of other coupons that are done only after this coupon.
+    /// The messages of other coupons that wait for this coupon.
     pub(crate) awaited_by: BTreeSet<usize>,
     /// Whether its redemption may be one too many: it was just redeemed, or another coupon of the
     /// member was.
     pub(crate) counts: bool,
-    /// The member, and the redemption in the member's history, if this coupon is checked for other
-    /// coupons of the member.
+    /// The member, and the redemption in the member's history, if other coupons of the member cause
+    /// the check.
     pub(crate) listed_as: Option<(String, Redeemed)>,
     /// Whether its redemption is in the member's history.
     pub(crate) is_in_history: bool,
     /// Whether it concerns more coupons of the member than a batch adds.
     pub(crate) has_more: bool,
-    /// Whether it was settled in the member's history and owes a new alert.
+    /// Whether the member's history has it as settled, and it needs a new alert.
     pub(crate) is_open_again: bool,
-    /// Whether it owes an alert that another message publishes.
+    /// Whether it needs an alert that another message publishes.
     pub(crate) owes_alerts: bool,
     pub(crate) version: Option<String>,
     pub(crate) coupon: Coupon,
@@ -45,13 +45,13 @@ pub(crate) struct Case<'a> {
 pub(crate) enum State {
     /// The next round reads it.
     New,
-    /// Its events and records are read.
+    /// Fraud has read its events and records.
     Read,
     /// All of its records are correct.
     UpToDate,
     Failed(anyhow::Error),
-    /// SNS refuses alerts until an operator mends something. The message is retried after this
-    /// delay.
+    /// SNS refuses alerts until an operator repairs something. SQS delivers the message again after
+    /// this delay.
     AlertsBlocked(anyhow::Error, Duration),
     /// DynamoDB will never accept its changes.
     GivenUp(anyhow::Error),
@@ -106,14 +106,14 @@ impl<'a> Case<'a> {
         self.state = State::Failed(anyhow!("{error:#}"));
     }
 
-    /// Whether its redemption is one of the batch's events, so that it is checked for its own sake.
+    /// Whether its redemption is one of the batch's events, which itself causes the check.
     pub(crate) fn is_redeemed_now(&self) -> bool {
         let mut own = self.own.iter();
         own.any(|(_, message)| matches!(message.event.fact, Fact::Redeemed(_)))
     }
 
-    /// Whether the coupon's records are checked. Otherwise only the alerts that messages name are
-    /// published.
+    /// Whether fraud checks the coupon's records. Otherwise it only publishes the alerts that
+    /// messages name.
     pub(crate) fn is_checked(&self) -> bool {
         !self.own.is_empty() || self.listed_as.is_some() || self.named.is_empty()
     }
@@ -136,7 +136,7 @@ impl<'a> Case<'a> {
             .any(|(_, message)| message.event.key.entry() == entry)
     }
 
-    /// The member's key and the redemption, if the redemption must be checked.
+    /// The member's key and the redemption, if the redemption needs a check.
     pub(crate) fn redeemed(&self) -> Option<(&KnownEvent, String, Redeemed)> {
         let redemption = self.coupon.redemption().filter(|_| self.counts)?;
         let known = self.coupon.known(redemption.key.entry())?;

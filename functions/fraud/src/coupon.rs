@@ -1,7 +1,7 @@
-//! Everything that is known of a coupon, read from its rows.
+//! All facts about a coupon, read from its rows.
 //!
-//! A coupon may be used thousands of times. Its rows are read page by page, and only the parts of
-//! an event that rules need are kept.
+//! A coupon may have thousands of uses. Fraud reads its rows page by page, and keeps only the parts
+//! of an event that rules need.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -33,21 +33,21 @@ pub(crate) struct KnownEvent {
     pub(crate) received_at: Timestamp,
     /// Later than `received_at`, if DynamoDB was down meanwhile.
     pub(crate) recorded_at: Timestamp,
-    /// The Unix second from which its row is forgotten.
+    /// The Unix second at which its row expires.
     pub(crate) forget_at: Option<i64>,
-    /// The least such second of the rows beneath. If a worker died on the way, they may end before
-    /// the event's row.
+    /// The least such second of the event's records. If a worker died on the way, they may end
+    /// before the event's row.
     pub(crate) beneath_forget_at: Option<i64>,
     pub(crate) record: Option<Record>,
-    /// The tenant's day on which the record's findings are counted, if they are.
+    /// The tenant's day on which the record's findings count, if they do.
     pub(crate) counted_on: Option<Date>,
-    /// The alerts of the event that were published, or that nobody needs any more.
+    /// The published alerts of the event, and those that nobody needs any more.
     pub(crate) published: BTreeSet<usize>,
     /// Bodies that contradict the event.
     pub(crate) conflicts: Vec<Conflict>,
 }
 
-/// The contents of the record beneath an event.
+/// The contents of an event's record.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Record {
     pub(crate) findings: Vec<Finding>,
@@ -58,14 +58,14 @@ pub(crate) struct Record {
     pub(crate) awaits: Option<Wait>,
 }
 
-/// Facts about a coupon that rules need besides the event, collected once for all events.
+/// Facts about a coupon that rules need in addition to the event, collected once for all events.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Overview<'a> {
     pub(crate) redemption: Option<&'a Event>,
     pub(crate) cancelled: Option<&'a Event>,
     /// The first use by time; of two at the same time, the first by name.
     pub(crate) first_use: Option<&'a Event>,
-    /// From the statement that was made last.
+    /// From the latest statement.
     pub(crate) expires_at: Option<Timestamp>,
 }
 
@@ -97,7 +97,7 @@ impl Coupon {
         }
     }
 
-    /// Adds an event if its row is gone.
+    /// Adds an event without a row.
     pub(crate) fn ensure(&mut self, event: &Event, received_at: Timestamp) {
         if self.known(event.key.entry()).is_none() {
             self.add(KnownEvent::new(slim(event.clone()), received_at));
@@ -114,7 +114,7 @@ impl Coupon {
         self.places.get(entry).map(|place| &self.events[*place])
     }
 
-    /// Replaces the record beneath an event.
+    /// Replaces an event's record.
     pub(crate) fn note(&mut self, entry: &str, record: Record, counted_on: Option<Date>) {
         if let Some(place) = self.places.get(entry) {
             let known = &mut self.events[*place];
@@ -164,7 +164,7 @@ impl KnownEvent {
             known.recorded_at = at;
         }
         known.forget_at = forgotten_from(row);
-        // If the event was sent twice with different times, the recorded time counts.
+        // If the event came twice with different times, the recorded time counts.
         if let Some(at) = read_time(row, "occurred_at") {
             known.event.occurred_at = at;
         }
@@ -223,7 +223,7 @@ fn slim(mut event: Event) -> Event {
 /// The separator between the record's name and an alert's number.
 const ALERT_BENEATH: &str = "/alert/";
 
-/// The name of an alert's record beneath its event. The numbers begin at 1.
+/// The name of an alert's record, within its event. The numbers begin at 1.
 pub(crate) fn alert_name(number: usize) -> String {
     format!("{RECORD}{ALERT_BENEATH}{number}")
 }
@@ -251,7 +251,7 @@ impl Record {
         self.findings.iter().any(|it| it.rule == rule)
     }
 
-    /// Whether an alert of this rule was raised; for a rush, an alert with at least this count.
+    /// Whether the record has an alert of this rule; for a rush, an alert with at least this count.
     pub(crate) fn is_alerted(&self, rule: &str, count: usize) -> bool {
         let mut names = self.alerts.iter().flatten().map(|it| rush::parse(it));
         names.any(|(alerted, of)| alerted == rule && of.is_none_or(|of| of >= count))

@@ -1,4 +1,4 @@
-//! The text of an alert about an event's findings. It names no address and no phone number.
+//! The text of an alert about an event's findings. The text names no address and no phone number.
 
 use webhooks::alerts::{Alert, SUBJECT_MAX_CHARS, line, quoted, shorten};
 use webhooks::event::{Event, member_key};

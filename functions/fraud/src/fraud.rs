@@ -1,4 +1,4 @@
-//! Works on a batch of events. Each event is checked together with its whole coupon.
+//! Works on a batch of events. Fraud checks each event together with its whole coupon.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
@@ -23,14 +23,14 @@ use crate::rush::Rushes;
 use crate::setup::Fraud;
 use crate::turns::{OTHERS_MAX, Turn, others_of};
 
-/// How often a coupon is checked again because one of its rows changed meanwhile. After that, the
-/// message is retried later.
+/// How often fraud checks a coupon again because one of its rows changed meanwhile. After that, SQS
+/// delivers the message again later.
 const ROUNDS: usize = 16;
 
-/// How many coupons are read at the same time. A page of a coupon's rows is up to 1 MB.
+/// How many coupons fraud reads at the same time. A page of a coupon's rows is up to 1 MB.
 const READS_MAX: usize = 8;
 
-/// How many rows of the history are written at the same time.
+/// How many rows of the history fraud writes at the same time.
 const WRITES_MAX: usize = 25;
 
 impl BatchWork for Fraud {
@@ -63,7 +63,7 @@ impl BatchWork for Fraud {
 }
 
 impl Fraud {
-    /// Reads each coupon's events and records. The version is read first, so any later write
+    /// Reads each coupon's events and records. Fraud reads the version first, so any later write
     /// changes it.
     async fn read_coupons(&self, cases: &mut BTreeMap<String, Case<'_>>, invocation: Invocation) {
         let open: Vec<_> = cases
@@ -112,7 +112,7 @@ impl Fraud {
         Ok(coupon)
     }
 
-    /// Records new redemptions in the members' history, before anything is counted.
+    /// Records new redemptions in the members' history, before any count.
     async fn write_history(&self, cases: &mut BTreeMap<String, Case<'_>>, invocation: Invocation) {
         let is_meant = |case: &&mut Case<'_>| case.is_read() && !case.is_in_history;
         let mut cases: Vec<_> = cases.values_mut().filter(is_meant).collect();
@@ -371,7 +371,7 @@ impl Fraud {
     }
 }
 
-/// A coupon that is checked for other coupons of its member.
+/// A coupon that other coupons of its member cause fraud to check.
 struct Other {
     /// The member, and the coupon's redemption in the member's history.
     listed_as: (String, Redeemed),

@@ -1,9 +1,9 @@
 //! How long a use waits for its redemption before the coupon counts as unknown.
 //!
-//! The grace counts from the time when the use was recorded. After an outage a use and its
-//! redemption wait in one queue, in no order, and may be recorded minutes apart. The use's own
-//! message is the timer. If the message comes much later than planned, a store or a queue was down,
-//! and the redemption may still be on its way. Then the grace begins again, a few times at most.
+//! The grace counts from the recording of the use. After an outage a use and its redemption wait in
+//! one queue, in no order. The ledger may record them minutes apart. The use's own message is the
+//! timer. If the message comes much later than planned, a store or a queue was down, and the
+//! redemption may still be on its way. Then the grace begins again, a few times at most.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -41,7 +41,7 @@ impl Wait {
         }
         Some(Self {
             number: self.number + 1,
-            // No message of an outage is delayed longer than the outage lasted.
+            // No message of an outage has a delay longer than the outage.
             ..Self::new(now, grace.max(late.min(RETRIED_WITHIN)))
         })
     }
@@ -78,7 +78,7 @@ mod tests {
     fn a_message_that_comes_late_comes_after_an_outage() {
         check(3600, 3661, Some(3661 + 3600));
         check(3600, 86_400, Some(86_400 + 3600));
-        // With a short grace, the wait is as long as messages of the outage may be delayed.
+        // With a short grace, the wait is as long as the outage may delay messages.
         check(10, 110, Some(110 + 100));
         check(10, 86_400, Some(86_400 + 16 * 60));
     }

@@ -1,8 +1,9 @@
 //! A member's redemptions of the last days: one row each in the members table.
 //!
-//! A redemption is written here before anything is read. So of several at the same time, at least
-//! the last one sees all. A redemption that came before may now be one too many. Each later check
-//! that sees it checks it again, until its row says that its finding is recorded and alerted.
+//! Fraud writes a redemption here before it reads any. So of several at the same time, at least the
+//! last one sees all. A redemption that came before may now be one too many. Each later check that
+//! sees the earlier redemption checks it again, until its row says that its finding has a record
+//! and an alert.
 
 use anyhow::Context;
 use aws_sdk_dynamodb::Client;
@@ -17,8 +18,8 @@ use webhooks::row::text;
 use crate::rapid::Rapid;
 use crate::rush::Rushes;
 
-/// How long a redemption is counted with others after it was received. A queue drops messages older
-/// than 14 days, and events reach us at most 30 days late.
+/// How long after its arrival a redemption counts with others. A queue drops messages older than 14
+/// days, and events reach us at most 30 days late.
 const KEPT: SignedDuration = SignedDuration::from_hours(24 * 45);
 
 /// A redemption of a member.
@@ -27,11 +28,11 @@ pub(crate) struct Redeemed {
     pub(crate) at: Timestamp,
     /// The key of the redemption's coupon.
     pub(crate) coupon: Box<str>,
-    /// Whether its finding is recorded and its alert published.
+    /// Whether its finding has a record and a published alert.
     pub(crate) is_settled: bool,
 }
 
-/// A member's redemptions and rushes while a batch is worked on. All coupons of the member share
+/// A member's redemptions and rushes during the work on a batch. All coupons of the member share
 /// it.
 #[derive(Debug)]
 pub(crate) struct MemberHistory {
@@ -70,12 +71,12 @@ impl History {
         ItemKey::new(&self.table, ("member", member), entry)
     }
 
-    /// The Unix second from which a row that is written now is forgotten.
+    /// The Unix second at which a row written now expires.
     pub(crate) fn forget_at(now: Timestamp) -> i64 {
         now.checked_add(KEPT).unwrap_or(Timestamp::MAX).as_second()
     }
 
-    /// The member's rushes that were alerted.
+    /// The member's alerted rushes.
     pub(crate) async fn rushes(&self, member: &str) -> anyhow::Result<Rushes> {
         let found = self
             .client
@@ -153,7 +154,7 @@ impl History {
         Ok(found)
     }
 
-    /// Records that a redemption beyond the limit no longer owes an alert.
+    /// Records that a redemption beyond the limit needs no further alert.
     pub(crate) async fn settle(&self, member: &str, redeemed: &Redeemed) -> anyhow::Result<()> {
         let settled = self
             .client
@@ -194,13 +195,12 @@ impl Redeemed {
     }
 }
 
-/// How many redemptions there are in the rule's window that ends at this time. They are sorted by
-/// time.
+/// How many of these redemptions, sorted by time, are in the rule's window that ends at this time.
 pub(crate) fn count_at(rapid: Rapid, redemptions: &[Redeemed], at: Timestamp) -> usize {
     count(redemptions, (rapid.before(at), at))
 }
 
-/// How many of these redemptions, which are sorted by time, are within a span.
+/// How many of these redemptions, sorted by time, are within a span.
 fn count(redemptions: &[Redeemed], (from, to): Span) -> usize {
     let before = |at: Timestamp| redemptions.partition_point(|it| it.at < at);
     let until = redemptions.partition_point(|it| it.at <= to);
@@ -212,7 +212,7 @@ fn sortable(at: Timestamp) -> String {
     format!("{at:.9}")
 }
 
-/// Merges overlapping spans, so that no time is read twice.
+/// Merges overlapping spans, so that fraud reads no time twice.
 fn merged(mut spans: Vec<Span>) -> Vec<Span> {
     spans.sort();
     let mut merged: Vec<Span> = Vec::new();

@@ -20,7 +20,7 @@ use crate::rapid::RAPID_REDEMPTION;
 use crate::rush;
 use crate::setup::Fraud;
 
-/// The outcome of an alert that is owed.
+/// The outcome of a due alert.
 enum Owed {
     Settled,
     /// Another message tries again.
@@ -28,7 +28,7 @@ enum Owed {
 }
 
 impl Fraud {
-    /// Publishes the alerts that are owed.
+    /// Publishes the due alerts.
     pub(crate) async fn notify(
         &self,
         cases: &mut BTreeMap<String, Case<'_>>,
@@ -172,7 +172,7 @@ impl Fraud {
         }
     }
 
-    /// Settles redemptions beyond the limit that owe no alert any more, so that later redemptions
+    /// Settles redemptions beyond the limit that need no further alert, so that later redemptions
     /// do not check them again.
     pub(crate) async fn settle(&self, cases: &mut BTreeMap<String, Case<'_>>) {
         let settles = cases.values_mut().map(|case| async move {
@@ -180,7 +180,7 @@ impl Fraud {
                 return;
             }
             let Some((known, member, redeemed)) = case.redeemed() else {
-                // The redemption's own rows are forgotten, so nobody needs to check it again.
+                // The redemption's own rows have expired, so nobody needs to check it again.
                 if let Some((member, redeemed)) = &case.listed_as
                     && let Err(error) = self.history.settle(member, redeemed).await
                 {

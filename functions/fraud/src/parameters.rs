@@ -1,7 +1,7 @@
 //! Which rules run, and their limits: for all tenants, with exceptions for some.
 //!
 //! `rapid_redemption=5/3600,final_value=off;comp_x:rapid_redemption=10/600,final_value=on`:
-//! sections are separated by `;`, and settings by `,`. The section without a tenant is for all
+//! `;` separates sections, and `,` separates settings. The section without a tenant is for all
 //! tenants.
 
 use std::collections::BTreeMap;
@@ -12,8 +12,7 @@ use crate::rapid::{RAPID_REDEMPTION, Rapid};
 use crate::rules::RULES;
 use crate::settings::Settings;
 
-/// The longest window in which redemptions can be counted. The members' history is kept long enough
-/// for it.
+/// The longest window for counting redemptions. The members' history lives long enough for it.
 const WINDOW_MAX_S: i64 = 24 * 3600;
 
 /// The settings of all tenants.

@@ -28,27 +28,28 @@ pub(crate) struct Update {
     pub(crate) version: Option<String>,
     /// One of the coupon's events, which names the commit.
     pub(crate) event: Event,
-    /// The names of the events whose records change, with the new records and the days on which
-    /// those are counted.
+    /// The names of the events with changing records, the new records, and the days on which those
+    /// count.
     pub(crate) records: Vec<(String, Record, Option<Date>)>,
     pub(crate) changes: Vec<Change>,
     /// What the records add to the figures.
     pub(crate) tally: Tally,
     /// Whether more records must change than one commit takes.
     pub(crate) is_part: bool,
-    /// Whether its redemption was settled in the member's history and is open again.
+    /// Whether the member's history has its redemption as settled, and it is open again.
     pub(crate) is_open_again: bool,
 }
 
-/// An event whose rows are not correct.
+/// An event with rows that are not correct.
 struct Stale<'a> {
     known: &'a KnownEvent,
     is_own: bool,
     /// The new record, if it must change.
     record: Option<Record>,
-    /// The day on which the event's findings are counted, if there are any or were.
+    /// The day on which the event's findings count, if it has or had any.
     counted_on: Option<Date>,
-    /// The Unix second until which the event must be remembered, if that is later than now planned.
+    /// The Unix second until which the ledger must keep the event, if that is later than planned
+    /// now.
     until: Option<i64>,
 }
 
@@ -69,8 +70,8 @@ impl Fraud {
             let is_own = case.is_own(known.event.key.entry());
             let is_redemption = matches!(known.event.fact, Fact::Redeemed(_));
             if is_redemption && case.counts && known.record.is_none() && !is_own {
-                // The use's own message is running or will come. It must see the changes that were
-                // made meanwhile.
+                // The use's own message is running or will come, and must see the changes made
+                // meanwhile.
                 is_awaited = true;
             }
             if !is_own && known.record.is_none() {
@@ -142,8 +143,8 @@ impl Fraud {
             let mut rows = member.redemptions.iter();
             let is_settled = rows.any(|row| row.coupon == redeemed.coupon && row.is_settled);
             if rush.raises.is_some() && is_settled {
-                // The redemption owes an alert again. Later checks see it until the alert is
-                // published.
+                // The redemption needs an alert again. Later checks see the redemption until SNS
+                // has the alert.
                 let row = self.history.key(&of_member, &redeemed);
                 changes.push(Change::of(row).set("ttl", number(forget_at)).remove("told"));
                 is_open_again = true;
@@ -164,8 +165,7 @@ impl Fraud {
         })
     }
 
-    /// The day on which an event's findings are counted: its tenant's. Once recorded, the day
-    /// stays.
+    /// The day on which an event's findings count: its tenant's. Once recorded, the day stays.
     fn counted_on(&self, known: &KnownEvent, record: Option<&Record>) -> Option<Date> {
         let finds = record.is_some_and(|it| !it.findings.is_empty());
         let zone = self.zones.of(&known.event.tenant);
@@ -194,8 +194,8 @@ impl Fraud {
         found.change(&self.book)
     }
 
-    /// The Unix second until which all of a coupon's events are remembered. A use or a cancellation
-    /// counts as long as the coupon is known, and the coupon as long as it can be used.
+    /// The Unix second until which the ledger keeps all of a coupon's events. A use or a
+    /// cancellation counts as long as its coupon, and a coupon as long as members can use it.
     fn remembered_until(&self, coupon: &Coupon, overview: &Overview<'_>) -> Option<i64> {
         let redemption = overview.redemption?;
         let known = coupon.known(redemption.key.entry())?;
@@ -209,7 +209,7 @@ impl Fraud {
         Some(recorded.max(moved.unwrap_or(recorded)))
     }
 
-    /// The record that belongs beneath an event.
+    /// The record that an event must have.
     fn record(
         &self,
         case: &Case<'_>,
@@ -232,8 +232,8 @@ impl Fraud {
             overdue: wait.is_none() && !was_known(known),
             settings,
         });
-        // No event is taken back. So if a finding is missing now, it came from something that was
-        // forgotten since, and stays. But a coupon can become known, and its expiry can move.
+        // Nothing takes an event back. So if a finding is missing now, it came from rows that have
+        // expired since, and stays. But a coupon can become known, and its expiry can move.
         for finding in &before.findings {
             let is_cleared = match finding.rule.as_str() {
                 UNKNOWN_COUPON => true,
@@ -249,7 +249,7 @@ impl Fraud {
         let is_awaited = is_use && overview.redemption.is_none() && settings.runs(UNKNOWN_COUPON);
         let mut alerts = before.alerts;
         let is_new = |rule: &&str| {
-            // Alerts of rushes are decided by the member's row.
+            // The member's row decides about alerts of rushes.
             *rule != RAPID_REDEMPTION && !alerts.iter().flatten().any(|it| it == rule)
         };
         let new = findings.iter().map(|it| it.rule.as_str()).filter(is_new);
@@ -331,7 +331,7 @@ impl Fraud {
         Change::keep_event(self.ledger.row_key(key.coupon(), key.entry()), until)
     }
 
-    /// Flags the member for new critical findings. A flag that somebody cleared stays cleared.
+    /// Flags the member for new critical findings. A flag that an operator cleared stays cleared.
     fn flags(&self, known: &KnownEvent, record: &Record, now: Timestamp) -> Vec<Change> {
         let event = &known.event;
         let before = known.record.as_ref();
@@ -362,8 +362,8 @@ fn counted_before(known: &KnownEvent) -> &[Finding] {
     record.map_or(&[], |it| &it.findings)
 }
 
-/// The Unix second until which an event must be remembered with its coupon, if its own row or a row
-/// beneath would be forgotten before. The event's row never ends earlier than it did.
+/// The Unix second until which the ledger must keep an event with its coupon, if its own row or a
+/// record would expire before. The event's row never ends earlier than it did.
 fn outlived(known: &KnownEvent, remembered: Option<i64>) -> Option<i64> {
     let own = known.forget_at?;
     let until = remembered.map_or(own, |it| it.max(own));
@@ -371,8 +371,8 @@ fn outlived(known: &KnownEvent, remembered: Option<i64>) -> Option<i64> {
     (least < until).then_some(until)
 }
 
-/// Whether a use was checked when its redemption was known. That stays true even after the
-/// redemption is forgotten.
+/// Whether fraud has checked a use together with its redemption. The answer stays true even after
+/// the redemption expires.
 fn was_known(known: &KnownEvent) -> bool {
     let record = known.record.as_ref();
     record.is_some_and(|record| record.awaits.is_none() && !record.has(UNKNOWN_COUPON))

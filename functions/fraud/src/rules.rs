@@ -1,7 +1,7 @@
 //! The fraud rules, in one table. Each rule is a function over an event and the facts around it.
 //!
-//! A rule depends only on its [`Sight`]. So it gives the same finding for an event at any time,
-//! once everything is known. A new rule is a function, its test, and a line in the table.
+//! A rule depends only on its [`Sight`]. So a rule gives the same finding for an event at any time,
+//! once the tables have all events. A new rule is a function, its test, and a line in the table.
 //!
 //! Players share a code of Aghanim's. Each redemption of it is a coupon of its own here, and
 //! Aghanim never reports a use. So only `rapid_redemption` applies to Aghanim.
@@ -18,7 +18,7 @@ use crate::rapid::RAPID_REDEMPTION;
 use crate::settings::Settings;
 use amounts::{excessive_discount, final_value, maximum_discount, minimum_purchase};
 
-/// A rule that is checked for every event.
+/// A rule that fraud checks for every event.
 pub(crate) struct Rule {
     /// The name that switches the rule on and off.
     pub(crate) name: &'static str,
@@ -102,7 +102,7 @@ pub(crate) fn place(rule: &str) -> usize {
 }
 
 /// The member redeemed too often within a short time up to this redemption. Earlier redemptions
-/// below the limit get no finding, whatever came after them.
+/// below the limit get no finding, for any later redemptions.
 fn rapid_redemption(sight: &Sight<'_>) -> Option<String> {
     let Fact::Redeemed(_) = sight.event.fact else {
         return None;
@@ -114,7 +114,7 @@ fn rapid_redemption(sight: &Sight<'_>) -> Option<String> {
     is_reached.then(|| rapid.details(rapid.count, at))
 }
 
-/// The coupon was used before, for another order.
+/// The coupon had a use before, for another order.
 fn duplicate_usage(sight: &Sight<'_>) -> Option<String> {
     let usage = usage(sight.event)?;
     let first = sight.coupon.first_use?;

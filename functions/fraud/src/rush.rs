@@ -1,9 +1,9 @@
 //! Rushes: a member redeems so fast that every further redemption is a finding.
 //!
-//! Each finding stays on its own record. But a rush is alerted once, and again whenever its count
+//! Each finding stays on its own record. But a rush gets one alert, and another whenever its count
 //! has doubled: at 5, 10, 20, 40 redemptions. A row of the member lists the alerted rushes. An
 //! alert changes that row in the transaction that writes the record. So of several workers at the
-//! same time, only one raises it.
+//! same time, only one raises the alert.
 
 use std::cmp::Reverse;
 
@@ -14,13 +14,13 @@ use webhooks::ledger::{Change, Item, ItemKey};
 
 use crate::rapid::{RAPID_REDEMPTION, Rapid};
 
-/// How many rushes of a member are remembered: the latest ones.
+/// How many rushes of a member the row holds: the latest ones.
 const RUSHES_MAX: usize = 50;
 
-/// A rush that was alerted.
+/// A rush with an alert.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Rush {
-    /// The earliest redemption that is known to be part of the rush.
+    /// The earliest known redemption of the rush.
     from: Timestamp,
     /// The time until which a redemption is part of the rush.
     until: Timestamp,
@@ -31,7 +31,8 @@ pub(crate) struct Rush {
 /// A member's alerted rushes, as the member's row holds them.
 #[derive(Debug, Default)]
 pub(crate) struct Rushes {
-    /// The row's text when it was read. If it differs later, another worker has changed the row.
+    /// The row's text at its reading. If the text differs later, another worker has changed the
+    /// row.
     seen: Option<String>,
     alerted: Vec<Rush>,
 }
@@ -39,7 +40,7 @@ pub(crate) struct Rushes {
 /// The effect of a finding on its member's rushes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// The rush was alerted, and its count has not doubled since.
+    /// The rush has an alert, and its count has not doubled since.
     Covered,
     /// As with `Covered`, and the rush goes on.
     Extends(Vec<Rush>),
@@ -57,8 +58,8 @@ impl Rushes {
         }
     }
 
-    /// The effect of a redemption at this time. It is the `count`th within the rule's window, and
-    /// one too many.
+    /// The effect of a redemption at this time: the `count`th within the rule's window, and one too
+    /// many.
     pub(crate) fn step(&self, at: Timestamp, count: usize, rapid: Rapid) -> Step {
         let alerted_at = level(count, rapid.count);
         let mut rushes = self.alerted.clone();
@@ -89,7 +90,7 @@ impl Rushes {
         }
     }
 
-    /// Writes the row, if nobody has changed it since it was read.
+    /// Writes the row, if nobody has changed it since its reading.
     pub(crate) fn change(&self, key: ItemKey, rushes: &[Rush], forget_at: i64) -> Change {
         let rushes = serde_json::to_string(rushes).expect("times and counts are JSON");
         let change = Change::of(key)

@@ -17,8 +17,8 @@ pub(crate) const OTHERS_MAX: usize = 50;
 
 impl Fraud {
     /// The changes that redemptions beyond the limit make to their members' rushes. At any time,
-    /// one redemption of a member changes the rushes. It is the one with the greatest count, so
-    /// that one alert covers the others.
+    /// one redemption of a member changes the rushes. The first is the one with the greatest count,
+    /// so that one alert covers the others.
     pub(crate) fn steps(&self, cases: &BTreeMap<String, Case<'_>>) -> BTreeMap<String, Turn> {
         let mut of_members: BTreeMap<String, Vec<(&String, Rank, RushChange)>> = BTreeMap::new();
         for (coupon, case) in cases.iter().filter(|(_, case)| case.is_read()) {
@@ -81,7 +81,7 @@ pub(crate) struct RushChange {
     pub(crate) rushes: Vec<Rush>,
 }
 
-/// The count of an owed alert, if there is one, and the redemption's time.
+/// The count of a due alert, if there is one, and the redemption's time.
 type Rank = (Option<usize>, Timestamp);
 
 /// The member's coupons that this redemption concerns: unsettled ones that it makes too many, or

@@ -1,4 +1,4 @@
-//! An event that is being worked on, and the facts that were looked up for it.
+//! An event at work, and the facts that inventory has read for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use webhooks::worker::Failure;
 use crate::parts::{PART_ITEMS, Parts};
 use crate::plan::{Plan, names};
 
-/// An event that is being worked on.
+/// An event at work.
 pub(crate) struct Case<'a> {
     pub(crate) event: &'a Event,
     pub(crate) tenant: String,
@@ -24,7 +24,7 @@ pub(crate) struct Case<'a> {
     pub(crate) outcome: Option<Result<Committed, Failure>>,
 }
 
-/// A product from which something was taken.
+/// A product that a use takes from.
 #[derive(Debug, Clone)]
 pub(crate) struct Taken {
     pub(crate) name: String,
@@ -38,7 +38,7 @@ pub(crate) enum Origin {
     Waited(Box<Event>),
 }
 
-/// The facts that were looked up.
+/// The facts that inventory has read.
 #[derive(Default)]
 pub(crate) struct Facts {
     /// The catalogue's entries for the event's names.
@@ -49,7 +49,7 @@ pub(crate) struct Facts {
     pub(crate) end: Option<End>,
     /// The reservation's end and the statement that set it, if another event stated it.
     pub(crate) moved: Option<(Timestamp, AttributeValue)>,
-    /// Whether the coupon's reservation is forgotten; its row may still exist.
+    /// Whether the coupon's reservation has expired; its row may still exist.
     pub(crate) is_forgotten: bool,
     /// The parts of a use with many items.
     pub(crate) parts: Option<Parts>,
@@ -59,19 +59,19 @@ pub(crate) struct Facts {
 #[derive(Debug, Default, Clone)]
 pub(crate) enum Kind {
     Stated(DiscountKind),
-    /// The redemption is known, but names no type either.
+    /// The redemption is there, but names no type either.
     Unstated,
-    /// The redemption is not known yet.
+    /// The redemption has not come.
     #[default]
     Awaited,
 }
 
-/// The end of a coupon that was used, cancelled or expired before its redemption came.
+/// The end of a coupon by a use, a cancellation or an expiry that came before its redemption.
 pub(crate) struct End {
     /// The counter of uses that wait for the redemption.
     pub(crate) awaiting: Option<AttributeValue>,
     pub(crate) uses: Vec<Waiting>,
-    /// Whether a use of the coupon was taken in parts.
+    /// Whether a use of the coupon has parts.
     pub(crate) in_parts: bool,
 }
 
@@ -125,7 +125,7 @@ impl<'a> Case<'a> {
             .collect()
     }
 
-    /// The type of discount of a use, if it is known yet.
+    /// The type of discount of a use, as far as the facts say.
     pub(crate) fn kind(&self) -> Kind {
         match &self.plan {
             Plan::Use(usage) => match &usage.discount_kind {
@@ -147,7 +147,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Whether the event may have been begun in parts.
+    /// Whether an earlier attempt may have begun the event in parts.
     pub(crate) fn needs_parts(&self) -> bool {
         match &self.plan {
             Plan::Use(usage) => {

@@ -16,7 +16,7 @@ use crate::plan::{Plan, Reserve, Takes};
 use crate::reservation::{self, Times};
 use crate::setup::{Inventory, RECORD};
 
-/// The record beneath a use in many parts that says that its redemption gave it everything to take.
+/// The record of a use in many parts; it says that its redemption has taken all of its items.
 const LAST_PART: &str = "inventory/told";
 
 /// How many products a record's summary names.
@@ -32,7 +32,7 @@ pub(crate) struct Step<'a> {
 /// The role of effects in their case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum What {
-    /// Everything that was left to do.
+    /// The rest of the case.
     Last,
     /// A part of a use: the event's own, or the nth waiting use's.
     Part { waiting: Option<usize>, part: usize },
@@ -90,8 +90,7 @@ impl Inventory {
         Step::last(record(case.event, fields).change(change).change(known))
     }
 
-    /// The effects of a redemption whose coupon ended before: it takes the items of the waiting
-    /// uses.
+    /// The effects of a redemption after its coupon's end: it takes the items of the waiting uses.
     fn reserve_too_late<'b>(
         &self,
         case: &'b Case<'_>,
@@ -220,8 +219,7 @@ impl Inventory {
             step.effects.push((what, effects));
         }
         if step.effects.is_empty() {
-            // The reservation ends only when everything is taken, because until then it still
-            // counts.
+            // The reservation ends only with the last items, because until then it still counts.
             let fields = fields_in_parts(&takes, &parts, usage);
             let effects = record(case.event, fields).change(change);
             step.effects.push((What::Last, effects));
@@ -267,7 +265,7 @@ impl Inventory {
         sales.collect::<Vec<_>>().into_iter()
     }
 
-    /// Moves the coupon's expiry from the redemption's date, unless a later statement is known.
+    /// Moves the coupon's expiry from the redemption's date, unless the row has a later statement.
     fn put_off<'b>(&self, case: &'b Case<'_>, expiry: Expiry, now: Timestamp) -> Effects<'b> {
         let until = expiry.expires_at;
         if case.known.moved.is_some() {
@@ -296,7 +294,7 @@ impl Inventory {
         self.ledger.row_key(case.event.key.coupon(), RESERVATION)
     }
 
-    /// The current time, and the time when a row of the event is forgotten.
+    /// The current time, and the time at which a row of the event expires.
     fn times(&self, case: &Case<'_>, now: Timestamp) -> Times {
         Times {
             now,
@@ -304,7 +302,7 @@ impl Inventory {
         }
     }
 
-    /// When a row is forgotten that must outlive its event and its coupon.
+    /// When a row expires that must outlive its event and its coupon.
     fn forget_at(&self, event: &Event, until: Timestamp, now: Timestamp) -> AttributeValue {
         let of_event = self.ledger.forget_at(event, now);
         let longest = now.checked_add(REMEMBERED_MAX).unwrap_or(Timestamp::MAX);
@@ -316,7 +314,7 @@ impl Inventory {
     }
 }
 
-/// The longest time that a coupon without a real end is remembered, as the ledger has it.
+/// The longest life of a coupon without a real end, as the ledger has it.
 const REMEMBERED_MAX: jiff::SignedDuration = jiff::SignedDuration::from_hours(24 * 365 * 5);
 
 impl<'a> Step<'a> {

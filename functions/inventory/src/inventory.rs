@@ -23,8 +23,8 @@ use crate::parts::{self, Parts};
 use crate::plan::Plan;
 use crate::setup::{Inventory, RECORD};
 
-/// How often an event is planned again, because another event of its coupon came in between or one
-/// transaction did not take all of it. Each round settles something for good, so only further
+/// How often inventory plans an event again, because another event of its coupon came in between or
+/// one transaction did not take all of it. Each round settles something for good, so only further
 /// events need further rounds.
 const ROUNDS: usize = 12;
 
@@ -55,7 +55,8 @@ impl BatchWork for Inventory {
 }
 
 impl Inventory {
-    /// Looks up what the events do not say. If that fails for an event, it is retried later.
+    /// Looks up what the events do not say. If that fails for an event, SQS delivers its message
+    /// again later.
     async fn look_up(&self, cases: &mut [Case<'_>], now: Timestamp) {
         let waiting = cases.iter().filter(|case| case.needs_redemption());
         let coupons: BTreeSet<_> = waiting.map(|case| case.event.key.coupon()).collect();
@@ -94,7 +95,7 @@ impl Inventory {
         }
     }
 
-    /// The types of discount of coupons, from those of their redemptions that are known.
+    /// The types of discount of coupons, from their recorded redemptions.
     async fn kinds(
         &self,
         coupons: &BTreeSet<&str>,
@@ -161,15 +162,15 @@ impl Inventory {
     }
 
     /// Looks up a case again after another event of the coupon, or another worker, came in between.
-    /// A redemption checks whether the coupon has ended or expires at another time. A use that
-    /// waits for its redemption is looked up again anyway.
+    /// A redemption checks whether the coupon has ended or expires at another time. Every round
+    /// looks up a use that waits for its redemption anyway.
     async fn look_again(&self, case: &mut Case<'_>, now: Timestamp) -> anyhow::Result<()> {
         // The next round reads the parts.
         case.known.parts = None;
         let coupon = case.event.key.coupon();
         if !matches!(case.plan, Plan::Reserve(_)) {
-            // A use that waits for its redemption is looked up again. A forgotten reservation is
-            // renewed.
+            // The next round looks up a use that waits for its redemption, and renews an expired
+            // reservation.
             let found = self.ledger.row(coupon, RESERVATION, now).await?;
             case.known.is_forgotten = found.is_none();
             case.known.moved = found.and_then(|row| moved(&row, case));
@@ -231,7 +232,7 @@ impl Inventory {
             };
             case.taken = taken_by([row]);
             if row.contains_key("parts") {
-                // A redemption's takings are recorded beneath the uses that waited for it.
+                // The records of the waiting uses hold what a redemption takes for them.
                 let beneath = match &case.plan {
                     Plan::Reserve(_) => String::new(),
                     _ => parts::beneath(&case.event.key),
@@ -258,7 +259,7 @@ impl Inventory {
         Cause::of(event, name, day, forgotten_from.unwrap_or_default())
     }
 
-    /// Alerts low products. A message is done only after its alerts.
+    /// Alerts low products. A message ends only after its alerts.
     async fn alert(&self, cases: &mut [Case<'_>], invocation: Invocation) {
         let mut causes: BTreeMap<(String, String), Cause> = BTreeMap::new();
         let done = cases
@@ -284,7 +285,7 @@ impl Inventory {
         if failed.is_empty() {
             return;
         }
-        // If an operator must mend something, one message is enough to try again.
+        // If an operator must repair something, one message is enough to try again.
         let mut owed = BTreeSet::new();
         for case in cases.iter_mut() {
             if !matches!(case.outcome, Some(Ok(_))) {
@@ -314,7 +315,7 @@ impl Inventory {
 }
 
 impl Case<'_> {
-    /// Takes the outcome of a step. Returns whether the case must be looked up again.
+    /// Takes the outcome of a step. Returns whether the case needs another look.
     fn settle(&mut self, what: What, outcome: Result<Committed, Uncommitted>) -> bool {
         match (what, outcome) {
             (_, Err(uncommitted)) => {
@@ -385,7 +386,7 @@ fn moved(row: &Item, case: &Case<'_>) -> Option<(Timestamp, AttributeValue)> {
     }
 }
 
-/// The products that these records say were taken.
+/// The products that these records have as taken.
 fn taken_by<'a>(rows: impl IntoIterator<Item = &'a Item>) -> BTreeMap<String, Taken> {
     let rows = rows.into_iter().filter_map(|row| read_text(row, "taken"));
     let taken = rows.filter_map(|it| serde_json::from_str::<BTreeMap<String, Decimal>>(it).ok());

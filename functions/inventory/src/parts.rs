@@ -1,9 +1,9 @@
-//! Parts: an order of more products than one transaction takes is taken in parts, each with a
+//! Parts: inventory takes an order with too many products for one transaction in parts, each with a
 //! record of its own.
 //!
 //! The parts follow the order of the items. So each item is taken once, even if the catalogue
-//! changes its product meanwhile. The first part is committed alone. Its record says how many items
-//! a part has, and so decides for all workers and all versions of this code (ADR 19).
+//! changes its product meanwhile. The first part commits alone. Its record says how many items a
+//! part has, and so decides for all workers and all versions of this code (ADR 19).
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -12,14 +12,14 @@ use webhooks::event::EventKey;
 use webhooks::ledger::Item;
 use webhooks::row::read_text;
 
-/// How many items a part has, so that their products and the records beside them fit one
-/// transaction. A transaction takes 100 items (TransactWriteItems' API reference).
+/// How many items a part has, so that one transaction has room for their products and records. A
+/// transaction takes 100 items (TransactWriteItems' API reference).
 pub(crate) const PART_ITEMS: usize = 90;
 
-/// The name of a part's record beneath its event, before the part's number, which begins at 0.
+/// The name of a part's record, within its event, before the part's number, which begins at 0.
 const PART: &str = "inventory/part/";
 
-/// The parts of an order that are known to be taken.
+/// The parts of an order that have records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Parts {
     /// How many items each part has.
@@ -46,7 +46,7 @@ impl Parts {
         parts
     }
 
-    /// Whether a part was taken, so that the order must go on in parts.
+    /// Whether a part has a record, so that the order must go on in parts.
     pub(crate) fn are_begun(&self) -> bool {
         !self.taken.is_empty()
     }
@@ -56,7 +56,7 @@ impl Parts {
         items.div_ceil(self.size)
     }
 
-    /// The parts that can be taken next: the first alone, then all others. Empty if all are taken.
+    /// The next parts to take: the first alone, then all others. Empty after the last part.
     pub(crate) fn next(&self, items: usize) -> Vec<usize> {
         if !self.taken.contains(&0) {
             return vec![0];
@@ -81,7 +81,7 @@ pub(crate) fn beneath(event: &EventKey) -> String {
     event.beneath(PART)
 }
 
-/// The name of a part's record beneath its event.
+/// The name of a part's record, within its event.
 pub(crate) fn name(part: usize) -> String {
     format!("{PART}{part}")
 }

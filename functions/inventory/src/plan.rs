@@ -18,7 +18,7 @@ const DECIMALS_MAX: u32 = 9;
 const CENT: Decimal = Decimal::from_parts(1, 0, 0, false, 2);
 const TEN_CENTS: Decimal = Decimal::from_parts(10, 0, 0, false, 2);
 
-/// How many items that were not taken are listed.
+/// How many of the remaining items a record lists.
 const LEFT_LISTED_MAX: usize = 20;
 
 /// What an event does to the stock.
@@ -88,7 +88,7 @@ pub(crate) struct Takes {
     /// By the identity of the product's name.
     pub(crate) taken: BTreeMap<String, Sold>,
     pub(crate) left: Vec<Left>,
-    /// How many items stay, including those that are not listed.
+    /// How many items stay, including unlisted ones.
     pub(crate) left_count: usize,
 }
 
@@ -100,7 +100,7 @@ pub(crate) struct Sold {
     pub(crate) quantity: Decimal,
 }
 
-/// An item that was not taken.
+/// An item that stays in the stock.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Left {
     /// Its number in the order, from 1.
@@ -109,7 +109,7 @@ pub(crate) struct Left {
 }
 
 impl Takes {
-    /// What these items take; the products of their names are given.
+    /// What these items take; the caller gives the products of their names.
     pub(crate) fn of(
         items: &[AffectedItem],
         kind: &DiscountKind,
@@ -284,7 +284,7 @@ mod tests {
         check("100", "0.02", "2.00", true);
         check("1", "0", "0", true);
         check("1", "0.01", "0", false);
-        // Beyond numbers that can be multiplied.
+        // Beyond numbers that allow multiplication.
         check("1000000000", "79228162514264337593543950335", "1", false);
     }
 

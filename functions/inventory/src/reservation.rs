@@ -1,6 +1,6 @@
-//! A coupon's reservation: one row beside its events. It counts until the coupon expires, while it
-//! has the field `reserves`, by which an index finds it. So an event can end it without knowing
-//! what was reserved.
+//! A coupon's reservation: one row among its events. The reservation counts until the coupon
+//! expires, while it has the field `reserves`, by which an index finds it. So an event can end the
+//! reservation without knowing its product.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
@@ -10,14 +10,14 @@ use webhooks::ledger::{Change, ItemKey};
 use webhooks::row::text;
 use webhooks::stock::{readable, reserves, sortable};
 
-/// The current time, and the time when a row is forgotten.
+/// The current time, and the time at which a row expires.
 pub(crate) struct Times {
     pub(crate) now: Timestamp,
     pub(crate) forget_at: AttributeValue,
 }
 
 /// Records the coupon's type of discount, unless the coupon has ended or a notice has moved its
-/// expiry. `seen` is the notice's statement, if it is known.
+/// expiry. `seen` is the notice's statement, if the row has one.
 pub(crate) fn redeemed(
     row: ItemKey,
     kind: &DiscountKind,
@@ -54,7 +54,7 @@ pub(crate) fn reserve(redeemed: Change, tenant: &str, product: &str, until: Time
         .set("reserved_until", text(sortable(until)))
 }
 
-/// Moves the end of the reservation to a notice's date, unless a later statement is known. A
+/// Moves the end of the reservation to a notice's date, unless the row has a later statement. A
 /// forgotten row that still exists needs [`put_off_anew`].
 pub(crate) fn put_off(row: ItemKey, expiry: Expiry, times: Times) -> Change {
     let is_newer = format!("(attribute_not_exists(#moved) OR #moved < :moved) AND ({IS_KNOWN})");
@@ -78,11 +78,11 @@ fn moved(row: ItemKey, expiry: Expiry, forget_at: AttributeValue) -> Change {
         .set("ttl", forget_at)
 }
 
-/// The row exists and is not forgotten, or there is none.
+/// The row is alive, or absent.
 const IS_KNOWN: &str = "attribute_not_exists(#ttl) OR #ttl > :now";
 const IS_FORGOTTEN: &str = "attribute_not_exists(#ttl) OR #ttl <= :now";
 
-/// Ends the reservation, even if none exists yet. A forgotten row that still exists needs
+/// Ends the reservation, even if the row does not exist. A forgotten row that still exists needs
 /// [`release_anew`].
 pub(crate) fn release(row: ItemKey, times: Times) -> Change {
     Change::of(row)
@@ -125,8 +125,8 @@ pub(crate) fn release_and_wait(row: ItemKey, times: Times) -> Change {
 }
 
 /// Records the coupon's type of discount for later events, although the coupon has ended.
-/// `awaiting` is the number of uses that wait for it; if another one comes meanwhile, the change is
-/// refused.
+/// `awaiting` is the number of uses that wait for it; if another one comes meanwhile, DynamoDB
+/// refuses the change.
 pub(crate) fn reserve_too_late(
     row: ItemKey,
     kind: &DiscountKind,

@@ -9,7 +9,7 @@ use webhooks::stock::Stock;
 
 use crate::low_stock::Alerts;
 
-/// The record's name beneath an event.
+/// The record's name, within an event.
 pub(crate) const RECORD: &str = record::INVENTORY;
 
 /// Keeps the stock.

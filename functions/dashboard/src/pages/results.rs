@@ -90,7 +90,7 @@ pub(super) fn said(result: &str, zone: &TimeZone, (text, written): (&Records, Wr
     if let Some((_, translated)) = FIXED.iter().find(|(english, _)| *english == result) {
         return (*translated).to_owned();
     }
-    // Only the plain form: what follows a semicolon says in English why items are left.
+    // Only the plain form: the text after a semicolon says in English why items stay.
     match result.strip_prefix("took ") {
         Some(items) if !items.starts_with("nothing") && !items.contains(';') => {
             format!("baixou do estoque {items}")

@@ -1,7 +1,7 @@
 //! Rules about amounts of an order.
 //!
-//! Amounts are compared as they are paid, to the cent. A smaller difference comes from the till's
-//! floats.
+//! Rules compare amounts as people pay them, to the cent. A smaller difference comes from the
+//! till's floats.
 
 use webhooks::event::Money;
 
@@ -75,7 +75,7 @@ pub(super) fn final_value(sight: &Sight<'_>) -> Option<String> {
     })
 }
 
-/// Amounts of two currencies cannot be compared.
+/// Rules cannot compare amounts of two currencies.
 fn exceeds(more: &Money, less: &Money) -> bool {
     more.currency == less.currency && more.as_paid() > less.as_paid()
 }
