@@ -42,7 +42,7 @@ const UNSIGNED: &str = "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dyn
 #[derive(Clone)]
 pub struct DynamoDb {
     database: Database,
-    /// `None` if requests are answered without a server.
+    /// `None` if the emulator answers requests without a server.
     server: Option<Server>,
 }
 
@@ -54,7 +54,7 @@ struct Server {
     _running: Arc<Running>,
 }
 
-/// Ends the server and the sweep when the last [`DynamoDb`] is dropped.
+/// Ends the server and the sweep with the last [`DynamoDb`].
 struct Running {
     _stop_server: oneshot::Sender<()>,
     sweep: JoinHandle<()>,
@@ -156,7 +156,7 @@ impl DynamoDb {
         }
     }
 
-    /// Removes the items whose time to live has passed by now.
+    /// Removes the items past their time to live.
     pub async fn sweep(&self) {
         if let Some(server) = &self.server {
             server.expiring.sweep().await;
@@ -295,7 +295,7 @@ fn declare(database: &Database, table: &Table, place: &str) -> anyhow::Result<()
     Ok(())
 }
 
-/// The keys and indexes of a table, sorted so that two tables can be compared.
+/// The keys and indexes of a table, sorted for the comparison of two tables.
 fn shape(table: &Value) -> Value {
     let mut attributes = BTreeMap::new();
     for attribute in table["AttributeDefinitions"]

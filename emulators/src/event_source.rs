@@ -21,8 +21,8 @@ const LONG_POLL: Duration = Duration::from_secs(20);
 /// The maximum number of messages of one ReceiveMessage.
 const MAXIMUM_RECEIVED: usize = 10;
 
-/// Polls until `stop` becomes true (or its sender is dropped). Returns after all received batches
-/// are settled.
+/// Polls until `stop` becomes true (or its sender ends). Returns after all received batches have
+/// settled.
 pub async fn run(
     source: QueueSource,
     function: String,

@@ -450,7 +450,7 @@ fn push_bounded<T>(ring: &mut VecDeque<T>, value: T) {
     ring.push_back(value);
 }
 
-/// Locks a mutex. Its contents are consistent even after a panic, because no lock is held over more
+/// Locks a mutex. Its contents are consistent even after a panic, because no lock lasts over more
 /// than one step.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

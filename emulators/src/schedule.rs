@@ -9,9 +9,9 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::lambda::{ACCOUNT, Event, Invoked, Lambda, REGION, request_id};
 
-/// Invokes the function at the end of every interval until `stop` becomes true (or its sender is
-/// dropped). An interval begins when the run before it has ended; the wait for its end does not
-/// count as running. If the clock moves past several intervals at once, the function runs once.
+/// Invokes the function at the end of every interval until `stop` becomes true (or its sender
+/// ends). An interval begins when the run before it has ended; the wait for its end does not count
+/// as running. If the clock moves past several intervals at once, the function runs once.
 pub async fn run(
     schedule: String,
     every: Duration,

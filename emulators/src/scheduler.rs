@@ -1,8 +1,8 @@
 //! EventBridge Scheduler: keeps one-time schedules, and calls their targets when they are due.
 //!
-//! Three things differ from AWS. Targets are queues only. A schedule is due to the second and
-//! called at once, and only the expression `at(...)` is read. A time that has passed is refused:
-//! users report the same from AWS, whose documents do not say so.
+//! Three things differ from AWS. Targets are queues only. A schedule is due to the second, its call
+//! comes at once, and the emulator reads only the expression `at(...)`. A time that has passed is
+//! refused: users report the same from AWS, whose documents do not say so.
 
 mod delivery;
 mod request;
@@ -33,7 +33,7 @@ pub(crate) use schedule::Schedule;
 /// The group of schedules that name none.
 const DEFAULT_GROUP: &str = "default";
 
-/// The principal that a role must trust so that its schedules can be called.
+/// The principal that a role must trust, or its schedules cannot call their targets.
 pub(crate) const PRINCIPAL: &str = "scheduler.amazonaws.com";
 
 /// The most schedules in one answer of ListSchedules, and the default (API reference).
@@ -58,9 +58,9 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Schedules {
     by_key: BTreeMap<Key, Schedule>,
-    /// When each schedule is called next, except those whose target is being called now.
+    /// The time of each schedule's next call, except those with a call under way.
     due: BTreeSet<(i64, Key)>,
-    /// The schedules whose target is being called.
+    /// The schedules with a call under way.
     in_delivery: BTreeSet<Key>,
     store: Option<Store>,
 }
@@ -74,8 +74,7 @@ pub struct Scheduled {
     pub target: String,
     /// The message that the queue gets.
     pub input: String,
-    /// When the target is called first or again; `None` after the last call, or if the schedule is
-    /// disabled.
+    /// The time of the first or next call; `None` after the last call, or for a disabled schedule.
     pub next_at: Option<Timestamp>,
     /// How often the target failed.
     pub failures: u32,
@@ -155,7 +154,7 @@ impl Scheduler {
     }
 
     /// Creates a schedule. A repeat with the same token gets the same answer, because the first
-    /// answer was lost.
+    /// answer got lost.
     fn create(&self, request: &Value, now: Timestamp) -> Result<Value, AwsError> {
         let key = self.key(request)?;
         let schedule = Schedule::read(key.clone(), request, now)?;
@@ -286,8 +285,7 @@ impl Scheduler {
         (schedules.by_key.len(), next)
     }
 
-    /// Whether no target has to be called now; with `later`, also whether no target has to be
-    /// called again.
+    /// Whether no call is due now; with `later`, also whether no further call will come.
     pub fn is_idle(&self, now: Timestamp, later: bool) -> bool {
         let schedules = self.lock();
         let is_due = |(due_ms, _): &(i64, Key)| *due_ms <= now.as_millisecond();
@@ -297,8 +295,8 @@ impl Scheduler {
             && !(later && schedules.by_key.values().any(is_retried))
     }
 
-    /// Locks the schedules. They are consistent even after a panic, because no lock is held over
-    /// more than one step.
+    /// Locks the schedules. The schedules are consistent even after a panic, because no lock lasts
+    /// over more than one step.
     fn lock(&self) -> MutexGuard<'_, Schedules> {
         let schedules = &self.shared.schedules;
         schedules.lock().unwrap_or_else(PoisonError::into_inner)

@@ -188,9 +188,9 @@ impl Sqs {
         self.received(queue, wait, received.await).await.0
     }
 
-    /// Receives messages for a function that processes them until [`Sqs::finished`]. `hold` is
-    /// called at the moment when the messages leave the queue. So a caller that first counts
-    /// waiting messages, then held values, misses no message.
+    /// Receives messages for a function that processes them until [`Sqs::finished`]. The queue
+    /// calls `hold` at the moment when the messages leave it. So a caller that first counts waiting
+    /// messages, then held values, misses no message.
     pub(crate) async fn receive_holding<H>(
         &self,
         queue: &str,
@@ -308,8 +308,7 @@ impl Sqs {
                 let next_visible =
                     next_visible_ms.map(|ms| Duration::from_millis(ms.max(1).unsigned_abs()));
                 let wait = wait.unwrap_or(Duration::from_secs(queue_wait_s.into()));
-                // The wait is created under the same lock as the check, so that no arrival is
-                // missed.
+                // The wait begins under the same lock as the check, so that it misses no arrival.
                 let arrival = queues
                     .arrivals
                     .entry(queue.to_owned())
@@ -411,7 +410,7 @@ fn queue_arn(name: &str) -> String {
     format!("{ARN_PREFIX}{name}")
 }
 
-/// The queue in an ARN, whatever the region and account.
+/// The queue in an ARN, for any region and account.
 fn queue_name_in_arn(arn: &str) -> Option<&str> {
     match arn.split(':').collect::<Vec<_>>()[..] {
         ["arn", _, "sqs", _, _, name] if !name.is_empty() => Some(name),

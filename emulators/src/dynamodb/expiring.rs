@@ -22,7 +22,7 @@ pub(super) struct Expiring {
     pub(super) tables: Vec<Table>,
 }
 
-/// A table whose items expire.
+/// A table with items that expire.
 #[derive(Debug, Clone)]
 pub(super) struct Table {
     pub(super) name: String,

@@ -51,7 +51,7 @@ pub(crate) struct Schedule {
     pub(super) modified_ms: i64,
     /// The time in the schedule's expression.
     pub(super) scheduled_ms: i64,
-    /// When the target is called next; `None` after the last call, or if the schedule is disabled.
+    /// The time of the next call; `None` after the last call, or for a disabled schedule.
     pub(super) next_ms: Option<i64>,
     pub(super) failures: u32,
 }
@@ -65,7 +65,7 @@ pub(super) struct Target {
     pub(super) message_group_id: Option<String>,
     /// How many retries a failed call gets.
     pub(super) attempts_max: u32,
-    /// How long after its time a call is retried.
+    /// How long after its time the scheduler retries a call.
     pub(super) age_max_s: u32,
     pub(super) dead_letter_arn: Option<String>,
 }
@@ -126,7 +126,7 @@ impl Schedule {
         self.settings["ActionAfterCompletion"] == "DELETE"
     }
 
-    /// Whether the schedule's target failed, and is called again.
+    /// Whether the schedule's target failed, and gets another call.
     pub(super) fn is_retried(&self) -> bool {
         self.failures > 0 && self.next_ms.is_some()
     }
@@ -243,8 +243,8 @@ fn window_min(request: &Value) -> Result<Option<u32>, AwsError> {
     }
 }
 
-/// How much later than its time a schedule is called. The delay depends on the name, so that it is
-/// the same each time.
+/// How much later than its time a schedule's call may come. The delay depends on the name, so that
+/// it is the same each time.
 fn delay_ms(key: &Key, window_min: Option<u32>) -> i64 {
     let Some(minutes) = window_min else {
         return 0;
@@ -315,7 +315,7 @@ fn optional_text<'a>(object: &'a Value, name: &str) -> Result<Option<&'a str>, A
     }
 }
 
-/// A text whose length in characters has limits.
+/// A text with limits of its length in characters.
 fn bounded_text<'a>(
     object: &'a Value,
     name: &str,

@@ -85,14 +85,14 @@ impl Messages {
         self.visible.iter().map(|(_, sequence)| *sequence)
     }
 
-    /// The messages whose delay or visibility timeout has not ended.
+    /// The messages within their delay or visibility timeout.
     pub(super) fn hidden(&self) -> impl Iterator<Item = Sequence> {
         let hidden = self.in_flight.iter().chain(&self.delayed);
         hidden.map(|(_, sequence)| *sequence)
     }
 
-    /// Receives a message. It stays hidden until `hidden_until_ms`, or visible for a duplicate
-    /// delivery.
+    /// Receives a message. The message stays hidden until `hidden_until_ms`, or visible for a
+    /// duplicate delivery.
     pub(super) fn take(
         &mut self,
         sequence: Sequence,

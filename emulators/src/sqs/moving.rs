@@ -149,7 +149,7 @@ impl State {
     }
 
     /// Moves one message, which becomes a new one: another id, sent now, never received. Returns
-    /// false if no message is left.
+    /// false without a further message.
     fn move_one(&mut self, task: &MoveTask, now_ms: i64) -> Result<bool, &'static str> {
         let missing = "AWS.SimpleQueueService.NonExistentQueue";
         let source = self.queue(&task.source).map_err(|_| missing)?;

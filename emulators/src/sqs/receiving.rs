@@ -9,7 +9,8 @@ use super::state::{Change, State};
 use super::{Counts, errors, queue_arn};
 use crate::AwsError;
 
-/// The maximum number of received messages of a queue that are not yet deleted (an AWS limit).
+/// The maximum number of messages of a queue between their receipt and their deletion (an AWS
+/// limit).
 const IN_FLIGHT_LIMIT: usize = 120_000;
 
 impl State {
@@ -90,7 +91,7 @@ impl State {
             return Ok(None);
         }
         let visible: BTreeSet<Sequence> = queue.messages.visible().collect();
-        // A message that was received meanwhile is checked again when it becomes visible.
+        // The sweep checks a meanwhile received message again when it becomes visible.
         queue
             .held_back
             .retain(|sequence, _| visible.contains(sequence));
@@ -112,8 +113,8 @@ impl State {
         Ok(Some(free))
     }
 
-    /// Moves a message to the dead-letter queue. It keeps its id, age and receive count, but the
-    /// dead-letter queue's own limit counts from zero.
+    /// Moves a message to the dead-letter queue. The message keeps its id, age and receive count,
+    /// but the dead-letter queue's own limit counts from zero.
     fn move_to_dead_letters(
         &mut self,
         source: &str,

@@ -1,5 +1,5 @@
-//! All queues, and the effect of each call on them. No clock and no I/O: `now_ms` is an argument,
-//! and changes are noted for the store.
+//! All queues, and the effect of each call on them. The state has no clock and no I/O: `now_ms` is
+//! an argument, and a list notes changes for the store.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub(super) struct State {
 pub(super) struct QueueState {
     pub(super) settings: Settings,
     pub(super) messages: Messages,
-    /// How many of the next received messages are delivered twice.
+    /// How many of the next received messages come twice.
     pub(super) deliver_twice: u32,
     /// Visible messages that a fault has delayed, and until when.
     pub(super) held_back: BTreeMap<Sequence, i64>,
@@ -48,8 +48,8 @@ pub(super) struct Settings {
     purged_ms: Option<i64>,
 }
 
-/// What a call changed. The store reads the new values itself, so several changes of one thing are
-/// written once.
+/// What a call changed. The store reads the new values itself, so it writes several changes of one
+/// thing once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Change {
     Queue(String),

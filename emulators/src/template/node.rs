@@ -3,7 +3,7 @@
 
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 
-/// A node of the template. `path` is dotted, as
+/// A node of the template. `path` has dots, as in
 /// `Resources.DeliveryQueue.Properties.VisibilityTimeout`.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
