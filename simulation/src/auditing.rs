@@ -1,5 +1,5 @@
 //! Audits of the figures. One begins during the trouble; the others begin when everything has
-//! settled. Each is interrupted, as the audit of a large table is, and its processes die.
+//! settled. Each meets interruptions, as the audit of a large table does, and its processes die.
 
 #[cfg(test)]
 mod tests;
@@ -158,7 +158,7 @@ async fn figures(world: &World) -> anyhow::Result<BTreeSet<String>> {
     in_order(rows)
 }
 
-/// How many recorded events are counted, by their records.
+/// How many recorded events count, by their records.
 async fn counted_events(world: &World) -> anyhow::Result<usize> {
     let rows = world.items("events").await?.into_iter();
     let counted = rows.filter(|row| {

@@ -109,7 +109,7 @@ impl Scene {
     }
 }
 
-/// Updates an item that was calculated from the whole coupon.
+/// Updates an item calculated from the whole coupon.
 fn since<'a>(event: &'a Event, seen: Option<&String>) -> Effects<'a> {
     let one = Change::of(item("pizza")).add("on_hand", (-1).into());
     Effects::since(event, "summary", seen.cloned()).change(one)

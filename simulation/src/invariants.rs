@@ -1,6 +1,6 @@
-//! What must hold when everything has settled, whatever failed meanwhile. The module judges by the
-//! tables, the sent messages and the dead letters. Its expectations are its own: it shares no code
-//! with the functions.
+//! What must hold when everything has settled, after any failures. The module judges by the tables,
+//! the sent messages and the dead letters. Its expectations are its own: it shares no code with the
+//! functions.
 
 mod accounts;
 mod figures;
@@ -76,7 +76,7 @@ impl Ledger {
         Ok(Self(keyed(world.items("events").await?, "coupon", "entry")))
     }
 
-    /// Gives the uses without an order the keys that they were recorded with.
+    /// Gives the uses without an order the keys of their rows.
     pub(crate) fn number(&self, story: &mut Story) {
         for event in story.events.iter_mut().filter(|it| it.is_numbered) {
             let Some((beginning, _)) = event.key.rsplit_once('#') else {
@@ -100,7 +100,7 @@ impl Ledger {
         self.0.contains_key(key)
     }
 
-    /// Whether the event is recorded with the contents of this variant.
+    /// Whether the ledger has the event with the contents of this variant.
     pub(crate) fn holds(&self, key: &str, variant: &Variant) -> bool {
         let body = self.0.get(key).and_then(|row| row["body"].as_str());
         body.is_some_and(|body| body.as_bytes() == variant.body)
@@ -148,8 +148,8 @@ impl<'a> Judge<'a> {
             if Some(&key) == mended.as_ref() {
                 continue;
             }
-            // Such a row notes how often a message was delivered, of whatever event, or where the
-            // outbox stands.
+            // Such a row notes how often SQS delivered a message, of any event, or where the outbox
+            // stopped.
             let is_note = key.starts_with("message#") || key == "outbox/place";
             let is_own = self.is_reservation(&key) || self.is_version(&key) || self.is_survey(&key);
             if is_note || is_own || self.is_placeholder(&key) {
@@ -176,8 +176,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Every expected channel must have a message. A second message is allowed only if its sender
-    /// could not know that the first was sent, or could not record it.
+    /// Every expected channel must have a message. A second message is correct only if its sender
+    /// could not know that the first went out, or could not record it.
     fn messages(&mut self, world: &World) {
         let mut sent: BTreeMap<(String, &str), usize> = BTreeMap::new();
         for message in world.sent().into_iter().filter(|it| it.channel != "topic") {
@@ -244,7 +244,7 @@ impl<'a> Judge<'a> {
                 format!("{key} is still in the outbox")
             });
             let status = row["status"].as_str().unwrap_or_default();
-            // A task may be abandoned if its event was never accepted and the provider gave up.
+            // A task may stay undone if its event never got a 2xx and the provider gave up.
             let event = self
                 .story
                 .events
@@ -259,7 +259,7 @@ impl<'a> Judge<'a> {
         self.rows = rows;
     }
 
-    /// Everything beneath an accepted event must live as long as the event. Uses and cancellations
+    /// Every row beneath an accepted event must live as long as the event. Uses and cancellations
     /// of a coupon must live at least as long as its redemption.
     fn lifetimes(&mut self) {
         let rows = std::mem::take(&mut self.rows);
@@ -299,7 +299,7 @@ impl<'a> Judge<'a> {
         self.rows = rows;
     }
 
-    /// A message may only be given up if no function can read it, and with the reason.
+    /// A function may give up a message only if no function can read it, and with the reason.
     async fn dead_letters(&mut self, world: &World) {
         for (queue, letters) in world.dead_letters().await {
             let source = queue.trim_end_matches("-dead-letter");

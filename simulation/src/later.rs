@@ -66,8 +66,8 @@ pub(crate) async fn send_again(
     Ok(broken)
 }
 
-/// Whether a coupon's redemption, uses and cancellation are still recorded: they expire long after
-/// the coupon.
+/// Whether the ledger still has a coupon's redemption, uses and cancellation: they expire long
+/// after the coupon.
 fn is_remembered(
     world: &World,
     story: &Story,

@@ -1,5 +1,5 @@
 //! Plays the whole system in one process and in simulated time, under the faults that a seed
-//! chooses, and judges the result when the system has settled.
+//! chooses. When the system has settled, judges the result.
 //!
 //! The functions' own handlers run here against the emulators of `local`, as `template.yaml` wires
 //! them. Every random decision comes from the seed, and time is tokio's paused clock, so a seed
@@ -60,8 +60,8 @@ use story::{CATALOGUE, Sending, Stocked, Story};
 use trouble::TROUBLE;
 use world::{COMPANIES, Format, World};
 
-/// The time for the system to settle after the trouble: tasks are retried after up to a quarter of
-/// an hour.
+/// The time for the system to settle after the trouble: a task's retry comes after up to a quarter
+/// of an hour.
 const SETTLES_WITHIN: Duration = Duration::from_secs(3 * 3600);
 
 /// The result of a seed.
@@ -329,7 +329,7 @@ fn in_order(rows: impl IntoIterator<Item = Value>) -> anyhow::Result<BTreeSet<St
         .collect()
 }
 
-/// Sends as a provider does: until there is a final answer, or the attempts are used up.
+/// Sends as a provider does: until a final answer, or the last attempt.
 async fn send(world: &World, story: &Story, sending: Sending, answers: &Mutex<Vec<Answer>>) {
     let variant = &story.events[sending.event].variants[sending.variant];
     tokio::time::sleep(sending.at).await;
@@ -366,7 +366,7 @@ async fn send(world: &World, story: &Story, sending: Sending, answers: &Mutex<Ve
 async fn settle(world: &World) -> bool {
     let settled = async {
         loop {
-            // This is longer than the outbox's minute.
+            // The pause is longer than the outbox's minute.
             tokio::time::sleep(Duration::from_secs(61)).await;
             if world.is_idle() && world.outbox_is_empty().await {
                 return;

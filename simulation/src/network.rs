@@ -1,5 +1,5 @@
-//! The network between a function and AWS: every call takes a short time in each direction, and is
-//! noted.
+//! The network between a function and AWS: every call takes a short time in each direction, and
+//! gets a note.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -100,8 +100,8 @@ impl Network {
             // Nobody waits for the answer if the sender has given up or died.
             let _ = answered.send(body.map(|body| (number, head, body)));
         });
-        // This is the client's error for a connection that ends instead of answering. A connection
-        // that was never made gives a different error.
+        // The client has this error for a connection that ends instead of answering. A failed
+        // connection gives a different error.
         let lost = || {
             let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
             ConnectorError::io(reset.into())
@@ -153,8 +153,8 @@ fn read(
     Ok((request, call))
 }
 
-/// The event of a message to the outside, from its channel's field: a mail's header, a WhatsApp
-/// message's callback data, an attribute of a text message, or a webhook's id.
+/// The event of a message to the outside, from its channel's field. The field is a mail's header, a
+/// WhatsApp message's callback data, a text message's attribute, or a webhook's id.
 fn about(headers: &http::HeaderMap, body: &Value, bytes: &[u8]) -> Option<String> {
     if let Some(id) = headers.get("webhook-id") {
         return Some(id.to_str().ok()?.to_owned());

@@ -42,8 +42,7 @@ impl Scene {
     }
 }
 
-/// Checks after how many runs the outbox sends the last event, which is the only one that can be
-/// sent.
+/// Checks after how many runs the outbox sends the last event, the only one that SQS accepts.
 fn check(runs: u32, mark: &str) {
     play_scene(async |scene| {
         for number in 0..STUCK {

@@ -1,5 +1,5 @@
-//! The functions' processes: the same handlers that are deployed, in this process, which can be
-//! killed at any await.
+//! The functions' processes: the same handlers as on AWS, in this process. They can die at any
+//! await.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -76,7 +76,7 @@ struct State {
     idle: BTreeMap<String, Vec<(Process, Handler)>>,
     last_process: u64,
     random: fastrand::Rng,
-    /// The share of invocations whose process is killed.
+    /// The share of invocations that end with the death of their process.
     kill_rate: f64,
 }
 
@@ -251,7 +251,7 @@ impl Functions {
         Ok((process, receiver))
     }
 
-    /// Runs an operator's command, whose process often dies. `None` after its death.
+    /// Runs an operator's command; its process often dies. `None` after its death.
     pub(crate) async fn command<T>(
         &self,
         process: &Process,
@@ -285,7 +285,7 @@ impl Functions {
 }
 
 impl State {
-    /// Chooses the process for an invocation, and the await at which it is killed.
+    /// Chooses the process for an invocation, and the await at which it dies.
     fn choose(&mut self, function: &str) -> (Option<Handler>, Process, Option<u32>) {
         let killed = self.random.f64() < self.kill_rate;
         let killed_at = killed.then(|| self.random.u32(0..AWAITS_MAX));
@@ -393,8 +393,7 @@ fn audit(mut environment: Environment, aws: &config::Aws) -> anyhow::Result<Hand
     }))
 }
 
-/// A future that can be dropped at one of its awaits, together with everything in it, as a process
-/// dies.
+/// A future that ends at one of its awaits, together with everything in it, as a process dies.
 struct Mortal<F> {
     alive: Option<F>,
     awaits_left: Option<u32>,

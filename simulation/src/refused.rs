@@ -29,8 +29,8 @@ impl Variant {
         self.secret.split_once('=').map(|(tenant, _)| tenant)
     }
 
-    /// The key of this body if the body is refused: it is made from the format, the tenant that the
-    /// secret names, and the bytes.
+    /// The key of this body if a function refuses it. The key consists of the format, the tenant
+    /// that the secret names, and the bytes.
     pub(crate) fn refused_as(&self, provider: &str) -> String {
         let tenant = self.tenant().unwrap_or_default();
         let named_by = [
@@ -152,8 +152,8 @@ async fn list(world: &World, receiver: &Receiver) -> anyhow::Result<Vec<Refused>
     Ok(all)
 }
 
-/// Lists and replays the refused bodies, and sends them once more, without faults. Each body must
-/// be kept once, and nothing may change.
+/// Lists and replays the refused bodies, and sends them once more, without faults. The ledger must
+/// keep each body once, and nothing may change.
 pub(crate) async fn broken(
     world: &World,
     story: &Story,

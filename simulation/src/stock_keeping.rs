@@ -452,7 +452,8 @@ fn an_alert_that_sns_refuses_for_good_is_done_and_says_so() {
     });
 }
 
-/// Until an operator repairs the topic, one message is retried, and no sale waits for it.
+/// Until an operator repairs the topic, SQS delivers one message again and again, and no sale waits
+/// for it.
 #[test]
 fn an_alert_that_needs_an_operator_is_sent_after_the_repair() {
     play_scene(async |scene| {

@@ -74,8 +74,8 @@ pub(crate) struct Event {
     pub(crate) account: Option<(String, String)>,
     pub(crate) kind: Kind,
     pub(crate) variants: Vec<Variant>,
-    /// Whether this is a use without an order. All its variants say the same, and its key is known
-    /// once it is recorded.
+    /// Whether this is a use without an order. All its variants say the same, and its recording
+    /// reveals its key.
     pub(crate) is_numbered: bool,
     /// Whether the signer may not send this event. It must leave nothing.
     pub(crate) forged: bool,

@@ -37,7 +37,7 @@ const OPERATIONS: [&str; 11] = [
 pub(crate) struct Trouble {
     /// When each fault begins and ends.
     pub(crate) faults: Vec<(Duration, Duration, Fault)>,
-    /// The share of invocations whose process dies.
+    /// The share of invocations that end with the death of their process.
     pub(crate) kill_rate: f64,
     /// The time within which providers begin to send.
     pub(crate) sending: Duration,
@@ -84,7 +84,7 @@ impl Trouble {
         }
     }
 
-    /// The work is done, but the answer is lost.
+    /// The service does the work, but the answer gets lost.
     fn lost_answers(&mut self, random: &mut Rng) {
         let fault = Fault::everywhere(CallMode::LoseResponse);
         self.always(random, fault, 0.25);
@@ -121,9 +121,9 @@ impl Trouble {
         self.kill_rate = random.choice([0.0, 0.3]).unwrap_or(0.0);
     }
 
-    /// Some calls take longer than their caller waits. One delay follows another: if several were
-    /// in force at once, half of all calls would be repeated, and seconds of such a story cost more
-    /// than ten others.
+    /// Some calls take longer than their caller waits. One delay follows another. If several were
+    /// in force at once, callers would repeat half of all calls, and seconds of such a story cost
+    /// more than ten others.
     fn slowness(&mut self, random: &mut Rng) {
         let lasts = TROUBLE / 3;
         for begins in [Duration::ZERO, lasts, lasts * 2] {
@@ -171,7 +171,7 @@ fn mode(random: &mut Rng) -> CallMode {
     }
 }
 
-/// Messages are delivered twice, or in another order.
+/// Messages come twice, or in another order.
 fn messages(random: &mut Rng) -> Fault {
     let mode = match random.bool() {
         true => MessageMode::Duplicate,

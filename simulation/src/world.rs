@@ -39,7 +39,7 @@ const BEGINS_AT: &str = "2026-11-22T12:00:00Z";
 
 const LONG_POLL: Duration = Duration::from_secs(20);
 
-/// How many batches of one queue are processed at the same time: enough for conflicts.
+/// How many batches of one queue run at the same time: enough for conflicts.
 const BATCHES_AT_ONCE: usize = 3;
 
 /// How long a provider waits for an answer (Zupy: 10 s).
@@ -192,7 +192,7 @@ impl World {
         self.ask("PutItem", put).await.map(|_| ())
     }
 
-    /// Deletes some of the rows whose `ttl` has passed. DynamoDB deletes late, and in any order.
+    /// Deletes some of the rows past their `ttl`. DynamoDB deletes late, and in any order.
     pub(crate) async fn sweep(&self, random: &mut fastrand::Rng) -> anyhow::Result<()> {
         let now = self.now().as_second();
         for (table, partition) in [("events", "coupon"), ("members", "member")] {
@@ -211,7 +211,7 @@ impl World {
         Ok(())
     }
 
-    /// The stock for an operator, whose calls meet no fault.
+    /// The stock for an operator; its calls meet no fault.
     pub(crate) fn stock(&self) -> Stock {
         let aws = Aws::new(
             self.dynamodb.clone(),
@@ -254,8 +254,8 @@ impl World {
         events.is_ok_and(|rows| rows.iter().all(|row| row["outbox"].is_null()))
     }
 
-    /// Redrives messages that were given up because their process died too often, as an operator
-    /// does: in this world processes die by chance. Returns how many messages that were.
+    /// Redrives dead letters of processes that died too often, as an operator does: in this world
+    /// processes die by chance. Returns how many messages that were.
     pub(crate) async fn redrive_killed(&self) -> usize {
         let mut redriven = 0;
         for (queue, letters) in self.dead_letters().await {

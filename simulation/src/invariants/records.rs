@@ -24,7 +24,7 @@ impl<'a> Judge<'a> {
     }
 
     /// An accepted event must be in the ledger as one of its variants, with a settled record of
-    /// every task. Contradicting variants must be kept.
+    /// every task. The ledger must keep contradicting variants.
     pub(super) fn events(&mut self) {
         for (index, event) in self.story.events.iter().enumerate() {
             let row = self.rows.get(&event.key).cloned();
@@ -276,7 +276,7 @@ impl<'a> Judge<'a> {
         event.variants.iter().find(|it| it.body == body)
     }
 
-    /// Whether an event that ends the coupon was recorded.
+    /// Whether the ledger has an event that ends the coupon.
     pub(super) fn may_be_closed(&self, event: &Event) -> bool {
         let mut of_coupon = self
             .story
@@ -289,7 +289,7 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// Whether an event that moves the coupon's expiry was recorded.
+    /// Whether the ledger has an event that moves the coupon's expiry.
     pub(super) fn may_be_moved(&self, event: &Event) -> bool {
         let mut of_coupon = self
             .story

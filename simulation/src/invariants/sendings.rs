@@ -1,5 +1,5 @@
-//! Messages are claimed before they are sent and settled afterwards: this module says when a second
-//! one is allowed.
+//! A function claims a message before it sends one, and settles the claim afterwards: this module
+//! says when a second message is correct.
 
 use serde_json::Value;
 
@@ -27,7 +27,7 @@ impl Judge<'_> {
         self.explained_on(about, record, channel)
     }
 
-    /// The same, for a record whose name is not the channel's.
+    /// The same, for a record with another name than the channel's.
     pub(super) fn explained_on(&self, about: &str, record: &str, channel: &str) -> usize {
         let moments: Vec<_> = self.moments.iter().map(|(_, moment)| moment).collect();
         let is_explained = |(index, moment): (usize, &&Moment)| {
@@ -37,7 +37,7 @@ impl Judge<'_> {
                 .filter_map(|it| claim_of(it, record, process))
                 .next()?;
             let after = &moments[index + 1..];
-            // The moments until the next message is sent.
+            // The moments until the next message.
             let next = after
                 .iter()
                 .position(|it| message_of(it, about, channel).is_some());
@@ -64,7 +64,7 @@ impl Judge<'_> {
             let Some((process, heard)) = alert.sent_by(moment) else {
                 continue;
             };
-            // The moments until the next alert is sent.
+            // The moments until the next alert.
             let rest = moments.clone().take_while(|it| alert.sent_by(it).is_none());
             let mut recorded = rest.clone().filter(|it| alert.settles(it, process));
             let died = |it: &Moment| matches!(it, Moment::Killed(killed) if killed == process);
@@ -208,7 +208,7 @@ fn settled(moment: &Moment, record: &str, owner: &str) -> Option<bool> {
     let Moment::Performed { call, status, .. } = moment else {
         return None;
     };
-    // What is counted along shares a transaction with the record.
+    // The counters share a transaction with the record.
     let items = call.body["TransactItems"].as_array();
     let in_transaction = items.into_iter().flatten().map(|item| &item["Update"]);
     let mut updates = in_transaction.chain([&call.body]);
