@@ -1,5 +1,5 @@
-//! The functions' processes: the same handlers as on AWS, in this process. They can die at any
-//! await.
+//! The functions' processes: the same handlers as on AWS, in this process. Such a process can die
+//! at any await.
 
 use std::collections::BTreeMap;
 use std::future::Future;
