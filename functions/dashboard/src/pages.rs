@@ -9,6 +9,8 @@ pub(crate) mod member;
 pub(crate) mod operations;
 pub(crate) mod overview;
 pub(crate) mod problem;
+#[cfg(test)]
+pub(crate) mod readable;
 mod records;
 mod results;
 pub(crate) mod search;
