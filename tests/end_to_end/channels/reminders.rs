@@ -57,9 +57,26 @@ async fn one_reminder_goes_out_on_the_best_channel() {
         let template = whatsapp_of(whatsapp.unwrap()).template.as_deref();
         assert_eq!(template, Some("coupon_reminder_whatsapp"));
         let mail = reminders.iter().find(|it| it.channel == "email").unwrap();
-        assert!(mail.subject.as_deref().unwrap().contains("expira em breve"));
-        // Only the redemption has these terms.
-        assert!(mail.text.as_deref().unwrap().contains("consumo no local"));
+        let subject = mail.subject.as_deref().unwrap();
+        assert!(subject.contains("expira em breve"), "{subject}");
+        // Only the redemption has the terms.
+        assert_snapshot!(mail.text.as_deref().unwrap(), @"
+        Olá, Maria! Seu cupom expira em breve.
+
+        Pizza Margherita Grátis
+        Grátis
+        Pizza Margherita tradicional completa com molho de tomate, mussarela e manjericão fresco
+
+        Código: mail
+        Apresente este código no caixa.
+        Válido até 31/12/2125 às 21:00.
+
+        Condições
+        Válido apenas para consumo no local. Não pode ser combinado com outras promoções.
+
+        --
+        Você recebeu este e-mail porque um cupom foi emitido em seu nome.
+        ");
     })
     .await;
 }
