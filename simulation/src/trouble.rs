@@ -110,8 +110,8 @@ impl Trouble {
         }
     }
 
-    /// SQS accepts some messages of a request but not the others, and processes die between the
-    /// requests.
+    /// SQS accepts some messages of a request but not the others, DynamoDB reads some items of a
+    /// request but not the others, and processes die between the requests.
     fn batches_taken_in_part(&mut self, random: &mut Rng) {
         let fault = Fault::service(Service::Sqs, CallMode::FailPartially);
         let rate = random.choice([0.5, 0.9, 1.0]).unwrap_or(1.0);
@@ -119,6 +119,8 @@ impl Trouble {
         let fault = Fault::calls(Service::Sqs, "SendMessageBatch", mode(random));
         self.always(random, fault, 0.3);
         self.kill_rate = random.choice([0.0, 0.3]).unwrap_or(0.0);
+        let fault = Fault::calls(Service::DynamoDb, "BatchGetItem", CallMode::FailPartially);
+        self.always(random, fault, 0.5);
     }
 
     /// Some calls take longer than their caller waits. One delay follows another. If several were
