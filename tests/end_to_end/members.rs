@@ -229,7 +229,7 @@ async fn a_member_must_be_named_without_ambiguity() {
         assert_eq!(command(shop, &one).await.json()["bodies"], 1);
         // The end of another id does not count as the whole id.
         let nobody = command(shop, &["member", "4F95FB0A"]).await;
-        nobody.check_failed(&["nothing is kept", "4F95FB0A"]);
+        nobody.check_failed(&["the system has no data about", "4F95FB0A"]);
         let found = command(shop, &["member", odd, "--json"]).await.json();
         assert_eq!(found["coupons"][0]["code"], "CP-3");
         let forgotten = command(shop, &["member", odd, "--forget", "--json"]).await;
