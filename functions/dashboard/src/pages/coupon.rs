@@ -404,12 +404,12 @@ mod tests {
         Coupon now | active
         Expires | Dec 24, 2026, 12:00 AM
         Stock | 1 × Pizza {} &#34;1&#34; reserved until Dec 24, 2026, 12:00 AM
-        What can be done
-        A task left no record: its message waits in a queue, or is lost. This sends it again:
+        What you can do
+        A task left no record: its message waits in a queue, or is lost. This command sends it again:
         coupons replay &#39;zupy#comp#CP-1/redeemed&#39;
-        Once the cause is mended, this tries again what failed:
+        Once you have fixed the cause, this command tries again:
         coupons replay &#39;zupy#comp#CP-1/redeemed&#39; --failed
-        Another body contradicts the recorded one. This shows both:
+        Another body contradicts the recorded one. This command shows both:
         coupons show &#39;zupy#comp#CP-1&#39; --body
         The commands act on this machine&#39;s system. For a stack on AWS, add --stack and its name.
         Findings

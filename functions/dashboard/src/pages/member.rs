@@ -320,14 +320,14 @@ mod tests {
         Tenant | comp
         Name | M… S…
         Contact | Wants no messages
-        This token may not see personal data: names and addresses are masked.
+        This token may not see personal data: the page masks names and addresses.
         Flags
         open | double_use | &#60;b&#62;twice&#60;/b&#62; | zupy#comp#CP-1/used#1 | Nov 25, 2026, 11:00 AM
-        Once somebody has looked into them, this clears the flags:
+        After an investigation, this command clears the flags:
         coupons member &#39;zupy#comp#ZP-1&#39; --clear-flag
         The commands act on this machine&#39;s system. For a stack on AWS, add --stack and its name.
         Profile
-        Nothing was counted of this member yet.
+        Analytics has counted no event of this member.
         Coupons
         Coupon | Reward | State | Redeemed | Expires
         CP/1
@@ -343,11 +343,11 @@ mod tests {
         let html = rendered(&known(Account::default()));
         assert_snapshot!(main(&html), @"
         Tenant | comp
-        Contact | No contact is known.
+        Contact | The member has no contact.
         Profile
-        Nothing was counted of this member yet.
+        Analytics has counted no event of this member.
         Coupons
-        There is no coupon.
+        The member has no coupon.
         ");
     }
 }

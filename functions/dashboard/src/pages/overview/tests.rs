@@ -215,8 +215,8 @@ fn of_nothing_the_page_says_what_to_do_first() {
     empty.all.clear();
     let html = rendered(Language::En, &empty);
     assert_snapshot!(section(&html, "empty"), @"
-    Nothing was received yet
-    As soon as a provider sends its first coupon, its figures stand here.
+    No event has arrived so far
+    As soon as a provider sends its first coupon, its figures appear here.
     Register this system&#39;s webhook URLs with Zupy or Aghanim. The output WebhookUrl of the stack has them.
     On your own machine, send a sample in another terminal: | cargo run -- send
     ");
