@@ -22,7 +22,7 @@ use webhooks::worker::Failure;
 /// SNS takes subjects of up to 99 characters; the product's name gets this many of them.
 const SUBJECT_NAME_MAX_CHARS: usize = 50;
 
-/// How many products are alerted at the same time.
+/// How many alerts of products inventory publishes at the same time.
 const CONCURRENCY: usize = 16;
 
 /// Publishes alerts of low stock.
@@ -40,9 +40,9 @@ pub(crate) struct Cause {
     occurred_at: Timestamp,
     key: EventKey,
     provider: String,
-    /// The tenant's day of the use, on which the alert is counted.
+    /// The tenant's day of the use, on which the alert counts.
     day: Date,
-    /// The second from which the use is forgotten.
+    /// The second at which the use expires.
     forgotten_from: i64,
     company: String,
     coupon: String,
@@ -88,8 +88,8 @@ impl Alerts {
         }
     }
 
-    /// Alerts the low products among these, by tenant and identity, unless they were alerted.
-    /// Returns the failures; their alerts are still owed.
+    /// Publishes an alert for each low product among these, by tenant and identity, unless it had
+    /// one. Returns the failures; their alerts are still due.
     pub(crate) async fn publish_all(
         &self,
         causes: BTreeMap<(String, String), Cause>,
@@ -166,7 +166,7 @@ impl Alerts {
                 let now = invocation.now();
                 let published = self.published(&lease, cause, counts, &id, (until, now));
                 lease.settle(published).await?;
-                // The event may have got a longer life while the alert was published.
+                // The event may have got a longer life during the publishing of the alert.
                 let kept = self.ledger.keep_with_event(&cause.key, &name, until, now);
                 return Ok(kept.await?);
             }
@@ -204,7 +204,7 @@ impl Alerts {
         counts.context("counting an alert of low stock")
     }
 
-    /// The record of an alert, beneath the use that caused it.
+    /// The record of an alert, within the use that caused it.
     fn published(
         &self,
         lease: &AlertLease,
@@ -251,7 +251,8 @@ fn message(product: &Product, level: Level, cause: &Cause) -> alerts::Alert {
         Level::BelowZero => (
             format!("Stock below zero: {short}, {on_hand}"),
             format!(
-                "Members used more of {name} than was recorded. Count the product and set its stock."
+                "Members used more of {name} than the recorded stock. \
+                 Count the product and set its stock."
             ),
         ),
     };
@@ -361,7 +362,7 @@ mod tests {
         let message = message(&pizza("Pizza", -2), Level::BelowZero, &cause);
         assert_eq!(message.subject, "Stock below zero: Pizza, -2");
         assert_snapshot!(message.text, @"
-        Members used more of Pizza than was recorded. Count the product and set its stock.
+        Members used more of Pizza than the recorded stock. Count the product and set its stock.
 
         Company:   comp_bella_vista
         Product:   Pizza
