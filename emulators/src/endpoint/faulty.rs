@@ -82,7 +82,8 @@ async fn meet(
     }
 }
 
-/// Every second entry of an SQS batch fails, beginning with the first, so that a batch of one fails too.
+/// Every second entry of an SQS batch fails, beginning with the first, so that a batch of one
+/// fails too.
 async fn fail_partially(aws: &Aws, call: &Call) -> Result<Response<Body>, AwsError> {
     let mut body = call.request()?;
     let entries = body["Entries"].as_array().cloned().unwrap_or_default();
