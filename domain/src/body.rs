@@ -1,5 +1,5 @@
-//! How a body is compressed for storage. All code compresses and restores bodies through this
-//! module.
+//! How a body is compressed for storage, and the names of its attributes and parts. All code
+//! compresses and restores bodies through this module.
 //!
 //! A stored body is one byte, the number of a dictionary, and a raw deflate stream that was made
 //! with that dictionary. A dictionary holds what the providers' bodies have in common, so an
@@ -15,6 +15,14 @@ use std::sync::LazyLock;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 use short::{Indexed, SHORT_MAX_BYTES};
+
+/// The attribute that holds a body. Rows of older code hold it as text.
+pub const BODY: &str = "body";
+/// The attribute that holds the name that all parts of a body share, if the body is stored in
+/// parts.
+pub const BODY_PARTS: &str = "body_parts";
+/// The attribute that holds the number of parts.
+pub const BODY_PARTS_COUNT: &str = "body_parts_count";
 
 /// The longest body that is accepted, in bytes: Zupy documents up to 1 MB. A stored body that
 /// expands beyond this length is refused.
@@ -123,6 +131,16 @@ pub fn decompress(stored: &[u8]) -> Result<Vec<u8>, Unreadable> {
     }
 }
 
+/// Whether the row with this entry is a part of another row's body.
+pub fn is_part(entry: &str) -> bool {
+    let mut from_the_end = entry.rsplit('/');
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|it| it.is_ascii_digit());
+    from_the_end.next().is_some_and(is_number)
+        && from_the_end.next().is_some_and(|name| name.len() == 16)
+        && from_the_end.next() == Some("body")
+        && from_the_end.next().is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -194,6 +212,26 @@ mod tests {
         for end in 0..stored.len() {
             assert!(decompress(&stored[..end]).is_err(), "{end}");
         }
+    }
+
+    #[test]
+    fn a_record_is_no_part() {
+        for entry in [
+            "redeemed",
+            "redeemed/body",
+            "redeemed/delivery/email",
+            "redeemed/fraud/alert/1",
+            "redeemed/conflict/0123456789abcdef",
+            "body/0123456789abcdef/01",
+            "redeemed/body/0123456789abcdef",
+            "redeemed/body/0123456789abcdef/",
+        ] {
+            assert!(!is_part(entry), "{entry}");
+        }
+        assert!(is_part("used#1/body/0123456789abcdef/01"));
+        assert!(is_part(
+            "used#1/conflict/0123456789abcdef/body/0123456789abcdef/01"
+        ));
     }
 
     proptest! {

@@ -5,6 +5,10 @@ use std::ffi::{OsStr, OsString};
 
 use anyhow::bail;
 
+/// How far a process's clock is ahead, in milliseconds. After time was moved, the local system sets
+/// this variable for the processes that it starts. On AWS nothing sets it.
+pub const AHEAD_MS: &str = "LOCAL_CLOCK_AHEAD_MS";
+
 /// The environment's variables, and the problems of those that were read.
 #[derive(Default)]
 pub struct Environment {

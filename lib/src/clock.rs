@@ -2,11 +2,8 @@
 
 use std::sync::OnceLock;
 
+use domain::environment::AHEAD_MS;
 use jiff::{SignedDuration, Timestamp};
-
-/// How far a process's clock is ahead, in milliseconds. After time was moved, the local system sets
-/// this variable for the processes that it starts. On AWS nothing sets it.
-pub const AHEAD_MS: &str = "LOCAL_CLOCK_AHEAD_MS";
 
 static AHEAD: OnceLock<SignedDuration> = OnceLock::new();
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use domain::body::{BODY, BODY_PARTS, decompress, is_part};
 use serde_json::{Value, json};
-use webhooks::ledger::body::{BODY, BODY_PARTS, decompress, is_part};
 
 /// A table's rows, with the bodies of webhooks as text and without the rows that store parts of
 /// long bodies.

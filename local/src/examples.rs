@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
+use domain::provider::SCHEMES;
+use domain::verify::Secrets;
 use emulators::template::{Function, Template};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use webhooks::provider::SCHEMES;
-use webhooks::verify::Secrets;
 
 /// A route of the template, with an example request.
 #[derive(Debug, Clone, Serialize)]

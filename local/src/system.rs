@@ -315,7 +315,7 @@ impl Prepared {
             log_output: self.log_output,
             faults: faults.clone(),
             clock: clock.clone(),
-            ahead_variable: Some(webhooks::clock::AHEAD_MS),
+            ahead_variable: Some(domain::environment::AHEAD_MS),
             ..lambda::Options::default()
         })
         .await?;

@@ -9,18 +9,13 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use sha2::{Digest, Sha256};
 
-pub use domain::body::{BODY_MAX_BYTES, Unreadable, compress, decompress};
+pub use domain::body::{
+    BODY, BODY_MAX_BYTES, BODY_PARTS, BODY_PARTS_COUNT, Unreadable, compress, decompress, is_part,
+};
 
 use crate::row::{Item, number, read_text, text};
 pub use joining::Joining;
 
-/// The attribute that holds a body. Rows of older code hold it as text.
-pub const BODY: &str = "body";
-/// The attribute that holds the name that all parts of a body share, if the body is stored in
-/// parts.
-pub const BODY_PARTS: &str = "body_parts";
-/// The attribute that holds the number of parts.
-pub const BODY_PARTS_COUNT: &str = "body_parts_count";
 /// The separator between the row's entry and a part's own name.
 const BENEATH: &str = "/body/";
 
@@ -90,16 +85,6 @@ pub fn parts_of(row: &Item) -> Option<String> {
 pub fn named_parts(row: &Item) -> Option<String> {
     let (name, entry) = (read_text(row, BODY_PARTS)?, read_text(row, "entry")?);
     Some(format!("{entry}{BENEATH}{name}/"))
-}
-
-/// Whether the row with this entry is a part of another row's body.
-pub fn is_part(entry: &str) -> bool {
-    let mut from_the_end = entry.rsplit('/');
-    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|it| it.is_ascii_digit());
-    from_the_end.next().is_some_and(is_number)
-        && from_the_end.next().is_some_and(|name| name.len() == 16)
-        && from_the_end.next() == Some("body")
-        && from_the_end.next().is_some()
 }
 
 /// Joins parts to their rows and returns the rows alone. If a row's parts are missing, the row
@@ -218,25 +203,5 @@ mod tests {
         assert_eq!(parts(&body), parts(&body));
         let other = parts(&body[1..]);
         assert_ne!(other[0]["entry"], parts(&body)[0]["entry"]);
-    }
-
-    #[test]
-    fn a_record_is_no_part() {
-        for entry in [
-            "redeemed",
-            "redeemed/body",
-            "redeemed/delivery/email",
-            "redeemed/fraud/alert/1",
-            "redeemed/conflict/0123456789abcdef",
-            "body/0123456789abcdef/01",
-            "redeemed/body/0123456789abcdef",
-            "redeemed/body/0123456789abcdef/",
-        ] {
-            assert!(!is_part(entry), "{entry}");
-        }
-        assert!(is_part("used#1/body/0123456789abcdef/01"));
-        assert!(is_part(
-            "used#1/conflict/0123456789abcdef/body/0123456789abcdef/01"
-        ));
     }
 }
