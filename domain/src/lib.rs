@@ -1,7 +1,7 @@
 //! What the system decides without I/O: from signed bytes to an event, its tasks, and the messages
 //! that carry them.
 //!
-//! No function here waits, reads a clock or calls AWS. The crate depends on none of AWS's, so Cargo
+//! No function here waits, reads a clock or calls AWS. The crate links no client of AWS, so Cargo
 //! holds this line. `webhooks` adds the tables and the queues, and passes these modules on under
 //! the same names.
 //!

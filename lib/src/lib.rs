@@ -7,15 +7,6 @@
 //! The modules stand in the order in which an event meets them:
 //!
 //! - [`request`]: headers and bytes that API Gateway hands to a function.
-//! - [`verify`]: signatures: who sent these bytes, and when.
-//! - [`provider`]: each provider's signature scheme and wire types, and how they become an event.
-//! - [`identifier`]: the blanks that the ends of every identifier lose.
-//! - [`product_name`]: the spellings of a product's name that mean one product.
-//! - [`event`]: the domain: what happened to which coupon.
-//! - [`record`]: the names of the records that tasks leave beneath an event.
-//! - [`message`]: the form of messages on queues.
-//! - [`failure`]: failures of work on a message.
-//! - [`task`]: which tasks an event causes.
 //! - [`ledger`]: the events table: one conditional write for an event, leases and commits for a
 //!   task's effects.
 //! - [`dispatch`]: one message to the `work` queue, and from there to each task's queue.
@@ -24,7 +15,6 @@
 //! - [`worker`]: the loop of a task function over a batch of messages.
 //! - [`stock`]: the quantities of each product.
 //! - [`survey`]: a survey's link, its questions and its answer.
-//! - [`fraud`]: findings about events.
 //! - [`figures`]: the counters of each tenant and day.
 //! - [`audit`]: compares the figures with the recorded events once a day.
 //! - [`life`]: a coupon's whole life, as the events table holds it.
@@ -32,8 +22,6 @@
 //! - [`alerts`]: alerts to operators.
 //! - [`retry`], [`outbox`]: the safety nets for an outage of DynamoDB, and of SQS.
 //! - [`row`]: rows of the tables, and reading and writing their fields.
-//! - [`cell`]: texts in cells of CSV.
-//! - [`characters`]: the characters that AWS takes in a text.
 //! - [`config`], [`connections`], [`secrets`], [`clock`], [`invocation`], [`telemetry`]: a
 //!   function's settings, its connections to AWS, its secrets, its time, and its logs and metrics.
 
