@@ -43,7 +43,8 @@ impl Scene {
     }
 }
 
-fn used(order: usize) -> Event {
+/// The use of one coupon for an order.
+pub(crate) fn used(order: usize) -> Event {
     Event {
         key: EventKey::used("zupy", "comp", "CP-1", &order.to_string()),
         provider: "zupy".into(),

@@ -2,32 +2,11 @@
 
 use emulators::faults::{CallMode, Fault};
 use emulators::service::Service;
-use jiff::Timestamp;
-use webhooks::event::{Envelope, Event, EventKey, Fact, Member, Usage};
+use webhooks::event::Event;
 use webhooks::ledger::{Effects, ItemKey};
 
+use crate::commits::used;
 use crate::scene::{Scene, play_scene};
-
-fn used(order: usize) -> Event {
-    Event {
-        key: EventKey::used("zupy", "comp", "CP-1", &order.to_string()),
-        provider: "zupy".into(),
-        tenant: "comp".into(),
-        occurred_at: Timestamp::UNIX_EPOCH,
-        sandbox: false,
-        received_at: None,
-        member: Member {
-            id: "ZP-1".into(),
-            ..Member::default()
-        },
-        fact: Fact::Used(Usage {
-            coupon_code: "CP-1".into(),
-            ..Usage::default()
-        }),
-        envelope: Envelope::default(),
-        warnings: Vec::new(),
-    }
-}
 
 impl Scene {
     /// Writes a record for each of these many events. Returns the records' keys.
