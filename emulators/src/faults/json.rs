@@ -276,9 +276,9 @@ impl<'a> Reader<'a> {
         let is_possible = match (addressed, mode) {
             (Some(Addressed::Aws(service)), Some("fail")) => {
                 let mut operations = service.operations().iter();
-                operations.any(|it| {
-                    operation.is_none_or(|operation| operation == *it)
-                        && answers::can_fail_partially(service, it)
+                operations.any(|name| {
+                    operation.is_none_or(|wanted| wanted == *name)
+                        && answers::can_fail_partially(service, name)
                 })
             }
             _ => false,
